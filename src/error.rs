@@ -1,0 +1,106 @@
+//! Why there is no report. One line each: what, why, what to do about it.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::units::{Errno, Pid};
+
+/// The end of a run without a report.
+#[derive(Debug)]
+pub enum Error {
+    /// The command line makes no sense.
+    Usage(String),
+    /// There is no directory of processes to be read.
+    NoProc(PathBuf, Errno),
+    /// The directory of processes cannot be listed.
+    Listing(PathBuf, Errno),
+    /// None of the processes asked for by id exists.
+    NoSuchProcess(Vec<Pid>),
+    /// Descriptors or threads ran out.
+    Resources(Errno),
+    /// `--engine uring` was asked for by name, and io_uring cannot be had or failed.
+    Ring(Errno),
+    /// Standard output does not take the report.
+    Output(Errno),
+}
+
+/// What every run may end with besides a report (`docs`: README, "Exit codes").
+impl Error {
+    /// 2 for a wrong call, 1 for everything else.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Usage(_) => 2,
+            _ => 1,
+        }
+    }
+
+    /// Whether the reader of our output just left, which needs no message.
+    pub fn is_closed_pipe(&self) -> bool {
+        matches!(self, Error::Output(Errno(libc::EPIPE)))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Usage(message) => f.write_str(message),
+            Error::NoProc(path, errno) => write!(
+                f,
+                "cannot open {} as a directory of processes: {errno}; mount proc there \
+                 (mount -t proc proc /proc) or name another with --proc-root",
+                path.display()
+            ),
+            Error::Listing(path, errno) => write!(
+                f,
+                "cannot list the processes of {}: {errno}; check that it is a mounted proc \
+                 file system and may be read",
+                path.display()
+            ),
+            Error::NoSuchProcess(pids) => {
+                let list: Vec<String> = pids.iter().map(Pid::to_string).collect();
+                write!(
+                    f,
+                    "no process with id {}: gone, or another PID namespace; see the ids with \
+                     --by pid",
+                    list.join(", ")
+                )
+            }
+            Error::Resources(errno) => write!(
+                f,
+                "cannot get a descriptor or a thread: {errno}; raise the limits (ulimit -n, \
+                 ulimit -u, pids.max) or use fewer --workers"
+            ),
+            Error::Ring(errno) => write!(
+                f,
+                "io_uring cannot be used: {errno}; {}, or leave out --engine uring",
+                ring_remedy(*errno)
+            ),
+            Error::Output(errno) => write!(
+                f,
+                "cannot write the report to standard output: {errno}; it is incomplete, check \
+                 where it goes (disk full, descriptor closed)"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// What to change so that io_uring works, by the errno it answers with (kernel: io_uring/io_uring.c).
+fn ring_remedy(errno: Errno) -> &'static str {
+    match errno.0 {
+        libc::ENOSYS => {
+            "use a kernel with io_uring (5.11 or newer), or a seccomp profile that allows it"
+        }
+        libc::EPERM | libc::EACCES => {
+            "set sysctl kernel.io_uring_disabled=0, or allow io_uring in the seccomp profile"
+        }
+        libc::ENOMEM => "raise the memory lock limit (ulimit -l 64 or more)",
+        libc::ECANCELED | libc::EAGAIN => {
+            "allow more threads (ulimit -u, pids.max of the cgroup): the kernel could start no worker"
+        }
+        libc::EMFILE | libc::ENFILE => "raise the limit of open files (ulimit -n)",
+        _ => "use a newer kernel (5.11 at the least, 5.19 for all of it)",
+    }
+}

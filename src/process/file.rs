@@ -1,0 +1,110 @@
+//! The files of one process: which they are, where they stand, how they are read.
+
+use std::io::Write;
+
+use crate::units::Pid;
+
+/// A file under `/proc/PID` (`proc(5)`; kernel: fs/proc/base.c, fs/proc/task_mmu.c).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcFile {
+    /// The argument list as the process shows it. Touches the target's memory: may swap in a
+    /// page, may block on its `mmap_lock`.
+    Cmdline,
+    /// The name of the leading thread, at most 15 bytes. Never blocks.
+    Comm,
+    /// Facts in lines, among them comm, state and number of threads. Never blocks.
+    Status,
+    /// The binary, a symbolic link: its text is the link's target.
+    Exe,
+    /// The threads, a directory: its text is one thread id a line.
+    Tasks,
+    /// The sums over all mappings, made in one walk under one hold of `mmap_lock` (4.14).
+    SmapsRollup,
+    /// Every mapping with its figures, walked a few mappings at a time.
+    Smaps,
+}
+
+/// The longest path we make, with the terminating NUL: two ids of ten digits and the names.
+pub const PATH_MAX: usize = 48;
+
+/// A path relative to the root of `/proc`, ended by a NUL for the kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct RelPath {
+    bytes: [u8; PATH_MAX],
+    len: usize,
+}
+
+impl RelPath {
+    /// The root itself: something that is always there to be opened.
+    pub fn root() -> RelPath {
+        let mut bytes = [0; PATH_MAX];
+        bytes[0] = b'.';
+        RelPath { bytes, len: 1 }
+    }
+
+    /// The path with its terminating NUL.
+    pub fn with_nul(&self) -> &[u8; PATH_MAX] {
+        &self.bytes
+    }
+
+    /// The path without its NUL.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl ProcFile {
+    /// Where the file of a process stands, or that of one of its threads.
+    pub fn path(self, pid: Pid, task: Option<Pid>) -> RelPath {
+        let name = match self {
+            ProcFile::Cmdline => "cmdline",
+            ProcFile::Comm => "comm",
+            ProcFile::Status => "status",
+            ProcFile::Exe => "exe",
+            ProcFile::Tasks => "task",
+            ProcFile::SmapsRollup => "smaps_rollup",
+            ProcFile::Smaps => "smaps",
+        };
+        let mut bytes = [0; PATH_MAX];
+        let mut rest = &mut bytes[..PATH_MAX - 1];
+        let written = match task {
+            None => write!(rest, "{pid}/{name}"),
+            Some(task) => write!(rest, "{pid}/task/{task}/{name}"),
+        };
+        // 10 + "/task/" + 10 + "/" + "smaps_rollup" = 39 bytes at the most.
+        debug_assert!(written.is_ok(), "PATH_MAX holds every path");
+        let len = PATH_MAX - 1 - rest.len();
+        RelPath { bytes, len }
+    }
+
+    /// Whether the kernel hands the file out in one read when there is room for it, so that a
+    /// read that left room needs no second one to see the end. Not so for smaps, where a read
+    /// ends with whatever mappings filled a page.
+    pub fn is_one_record(self) -> bool {
+        !matches!(self, ProcFile::Smaps)
+    }
+
+    /// Whether its text is read from an open file; otherwise it is looked up.
+    pub fn is_read(self) -> bool {
+        !matches!(self, ProcFile::Exe | ProcFile::Tasks)
+    }
+
+    /// Whether its text is scanned for memory.
+    pub fn is_memory(self) -> bool {
+        matches!(self, ProcFile::SmapsRollup | ProcFile::Smaps)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_path_fits() {
+        let most = Pid(u32::MAX);
+        let path = ProcFile::SmapsRollup.path(most, Some(most));
+        assert_eq!(path.as_bytes(), b"4294967295/task/4294967295/smaps_rollup");
+        assert_eq!(path.with_nul()[path.as_bytes().len()], 0);
+        assert_eq!(ProcFile::Exe.path(Pid(1), None).as_bytes(), b"1/exe");
+    }
+}

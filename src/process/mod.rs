@@ -1,0 +1,117 @@
+//! What we ask of one process, and what we learned. Knows the files of `/proc/PID`, does no I/O.
+//!
+//! - `file`   the files, their paths, how they are read
+//! - `name`   argument list, comm and exe to a program's name
+//! - `status` the lines of `status` that we need
+//! - `probe`  one process being measured: says what it wants, is fed bytes
+#![forbid(unsafe_code)]
+
+mod file;
+mod name;
+mod probe;
+mod status;
+
+pub use file::{PATH_MAX, ProcFile, RelPath};
+pub use name::{NAME_MAX, NameRule};
+pub use probe::{Plan, Probe, Progress, Source, TEXT_MAX};
+
+use crate::smaps::Smaps;
+use crate::units::{Errno, Pid};
+
+/// One process that was measured.
+#[derive(Clone, Copy, Debug)]
+pub struct ProcessUsage<'run> {
+    /// Its process id.
+    pub pid: Pid,
+    /// The name that the [`NameRule`] gives it: foreign bytes, to be escaped before any output.
+    pub name: &'run [u8],
+    /// Its memory.
+    pub smaps: Smaps,
+}
+
+/// How the measuring of one process ended. Every listed process ends in exactly one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Name and memory are known.
+    Measured,
+    /// The selection leaves it out; its memory was not read.
+    NotSelected,
+    /// A thread of the kernel: no address space, no memory of its own.
+    KernelThread,
+    /// Dead, and not yet waited for by its parent: no address space any more.
+    Zombie,
+    /// It left between the listing and the last read.
+    Gone,
+    /// The kernel refuses its files to this user (`EACCES`, `EPERM`).
+    Denied,
+    /// The kernel's text was not understood.
+    Malformed,
+    /// A read failed with an error that none of the above explains.
+    Failed(Errno),
+}
+
+/// How many processes ended in which [`Fate`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// [`Fate::Measured`].
+    pub measured: usize,
+    /// [`Fate::NotSelected`].
+    pub not_selected: usize,
+    /// [`Fate::KernelThread`].
+    pub kernel_threads: usize,
+    /// [`Fate::Zombie`].
+    pub zombies: usize,
+    /// [`Fate::Gone`].
+    pub gone: usize,
+    /// [`Fate::Denied`].
+    pub denied: usize,
+    /// [`Fate::Malformed`].
+    pub malformed: usize,
+    /// [`Fate::Failed`].
+    pub failed: usize,
+    /// The error of the first process that ended in [`Fate::Failed`].
+    pub first_failure: Option<(Pid, Errno)>,
+}
+
+impl Coverage {
+    /// Counts one more process.
+    pub fn count(&mut self, pid: Pid, fate: Fate) {
+        let counter = match fate {
+            Fate::Measured => &mut self.measured,
+            Fate::NotSelected => &mut self.not_selected,
+            Fate::KernelThread => &mut self.kernel_threads,
+            Fate::Zombie => &mut self.zombies,
+            Fate::Gone => &mut self.gone,
+            Fate::Denied => &mut self.denied,
+            Fate::Malformed => &mut self.malformed,
+            Fate::Failed(errno) => {
+                self.first_failure.get_or_insert((pid, errno));
+                &mut self.failed
+            }
+        };
+        *counter += 1;
+    }
+
+    /// Adds what another part of the same run counted.
+    pub fn add(&mut self, other: &Coverage) {
+        self.measured += other.measured;
+        self.not_selected += other.not_selected;
+        self.kernel_threads += other.kernel_threads;
+        self.zombies += other.zombies;
+        self.gone += other.gone;
+        self.denied += other.denied;
+        self.malformed += other.malformed;
+        self.failed += other.failed;
+        self.first_failure = self.first_failure.or(other.first_failure);
+    }
+
+    /// All of them: the number of processes that were listed.
+    pub fn listed(&self) -> usize {
+        self.measured + self.not_selected + self.kernel_threads + self.zombies + self.left_out()
+    }
+
+    /// Those whose memory belongs into the report and is not in it.
+    pub fn left_out(&self) -> usize {
+        self.gone + self.denied + self.malformed + self.failed
+    }
+}

@@ -1,0 +1,125 @@
+//! From what a process tells about itself to the name of its program.
+//!
+//! Names are claims, and foreign bytes: any process may call itself anything. They are kept raw
+//! here and escaped by the report.
+
+/// Which of a process's names its program goes by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NameRule {
+    /// `argv[0]` as the process shows it, a path cut to its last part; `[comm]` when it is empty.
+    /// Titles set with `setproctitle(3)` appear as they are.
+    #[default]
+    Title,
+    /// The kernel's name of the leading thread, at most 15 bytes. Never touches the target.
+    Comm,
+    /// The last part of the binary's path, with ` (deleted)` when the file was removed or
+    /// replaced; comm where the link is refused.
+    Exe,
+    /// The whole argument list, blanks between, at most [`NAME_MAX`] bytes; `[comm]` when empty.
+    Cmdline,
+}
+
+/// The longest name that is kept, in bytes. Longer ones are cut.
+pub const NAME_MAX: usize = 4096;
+
+/// The longest title that is kept: enough to tell programs apart, too little to fill a screen.
+const TITLE_MAX: usize = 256;
+
+/// The title: `argv[0]`, cut to its last part when it is a path. Empty when it is empty.
+pub(super) fn title(cmdline: &[u8]) -> &[u8] {
+    let end = cmdline.iter().position(|byte| *byte == 0).unwrap_or(cmdline.len());
+    let argv0 = last_part(&cmdline[..end]);
+    &argv0[..argv0.len().min(TITLE_MAX)]
+}
+
+/// Cuts `/usr/sbin/nginx` to `nginx`.
+///
+/// Only what begins as a path is one: `postgres: /data` and `sshd: user@pts/0` are titles. Some
+/// programs write their whole command line into `argv[0]`, so a path ends before the first
+/// option, or else the options' slashes would name the program.
+fn last_part(argv0: &[u8]) -> &[u8] {
+    let is_path = [&b"/"[..], b"./", b"../"].iter().any(|start| argv0.starts_with(start));
+    if !is_path {
+        return argv0;
+    }
+    let options = argv0.windows(2).position(|two| two == b" -").unwrap_or(argv0.len());
+    let path = &argv0[..options];
+    let trimmed = path.len() - path.iter().rev().take_while(|byte| **byte == b'/').count();
+    match path[..trimmed].iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => &path[slash + 1..trimmed],
+        None if trimmed == 0 => path,
+        None => &path[..trimmed],
+    }
+}
+
+/// The arguments with blanks between them. The terminating NULs are dropped.
+pub(super) fn arguments(cmdline: &[u8], name: &mut Vec<u8>) {
+    let ends = cmdline.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    name.extend(cmdline[..ends].iter().map(|byte| if *byte == 0 { b' ' } else { *byte }));
+}
+
+/// The last part of the path that `exe` links to.
+pub(super) fn exe(target: &[u8]) -> &[u8] {
+    let slash = target.iter().rposition(|byte| *byte == b'/');
+    slash.map_or(target, |slash| &target[slash + 1..])
+}
+
+/// comm without its newline. Newlines inside it are part of the name.
+pub(super) fn comm(text: &[u8]) -> &[u8] {
+    text.strip_suffix(b"\n").unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles() {
+        for (cmdline, expected) in [
+            (&b"/usr/sbin/nginx\0-g\0daemon off;\0"[..], &b"nginx"[..]),
+            (b"nginx: worker process\0\0\0\0", b"nginx: worker process"),
+            (
+                b"[celeryd@default:MainProcess] -active- (worker)",
+                b"[celeryd@default:MainProcess] -active- (worker)",
+            ),
+            (b"postgres: writer   ", b"postgres: writer   "),
+            (b"sshd: root@pts/0\0", b"sshd: root@pts/0"),
+            (b"-bash\0", b"-bash"),
+            (b"./server\0x", b"server"),
+            (b"../bin/server\0", b"server"),
+            (b"/opt/My App/app\0", b"app"),
+            (b"/opt/chrome/chrome --type=renderer --dir=/a/b", b"chrome"),
+            (b"/opt/tool/\0", b"tool"),
+            (b"/\0", b"/"),
+            (b"//\0", b"//"),
+            (b"\0\0\0", b""),
+            (b"\0second\0", b""),
+            (b"", b""),
+            (b"\xff\xfe\0", b"\xff\xfe"),
+        ] {
+            assert_eq!(title(cmdline), expected, "{}", cmdline.escape_ascii());
+        }
+        assert_eq!(title(&[b'a'; 5000]).len(), TITLE_MAX);
+    }
+
+    #[test]
+    fn argument_lists() {
+        for (cmdline, expected) in [
+            (&b"/bin/sh\0-c\0echo  a\0"[..], &b"/bin/sh -c echo  a"[..]),
+            (b"a\0\0b\0\0\0", b"a  b"),
+            (b"\0\0", b""),
+        ] {
+            let mut name = Vec::new();
+            arguments(cmdline, &mut name);
+            assert_eq!(name, expected);
+        }
+    }
+
+    #[test]
+    fn binaries_and_comms() {
+        assert_eq!(exe(b"/usr/bin/nginx (deleted)"), b"nginx (deleted)");
+        assert_eq!(exe(b"nginx"), b"nginx");
+        assert_eq!(comm(b"a\nb\n"), b"a\nb");
+        assert_eq!(comm(b""), b"");
+    }
+}

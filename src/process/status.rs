@@ -1,0 +1,78 @@
+//! The lines of `/proc/PID/status` that tell what kind of process it is.
+//!
+//! Written by `proc_pid_status` (fs/proc/array.c). Read only when the argument list is empty or
+//! the memory is refused with "no such process": then it tells kernel threads, zombies and
+//! processes with an empty argument list apart.
+
+/// What kind of process a status text describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It has an address space.
+    User,
+    /// It is a thread of the kernel.
+    KernelThread,
+    /// It is dead, all of it.
+    Zombie,
+    /// Its leading thread is dead, others live: the memory is theirs.
+    ZombieLeader,
+}
+
+/// Tells the kind. `is_whole` is false when the text was cut; then a missing line tells nothing.
+pub(super) fn kind(text: &[u8], is_whole: bool) -> Kind {
+    let state = value(text, b"State").and_then(<[u8]>::first);
+    if matches!(state, Some(b'Z' | b'X')) {
+        let is_alone = value(text, b"Threads").is_none_or(|threads| threads == b"1");
+        return if is_alone { Kind::Zombie } else { Kind::ZombieLeader };
+    }
+    // Before 6.8 there is no line Kthread; no VmSize means no address space.
+    let has_memory = value(text, b"VmSize").is_some() || !is_whole;
+    if value(text, b"Kthread") == Some(b"1") || !has_memory {
+        return Kind::KernelThread;
+    }
+    Kind::User
+}
+
+/// comm, as the kernel escapes it here: a newline as `\n`, a backslash doubled.
+pub(super) fn comm(text: &[u8], name: &mut Vec<u8>) {
+    let mut bytes = value(text, b"Name").unwrap_or_default().iter();
+    while let Some(byte) = bytes.next() {
+        name.push(match byte {
+            b'\\' => match bytes.next() {
+                Some(b'n') => b'\n',
+                Some(other) => *other,
+                None => b'\\',
+            },
+            other => *other,
+        });
+    }
+}
+
+/// The value of one line, without the tab before it.
+fn value<'a>(text: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+    text.split(|byte| *byte == b'\n')
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix(b":"))
+        .map(<[u8]>::trim_ascii_start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds() {
+        let user = b"Name:\tsh\nState:\tS (sleeping)\nVmSize:\t 100 kB\nThreads:\t1\n";
+        assert_eq!(kind(user, true), Kind::User);
+        assert_eq!(kind(b"Name:\tkthreadd\nState:\tS\nKthread:\t1\n", true), Kind::KernelThread);
+        assert_eq!(kind(b"Name:\tkthreadd\nState:\tS\nThreads:\t1\n", true), Kind::KernelThread);
+        assert_eq!(kind(b"State:\tZ (zombie)\nThreads:\t1\n", true), Kind::Zombie);
+        assert_eq!(kind(b"State:\tZ (zombie)\nThreads:\t3\n", true), Kind::ZombieLeader);
+        assert_eq!(kind(b"Name:\tsh\nState:\tS\nGroups:\t0 1 2", false), Kind::User);
+    }
+
+    #[test]
+    fn comm_is_unescaped() {
+        let mut name = Vec::new();
+        comm(b"Name:\ta\\nb\\\\c\nState:\tS\n", &mut name);
+        assert_eq!(name, b"a\nb\\c");
+    }
+}

@@ -1,0 +1,187 @@
+//! From processes to the rows of a report: grouped, summed, sorted, cut.
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+
+use crate::process::ProcessUsage;
+use crate::smaps::Smaps;
+use crate::units::{Kib, Pid};
+
+/// What a row stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Grouping {
+    /// All processes of one name.
+    #[default]
+    Program,
+    /// One process.
+    Pid,
+}
+
+/// Which figure decides the order of rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SortKey {
+    /// [`Usage::ram`].
+    #[default]
+    Ram,
+    /// [`Usage::shared`].
+    Shared,
+    /// [`Usage::swap`].
+    Swap,
+    /// [`Usage::heap`].
+    Heap,
+    /// The number of processes.
+    Count,
+    /// The name, as bytes.
+    Name,
+}
+
+/// The memory of a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Proportional set size and hugetlb pages, which the kernel keeps out of it.
+    pub ram: Kib,
+    /// The part of `ram` that other processes share.
+    pub shared: Kib,
+    /// The proportional share of swap.
+    pub swap: Kib,
+    /// The part of `ram` in heaps grown by `brk(2)`; 0 unless full smaps was read.
+    pub heap: Kib,
+}
+
+impl Usage {
+    /// The memory of one process.
+    fn of(smaps: &Smaps) -> Usage {
+        let ram = smaps.pss() + smaps.private_hugetlb();
+        Usage {
+            ram,
+            shared: ram.saturating_sub(smaps.uss() + smaps.private_hugetlb()),
+            swap: smaps.swap(),
+            heap: smaps.heap(),
+        }
+    }
+
+    fn add(&mut self, other: &Usage) {
+        self.ram += other.ram;
+        self.shared += other.shared;
+        self.swap += other.swap;
+        self.heap += other.heap;
+    }
+}
+
+/// One row of a report.
+#[derive(Clone, Copy, Debug)]
+pub struct Program<'run> {
+    /// The name of all its processes.
+    pub name: &'run [u8],
+    /// The process, when rows are processes.
+    pub pid: Option<Pid>,
+    /// How many processes it has.
+    pub count: u64,
+    /// Their memory.
+    pub usage: Usage,
+    /// Hugetlb pages that more than one process maps. The kernel counts them whole in every one
+    /// and does not say who shares with whom, so the largest figure stands for the program.
+    shared_hugetlb: Kib,
+}
+
+impl<'run> Program<'run> {
+    fn new(process: &ProcessUsage<'run>, grouping: Grouping) -> Program<'run> {
+        let pid = (grouping == Grouping::Pid).then_some(process.pid);
+        let name = process.name;
+        Program { name, pid, count: 0, usage: Usage::default(), shared_hugetlb: Kib(0) }
+    }
+
+    fn add(&mut self, smaps: &Smaps) {
+        self.count += 1;
+        self.usage.add(&Usage::of(smaps));
+        self.shared_hugetlb = self.shared_hugetlb.max(smaps.shared_hugetlb());
+    }
+
+    fn finish(&mut self) {
+        self.usage.ram += self.shared_hugetlb;
+        self.usage.shared += self.shared_hugetlb;
+    }
+}
+
+/// The rows of a report and their sum.
+#[derive(Debug, Default)]
+pub struct Programs<'run> {
+    /// The rows, in the order they are shown.
+    pub rows: Vec<Program<'run>>,
+    /// Rows that were cut: how many, and their sum.
+    pub rest: Option<(usize, Usage)>,
+    /// The sum over all rows, cut ones included.
+    pub total: Usage,
+}
+
+/// The order and number of rows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Order {
+    /// What decides.
+    pub key: SortKey,
+    /// Biggest first (or Z first) instead of last.
+    pub reverse: bool,
+    /// Only so many rows, the biggest ones.
+    pub top: Option<usize>,
+}
+
+/// Sums processes up into rows.
+pub fn group<'run>(
+    processes: &[ProcessUsage<'run>],
+    grouping: Grouping,
+    order: Order,
+) -> Programs<'run> {
+    let mut rows: Vec<Program<'run>> = Vec::new();
+    let mut by_name: HashMap<&[u8], usize> = HashMap::new();
+    for process in processes {
+        let place = match grouping {
+            Grouping::Program => *by_name.entry(process.name).or_insert(rows.len()),
+            Grouping::Pid => rows.len(),
+        };
+        if place == rows.len() {
+            rows.push(Program::new(process, grouping));
+        }
+        rows[place].add(&process.smaps);
+    }
+    rows.iter_mut().for_each(Program::finish);
+    let total = sum(&rows);
+    sort(&mut rows, order.key);
+    let rest = cut(&mut rows, order);
+    if order.reverse {
+        rows.reverse();
+    }
+    Programs { rows, rest, total }
+}
+
+fn sum(rows: &[Program<'_>]) -> Usage {
+    rows.iter().fold(Usage::default(), |mut sum, row| {
+        sum.add(&row.usage);
+        sum
+    })
+}
+
+/// Smallest first. Equal rows stand by name and process id, so that the order is always the same.
+fn sort(rows: &mut [Program<'_>], key: SortKey) {
+    let figure = |row: &Program<'_>| match key {
+        SortKey::Ram => row.usage.ram.0,
+        SortKey::Shared => row.usage.shared.0,
+        SortKey::Swap => row.usage.swap.0,
+        SortKey::Heap => row.usage.heap.0,
+        SortKey::Count => row.count,
+        SortKey::Name => 0,
+    };
+    rows.sort_unstable_by(|a, b| {
+        let figures = figure(a).cmp(&figure(b));
+        figures.then_with(|| a.name.cmp(b.name)).then_with(|| a.pid.cmp(&b.pid))
+    });
+}
+
+/// Keeps the rows that `--top` asks for: the biggest, or the first names.
+fn cut(rows: &mut Vec<Program<'_>>, order: Order) -> Option<(usize, Usage)> {
+    let excess = rows.len().checked_sub(order.top?).filter(|excess| *excess > 0)?;
+    let cut = match order.key {
+        SortKey::Name => rows.split_off(rows.len() - excess),
+        _ => rows.drain(..excess).collect(),
+    };
+    Some((cut.len(), sum(&cut)))
+}

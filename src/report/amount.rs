@@ -1,0 +1,92 @@
+//! An amount of memory in a unit.
+
+use crate::units::Kib;
+
+/// The unit of all amounts in a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unit {
+    /// The largest of the others in which the biggest amount is at least 1.
+    Auto,
+    /// Bytes.
+    Bytes,
+    /// 1,024 bytes.
+    Kib,
+    /// 1,048,576 bytes, with one decimal.
+    #[default]
+    Mib,
+    /// 1,073,741,824 bytes, with two decimals.
+    Gib,
+}
+
+impl Unit {
+    /// The unit itself, or what `Auto` stands for when this is the biggest amount.
+    pub fn resolve(self, biggest: Kib) -> Unit {
+        match self {
+            Unit::Auto if biggest.0 >= 1 << 20 => Unit::Gib,
+            Unit::Auto if biggest.0 >= 1 << 10 => Unit::Mib,
+            Unit::Auto => Unit::Kib,
+            unit => unit,
+        }
+    }
+
+    /// What stands in the table's head.
+    pub fn label(self) -> &'static str {
+        match self {
+            Unit::Auto | Unit::Mib => "MiB",
+            Unit::Bytes => "B",
+            Unit::Kib => "KiB",
+            Unit::Gib => "GiB",
+        }
+    }
+
+    /// The amount in this unit, rounded to its decimals, half up.
+    pub fn format(self, amount: Kib) -> String {
+        match self {
+            Unit::Bytes => amount.bytes().to_string(),
+            Unit::Kib => amount.0.to_string(),
+            Unit::Auto | Unit::Mib => {
+                let tenths = scaled(amount, 10, 1 << 10);
+                format!("{}.{}", tenths / 10, tenths % 10)
+            }
+            Unit::Gib => {
+                let hundredths = scaled(amount, 100, 1 << 20);
+                format!("{}.{:02}", hundredths / 100, hundredths % 100)
+            }
+        }
+    }
+}
+
+/// `amount * parts / whole`, rounded half up.
+fn scaled(amount: Kib, parts: u128, whole: u128) -> u128 {
+    (u128::from(amount.0) * parts + whole / 2) / whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_half_up_in_integers() {
+        for (unit, kib, expected) in [
+            (Unit::Mib, 0, "0.0"),
+            (Unit::Mib, 51, "0.0"),
+            (Unit::Mib, 52, "0.1"),
+            (Unit::Mib, 1024, "1.0"),
+            (Unit::Mib, 687_411, "671.3"),
+            (Unit::Gib, 1 << 20, "1.00"),
+            (Unit::Gib, u64::MAX, "17592186044416.00"),
+            (Unit::Kib, 7, "7"),
+            (Unit::Bytes, 7, "7168"),
+        ] {
+            assert_eq!(unit.format(Kib(kib)), expected);
+        }
+    }
+
+    #[test]
+    fn auto_follows_the_biggest() {
+        assert_eq!(Unit::Auto.resolve(Kib(1023)), Unit::Kib);
+        assert_eq!(Unit::Auto.resolve(Kib(1024)), Unit::Mib);
+        assert_eq!(Unit::Auto.resolve(Kib(1 << 20)), Unit::Gib);
+        assert_eq!(Unit::Bytes.resolve(Kib(1 << 20)), Unit::Bytes);
+    }
+}

@@ -1,0 +1,99 @@
+//! What the run has to say about itself, for standard error.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use crate::engine::IoStats;
+use crate::process::Coverage;
+
+/// The facts that `--stats` prints.
+#[derive(Clone, Debug)]
+pub struct RunStats {
+    /// The engine that was used.
+    pub engine: &'static str,
+    /// Why it was not the one wished for.
+    pub fallback: Option<String>,
+    /// Threads that read, processes in flight.
+    pub workers: usize,
+    /// Processes in flight.
+    pub depth: usize,
+    /// The memory file that was wished for.
+    pub source: &'static str,
+    /// What became of the processes.
+    pub coverage: Coverage,
+    /// What it took.
+    pub io: IoStats,
+    /// Time of each phase, in order.
+    pub phases: [(&'static str, Duration); 4],
+    /// CPU time in user space and in the kernel.
+    pub cpu: (Duration, Duration),
+    /// The most memory this process had resident, in KiB.
+    pub peak_rss_kib: u64,
+}
+
+/// One line when something that belongs into the report is not in it; else nothing.
+pub fn coverage(coverage: &Coverage) -> Option<String> {
+    if coverage.left_out() == 0 {
+        return None;
+    }
+    let Coverage { measured, gone, denied, malformed, failed, .. } = *coverage;
+    let of = measured + coverage.left_out();
+    let mut text = format!("measured {measured} of {of} processes");
+    let mut reason = |count: usize, what: &str| {
+        if count > 0 {
+            let _ = write!(text, ", {count} {what}");
+        }
+    };
+    reason(denied, "denied (other users' memory needs CAP_SYS_PTRACE: run as root)");
+    reason(gone, "gone while it was read");
+    reason(malformed, "not understood");
+    reason(failed, "failed");
+    if let Some((pid, errno)) = coverage.first_failure {
+        let _ = write!(text, " (PID {pid}: {errno})");
+    }
+    let Coverage { kernel_threads, zombies, not_selected, .. } = *coverage;
+    let mut besides = |count: usize, what: &str| {
+        if count > 0 {
+            let _ = write!(text, "; {count} {what}");
+        }
+    };
+    besides(kernel_threads, "kernel threads");
+    besides(zombies, "zombies");
+    besides(not_selected, "not selected");
+    Some(text)
+}
+
+/// The lines of `--stats`.
+pub fn stats(stats: &RunStats) -> String {
+    let mut text = String::new();
+    let mut line = |key: &str, value: String| {
+        let _ = writeln!(text, "{key:<12}{value}");
+    };
+    let because = stats.fallback.as_ref().map(|why| format!(" (uring: {why})"));
+    line("engine", format!("{}{}", stats.engine, because.unwrap_or_default()));
+    line("workers", format!("{}, depth {}", stats.workers, stats.depth));
+    line("source", stats.source.to_owned());
+    let Coverage { measured, kernel_threads, zombies, not_selected, .. } = stats.coverage;
+    let Coverage { gone, denied, malformed, failed, .. } = stats.coverage;
+    line(
+        "processes",
+        format!(
+            "{} listed: {measured} measured, {kernel_threads} kernel threads, {zombies} zombies, \
+         {not_selected} not selected, {gone} gone, {denied} denied, {malformed} not understood, \
+         {failed} failed",
+            stats.coverage.listed()
+        ),
+    );
+    let IoStats { operations, enters, reads, bytes } = stats.io;
+    line("operations", format!("{operations} in {enters} enters, {reads} reads, {bytes} bytes"));
+    let phases = stats.phases.map(|(name, time)| format!("{name} {}", milliseconds(time)));
+    line("time", phases.join(", "));
+    let (user, system) = stats.cpu;
+    line("CPU", format!("user {}, system {}", milliseconds(user), milliseconds(system)));
+    line("peak memory", format!("{} KiB", stats.peak_rss_kib));
+    text
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1e3)
+}

@@ -1,0 +1,112 @@
+//! The table for people: the columns of psm, the biggest row next to the prompt.
+
+use std::fmt::Write;
+
+use super::{Unit, escape};
+use crate::program::{Program, Programs, Usage};
+use crate::units::Kib;
+
+/// The least width of a column of amounts; all of them grow to the widest amount.
+const WIDTH_MIN: usize = 10;
+
+/// How a table is to look.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TableOptions {
+    /// The unit of all amounts.
+    pub unit: Unit,
+    /// Whether the head is left out.
+    pub no_header: bool,
+    /// Whether there is a column for heaps.
+    pub heap: bool,
+}
+
+/// The whole table.
+pub fn table(programs: &Programs<'_>, options: TableOptions) -> String {
+    let unit = options.unit.resolve(programs.total.ram.max(programs.total.swap));
+    let layout = Layout { unit, heap: options.heap, width: width(programs, unit) };
+    let mut text = String::new();
+    if !options.no_header {
+        let by_pid = programs.rows.first().is_some_and(|row| row.pid.is_some());
+        layout.head(&mut text, if by_pid { "PROCESS (PID)" } else { "PROCESS (COUNT)" });
+    }
+    for row in &programs.rows {
+        layout.row(&mut text, &row.usage, &label(row));
+    }
+    if let Some((rows, usage)) = &programs.rest {
+        layout.row(&mut text, usage, &format!("({rows} more)"));
+    }
+    layout.total(&mut text, &programs.total);
+    text
+}
+
+/// Only the sum of RAM, one number on a line.
+pub fn total(programs: &Programs<'_>, unit: Unit) -> String {
+    let unit = unit.resolve(programs.total.ram);
+    format!("{}\n", unit.format(programs.total.ram))
+}
+
+/// Two columns are kept free between amounts; the sums are the widest.
+fn width(programs: &Programs<'_>, unit: Unit) -> usize {
+    let Usage { ram, shared, swap, heap } = programs.total;
+    let widest = [ram, shared, swap, heap].map(|amount| unit.format(amount).len());
+    widest.into_iter().fold(WIDTH_MIN, |width, len| width.max(len + 2))
+}
+
+fn label(row: &Program<'_>) -> String {
+    let name = escape::name(row.name);
+    match row.pid {
+        Some(pid) => format!("{name} ({pid})"),
+        None => format!("{name} ({})", row.count),
+    }
+}
+
+struct Layout {
+    unit: Unit,
+    heap: bool,
+    width: usize,
+}
+
+impl Layout {
+    fn head(&self, text: &mut String, process: &str) {
+        self.cell(text, &format!("{} RAM", self.unit.label()));
+        self.cell(text, "SHARED");
+        if self.heap {
+            self.cell(text, "HEAP");
+        }
+        self.cell(text, "SWAPPED");
+        self.name(text, process);
+    }
+
+    fn row(&self, text: &mut String, usage: &Usage, label: &str) {
+        self.cell(text, &self.unit.format(usage.ram));
+        self.cell(text, &self.unit.format(usage.shared));
+        self.tail(text, usage);
+        self.name(text, label);
+    }
+
+    /// The sum of SHARED is left out: it would count the same pages in many rows' shares.
+    fn total(&self, text: &mut String, usage: &Usage) {
+        let ram = self.unit.format(usage.ram);
+        let _ = write!(text, "#{ram:>width$}", width = self.width - 1);
+        self.cell(text, "");
+        self.tail(text, usage);
+        self.name(text, "TOTAL USED BY PROCESSES");
+    }
+
+    fn tail(&self, text: &mut String, usage: &Usage) {
+        if self.heap {
+            self.cell(text, &self.unit.format(usage.heap));
+        }
+        // Nothing swapped is nothing to look at.
+        let swap = if usage.swap == Kib(0) { String::new() } else { self.unit.format(usage.swap) };
+        self.cell(text, &swap);
+    }
+
+    fn cell(&self, text: &mut String, content: &str) {
+        let _ = write!(text, "{content:>width$}", width = self.width);
+    }
+
+    fn name(&self, text: &mut String, name: &str) {
+        let _ = writeln!(text, "  {name}");
+    }
+}

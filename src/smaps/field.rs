@@ -1,0 +1,130 @@
+//! The keys of smaps: which are counted, and how a line of the usual width looks.
+
+/// A figure that is summed over the mappings of a process. Variants carry the kernel's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// `Rss`: resident pages.
+    Rss,
+    /// `Pss`: resident pages, each divided by the number of processes that map it.
+    Pss,
+    /// `Pss_Anon` (5.9, rollup only): the part of `Pss` in anonymous pages.
+    PssAnon,
+    /// `Pss_File` (5.9, rollup only): the part of `Pss` in file pages.
+    PssFile,
+    /// `Pss_Shmem` (5.9, rollup only): the part of `Pss` in shared memory and tmpfs.
+    PssShmem,
+    /// `Private_Clean`.
+    PrivateClean,
+    /// `Private_Dirty`.
+    PrivateDirty,
+    /// `Shared_Hugetlb` (4.4): hugetlb pages mapped by more than one process.
+    SharedHugetlb,
+    /// `Private_Hugetlb` (4.4): hugetlb pages mapped by this process only.
+    PrivateHugetlb,
+    /// `Swap`: pages in swap, shared ones counted whole.
+    Swap,
+    /// `SwapPss` (4.3): pages in swap, each divided by the number of processes that map it.
+    SwapPss,
+}
+
+impl Field {
+    /// How many fields are counted.
+    pub const COUNT: usize = Field::SwapPss as usize + 1;
+
+    /// Every counted field, in the order of the variants.
+    pub const ALL: [Field; Field::COUNT] = [
+        Field::Rss,
+        Field::Pss,
+        Field::PssAnon,
+        Field::PssFile,
+        Field::PssShmem,
+        Field::PrivateClean,
+        Field::PrivateDirty,
+        Field::SharedHugetlb,
+        Field::PrivateHugetlb,
+        Field::Swap,
+        Field::SwapPss,
+    ];
+
+    pub(super) fn bit(self) -> u32 {
+        1 << self as u32
+    }
+
+    /// The key as the kernel prints it, without the colon.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Field::Rss => "Rss",
+            Field::Pss => "Pss",
+            Field::PssAnon => "Pss_Anon",
+            Field::PssFile => "Pss_File",
+            Field::PssShmem => "Pss_Shmem",
+            Field::PrivateClean => "Private_Clean",
+            Field::PrivateDirty => "Private_Dirty",
+            Field::SharedHugetlb => "Shared_Hugetlb",
+            Field::PrivateHugetlb => "Private_Hugetlb",
+            Field::Swap => "Swap",
+            Field::SwapPss => "SwapPss",
+        }
+    }
+
+    /// The field with exactly this key: `Swap` is not a prefix match for `SwapPss`.
+    pub fn from_key(key: &[u8]) -> Option<Field> {
+        Field::ALL.into_iter().find(|field| field.key().as_bytes() == key)
+    }
+}
+
+/// A key padded to the 16 columns before the number, as it stands at the start of a line.
+#[derive(Clone, Copy)]
+pub(super) struct Key {
+    pub(super) text: u128,
+    pub(super) counted: Option<Field>,
+}
+
+/// Keys that are printed but not counted. Listed so that their lines, too, are passed over by
+/// width; one that is missing here costs a search for its newline and nothing else.
+const IGNORED: [&str; 14] = [
+    "Size",
+    "KernelPageSize",
+    "MMUPageSize",
+    "Pss_Dirty",
+    "Shared_Clean",
+    "Shared_Dirty",
+    "Referenced",
+    "Anonymous",
+    "KSM",
+    "LazyFree",
+    "AnonHugePages",
+    "ShmemPmdMapped",
+    "FilePmdMapped",
+    "Locked",
+];
+
+pub(super) const KEY_COUNT: usize = Field::COUNT + IGNORED.len();
+
+/// Every known key, in the columns of a line.
+pub(super) const KEYS: [Key; KEY_COUNT] = {
+    let mut keys = [Key { text: 0, counted: None }; KEY_COUNT];
+    let mut n = 0;
+    while n < Field::COUNT {
+        keys[n] = Key { text: columns(Field::ALL[n].key()), counted: Some(Field::ALL[n]) };
+        n += 1;
+    }
+    while n < KEY_COUNT {
+        keys[n] = Key { text: columns(IGNORED[n - Field::COUNT]), counted: None };
+        n += 1;
+    }
+    keys
+};
+
+/// `key:` and blanks up to column 16, as one number.
+const fn columns(key: &str) -> u128 {
+    let mut text = [b' '; 16];
+    let bytes = key.as_bytes();
+    let mut n = 0;
+    while n < bytes.len() {
+        text[n] = bytes[n];
+        n += 1;
+    }
+    text[n] = b':';
+    u128::from_le_bytes(text)
+}

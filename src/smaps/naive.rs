@@ -1,0 +1,70 @@
+//! The obvious scanner: the whole text at once, line by line, as the format is described.
+//!
+//! Slow and plain on purpose. Property tests and benches demand that [`Scanner`] gives the same
+//! answer for every text and every way to cut it.
+//!
+//! [`Scanner`]: super::Scanner
+
+use super::scanner::LINE_MAX;
+use super::{Field, Malformed, Smaps};
+
+/// Reads a whole text.
+///
+/// # Errors
+/// [`Malformed`] when a counted line had no proper value, or when no `Pss` was seen.
+pub fn scan(text: &[u8]) -> Result<Smaps, Malformed> {
+    let mut smaps = Smaps::default();
+    let mut malformed = false;
+    let mut in_heap = false;
+    for line in text.split(|byte| *byte == b'\n') {
+        if header(line) {
+            smaps.mappings += 1;
+            in_heap = line.len() < LINE_MAX && line.ends_with(b" [heap]");
+            continue;
+        }
+        let Some((key, value)) = key_and_value(line) else { continue };
+        for field in Field::ALL {
+            if field.key().as_bytes() != key {
+                continue;
+            }
+            let kib = number(value).filter(|_| line.len() < LINE_MAX);
+            match kib.ok_or(Malformed).and_then(|kib| smaps.add(field, kib)) {
+                Ok(()) if in_heap && field == Field::Pss => smaps.heap += kib.unwrap_or(0),
+                Ok(()) => {}
+                Err(Malformed) => malformed = true,
+            }
+        }
+    }
+    match smaps.get(Field::Pss) {
+        Some(_) if !malformed => Ok(smaps),
+        _ => Err(Malformed),
+    }
+}
+
+fn header(line: &[u8]) -> bool {
+    let beginning = &line[..line.len().min(LINE_MAX)];
+    let mut words = beginning.split(|byte| *byte == b' ');
+    let range = words.next().unwrap_or_default();
+    let mut ends = range.splitn(2, |byte| *byte == b'-');
+    let address = |end: Option<&[u8]>| {
+        end.is_some_and(|end| !end.is_empty() && end.iter().all(u8::is_ascii_hexdigit))
+    };
+    let begins_small = !line.first().is_some_and(u8::is_ascii_uppercase);
+    begins_small && words.next().is_some() && address(ends.next()) && address(ends.next())
+}
+
+fn key_and_value(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let beginning = &line[..line.len().min(LINE_MAX)];
+    let colon = beginning.iter().position(|byte| *byte == b':')?;
+    let (key, value) = (&beginning[..colon], &line[colon + 1..]);
+    key.first().is_some_and(u8::is_ascii_uppercase).then_some((key, value))
+}
+
+fn number(value: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(value).ok()?;
+    let digits = text.strip_suffix(" kB")?.trim_start_matches([' ', '\t', '\x0c', '\r', '\n']);
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse().ok()
+}

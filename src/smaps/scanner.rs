@@ -1,0 +1,196 @@
+//! Chunks of smaps text in, sums out.
+//!
+//! Nearly every line of smaps is 28 bytes wide:
+//!
+//! ```text
+//! Private_Dirty:        12 kB\n
+//! |--- key, 16 --||- 8 --|-4-|
+//! ```
+//!
+//! and every mapping prints the same keys in the same order. So the scanner compares each line,
+//! as three words, with the key that followed last time, and takes the number without looking
+//! for the newline: all 28 bytes are checked, none is searched. Whatever does not fit (headers,
+//! `VmFlags`, numbers of nine digits, keys of kernels to come) takes the slow path: find the
+//! newline, split at the colon. Both paths accept the same lines, so the width is an
+//! optimisation and never an assumption.
+
+use memchr::memchr;
+
+use super::field::{Field, KEY_COUNT, KEYS};
+use super::{Malformed, Smaps, value};
+
+/// The width of a line whose number has at most eight digits.
+const WIDTH: usize = 28;
+
+/// The longest line that is taken whole. Only a counted line (at most 40 bytes with 20 digits) or
+/// the header of a `[heap]` (79 bytes) matters. Of a longer line only the beginning is looked at,
+/// so a mapping's name costs no memory however long it is: it may be the header of something
+/// other than a heap, or a key without a number that the kernel could have printed.
+pub(super) const LINE_MAX: usize = 128;
+
+/// Reads smaps or smaps_rollup in chunks that may end anywhere.
+#[derive(Clone, Debug)]
+pub struct Scanner {
+    smaps: Smaps,
+    malformed: bool,
+    /// `Pss` when the present mapping's header was seen, if that mapping is a heap.
+    heap_began: Option<u64>,
+    /// The line that the last chunk ended in.
+    kept: [u8; LINE_MAX],
+    kept_len: usize,
+    /// The key of the line before, and for each key the one that followed it last.
+    key: u8,
+    follower: [u8; KEY_COUNT],
+}
+
+impl Default for Scanner {
+    fn default() -> Self {
+        Scanner::new()
+    }
+}
+
+impl Scanner {
+    /// A scanner that has seen nothing.
+    pub fn new() -> Self {
+        Scanner {
+            smaps: Smaps::default(),
+            malformed: false,
+            heap_began: None,
+            kept: [0; LINE_MAX],
+            kept_len: 0,
+            key: 0,
+            follower: [0; KEY_COUNT],
+        }
+    }
+
+    /// Takes the next bytes of the text.
+    pub fn feed(&mut self, chunk: &[u8]) {
+        let mut rest = chunk;
+        if self.kept_len > 0 {
+            match memchr(b'\n', rest) {
+                Some(end) => {
+                    self.keep(&rest[..end]);
+                    self.end_kept_line();
+                    rest = &rest[end + 1..];
+                }
+                None => return self.keep(rest),
+            }
+        }
+        while !rest.is_empty() {
+            if let Some((line, behind)) = rest.split_first_chunk::<WIDTH>()
+                && self.usual_line(line)
+            {
+                rest = behind;
+                continue;
+            }
+            match memchr(b'\n', rest) {
+                Some(end) => {
+                    self.line(&rest[..end]);
+                    rest = &rest[end + 1..];
+                }
+                None => return self.keep(rest),
+            }
+        }
+    }
+
+    /// The sums, once the text has ended.
+    ///
+    /// # Errors
+    /// [`Malformed`] when a counted line had no proper value, or when no `Pss` was seen.
+    pub fn finish(mut self) -> Result<Smaps, Malformed> {
+        self.end_kept_line();
+        self.end_heap();
+        match self.smaps.get(Field::Pss) {
+            Some(_) if !self.malformed => Ok(self.smaps),
+            _ => Err(Malformed),
+        }
+    }
+
+    /// Takes a line of the usual width with a known key. False: not such a line, nothing done.
+    fn usual_line(&mut self, line: &[u8; WIDTH]) -> bool {
+        const UNIT: [u8; 4] = *b" kB\n";
+        let (Some(text), Some(number), Some(unit)) =
+            (line.first_chunk::<16>(), line[16..].first_chunk::<8>(), line.last_chunk::<4>())
+        else {
+            return false;
+        };
+        if *unit != UNIT {
+            return false;
+        }
+        let text = u128::from_le_bytes(*text);
+        let mut key = self.follower[usize::from(self.key) % KEY_COUNT];
+        if KEYS[usize::from(key) % KEY_COUNT].text != text {
+            let Some(found) = (0_u8..).zip(KEYS).find(|(_, known)| known.text == text) else {
+                return false;
+            };
+            key = found.0;
+            self.follower[usize::from(self.key) % KEY_COUNT] = key;
+        }
+        let Some(kib) = value::eight_columns(*number) else { return false };
+        if let Some(field) = KEYS[usize::from(key) % KEY_COUNT].counted {
+            self.add(field, kib);
+        }
+        self.key = key;
+        true
+    }
+
+    /// Takes any line, without its newline; of a long one, the beginning is enough.
+    fn line(&mut self, line: &[u8]) {
+        let (line, is_whole) = match line.split_at_checked(LINE_MAX) {
+            Some((beginning, _)) => (beginning, false),
+            None => (line, true),
+        };
+        let Some(first) = line.first() else { return };
+        // Keys begin with a capital letter, headers with an address in small hexadecimal. A
+        // mapping's name cannot begin a line: the kernel prints its newlines as `\012`.
+        if !first.is_ascii_uppercase() {
+            if is_header(line) {
+                self.header(is_whole && line.ends_with(b" [heap]"));
+            }
+            return;
+        }
+        let Some(colon) = memchr(b':', line) else { return };
+        let Some(field) = Field::from_key(&line[..colon]) else { return };
+        match value::kib(&line[colon + 1..]) {
+            Some(kib) if is_whole => self.add(field, kib),
+            _ => self.malformed = true,
+        }
+    }
+
+    fn add(&mut self, field: Field, kib: u64) {
+        self.malformed |= self.smaps.add(field, kib).is_err();
+    }
+
+    fn header(&mut self, is_heap: bool) {
+        self.end_heap();
+        self.smaps.mappings += 1;
+        self.heap_began = is_heap.then_some(self.smaps.pss().0);
+    }
+
+    fn end_heap(&mut self) {
+        if let Some(began) = self.heap_began.take() {
+            self.smaps.heap += self.smaps.pss().0 - began;
+        }
+    }
+
+    /// Keeps a part of a line that has not ended, as far as there is room.
+    fn keep(&mut self, part: &[u8]) {
+        let room = &mut self.kept[self.kept_len..];
+        let fits = part.len().min(room.len());
+        room[..fits].copy_from_slice(&part[..fits]);
+        self.kept_len += fits;
+    }
+
+    fn end_kept_line(&mut self) {
+        let (kept, len) = (self.kept, std::mem::take(&mut self.kept_len));
+        self.line(&kept[..len]);
+    }
+}
+
+/// Whether a line begins as `ADDRESS-ADDRESS ` does.
+pub(super) fn is_header(line: &[u8]) -> bool {
+    let hex = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_hexdigit);
+    let Some(blank) = memchr(b' ', line) else { return false };
+    let Some(dash) = memchr(b'-', &line[..blank]) else { return false };
+    hex(&line[..dash]) && hex(&line[dash + 1..blank])
+}

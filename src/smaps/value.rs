@@ -1,0 +1,94 @@
+//! The number of a smaps line.
+
+/// Reads eight columns, a number flush right behind blanks, as one word.
+///
+/// Exactly the kernel's form (`%8lu`): blanks, then digits up to the last column. `None` for
+/// anything else; the caller then takes the slow path, which decides what it is.
+pub(super) fn eight_columns(text: [u8; 8]) -> Option<u64> {
+    const BLANKS: u64 = u64::from_le_bytes([b' '; 8]);
+    const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
+    const HIGH_NIBBLES: u64 = u64::from_le_bytes([0xf0; 8]);
+    const SIX: u64 = u64::from_le_bytes([0x06; 8]);
+
+    let word = u64::from_le_bytes(text);
+    // The first column is the lowest byte, so leading blanks are trailing zeros of the difference.
+    let blank_bits = (word ^ BLANKS).trailing_zeros() & !7;
+    if blank_bits == u64::BITS {
+        return None;
+    }
+    // A blank becomes the digit '0' by one bit (0x20 | 0x10 = 0x30).
+    let digits = word | (ZEROS ^ BLANKS) & ((1 << blank_bits) - 1);
+    // A digit has a high nibble of 3, and keeps it when 6 is added: ':' (0x3a) would not.
+    let is_digits =
+        digits & HIGH_NIBBLES == ZEROS && digits.wrapping_add(SIX) & HIGH_NIBBLES == ZEROS;
+    is_digits.then(|| eight_digits(digits & !HIGH_NIBBLES))
+}
+
+/// Eight digit values, most significant in the lowest byte, to a number: pairs, fours, all.
+fn eight_digits(values: u64) -> u64 {
+    let pairs = values.wrapping_mul(10).wrapping_add(values >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_ffff_0000_ffff;
+    fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff
+}
+
+/// Reads what stands behind the colon of a counted line: blanks, digits, ` kB`.
+/// `None` when it is anything else, or more than a `u64` holds.
+pub(super) fn kib(text: &[u8]) -> Option<u64> {
+    let number = text.strip_suffix(b" kB")?.trim_ascii_start();
+    if number.is_empty() {
+        return None;
+    }
+    number.iter().try_fold(0_u64, |sum, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        sum.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eight_columns_agree_with_the_plain_way() {
+        for number in (0..=99_999_999).step_by(997).chain([0, 9, 10, 99_999_999]) {
+            let text: [u8; 8] = format!("{number:8}").into_bytes().try_into().expect("8 columns");
+            assert_eq!(eight_columns(text), Some(number));
+        }
+    }
+
+    #[test]
+    fn eight_columns_refuse_everything_else() {
+        for text in [
+            b"        ",
+            b"1       ",
+            b"   1   2",
+            b"      -1",
+            b"    0x1f",
+            b"      1:",
+            b"      1/",
+            b"\t      1",
+            b"     \n 1",
+            b"\0\0\0\0\0\0\0\x001"[..8].try_into().expect("8 columns"),
+            b"\xb0\xb0\xb0\xb0\xb0\xb0\xb0\xb0",
+        ] {
+            assert_eq!(eight_columns(*text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn kib_is_strict() {
+        assert_eq!(kib(b"   12 kB"), Some(12));
+        assert_eq!(kib(b"18446744073709551615 kB"), Some(u64::MAX));
+        for text in [
+            &b"18446744073709551616 kB"[..],
+            b" kB",
+            b"12",
+            b"12 mB",
+            b"12 kB\r",
+            b"-1 kB",
+            b"1 2 kB",
+        ] {
+            assert_eq!(kib(text), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The operating system: all of its calls, and all `unsafe` of the program.
+//!
+//! What this floor promises to the ones above: no call here is undefined behaviour, whatever safe
+//! code does; memory that the kernel may still write is neither freed nor handed out again; every
+//! failure comes back as an [`Errno`].
+//!
+//! - `proc_root` `/proc` or what stands in for it: listing, opening, reading
+//! - `buffer`    memory that can be lent to the kernel
+//! - `ring`      requests in, completions out: io_uring behind a trait
+//! - `host`      the machine and this process: CPUs, peak memory, CPU time
+//! - `stdio`     standard output and error, byte for byte, with every error told
+#![allow(unsafe_code)]
+
+pub mod buffer;
+pub mod host;
+pub mod proc_root;
+pub mod ring;
+pub mod stdio;
+
+use crate::units::Errno;
+
+impl From<rustix::io::Errno> for Errno {
+    fn from(errno: rustix::io::Errno) -> Errno {
+        Errno(errno.raw_os_error())
+    }
+}

@@ -1,0 +1,154 @@
+//! `/proc`, or a directory that stands in for it: what is listed, opened and read there.
+//!
+//! The calls here wait until the kernel answers. Of the files of a process, `comm`, `status`,
+//! `statm` and `task` always answer at once; the others can wait for ever in a stuck process.
+
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, RawDir};
+
+use crate::process::{ProcFile, RelPath};
+use crate::units::{Errno, Pid};
+
+/// How much of a directory is listed per call (`getdents64(2)`).
+const LISTING_BYTES: usize = 32 * 1024;
+
+/// An open directory of processes.
+#[derive(Debug)]
+pub struct ProcRoot {
+    dir: OwnedFd,
+    path: PathBuf,
+}
+
+impl ProcRoot {
+    /// Opens the directory.
+    ///
+    /// # Errors
+    /// Those of `open(2)`: `ENOENT` when there is none, `ENOTDIR` when it is something else.
+    pub fn open(path: &Path) -> Result<ProcRoot, Errno> {
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        let dir = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
+        Ok(ProcRoot { dir, path: path.to_owned() })
+    }
+
+    /// The same directory once more, for an engine that outlives this handle.
+    ///
+    /// # Errors
+    /// `EMFILE` when no descriptor is left.
+    pub fn try_clone(&self) -> Result<ProcRoot, Errno> {
+        let dir = rustix::io::fcntl_dupfd_cloexec(&self.dir, 0)?;
+        Ok(ProcRoot { dir, path: self.path.clone() })
+    }
+
+    /// Where it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The processes, ascending.
+    ///
+    /// # Errors
+    /// Those of `getdents64(2)`.
+    pub fn pids(&self) -> Result<Vec<Pid>, Errno> {
+        let mut pids = list_numbers(self.dir.as_fd(), c".")?;
+        pids.sort_unstable();
+        Ok(pids)
+    }
+
+    /// Opens a file of a process for [`OpenFile::read`].
+    ///
+    /// # Errors
+    /// Those of `open(2)`; what they mean for each kind of process stands in `process::probe`.
+    pub fn open_file(&self, file: ProcFile, path: &RelPath) -> Result<OpenFile, Errno> {
+        let text = match file {
+            ProcFile::Exe => Text::Ready(self.exe(path)?, 0),
+            ProcFile::Tasks => Text::Ready(self.tasks(path)?, 0),
+            _ => Text::File(self.open_at(path, OFlags::RDONLY)?),
+        };
+        Ok(OpenFile(text))
+    }
+
+    /// The path of a process's binary.
+    ///
+    /// Follows the link by opening it and asks our own descriptor table for the path, as the ring
+    /// must (it has no `readlink`), so that all engines see the same.
+    fn exe(&self, path: &RelPath) -> Result<Vec<u8>, Errno> {
+        link_target(self.open_at(path, OFlags::PATH)?.as_fd())
+    }
+
+    /// The thread ids of a process, one a line. Never blocks: the kernel walks a list under RCU
+    /// (`proc_task_readdir`, fs/proc/base.c).
+    pub(super) fn tasks(&self, path: &RelPath) -> Result<Vec<u8>, Errno> {
+        let dir = self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let tasks = list_numbers(dir.as_fd(), c".")?;
+        Ok(tasks.iter().flat_map(|task| format!("{task}\n").into_bytes()).collect())
+    }
+
+    fn open_at(&self, path: &RelPath, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let flags = flags | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(&self.dir, path.as_bytes(), flags, Mode::empty())?)
+    }
+}
+
+impl AsFd for ProcRoot {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+}
+
+/// A file of a process, open for reading from its beginning.
+#[derive(Debug)]
+pub struct OpenFile(Text);
+
+#[derive(Debug)]
+enum Text {
+    File(OwnedFd),
+    /// A link or a listing, and how much of it was handed out.
+    Ready(Vec<u8>, usize),
+}
+
+impl OpenFile {
+    /// Reads on from where the last read ended; 0 bytes are the end.
+    ///
+    /// # Errors
+    /// Those of `read(2)`. `EINTR` is not one of them.
+    pub fn read(&mut self, room: &mut [u8]) -> Result<usize, Errno> {
+        match &mut self.0 {
+            Text::File(fd) => Ok(rustix::io::retry_on_intr(|| rustix::io::read(&*fd, &mut *room))?),
+            Text::Ready(text, taken) => {
+                let rest = &text[*taken..];
+                let len = rest.len().min(room.len());
+                room[..len].copy_from_slice(&rest[..len]);
+                *taken += len;
+                Ok(len)
+            }
+        }
+    }
+}
+
+/// The path of an open file, from our own descriptor table. Never blocks, whatever the file is.
+pub(super) fn link_target(file: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
+    use std::os::fd::AsRawFd;
+    let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+    match rustix::fs::readlink(link, Vec::new()) {
+        Ok(target) => Ok(target.into_bytes()),
+        // Without a /proc of our own there is no path to be had. That says nothing of the process.
+        Err(rustix::io::Errno::NOENT) => Err(Errno(libc::EOPNOTSUPP)),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn list_numbers(dir: BorrowedFd<'_>, path: &std::ffi::CStr) -> Result<Vec<Pid>, Errno> {
+    // A descriptor of its own: a listing moves the descriptor's position.
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+    let dir = rustix::fs::openat(dir, path, flags, Mode::empty())?;
+    let mut room = vec![MaybeUninit::uninit(); LISTING_BYTES];
+    let mut entries = RawDir::new(dir, &mut room);
+    let mut numbers = Vec::new();
+    while let Some(entry) = entries.next() {
+        numbers.extend(Pid::parse(entry?.file_name().to_bytes()));
+    }
+    Ok(numbers)
+}

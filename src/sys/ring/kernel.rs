@@ -1,0 +1,488 @@
+//! The ring of the kernel: io_uring, used so that nothing blocks the thread that submits.
+//!
+//! procfs has no asynchronous reads: the kernel hands every request to a worker thread of ours
+//! (io-wq). What decides speed is therefore how many workers run, and that one worker carries a
+//! whole process:
+//!
+//! ```text
+//!   OPENAT cmdline  ─link→  READ  ─hard link→  OPENAT smaps_rollup  ─link→  READ
+//!   ASYNC, SKIP             CQE                SKIP                         CQE
+//! ```
+//!
+//! - ASYNC on the head gives the chain to a worker without a try in the submitting thread, where
+//!   an open can block on the target's `exec_update_lock`, and lets the kernel start workers.
+//! - All four share one direct descriptor, the slot's. Opening into it closes what was there, so
+//!   no close is needed, and none can race with the next chain.
+//! - The link behind a read is hard because every read here is short, which breaks a soft one.
+//! - SKIP leaves out the completions of opens that succeed; one that fails tells, and silences
+//!   the rest of its chain.
+//!
+//! On kernels without one of these ([`Features`]) the ring goes *staged*: open, wait for the
+//! completion, read, with ordinary descriptors.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+use io_uring::squeue::{Entry, Flags};
+use io_uring::types::{DestinationSlot, Fd, SubmitArgs, Timespec};
+use io_uring::{IoUring, opcode};
+
+use super::{Completion, Fetch, Ring, RingStats};
+use crate::process::{ProcFile, RelPath};
+use crate::sys::buffer::{Buffer, BufferArena};
+use crate::sys::proc_root::{self, ProcRoot};
+use crate::units::{Errno, Pid};
+
+/// The most submission queue entries we ask for: what an unprivileged `RLIMIT_MEMLOCK` of 64 KiB
+/// allows.
+const ENTRIES_MAX: u32 = 256;
+const ENTRIES_MIN: u32 = 8;
+/// The longest chain: two opens, two reads.
+const CHAIN_MAX: usize = 4;
+/// The most slots: more requests in flight than this only wait in the kernel instead of here.
+pub const SLOTS_MAX: usize = 256;
+
+/// Parts of io_uring that newer kernels have. Each is probed for, and done without where missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Features {
+    /// `IORING_SETUP_SUBMIT_ALL` (5.18): a bad request does not stop the batch.
+    pub submit_all: bool,
+    /// `IORING_SETUP_COOP_TASKRUN` (5.19): completions do not interrupt the submitting thread.
+    pub coop_taskrun: bool,
+    /// `IORING_SETUP_SINGLE_ISSUER` (6.0): one thread submits.
+    pub single_issuer: bool,
+    /// `IORING_FEAT_LINKED_FILE` (5.17) and a sparse table of direct descriptors (5.19): one chain
+    /// opens and reads. Without: staged.
+    pub chains: bool,
+    /// `IORING_FEAT_CQE_SKIP` (5.17): opens that succeed post nothing.
+    pub skip_success: bool,
+    /// `IORING_REGISTER_IOWQ_MAX_WORKERS` (5.15): the number of workers is ours to set.
+    pub worker_limit: bool,
+}
+
+impl Features {
+    /// Everything this program can use.
+    pub const ALL: Features = Features {
+        submit_all: true,
+        coop_taskrun: true,
+        single_issuer: true,
+        chains: true,
+        skip_success: true,
+        worker_limit: true,
+    };
+}
+
+/// What a ring is to be like.
+#[derive(Clone, Copy, Debug)]
+pub struct RingSetup {
+    /// Slots: how many processes are asked at once.
+    pub slots: usize,
+    /// Worker threads that may run at once.
+    pub workers: u32,
+    /// Features that may be used; tests leave some out to run what older kernels run.
+    pub allowed: Features,
+}
+
+/// io_uring on a directory of processes.
+pub struct KernelRing {
+    ring: IoUring,
+    root: ProcRoot,
+    features: Features,
+    slots: Vec<Slot>,
+    /// Completions as the kernel wrote them: copied out first, acted on after.
+    raw: Vec<(u64, i32)>,
+    /// Completions that are known and not yet reaped.
+    ready: VecDeque<Completion>,
+    in_flight: usize,
+    stats: RingStats,
+}
+
+/// What the ring keeps of one slot. Never moves: the kernel reads the paths from here.
+#[derive(Default)]
+struct Slot {
+    /// The fetches whose completion is owed; here the kernel may write into their buffers.
+    pending: [Option<Fetch>; 2],
+    /// Tells completions of a chain that is over (cancelled rest) from those of the present one.
+    generation: u32,
+    /// The ordinary descriptor of the file at hand; only when staged.
+    file: Option<OwnedFd>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Op {
+    Open = 0,
+    Read = 1,
+}
+
+/// What a request carries through the kernel: slot, which of its fetches, open or read, generation.
+#[derive(Clone, Copy)]
+struct Tag {
+    slot: usize,
+    nth: usize,
+    op: Op,
+    generation: u32,
+}
+
+impl Tag {
+    fn encode(self) -> u64 {
+        let low = (self.slot as u64) << 8 | (self.nth as u64) << 1 | self.op as u64;
+        u64::from(self.generation) << 32 | low
+    }
+
+    fn decode(user_data: u64) -> Tag {
+        Tag {
+            slot: (user_data >> 8 & 0xffff) as usize,
+            nth: (user_data >> 1 & 1) as usize,
+            op: if user_data & 1 == 0 { Op::Open } else { Op::Read },
+            generation: (user_data >> 32) as u32,
+        }
+    }
+}
+
+impl KernelRing {
+    /// Sets up a ring and proves that it works: a directory is opened and read through it, by a
+    /// worker, and must answer as a directory does.
+    ///
+    /// # Errors
+    /// `ENOSYS`: the kernel has no io_uring. `EPERM`: sysctl `kernel.io_uring_disabled`, a seccomp
+    /// profile or a security module forbids it. `ENOMEM`: `RLIMIT_MEMLOCK` is too small for even
+    /// the smallest ring. `ECANCELED`: no worker thread can be had (`RLIMIT_NPROC`, `pids.max`).
+    /// `EOPNOTSUPP`: the kernel (before 5.11) lacks what cannot be done without.
+    pub fn new(root: ProcRoot, setup: RingSetup) -> Result<KernelRing, Errno> {
+        let slots = setup.slots.clamp(1, SLOTS_MAX);
+        let (ring, mut features) = build(slots, setup.allowed)?;
+        let params = ring.params();
+        if !(params.is_feature_ext_arg()
+            && params.is_feature_submit_stable()
+            && params.is_feature_nodrop()
+            && params.is_feature_rw_cur_pos())
+        {
+            return Err(Errno(libc::EOPNOTSUPP));
+        }
+        features.skip_success &= params.is_feature_skip_cqe_on_success();
+        let table = u32::try_from(slots).unwrap_or(u32::MAX);
+        features.chains &= params.is_feature_linked_file()
+            && ring.submitter().register_files_sparse(table).is_ok();
+        features.worker_limit &=
+            ring.submitter().register_iowq_max_workers(&mut [setup.workers; 2]).is_ok();
+        let mut ring = KernelRing {
+            ring,
+            root,
+            features,
+            slots: std::iter::repeat_with(Slot::default).take(slots).collect(),
+            raw: Vec::with_capacity(2 * slots),
+            ready: VecDeque::with_capacity(2 * slots),
+            in_flight: 0,
+            stats: RingStats::default(),
+        };
+        ring.prove()?;
+        Ok(ring)
+    }
+
+    /// What this kernel has of what we can use.
+    pub fn features(&self) -> Features {
+        self.features
+    }
+
+    /// How many slots there are.
+    pub fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// A ring can be set up and still answer nothing, when no worker can be started. So open and
+    /// read something for real: the root itself, which needs no process and answers `EISDIR`.
+    fn prove(&mut self) -> Result<(), Errno> {
+        const PATIENCE: Duration = Duration::from_secs(2);
+        let path = RelPath::root();
+        let buffer = BufferArena::new().buffer(1);
+        self.fetch(0, Fetch { file: ProcFile::Comm, path, buffer }, None);
+        self.submit_and_wait(1, PATIENCE)?;
+        match self.reap().map(|done| done.result) {
+            Some(Err(Errno(libc::EISDIR))) => Ok(()),
+            Some(Err(errno)) => Err(errno),
+            Some(Ok(_)) => Err(Errno(libc::EOPNOTSUPP)),
+            None => Err(Errno(libc::ETIMEDOUT)),
+        }
+    }
+
+    /// Makes room for one chain, which must not be torn apart by a submission in between.
+    fn make_room(&mut self, entries: usize) {
+        let queue = self.ring.submission();
+        if queue.capacity() - queue.len() < entries {
+            drop(queue);
+            // A failure here shows again, and is told, when the caller waits.
+            let _ = self.ring.submit();
+            self.stats.enters += 1;
+        }
+    }
+
+    fn push(&mut self, entry: Entry, tag: Tag) {
+        let entry = entry.user_data(tag.encode());
+        // SAFETY: what the entry points to lives until its completion: buffers in `pending`, which
+        // is emptied by completions only and forgotten on drop; paths and segments are read by the
+        // kernel at submission (IORING_FEAT_SUBMIT_STABLE, checked in `new`), and stand in `pending`.
+        let pushed = unsafe { self.ring.submission().push(&entry) };
+        debug_assert!(pushed.is_ok(), "make_room made room");
+        if pushed.is_err() {
+            self.complete(tag, Err(Errno(libc::EBUSY)));
+        }
+        self.stats.operations += 1;
+    }
+
+    fn open_entry(&self, slot: usize, nth: usize) -> Entry {
+        let (path, is_link) = match &self.slots[slot].pending[nth] {
+            Some(fetch) => (fetch.path.with_nul().as_ptr(), fetch.file == ProcFile::Exe),
+            None => (c"".as_ptr().cast(), false),
+        };
+        let dir = Fd(self.root.as_fd().as_raw_fd());
+        let open = opcode::OpenAt::new(dir, path.cast());
+        if is_link {
+            open.flags(libc::O_PATH | libc::O_CLOEXEC).build()
+        } else if self.features.chains {
+            // A direct descriptor is never inherited, and refuses O_CLOEXEC.
+            let index = DestinationSlot::try_from_slot_target(int(slot)).ok();
+            open.flags(libc::O_RDONLY).file_index(index).build()
+        } else {
+            open.flags(libc::O_RDONLY | libc::O_CLOEXEC).build()
+        }
+    }
+
+    fn read_entry(&self, slot: usize, buffer: &Buffer) -> Entry {
+        // -1: from where the descriptor's last read ended.
+        const ON: u64 = u64::MAX;
+        let (fd, kind) = match &self.slots[slot].file {
+            Some(file) => (Fd(file.as_raw_fd()), Flags::empty()),
+            None => (Fd(int(slot)), Flags::FIXED_FILE),
+        };
+        let read = match buffer.segments() {
+            Some(segments) => opcode::Readv::new(fd, segments.as_ptr().cast(), int(segments.len()))
+                .offset(ON)
+                .build(),
+            None => {
+                opcode::Read::new(fd, buffer.as_kernel_ptr(), int(buffer.len())).offset(ON).build()
+            }
+        };
+        read.flags(kind)
+    }
+
+    /// Queues open and read of one fetch as part of a chain.
+    fn push_linked(&mut self, slot: usize, nth: usize, is_last: bool) {
+        let generation = self.slots[slot].generation;
+        let mut open = Flags::IO_LINK;
+        if self.features.skip_success {
+            open |= Flags::SKIP_SUCCESS;
+        }
+        if nth == 0 {
+            open |= Flags::ASYNC;
+        }
+        let read = if is_last { Flags::empty() } else { Flags::IO_HARDLINK };
+        let entry = self.open_entry(slot, nth).flags(open);
+        self.push(entry, Tag { slot, nth, op: Op::Open, generation });
+        if let Some(fetch) = &self.slots[slot].pending[nth] {
+            let entry = self.read_entry(slot, &fetch.buffer).flags(read);
+            self.push(entry, Tag { slot, nth, op: Op::Read, generation });
+        }
+    }
+
+    /// Queues the open of one fetch alone; its completion brings the read.
+    fn push_open(&mut self, slot: usize, nth: usize) {
+        self.make_room(1);
+        let generation = self.slots[slot].generation;
+        let entry = self.open_entry(slot, nth).flags(Flags::ASYNC);
+        self.push(entry, Tag { slot, nth, op: Op::Open, generation });
+    }
+
+    fn push_read(&mut self, slot: usize, nth: usize) {
+        self.make_room(1);
+        let generation = self.slots[slot].generation;
+        if let Some(fetch) = &self.slots[slot].pending[nth] {
+            let entry = self.read_entry(slot, &fetch.buffer).flags(Flags::ASYNC);
+            self.push(entry, Tag { slot, nth, op: Op::Read, generation });
+        }
+    }
+
+    /// Takes one completion of the kernel.
+    fn completed(&mut self, tag: Tag, result: i32) {
+        let Some(slot) = self.slots.get_mut(tag.slot) else { return };
+        if slot.generation != tag.generation || slot.pending[tag.nth].is_none() {
+            // The cancelled rest of a chain that broke: its fetches were completed with it.
+            return;
+        }
+        match (tag.op, result) {
+            (Op::Open, error) if error < 0 => {
+                self.complete(tag, Err(Errno(-error)));
+                // The chain broke here: what was linked behind it never runs.
+                if tag.nth == 0 {
+                    self.complete(Tag { nth: 1, ..tag }, Err(Errno::CANCELED));
+                }
+            }
+            (Op::Open, fd) => self.opened(tag, fd),
+            (Op::Read, result) => {
+                self.complete(tag, usize::try_from(result).map_err(|_| Errno(-result)));
+                if tag.nth == 0
+                    && !self.features.chains
+                    && self.slots[tag.slot].pending[1].is_some()
+                {
+                    self.push_open(tag.slot, 1);
+                }
+            }
+        }
+    }
+
+    fn opened(&mut self, tag: Tag, fd: i32) {
+        let is_link = self.slots[tag.slot].pending[tag.nth]
+            .as_ref()
+            .is_some_and(|fetch| fetch.file == ProcFile::Exe);
+        if self.features.chains && !is_link {
+            return; // The read is on its way. Seen only where successes cannot be skipped.
+        }
+        // SAFETY: a successful OPENAT without a slot made this descriptor, and nobody else has it.
+        let file = unsafe { OwnedFd::from_raw_fd(fd) };
+        if is_link {
+            let target = proc_root::link_target(file.as_fd());
+            self.complete_with(tag, target);
+        } else {
+            self.slots[tag.slot].file = Some(file);
+            self.push_read(tag.slot, tag.nth);
+        }
+    }
+
+    /// Completes a fetch whose text is here already.
+    fn complete_with(&mut self, tag: Tag, text: Result<Vec<u8>, Errno>) {
+        let result = text.map(|text| {
+            let Some(fetch) = &mut self.slots[tag.slot].pending[tag.nth] else { return 0 };
+            // One byte is left free, to say that this is all.
+            let len = text.len().min(fetch.buffer.len() - 1);
+            fetch.buffer[..len].copy_from_slice(&text[..len]);
+            len
+        });
+        self.complete(tag, result);
+    }
+
+    fn complete(&mut self, tag: Tag, result: Result<usize, Errno>) {
+        if let Some(fetch) = self.slots[tag.slot].pending[tag.nth].take() {
+            self.in_flight -= 1;
+            let Tag { slot, nth, .. } = tag;
+            self.ready.push_back(Completion { slot, nth, result, buffer: fetch.buffer });
+        }
+    }
+
+    /// Takes what the kernel has completed.
+    fn drain(&mut self) {
+        let mut raw = std::mem::take(&mut self.raw);
+        raw.extend(self.ring.completion().map(|entry| (entry.user_data(), entry.result())));
+        for (user_data, result) in raw.drain(..) {
+            self.completed(Tag::decode(user_data), result);
+        }
+        self.raw = raw;
+    }
+}
+
+impl Ring for KernelRing {
+    fn fetch(&mut self, slot: usize, first: Fetch, second: Option<Fetch>) {
+        let file = first.file;
+        let has_second = second.is_some();
+        let state = &mut self.slots[slot];
+        debug_assert!(state.pending.iter().all(Option::is_none), "the slot is free");
+        debug_assert!(file.is_read() || !has_second, "only reads are chained");
+        state.generation = state.generation.wrapping_add(1);
+        state.pending = [Some(first), second];
+        self.in_flight += 1 + usize::from(has_second);
+        if file == ProcFile::Tasks {
+            let tag = Tag { slot, nth: 0, op: Op::Read, generation: state.generation };
+            let tasks = match &state.pending[0] {
+                Some(fetch) => self.root.tasks(&fetch.path),
+                None => Ok(Vec::new()),
+            };
+            return self.complete_with(tag, tasks);
+        }
+        if !self.features.chains || file == ProcFile::Exe {
+            return self.push_open(slot, 0);
+        }
+        self.make_room(CHAIN_MAX);
+        self.push_linked(slot, 0, !has_second);
+        if has_second {
+            self.push_linked(slot, 1, true);
+        }
+    }
+
+    fn read_on(&mut self, slot: usize, nth: usize, buffer: Buffer) {
+        // Nothing will be opened any more, so neither file nor path matter.
+        let fetch =
+            Fetch { file: ProcFile::Smaps, path: ProcFile::Smaps.path(Pid(0), None), buffer };
+        self.slots[slot].pending[nth] = Some(fetch);
+        self.in_flight += 1;
+        self.push_read(slot, nth);
+    }
+
+    fn submit_and_wait(&mut self, at_least: usize, timeout: Duration) -> Result<(), Errno> {
+        self.drain();
+        let wanted = at_least.min(self.in_flight + self.ready.len());
+        let timespec = Timespec::from(timeout);
+        let args = SubmitArgs::new().timespec(&timespec);
+        let missing = wanted.saturating_sub(self.ready.len());
+        self.stats.enters += 1;
+        let entered = self.ring.submitter().submit_with_args(missing, &args);
+        self.drain();
+        match entered.map_err(Errno::from) {
+            // Time is over; a signal came; the completion queue is full and was just drained; the
+            // kernel is out of memory for a moment. In each case the caller looks and comes again.
+            Err(Errno(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)) | Ok(_) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn reap(&mut self) -> Option<Completion> {
+        self.ready.pop_front()
+    }
+
+    fn stats(&self) -> RingStats {
+        self.stats
+    }
+}
+
+impl Drop for KernelRing {
+    fn drop(&mut self) {
+        // Whatever is still pending may be written by the kernel: see `buffer`.
+        for slot in &mut self.slots {
+            slot.pending.iter_mut().filter_map(Option::take).for_each(std::mem::forget);
+        }
+    }
+}
+
+/// A small number (slots, segments, bytes of one buffer) in the width the kernel takes.
+fn int<N: TryFrom<usize> + Default>(number: usize) -> N {
+    let fits = N::try_from(number);
+    debug_assert!(fits.is_ok(), "slots and buffers are small");
+    fits.unwrap_or_default()
+}
+
+/// Creates the ring with as many features and entries as this kernel and its limits allow.
+fn build(slots: usize, allowed: Features) -> Result<(IoUring, Features), Errno> {
+    let mut features = allowed;
+    let wanted = u32::try_from(slots * CHAIN_MAX).unwrap_or(ENTRIES_MAX);
+    let mut entries = wanted.next_power_of_two().clamp(ENTRIES_MIN, ENTRIES_MAX);
+    loop {
+        let mut builder = IoUring::builder();
+        if features.submit_all {
+            builder.setup_submit_all();
+        }
+        if features.coop_taskrun {
+            builder.setup_coop_taskrun();
+        }
+        if features.single_issuer {
+            builder.setup_single_issuer();
+        }
+        match builder.build(entries).map_err(Errno::from) {
+            Ok(ring) => return Ok((ring, features)),
+            // A flag is unknown: leave out the newest, then the next.
+            Err(Errno(libc::EINVAL)) if features.single_issuer => features.single_issuer = false,
+            Err(Errno(libc::EINVAL)) if features.coop_taskrun => features.coop_taskrun = false,
+            Err(Errno(libc::EINVAL)) if features.submit_all => features.submit_all = false,
+            // The memory limit: a smaller ring only means more calls.
+            Err(Errno(libc::ENOMEM)) if entries > ENTRIES_MIN => entries /= 2,
+            Err(errno) => return Err(errno),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Words shared by every floor: a process id, an amount of memory, an error number.
+//!
+//! Knows nothing of files, formats or the kernel interface.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign};
+
+/// A process id as `/proc` lists it: the id of a thread group, or of one thread where said so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pid(pub u32);
+
+impl Pid {
+    /// Reads a name made only of digits, as the directories of `/proc` are named.
+    /// Anything else (`self`, `meminfo`, a number beyond `u32`) is `None`.
+    pub fn parse(name: &[u8]) -> Option<Pid> {
+        if name.is_empty() || !name.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        std::str::from_utf8(name).ok()?.parse().ok().map(Pid)
+    }
+}
+
+impl fmt::Display for Pid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// An amount of memory in units of 1,024 bytes, which smaps prints as `kB`.
+///
+/// Sums saturate: a hostile or broken text can make a figure too large, never wrap it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Kib(pub u64);
+
+impl Kib {
+    /// The same amount in bytes.
+    pub fn bytes(self) -> u64 {
+        self.0.saturating_mul(1024)
+    }
+
+    /// What is left after taking `other` away, never less than nothing.
+    pub fn saturating_sub(self, other: Kib) -> Kib {
+        Kib(self.0.saturating_sub(other.0))
+    }
+}
+
+impl Add for Kib {
+    type Output = Kib;
+    fn add(self, other: Kib) -> Kib {
+        Kib(self.0.saturating_add(other.0))
+    }
+}
+
+impl AddAssign for Kib {
+    fn add_assign(&mut self, other: Kib) {
+        *self = *self + other;
+    }
+}
+
+impl Sum for Kib {
+    fn sum<I: Iterator<Item = Kib>>(amounts: I) -> Kib {
+        amounts.fold(Kib(0), Add::add)
+    }
+}
+
+/// An error number of the kernel, positive (`errno(3)`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Errno(pub i32);
+
+impl Errno {
+    /// No such file: the process left before the open.
+    pub const NOENT: Errno = Errno(libc::ENOENT);
+    /// No such process: it left, or has no address space.
+    pub const SRCH: Errno = Errno(libc::ESRCH);
+    /// Refused by `ptrace_may_access` (kernel/ptrace.c) at open.
+    pub const ACCES: Errno = Errno(libc::EACCES);
+    /// Refused by `hidepid=1` (fs/proc/base.c) or a security module.
+    pub const PERM: Errno = Errno(libc::EPERM);
+    /// The request never ran: its chain broke, or no worker thread could be had.
+    pub const CANCELED: Errno = Errno(libc::ECANCELED);
+}
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        std::io::Error::from_raw_os_error(self.0).fmt(f)
+    }
+}
+
+impl fmt::Debug for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Errno({} {self})", self.0)
+    }
+}
+
+impl From<std::io::Error> for Errno {
+    fn from(error: std::io::Error) -> Errno {
+        Errno(error.raw_os_error().unwrap_or(libc::EIO))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pid_takes_only_digits() {
+        assert_eq!(Pid::parse(b"4194304"), Some(Pid(4_194_304)));
+        for name in [&b""[..], b"self", b"1a", b"-1", b"+1", b"99999999999", b"\xff"] {
+            assert_eq!(Pid::parse(name), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn kib_saturates() {
+        assert_eq!(Kib(u64::MAX) + Kib(1), Kib(u64::MAX));
+        assert_eq!(Kib(1).saturating_sub(Kib(2)), Kib(0));
+        assert_eq!(Kib(u64::MAX).bytes(), u64::MAX);
+    }
+}
