@@ -18,13 +18,19 @@ mod uring;
 use bumpalo::Bump;
 use bumpalo::collections::Vec as BumpVec;
 
+use self::tally::Tally;
 use crate::error::Error;
-use crate::process::{Coverage, Plan, Probe, ProcFile, ProcessUsage, Progress};
-use crate::sys::proc_root::ProcRoot;
+use crate::process::{Coverage, Plan, Probe, ProcFile, ProcessUsage, Progress, Want};
+use crate::sys::proc_root::{OpenFile, ProcRoot};
 use crate::sys::ring::kernel::Features;
 use crate::units::{Errno, Pid};
 
 pub use uring::Uring;
+
+/// Room for one ordinary read: more than the kernel hands out at once.
+const READ_BYTES: usize = 16 * 1024;
+/// How much is read again to see whether smaps still has something to say.
+const REWIND_BYTES: usize = 1;
 
 /// Which way to carry bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -145,37 +151,74 @@ pub fn open(kind: EngineKind, root: &ProcRoot, tuning: Tuning) -> Result<Opened,
     }
 }
 
-/// Carries one process from its first file to its fate with ordinary system calls.
-fn carry(root: &ProcRoot, probe: &mut Probe, plan: &Plan, room: &mut [u8], io: &mut IoStats) {
-    while let Some(file) = probe.want() {
-        io.operations += 2; // open and close
-        match root.open_file(file, &probe.path(file)) {
-            Ok(open) => read_all(open, file, probe, plan, room, io),
-            Err(errno) => probe.fail(plan, errno),
-        }
-    }
+/// Carries processes from their first file to their fate with ordinary system calls.
+struct Carrier<'a> {
+    root: &'a ProcRoot,
+    plan: &'a Plan,
+    room: Vec<u8>,
+    probe: Probe,
+    tally: Tally,
 }
 
-fn read_all(
-    mut open: crate::sys::proc_root::OpenFile,
-    file: ProcFile,
-    probe: &mut Probe,
-    plan: &Plan,
-    room: &mut [u8],
-    io: &mut IoStats,
-) {
-    debug_assert_eq!(probe.want(), Some(file));
-    loop {
-        io.operations += 1;
-        match open.read(room) {
-            Ok(len) => {
-                io.reads += 1;
-                io.bytes += len as u64;
-                if probe.feed(plan, &room[..len], room.len()) == Progress::Turn {
-                    return;
+impl<'a> Carrier<'a> {
+    fn new(root: &'a ProcRoot, plan: &'a Plan, tally: Tally) -> Carrier<'a> {
+        Carrier { root, plan, room: vec![0; READ_BYTES], probe: Probe::new(), tally }
+    }
+
+    fn carry(&mut self, pid: Pid) {
+        self.probe.restart(pid, self.plan);
+        while let Some(want) = self.probe.want(self.plan) {
+            match want {
+                Want::One(file) => self.open_and_read(file),
+                Want::Pair { name, memory } => {
+                    let Some(open) = self.open(memory) else { continue };
+                    self.open_and_read(name);
+                    if self.probe.awaits_memory() {
+                        self.read(memory, open);
+                    }
                 }
             }
-            Err(errno) => return probe.fail(plan, errno),
+        }
+        self.tally.take(&self.probe);
+    }
+
+    fn open_and_read(&mut self, file: ProcFile) {
+        if let Some(open) = self.open(file) {
+            self.read(file, open);
+        }
+    }
+
+    fn open(&mut self, file: ProcFile) -> Option<OpenFile> {
+        self.tally.io.operations += 2; // and the close
+        match self.root.open_file(file, &self.probe.path(file)) {
+            Ok(open) => Some(open),
+            Err(errno) => {
+                self.probe.fail(self.plan, file, errno);
+                None
+            }
+        }
+    }
+
+    fn read(&mut self, file: ProcFile, mut open: OpenFile) {
+        let mut progress = Progress::ReadOn;
+        while progress != Progress::Turn {
+            self.tally.io.operations += 1;
+            let read = match progress {
+                Progress::Rewind => open.read_beginning(&mut self.room[..REWIND_BYTES]),
+                _ => open.read(&mut self.room),
+            };
+            match read {
+                Ok(len) => {
+                    self.tally.io.reads += 1;
+                    self.tally.io.bytes += len as u64;
+                    let room = self.room.len();
+                    progress = self.probe.feed(self.plan, file, &self.room[..len], room);
+                }
+                Err(errno) => {
+                    self.probe.fail(self.plan, file, errno);
+                    progress = Progress::Turn;
+                }
+            }
         }
     }
 }

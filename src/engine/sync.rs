@@ -3,14 +3,11 @@
 use bumpalo::Bump;
 
 use super::tally::Tally;
-use super::{Engine, Survey, carry};
+use super::{Carrier, Engine, Survey};
 use crate::error::Error;
-use crate::process::{Plan, Probe};
+use crate::process::Plan;
 use crate::sys::proc_root::ProcRoot;
 use crate::units::Pid;
-
-/// Room for one read: more than the kernel hands out at once.
-pub(super) const READ_BYTES: usize = 16 * 1024;
 
 /// The engine `sync`.
 pub(super) struct Sync {
@@ -30,14 +27,8 @@ impl Engine for Sync {
         plan: &Plan,
         arena: &'run Bump,
     ) -> Result<Survey<'run>, Error> {
-        let mut tally = Tally::with_room(pids.len());
-        let mut probe = Probe::new();
-        let mut room = vec![0; READ_BYTES];
-        for pid in pids {
-            probe.restart(*pid, plan);
-            carry(&self.root, &mut probe, plan, &mut room, &mut tally.io);
-            tally.take(&probe);
-        }
-        Ok(Tally::survey(&[tally], arena))
+        let mut carrier = Carrier::new(&self.root, plan, Tally::with_room(pids.len()));
+        pids.iter().for_each(|pid| carrier.carry(*pid));
+        Ok(Tally::survey(&[carrier.tally], arena))
     }
 }

@@ -42,10 +42,10 @@ impl Tally {
     pub(super) fn take(&mut self, probe: &Probe) {
         let Some(fate) = probe.fate() else { return };
         self.coverage.count(probe.pid(), fate);
-        if fate == Fate::Measured {
+        if let (Fate::Measured, Some(smaps)) = (fate, probe.smaps()) {
             self.names.extend_from_slice(probe.name());
             let name_end = self.names.len();
-            self.rows.push(Row { pid: probe.pid(), name_end, smaps: *probe.smaps() });
+            self.rows.push(Row { pid: probe.pid(), name_end, smaps: *smaps });
         }
     }
 

@@ -6,11 +6,10 @@ use std::sync::mpsc;
 
 use bumpalo::Bump;
 
-use super::sync::READ_BYTES;
 use super::tally::Tally;
-use super::{Engine, Survey, carry};
+use super::{Carrier, Engine, Survey};
 use crate::error::Error;
-use crate::process::{Plan, Probe};
+use crate::process::Plan;
 use crate::sys::proc_root::ProcRoot;
 use crate::units::{Errno, Pid};
 
@@ -81,15 +80,12 @@ impl Engine for Threads {
 impl Work {
     /// Carries one process after another until the list is handed out.
     fn carry_all(&self, workers: usize) -> Tally {
-        let mut tally = Tally::with_room(self.pids.len() / workers + 1);
-        let mut probe = Probe::new();
-        let mut room = vec![0; READ_BYTES];
+        let tally = Tally::with_room(self.pids.len() / workers + 1);
+        let mut carrier = Carrier::new(&self.root, &self.plan, tally);
         // Relaxed: the number alone is shared, the list does not change.
         while let Some(pid) = self.pids.get(self.next.fetch_add(1, Ordering::Relaxed)) {
-            probe.restart(*pid, &self.plan);
-            carry(&self.root, &mut probe, &self.plan, &mut room, &mut tally.io);
-            tally.take(&probe);
+            carrier.carry(*pid);
         }
-        tally
+        carrier.tally
     }
 }

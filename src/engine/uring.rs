@@ -7,8 +7,7 @@
 //! ```
 //!
 //! A slot is a place for one process. Its buffers move into the ring with a fetch and come back
-//! with the completion. Usually two files are fetched at once, the name's and the memory's; what
-//! turns out not to be wanted is thrown away.
+//! with the completion.
 //!
 //! The loop never opens or reads a file of a process itself: either can block for ever.
 
@@ -19,11 +18,11 @@ use bumpalo::Bump;
 use super::tally::Tally;
 use super::{Engine, Survey, Tuning};
 use crate::error::Error;
-use crate::process::{Plan, Probe, ProcFile, Progress, Source, TEXT_MAX};
+use crate::process::{Plan, Probe, ProcFile, Progress, Source, TEXT_MAX, Want};
 use crate::sys::buffer::{Buffer, BufferArena};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::ring::kernel::{KernelRing, RingSetup};
-use crate::sys::ring::{Completion, Fetch, Ring};
+use crate::sys::ring::{Completion, Fetch, From, Place, Request, Ring};
 use crate::units::{Errno, Pid};
 
 /// How long one wait lasts at the most.
@@ -47,8 +46,9 @@ enum Memory {
 
 struct Slot {
     probe: Probe,
-    /// What the two fetches in flight are for; `None` when there is none.
+    /// What the fetches in flight are for, by place; `None` when there is none.
     fetched: [Option<ProcFile>; 2],
+    is_pair: bool,
     /// The buffers, where they are not with the ring: text, memory.
     text: Option<Buffer>,
     memory: Option<Buffer>,
@@ -130,7 +130,7 @@ impl<R: Ring> Engine for Uring<R> {
             while let Some(done) = self.ring.reap() {
                 let index = done.slot;
                 let slot = &mut self.slots[index];
-                slot.take(done, plan, &mut tally, &mut self.ring);
+                slot.take(done, plan, &mut tally, &mut self.ring).map_err(Error::Ring)?;
                 if slot.is_idle() && !slot.advance(index, plan, &mut self.ring) {
                     tally.take(&slot.probe);
                     free.push(index);
@@ -152,7 +152,7 @@ fn batch(busy: usize) -> usize {
 
 impl Slot {
     fn new() -> Slot {
-        Slot { probe: Probe::new(), fetched: [None; 2], text: None, memory: None }
+        Slot { probe: Probe::new(), fetched: [None; 2], is_pair: false, text: None, memory: None }
     }
 
     fn is_idle(&self) -> bool {
@@ -161,45 +161,72 @@ impl Slot {
 
     /// Fetches what the probe wants next. False: it wants nothing more.
     fn advance<R: Ring>(&mut self, index: usize, plan: &Plan, ring: &mut R) -> bool {
-        let Some(file) = self.probe.want() else { return false };
-        let second = self.probe.likely_next(plan);
-        self.fetched = [Some(file), second];
-        let first = self.fetch(file);
-        let second = second.and_then(|file| self.fetch(file));
-        if let Some(first) = first {
-            ring.fetch(index, first, second);
+        let want = self.probe.want(plan);
+        self.is_pair = matches!(want, Some(Want::Pair { .. }));
+        let request = match want {
+            None => return false,
+            Some(Want::One(file)) => self.fetch(Place::First, file).map(Request::One),
+            Some(Want::Pair { name, memory }) => {
+                let name = self.fetch(Place::First, name);
+                let memory = self.fetch(Place::Second, memory);
+                name.zip(memory).map(|(name, memory)| Request::Pair { name, memory })
+            }
+        };
+        debug_assert!(request.is_some(), "an idle slot has its buffers");
+        if let Some(request) = request {
+            ring.fetch(index, request);
         }
         true
     }
 
-    fn fetch(&mut self, file: ProcFile) -> Option<Fetch> {
-        let buffer = if file.is_memory() { &mut self.memory } else { &mut self.text };
-        let buffer = buffer.take();
-        debug_assert!(buffer.is_some(), "an idle slot has its buffers");
-        Some(Fetch { file, path: self.probe.path(file), buffer: buffer? })
+    fn fetch(&mut self, place: Place, file: ProcFile) -> Option<Fetch> {
+        let buffer = self.buffer_place(file).take()?;
+        self.fetched[place as usize] = Some(file);
+        Some(Fetch { file, path: self.probe.path(file), buffer })
+    }
+
+    fn buffer_place(&mut self, file: ProcFile) -> &mut Option<Buffer> {
+        if file.is_memory() { &mut self.memory } else { &mut self.text }
     }
 
     /// Feeds one completion to the probe, and reads on if the file has more.
-    fn take<R: Ring>(&mut self, done: Completion, plan: &Plan, tally: &mut Tally, ring: &mut R) {
-        let Some(file) = self.fetched[done.nth].take() else { return };
-        if let Ok(len) = done.result {
+    fn take<R: Ring>(
+        &mut self,
+        done: Completion,
+        plan: &Plan,
+        tally: &mut Tally,
+        ring: &mut R,
+    ) -> Result<(), Errno> {
+        let Some(file) = self.fetched[done.place as usize].take() else { return Ok(()) };
+        let Completion { slot, place, result, buffer } = done;
+        if let Ok(len) = result {
             tally.io.reads += 1;
             tally.io.bytes += len as u64;
         }
-        // What was fetched along may not be wanted after all.
-        if self.probe.want() == Some(file) {
-            match done.result {
-                Ok(len) => {
-                    let room = done.buffer.len();
-                    if self.probe.feed(plan, &done.buffer[..len], room) == Progress::ReadOn {
-                        self.fetched[done.nth] = Some(file);
-                        return ring.read_on(done.slot, done.nth, done.buffer);
-                    }
-                }
-                Err(errno) => self.probe.fail(plan, errno),
+        let is_head = self.is_pair == (place == Place::Second);
+        let progress = match result {
+            Ok(len) => self.probe.feed(plan, file, &buffer[..len], buffer.len()),
+            // The head of a chain was not even tried: there is no worker to be had.
+            Err(Errno::CANCELED) if is_head && self.probe.expects(plan, file) => {
+                return Err(Errno::CANCELED);
             }
-        }
-        let place = if file.is_memory() { &mut self.memory } else { &mut self.text };
-        *place = Some(done.buffer);
+            // The tail of a chain that broke: the failure of the other file says why.
+            Err(Errno::CANCELED) => Progress::Turn,
+            Err(errno) => {
+                self.probe.fail(plan, file, errno);
+                Progress::Turn
+            }
+        };
+        let from = match progress {
+            Progress::ReadOn => From::On,
+            Progress::Rewind => From::Beginning,
+            Progress::Turn => {
+                *self.buffer_place(file) = Some(buffer);
+                return Ok(());
+            }
+        };
+        self.fetched[place as usize] = Some(file);
+        ring.read_more(slot, place, from, buffer);
+        Ok(())
     }
 }

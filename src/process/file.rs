@@ -84,11 +84,6 @@ impl ProcFile {
         !matches!(self, ProcFile::Smaps)
     }
 
-    /// Whether its text is read from an open file; otherwise it is looked up.
-    pub fn is_read(self) -> bool {
-        !matches!(self, ProcFile::Exe | ProcFile::Tasks)
-    }
-
     /// Whether its text is scanned for memory.
     pub fn is_memory(self) -> bool {
         matches!(self, ProcFile::SmapsRollup | ProcFile::Smaps)

@@ -13,7 +13,7 @@ mod status;
 
 pub use file::{PATH_MAX, ProcFile, RelPath};
 pub use name::{NAME_MAX, NameRule};
-pub use probe::{Plan, Probe, Progress, Source, TEXT_MAX};
+pub use probe::{Plan, Probe, Progress, Source, TEXT_MAX, Want};
 
 use crate::smaps::Smaps;
 use crate::units::{Errno, Pid};
@@ -42,6 +42,8 @@ pub enum Fate {
     Zombie,
     /// It left between the listing and the last read.
     Gone,
+    /// It exec'ed while it was read, and once more when it was read again.
+    Changed,
     /// The kernel refuses its files to this user (`EACCES`, `EPERM`).
     Denied,
     /// The kernel's text was not understood.
@@ -63,6 +65,8 @@ pub struct Coverage {
     pub zombies: usize,
     /// [`Fate::Gone`].
     pub gone: usize,
+    /// [`Fate::Changed`].
+    pub changed: usize,
     /// [`Fate::Denied`].
     pub denied: usize,
     /// [`Fate::Malformed`].
@@ -82,6 +86,7 @@ impl Coverage {
             Fate::KernelThread => &mut self.kernel_threads,
             Fate::Zombie => &mut self.zombies,
             Fate::Gone => &mut self.gone,
+            Fate::Changed => &mut self.changed,
             Fate::Denied => &mut self.denied,
             Fate::Malformed => &mut self.malformed,
             Fate::Failed(errno) => {
@@ -99,6 +104,7 @@ impl Coverage {
         self.kernel_threads += other.kernel_threads;
         self.zombies += other.zombies;
         self.gone += other.gone;
+        self.changed += other.changed;
         self.denied += other.denied;
         self.malformed += other.malformed;
         self.failed += other.failed;
@@ -112,6 +118,6 @@ impl Coverage {
 
     /// Those whose memory belongs into the report and is not in it.
     pub fn left_out(&self) -> usize {
-        self.gone + self.denied + self.malformed + self.failed
+        self.gone + self.changed + self.denied + self.malformed + self.failed
     }
 }

@@ -2,15 +2,21 @@
 //! the end what became of it. Does no I/O: engines carry its requests and answers, so they
 //! cannot disagree.
 //!
+//! Name and memory are read as a *pair*: open the memory file, open and read the name, read the
+//! memory. The kernel ties the memory file to the address space at its open and refuses to read it
+//! (`ESRCH`, or an empty text) once that address space is gone. So memory that was read proves that
+//! nothing was exec'ed, and no process id given to another process, since before the name was read.
+//!
 //! ```text
-//!          ┌──────────────── empty ───────────────┐
-//!          │                                      ▼          zombie, kernel thread
-//!   Cmdline (or Comm, Exe) ── a name ─┐        Status ──────────────────────────► Done
-//!          │                          ▼          │ │ leader dead
-//!          │ not selected       SmapsRollup ◄────┘ └──► Tasks ──► Cmdline of a thread
-//!          ▼                     (or Smaps) ─── no address space ──► Status
-//!        Done                         │
-//!                                     └── sums ──► Done
+//!   filter? ── Name ── not selected ──► Done
+//!                │ selected                          name was empty
+//!                ▼                                  ┌───────► Status ──► Done
+//!   ──────────► Pair: memory opened, name, memory ──┴──────────────────► Done
+//!                ▲      │ no address space (any more)
+//!                │      ▼
+//!                │    Status ── kernel thread, zombie ─────────────────► Done
+//!                │     │   └─── alive, so it exec'ed: once more, or ───► Done
+//!                └─────┴─ leader dead: Tasks, and again with a thread
 //! ```
 
 use regex::bytes::Regex;
@@ -48,18 +54,42 @@ pub struct Plan {
     pub filter: Option<Regex>,
 }
 
+/// What a probe wants to be read next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// One file, opened and read to its end.
+    One(ProcFile),
+    /// Open the memory file, then open and read the name, then read the memory.
+    Pair {
+        /// The file that names the process.
+        name: ProcFile,
+        /// The file with its memory.
+        memory: ProcFile,
+    },
+}
+
 /// Whether the file at hand has more to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// Read on from where the last read ended.
     ReadOn,
-    /// This file is done; ask [`Probe::want`] again.
+    /// Read a little from the beginning once more, to see whether the process still has the
+    /// address space that was read.
+    Rewind,
+    /// This file is done.
     Turn,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Reading(ProcFile),
+    /// One file is being read: a name, status or the list of tasks.
+    One(ProcFile),
+    /// The memory file is being opened and the name read.
+    Pair(ProcFile),
+    /// The name is known (or has to come from status), the memory is being read.
+    Memory(ProcFile),
+    /// All of smaps was read; one more read tells whether it was all of it.
+    Verify(ProcFile),
     Done(Fate),
 }
 
@@ -76,8 +106,11 @@ pub struct Probe {
     name: Vec<u8>,
     scanner: Scanner,
     has_memory_text: bool,
-    has_status: bool,
-    smaps: Smaps,
+    /// The name has passed the filter.
+    is_selected: bool,
+    /// It lost its address space once already and was begun again.
+    is_second_try: bool,
+    smaps: Option<Smaps>,
 }
 
 impl Default for Probe {
@@ -97,8 +130,9 @@ impl Probe {
             name: Vec::with_capacity(NAME_MAX),
             scanner: Scanner::new(),
             has_memory_text: false,
-            has_status: false,
-            smaps: Smaps::default(),
+            is_selected: false,
+            is_second_try: false,
+            smaps: None,
         }
     }
 
@@ -106,9 +140,8 @@ impl Probe {
     pub fn restart(&mut self, pid: Pid, plan: &Plan) {
         self.pid = pid;
         self.task = None;
-        self.has_status = false;
-        self.name.clear();
-        self.read(name_file(plan.name_rule));
+        self.is_second_try = false;
+        self.begin(plan);
     }
 
     /// The process at hand.
@@ -116,20 +149,29 @@ impl Probe {
         self.pid
     }
 
-    /// The file to open and read next, or `None` when all is known.
-    pub fn want(&self) -> Option<ProcFile> {
+    /// What to open and read next, or `None` when all is known.
+    pub fn want(&self, plan: &Plan) -> Option<Want> {
         match self.state {
-            State::Reading(file) => Some(file),
+            State::One(file) => Some(Want::One(file)),
+            State::Pair(memory) => Some(Want::Pair { name: name_file(plan.name_rule), memory }),
+            State::Memory(file) | State::Verify(file) => Some(Want::One(file)),
             State::Done(_) => None,
         }
     }
 
-    /// The file that will be wanted after [`Probe::want`] if that one answers as most do. An
-    /// engine may fetch it along, and must throw it away when it is not wanted after all.
-    pub fn likely_next(&self, plan: &Plan) -> Option<ProcFile> {
-        let name = name_file(plan.name_rule);
-        let is_likely = self.want() == Some(name) && name.is_read() && plan.filter.is_none();
-        is_likely.then(|| memory_file(plan.source))
+    /// Whether the memory file of the pair at hand, already open, is still to be read: not when
+    /// its name told that the process is gone.
+    pub fn awaits_memory(&self) -> bool {
+        matches!(self.state, State::Memory(_) | State::Verify(_))
+    }
+
+    /// Whether this file is part of what is wanted: answers to anything else change nothing.
+    pub fn expects(&self, plan: &Plan, file: ProcFile) -> bool {
+        match self.state {
+            State::One(wanted) | State::Memory(wanted) | State::Verify(wanted) => file == wanted,
+            State::Pair(memory) => file == memory || file == name_file(plan.name_rule),
+            State::Done(_) => false,
+        }
     }
 
     /// Where a file of this process stands.
@@ -140,8 +182,8 @@ impl Probe {
     /// What became of the process; `None` while there is more to read.
     pub fn fate(&self) -> Option<Fate> {
         match self.state {
-            State::Reading(_) => None,
             State::Done(fate) => Some(fate),
+            _ => None,
         }
     }
 
@@ -151,37 +193,42 @@ impl Probe {
     }
 
     /// Its memory, once its fate is [`Fate::Measured`].
-    pub fn smaps(&self) -> &Smaps {
-        &self.smaps
+    pub fn smaps(&self) -> Option<&Smaps> {
+        self.smaps.as_ref()
     }
 
-    /// Takes what one read of the wanted file returned, into a buffer of `room` bytes. No bytes
-    /// are the end of the file; fewer than `room` are not, unless the file is one record.
-    pub fn feed(&mut self, plan: &Plan, bytes: &[u8], room: usize) -> Progress {
-        let State::Reading(file) = self.state else { return Progress::Turn };
-        if file.is_memory() {
-            self.has_memory_text |= !bytes.is_empty();
-            self.scanner.feed(bytes);
-        } else {
-            let free = TEXT_MAX - self.text.len();
-            self.text.extend_from_slice(&bytes[..bytes.len().min(free)]);
+    /// Takes what one read of a file returned, into a buffer of `room` bytes. No bytes are the
+    /// end of the file; fewer than `room` are not, unless the file is one record.
+    pub fn feed(&mut self, plan: &Plan, file: ProcFile, bytes: &[u8], room: usize) -> Progress {
+        if !self.expects(plan, file) {
+            return Progress::Turn;
         }
-        let is_at_end = bytes.is_empty() || file.is_one_record() && bytes.len() < room;
-        if !is_at_end && (file.is_memory() || self.text.len() < TEXT_MAX) {
+        if file.is_memory() {
+            return self.feed_memory(file, bytes, room);
+        }
+        let free = TEXT_MAX - self.text.len();
+        self.text.extend_from_slice(&bytes[..bytes.len().min(free)]);
+        if bytes.len() == room && self.text.len() < TEXT_MAX {
             return Progress::ReadOn;
         }
-        self.end(plan, file);
+        match file {
+            ProcFile::Status => self.status_read(plan),
+            ProcFile::Tasks => self.tasks_read(plan),
+            _ => self.name_read(plan, file),
+        }
         Progress::Turn
     }
 
-    /// Takes the failure of the open or of a read of the wanted file.
-    pub fn fail(&mut self, plan: &Plan, errno: Errno) {
-        let State::Reading(file) = self.state else { return };
+    /// Takes the failure of the open or of a read of a file.
+    pub fn fail(&mut self, plan: &Plan, file: ProcFile, errno: Errno) {
+        if !self.expects(plan, file) {
+            return;
+        }
         match (file, errno) {
-            (ProcFile::Exe, Errno::NOENT | Errno::SRCH) => self.read(ProcFile::Status),
-            (ProcFile::Exe, _) => self.read(ProcFile::Comm),
+            // Kernel threads have no binary, and other users' may be refused: comm is the name.
+            (ProcFile::Exe, _) => self.name_read(plan, file),
             (ProcFile::SmapsRollup, Errno::NOENT) if plan.source == Source::Auto => {
-                self.read(ProcFile::Smaps);
+                self.pair(ProcFile::Smaps);
             }
             (ProcFile::SmapsRollup | ProcFile::Smaps, Errno::SRCH) => self.no_address_space(),
             (_, Errno::NOENT | Errno::SRCH) => self.done(Fate::Gone),
@@ -190,12 +237,44 @@ impl Probe {
         }
     }
 
-    fn end(&mut self, plan: &Plan, file: ProcFile) {
-        match file {
-            ProcFile::Cmdline | ProcFile::Comm | ProcFile::Exe => self.name_read(plan, file),
-            ProcFile::Status => self.status_read(plan),
-            ProcFile::Tasks => self.tasks_read(plan),
-            ProcFile::SmapsRollup | ProcFile::Smaps => self.memory_read(),
+    fn feed_memory(&mut self, file: ProcFile, bytes: &[u8], room: usize) -> Progress {
+        if self.state == State::Verify(file) {
+            if bytes.is_empty() {
+                self.no_address_space();
+            } else {
+                self.measured();
+            }
+            return Progress::Turn;
+        }
+        self.has_memory_text |= !bytes.is_empty();
+        self.scanner.feed(bytes);
+        if !bytes.is_empty() && (bytes.len() == room || !file.is_one_record()) {
+            return Progress::ReadOn;
+        }
+        if !self.has_memory_text {
+            self.no_address_space();
+        } else if file.is_one_record() {
+            self.measured();
+        } else {
+            // The text of a process that dies or execs half-way ends like any other.
+            self.state = State::Verify(file);
+            return Progress::Rewind;
+        }
+        Progress::Turn
+    }
+
+    /// All of the memory file was read.
+    fn measured(&mut self) {
+        match std::mem::take(&mut self.scanner).finish() {
+            Ok(smaps) => {
+                self.smaps = Some(smaps);
+                if self.name.is_empty() {
+                    self.one(ProcFile::Status);
+                } else {
+                    self.done(Fate::Measured);
+                }
+            }
+            Err(_) => self.done(Fate::Malformed),
         }
     }
 
@@ -208,34 +287,40 @@ impl Probe {
             ProcFile::Cmdline => self.name.extend_from_slice(name::title(&self.text)),
             _ => self.name.extend_from_slice(name::comm(&self.text)),
         }
-        if self.name.is_empty() && file != ProcFile::Comm {
-            self.read(ProcFile::Status);
-        } else {
-            self.named(plan);
+        match self.state {
+            State::Pair(memory) => self.state = State::Memory(memory),
+            _ if self.name.is_empty() => self.one(ProcFile::Status),
+            _ => self.select(plan),
         }
     }
 
     fn status_read(&mut self, plan: &Plan) {
-        let was_measured = std::mem::replace(&mut self.has_status, true);
-        let is_whole = self.text.len() < TEXT_MAX;
-        match status::kind(&self.text, is_whole) {
+        match status::kind(&self.text, self.text.len() < TEXT_MAX) {
+            _ if self.smaps.is_some() => {
+                self.comm_from_status(plan);
+                self.done(Fate::Measured);
+            }
             Kind::KernelThread => self.done(Fate::KernelThread),
-            Kind::Zombie => self.done(Fate::Zombie),
-            Kind::ZombieLeader if self.task.is_none() => self.read(ProcFile::Tasks),
-            Kind::ZombieLeader => self.done(Fate::Zombie),
-            Kind::User if was_measured => self.done(Fate::Gone),
-            Kind::User => self.comm_from_status(plan),
+            Kind::ZombieLeader if self.task.is_none() => self.one(ProcFile::Tasks),
+            Kind::Zombie | Kind::ZombieLeader => self.done(Fate::Zombie),
+            Kind::User if plan.filter.is_some() && !self.is_selected => {
+                self.comm_from_status(plan);
+                self.select(plan);
+            }
+            // It is alive and has an address space, another one than before.
+            Kind::User if self.is_second_try => self.done(Fate::Changed),
+            Kind::User => {
+                self.is_second_try = true;
+                self.begin(plan);
+            }
         }
     }
 
     fn comm_from_status(&mut self, plan: &Plan) {
-        if self.name.is_empty() {
-            let is_title = matches!(plan.name_rule, NameRule::Title | NameRule::Cmdline);
-            self.name.extend(is_title.then_some(b'['));
-            status::comm(&self.text, &mut self.name);
-            self.name.extend(is_title.then_some(b']'));
-        }
-        self.named(plan);
+        let is_title = matches!(plan.name_rule, NameRule::Title | NameRule::Cmdline);
+        self.name.extend(is_title.then_some(b'['));
+        status::comm(&self.text, &mut self.name);
+        self.name.extend(is_title.then_some(b']'));
     }
 
     /// The leader is dead: go on with the first other thread, name and all.
@@ -244,51 +329,50 @@ impl Probe {
         match tasks.find(|task| *task != self.pid) {
             Some(task) => {
                 self.task = Some(task);
-                self.has_status = false;
-                self.name.clear();
-                self.read(name_file(plan.name_rule));
+                self.begin(plan);
             }
             None => self.done(Fate::Zombie),
         }
     }
 
-    fn named(&mut self, plan: &Plan) {
-        match &plan.filter {
-            Some(filter) if !filter.is_match(&self.name) => self.done(Fate::NotSelected),
-            _ => self.read(memory_file(plan.source)),
-        }
-    }
-
-    fn memory_read(&mut self) {
-        if !self.has_memory_text {
-            return self.no_address_space();
-        }
-        match std::mem::take(&mut self.scanner).finish() {
-            Ok(smaps) => {
-                self.smaps = smaps;
-                self.done(Fate::Measured);
-            }
-            Err(_) => self.done(Fate::Malformed),
+    fn select(&mut self, plan: &Plan) {
+        self.is_selected = plan.filter.as_ref().is_none_or(|filter| filter.is_match(&self.name));
+        if self.is_selected {
+            self.pair(memory_file(plan.source));
+        } else {
+            self.done(Fate::NotSelected);
         }
     }
 
     /// smaps is empty, or there is "no such process": status tells which kind it is.
     fn no_address_space(&mut self) {
-        if self.has_status {
-            self.done(Fate::Gone);
+        self.smaps = None;
+        self.one(ProcFile::Status);
+    }
+
+    /// With a filter the name comes first, alone: what is not selected is not measured.
+    fn begin(&mut self, plan: &Plan) {
+        self.is_selected = false;
+        self.smaps = None;
+        self.name.clear();
+        if plan.filter.is_some() {
+            self.one(name_file(plan.name_rule));
         } else {
-            self.has_status = true;
-            self.read(ProcFile::Status);
+            self.pair(memory_file(plan.source));
         }
     }
 
-    fn read(&mut self, file: ProcFile) {
+    fn one(&mut self, file: ProcFile) {
         self.text.clear();
-        if file.is_memory() {
-            self.scanner = Scanner::new();
-            self.has_memory_text = false;
-        }
-        self.state = State::Reading(file);
+        self.state = State::One(file);
+    }
+
+    fn pair(&mut self, memory: ProcFile) {
+        self.text.clear();
+        self.name.clear();
+        self.scanner = Scanner::new();
+        self.has_memory_text = false;
+        self.state = State::Pair(memory);
     }
 
     fn done(&mut self, fate: Fate) {

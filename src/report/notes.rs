@@ -36,7 +36,7 @@ pub fn coverage(coverage: &Coverage) -> Option<String> {
     if coverage.left_out() == 0 {
         return None;
     }
-    let Coverage { measured, gone, denied, malformed, failed, .. } = *coverage;
+    let Coverage { measured, gone, changed, denied, malformed, failed, .. } = *coverage;
     let of = measured + coverage.left_out();
     let mut text = format!("measured {measured} of {of} processes");
     let mut reason = |count: usize, what: &str| {
@@ -46,6 +46,7 @@ pub fn coverage(coverage: &Coverage) -> Option<String> {
     };
     reason(denied, "denied (other users' memory needs CAP_SYS_PTRACE: run as root)");
     reason(gone, "gone while it was read");
+    reason(changed, "exec'ed while it was read");
     reason(malformed, "not understood");
     reason(failed, "failed");
     if let Some((pid, errno)) = coverage.first_failure {
@@ -74,12 +75,12 @@ pub fn stats(stats: &RunStats) -> String {
     line("workers", format!("{}, depth {}", stats.workers, stats.depth));
     line("source", stats.source.to_owned());
     let Coverage { measured, kernel_threads, zombies, not_selected, .. } = stats.coverage;
-    let Coverage { gone, denied, malformed, failed, .. } = stats.coverage;
+    let Coverage { gone, changed, denied, malformed, failed, .. } = stats.coverage;
     line(
         "processes",
         format!(
             "{} listed: {measured} measured, {kernel_threads} kernel threads, {zombies} zombies, \
-         {not_selected} not selected, {gone} gone, {denied} denied, {malformed} not understood, \
+         {not_selected} not selected, {gone} gone, {changed} changed, {denied} denied, {malformed} not understood, \
          {failed} failed",
             stats.coverage.listed()
         ),

@@ -19,7 +19,8 @@ pub use scanner::Scanner;
 
 use crate::units::Kib;
 
-/// The text was no smaps: a counted line without a proper value, or no `Pss` at all.
+/// The text was no smaps: a counted line without a proper value, or no `Pss`, `Private_Clean` or
+/// `Private_Dirty` at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
@@ -94,11 +95,19 @@ impl Smaps {
         self.mappings
     }
 
-    /// Adds one figure. A sum beyond `u64` cannot be true and is refused.
+    /// Adds one figure. A sum whose bytes do not fit a `u64` cannot be true and is refused.
     fn add(&mut self, field: Field, kib: u64) -> Result<(), Malformed> {
         let sum = &mut self.sums[field as usize];
-        *sum = sum.checked_add(kib).ok_or(Malformed)?;
+        let more = sum.checked_add(kib).filter(|sum| *sum <= u64::MAX / 1024);
+        *sum = more.ok_or(Malformed)?;
         self.seen |= field.bit();
         Ok(())
+    }
+
+    /// Whether the figures without which there is no report are there: every kernel since 2.6.25
+    /// prints them, so a text without them was cut.
+    fn is_complete(&self) -> bool {
+        let needed = Field::Pss.bit() | Field::PrivateClean.bit() | Field::PrivateDirty.bit();
+        self.seen & needed == needed
     }
 }

@@ -11,7 +11,7 @@ use super::{Field, Malformed, Smaps};
 /// Reads a whole text.
 ///
 /// # Errors
-/// [`Malformed`] when a counted line had no proper value, or when no `Pss` was seen.
+/// [`Malformed`] when a counted line had no proper value or the needed ones were not seen.
 pub fn scan(text: &[u8]) -> Result<Smaps, Malformed> {
     let mut smaps = Smaps::default();
     let mut malformed = false;
@@ -35,10 +35,11 @@ pub fn scan(text: &[u8]) -> Result<Smaps, Malformed> {
             }
         }
     }
-    match smaps.get(Field::Pss) {
-        Some(_) if !malformed => Ok(smaps),
-        _ => Err(Malformed),
+    let needed = [Field::Pss, Field::PrivateClean, Field::PrivateDirty];
+    if malformed || needed.iter().any(|field| smaps.get(*field).is_none()) {
+        return Err(Malformed);
     }
+    Ok(smaps)
 }
 
 fn header(line: &[u8]) -> bool {

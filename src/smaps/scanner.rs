@@ -96,14 +96,12 @@ impl Scanner {
     /// The sums, once the text has ended.
     ///
     /// # Errors
-    /// [`Malformed`] when a counted line had no proper value, or when no `Pss` was seen.
+    /// [`Malformed`] when a counted line had no proper value or the needed ones were not seen.
     pub fn finish(mut self) -> Result<Smaps, Malformed> {
         self.end_kept_line();
         self.end_heap();
-        match self.smaps.get(Field::Pss) {
-            Some(_) if !self.malformed => Ok(self.smaps),
-            _ => Err(Malformed),
-        }
+        let is_sound = !self.malformed && self.smaps.is_complete();
+        is_sound.then_some(self.smaps).ok_or(Malformed)
     }
 
     /// Takes a line of the usual width with a known key. False: not such a line, nothing done.

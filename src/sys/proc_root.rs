@@ -126,6 +126,22 @@ impl OpenFile {
             }
         }
     }
+
+    /// Reads from the beginning once more, without moving on.
+    ///
+    /// # Errors
+    /// Those of `pread(2)`.
+    pub fn read_beginning(&mut self, room: &mut [u8]) -> Result<usize, Errno> {
+        match &mut self.0 {
+            Text::File(fd) => {
+                Ok(rustix::io::retry_on_intr(|| rustix::io::pread(&*fd, &mut *room, 0))?)
+            }
+            Text::Ready(_, taken) => {
+                *taken = 0;
+                self.read(room)
+            }
+        }
+    }
 }
 
 /// The path of an open file, from our own descriptor table. Never blocks, whatever the file is.

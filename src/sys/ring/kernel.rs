@@ -5,20 +5,20 @@
 //! whole process:
 //!
 //! ```text
-//!   OPENAT cmdline  ─link→  READ  ─hard link→  OPENAT smaps_rollup  ─link→  READ
-//!   ASYNC, SKIP             CQE                SKIP                         CQE
+//!   OPENAT smaps_rollup ─link→ OPENAT cmdline ─link→ READ cmdline ─hard link→ READ smaps_rollup
+//!   ASYNC, SKIP                SKIP                  CQE                      CQE
 //! ```
 //!
 //! - ASYNC on the head gives the chain to a worker without a try in the submitting thread, where
 //!   an open can block on the target's `exec_update_lock`, and lets the kernel start workers.
-//! - All four share one direct descriptor, the slot's. Opening into it closes what was there, so
-//!   no close is needed, and none can race with the next chain.
+//! - Every slot has two direct descriptors. Opening into one closes what was there, so no close
+//!   is needed, and none can race with the next chain.
 //! - The link behind a read is hard because every read here is short, which breaks a soft one.
 //! - SKIP leaves out the completions of opens that succeed; one that fails tells, and silences
 //!   the rest of its chain.
 //!
-//! On kernels without one of these ([`Features`]) the ring goes *staged*: open, wait for the
-//! completion, read, with ordinary descriptors.
+//! On kernels without one of these ([`Features`]) the ring goes *staged*: the same steps, each
+//! queued when the one before has completed, with ordinary descriptors.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -28,11 +28,11 @@ use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{DestinationSlot, Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, opcode};
 
-use super::{Completion, Fetch, Ring, RingStats};
+use super::{Completion, Fetch, From, Place, Request, Ring, RingStats};
 use crate::process::{ProcFile, RelPath};
 use crate::sys::buffer::{Buffer, BufferArena};
 use crate::sys::proc_root::{self, ProcRoot};
-use crate::units::{Errno, Pid};
+use crate::units::Errno;
 
 /// The most submission queue entries we ask for: what an unprivileged `RLIMIT_MEMLOCK` of 64 KiB
 /// allows.
@@ -101,12 +101,12 @@ pub struct KernelRing {
 /// What the ring keeps of one slot. Never moves: the kernel reads the paths from here.
 #[derive(Default)]
 struct Slot {
-    /// The fetches whose completion is owed; here the kernel may write into their buffers.
+    /// The fetches whose completion is owed, by place; here the kernel may write their buffers.
     pending: [Option<Fetch>; 2],
     /// Tells completions of a chain that is over (cancelled rest) from those of the present one.
     generation: u32,
-    /// The ordinary descriptor of the file at hand; only when staged.
-    file: Option<OwnedFd>,
+    /// The ordinary descriptors by place; only when staged.
+    files: [Option<OwnedFd>; 2],
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -115,27 +115,28 @@ enum Op {
     Read = 1,
 }
 
-/// What a request carries through the kernel: slot, which of its fetches, open or read, generation.
+/// What a request carries through the kernel: slot, which of its files, open or read, generation.
 #[derive(Clone, Copy)]
 struct Tag {
     slot: usize,
-    nth: usize,
+    place: Place,
     op: Op,
     generation: u32,
 }
 
 impl Tag {
     fn encode(self) -> u64 {
-        let low = (self.slot as u64) << 8 | (self.nth as u64) << 1 | self.op as u64;
+        let low = (self.slot as u64) << 2 | (self.place as u64) << 1 | self.op as u64;
         u64::from(self.generation) << 32 | low
     }
 
     fn decode(user_data: u64) -> Tag {
+        let low = user_data & u64::from(u32::MAX);
         Tag {
-            slot: (user_data >> 8 & 0xffff) as usize,
-            nth: (user_data >> 1 & 1) as usize,
-            op: if user_data & 1 == 0 { Op::Open } else { Op::Read },
-            generation: (user_data >> 32) as u32,
+            slot: int(low >> 2),
+            place: if low & 2 == 0 { Place::First } else { Place::Second },
+            op: if low & 1 == 0 { Op::Open } else { Op::Read },
+            generation: int(user_data >> 32),
         }
     }
 }
@@ -161,7 +162,7 @@ impl KernelRing {
             return Err(Errno(libc::EOPNOTSUPP));
         }
         features.skip_success &= params.is_feature_skip_cqe_on_success();
-        let table = u32::try_from(slots).unwrap_or(u32::MAX);
+        let table = int(2 * slots);
         features.chains &= params.is_feature_linked_file()
             && ring.submitter().register_files_sparse(table).is_ok();
         features.worker_limit &=
@@ -196,7 +197,7 @@ impl KernelRing {
         const PATIENCE: Duration = Duration::from_secs(2);
         let path = RelPath::root();
         let buffer = BufferArena::new().buffer(1);
-        self.fetch(0, Fetch { file: ProcFile::Comm, path, buffer }, None);
+        self.fetch(0, Request::One(Fetch { file: ProcFile::Comm, path, buffer }));
         self.submit_and_wait(1, PATIENCE)?;
         match self.reap().map(|done| done.result) {
             Some(Err(Errno(libc::EISDIR))) => Ok(()),
@@ -230,8 +231,8 @@ impl KernelRing {
         self.stats.operations += 1;
     }
 
-    fn open_entry(&self, slot: usize, nth: usize) -> Entry {
-        let (path, is_link) = match &self.slots[slot].pending[nth] {
+    fn open_entry(&self, slot: usize, place: Place) -> Entry {
+        let (path, is_link) = match self.pending(slot, place) {
             Some(fetch) => (fetch.path.with_nul().as_ptr(), fetch.file == ProcFile::Exe),
             None => (c"".as_ptr().cast(), false),
         };
@@ -241,117 +242,150 @@ impl KernelRing {
             open.flags(libc::O_PATH | libc::O_CLOEXEC).build()
         } else if self.features.chains {
             // A direct descriptor is never inherited, and refuses O_CLOEXEC.
-            let index = DestinationSlot::try_from_slot_target(int(slot)).ok();
+            let index = DestinationSlot::try_from_slot_target(direct(slot, place)).ok();
             open.flags(libc::O_RDONLY).file_index(index).build()
         } else {
             open.flags(libc::O_RDONLY | libc::O_CLOEXEC).build()
         }
     }
 
-    fn read_entry(&self, slot: usize, buffer: &Buffer) -> Entry {
-        // -1: from where the descriptor's last read ended.
-        const ON: u64 = u64::MAX;
-        let (fd, kind) = match &self.slots[slot].file {
+    fn read_entry(&self, slot: usize, place: Place, from: From) -> Option<Entry> {
+        let buffer = &self.pending(slot, place)?.buffer;
+        // An offset of -1 goes on where the descriptor's last read ended.
+        let (offset, len) = match from {
+            From::On => (u64::MAX, buffer.len()),
+            From::Beginning => (0, 1),
+        };
+        let (fd, kind) = match &self.slots[slot].files[place as usize] {
             Some(file) => (Fd(file.as_raw_fd()), Flags::empty()),
-            None => (Fd(int(slot)), Flags::FIXED_FILE),
+            None => (Fd(int(direct(slot, place))), Flags::FIXED_FILE),
         };
-        let read = match buffer.segments() {
+        let read = match buffer.segments().filter(|_| from == From::On) {
             Some(segments) => opcode::Readv::new(fd, segments.as_ptr().cast(), int(segments.len()))
-                .offset(ON)
+                .offset(offset)
                 .build(),
-            None => {
-                opcode::Read::new(fd, buffer.as_kernel_ptr(), int(buffer.len())).offset(ON).build()
-            }
+            None => opcode::Read::new(fd, buffer.as_kernel_ptr(), int(len)).offset(offset).build(),
         };
-        read.flags(kind)
+        Some(read.flags(kind))
     }
 
-    /// Queues open and read of one fetch as part of a chain.
-    fn push_linked(&mut self, slot: usize, nth: usize, is_last: bool) {
+    fn pending(&self, slot: usize, place: Place) -> Option<&Fetch> {
+        self.slots[slot].pending[place as usize].as_ref()
+    }
+
+    fn push_open(&mut self, slot: usize, place: Place, flags: Flags) {
         let generation = self.slots[slot].generation;
-        let mut open = Flags::IO_LINK;
-        if self.features.skip_success {
-            open |= Flags::SKIP_SUCCESS;
-        }
-        if nth == 0 {
-            open |= Flags::ASYNC;
-        }
-        let read = if is_last { Flags::empty() } else { Flags::IO_HARDLINK };
-        let entry = self.open_entry(slot, nth).flags(open);
-        self.push(entry, Tag { slot, nth, op: Op::Open, generation });
-        if let Some(fetch) = &self.slots[slot].pending[nth] {
-            let entry = self.read_entry(slot, &fetch.buffer).flags(read);
-            self.push(entry, Tag { slot, nth, op: Op::Read, generation });
+        let entry = self.open_entry(slot, place).flags(flags);
+        self.push(entry, Tag { slot, place, op: Op::Open, generation });
+    }
+
+    fn push_read(&mut self, slot: usize, place: Place, from: From, flags: Flags) {
+        let generation = self.slots[slot].generation;
+        if let Some(entry) = self.read_entry(slot, place, from) {
+            self.push(entry.flags(flags), Tag { slot, place, op: Op::Read, generation });
         }
     }
 
-    /// Queues the open of one fetch alone; its completion brings the read.
-    fn push_open(&mut self, slot: usize, nth: usize) {
+    /// Queues all steps of a request as one chain.
+    fn push_chain(&mut self, slot: usize) {
+        self.make_room(CHAIN_MAX);
+        let open = match self.features.skip_success {
+            true => Flags::IO_LINK | Flags::SKIP_SUCCESS,
+            false => Flags::IO_LINK,
+        };
+        let is_pair = self.pending(slot, Place::Second).is_some();
+        let is_link = self.pending(slot, Place::First).is_some_and(|f| f.file == ProcFile::Exe);
+        if is_pair {
+            self.push_open(slot, Place::Second, open | Flags::ASYNC);
+        }
+        let head = if is_pair { Flags::empty() } else { Flags::ASYNC };
+        match (is_link, is_pair) {
+            // A link is opened and not read; without it the memory is still worth reading.
+            (true, true) => self.push_open(slot, Place::First, Flags::IO_HARDLINK),
+            (true, false) => self.push_open(slot, Place::First, head),
+            (false, _) => {
+                self.push_open(slot, Place::First, open | head);
+                let behind = if is_pair { Flags::IO_HARDLINK } else { Flags::empty() };
+                self.push_read(slot, Place::First, From::On, behind);
+            }
+        }
+        if is_pair {
+            self.push_read(slot, Place::Second, From::On, Flags::empty());
+        }
+    }
+
+    /// Queues the next step of a request alone.
+    fn push_step(&mut self, slot: usize, place: Place, op: Op, from: From) {
         self.make_room(1);
-        let generation = self.slots[slot].generation;
-        let entry = self.open_entry(slot, nth).flags(Flags::ASYNC);
-        self.push(entry, Tag { slot, nth, op: Op::Open, generation });
-    }
-
-    fn push_read(&mut self, slot: usize, nth: usize) {
-        self.make_room(1);
-        let generation = self.slots[slot].generation;
-        if let Some(fetch) = &self.slots[slot].pending[nth] {
-            let entry = self.read_entry(slot, &fetch.buffer).flags(Flags::ASYNC);
-            self.push(entry, Tag { slot, nth, op: Op::Read, generation });
+        match op {
+            Op::Open => self.push_open(slot, place, Flags::ASYNC),
+            Op::Read => self.push_read(slot, place, from, Flags::ASYNC),
         }
     }
 
     /// Takes one completion of the kernel.
     fn completed(&mut self, tag: Tag, result: i32) {
-        let Some(slot) = self.slots.get_mut(tag.slot) else { return };
-        if slot.generation != tag.generation || slot.pending[tag.nth].is_none() {
+        let Some(slot) = self.slots.get(tag.slot) else { return };
+        if slot.generation != tag.generation || slot.pending[tag.place as usize].is_none() {
             // The cancelled rest of a chain that broke: its fetches were completed with it.
             return;
         }
+        let result = usize::try_from(result).map_err(|_| Errno(-result));
         match (tag.op, result) {
-            (Op::Open, error) if error < 0 => {
-                self.complete(tag, Err(Errno(-error)));
-                // The chain broke here: what was linked behind it never runs.
-                if tag.nth == 0 {
-                    self.complete(Tag { nth: 1, ..tag }, Err(Errno::CANCELED));
-                }
-            }
-            (Op::Open, fd) => self.opened(tag, fd),
+            (Op::Open, Ok(fd)) => self.opened(tag, int(fd)),
+            (Op::Open, Err(errno)) => self.not_opened(tag, errno),
             (Op::Read, result) => {
-                self.complete(tag, usize::try_from(result).map_err(|_| Errno(-result)));
-                if tag.nth == 0
-                    && !self.features.chains
-                    && self.slots[tag.slot].pending[1].is_some()
-                {
-                    self.push_open(tag.slot, 1);
-                }
+                self.complete(tag, result);
+                self.first_is_done(tag);
             }
         }
     }
 
     fn opened(&mut self, tag: Tag, fd: i32) {
-        let is_link = self.slots[tag.slot].pending[tag.nth]
-            .as_ref()
-            .is_some_and(|fetch| fetch.file == ProcFile::Exe);
+        let is_link = self.pending(tag.slot, tag.place).is_some_and(|f| f.file == ProcFile::Exe);
         if self.features.chains && !is_link {
             return; // The read is on its way. Seen only where successes cannot be skipped.
         }
-        // SAFETY: a successful OPENAT without a slot made this descriptor, and nobody else has it.
+        // SAFETY: a successful OPENAT without a direct descriptor made this one, and nobody else
+        // has it.
         let file = unsafe { OwnedFd::from_raw_fd(fd) };
         if is_link {
-            let target = proc_root::link_target(file.as_fd());
-            self.complete_with(tag, target);
-        } else {
-            self.slots[tag.slot].file = Some(file);
-            self.push_read(tag.slot, tag.nth);
+            self.complete_with(tag, proc_root::link_target(file.as_fd()));
+            return self.first_is_done(tag);
+        }
+        self.slots[tag.slot].files[tag.place as usize] = Some(file);
+        match tag.place {
+            Place::First => self.push_step(tag.slot, tag.place, Op::Read, From::On),
+            Place::Second => self.push_step(tag.slot, Place::First, Op::Open, From::On),
+        }
+    }
+
+    fn not_opened(&mut self, tag: Tag, errno: Errno) {
+        let is_link = self.pending(tag.slot, tag.place).is_some_and(|f| f.file == ProcFile::Exe);
+        self.complete(tag, Err(errno));
+        if is_link {
+            return self.first_is_done(tag);
+        }
+        // The chain broke here: what was linked behind it never runs.
+        for place in [Place::First, Place::Second] {
+            self.complete(Tag { place, ..tag }, Err(Errno::CANCELED));
+        }
+    }
+
+    /// Staged, the memory of a pair is read when the name was; chained, it is on its way.
+    fn first_is_done(&mut self, tag: Tag) {
+        let is_staged = self.slots[tag.slot].files[1].is_some();
+        if tag.place == Place::First && is_staged && self.pending(tag.slot, Place::Second).is_some()
+        {
+            self.push_step(tag.slot, Place::Second, Op::Read, From::On);
         }
     }
 
     /// Completes a fetch whose text is here already.
     fn complete_with(&mut self, tag: Tag, text: Result<Vec<u8>, Errno>) {
         let result = text.map(|text| {
-            let Some(fetch) = &mut self.slots[tag.slot].pending[tag.nth] else { return 0 };
+            let pending = &mut self.slots[tag.slot].pending[tag.place as usize];
+            let Some(fetch) = pending else { return 0 };
             // One byte is left free, to say that this is all.
             let len = text.len().min(fetch.buffer.len() - 1);
             fetch.buffer[..len].copy_from_slice(&text[..len]);
@@ -361,10 +395,10 @@ impl KernelRing {
     }
 
     fn complete(&mut self, tag: Tag, result: Result<usize, Errno>) {
-        if let Some(fetch) = self.slots[tag.slot].pending[tag.nth].take() {
+        let Tag { slot, place, .. } = tag;
+        if let Some(fetch) = self.slots[slot].pending[place as usize].take() {
             self.in_flight -= 1;
-            let Tag { slot, nth, .. } = tag;
-            self.ready.push_back(Completion { slot, nth, result, buffer: fetch.buffer });
+            self.ready.push_back(Completion { slot, place, result, buffer: fetch.buffer });
         }
     }
 
@@ -380,40 +414,41 @@ impl KernelRing {
 }
 
 impl Ring for KernelRing {
-    fn fetch(&mut self, slot: usize, first: Fetch, second: Option<Fetch>) {
+    fn fetch(&mut self, slot: usize, request: Request) {
+        let (first, second) = match request {
+            Request::One(fetch) => (fetch, None),
+            Request::Pair { name, memory } => (name, Some(memory)),
+        };
+        self.in_flight += 1 + usize::from(second.is_some());
         let file = first.file;
-        let has_second = second.is_some();
         let state = &mut self.slots[slot];
         debug_assert!(state.pending.iter().all(Option::is_none), "the slot is free");
-        debug_assert!(file.is_read() || !has_second, "only reads are chained");
         state.generation = state.generation.wrapping_add(1);
         state.pending = [Some(first), second];
-        self.in_flight += 1 + usize::from(has_second);
+        state.files = [None, None];
+        let tag = Tag { slot, place: Place::First, op: Op::Read, generation: state.generation };
         if file == ProcFile::Tasks {
-            let tag = Tag { slot, nth: 0, op: Op::Read, generation: state.generation };
-            let tasks = match &state.pending[0] {
+            let tasks = match self.pending(slot, Place::First) {
                 Some(fetch) => self.root.tasks(&fetch.path),
                 None => Ok(Vec::new()),
             };
             return self.complete_with(tag, tasks);
         }
-        if !self.features.chains || file == ProcFile::Exe {
-            return self.push_open(slot, 0);
-        }
-        self.make_room(CHAIN_MAX);
-        self.push_linked(slot, 0, !has_second);
-        if has_second {
-            self.push_linked(slot, 1, true);
+        if self.features.chains {
+            self.push_chain(slot);
+        } else {
+            let is_pair = self.pending(slot, Place::Second).is_some();
+            let head = if is_pair { Place::Second } else { Place::First };
+            self.push_step(slot, head, Op::Open, From::On);
         }
     }
 
-    fn read_on(&mut self, slot: usize, nth: usize, buffer: Buffer) {
+    fn read_more(&mut self, slot: usize, place: Place, from: From, buffer: Buffer) {
         // Nothing will be opened any more, so neither file nor path matter.
-        let fetch =
-            Fetch { file: ProcFile::Smaps, path: ProcFile::Smaps.path(Pid(0), None), buffer };
-        self.slots[slot].pending[nth] = Some(fetch);
+        let fetch = Fetch { file: ProcFile::Smaps, path: RelPath::root(), buffer };
+        self.slots[slot].pending[place as usize] = Some(fetch);
         self.in_flight += 1;
-        self.push_read(slot, nth);
+        self.push_step(slot, place, Op::Read, from);
     }
 
     fn submit_and_wait(&mut self, at_least: usize, timeout: Duration) -> Result<(), Errno> {
@@ -451,9 +486,14 @@ impl Drop for KernelRing {
     }
 }
 
+/// The direct descriptor of a slot's file.
+fn direct(slot: usize, place: Place) -> u32 {
+    int(2 * slot + place as usize)
+}
+
 /// A small number (slots, segments, bytes of one buffer) in the width the kernel takes.
-fn int<N: TryFrom<usize> + Default>(number: usize) -> N {
-    let fits = N::try_from(number);
+fn int<Wide, Narrow: TryFrom<Wide> + Default>(number: Wide) -> Narrow {
+    let fits = Narrow::try_from(number);
     debug_assert!(fits.is_ok(), "slots and buffers are small");
     fits.unwrap_or_default()
 }

@@ -1,9 +1,8 @@
 //! Requests in, completions out: what an engine knows of a ring.
 //!
-//! An engine has numbered *slots*, each with one file open at a time. It asks a slot to fetch one
-//! file, or two one after the other, and gets exactly one completion per file, with the buffer it
-//! gave. How that is done (one chain of linked requests, or a request at a time on older kernels)
-//! is the ring's business.
+//! An engine has numbered *slots*. It asks a slot to fetch one file, or the pair that makes up a
+//! process, and gets exactly one completion per file, with the buffer it gave. How that is done
+//! (one chain of linked requests, or a request at a time on older kernels) is the ring's business.
 
 pub mod kernel;
 
@@ -23,14 +22,45 @@ pub struct Fetch {
     pub buffer: Buffer,
 }
 
+/// What a slot is asked for.
+pub enum Request {
+    /// Open and read one file. Its completion has the place [`Place::First`].
+    One(Fetch),
+    /// Open the memory, open and read the name, read the memory (see `process::probe` for why).
+    Pair {
+        /// The name; completes with [`Place::First`].
+        name: Fetch,
+        /// The memory; completes with [`Place::Second`].
+        memory: Fetch,
+    },
+}
+
+/// Which of a slot's two files is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The only file, or the name of a pair.
+    First = 0,
+    /// The memory of a pair.
+    Second = 1,
+}
+
+/// Where a further read of an open file begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum From {
+    /// Where the last one ended.
+    On,
+    /// At the beginning, for a single byte.
+    Beginning,
+}
+
 /// The end of one fetch.
 pub struct Completion {
     /// The slot it was asked of.
     pub slot: usize,
-    /// 0 for the first file of the request, 1 for the second.
-    pub nth: usize,
+    /// Which of the slot's files.
+    pub place: Place,
     /// How many bytes of the buffer were filled; 0 is the end of the file. [`Errno::CANCELED`]
-    /// for a second file that was not tried because the first could not be opened.
+    /// for a file of a pair that was not tried because the other could not be opened.
     pub result: Result<usize, Errno>,
     /// The buffer of the fetch.
     pub buffer: Buffer,
@@ -47,11 +77,11 @@ pub struct RingStats {
 
 /// Something that carries fetches: io_uring, or a model of it.
 pub trait Ring {
-    /// Queues one file, or two one after the other, on a slot that has nothing in flight.
-    fn fetch(&mut self, slot: usize, first: Fetch, second: Option<Fetch>);
+    /// Queues a request on a slot that has nothing in flight.
+    fn fetch(&mut self, slot: usize, request: Request);
 
-    /// Queues one more read of the file that the slot opened last, from where it ended.
-    fn read_on(&mut self, slot: usize, nth: usize, buffer: Buffer);
+    /// Queues one more read of a file that the slot's last request opened.
+    fn read_more(&mut self, slot: usize, place: Place, from: From, buffer: Buffer);
 
     /// Hands everything queued to the kernel and waits until `at_least` completions are there or
     /// the time is over, whichever comes first.
