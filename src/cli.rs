@@ -98,7 +98,7 @@ pub struct Options {
           help_heading = "How")]
     pub workers: Option<u64>,
 
-    /// Processes asked at once by the engine uring [default: 16 for each worker]
+    /// Processes asked at once by the engine uring [default: 64 for each worker]
     #[arg(long, value_name = "N",
           value_parser = clap::value_parser!(u64).range(1..=SLOTS_MAX as u64),
           help_heading = "How")]

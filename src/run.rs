@@ -16,9 +16,11 @@ use crate::sys::ring::kernel::{Features, SLOTS_MAX};
 use crate::sys::{host, stdio};
 use crate::units::Pid;
 
-/// Processes in flight for each worker: enough that no worker waits for the loop, few enough that
-/// little is asked that a deadline would abandon.
-const DEPTH_PER_WORKER: usize = 16;
+/// Processes in flight for each worker. The submitting thread does not interrupt the workers, so
+/// there must be enough to do until it gets a CPU.
+const DEPTH_PER_WORKER: usize = 64;
+/// The same when all of smaps is read: each takes far longer, and needs more room.
+const SMAPS_DEPTH_PER_WORKER: usize = 16;
 
 /// Measures, and prints the report that the options ask for.
 ///
@@ -30,7 +32,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
     let plan = plan(options)?;
     let pids = list(options, &root)?;
     clock.phase("list");
-    let tuning = tuning(options);
+    let tuning = tuning(options, &plan);
     let mut opened = engine::open(options.engine, &root, tuning)?;
     clock.phase("set up");
     let arena = Bump::new();
@@ -73,10 +75,14 @@ fn list(options: &Options, root: &ProcRoot) -> Result<Vec<Pid>, Error> {
     Ok(pids)
 }
 
-fn tuning(options: &Options) -> Tuning {
+fn tuning(options: &Options, plan: &Plan) -> Tuning {
     let number = |given: Option<u64>| given.and_then(|number| usize::try_from(number).ok());
     let workers = number(options.workers).unwrap_or_else(host::cpus);
-    let depth = number(options.depth).unwrap_or(workers * DEPTH_PER_WORKER).min(SLOTS_MAX);
+    let per_worker = match plan.source {
+        Source::Smaps => SMAPS_DEPTH_PER_WORKER,
+        Source::Auto | Source::Rollup => DEPTH_PER_WORKER,
+    };
+    let depth = number(options.depth).unwrap_or(workers * per_worker).min(SLOTS_MAX);
     Tuning { workers, depth, features: Features::ALL }
 }
 

@@ -20,6 +20,7 @@ use super::{Engine, Survey, Tuning};
 use crate::error::Error;
 use crate::process::{Plan, Probe, ProcFile, Progress, Source, TEXT_MAX, Want};
 use crate::sys::buffer::{Buffer, BufferArena};
+use crate::sys::host;
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::ring::kernel::{KernelRing, RingSetup};
 use crate::sys::ring::{Completion, Fetch, From, Place, Request, Ring};
@@ -27,6 +28,8 @@ use crate::units::{Errno, Pid};
 
 /// How long one wait lasts at the most.
 const TICK: Duration = Duration::from_millis(50);
+/// Room for a rollup: 25 lines. A longer one takes another read.
+const ROLLUP_BYTES: usize = 1024;
 /// Segments of one vectored read of smaps: 128 KiB, more than most processes print.
 const SMAPS_SEGMENTS: usize = 64;
 
@@ -65,6 +68,7 @@ impl Uring {
             workers: u32::try_from(tuning.workers).unwrap_or(u32::MAX),
             allowed: tuning.features,
         };
+        host::prefer_throughput();
         let ring = KernelRing::new(root.try_clone()?, setup)?;
         let slots = ring.slots();
         Ok(Uring::over(ring, slots))
@@ -93,7 +97,7 @@ impl<R: Ring> Uring<R> {
         for slot in &mut self.slots {
             slot.text = Some(arena.buffer(TEXT_MAX));
             slot.memory = Some(match memory {
-                Memory::Rollup => arena.buffer(TEXT_MAX),
+                Memory::Rollup => arena.buffer(ROLLUP_BYTES),
                 Memory::Smaps => arena.segmented_buffer(SMAPS_SEGMENTS),
             });
         }
@@ -147,7 +151,7 @@ impl<R: Ring> Engine for Uring<R> {
 /// How many completions to wait for. One at a time wakes this thread for every file, and takes a
 /// CPU from the workers each time; waiting for all would let them run dry.
 fn batch(busy: usize) -> usize {
-    (busy / 2).max(1)
+    (busy / 4).max(1)
 }
 
 impl Slot {
@@ -199,13 +203,13 @@ impl Slot {
     ) -> Result<(), Errno> {
         let Some(file) = self.fetched[done.place as usize].take() else { return Ok(()) };
         let Completion { slot, place, result, buffer } = done;
-        if let Ok(len) = result {
+        if result.is_ok() {
             tally.io.reads += 1;
-            tally.io.bytes += len as u64;
+            tally.io.bytes += buffer.bytes().len() as u64;
         }
         let is_head = self.is_pair == (place == Place::Second);
         let progress = match result {
-            Ok(len) => self.probe.feed(plan, file, &buffer[..len], buffer.len()),
+            Ok(()) => self.probe.feed(plan, file, buffer.bytes(), buffer.room()),
             // The head of a chain was not even tried: there is no worker to be had.
             Err(Errno::CANCELED) if is_head && self.probe.expects(plan, file) => {
                 return Err(Errno::CANCELED);

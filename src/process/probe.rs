@@ -120,14 +120,14 @@ impl Default for Probe {
 }
 
 impl Probe {
-    /// A probe with its buffers, of no process yet.
+    /// A probe of no process yet. Its buffers grow to what names need and are kept.
     pub fn new() -> Self {
         Probe {
             pid: Pid(0),
             task: None,
             state: State::Done(Fate::NotSelected),
-            text: Vec::with_capacity(TEXT_MAX),
-            name: Vec::with_capacity(NAME_MAX),
+            text: Vec::new(),
+            name: Vec::new(),
             scanner: Scanner::new(),
             has_memory_text: false,
             is_selected: false,

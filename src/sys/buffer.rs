@@ -7,7 +7,7 @@
 //! that is dropped while the kernel still holds buffers forgets them, and a forgotten buffer keeps
 //! the arena for ever. Nothing is freed too early, and no rule has to be remembered.
 
-use std::ops::{Deref, DerefMut};
+use std::alloc::Layout;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
@@ -33,15 +33,17 @@ impl BufferArena {
         BufferArena::default()
     }
 
-    /// A buffer of `len` zeroed bytes, to be filled by one plain read.
-    pub fn buffer(&self, len: usize) -> Buffer {
-        let bytes: &mut [u8] = self.bump.alloc_slice_fill_copy(len, 0);
-        Buffer {
-            start: NonNull::from(&mut *bytes).cast(),
-            len,
-            segments: None,
-            _arena: Rc::clone(&self.bump),
-        }
+    /// A buffer with room for so many bytes, to be filled by one plain read.
+    ///
+    /// # Panics
+    /// When memory is exhausted.
+    pub fn buffer(&self, room: usize) -> Buffer {
+        // Bytes, so no alignment can be wrong; never touched here, so no page is resident
+        // before the kernel writes it.
+        let layout = Layout::array::<u8>(room).unwrap_or(Layout::new::<()>());
+        let start = self.bump.alloc_layout(layout);
+        let room = layout.size();
+        Buffer { start, room, filled: 0, segments: None, _arena: Rc::clone(&self.bump) }
     }
 
     /// A buffer of `segments` times [`SEGMENT_BYTES`], to be filled by one vectored read.
@@ -60,13 +62,45 @@ impl BufferArena {
 /// Memory of an arena with exactly one owner: Rust code, or the kernel.
 pub struct Buffer {
     start: NonNull<u8>,
-    len: usize,
+    room: usize,
+    /// So many bytes at the start are initialised.
+    filled: usize,
     segments: Option<NonNull<[libc::iovec]>>,
     /// Keeps the memory; never used otherwise.
     _arena: Rc<Bump>,
 }
 
 impl Buffer {
+    /// How many bytes one read can put here.
+    pub fn room(&self) -> usize {
+        self.room
+    }
+
+    /// What the last read put here.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: `filled` bytes from `start` on were written, by the kernel (`set_filled`) or by
+        // `put`; the arena keeps them; and a buffer that the kernel may write stands inside the
+        // ring, which does not look at it.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.filled) }
+    }
+
+    /// Puts bytes here, as a read would; as many as there is room for.
+    pub fn put(&mut self, bytes: &[u8]) {
+        let len = bytes.len().min(self.room);
+        // SAFETY: there is room for `len` bytes at `start`, owned by this buffer alone, so
+        // `bytes` cannot overlap them.
+        unsafe { self.start.copy_from_nonoverlapping(NonNull::from(bytes).cast(), len) };
+        self.filled = len;
+    }
+
+    /// Takes note of what the kernel wrote.
+    ///
+    /// # Safety
+    /// - The kernel has completed a read into this buffer, and wrote `len` bytes.
+    pub(super) unsafe fn set_filled(&mut self, len: usize) {
+        self.filled = len.min(self.room);
+    }
+
     /// Where the kernel is to write.
     pub(super) fn as_kernel_ptr(&self) -> *mut u8 {
         self.start.as_ptr()
@@ -78,23 +112,6 @@ impl Buffer {
     }
 }
 
-impl Deref for Buffer {
-    type Target = [u8];
-    fn deref(&self) -> &[u8] {
-        // SAFETY: `start` and `len` are those of an initialised slice of the arena, which `_arena`
-        // keeps; this buffer is its only owner, and while the kernel may write it, it stands
-        // inside the ring, which never dereferences it.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
-    }
-}
-
-impl DerefMut for Buffer {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as in `deref`; `&mut self` makes this the only reference.
-        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,10 +120,10 @@ mod tests {
     fn a_forgotten_buffer_keeps_the_arena() {
         let arena = BufferArena::new();
         let mut kept = arena.buffer(100);
-        kept.fill(7);
+        kept.put(&[7; 200]);
         let weak = Rc::downgrade(&arena.bump);
         drop(arena);
-        assert!(kept.iter().all(|byte| *byte == 7));
+        assert_eq!(kept.bytes(), [7; 100]);
         assert!(weak.upgrade().is_some());
         drop(kept);
         assert!(weak.upgrade().is_none());
@@ -116,6 +133,6 @@ mod tests {
     fn segments_cover_the_buffer_in_order() {
         let buffer = BufferArena::new().segmented_buffer(3);
         let vectors = buffer.segments().expect("segmented");
-        assert_eq!((vectors.len(), buffer.len()), (3, 3 * SEGMENT_BYTES));
+        assert_eq!((vectors.len(), buffer.room()), (3, 3 * SEGMENT_BYTES));
     }
 }

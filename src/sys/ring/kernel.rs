@@ -202,7 +202,7 @@ impl KernelRing {
         match self.reap().map(|done| done.result) {
             Some(Err(Errno(libc::EISDIR))) => Ok(()),
             Some(Err(errno)) => Err(errno),
-            Some(Ok(_)) => Err(Errno(libc::EOPNOTSUPP)),
+            Some(Ok(())) => Err(Errno(libc::EOPNOTSUPP)),
             None => Err(Errno(libc::ETIMEDOUT)),
         }
     }
@@ -253,7 +253,7 @@ impl KernelRing {
         let buffer = &self.pending(slot, place)?.buffer;
         // An offset of -1 goes on where the descriptor's last read ended.
         let (offset, len) = match from {
-            From::On => (u64::MAX, buffer.len()),
+            From::On => (u64::MAX, buffer.room()),
             From::Beginning => (0, 1),
         };
         let (fd, kind) = match &self.slots[slot].files[place as usize] {
@@ -335,7 +335,7 @@ impl KernelRing {
             (Op::Open, Ok(fd)) => self.opened(tag, int(fd)),
             (Op::Open, Err(errno)) => self.not_opened(tag, errno),
             (Op::Read, result) => {
-                self.complete(tag, result);
+                self.complete_read(tag, result);
                 self.first_is_done(tag);
             }
         }
@@ -384,17 +384,27 @@ impl KernelRing {
     /// Completes a fetch whose text is here already.
     fn complete_with(&mut self, tag: Tag, text: Result<Vec<u8>, Errno>) {
         let result = text.map(|text| {
-            let pending = &mut self.slots[tag.slot].pending[tag.place as usize];
-            let Some(fetch) = pending else { return 0 };
-            // One byte is left free, to say that this is all.
-            let len = text.len().min(fetch.buffer.len() - 1);
-            fetch.buffer[..len].copy_from_slice(&text[..len]);
-            len
+            if let Some(fetch) = &mut self.slots[tag.slot].pending[tag.place as usize] {
+                // One byte is left free, to say that this is all.
+                let len = text.len().min(fetch.buffer.room() - 1);
+                fetch.buffer.put(&text[..len]);
+            }
         });
         self.complete(tag, result);
     }
 
-    fn complete(&mut self, tag: Tag, result: Result<usize, Errno>) {
+    /// Completes a fetch whose bytes the kernel wrote.
+    fn complete_read(&mut self, tag: Tag, result: Result<usize, Errno>) {
+        let result = result.map(|len| {
+            if let Some(fetch) = &mut self.slots[tag.slot].pending[tag.place as usize] {
+                // SAFETY: this is the completion of the one read into this buffer.
+                unsafe { fetch.buffer.set_filled(len) };
+            }
+        });
+        self.complete(tag, result);
+    }
+
+    fn complete(&mut self, tag: Tag, result: Result<(), Errno>) {
         let Tag { slot, place, .. } = tag;
         if let Some(fetch) = self.slots[slot].pending[place as usize].take() {
             self.in_flight -= 1;

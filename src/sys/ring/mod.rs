@@ -59,9 +59,9 @@ pub struct Completion {
     pub slot: usize,
     /// Which of the slot's files.
     pub place: Place,
-    /// How many bytes of the buffer were filled; 0 is the end of the file. [`Errno::CANCELED`]
+    /// Whether the bytes stand in the buffer; none are the end of the file. [`Errno::CANCELED`]
     /// for a file of a pair that was not tried because the other could not be opened.
-    pub result: Result<usize, Errno>,
+    pub result: Result<(), Errno>,
     /// The buffer of the fetch.
     pub buffer: Buffer,
 }
