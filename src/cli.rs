@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Parser, ValueEnum};
 use regex::bytes::{Regex, RegexBuilder};
@@ -10,7 +11,7 @@ use crate::engine::EngineKind;
 use crate::process::{NameRule, Source};
 use crate::program::{Grouping, SortKey};
 use crate::report::Unit;
-use crate::sys::ring::kernel::SLOTS_MAX;
+use crate::sys::ring::kernel::DEPTH_MAX;
 use crate::units::Pid;
 
 /// The most memory a compiled `--filter` may take.
@@ -31,6 +32,7 @@ Exit codes:
   0  the report was printed
   1  no report was possible; one line on standard error says why
   2  the command line makes no sense
+  3  the report lacks the memory of a process, and --strict was given
 
 Amounts are in units of 1,024. RAM is the proportional set size (PSS): each page divided by the
 number of processes that map it, so that programs add up. SHARED is the part of RAM that others
@@ -100,9 +102,22 @@ pub struct Options {
 
     /// Processes asked at once by the engine uring [default: 64 for each worker]
     #[arg(long, value_name = "N",
-          value_parser = clap::value_parser!(u64).range(1..=SLOTS_MAX as u64),
+          value_parser = clap::value_parser!(u64).range(1..=DEPTH_MAX as u64),
           help_heading = "How")]
     pub depth: Option<u64>,
+
+    /// Give up a read that sleeps this long in its target: 2s, 500ms
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "2s",
+          help_heading = "How")]
+    pub stuck_after: Duration,
+
+    /// Give up everything that is not finished by then, and print what is known
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "How")]
+    pub deadline: Option<Duration>,
+
+    /// Exit with 3 when the report lacks the memory of a process
+    #[arg(long, help_heading = "How")]
+    pub strict: bool,
 
     /// The directory of processes
     #[arg(long, value_name = "DIR", default_value = "/proc", help_heading = "How")]
@@ -123,6 +138,20 @@ fn pid(text: &str) -> Result<Pid, String> {
         Some(Pid(0)) | None => Err("not a process id: a list looks like 1,42,4711".to_owned()),
         Some(pid) => Ok(pid),
     }
+}
+
+/// A time as people write it: `2s`, `500ms`, `1.5m`; a bare number is seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let seconds = match &text[digits.len()..] {
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        _ => return Err("the unit is ms, s or m: 500ms, 2s, 1m".to_owned()),
+    };
+    let number: f64 = digits.parse().map_err(|_| "not a time: write 500ms, 2s or 1m".to_owned())?;
+    let time = Duration::try_from_secs_f64(number * seconds);
+    time.map_err(|_| "not a time that can be waited for".to_owned())
 }
 
 /// Gives an enum of another floor its words on the command line.

@@ -25,4 +25,4 @@ pub mod smaps;
 pub mod sys;
 pub mod units;
 
-pub use run::run;
+pub use run::{Outcome, run};

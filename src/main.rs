@@ -2,13 +2,15 @@
 #![forbid(unsafe_code)]
 
 use clap::Parser;
+use psm_uring::Outcome;
 use psm_uring::cli::Options;
 use psm_uring::sys::{host, stdio};
 
 fn main() {
     let options = Options::parse();
     let code = match psm_uring::run(&options) {
-        Ok(()) => 0,
+        Ok(Outcome::Printed) => 0,
+        Ok(Outcome::Incomplete) => 3,
         Err(error) => {
             if !error.is_closed_pipe() {
                 stdio::write_stderr(format!("psm-uring: {error}\n").as_bytes());

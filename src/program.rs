@@ -1,9 +1,10 @@
 //! From processes to the rows of a report: grouped, summed, sorted, cut.
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Add;
 
-use crate::process::ProcessUsage;
+use crate::process::{Glimpse, ProcessUsage};
 use crate::smaps::Smaps;
 use crate::units::{Kib, Pid};
 
@@ -103,6 +104,28 @@ impl<'run> Program<'run> {
     }
 }
 
+/// A process that could not be measured in time, and what can still be told of it.
+#[derive(Clone, Debug)]
+pub struct TimedOut {
+    /// The process.
+    pub pid: Pid,
+    /// What the kernel tells without waiting.
+    pub glimpse: Glimpse,
+}
+
+/// A row of processes whose memory is not known.
+#[derive(Clone, Debug, Default)]
+pub struct Unknown {
+    /// comm of all of them; other names can take as long as the memory.
+    pub name: Vec<u8>,
+    /// The process, when rows are processes.
+    pub pid: Option<Pid>,
+    /// How many there are.
+    pub count: u64,
+    /// Resident pages, shared ones counted whole in each process; `None` when nothing is known.
+    pub rss: Option<Kib>,
+}
+
 /// The rows of a report and their sum.
 #[derive(Debug, Default)]
 pub struct Programs<'run> {
@@ -112,6 +135,8 @@ pub struct Programs<'run> {
     pub rest: Option<(usize, Usage)>,
     /// The sum over all rows, cut ones included.
     pub total: Usage,
+    /// Rows without figures.
+    pub unknown: Vec<Unknown>,
 }
 
 /// The order and number of rows.
@@ -127,7 +152,8 @@ pub struct Order {
 
 /// Sums processes up into rows.
 pub fn group<'run>(
-    processes: &[ProcessUsage<'run>],
+    processes: impl Iterator<Item = ProcessUsage<'run>>,
+    timed_out: &[TimedOut],
     grouping: Grouping,
     order: Order,
 ) -> Programs<'run> {
@@ -139,7 +165,7 @@ pub fn group<'run>(
             Grouping::Pid => rows.len(),
         };
         if place == rows.len() {
-            rows.push(Program::new(process, grouping));
+            rows.push(Program::new(&process, grouping));
         }
         rows[place].add(&process.smaps);
     }
@@ -150,7 +176,20 @@ pub fn group<'run>(
     if order.reverse {
         rows.reverse();
     }
-    Programs { rows, rest, total }
+    Programs { rows, rest, total, unknown: unknown(timed_out, grouping) }
+}
+
+/// Processes of one comm in one row, by name.
+fn unknown(timed_out: &[TimedOut], grouping: Grouping) -> Vec<Unknown> {
+    let mut rows: BTreeMap<(&[u8], Option<Pid>), Unknown> = BTreeMap::new();
+    for TimedOut { pid, glimpse } in timed_out {
+        let pid = (grouping == Grouping::Pid).then_some(*pid);
+        let row = rows.entry((&glimpse.comm, pid)).or_default();
+        row.count += 1;
+        row.rss = row.rss.into_iter().chain(glimpse.rss).reduce(Kib::add);
+    }
+    let named = |((name, pid), row): (_, _)| Unknown { name: <[u8]>::to_vec(name), pid, ..row };
+    rows.into_iter().map(named).collect()
 }
 
 fn sum(rows: &[Program<'_>]) -> Usage {

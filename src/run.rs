@@ -3,16 +3,14 @@
 
 use std::time::{Duration, Instant};
 
-use bumpalo::Bump;
-
 use crate::cli::Options;
-use crate::engine::{self, Opened, Survey, Tuning};
+use crate::engine::{Patience, Survey, Surveyor, Tuning};
 use crate::error::Error;
-use crate::process::{Coverage, Plan, Source};
-use crate::program::{self, Order, Programs};
+use crate::process::{Coverage, Glimpse, Plan, ProcFile, Source, TEXT_MAX};
+use crate::program::{self, Order, Programs, TimedOut};
 use crate::report::{self, TableOptions, Unit, notes};
 use crate::sys::proc_root::ProcRoot;
-use crate::sys::ring::kernel::{Features, SLOTS_MAX};
+use crate::sys::ring::kernel::{DEPTH_MAX, Features};
 use crate::sys::{host, stdio};
 use crate::units::Pid;
 
@@ -22,28 +20,41 @@ const DEPTH_PER_WORKER: usize = 64;
 /// The same when all of smaps is read: each takes far longer, and needs more room.
 const SMAPS_DEPTH_PER_WORKER: usize = 16;
 
+/// How a run ended that printed its report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything is in it, or nobody insisted.
+    Printed,
+    /// Memory of some process is missing, and `--strict` was given.
+    Incomplete,
+}
+
 /// Measures, and prints the report that the options ask for.
 ///
 /// # Errors
 /// There is no report, or not all of it was written.
-pub fn run(options: &Options) -> Result<(), Error> {
+pub fn run(options: &Options) -> Result<Outcome, Error> {
     let mut clock = Clock::start();
     let root = open_root(options)?;
     let plan = plan(options)?;
     let pids = list(options, &root)?;
     clock.phase("list");
     let tuning = tuning(options, &plan);
-    let mut opened = engine::open(options.engine, &root, tuning)?;
+    let mut surveyor = Surveyor::open(options.engine, &root, tuning)?;
     clock.phase("set up");
-    let arena = Bump::new();
-    let survey = opened.engine.survey(&pids, &plan, &arena)?;
+    let survey = surveyor.survey(&pids, &plan, &patience(options, &clock))?;
     clock.phase("survey");
-    check_selection(options, &survey.coverage)?;
-    let programs = program::group(&survey.processes, options.by, order(options));
+    let coverage = survey.coverage();
+    check_selection(options, &coverage)?;
+    let timed_out = glimpses(&root, &survey);
+    let programs = program::group(survey.processes(), &timed_out, options.by, order(options));
     stdio::write_stdout(render(options, &programs).as_bytes()).map_err(Error::Output)?;
     clock.phase("report");
-    tell(options, &opened, tuning, &survey, &clock);
-    Ok(())
+    tell(options, &surveyor, &survey, &timed_out, &clock);
+    // Not dropped: requests to stuck processes may be in flight, and nothing may wait for them.
+    std::mem::forget(surveyor);
+    let is_incomplete = options.strict && coverage.unknown() > 0;
+    Ok(if is_incomplete { Outcome::Incomplete } else { Outcome::Printed })
 }
 
 fn open_root(options: &Options) -> Result<ProcRoot, Error> {
@@ -82,7 +93,7 @@ fn tuning(options: &Options, plan: &Plan) -> Tuning {
         Source::Smaps => SMAPS_DEPTH_PER_WORKER,
         Source::Auto | Source::Rollup => DEPTH_PER_WORKER,
     };
-    let depth = number(options.depth).unwrap_or(workers * per_worker).min(SLOTS_MAX);
+    let depth = number(options.depth).unwrap_or(workers * per_worker).min(DEPTH_MAX);
     Tuning { workers, depth, features: Features::ALL }
 }
 
@@ -92,6 +103,24 @@ fn check_selection(options: &Options, coverage: &Coverage) -> Result<(), Error> 
         return Err(Error::NoSuchProcess(options.pid.clone()));
     }
     Ok(())
+}
+
+/// The deadline is the whole run's; a part of it has passed.
+fn patience(options: &Options, clock: &Clock) -> Patience {
+    let deadline = options.deadline.map(|time| time.saturating_sub(clock.elapsed()));
+    Patience { stuck_after: options.stuck_after, deadline }
+}
+
+/// What `status` tells of the processes that were given up. It never blocks.
+fn glimpses(root: &ProcRoot, survey: &Survey) -> Vec<TimedOut> {
+    let glimpse = |pid: Pid| {
+        let mut room = vec![0; TEXT_MAX];
+        let path = ProcFile::Status.path(pid, None);
+        let read =
+            root.open_file(ProcFile::Status, &path).and_then(|mut file| file.read(&mut room));
+        Glimpse::from_status(&room[..read.unwrap_or(0)])
+    };
+    survey.timed_out().map(|pid| TimedOut { pid, glimpse: glimpse(pid) }).collect()
 }
 
 fn order(options: &Options) -> Order {
@@ -108,23 +137,29 @@ fn render(options: &Options, programs: &Programs<'_>) -> String {
 }
 
 /// What there is to say besides the report goes to standard error.
-fn tell(options: &Options, opened: &Opened, tuning: Tuning, survey: &Survey<'_>, clock: &Clock) {
+fn tell(
+    options: &Options,
+    surveyor: &Surveyor,
+    survey: &Survey,
+    timed_out: &[TimedOut],
+    clock: &Clock,
+) {
+    let coverage = survey.coverage();
     if options.stats {
         let stats = notes::RunStats {
-            engine: opened.kind.word(),
-            fallback: opened.fallback.map(|errno| errno.to_string()),
-            workers: tuning.workers,
-            depth: tuning.depth,
+            engine: surveyor.kind().word(),
+            fallback: surveyor.fallback().map(|errno| errno.to_string()),
+            tuning: surveyor.tuning(),
             source: source_word(options),
-            coverage: survey.coverage,
-            io: survey.io,
+            coverage,
+            io: survey.io(),
             phases: clock.phases,
             cpu: host::cpu_times(),
             peak_rss_kib: host::peak_rss_kib(),
         };
         stdio::write_stderr(notes::stats(&stats).as_bytes());
     }
-    if let Some(line) = notes::coverage(&survey.coverage) {
+    if let Some(line) = notes::coverage(&coverage, timed_out) {
         stdio::write_stderr(format!("psm-uring: {line}\n").as_bytes());
     }
 }
@@ -140,6 +175,7 @@ fn source_word(options: &Options) -> &'static str {
 
 /// The time of each phase.
 struct Clock {
+    run_began: Instant,
     began: Instant,
     phases: [(&'static str, Duration); 4],
     count: usize,
@@ -147,7 +183,12 @@ struct Clock {
 
 impl Clock {
     fn start() -> Clock {
-        Clock { began: Instant::now(), phases: [("", Duration::ZERO); 4], count: 0 }
+        let now = Instant::now();
+        Clock { run_began: now, began: now, phases: [("", Duration::ZERO); 4], count: 0 }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.run_began.elapsed()
     }
 
     /// Ends the phase that began with the one before.

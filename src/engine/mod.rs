@@ -1,36 +1,33 @@
 //! Ways to carry bytes from `/proc` to the probes.
 //!
 //! Engines differ in how they wait for the kernel, never in what they report: everything that
-//! could differ lives in [`Probe`]. `sync` is the reference, `threads` the honest rival, `uring`
-//! the product.
+//! could differ lives in [`Probe`](crate::process::Probe). `sync` is the reference, `threads` the
+//! honest rival, `uring` the product.
 //!
-//! - `sync`    one process after another
-//! - `threads` the same on several threads
+//! - `crew`    `threads` and `sync`: a crew of threads, each carrying one process at a time
 //! - `uring`   one thread, many processes in flight
+//! - `slot`    a place for one process in the ring
+//! - `carrier` one process from its first file to its fate, with ordinary system calls
 //! - `tally`   results on their way from a probe to the survey
 #![forbid(unsafe_code)]
 
-mod sync;
+mod carrier;
+mod crew;
+mod slot;
 mod tally;
-mod threads;
 mod uring;
 
-use bumpalo::Bump;
-use bumpalo::collections::Vec as BumpVec;
+use std::time::{Duration, Instant};
 
-use self::tally::Tally;
 use crate::error::Error;
-use crate::process::{Coverage, Plan, Probe, ProcFile, ProcessUsage, Progress, Want};
-use crate::sys::proc_root::{OpenFile, ProcRoot};
+use crate::process::{Coverage, Plan, ProcessUsage};
+use crate::sys::proc_root::ProcRoot;
 use crate::sys::ring::kernel::Features;
 use crate::units::{Errno, Pid};
 
-pub use uring::Uring;
-
-/// Room for one ordinary read: more than the kernel hands out at once.
-const READ_BYTES: usize = 16 * 1024;
-/// How much is read again to see whether smaps still has something to say.
-const REWIND_BYTES: usize = 1;
+use self::crew::Crew;
+pub use self::tally::Tally;
+pub use self::uring::Uring;
 
 /// Which way to carry bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,134 +88,148 @@ impl IoStats {
     }
 }
 
+/// How long to wait for the kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// A read that sleeps this long in its target is given up. One that runs is waited for.
+    pub stuck_after: Duration,
+    /// Everything that is not finished by then is given up; counted from the survey's start.
+    pub deadline: Option<Duration>,
+}
+
 /// Every listed process, measured or counted.
-pub struct Survey<'run> {
+#[derive(Debug, Default)]
+pub struct Survey {
+    tallies: Vec<Tally>,
+}
+
+impl Survey {
     /// Those that were measured, in no particular order.
-    pub processes: BumpVec<'run, ProcessUsage<'run>>,
+    pub fn processes(&self) -> impl Iterator<Item = ProcessUsage<'_>> {
+        self.tallies.iter().flat_map(Tally::processes)
+    }
+
+    /// Those that were given up.
+    pub fn timed_out(&self) -> impl Iterator<Item = Pid> {
+        self.tallies.iter().flat_map(Tally::timed_out).copied()
+    }
+
     /// What became of all of them.
-    pub coverage: Coverage,
+    pub fn coverage(&self) -> Coverage {
+        let mut sum = Coverage::default();
+        self.tallies.iter().for_each(|tally| sum.add(tally.coverage()));
+        sum
+    }
+
     /// What it took.
-    pub io: IoStats,
+    pub fn io(&self) -> IoStats {
+        let mut sum = IoStats::default();
+        self.tallies.iter().for_each(|tally| sum.add(&tally.io));
+        sum
+    }
+}
+
+/// An engine broke down. What it finished stands; these processes are left.
+#[derive(Debug)]
+pub struct Broken {
+    /// Why.
+    pub errno: Errno,
+    /// Processes that no tally knows of.
+    pub left: Vec<Pid>,
 }
 
 /// A way to read every process once.
 pub trait Engine {
-    /// Measures every listed process as the plan says.
+    /// Measures every listed process as the plan says, and adds what it found.
     ///
     /// # Errors
     /// The engine itself failed. A process that cannot be read is no error: it is counted.
-    fn survey<'run>(
+    fn carry(
         &mut self,
         pids: &[Pid],
         plan: &Plan,
-        arena: &'run Bump,
-    ) -> Result<Survey<'run>, Error>;
+        patience: &Patience,
+        survey: &mut Vec<Tally>,
+    ) -> Result<(), Broken>;
 }
 
-/// An engine, and why it is this one.
-pub struct Opened {
-    /// The engine.
-    pub engine: Box<dyn Engine>,
-    /// Which one it is; never [`EngineKind::Auto`].
-    pub kind: EngineKind,
-    /// Why `uring` was not used though it was wished for.
-    pub fallback: Option<Errno>,
+/// The engine of a run, and the one that stands in when it breaks down.
+pub struct Surveyor {
+    engine: Box<dyn Engine>,
+    kind: EngineKind,
+    /// Whether another engine may take over.
+    is_auto: bool,
+    fallback: Option<Errno>,
+    root: ProcRoot,
+    tuning: Tuning,
 }
 
-/// Opens the engine that was asked for.
-///
-/// # Errors
-/// [`Error::Ring`] when `uring` was asked for by name and cannot be had.
-pub fn open(kind: EngineKind, root: &ProcRoot, tuning: Tuning) -> Result<Opened, Error> {
-    let ring = match kind {
-        EngineKind::Auto | EngineKind::Uring => Uring::open(root, tuning),
-        EngineKind::Threads | EngineKind::Sync => Err(Errno(0)),
-    };
-    let opened = |kind, engine, fallback| Ok(Opened { engine, kind, fallback });
-    match (kind, ring) {
-        (EngineKind::Auto | EngineKind::Uring, Ok(ring)) => {
-            opened(EngineKind::Uring, Box::new(ring), None)
-        }
-        (EngineKind::Uring, Err(errno)) => Err(Error::Ring(errno)),
-        (EngineKind::Sync, _) => opened(kind, Box::new(sync::Sync::open(root)?), None),
-        (EngineKind::Auto, Err(errno)) => {
-            let threads = threads::Threads::open(root, tuning.workers)?;
-            opened(EngineKind::Threads, Box::new(threads), Some(errno))
-        }
-        (EngineKind::Threads, _) => {
-            opened(kind, Box::new(threads::Threads::open(root, tuning.workers)?), None)
-        }
-    }
-}
-
-/// Carries processes from their first file to their fate with ordinary system calls.
-struct Carrier<'a> {
-    root: &'a ProcRoot,
-    plan: &'a Plan,
-    room: Vec<u8>,
-    probe: Probe,
-    tally: Tally,
-}
-
-impl<'a> Carrier<'a> {
-    fn new(root: &'a ProcRoot, plan: &'a Plan, tally: Tally) -> Carrier<'a> {
-        Carrier { root, plan, room: vec![0; READ_BYTES], probe: Probe::new(), tally }
-    }
-
-    fn carry(&mut self, pid: Pid) {
-        self.probe.restart(pid, self.plan);
-        while let Some(want) = self.probe.want(self.plan) {
-            match want {
-                Want::One(file) => self.open_and_read(file),
-                Want::Pair { name, memory } => {
-                    let Some(open) = self.open(memory) else { continue };
-                    self.open_and_read(name);
-                    if self.probe.awaits_memory() {
-                        self.read(memory, open);
-                    }
+impl Surveyor {
+    /// Opens the engine that was asked for.
+    ///
+    /// # Errors
+    /// [`Error::Ring`] when `uring` was asked for by name and cannot be had.
+    pub fn open(kind: EngineKind, root: &ProcRoot, tuning: Tuning) -> Result<Surveyor, Error> {
+        let root = root.try_clone().map_err(Error::Resources)?;
+        let is_auto = kind == EngineKind::Auto;
+        let crew = |workers| Crew::open(&root, workers).map_err(Error::Resources);
+        let (engine, kind, fallback): (Box<dyn Engine>, _, _) = match kind {
+            EngineKind::Sync => (Box::new(crew(1)?), kind, None),
+            EngineKind::Threads => (Box::new(crew(tuning.workers)?), kind, None),
+            EngineKind::Auto | EngineKind::Uring => match Uring::open(&root, tuning) {
+                Ok(ring) => (Box::new(ring), EngineKind::Uring, None),
+                Err(errno) if is_auto => {
+                    (Box::new(crew(tuning.workers)?), EngineKind::Threads, Some(errno))
                 }
-            }
-        }
-        self.tally.take(&self.probe);
+                Err(errno) => return Err(Error::Ring(errno)),
+            },
+        };
+        Ok(Surveyor { engine, kind, is_auto, fallback, root, tuning })
     }
 
-    fn open_and_read(&mut self, file: ProcFile) {
-        if let Some(open) = self.open(file) {
-            self.read(file, open);
-        }
+    /// The engine at work; never [`EngineKind::Auto`].
+    pub fn kind(&self) -> EngineKind {
+        self.kind
     }
 
-    fn open(&mut self, file: ProcFile) -> Option<OpenFile> {
-        self.tally.io.operations += 2; // and the close
-        match self.root.open_file(file, &self.probe.path(file)) {
-            Ok(open) => Some(open),
-            Err(errno) => {
-                self.probe.fail(self.plan, file, errno);
-                None
-            }
-        }
+    /// How it was set up.
+    pub fn tuning(&self) -> Tuning {
+        self.tuning
     }
 
-    fn read(&mut self, file: ProcFile, mut open: OpenFile) {
-        let mut progress = Progress::ReadOn;
-        while progress != Progress::Turn {
-            self.tally.io.operations += 1;
-            let read = match progress {
-                Progress::Rewind => open.read_beginning(&mut self.room[..REWIND_BYTES]),
-                _ => open.read(&mut self.room),
-            };
-            match read {
-                Ok(len) => {
-                    self.tally.io.reads += 1;
-                    self.tally.io.bytes += len as u64;
-                    let room = self.room.len();
-                    progress = self.probe.feed(self.plan, file, &self.room[..len], room);
-                }
-                Err(errno) => {
-                    self.probe.fail(self.plan, file, errno);
-                    progress = Progress::Turn;
-                }
+    /// Why `uring` is not, or no longer, used though it was wished for.
+    pub fn fallback(&self) -> Option<Errno> {
+        self.fallback
+    }
+
+    /// Measures every listed process.
+    ///
+    /// # Errors
+    /// [`Error::Ring`] when the ring breaks down and was asked for by name.
+    pub fn survey(
+        &mut self,
+        pids: &[Pid],
+        plan: &Plan,
+        patience: &Patience,
+    ) -> Result<Survey, Error> {
+        let began = Instant::now();
+        let mut survey = Survey::default();
+        if let Err(broken) = self.engine.carry(pids, plan, patience, &mut survey.tallies) {
+            if !self.is_auto || self.kind != EngineKind::Uring {
+                return Err(Error::Ring(broken.errno));
             }
+            let crew = Crew::open(&self.root, self.tuning.workers).map_err(Error::Resources)?;
+            // Not dropped: the kernel may still hold some of its requests.
+            std::mem::forget(std::mem::replace(&mut self.engine, Box::new(crew)));
+            self.kind = EngineKind::Threads;
+            self.fallback = Some(broken.errno);
+            let deadline = patience.deadline.map(|time| time.saturating_sub(began.elapsed()));
+            let patience = Patience { deadline, ..*patience };
+            let again = self.engine.carry(&broken.left, plan, &patience, &mut survey.tallies);
+            again.map_err(|broken| Error::Resources(broken.errno))?;
         }
+        // No process is lost and none is counted twice.
+        assert_eq!(survey.coverage().listed(), pids.len(), "every process has one fate");
+        Ok(survey)
     }
 }

@@ -1,21 +1,19 @@
-//! Results on their way from a probe to the survey.
+//! What a number of probes found.
 //!
 //! Names stand in one run of bytes, so that a process costs no allocation of its own, and so that
 //! a thread can fill a tally that outlives it.
 
-use bumpalo::Bump;
-use bumpalo::collections::Vec as BumpVec;
-
-use super::{IoStats, Survey};
+use super::IoStats;
 use crate::process::{Coverage, Fate, Probe, ProcessUsage};
 use crate::smaps::Smaps;
 use crate::units::Pid;
 
-/// What a number of probes found.
+/// The results of an engine, or of one of its threads.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub struct Tally {
     rows: Vec<Row>,
     names: Vec<u8>,
+    timed_out: Vec<Pid>,
     coverage: Coverage,
     pub(super) io: IoStats,
 }
@@ -49,25 +47,26 @@ impl Tally {
         }
     }
 
-    /// Moves everything into the arena of the run.
-    pub(super) fn survey<'run>(tallies: &[Tally], arena: &'run Bump) -> Survey<'run> {
-        let rows = tallies.iter().map(|tally| tally.rows.len()).sum();
-        let mut survey = Survey {
-            processes: BumpVec::with_capacity_in(rows, arena),
-            coverage: Coverage::default(),
-            io: IoStats::default(),
-        };
-        for tally in tallies {
-            let names = arena.alloc_slice_copy(&tally.names);
-            let mut begin = 0;
-            survey.processes.extend(tally.rows.iter().map(|row| {
-                let name = &names[begin..row.name_end];
-                begin = row.name_end;
-                ProcessUsage { pid: row.pid, name, smaps: row.smaps }
-            }));
-            survey.coverage.add(&tally.coverage);
-            survey.io.add(&tally.io);
-        }
-        survey
+    /// Takes note that a process was not finished in time.
+    pub(super) fn give_up(&mut self, pid: Pid) {
+        self.coverage.count(pid, Fate::TimedOut);
+        self.timed_out.push(pid);
+    }
+
+    pub(super) fn coverage(&self) -> &Coverage {
+        &self.coverage
+    }
+
+    pub(super) fn timed_out(&self) -> &[Pid] {
+        &self.timed_out
+    }
+
+    pub(super) fn processes(&self) -> impl Iterator<Item = ProcessUsage<'_>> {
+        let mut begin = 0;
+        self.rows.iter().map(move |row| {
+            let name = &self.names[begin..row.name_end];
+            begin = row.name_end;
+            ProcessUsage { pid: row.pid, name, smaps: row.smaps }
+        })
     }
 }

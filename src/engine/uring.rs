@@ -13,48 +13,34 @@
 
 use std::time::Duration;
 
-use bumpalo::Bump;
-
-use super::tally::Tally;
-use super::{Engine, Survey, Tuning};
-use crate::error::Error;
-use crate::process::{Plan, Probe, ProcFile, Progress, Source, TEXT_MAX, Want};
-use crate::sys::buffer::{Buffer, BufferArena};
+use super::slot::{Slot, SlotState};
+use super::{Broken, Engine, Patience, Tally, Tuning};
+use crate::process::Plan;
+use crate::sys::buffer::BufferArena;
 use crate::sys::host;
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::ring::kernel::{KernelRing, RingSetup};
-use crate::sys::ring::{Completion, Fetch, From, Place, Request, Ring};
+use crate::sys::ring::{Completion, Ring};
 use crate::units::{Errno, Pid};
 
-/// How long one wait lasts at the most.
-const TICK: Duration = Duration::from_millis(50);
-/// Room for a rollup: 25 lines. A longer one takes another read.
-const ROLLUP_BYTES: usize = 1024;
-/// Segments of one vectored read of smaps: 128 KiB, more than most processes print.
-const SMAPS_SEGMENTS: usize = 64;
+/// How often the workers are looked after.
+const TICK: Duration = Duration::from_millis(5);
+/// Looking at a worker takes a few microseconds; with many, this much longer between looks.
+const TICK_PER_WORKER: Duration = Duration::from_micros(100);
+/// A process that takes this long does not count as one of those in flight: others go on.
+const HELD_AFTER: Duration = Duration::from_millis(50);
+/// Workers added for each that is blocked: the next requests may block as well.
+const ADDED_PER_BLOCKED: usize = 2;
 
 /// The engine `uring`, over a ring.
 pub struct Uring<R: Ring = KernelRing> {
     ring: R,
     slots: Vec<Slot>,
-    memory: Memory,
-}
-
-/// What the slots' second buffers are made for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Memory {
-    Rollup,
-    Smaps,
-}
-
-struct Slot {
-    probe: Probe,
-    /// What the fetches in flight are for, by place; `None` when there is none.
-    fetched: [Option<ProcFile>; 2],
-    is_pair: bool,
-    /// The buffers, where they are not with the ring: text, memory.
-    text: Option<Buffer>,
-    memory: Option<Buffer>,
+    /// Slots with nothing in flight. Slots of stuck processes never come back here.
+    free: Vec<usize>,
+    depth: usize,
+    workers: usize,
+    arena: BufferArena,
 }
 
 impl Uring {
@@ -63,174 +49,169 @@ impl Uring {
     /// # Errors
     /// Those of [`KernelRing::new`].
     pub fn open(root: &ProcRoot, tuning: Tuning) -> Result<Uring, Errno> {
-        let setup = RingSetup {
-            slots: tuning.depth,
-            workers: u32::try_from(tuning.workers).unwrap_or(u32::MAX),
-            allowed: tuning.features,
-        };
+        let Tuning { workers, depth, features } = tuning;
         host::prefer_throughput();
+        let setup = RingSetup { depth, workers, allowed: features };
         let ring = KernelRing::new(root.try_clone()?, setup)?;
-        let slots = ring.slots();
-        Ok(Uring::over(ring, slots))
+        Ok(Uring::over(ring, depth, workers))
     }
 }
 
 impl<R: Ring> Uring<R> {
-    /// The engine over any ring, with so many processes in flight.
-    pub fn over(ring: R, depth: usize) -> Uring<R> {
-        let slots = std::iter::repeat_with(Slot::new).take(depth).collect();
-        Uring { ring, slots, memory: Memory::Rollup }
-    }
-
-    /// Gives every slot the buffers that the plan needs.
-    fn equip(&mut self, plan: &Plan) {
-        let memory = match plan.source {
-            Source::Smaps => Memory::Smaps,
-            Source::Auto | Source::Rollup => Memory::Rollup,
-        };
-        let is_new = self.slots.first().is_some_and(|slot| slot.text.is_none());
-        if !is_new && self.memory == memory {
-            return;
-        }
-        self.memory = memory;
+    /// The engine over any ring, with so many processes in flight and workers at work.
+    pub fn over(ring: R, depth: usize, workers: usize) -> Uring<R> {
+        let depth = depth.clamp(1, ring.slots_max());
         let arena = BufferArena::new();
-        for slot in &mut self.slots {
-            slot.text = Some(arena.buffer(TEXT_MAX));
-            slot.memory = Some(match memory {
-                Memory::Rollup => arena.buffer(ROLLUP_BYTES),
-                Memory::Smaps => arena.segmented_buffer(SMAPS_SEGMENTS),
-            });
-        }
+        Uring { ring, slots: Vec::new(), free: Vec::new(), depth, workers, arena }
     }
 }
 
 impl<R: Ring> Engine for Uring<R> {
-    fn survey<'run>(
+    fn carry(
         &mut self,
         pids: &[Pid],
         plan: &Plan,
-        arena: &'run Bump,
-    ) -> Result<Survey<'run>, Error> {
-        self.equip(plan);
+        patience: &Patience,
+        survey: &mut Vec<Tally>,
+    ) -> Result<(), Broken> {
         let before = self.ring.stats();
-        let mut tally = Tally::with_room(pids.len());
-        let mut waiting = pids.iter();
-        let mut free: Vec<usize> = (0..self.slots.len()).collect();
-        loop {
-            while let Some(index) = free.pop() {
-                let Some(pid) = waiting.next() else {
-                    free.push(index);
-                    break;
-                };
-                let slot = &mut self.slots[index];
-                slot.probe.restart(*pid, plan);
-                slot.advance(index, plan, &mut self.ring);
-            }
-            let busy = self.slots.len() - free.len();
-            if busy == 0 {
-                break;
-            }
-            self.ring.submit_and_wait(batch(busy), TICK).map_err(Error::Ring)?;
-            while let Some(done) = self.ring.reap() {
-                let index = done.slot;
-                let slot = &mut self.slots[index];
-                slot.take(done, plan, &mut tally, &mut self.ring).map_err(Error::Ring)?;
-                if slot.is_idle() && !slot.advance(index, plan, &mut self.ring) {
-                    tally.take(&slot.probe);
-                    free.push(index);
-                }
-            }
-        }
+        let now = self.ring.now();
+        let mut run = Run {
+            tally: Tally::with_room(pids.len()),
+            waiting: pids.iter(),
+            plan,
+            patience: *patience,
+            began: now,
+            alive: now,
+            next_look: now + patience.deadline.unwrap_or(TICK).min(TICK),
+            in_flight: 0,
+            held: 0,
+        };
+        let outcome = self.run(&mut run);
         let after = self.ring.stats();
-        tally.io.operations = after.operations - before.operations;
-        tally.io.enters = after.enters - before.enters;
-        Ok(Tally::survey(&[tally], arena))
+        run.tally.io.operations = after.operations - before.operations;
+        run.tally.io.enters = after.enters - before.enters;
+        let broken = outcome.map_err(|errno| Broken { errno, left: self.left(&run) });
+        survey.push(run.tally);
+        broken
     }
 }
 
-/// How many completions to wait for. One at a time wakes this thread for every file, and takes a
-/// CPU from the workers each time; waiting for all would let them run dry.
-fn batch(busy: usize) -> usize {
-    (busy / 4).max(1)
+/// One survey under way.
+struct Run<'a> {
+    tally: Tally,
+    waiting: std::slice::Iter<'a, Pid>,
+    plan: &'a Plan,
+    patience: Patience,
+    began: Duration,
+    /// When the last completion came or a worker was last seen running.
+    alive: Duration,
+    next_look: Duration,
+    /// Slots that are busy, and how many of them for so long that they do not count.
+    in_flight: usize,
+    held: usize,
 }
 
-impl Slot {
-    fn new() -> Slot {
-        Slot { probe: Probe::new(), fetched: [None; 2], is_pair: false, text: None, memory: None }
-    }
-
-    fn is_idle(&self) -> bool {
-        self.fetched.iter().all(Option::is_none)
-    }
-
-    /// Fetches what the probe wants next. False: it wants nothing more.
-    fn advance<R: Ring>(&mut self, index: usize, plan: &Plan, ring: &mut R) -> bool {
-        let want = self.probe.want(plan);
-        self.is_pair = matches!(want, Some(Want::Pair { .. }));
-        let request = match want {
-            None => return false,
-            Some(Want::One(file)) => self.fetch(Place::First, file).map(Request::One),
-            Some(Want::Pair { name, memory }) => {
-                let name = self.fetch(Place::First, name);
-                let memory = self.fetch(Place::Second, memory);
-                name.zip(memory).map(|(name, memory)| Request::Pair { name, memory })
-            }
-        };
-        debug_assert!(request.is_some(), "an idle slot has its buffers");
-        if let Some(request) = request {
-            ring.fetch(index, request);
-        }
-        true
-    }
-
-    fn fetch(&mut self, place: Place, file: ProcFile) -> Option<Fetch> {
-        let buffer = self.buffer_place(file).take()?;
-        self.fetched[place as usize] = Some(file);
-        Some(Fetch { file, path: self.probe.path(file), buffer })
-    }
-
-    fn buffer_place(&mut self, file: ProcFile) -> &mut Option<Buffer> {
-        if file.is_memory() { &mut self.memory } else { &mut self.text }
-    }
-
-    /// Feeds one completion to the probe, and reads on if the file has more.
-    fn take<R: Ring>(
-        &mut self,
-        done: Completion,
-        plan: &Plan,
-        tally: &mut Tally,
-        ring: &mut R,
-    ) -> Result<(), Errno> {
-        let Some(file) = self.fetched[done.place as usize].take() else { return Ok(()) };
-        let Completion { slot, place, result, buffer } = done;
-        if result.is_ok() {
-            tally.io.reads += 1;
-            tally.io.bytes += buffer.bytes().len() as u64;
-        }
-        let is_head = self.is_pair == (place == Place::Second);
-        let progress = match result {
-            Ok(()) => self.probe.feed(plan, file, buffer.bytes(), buffer.room()),
-            // The head of a chain was not even tried: there is no worker to be had.
-            Err(Errno::CANCELED) if is_head && self.probe.expects(plan, file) => {
-                return Err(Errno::CANCELED);
-            }
-            // The tail of a chain that broke: the failure of the other file says why.
-            Err(Errno::CANCELED) => Progress::Turn,
-            Err(errno) => {
-                self.probe.fail(plan, file, errno);
-                Progress::Turn
-            }
-        };
-        let from = match progress {
-            Progress::ReadOn => From::On,
-            Progress::Rewind => From::Beginning,
-            Progress::Turn => {
-                *self.buffer_place(file) = Some(buffer);
+impl<R: Ring> Uring<R> {
+    fn run(&mut self, run: &mut Run<'_>) -> Result<(), Errno> {
+        loop {
+            self.fill(run);
+            if run.in_flight == 0 {
                 return Ok(());
             }
-        };
-        self.fetched[place as usize] = Some(file);
-        ring.read_more(slot, place, from, buffer);
+            let moving = run.in_flight - run.held;
+            let until = run.next_look.saturating_sub(self.ring.now());
+            self.ring.submit_and_wait(batch(moving), until)?;
+            while let Some(done) = self.ring.reap() {
+                run.alive = self.ring.now();
+                self.take(done, run)?;
+            }
+            let now = self.ring.now();
+            if now >= run.next_look && self.look_after(run, now) {
+                self.give_up(run);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Begins processes until as many as wanted are in flight.
+    fn fill(&mut self, run: &mut Run<'_>) {
+        let now = self.ring.now();
+        while run.in_flight - run.held < self.depth {
+            let Some(index) = self.free_slot() else { return };
+            let Some(pid) = run.waiting.next() else {
+                self.free.push(index);
+                return;
+            };
+            let slot = &mut self.slots[index];
+            slot.begin(*pid, run.plan, now);
+            run.in_flight += 1;
+            run.alive = now;
+            slot.advance(index, run.plan, &self.arena, &mut self.ring);
+        }
+    }
+
+    fn free_slot(&mut self) -> Option<usize> {
+        if self.free.is_empty() && self.slots.len() < self.ring.slots_max() {
+            self.slots.push(Slot::new());
+            self.free.push(self.slots.len() - 1);
+        }
+        self.free.pop()
+    }
+
+    fn take(&mut self, done: Completion, run: &mut Run<'_>) -> Result<(), Errno> {
+        let index = done.slot;
+        let Some(slot) = self.slots.get_mut(index) else { return Ok(()) };
+        if slot.state != SlotState::Busy {
+            return Ok(()); // Too late: it was given up and counted.
+        }
+        slot.take(done, run.plan, &mut run.tally.io, &mut self.ring)?;
+        if slot.is_idle() && !slot.advance(index, run.plan, &self.arena, &mut self.ring) {
+            run.tally.take(&slot.probe);
+            slot.state = SlotState::Free;
+            run.in_flight -= 1;
+            self.free.push(index);
+        }
         Ok(())
     }
+
+    /// Looks whether anything still moves, and lets more workers run when some are blocked. True:
+    /// there is nothing left to wait for.
+    fn look_after(&mut self, run: &mut Run<'_>, now: Duration) -> bool {
+        let states = self.ring.workers();
+        if states.running > 0 {
+            run.alive = now;
+        }
+        let busy = self.slots.iter().filter(|slot| slot.state == SlotState::Busy);
+        run.held = busy.filter(|slot| now.saturating_sub(slot.since) >= HELD_AFTER).count();
+        self.ring.set_worker_limit(self.workers + ADDED_PER_BLOCKED * states.blocked);
+        let seen = u32::try_from(states.running + states.blocked).unwrap_or(u32::MAX);
+        run.next_look = now + TICK + TICK_PER_WORKER * seen;
+        let is_over = run.patience.deadline.is_some_and(|deadline| now - run.began >= deadline);
+        if let Some(deadline) = run.patience.deadline {
+            run.next_look = run.next_look.min(run.began + deadline);
+        }
+        is_over || now.saturating_sub(run.alive) >= run.patience.stuck_after
+    }
+
+    /// Gives up what is in flight and what was never begun.
+    fn give_up(&mut self, run: &mut Run<'_>) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.state == SlotState::Busy) {
+            slot.state = SlotState::Abandoned;
+            run.tally.give_up(slot.probe.pid());
+        }
+        run.waiting.by_ref().for_each(|pid| run.tally.give_up(*pid));
+    }
+
+    /// The processes that a broken ring leaves behind.
+    fn left(&self, run: &Run<'_>) -> Vec<Pid> {
+        let busy = self.slots.iter().filter(|slot| slot.state == SlotState::Busy);
+        busy.map(|slot| slot.probe.pid()).chain(run.waiting.clone().copied()).collect()
+    }
+}
+
+/// How many completions to wait for. One at a time wakes this thread for every file; waiting for
+/// all would let the workers run dry.
+fn batch(moving: usize) -> usize {
+    (moving / 4).max(1)
 }

@@ -16,7 +16,7 @@ pub use name::{NAME_MAX, NameRule};
 pub use probe::{Plan, Probe, Progress, Source, TEXT_MAX, Want};
 
 use crate::smaps::Smaps;
-use crate::units::{Errno, Pid};
+use crate::units::{Errno, Kib, Pid};
 
 /// One process that was measured.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +27,27 @@ pub struct ProcessUsage<'run> {
     pub name: &'run [u8],
     /// Its memory.
     pub smaps: Smaps,
+}
+
+/// What can still be told of a process whose memory could not be read in time: the kernel
+/// answers these without waiting for anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Glimpse {
+    /// comm: foreign bytes, to be escaped before any output.
+    pub comm: Vec<u8>,
+    /// The letter of its state, `D` for an uninterruptible wait.
+    pub state: Option<char>,
+    /// Resident pages, shared ones counted whole: `VmRSS`.
+    pub rss: Option<Kib>,
+    /// Swapped pages, shared ones counted whole: `VmSwap`.
+    pub swap: Option<Kib>,
+}
+
+impl Glimpse {
+    /// Reads the text of `status`.
+    pub fn from_status(text: &[u8]) -> Glimpse {
+        status::glimpse(text)
+    }
 }
 
 /// How the measuring of one process ended. Every listed process ends in exactly one of these.
@@ -46,6 +67,8 @@ pub enum Fate {
     Changed,
     /// The kernel refuses its files to this user (`EACCES`, `EPERM`).
     Denied,
+    /// A read did not come back in time.
+    TimedOut,
     /// The kernel's text was not understood.
     Malformed,
     /// A read failed with an error that none of the above explains.
@@ -69,6 +92,8 @@ pub struct Coverage {
     pub changed: usize,
     /// [`Fate::Denied`].
     pub denied: usize,
+    /// [`Fate::TimedOut`].
+    pub timed_out: usize,
     /// [`Fate::Malformed`].
     pub malformed: usize,
     /// [`Fate::Failed`].
@@ -88,6 +113,7 @@ impl Coverage {
             Fate::Gone => &mut self.gone,
             Fate::Changed => &mut self.changed,
             Fate::Denied => &mut self.denied,
+            Fate::TimedOut => &mut self.timed_out,
             Fate::Malformed => &mut self.malformed,
             Fate::Failed(errno) => {
                 self.first_failure.get_or_insert((pid, errno));
@@ -106,6 +132,7 @@ impl Coverage {
         self.gone += other.gone;
         self.changed += other.changed;
         self.denied += other.denied;
+        self.timed_out += other.timed_out;
         self.malformed += other.malformed;
         self.failed += other.failed;
         self.first_failure = self.first_failure.or(other.first_failure);
@@ -113,11 +140,13 @@ impl Coverage {
 
     /// All of them: the number of processes that were listed.
     pub fn listed(&self) -> usize {
-        self.measured + self.not_selected + self.kernel_threads + self.zombies + self.left_out()
+        let without_memory = self.not_selected + self.kernel_threads + self.zombies;
+        self.measured + without_memory + self.gone + self.unknown()
     }
 
-    /// Those whose memory belongs into the report and is not in it.
-    pub fn left_out(&self) -> usize {
-        self.gone + self.changed + self.denied + self.malformed + self.failed
+    /// Those whose memory belongs into the report and is not in it. One that left while it was
+    /// read is not among them: it has no memory any more.
+    pub fn unknown(&self) -> usize {
+        self.changed + self.denied + self.timed_out + self.malformed + self.failed
     }
 }

@@ -4,6 +4,9 @@
 //! the memory is refused with "no such process": then it tells kernel threads, zombies and
 //! processes with an empty argument list apart.
 
+use super::Glimpse;
+use crate::units::Kib;
+
 /// What kind of process a status text describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -47,6 +50,19 @@ pub(super) fn comm(text: &[u8], name: &mut Vec<u8>) {
     }
 }
 
+/// What else there is to tell of a process that cannot be measured.
+pub(super) fn glimpse(text: &[u8]) -> Glimpse {
+    let mut name = Vec::new();
+    comm(text, &mut name);
+    let state = value(text, b"State").and_then(<[u8]>::first).copied().map(char::from);
+    Glimpse { comm: name, state, rss: kib(text, b"VmRSS"), swap: kib(text, b"VmSwap") }
+}
+
+fn kib(text: &[u8], key: &[u8]) -> Option<Kib> {
+    let number = value(text, key)?.strip_suffix(b" kB")?;
+    std::str::from_utf8(number).ok()?.parse().ok().map(Kib)
+}
+
 /// The value of one line, without the tab before it.
 fn value<'a>(text: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     text.split(|byte| *byte == b'\n')
@@ -67,6 +83,15 @@ mod tests {
         assert_eq!(kind(b"State:\tZ (zombie)\nThreads:\t1\n", true), Kind::Zombie);
         assert_eq!(kind(b"State:\tZ (zombie)\nThreads:\t3\n", true), Kind::ZombieLeader);
         assert_eq!(kind(b"Name:\tsh\nState:\tS\nGroups:\t0 1 2", false), Kind::User);
+    }
+
+    #[test]
+    fn glimpses() {
+        let text = b"Name:\tsh\nState:\tD (disk sleep)\nVmRSS:\t    1740 kB\nVmSwap:\t 0 kB\n";
+        let seen = glimpse(text);
+        assert_eq!((seen.comm, seen.state), (b"sh".to_vec(), Some('D')));
+        assert_eq!((seen.rss, seen.swap), (Some(Kib(1740)), Some(Kib(0))));
+        assert_eq!(glimpse(b""), Glimpse::default());
     }
 
     #[test]

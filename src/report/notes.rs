@@ -3,8 +3,10 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::engine::IoStats;
+use super::escape;
+use crate::engine::{IoStats, Tuning};
 use crate::process::Coverage;
+use crate::program::TimedOut;
 
 /// The facts that `--stats` prints.
 #[derive(Clone, Debug)]
@@ -13,10 +15,8 @@ pub struct RunStats {
     pub engine: &'static str,
     /// Why it was not the one wished for.
     pub fallback: Option<String>,
-    /// Threads that read, processes in flight.
-    pub workers: usize,
-    /// Processes in flight.
-    pub depth: usize,
+    /// How the engine was set up.
+    pub tuning: Tuning,
     /// The memory file that was wished for.
     pub source: &'static str,
     /// What became of the processes.
@@ -31,37 +31,63 @@ pub struct RunStats {
     pub peak_rss_kib: u64,
 }
 
+/// The most processes that are named one by one.
+const NAMED_MAX: usize = 5;
+
 /// One line when something that belongs into the report is not in it; else nothing.
-pub fn coverage(coverage: &Coverage) -> Option<String> {
-    if coverage.left_out() == 0 {
+pub fn coverage(coverage: &Coverage, timed_out: &[TimedOut]) -> Option<String> {
+    let Coverage { measured, gone, changed, denied, malformed, failed, .. } = *coverage;
+    if gone + coverage.unknown() == 0 {
         return None;
     }
-    let Coverage { measured, gone, changed, denied, malformed, failed, .. } = *coverage;
-    let of = measured + coverage.left_out();
+    let of = measured + gone + coverage.unknown();
     let mut text = format!("measured {measured} of {of} processes");
     let mut reason = |count: usize, what: &str| {
         if count > 0 {
             let _ = write!(text, ", {count} {what}");
         }
     };
+    reason(timed_out.len(), &format!("timed out ({})", named(timed_out)));
     reason(denied, "denied (other users' memory needs CAP_SYS_PTRACE: run as root)");
-    reason(gone, "gone while it was read");
     reason(changed, "exec'ed while it was read");
     reason(malformed, "not understood");
     reason(failed, "failed");
     if let Some((pid, errno)) = coverage.first_failure {
         let _ = write!(text, " (PID {pid}: {errno})");
     }
-    let Coverage { kernel_threads, zombies, not_selected, .. } = *coverage;
     let mut besides = |count: usize, what: &str| {
         if count > 0 {
-            let _ = write!(text, "; {count} {what}");
+            let _ = write!(text, ", {count} {what}");
         }
     };
-    besides(kernel_threads, "kernel threads");
-    besides(zombies, "zombies");
-    besides(not_selected, "not selected");
+    besides(gone, "gone while it was read");
+    let Coverage { kernel_threads, zombies, not_selected, .. } = *coverage;
+    let mut separator = "; besides ";
+    for (count, what) in
+        [(kernel_threads, "kernel threads"), (zombies, "zombies"), (not_selected, "not selected")]
+    {
+        if count > 0 {
+            let _ = write!(text, "{separator}{count} {what}");
+            separator = ", ";
+        }
+    }
     Some(text)
+}
+
+/// The first few by id, name and state.
+fn named(timed_out: &[TimedOut]) -> String {
+    let mut text = String::new();
+    for TimedOut { pid, glimpse } in timed_out.iter().take(NAMED_MAX) {
+        let state = glimpse.state.map_or_else(String::new, |state| format!(" in state {state}"));
+        let _ = write!(text, "PID {pid} {}{state}, ", escape::name(&glimpse.comm));
+    }
+    match timed_out.len().saturating_sub(NAMED_MAX) {
+        0 => text.truncate(text.len().saturating_sub(2)),
+        more => {
+            let _ = write!(text, "and {more} more");
+        }
+    }
+    text
 }
 
 /// The lines of `--stats`.
@@ -72,16 +98,16 @@ pub fn stats(stats: &RunStats) -> String {
     };
     let because = stats.fallback.as_ref().map(|why| format!(" (uring: {why})"));
     line("engine", format!("{}{}", stats.engine, because.unwrap_or_default()));
-    line("workers", format!("{}, depth {}", stats.workers, stats.depth));
+    line("workers", format!("{}, depth {}", stats.tuning.workers, stats.tuning.depth));
     line("source", stats.source.to_owned());
     let Coverage { measured, kernel_threads, zombies, not_selected, .. } = stats.coverage;
-    let Coverage { gone, changed, denied, malformed, failed, .. } = stats.coverage;
+    let Coverage { gone, changed, denied, timed_out, malformed, failed, .. } = stats.coverage;
     line(
         "processes",
         format!(
             "{} listed: {measured} measured, {kernel_threads} kernel threads, {zombies} zombies, \
-         {not_selected} not selected, {gone} gone, {changed} changed, {denied} denied, {malformed} not understood, \
-         {failed} failed",
+         {not_selected} not selected, {gone} gone, {changed} changed, {denied} denied, {timed_out} timed out, \
+             {malformed} not understood, {failed} failed",
             stats.coverage.listed()
         ),
     );

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{Unit, escape};
-use crate::program::{Program, Programs, Usage};
+use crate::program::{Program, Programs, Unknown, Usage};
 use crate::units::Kib;
 
 /// The least width of a column of amounts; all of them grow to the widest amount.
@@ -34,6 +34,9 @@ pub fn table(programs: &Programs<'_>, options: TableOptions) -> String {
     }
     if let Some((rows, usage)) = &programs.rest {
         layout.row(&mut text, usage, &format!("({rows} more)"));
+    }
+    for row in &programs.unknown {
+        layout.unknown(&mut text, row);
     }
     layout.total(&mut text, &programs.total);
     text
@@ -82,6 +85,16 @@ impl Layout {
         self.cell(text, &self.unit.format(usage.shared));
         self.tail(text, usage);
         self.name(text, label);
+    }
+
+    /// What is not known is `-`, never 0.
+    fn unknown(&self, text: &mut String, row: &Unknown) {
+        (0..if self.heap { 4 } else { 3 }).for_each(|_| self.cell(text, "-"));
+        let name = escape::name(&row.name);
+        let which = row.pid.map_or_else(|| row.count.to_string(), |pid| pid.to_string());
+        let rss =
+            row.rss.map_or_else(String::new, |rss| format!(", RSS {}", self.unit.format(rss)));
+        self.name(text, &format!("{name} ({which}) timed out{rss}"));
     }
 
     /// The sum of SHARED is left out: it would count the same pages in many rows' shares.

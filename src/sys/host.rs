@@ -32,6 +32,76 @@ fn usage() -> libc::rusage {
     unsafe { usage.assume_init() }
 }
 
+/// What a thread of this process is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThreadState {
+    /// On a CPU or waiting for one (`R`).
+    Running,
+    /// Waiting for something that only a fatal signal interrupts (`D`): a lock, a page, a disk.
+    Blocked,
+    /// Waiting for work (`S`), or anything else.
+    Idle,
+}
+
+/// The id of the calling thread.
+pub fn thread_id() -> u32 {
+    rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs()
+}
+
+/// What a thread of this process is doing, from `/proc/self/task/TID/stat`; `None` when it ended
+/// or there is no `/proc` of our own. Never blocks: it is our own process.
+pub fn thread_state(thread: u32) -> Option<ThreadState> {
+    let mut room = [0; 256];
+    let stat = read_start(&format!("/proc/self/task/{thread}/stat"), &mut room)?;
+    state_of(stat)
+}
+
+/// How many workers of the rings of this process are running, and how many are blocked.
+pub fn ring_workers() -> (usize, usize) {
+    let (mut running, mut blocked) = (0, 0);
+    let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return (0, 0) };
+    for thread in threads.flatten() {
+        let mut room = [0; 256];
+        let path = format!("/proc/self/task/{}/stat", thread.file_name().display());
+        let Some(stat) = read_start(&path, &mut room) else { continue };
+        // The kernel names them after the thread that submits: `iou-wrk-1234`.
+        if !stat.windows(9).any(|bytes| bytes == b"(iou-wrk-") {
+            continue;
+        }
+        match state_of(stat) {
+            Some(ThreadState::Running) => running += 1,
+            Some(ThreadState::Blocked) => blocked += 1,
+            Some(ThreadState::Idle) | None => {}
+        }
+    }
+    (running, blocked)
+}
+
+/// The letter behind the name, which stands in parentheses and may hold some itself.
+fn state_of(stat: &[u8]) -> Option<ThreadState> {
+    let behind = stat.iter().rposition(|byte| *byte == b')')? + 2;
+    Some(match stat.get(behind)? {
+        b'R' => ThreadState::Running,
+        b'D' => ThreadState::Blocked,
+        _ => ThreadState::Idle,
+    })
+}
+
+fn read_start<'a>(path: &str, room: &'a mut [u8]) -> Option<&'a [u8]> {
+    use rustix::fs::{Mode, OFlags};
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let len = rustix::io::read(&file, &mut *room).ok()?;
+    room.get(..len)
+}
+
+/// Raises the limit of open files to what is allowed: a slot of the ring counts as two.
+pub fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // A refusal leaves the old limit, and the ring then has fewer slots.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
 /// Asks the scheduler not to interrupt others when a thread of ours wakes (`SCHED_BATCH`,
 /// `sched(7)`). Threads started later inherit it.
 ///

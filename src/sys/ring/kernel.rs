@@ -22,15 +22,16 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{DestinationSlot, Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, opcode};
 
-use super::{Completion, Fetch, From, Place, Request, Ring, RingStats};
+use super::{Completion, Fetch, From, Place, Request, Ring, RingStats, WorkerStates};
 use crate::process::{ProcFile, RelPath};
 use crate::sys::buffer::{Buffer, BufferArena};
+use crate::sys::host;
 use crate::sys::proc_root::{self, ProcRoot};
 use crate::units::Errno;
 
@@ -40,8 +41,14 @@ const ENTRIES_MAX: u32 = 256;
 const ENTRIES_MIN: u32 = 8;
 /// The longest chain: two opens, two reads.
 const CHAIN_MAX: usize = 4;
-/// The most slots: more requests in flight than this only wait in the kernel instead of here.
-pub const SLOTS_MAX: usize = 256;
+/// The most slots. Stuck processes keep theirs for ever, so there are more than anybody needs to
+/// have in flight.
+const SLOTS_MAX: usize = 2048;
+/// The most that is useful in flight: more requests only wait in the kernel instead of here.
+pub const DEPTH_MAX: usize = 256;
+
+/// The completion of a request that only wakes workers. No slot has this number.
+const NUDGE: u64 = u64::MAX;
 
 /// Parts of io_uring that newer kernels have. Each is probed for, and done without where missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,10 +83,10 @@ impl Features {
 /// What a ring is to be like.
 #[derive(Clone, Copy, Debug)]
 pub struct RingSetup {
-    /// Slots: how many processes are asked at once.
-    pub slots: usize,
+    /// How many processes are asked at once, as long as none is stuck.
+    pub depth: usize,
     /// Worker threads that may run at once.
-    pub workers: u32,
+    pub workers: usize,
     /// Features that may be used; tests leave some out to run what older kernels run.
     pub allowed: Features,
 }
@@ -89,12 +96,16 @@ pub struct KernelRing {
     ring: IoUring,
     root: ProcRoot,
     features: Features,
+    /// Made when first used, up to `slots_max`, within the capacity the vector began with.
     slots: Vec<Slot>,
+    slots_max: usize,
     /// Completions as the kernel wrote them: copied out first, acted on after.
     raw: Vec<(u64, i32)>,
     /// Completions that are known and not yet reaped.
     ready: VecDeque<Completion>,
     in_flight: usize,
+    worker_limit: usize,
+    began: Instant,
     stats: RingStats,
 }
 
@@ -151,8 +162,8 @@ impl KernelRing {
     /// the smallest ring. `ECANCELED`: no worker thread can be had (`RLIMIT_NPROC`, `pids.max`).
     /// `EOPNOTSUPP`: the kernel (before 5.11) lacks what cannot be done without.
     pub fn new(root: ProcRoot, setup: RingSetup) -> Result<KernelRing, Errno> {
-        let slots = setup.slots.clamp(1, SLOTS_MAX);
-        let (ring, mut features) = build(slots, setup.allowed)?;
+        let depth = setup.depth.clamp(1, DEPTH_MAX);
+        let (ring, mut features) = build(depth, setup.allowed)?;
         let params = ring.params();
         if !(params.is_feature_ext_arg()
             && params.is_feature_submit_stable()
@@ -162,21 +173,24 @@ impl KernelRing {
             return Err(Errno(libc::EOPNOTSUPP));
         }
         features.skip_success &= params.is_feature_skip_cqe_on_success();
-        let table = int(2 * slots);
-        features.chains &= params.is_feature_linked_file()
-            && ring.submitter().register_files_sparse(table).is_ok();
-        features.worker_limit &=
-            ring.submitter().register_iowq_max_workers(&mut [setup.workers; 2]).is_ok();
+        features.chains &= params.is_feature_linked_file();
+        let table = if features.chains { register_table(&ring, depth) } else { None };
+        features.chains = table.is_some();
+        let slots_max = table.unwrap_or(SLOTS_MAX);
         let mut ring = KernelRing {
             ring,
             root,
             features,
-            slots: std::iter::repeat_with(Slot::default).take(slots).collect(),
-            raw: Vec::with_capacity(2 * slots),
-            ready: VecDeque::with_capacity(2 * slots),
+            slots: Vec::with_capacity(slots_max),
+            slots_max,
+            raw: Vec::with_capacity(2 * depth),
+            ready: VecDeque::with_capacity(2 * depth),
             in_flight: 0,
+            worker_limit: 0,
+            began: Instant::now(),
             stats: RingStats::default(),
         };
+        ring.limit_workers(setup.workers);
         ring.prove()?;
         Ok(ring)
     }
@@ -184,11 +198,6 @@ impl KernelRing {
     /// What this kernel has of what we can use.
     pub fn features(&self) -> Features {
         self.features
-    }
-
-    /// How many slots there are.
-    pub fn slots(&self) -> usize {
-        self.slots.len()
     }
 
     /// A ring can be set up and still answer nothing, when no worker can be started. So open and
@@ -314,6 +323,15 @@ impl KernelRing {
         }
     }
 
+    fn limit_workers(&mut self, workers: usize) {
+        let limit: u32 = int(workers);
+        if self.features.worker_limit && self.worker_limit != workers {
+            let set = self.ring.submitter().register_iowq_max_workers(&mut [limit; 2]);
+            self.features.worker_limit = set.is_ok();
+            self.worker_limit = workers;
+        }
+    }
+
     /// Queues the next step of a request alone.
     fn push_step(&mut self, slot: usize, place: Place, op: Op, from: From) {
         self.make_room(1);
@@ -424,7 +442,34 @@ impl KernelRing {
 }
 
 impl Ring for KernelRing {
+    fn slots_max(&self) -> usize {
+        self.slots_max
+    }
+
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    fn workers(&self) -> WorkerStates {
+        let (running, blocked) = host::ring_workers();
+        WorkerStates { running, blocked }
+    }
+
+    fn set_worker_limit(&mut self, workers: usize) {
+        if self.features.worker_limit && self.worker_limit != workers {
+            self.limit_workers(workers);
+            // A higher limit starts nobody by itself; the next request that is queued does.
+            self.make_room(1);
+            let nudge = opcode::Nop::new().build().flags(Flags::ASYNC).user_data(NUDGE);
+            // SAFETY: a NOP points to nothing.
+            let _ = unsafe { self.ring.submission().push(&nudge) };
+        }
+    }
+
     fn fetch(&mut self, slot: usize, request: Request) {
+        while self.slots.len() <= slot && self.slots.len() < self.slots_max {
+            self.slots.push(Slot::default());
+        }
         let (first, second) = match request {
             Request::One(fetch) => (fetch, None),
             Request::Pair { name, memory } => (name, Some(memory)),
@@ -508,10 +553,23 @@ fn int<Wide, Narrow: TryFrom<Wide> + Default>(number: Wide) -> Narrow {
     fits.unwrap_or_default()
 }
 
+/// Registers two direct descriptors for every slot, as many as the limit of open files allows.
+fn register_table(ring: &IoUring, depth: usize) -> Option<usize> {
+    host::raise_file_limit();
+    let mut slots = SLOTS_MAX;
+    while slots >= depth {
+        if ring.submitter().register_files_sparse(int(2 * slots)).is_ok() {
+            return Some(slots);
+        }
+        slots /= 2;
+    }
+    None
+}
+
 /// Creates the ring with as many features and entries as this kernel and its limits allow.
-fn build(slots: usize, allowed: Features) -> Result<(IoUring, Features), Errno> {
+fn build(depth: usize, allowed: Features) -> Result<(IoUring, Features), Errno> {
     let mut features = allowed;
-    let wanted = u32::try_from(slots * CHAIN_MAX).unwrap_or(ENTRIES_MAX);
+    let wanted = u32::try_from(depth * CHAIN_MAX).unwrap_or(ENTRIES_MAX);
     let mut entries = wanted.next_power_of_two().clamp(ENTRIES_MIN, ENTRIES_MAX);
     loop {
         let mut builder = IoUring::builder();

@@ -75,6 +75,15 @@ pub struct RingStats {
     pub enters: u64,
 }
 
+/// What the workers are doing; those that wait for work are not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkerStates {
+    /// Walking page tables, or waiting for a CPU to do so.
+    pub running: usize,
+    /// Asleep in a request: a lock or a page of the target.
+    pub blocked: usize,
+}
+
 /// Something that carries fetches: io_uring, or a model of it.
 pub trait Ring {
     /// Queues a request on a slot that has nothing in flight.
@@ -92,6 +101,19 @@ pub trait Ring {
 
     /// The next completion that is there.
     fn reap(&mut self) -> Option<Completion>;
+
+    /// How many slots there can be at the most.
+    fn slots_max(&self) -> usize;
+
+    /// The time since some moment before the first request.
+    fn now(&self) -> Duration;
+
+    /// What the workers are doing.
+    fn workers(&self) -> WorkerStates;
+
+    /// Lets so many workers run at once, and sees to it that requests which wait for a worker
+    /// get one.
+    fn set_worker_limit(&mut self, workers: usize);
 
     /// What was counted so far.
     fn stats(&self) -> RingStats;

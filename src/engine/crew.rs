@@ -1,0 +1,278 @@
+//! The rival and the reference: a crew of threads, each carrying one process at a time.
+//!
+//! The thread that calls only watches. A member whose read sleeps in a stuck process is replaced
+//! by others, so that the rest goes on, and given up when it slept too long: nothing can be done
+//! to get it back. A member whose read runs, because its process is big, is waited for.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::carrier::Carrier;
+use super::{Broken, Engine, Patience, Tally};
+use crate::process::Plan;
+use crate::sys::host::{self, ThreadState};
+use crate::sys::proc_root::ProcRoot;
+use crate::units::{Errno, Pid};
+
+/// What a member needs of stack: it calls nothing deep.
+const STACK_BYTES: usize = 128 * 1024;
+/// How often the crew is looked after.
+const TICK: Duration = Duration::from_millis(10);
+/// A member that sleeps this long in one process is replaced.
+const HELD_AFTER: Duration = Duration::from_millis(50);
+/// How many are added for each that sleeps: the next ones may be stuck as well.
+const ADDED_PER_SLEEPER: usize = 4;
+/// The most members, sleeping ones included.
+const MEMBERS_MAX: usize = 2048;
+
+/// The engines `threads` and, with one worker, `sync`.
+pub(super) struct Crew {
+    root: Arc<ProcRoot>,
+    workers: usize,
+}
+
+/// What all members share: the list, and how far it is handed out.
+struct Work {
+    root: Arc<ProcRoot>,
+    pids: Vec<Pid>,
+    plan: Plan,
+    next: AtomicUsize,
+}
+
+/// One member, as seen by itself and by the watching thread.
+#[derive(Default)]
+struct Member {
+    thread: AtomicU32,
+    /// How many processes it has begun: tells the watching thread that it moved on.
+    begun: AtomicUsize,
+    is_done: AtomicBool,
+    log: Mutex<Log>,
+}
+
+#[derive(Default)]
+struct Log {
+    tally: Tally,
+    at_work_on: Option<Pid>,
+    /// Given up: what it still finds is nobody's business any more.
+    is_abandoned: bool,
+}
+
+/// What the watching thread remembers of a member.
+struct Watched {
+    member: Arc<Member>,
+    begun: usize,
+    /// When it last began a process or was seen running.
+    alive: Instant,
+    is_abandoned: bool,
+}
+
+impl Crew {
+    pub(super) fn open(root: &ProcRoot, workers: usize) -> Result<Crew, Errno> {
+        Ok(Crew { root: Arc::new(root.try_clone()?), workers: workers.max(1) })
+    }
+}
+
+impl Engine for Crew {
+    fn carry(
+        &mut self,
+        pids: &[Pid],
+        plan: &Plan,
+        patience: &Patience,
+        survey: &mut Vec<Tally>,
+    ) -> Result<(), Broken> {
+        let root = Arc::clone(&self.root);
+        let next = AtomicUsize::new(0);
+        let work = Arc::new(Work { root, pids: pids.to_vec(), plan: plan.clone(), next });
+        let mut watch = Watch::start(work, self.workers.min(pids.len()));
+        watch.until_done(self.workers, patience);
+        survey.extend(watch.tallies());
+        Ok(())
+    }
+}
+
+impl Work {
+    /// Hands out the next process. Relaxed: the number alone is shared, the list never changes.
+    fn next(&self) -> Option<Pid> {
+        self.pids.get(self.next.fetch_add(1, Ordering::Relaxed)).copied()
+    }
+
+    fn is_handed_out(&self) -> bool {
+        self.next.load(Ordering::Relaxed) >= self.pids.len()
+    }
+}
+
+impl Member {
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the next process. Under the lock of the log, so that none is lost between the list
+    /// and the log when the member is given up at that moment.
+    fn begin(&self, work: &Work) -> Option<Pid> {
+        let mut log = self.log();
+        if log.is_abandoned {
+            return None;
+        }
+        log.at_work_on = work.next();
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        log.at_work_on
+    }
+
+    /// Carries one process after another until the list is handed out or nobody waits any more.
+    fn work(&self, work: &Work) {
+        self.thread.store(host::thread_id(), Ordering::Relaxed);
+        let mut carrier = Carrier::new(&work.root, &work.plan);
+        while let Some(pid) = self.begin(work) {
+            let probe = carrier.carry(pid);
+            let mut log = self.log();
+            if log.is_abandoned {
+                return;
+            }
+            log.tally.take(probe);
+            log.tally.io = carrier.io();
+            log.at_work_on = None;
+        }
+        self.is_done.store(true, Ordering::Release);
+    }
+}
+
+/// The watching side.
+struct Watch {
+    work: Arc<Work>,
+    crew: Vec<Watched>,
+    sender: Sender<()>,
+    finished: mpsc::Receiver<()>,
+    /// Processes that nobody will begin any more.
+    never_begun: Tally,
+}
+
+impl Watch {
+    fn start(work: Arc<Work>, members: usize) -> Watch {
+        let (sender, finished) = mpsc::channel();
+        let never_begun = Tally::default();
+        let mut watch = Watch { work, crew: Vec::new(), sender, finished, never_begun };
+        watch.hire(members);
+        if watch.crew.is_empty() {
+            // No thread to be had: this one does the work, unwatched.
+            let member = Arc::new(Member::default());
+            member.work(&watch.work);
+            watch.watch(member);
+        }
+        watch
+    }
+
+    fn hire(&mut self, members: usize) {
+        for _ in 0..members.min(MEMBERS_MAX.saturating_sub(self.crew.len())) {
+            let member = Arc::new(Member::default());
+            let (work, sender) = (Arc::clone(&self.work), self.sender.clone());
+            let (its_own, thread) = (Arc::clone(&member), std::thread::Builder::new());
+            let spawned = thread.stack_size(STACK_BYTES).spawn(move || {
+                its_own.work(&work);
+                // Nobody listening any more is no concern of the member.
+                let _ = sender.send(());
+            });
+            if spawned.is_err() {
+                return; // Fewer do the same work.
+            }
+            self.watch(member);
+        }
+    }
+
+    fn watch(&mut self, member: Arc<Member>) {
+        let alive = Instant::now();
+        self.crew.push(Watched { member, begun: 0, alive, is_abandoned: false });
+    }
+
+    fn until_done(&mut self, workers: usize, patience: &Patience) {
+        let deadline = patience.deadline.map(|time| Instant::now() + time);
+        while self.crew.iter().any(Watched::is_at_work) {
+            match self.finished.recv_timeout(TICK) {
+                Ok(()) => continue,
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+            let now = Instant::now();
+            let is_over = deadline.is_some_and(|deadline| now >= deadline);
+            let mut sleeping = 0;
+            for watched in self.crew.iter_mut().filter(|watched| watched.is_at_work()) {
+                let slept = watched.slept(now);
+                sleeping += usize::from(slept >= HELD_AFTER);
+                if slept >= patience.stuck_after {
+                    watched.abandon();
+                }
+            }
+            if is_over {
+                return self.end();
+            }
+            if sleeping > 0 && !self.work.is_handed_out() {
+                let at_work = self.crew.iter().filter(|watched| watched.is_at_work()).count();
+                self.hire((workers + ADDED_PER_SLEEPER * sleeping).saturating_sub(at_work));
+            }
+        }
+    }
+
+    /// Time is over: gives up what is at work, and what nobody has begun.
+    fn end(&mut self) {
+        while let Some(pid) = self.work.next() {
+            self.never_begun.give_up(pid);
+        }
+        self.crew.iter_mut().for_each(Watched::dismiss);
+    }
+
+    fn tallies(self) -> impl Iterator<Item = Tally> {
+        let crew = self.crew.into_iter();
+        crew.map(|watched| std::mem::take(&mut watched.member.log().tally))
+            .chain(std::iter::once(self.never_begun))
+    }
+}
+
+impl Watched {
+    fn is_at_work(&self) -> bool {
+        !self.is_abandoned && !self.member.is_done.load(Ordering::Acquire)
+    }
+
+    /// For how long it has been asleep in one process.
+    fn slept(&mut self, now: Instant) -> Duration {
+        let begun = self.member.begun.load(Ordering::Relaxed);
+        if begun != self.begun {
+            self.begun = begun;
+            self.alive = now;
+            return Duration::ZERO;
+        }
+        let slept = now - self.alive;
+        if slept >= HELD_AFTER {
+            let thread = self.member.thread.load(Ordering::Relaxed);
+            if host::thread_state(thread) == Some(ThreadState::Running) {
+                self.alive = now;
+                return Duration::ZERO;
+            }
+        }
+        slept
+    }
+
+    /// Gives it up if it is still asleep in the same process.
+    fn abandon(&mut self) {
+        let log = self.member.log();
+        if log.at_work_on.is_some() && self.member.begun.load(Ordering::Relaxed) == self.begun {
+            self.is_abandoned = true;
+            give_up(log);
+        }
+    }
+
+    /// Gives it up, whatever it is doing.
+    fn dismiss(&mut self) {
+        if self.is_at_work() {
+            self.is_abandoned = true;
+            give_up(self.member.log());
+        }
+    }
+}
+
+/// Closes a member's log. Should the member come back, it finds nobody waiting.
+fn give_up(mut log: MutexGuard<'_, Log>) {
+    log.is_abandoned = true;
+    if let Some(pid) = log.at_work_on.take() {
+        log.tally.give_up(pid);
+    }
+}

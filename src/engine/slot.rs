@@ -1,0 +1,154 @@
+//! A place for one process in the ring: its probe, and the buffers that travel with its requests.
+
+use std::time::Duration;
+
+use super::IoStats;
+use crate::process::{Plan, Probe, ProcFile, Progress, TEXT_MAX, Want};
+use crate::sys::buffer::{Buffer, BufferArena};
+use crate::sys::ring::{Completion, Fetch, From, Place, Request, Ring};
+use crate::units::{Errno, Pid};
+
+/// Room for a rollup: 25 lines. A longer one takes another read.
+const ROLLUP_BYTES: usize = 1024;
+/// Segments of one vectored read of smaps: 128 KiB, more than most processes print.
+const SMAPS_SEGMENTS: usize = 64;
+
+/// What became of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SlotState {
+    /// Nothing is in flight.
+    Free,
+    /// A process is being measured.
+    Busy,
+    /// The kernel never answered: nothing of this slot is touched again.
+    Abandoned,
+}
+
+/// A place for one process.
+pub(super) struct Slot {
+    pub(super) probe: Probe,
+    pub(super) state: SlotState,
+    /// When its process was begun.
+    pub(super) since: Duration,
+    /// What the fetches in flight are for, by place; `None` when there is none.
+    fetched: [Option<ProcFile>; 2],
+    is_pair: bool,
+    /// The buffers, made when first needed, where they are not with the ring.
+    text: Option<Buffer>,
+    rollup: Option<Buffer>,
+    smaps: Option<Buffer>,
+}
+
+impl Slot {
+    pub(super) fn new() -> Slot {
+        Slot {
+            probe: Probe::new(),
+            state: SlotState::Free,
+            since: Duration::ZERO,
+            fetched: [None; 2],
+            is_pair: false,
+            text: None,
+            rollup: None,
+            smaps: None,
+        }
+    }
+
+    pub(super) fn begin(&mut self, pid: Pid, plan: &Plan, now: Duration) {
+        self.probe.restart(pid, plan);
+        self.state = SlotState::Busy;
+        self.since = now;
+    }
+
+    /// Whether nothing is in flight.
+    pub(super) fn is_idle(&self) -> bool {
+        self.fetched.iter().all(Option::is_none)
+    }
+
+    /// Fetches what the probe wants next. False: it wants nothing more.
+    pub(super) fn advance<R: Ring>(
+        &mut self,
+        index: usize,
+        plan: &Plan,
+        arena: &BufferArena,
+        ring: &mut R,
+    ) -> bool {
+        let request = match self.probe.want(plan) {
+            None => return false,
+            Some(Want::One(file)) => {
+                self.is_pair = false;
+                Request::One(self.fetch(Place::First, file, arena))
+            }
+            Some(Want::Pair { name, memory }) => {
+                self.is_pair = true;
+                Request::Pair {
+                    name: self.fetch(Place::First, name, arena),
+                    memory: self.fetch(Place::Second, memory, arena),
+                }
+            }
+        };
+        ring.fetch(index, request);
+        true
+    }
+
+    fn fetch(&mut self, place: Place, file: ProcFile, arena: &BufferArena) -> Fetch {
+        let path = self.probe.path(file);
+        self.fetched[place as usize] = Some(file);
+        let buffer = self.buffer(file).take().unwrap_or_else(|| match file {
+            ProcFile::SmapsRollup => arena.buffer(ROLLUP_BYTES),
+            ProcFile::Smaps => arena.segmented_buffer(SMAPS_SEGMENTS),
+            _ => arena.buffer(TEXT_MAX),
+        });
+        Fetch { file, path, buffer }
+    }
+
+    fn buffer(&mut self, file: ProcFile) -> &mut Option<Buffer> {
+        match file {
+            ProcFile::SmapsRollup => &mut self.rollup,
+            ProcFile::Smaps => &mut self.smaps,
+            _ => &mut self.text,
+        }
+    }
+
+    /// Feeds one completion to the probe, and reads on if the file has more.
+    ///
+    /// # Errors
+    /// `ECANCELED` when a request was not even tried, because there is no worker to be had.
+    pub(super) fn take<R: Ring>(
+        &mut self,
+        done: Completion,
+        plan: &Plan,
+        io: &mut IoStats,
+        ring: &mut R,
+    ) -> Result<(), Errno> {
+        let Completion { slot, place, result, buffer } = done;
+        let Some(file) = self.fetched[place as usize].take() else { return Ok(()) };
+        let is_head = self.is_pair == (place == Place::Second);
+        let progress = match result {
+            Ok(()) => {
+                io.reads += 1;
+                io.bytes += buffer.bytes().len() as u64;
+                self.probe.feed(plan, file, buffer.bytes(), buffer.room())
+            }
+            Err(Errno::CANCELED) if is_head && self.probe.expects(plan, file) => {
+                return Err(Errno::CANCELED);
+            }
+            // The tail of a chain that broke: the failure of the other file says why.
+            Err(Errno::CANCELED) => Progress::Turn,
+            Err(errno) => {
+                self.probe.fail(plan, file, errno);
+                Progress::Turn
+            }
+        };
+        let from = match progress {
+            Progress::ReadOn => From::On,
+            Progress::Rewind => From::Beginning,
+            Progress::Turn => {
+                *self.buffer(file) = Some(buffer);
+                return Ok(());
+            }
+        };
+        self.fetched[place as usize] = Some(file);
+        ring.read_more(slot, place, from, buffer);
+        Ok(())
+    }
+}
