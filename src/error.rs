@@ -17,6 +17,8 @@ pub enum Error {
     Listing(PathBuf, Errno),
     /// None of the processes asked for by id exists.
     NoSuchProcess(Vec<Pid>),
+    /// Not one process could be read, and this is why.
+    NothingRead(Pid, Errno),
     /// Descriptors or threads ran out.
     Resources(Errno),
     /// `--engine uring` was asked for by name, and io_uring cannot be had or failed.
@@ -66,6 +68,11 @@ impl fmt::Display for Error {
                     list.join(", ")
                 )
             }
+            Error::NothingRead(pid, errno) => write!(
+                f,
+                "no process could be read, PID {pid} for one: {errno}; raise the limits \
+                 (ulimit -n, ulimit -v) or look at what --proc-root names"
+            ),
             Error::Resources(errno) => write!(
                 f,
                 "cannot get a descriptor or a thread: {errno}; raise the limits (ulimit -n, \

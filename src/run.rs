@@ -45,7 +45,7 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
     let survey = surveyor.survey(&pids, &plan, &patience(options, &clock))?;
     clock.phase("survey");
     let coverage = survey.coverage();
-    check_selection(options, &coverage)?;
+    check_outcome(options, &coverage)?;
     let timed_out = glimpses(&root, &survey);
     let programs = program::group(survey.processes(), &timed_out, options.by, order(options));
     stdio::write_stdout(render(options, &programs).as_bytes()).map_err(Error::Output)?;
@@ -97,12 +97,16 @@ fn tuning(options: &Options, plan: &Plan) -> Tuning {
     Tuning { workers, depth, features: Features::ALL }
 }
 
-/// Processes asked for by id that are all not there are a mistake, not an empty report.
-fn check_selection(options: &Options, coverage: &Coverage) -> Result<(), Error> {
+/// Processes asked for by id that are all not there are a mistake, not an empty report; nor is
+/// it a report when every read failed.
+fn check_outcome(options: &Options, coverage: &Coverage) -> Result<(), Error> {
     if !options.pid.is_empty() && coverage.gone == coverage.listed() {
         return Err(Error::NoSuchProcess(options.pid.clone()));
     }
-    Ok(())
+    match coverage.first_failure {
+        Some((pid, errno)) if coverage.measured == 0 => Err(Error::NothingRead(pid, errno)),
+        _ => Ok(()),
+    }
 }
 
 /// The deadline is the whole run's; a part of it has passed.

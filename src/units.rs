@@ -78,6 +78,8 @@ impl Errno {
     pub const ACCES: Errno = Errno(libc::EACCES);
     /// Refused by `hidepid=1` (fs/proc/base.c) or a security module.
     pub const PERM: Errno = Errno(libc::EPERM);
+    /// There is no such thing to be had here.
+    pub const NOT_SUPPORTED: Errno = Errno(libc::EOPNOTSUPP);
     /// The request never ran: its chain broke, or no worker thread could be had.
     pub const CANCELED: Errno = Errno(libc::ECANCELED);
 }

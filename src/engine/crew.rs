@@ -14,7 +14,7 @@ use super::{Broken, Engine, Patience, Tally};
 use crate::process::Plan;
 use crate::sys::host::{self, ThreadState};
 use crate::sys::proc_root::ProcRoot;
-use crate::units::{Errno, Pid};
+use crate::units::Pid;
 
 /// What a member needs of stack: it calls nothing deep.
 const STACK_BYTES: usize = 128 * 1024;
@@ -24,18 +24,18 @@ const TICK: Duration = Duration::from_millis(10);
 const HELD_AFTER: Duration = Duration::from_millis(50);
 /// How many are added for each that sleeps: the next ones may be stuck as well.
 const ADDED_PER_SLEEPER: usize = 4;
-/// The most members, sleeping ones included.
+/// The most members, sleeping ones included, if descriptors allow.
 const MEMBERS_MAX: usize = 2048;
 
 /// The engines `threads` and, with one worker, `sync`.
 pub(super) struct Crew {
-    root: Arc<ProcRoot>,
+    root: ProcRoot,
     workers: usize,
 }
 
 /// What all members share: the list, and how far it is handed out.
 struct Work {
-    root: Arc<ProcRoot>,
+    root: ProcRoot,
     pids: Vec<Pid>,
     plan: Plan,
     next: AtomicUsize,
@@ -69,8 +69,8 @@ struct Watched {
 }
 
 impl Crew {
-    pub(super) fn open(root: &ProcRoot, workers: usize) -> Result<Crew, Errno> {
-        Ok(Crew { root: Arc::new(root.try_clone()?), workers: workers.max(1) })
+    pub(super) fn new(root: &ProcRoot, workers: usize) -> Crew {
+        Crew { root: root.clone(), workers: workers.max(1) }
     }
 }
 
@@ -82,7 +82,7 @@ impl Engine for Crew {
         patience: &Patience,
         survey: &mut Vec<Tally>,
     ) -> Result<(), Broken> {
-        let root = Arc::clone(&self.root);
+        let root = self.root.clone();
         let next = AtomicUsize::new(0);
         let work = Arc::new(Work { root, pids: pids.to_vec(), plan: plan.clone(), next });
         let mut watch = Watch::start(work, self.workers.min(pids.len()));
@@ -164,7 +164,8 @@ impl Watch {
     }
 
     fn hire(&mut self, members: usize) {
-        for _ in 0..members.min(MEMBERS_MAX.saturating_sub(self.crew.len())) {
+        let allowed = MEMBERS_MAX.min(host::file_pairs());
+        for _ in 0..members.min(allowed.saturating_sub(self.crew.len())) {
             let member = Arc::new(Member::default());
             let (work, sender) = (Arc::clone(&self.work), self.sender.clone());
             let (its_own, thread) = (Arc::clone(&member), std::thread::Builder::new());

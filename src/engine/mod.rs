@@ -170,21 +170,18 @@ impl Surveyor {
     /// # Errors
     /// [`Error::Ring`] when `uring` was asked for by name and cannot be had.
     pub fn open(kind: EngineKind, root: &ProcRoot, tuning: Tuning) -> Result<Surveyor, Error> {
-        let root = root.try_clone().map_err(Error::Resources)?;
         let is_auto = kind == EngineKind::Auto;
-        let crew = |workers| Crew::open(&root, workers).map_err(Error::Resources);
+        let crew = |workers| Box::new(Crew::new(root, workers));
         let (engine, kind, fallback): (Box<dyn Engine>, _, _) = match kind {
-            EngineKind::Sync => (Box::new(crew(1)?), kind, None),
-            EngineKind::Threads => (Box::new(crew(tuning.workers)?), kind, None),
-            EngineKind::Auto | EngineKind::Uring => match Uring::open(&root, tuning) {
+            EngineKind::Sync => (crew(1), kind, None),
+            EngineKind::Threads => (crew(tuning.workers), kind, None),
+            EngineKind::Auto | EngineKind::Uring => match Uring::open(root, tuning) {
                 Ok(ring) => (Box::new(ring), EngineKind::Uring, None),
-                Err(errno) if is_auto => {
-                    (Box::new(crew(tuning.workers)?), EngineKind::Threads, Some(errno))
-                }
+                Err(errno) if is_auto => (crew(tuning.workers), EngineKind::Threads, Some(errno)),
                 Err(errno) => return Err(Error::Ring(errno)),
             },
         };
-        Ok(Surveyor { engine, kind, is_auto, fallback, root, tuning })
+        Ok(Surveyor { engine, kind, is_auto, fallback, root: root.clone(), tuning })
     }
 
     /// The engine at work; never [`EngineKind::Auto`].
@@ -218,7 +215,7 @@ impl Surveyor {
             if !self.is_auto || self.kind != EngineKind::Uring {
                 return Err(Error::Ring(broken.errno));
             }
-            let crew = Crew::open(&self.root, self.tuning.workers).map_err(Error::Resources)?;
+            let crew = Crew::new(&self.root, self.tuning.workers);
             // Not dropped: the kernel may still hold some of its requests.
             std::mem::forget(std::mem::replace(&mut self.engine, Box::new(crew)));
             self.kind = EngineKind::Threads;

@@ -51,8 +51,9 @@ impl Uring {
     pub fn open(root: &ProcRoot, tuning: Tuning) -> Result<Uring, Errno> {
         let Tuning { workers, depth, features } = tuning;
         host::prefer_throughput();
+        let depth = depth.min(host::file_pairs());
         let setup = RingSetup { depth, workers, allowed: features };
-        let ring = KernelRing::new(root.try_clone()?, setup)?;
+        let ring = KernelRing::new(root.clone(), setup)?;
         Ok(Uring::over(ring, depth, workers))
     }
 }

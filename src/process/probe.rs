@@ -225,8 +225,11 @@ impl Probe {
             return;
         }
         match (file, errno) {
-            // Kernel threads have no binary, and other users' may be refused: comm is the name.
-            (ProcFile::Exe, _) => self.name_read(plan, file),
+            // Kernel threads have no binary, other users' may be refused: comm is the name.
+            (
+                ProcFile::Exe,
+                Errno::NOENT | Errno::SRCH | Errno::ACCES | Errno::PERM | Errno::NOT_SUPPORTED,
+            ) => self.name_read(plan, file),
             (ProcFile::SmapsRollup, Errno::NOENT) if plan.source == Source::Auto => {
                 self.pair(ProcFile::Smaps);
             }

@@ -94,12 +94,16 @@ fn read_start<'a>(path: &str, room: &'a mut [u8]) -> Option<&'a [u8]> {
     room.get(..len)
 }
 
-/// Raises the limit of open files to what is allowed: a slot of the ring counts as two.
-pub fn raise_file_limit() {
+/// How many processes may have their two files open at once: the limit of open files, raised to
+/// what is allowed, less those for standard streams, `/proc` and the ring.
+pub fn file_pairs() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    const RESERVED: u64 = 8;
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // A refusal leaves the old limit, and the ring then has fewer slots.
+    // A refusal leaves the old limit.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(limit.saturating_sub(RESERVED) / 2).unwrap_or(usize::MAX).max(1)
 }
 
 /// Asks the scheduler not to interrupt others when a thread of ours wakes (`SCHED_BATCH`,

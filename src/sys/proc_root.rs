@@ -5,7 +5,8 @@
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, OFlags, RawDir};
 
@@ -15,11 +16,11 @@ use crate::units::{Errno, Pid};
 /// How much of a directory is listed per call (`getdents64(2)`).
 const LISTING_BYTES: usize = 32 * 1024;
 
-/// An open directory of processes.
-#[derive(Debug)]
+/// An open directory of processes. Cheap to clone: all clones share one descriptor.
+#[derive(Clone, Debug)]
 pub struct ProcRoot {
-    dir: OwnedFd,
-    path: PathBuf,
+    dir: Arc<OwnedFd>,
+    path: Arc<Path>,
 }
 
 impl ProcRoot {
@@ -30,16 +31,7 @@ impl ProcRoot {
     pub fn open(path: &Path) -> Result<ProcRoot, Errno> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
         let dir = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
-        Ok(ProcRoot { dir, path: path.to_owned() })
-    }
-
-    /// The same directory once more, for an engine that outlives this handle.
-    ///
-    /// # Errors
-    /// `EMFILE` when no descriptor is left.
-    pub fn try_clone(&self) -> Result<ProcRoot, Errno> {
-        let dir = rustix::io::fcntl_dupfd_cloexec(&self.dir, 0)?;
-        Ok(ProcRoot { dir, path: self.path.clone() })
+        Ok(ProcRoot { dir: Arc::new(dir), path: path.into() })
     }
 
     /// Where it was opened.
@@ -88,7 +80,7 @@ impl ProcRoot {
 
     fn open_at(&self, path: &RelPath, flags: OFlags) -> Result<OwnedFd, Errno> {
         let flags = flags | OFlags::CLOEXEC;
-        Ok(rustix::fs::openat(&self.dir, path.as_bytes(), flags, Mode::empty())?)
+        Ok(rustix::fs::openat(&*self.dir, path.as_bytes(), flags, Mode::empty())?)
     }
 }
 
@@ -151,7 +143,7 @@ pub(super) fn link_target(file: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
     match rustix::fs::readlink(link, Vec::new()) {
         Ok(target) => Ok(target.into_bytes()),
         // Without a /proc of our own there is no path to be had. That says nothing of the process.
-        Err(rustix::io::Errno::NOENT) => Err(Errno(libc::EOPNOTSUPP)),
+        Err(rustix::io::Errno::NOENT) => Err(Errno::NOT_SUPPORTED),
         Err(errno) => Err(errno.into()),
     }
 }

@@ -47,6 +47,9 @@ const SLOTS_MAX: usize = 2048;
 /// The most that is useful in flight: more requests only wait in the kernel instead of here.
 pub const DEPTH_MAX: usize = 256;
 
+/// How often and how long to wait while the kernel refuses to take requests.
+const REFUSALS_MAX: u32 = 100;
+const REFUSAL_PAUSE: Duration = Duration::from_millis(1);
 /// The completion of a request that only wakes workers. No slot has this number.
 const NUDGE: u64 = u64::MAX;
 
@@ -105,6 +108,8 @@ pub struct KernelRing {
     ready: VecDeque<Completion>,
     in_flight: usize,
     worker_limit: usize,
+    /// How often the kernel has refused to take requests in a row.
+    refusals: u32,
     began: Instant,
     stats: RingStats,
 }
@@ -187,6 +192,7 @@ impl KernelRing {
             ready: VecDeque::with_capacity(2 * depth),
             in_flight: 0,
             worker_limit: 0,
+            refusals: 0,
             began: Instant::now(),
             stats: RingStats::default(),
         };
@@ -207,13 +213,17 @@ impl KernelRing {
         let path = RelPath::root();
         let buffer = BufferArena::new().buffer(1);
         self.fetch(0, Request::One(Fetch { file: ProcFile::Comm, path, buffer }));
-        self.submit_and_wait(1, PATIENCE)?;
-        match self.reap().map(|done| done.result) {
-            Some(Err(Errno(libc::EISDIR))) => Ok(()),
-            Some(Err(errno)) => Err(errno),
-            Some(Ok(())) => Err(Errno(libc::EOPNOTSUPP)),
-            None => Err(Errno(libc::ETIMEDOUT)),
+        let begin = self.now();
+        while self.now() - begin < PATIENCE {
+            self.submit_and_wait(1, PATIENCE)?;
+            match self.reap().map(|done| done.result) {
+                None => {}
+                Some(Err(Errno(libc::EISDIR))) => return Ok(()),
+                Some(Err(errno)) => return Err(errno),
+                Some(Ok(())) => return Err(Errno(libc::EOPNOTSUPP)),
+            }
         }
+        Err(Errno(libc::ETIMEDOUT))
     }
 
     /// Makes room for one chain, which must not be torn apart by a submission in between.
@@ -516,10 +526,20 @@ impl Ring for KernelRing {
         let entered = self.ring.submitter().submit_with_args(missing, &args);
         self.drain();
         match entered.map_err(Errno::from) {
-            // Time is over; a signal came; the completion queue is full and was just drained; the
-            // kernel is out of memory for a moment. In each case the caller looks and comes again.
-            Err(Errno(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)) | Ok(_) => Ok(()),
+            // Time is over, or a signal came: the caller looks and comes again.
+            Err(Errno(libc::ETIME | libc::EINTR)) => Ok(()),
+            // The completion queue was full and is drained now, or the kernel is out of memory
+            // for a moment. A moment has an end.
+            Err(Errno(libc::EBUSY | libc::EAGAIN)) if self.refusals < REFUSALS_MAX => {
+                self.refusals += 1;
+                std::thread::sleep(REFUSAL_PAUSE);
+                Ok(())
+            }
             Err(errno) => Err(errno),
+            Ok(_) => {
+                self.refusals = 0;
+                Ok(())
+            }
         }
     }
 
@@ -555,7 +575,6 @@ fn int<Wide, Narrow: TryFrom<Wide> + Default>(number: Wide) -> Narrow {
 
 /// Registers two direct descriptors for every slot, as many as the limit of open files allows.
 fn register_table(ring: &IoUring, depth: usize) -> Option<usize> {
-    host::raise_file_limit();
     let mut slots = SLOTS_MAX;
     while slots >= depth {
         if ring.submitter().register_files_sparse(int(2 * slots)).is_ok() {
