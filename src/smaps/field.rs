@@ -50,6 +50,25 @@ impl Field {
         1 << self as u32
     }
 
+    /// The field with exactly this key: `Swap` is not a prefix match for `SwapPss`.
+    pub fn from_key(key: &[u8]) -> Option<Field> {
+        // A match on slices goes by length first: an unknown key costs one or two comparisons.
+        Some(match key {
+            b"Rss" => Field::Rss,
+            b"Pss" => Field::Pss,
+            b"Pss_Anon" => Field::PssAnon,
+            b"Pss_File" => Field::PssFile,
+            b"Pss_Shmem" => Field::PssShmem,
+            b"Private_Clean" => Field::PrivateClean,
+            b"Private_Dirty" => Field::PrivateDirty,
+            b"Shared_Hugetlb" => Field::SharedHugetlb,
+            b"Private_Hugetlb" => Field::PrivateHugetlb,
+            b"Swap" => Field::Swap,
+            b"SwapPss" => Field::SwapPss,
+            _ => return None,
+        })
+    }
+
     /// The key as the kernel prints it, without the colon.
     pub const fn key(self) -> &'static str {
         match self {
@@ -65,11 +84,6 @@ impl Field {
             Field::Swap => "Swap",
             Field::SwapPss => "SwapPss",
         }
-    }
-
-    /// The field with exactly this key: `Swap` is not a prefix match for `SwapPss`.
-    pub fn from_key(key: &[u8]) -> Option<Field> {
-        Field::ALL.into_iter().find(|field| field.key().as_bytes() == key)
     }
 }
 
@@ -99,17 +113,18 @@ const IGNORED: [&str; 14] = [
     "Locked",
 ];
 
-pub(super) const KEY_COUNT: usize = Field::COUNT + IGNORED.len();
+/// Places in the table of keys: a power of two, so that a masked number is always in range.
+pub(super) const KEYS_LEN: usize = 32;
 
-/// Every known key, in the columns of a line.
-pub(super) const KEYS: [Key; KEY_COUNT] = {
-    let mut keys = [Key { text: 0, counted: None }; KEY_COUNT];
+/// Every known key, in the columns of a line. The places behind them match no line.
+pub(super) static KEYS: [Key; KEYS_LEN] = {
+    let mut keys = [Key { text: 0, counted: None }; KEYS_LEN];
     let mut n = 0;
     while n < Field::COUNT {
         keys[n] = Key { text: columns(Field::ALL[n].key()), counted: Some(Field::ALL[n]) };
         n += 1;
     }
-    while n < KEY_COUNT {
+    while n < Field::COUNT + IGNORED.len() {
         keys[n] = Key { text: columns(IGNORED[n - Field::COUNT]), counted: None };
         n += 1;
     }
@@ -127,4 +142,18 @@ const fn columns(key: &str) -> u128 {
     }
     text[n] = b':';
     u128::from_le_bytes(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_is_found_by_its_key() {
+        for field in Field::ALL {
+            assert_eq!(Field::from_key(field.key().as_bytes()), Some(field));
+        }
+        assert_eq!(Field::from_key(b"Pss_Dirty"), None);
+        assert_eq!(Field::from_key(b"SwapPs"), None);
+    }
 }

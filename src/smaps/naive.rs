@@ -42,16 +42,9 @@ pub fn scan(text: &[u8]) -> Result<Smaps, Malformed> {
     Ok(smaps)
 }
 
+/// Headers begin with an address in small hexadecimal, all other lines with a capital letter.
 fn header(line: &[u8]) -> bool {
-    let beginning = &line[..line.len().min(LINE_MAX)];
-    let mut words = beginning.split(|byte| *byte == b' ');
-    let range = words.next().unwrap_or_default();
-    let mut ends = range.splitn(2, |byte| *byte == b'-');
-    let address = |end: Option<&[u8]>| {
-        end.is_some_and(|end| !end.is_empty() && end.iter().all(u8::is_ascii_hexdigit))
-    };
-    let begins_small = !line.first().is_some_and(u8::is_ascii_uppercase);
-    begins_small && words.next().is_some() && address(ends.next()) && address(ends.next())
+    line.first().is_some_and(|first| b"0123456789abcdef".contains(first))
 }
 
 fn key_and_value(line: &[u8]) -> Option<(&[u8], &[u8])> {

@@ -16,7 +16,7 @@
 
 use memchr::memchr;
 
-use super::field::{Field, KEY_COUNT, KEYS};
+use super::field::{Field, KEYS, KEYS_LEN};
 use super::{Malformed, Smaps, value};
 
 /// The width of a line whose number has at most eight digits.
@@ -40,7 +40,7 @@ pub struct Scanner {
     kept_len: usize,
     /// The key of the line before, and for each key the one that followed it last.
     key: u8,
-    follower: [u8; KEY_COUNT],
+    follower: [u8; KEYS_LEN],
 }
 
 impl Default for Scanner {
@@ -59,7 +59,7 @@ impl Scanner {
             kept: [0; LINE_MAX],
             kept_len: 0,
             key: 0,
-            follower: [0; KEY_COUNT],
+            follower: [0; KEYS_LEN],
         }
     }
 
@@ -116,17 +116,22 @@ impl Scanner {
             return false;
         }
         let text = u128::from_le_bytes(*text);
-        let mut key = self.follower[usize::from(self.key) % KEY_COUNT];
-        if KEYS[usize::from(key) % KEY_COUNT].text != text {
-            let Some(found) = (0_u8..).zip(KEYS).find(|(_, known)| known.text == text) else {
+        let before = usize::from(self.key) % KEYS_LEN;
+        let mut key = self.follower[before];
+        if KEYS[usize::from(key) % KEYS_LEN].text != text {
+            let Some((found, _)) = (0_u8..).zip(&KEYS).find(|(_, known)| known.text == text) else {
                 return false;
             };
-            key = found.0;
-            self.follower[usize::from(self.key) % KEY_COUNT] = key;
+            key = found;
+            self.follower[before] = key;
         }
-        let Some(kib) = value::eight_columns(*number) else { return false };
-        if let Some(field) = KEYS[usize::from(key) % KEY_COUNT].counted {
-            self.add(field, kib);
+        match KEYS[usize::from(key) % KEYS_LEN].counted {
+            None if value::is_one_line(*number) => {}
+            None => return false,
+            Some(field) => match value::eight_columns(*number) {
+                Some(kib) => self.add(field, kib),
+                None => return false,
+            },
         }
         self.key = key;
         true
@@ -142,7 +147,7 @@ impl Scanner {
         // Keys begin with a capital letter, headers with an address in small hexadecimal. A
         // mapping's name cannot begin a line: the kernel prints its newlines as `\012`.
         if !first.is_ascii_uppercase() {
-            if is_header(line) {
+            if is_header(*first) {
                 self.header(is_whole && line.ends_with(b" [heap]"));
             }
             return;
@@ -185,10 +190,8 @@ impl Scanner {
     }
 }
 
-/// Whether a line begins as `ADDRESS-ADDRESS ` does.
-pub(super) fn is_header(line: &[u8]) -> bool {
-    let hex = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_hexdigit);
-    let Some(blank) = memchr(b' ', line) else { return false };
-    let Some(dash) = memchr(b'-', &line[..blank]) else { return false };
-    hex(&line[..dash]) && hex(&line[dash + 1..blank])
+/// Whether a line that begins so is the header of a mapping: an address in small hexadecimal.
+/// Every other line of the kernel begins with a capital.
+fn is_header(first: u8) -> bool {
+    matches!(first, b'0'..=b'9' | b'a'..=b'f')
 }

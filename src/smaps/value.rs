@@ -24,6 +24,14 @@ pub(super) fn eight_columns(text: [u8; 8]) -> Option<u64> {
     is_digits.then(|| eight_digits(digits & !HIGH_NIBBLES))
 }
 
+/// Whether eight columns hold nothing but blanks, digits and their neighbours in ASCII: no newline,
+/// so that the line they stand in is one line. Cheaper than to read the number.
+pub(super) fn is_one_line(text: [u8; 8]) -> bool {
+    const UPPER_BITS: u64 = u64::from_le_bytes([0xe0; 8]);
+    const BLANKS: u64 = u64::from_le_bytes([b' '; 8]);
+    u64::from_le_bytes(text) & UPPER_BITS == BLANKS
+}
+
 /// Eight digit values, most significant in the lowest byte, to a number: pairs, fours, all.
 fn eight_digits(values: u64) -> u64 {
     let pairs = values.wrapping_mul(10).wrapping_add(values >> 8) & 0x00ff_00ff_00ff_00ff;
