@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::units::{Errno, Pid};
 
@@ -19,6 +19,10 @@ pub enum Error {
     NoSuchProcess(Vec<Pid>),
     /// Not one process could be read, and this is why.
     NothingRead(Pid, Errno),
+    /// An engine measured this many processes where another measured that many.
+    NotTheSame(&'static str, usize, usize),
+    /// A file that the caller named cannot be used: what was tried, where, and why not.
+    File(&'static str, PathBuf, String),
     /// Descriptors or threads ran out.
     Resources(Errno),
     /// `--engine uring` was asked for by name, and io_uring cannot be had or failed.
@@ -29,6 +33,11 @@ pub enum Error {
 
 /// What every run may end with besides a report (`docs`: README, "Exit codes").
 impl Error {
+    /// A file that the caller named cannot be used.
+    pub fn file(what: &'static str, path: &Path, why: &dyn fmt::Display) -> Error {
+        Error::File(what, path.to_owned(), why.to_string())
+    }
+
     /// 2 for a wrong call, 1 for everything else.
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -73,6 +82,14 @@ impl fmt::Display for Error {
                 "no process could be read, PID {pid} for one: {errno}; raise the limits \
                  (ulimit -n, ulimit -v) or look at what --proc-root names"
             ),
+            Error::NotTheSame(engine, measured, most) => write!(
+                f,
+                "the engines did not do the same work: {engine} measured {measured} processes, \
+                 another {most}; run it again when fewer processes come and go"
+            ),
+            Error::File(what, path, why) => {
+                write!(f, "cannot {what}: {}: {why}; name another file", path.display())
+            }
             Error::Resources(errno) => write!(
                 f,
                 "cannot get a descriptor or a thread: {errno}; raise the limits (ulimit -n, \

@@ -5,6 +5,7 @@
 //!
 //! - `cli`     every word of the command line
 //! - `run`     the program as a sentence
+//! - `bench`   the engines against each other
 //! - `engine`  carries bytes from `/proc` to probes: `uring`, `threads`, `sync`
 //! - `report`  numbers to text
 //! - `program` processes to rows
@@ -14,6 +15,7 @@
 //! - `error`   why there is no report
 //! - `units`   words shared by all
 
+mod bench;
 pub mod cli;
 pub mod engine;
 pub mod error;
@@ -25,4 +27,5 @@ pub mod smaps;
 pub mod sys;
 pub mod units;
 
+pub use bench::bench;
 pub use run::{Outcome, run};

@@ -3,14 +3,19 @@
 
 use clap::Parser;
 use psm_uring::Outcome;
-use psm_uring::cli::Options;
+use psm_uring::cli::{Cli, Command};
 use psm_uring::sys::{host, stdio};
 
 fn main() {
-    let options = Options::parse();
-    let code = match psm_uring::run(&options) {
+    let Cli { command, options } = Cli::parse();
+    let outcome = match command {
+        None => psm_uring::run(&options),
+        Some(Command::Bench(options)) => psm_uring::bench(&options),
+    };
+    let code = match outcome {
         Ok(Outcome::Printed) => 0,
         Ok(Outcome::Incomplete) => 3,
+        Ok(Outcome::Exceeded) => 4,
         Err(error) => {
             if !error.is_closed_pipe() {
                 stdio::write_stderr(format!("psm-uring: {error}\n").as_bytes());

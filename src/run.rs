@@ -1,6 +1,7 @@
 //! The program as a sentence: open, list, survey, group, write, tell.
 #![forbid(unsafe_code)]
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::cli::Options;
@@ -27,6 +28,8 @@ pub enum Outcome {
     Printed,
     /// Memory of some process is missing, and `--strict` was given.
     Incomplete,
+    /// A limit that the caller set was exceeded.
+    Exceeded,
 }
 
 /// Measures, and prints the report that the options ask for.
@@ -35,7 +38,7 @@ pub enum Outcome {
 /// There is no report, or not all of it was written.
 pub fn run(options: &Options) -> Result<Outcome, Error> {
     let mut clock = Clock::start();
-    let root = open_root(options)?;
+    let root = open_root(&options.proc_root)?;
     let plan = plan(options)?;
     let pids = list(options, &root)?;
     clock.phase("list");
@@ -57,9 +60,9 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
     Ok(if is_incomplete { Outcome::Incomplete } else { Outcome::Printed })
 }
 
-fn open_root(options: &Options) -> Result<ProcRoot, Error> {
-    let path = &options.proc_root;
-    ProcRoot::open(path).map_err(|errno| Error::NoProc(path.clone(), errno))
+/// Opens the directory of processes.
+pub(crate) fn open_root(path: &Path) -> Result<ProcRoot, Error> {
+    ProcRoot::open(path).map_err(|errno| Error::NoProc(path.to_owned(), errno))
 }
 
 fn plan(options: &Options) -> Result<Plan, Error> {
@@ -89,12 +92,17 @@ fn list(options: &Options, root: &ProcRoot) -> Result<Vec<Pid>, Error> {
 fn tuning(options: &Options, plan: &Plan) -> Tuning {
     let number = |given: Option<u64>| given.and_then(|number| usize::try_from(number).ok());
     let workers = number(options.workers).unwrap_or_else(host::cpus);
-    let per_worker = match plan.source {
+    let depth = number(options.depth).unwrap_or_else(|| default_depth(workers, plan.source));
+    Tuning { workers, depth, features: Features::ALL }
+}
+
+/// Processes in flight unless somebody says otherwise.
+pub(crate) fn default_depth(workers: usize, source: Source) -> usize {
+    let per_worker = match source {
         Source::Smaps => SMAPS_DEPTH_PER_WORKER,
         Source::Auto | Source::Rollup => DEPTH_PER_WORKER,
     };
-    let depth = number(options.depth).unwrap_or(workers * per_worker).min(DEPTH_MAX);
-    Tuning { workers, depth, features: Features::ALL }
+    (workers * per_worker).min(DEPTH_MAX)
 }
 
 /// Processes asked for by id that are all not there are a mistake, not an empty report; nor is

@@ -7,6 +7,13 @@ pub fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// The names of the host and of its kernel's release (`uname(2)`).
+pub fn name_and_kernel() -> (String, String) {
+    let names = rustix::system::uname();
+    let text = |name: &std::ffi::CStr| name.to_string_lossy().into_owned();
+    (text(names.nodename()), text(names.release()))
+}
+
 /// The most memory this process ever had resident, in KiB (`getrusage(2)`, `ru_maxrss`).
 pub fn peak_rss_kib() -> u64 {
     u64::try_from(usage().ru_maxrss).unwrap_or(0)

@@ -20,6 +20,11 @@ pub fn write_stderr(bytes: &[u8]) {
     let _ = write_all(rustix::stdio::stderr(), bytes);
 }
 
+/// Whether somebody watches standard error.
+pub fn stderr_is_terminal() -> bool {
+    rustix::termios::isatty(rustix::stdio::stderr())
+}
+
 fn write_all(fd: rustix::fd::BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
         match rustix::io::write(fd, bytes) {

@@ -1,12 +1,21 @@
 //! Every word of the command line.
+//!
+//! - `bench` the words of `psm-uring bench`
+//! - `parse` from a word to a value
+//! - `words` the words for the enums of other floors
 #![forbid(unsafe_code)]
+
+mod bench;
+mod parse;
+mod words;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Parser, ValueEnum};
-use regex::bytes::{Regex, RegexBuilder};
+use clap::{ArgAction, Args, Parser, Subcommand};
+use regex::bytes::Regex;
 
+pub use self::bench::BenchOptions;
 use crate::engine::EngineKind;
 use crate::process::{NameRule, Source};
 use crate::program::{Grouping, SortKey};
@@ -14,10 +23,8 @@ use crate::report::Unit;
 use crate::sys::ring::kernel::DEPTH_MAX;
 use crate::units::Pid;
 
-/// The most memory a compiled `--filter` may take.
-const FILTER_BYTES_MAX: usize = 1 << 20;
 /// More threads than this only wait for each other.
-const WORKERS_MAX: u64 = 1024;
+pub(super) const WORKERS_MAX: u64 = 1024;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,14 +47,35 @@ map too, SWAPPED the proportional share of swap.";
 
 /// Which program uses how much RAM and swap, really.
 #[derive(Debug, Parser)]
-#[command(version, before_help = EXAMPLES, after_long_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "psm-uring", version, before_help = EXAMPLES, after_long_help = EXIT_CODES,
+          max_term_width = 100, args_conflicts_with_subcommands = true,
+          disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do instead of printing the table.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// The table.
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// What else the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Measure the engines against each other on this host
+    Bench(BenchOptions),
+}
+
+/// Which table, and how to come by it.
+#[derive(Args, Debug)]
 pub struct Options {
     /// Only programs whose name matches this regular expression; others are not measured
-    #[arg(short, long, value_name = "REGEX", value_parser = filter, help_heading = "Select")]
+    #[arg(short, long, value_name = "REGEX", value_parser = parse::filter, help_heading = "Select")]
     pub filter: Option<Regex>,
 
     /// Only these processes: 1,42,4711
-    #[arg(short, long, value_name = "LIST", value_parser = pid, value_delimiter = ',',
+    #[arg(short, long, value_name = "LIST", value_parser = parse::pid, value_delimiter = ',',
           help_heading = "Select")]
     pub pid: Vec<Pid>,
 
@@ -107,12 +135,12 @@ pub struct Options {
     pub depth: Option<u64>,
 
     /// Give up a read that sleeps this long in its target: 2s, 500ms
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "2s",
+    #[arg(long, value_name = "TIME", value_parser = parse::duration, default_value = "2s",
           help_heading = "How")]
     pub stuck_after: Duration,
 
     /// Give up everything that is not finished by then, and print what is known
-    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "How")]
+    #[arg(long, value_name = "TIME", value_parser = parse::duration, help_heading = "How")]
     pub deadline: Option<Duration>,
 
     /// Exit with 3 when the report lacks the memory of a process
@@ -127,88 +155,3 @@ pub struct Options {
     #[arg(long, action = ArgAction::SetTrue, help_heading = "How")]
     pub stats: bool,
 }
-
-fn filter(pattern: &str) -> Result<Regex, String> {
-    let built = RegexBuilder::new(pattern).size_limit(FILTER_BYTES_MAX).build();
-    built.map_err(|error| error.to_string())
-}
-
-fn pid(text: &str) -> Result<Pid, String> {
-    match Pid::parse(text.trim().as_bytes()) {
-        Some(Pid(0)) | None => Err("not a process id: a list looks like 1,42,4711".to_owned()),
-        Some(pid) => Ok(pid),
-    }
-}
-
-/// A time as people write it: `2s`, `500ms`, `1.5m`; a bare number is seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let seconds = match &text[digits.len()..] {
-        "ms" => 1e-3,
-        "" | "s" => 1.0,
-        "m" => 60.0,
-        _ => return Err("the unit is ms, s or m: 500ms, 2s, 1m".to_owned()),
-    };
-    let number: f64 = digits.parse().map_err(|_| "not a time: write 500ms, 2s or 1m".to_owned())?;
-    let time = Duration::try_from_secs_f64(number * seconds);
-    time.map_err(|_| "not a time that can be waited for".to_owned())
-}
-
-/// Gives an enum of another floor its words on the command line.
-macro_rules! words {
-    ($kind:ty { $($variant:ident => $word:literal, $help:literal;)* }) => {
-        impl ValueEnum for $kind {
-            fn value_variants<'a>() -> &'a [Self] {
-                &[$(<$kind>::$variant),*]
-            }
-            fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
-                let (word, help) = match self {
-                    $(<$kind>::$variant => ($word, $help),)*
-                };
-                Some(clap::builder::PossibleValue::new(word).help(help))
-            }
-        }
-    };
-}
-
-words!(Grouping {
-    Program => "program", "All processes of one name";
-    Pid => "pid", "One process";
-});
-
-words!(NameRule {
-    Title => "title", "argv[0] as the process shows it, paths cut to the last part";
-    Comm => "comm", "the kernel's name of the thread, at most 15 bytes";
-    Exe => "exe", "the last part of the binary's path";
-    Cmdline => "cmdline", "the whole argument list";
-});
-
-words!(SortKey {
-    Ram => "ram", "RAM";
-    Shared => "shared", "SHARED";
-    Swap => "swap", "SWAPPED";
-    Heap => "heap", "HEAP, with --heap";
-    Count => "count", "Number of processes";
-    Name => "name", "Name";
-});
-
-words!(Unit {
-    Auto => "auto", "What suits the biggest amount";
-    Bytes => "B", "Bytes";
-    Kib => "KiB", "1,024 bytes";
-    Mib => "MiB", "1,024 KiB";
-    Gib => "GiB", "1,024 MiB";
-});
-
-words!(EngineKind {
-    Auto => "auto", "uring where it works, else threads";
-    Uring => "uring", "One thread submits to io_uring";
-    Threads => "threads", "Several threads read";
-    Sync => "sync", "One thread reads";
-});
-
-words!(Source {
-    Auto => "auto", "smaps_rollup, or smaps where there is none";
-    Rollup => "rollup", "smaps_rollup only";
-    Smaps => "smaps", "smaps only: every mapping";
-});

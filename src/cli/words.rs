@@ -1,0 +1,73 @@
+//! The words for the enums of other floors.
+
+use clap::ValueEnum;
+
+use crate::engine::EngineKind;
+use crate::process::{NameRule, Source};
+use crate::program::{Grouping, SortKey};
+use crate::report::Unit;
+
+/// Gives an enum of another floor its words on the command line.
+macro_rules! words {
+    ($kind:ty { $($variant:ident => $word:literal, $help:literal;)* }) => {
+        impl ValueEnum for $kind {
+            fn value_variants<'a>() -> &'a [Self] {
+                &[$(<$kind>::$variant),*]
+            }
+            fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+                let (word, help) = match self {
+                    $(<$kind>::$variant => ($word, $help),)*
+                };
+                Some(clap::builder::PossibleValue::new(word).help(help))
+            }
+        }
+    };
+}
+
+words!(Grouping {
+    Program => "program", "All processes of one name";
+    Pid => "pid", "One process";
+});
+
+words!(NameRule {
+    Title => "title", "argv[0] as the process shows it, paths cut to the last part";
+    Comm => "comm", "the kernel's name of the thread, at most 15 bytes";
+    Exe => "exe", "the last part of the binary's path";
+    Cmdline => "cmdline", "the whole argument list";
+});
+
+words!(SortKey {
+    Ram => "ram", "RAM";
+    Shared => "shared", "SHARED";
+    Swap => "swap", "SWAPPED";
+    Heap => "heap", "HEAP, with --heap";
+    Count => "count", "Number of processes";
+    Name => "name", "Name";
+});
+
+words!(Unit {
+    Auto => "auto", "What suits the biggest amount";
+    Bytes => "B", "Bytes";
+    Kib => "KiB", "1,024 bytes";
+    Mib => "MiB", "1,024 KiB";
+    Gib => "GiB", "1,024 MiB";
+});
+
+impl std::fmt::Display for EngineKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+words!(EngineKind {
+    Auto => "auto", "uring where it works, else threads";
+    Uring => "uring", "One thread submits to io_uring";
+    Threads => "threads", "Several threads read";
+    Sync => "sync", "One thread reads";
+});
+
+words!(Source {
+    Auto => "auto", "smaps_rollup, or smaps where there is none";
+    Rollup => "rollup", "smaps_rollup only";
+    Smaps => "smaps", "smaps only: every mapping";
+});
