@@ -20,7 +20,7 @@ mod uring;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::process::{Coverage, Plan, ProcessUsage};
+use crate::process::{Coverage, Fate, Plan, ProcessUsage};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::ring::kernel::Features;
 use crate::units::{Errno, Pid};
@@ -28,6 +28,9 @@ use crate::units::{Errno, Pid};
 use self::crew::Crew;
 pub use self::tally::Tally;
 pub use self::uring::Uring;
+
+/// So many processes are asked without looking first which of them are threads of the kernel.
+const FEW: usize = 16;
 
 /// Which way to carry bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -211,7 +214,8 @@ impl Surveyor {
     ) -> Result<Survey, Error> {
         let began = Instant::now();
         let mut survey = Survey::default();
-        if let Err(broken) = self.engine.carry(pids, plan, patience, &mut survey.tallies) {
+        let asked = self.without_kernel_threads(pids, &mut survey.tallies);
+        if let Err(broken) = self.engine.carry(&asked, plan, patience, &mut survey.tallies) {
             if !self.is_auto || self.kind != EngineKind::Uring {
                 return Err(Error::Ring(broken.errno));
             }
@@ -228,5 +232,25 @@ impl Surveyor {
         // No process is lost and none is counted twice.
         assert_eq!(survey.coverage().listed(), pids.len(), "every process has one fate");
         Ok(survey)
+    }
+
+    /// Leaves out the threads of the kernel, of which there can be hundreds: each would cost a few
+    /// failing opens to be told apart.
+    fn without_kernel_threads(&self, pids: &[Pid], survey: &mut Vec<Tally>) -> Vec<Pid> {
+        if pids.len() <= FEW {
+            return pids.to_vec();
+        }
+        let threads = self.root.kernel_threads();
+        let mut tally = Tally::default();
+        let mut is_asked = |pid: &Pid| {
+            let is_thread = threads.binary_search(pid).is_ok();
+            if is_thread {
+                tally.pass_over(*pid, Fate::KernelThread);
+            }
+            !is_thread
+        };
+        let asked = pids.iter().copied().filter(|pid| is_asked(pid)).collect();
+        survey.push(tally);
+        asked
     }
 }

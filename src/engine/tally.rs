@@ -47,6 +47,11 @@ impl Tally {
         }
     }
 
+    /// Takes note of a process that needs no probe to know its fate.
+    pub(super) fn pass_over(&mut self, pid: Pid, fate: Fate) {
+        self.coverage.count(pid, fate);
+    }
+
     /// Takes note that a process was not finished in time.
     pub(super) fn give_up(&mut self, pid: Pid) {
         self.coverage.count(pid, Fate::TimedOut);

@@ -18,6 +18,9 @@ pub enum ProcFile {
     Exe,
     /// The threads, a directory: its text is one thread id a line.
     Tasks,
+    /// The processes that a thread has started, one after another with blanks between. Exists
+    /// where the kernel was built with `CONFIG_PROC_CHILDREN`. Never blocks.
+    Children,
     /// The sums over all mappings, made in one walk under one hold of `mmap_lock` (4.14).
     SmapsRollup,
     /// Every mapping with its figures, walked a few mappings at a time.
@@ -62,6 +65,7 @@ impl ProcFile {
             ProcFile::Status => "status",
             ProcFile::Exe => "exe",
             ProcFile::Tasks => "task",
+            ProcFile::Children => "children",
             ProcFile::SmapsRollup => "smaps_rollup",
             ProcFile::Smaps => "smaps",
         };
@@ -78,10 +82,10 @@ impl ProcFile {
     }
 
     /// Whether the kernel hands the file out in one read when there is room for it, so that a
-    /// read that left room needs no second one to see the end. Not so for smaps, where a read
-    /// ends with whatever mappings filled a page.
+    /// read that left room needs no second one to see the end. Not so for smaps and children,
+    /// where a read ends with whatever filled a page.
     pub fn is_one_record(self) -> bool {
-        !matches!(self, ProcFile::Smaps)
+        !matches!(self, ProcFile::Smaps | ProcFile::Children)
     }
 
     /// Whether its text is scanned for memory.

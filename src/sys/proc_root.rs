@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, OFlags, RawDir};
 
-use crate::process::{ProcFile, RelPath};
+use crate::process::{self, KTHREADD, ProcFile, RelPath};
 use crate::units::{Errno, Pid};
 
 /// How much of a directory is listed per call (`getdents64(2)`).
@@ -47,6 +47,30 @@ impl ProcRoot {
         let mut pids = list_numbers(self.dir.as_fd(), c".")?;
         pids.sort_unstable();
         Ok(pids)
+    }
+
+    /// The threads of the kernel, ascending, as far as they can be told from processes without
+    /// asking each: those that `kthreadd` started. None where the kernel does not say.
+    pub fn kernel_threads(&self) -> Vec<Pid> {
+        let status = self.read_whole(ProcFile::Status, KTHREADD, None);
+        let children = self.read_whole(ProcFile::Children, KTHREADD, Some(KTHREADD));
+        let (Ok(status), Ok(children)) = (status, children) else { return Vec::new() };
+        let mut threads = process::kernel_threads(&status, &children);
+        threads.sort_unstable();
+        threads
+    }
+
+    /// Reads all of a file that never blocks.
+    fn read_whole(&self, file: ProcFile, pid: Pid, task: Option<Pid>) -> Result<Vec<u8>, Errno> {
+        let mut open = self.open_file(file, &file.path(pid, task))?;
+        let mut text = Vec::new();
+        let mut room = vec![0; LISTING_BYTES];
+        loop {
+            match open.read(&mut room)? {
+                0 => return Ok(text),
+                len => text.extend_from_slice(&room[..len]),
+            }
+        }
     }
 
     /// Opens a file of a process for [`OpenFile::read`].
