@@ -87,6 +87,7 @@ impl<R: Ring> Engine for Uring<R> {
             next_look: now + patience.deadline.unwrap_or(TICK).min(TICK),
             in_flight: 0,
             held: 0,
+            finished: 0,
         };
         let outcome = self.run(&mut run);
         let after = self.ring.stats();
@@ -111,6 +112,7 @@ struct Run<'a> {
     /// Slots that are busy, and how many of them for so long that they do not count.
     in_flight: usize,
     held: usize,
+    finished: usize,
 }
 
 impl<R: Ring> Uring<R> {
@@ -138,7 +140,10 @@ impl<R: Ring> Uring<R> {
     /// Begins processes until as many as wanted are in flight.
     fn fill(&mut self, run: &mut Run<'_>) {
         let now = self.ring.now();
-        while run.in_flight - run.held < self.depth {
+        // Slow start. The kernel starts a worker only for a request that comes while all others
+        // are at work; a first burst would be left to a single one.
+        let depth = self.depth.min(2 * self.workers + run.finished);
+        while run.in_flight - run.held < depth {
             let Some(index) = self.free_slot() else { return };
             let Some(pid) = run.waiting.next() else {
                 self.free.push(index);
@@ -169,6 +174,7 @@ impl<R: Ring> Uring<R> {
         slot.take(done, run.plan, &mut run.tally.io, &mut self.ring)?;
         if slot.is_idle() && !slot.advance(index, run.plan, &self.arena, &mut self.ring) {
             run.tally.take(&slot.probe);
+            run.finished += 1;
             slot.state = SlotState::Free;
             run.in_flight -= 1;
             self.free.push(index);
