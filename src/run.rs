@@ -158,13 +158,15 @@ fn tell(
 ) {
     let coverage = survey.coverage();
     if options.stats {
+        let (tuning, io) = (surveyor.tuning(), survey.io());
         let stats = notes::RunStats {
             engine: surveyor.kind().word(),
             fallback: surveyor.fallback().map(|errno| errno.to_string()),
-            tuning: surveyor.tuning(),
+            workers: tuning.workers,
+            depth: tuning.depth,
             source: source_word(options),
             coverage,
-            io: survey.io(),
+            io: [io.operations, io.enters, io.reads, io.bytes],
             phases: clock.phases,
             cpu: host::cpu_times(),
             peak_rss_kib: host::peak_rss_kib(),

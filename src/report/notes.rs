@@ -4,7 +4,6 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::escape;
-use crate::engine::{IoStats, Tuning};
 use crate::process::Coverage;
 use crate::program::TimedOut;
 
@@ -15,14 +14,16 @@ pub struct RunStats {
     pub engine: &'static str,
     /// Why it was not the one wished for.
     pub fallback: Option<String>,
-    /// How the engine was set up.
-    pub tuning: Tuning,
+    /// Threads that read at once.
+    pub workers: usize,
+    /// Processes in flight.
+    pub depth: usize,
     /// The memory file that was wished for.
     pub source: &'static str,
     /// What became of the processes.
     pub coverage: Coverage,
-    /// What it took.
-    pub io: IoStats,
+    /// Requests to the kernel, calls of `io_uring_enter(2)`, reads and their bytes.
+    pub io: [u64; 4],
     /// Time of each phase, in order.
     pub phases: [(&'static str, Duration); 4],
     /// CPU time in user space and in the kernel.
@@ -98,7 +99,7 @@ pub fn stats(stats: &RunStats) -> String {
     };
     let because = stats.fallback.as_ref().map(|why| format!(" (uring: {why})"));
     line("engine", format!("{}{}", stats.engine, because.unwrap_or_default()));
-    line("workers", format!("{}, depth {}", stats.tuning.workers, stats.tuning.depth));
+    line("workers", format!("{}, depth {}", stats.workers, stats.depth));
     line("source", stats.source.to_owned());
     let Coverage { measured, kernel_threads, zombies, not_selected, .. } = stats.coverage;
     let Coverage { gone, changed, denied, timed_out, malformed, failed, .. } = stats.coverage;
@@ -111,7 +112,7 @@ pub fn stats(stats: &RunStats) -> String {
             stats.coverage.listed()
         ),
     );
-    let IoStats { operations, enters, reads, bytes } = stats.io;
+    let [operations, enters, reads, bytes] = stats.io;
     line("operations", format!("{operations} in {enters} enters, {reads} reads, {bytes} bytes"));
     let phases = stats.phases.map(|(name, time)| format!("{name} {}", milliseconds(time)));
     line("time", phases.join(", "));

@@ -1,0 +1,111 @@
+//! What the kernel answers, to completions of fetches.
+
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+
+use super::submission::{Op, Tag};
+use super::{KernelRing, int};
+use crate::process::ProcFile;
+use crate::sys::proc_root;
+use crate::sys::ring::{Completion, From, Place};
+use crate::units::Errno;
+
+impl KernelRing {
+    /// Takes one completion of the kernel.
+    fn completed(&mut self, tag: Tag, result: i32) {
+        let Some(slot) = self.slots.get(tag.slot) else { return };
+        if slot.generation != tag.generation || slot.pending[tag.place as usize].is_none() {
+            // The cancelled rest of a chain that broke: its fetches were completed with it.
+            return;
+        }
+        let result = usize::try_from(result).map_err(|_| Errno(-result));
+        match (tag.op, result) {
+            (Op::Open, Ok(fd)) => self.opened(tag, int(fd)),
+            (Op::Open, Err(errno)) => self.not_opened(tag, errno),
+            (Op::Read, result) => {
+                self.complete_read(tag, result);
+                self.first_is_done(tag);
+            }
+        }
+    }
+
+    fn opened(&mut self, tag: Tag, fd: i32) {
+        let is_link = self.pending(tag.slot, tag.place).is_some_and(|f| f.file == ProcFile::Exe);
+        if self.features.chains && !is_link {
+            return; // The read is on its way. Seen only where successes cannot be skipped.
+        }
+        // SAFETY: a successful OPENAT without a direct descriptor made this one, and nobody else
+        // has it.
+        let file = unsafe { OwnedFd::from_raw_fd(fd) };
+        if is_link {
+            self.complete_with(tag, proc_root::link_target(file.as_fd()));
+            return self.first_is_done(tag);
+        }
+        self.slots[tag.slot].files[tag.place as usize] = Some(file);
+        match tag.place {
+            Place::First => self.push_step(tag.slot, tag.place, Op::Read, From::On),
+            Place::Second => self.push_step(tag.slot, Place::First, Op::Open, From::On),
+        }
+    }
+
+    fn not_opened(&mut self, tag: Tag, errno: Errno) {
+        let is_link = self.pending(tag.slot, tag.place).is_some_and(|f| f.file == ProcFile::Exe);
+        self.complete(tag, Err(errno));
+        if is_link {
+            return self.first_is_done(tag);
+        }
+        // The chain broke here: what was linked behind it never runs.
+        for place in [Place::First, Place::Second] {
+            self.complete(Tag { place, ..tag }, Err(Errno::CANCELED));
+        }
+    }
+
+    /// Staged, the memory of a pair is read when the name was; chained, it is on its way.
+    fn first_is_done(&mut self, tag: Tag) {
+        let is_staged = self.slots[tag.slot].files[1].is_some();
+        if tag.place == Place::First && is_staged && self.pending(tag.slot, Place::Second).is_some()
+        {
+            self.push_step(tag.slot, Place::Second, Op::Read, From::On);
+        }
+    }
+
+    /// Completes a fetch whose text is here already.
+    pub(super) fn complete_with(&mut self, tag: Tag, text: Result<Vec<u8>, Errno>) {
+        let result = text.map(|text| {
+            if let Some(fetch) = &mut self.slots[tag.slot].pending[tag.place as usize] {
+                // One byte is left free, to say that this is all.
+                let len = text.len().min(fetch.buffer.room() - 1);
+                fetch.buffer.put(&text[..len]);
+            }
+        });
+        self.complete(tag, result);
+    }
+
+    /// Completes a fetch whose bytes the kernel wrote.
+    fn complete_read(&mut self, tag: Tag, result: Result<usize, Errno>) {
+        let result = result.map(|len| {
+            if let Some(fetch) = &mut self.slots[tag.slot].pending[tag.place as usize] {
+                // SAFETY: this is the completion of the one read into this buffer.
+                unsafe { fetch.buffer.set_filled(len) };
+            }
+        });
+        self.complete(tag, result);
+    }
+
+    pub(super) fn complete(&mut self, tag: Tag, result: Result<(), Errno>) {
+        let Tag { slot, place, .. } = tag;
+        if let Some(fetch) = self.slots[slot].pending[place as usize].take() {
+            self.in_flight -= 1;
+            self.ready.push_back(Completion { slot, place, result, buffer: fetch.buffer });
+        }
+    }
+
+    /// Takes what the kernel has completed.
+    pub(super) fn drain(&mut self) {
+        let mut raw = std::mem::take(&mut self.raw);
+        raw.extend(self.ring.completion().map(|entry| (entry.user_data(), entry.result())));
+        for (user_data, result) in raw.drain(..) {
+            self.completed(Tag::decode(user_data), result);
+        }
+        self.raw = raw;
+    }
+}

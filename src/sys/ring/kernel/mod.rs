@@ -1,0 +1,279 @@
+//! The ring of the kernel: io_uring, used so that nothing blocks the thread that submits.
+//!
+//! procfs has no asynchronous reads: the kernel hands every request to a worker thread of ours
+//! (io-wq). What decides speed is therefore how many workers run, and that one worker carries a
+//! whole process:
+//!
+//! ```text
+//!   OPENAT smaps_rollup ─link→ OPENAT cmdline ─link→ READ cmdline ─hard link→ READ smaps_rollup
+//!   ASYNC, SKIP                SKIP                  CQE                      CQE
+//! ```
+//!
+//! - ASYNC on the head gives the chain to a worker without a try in the submitting thread, where
+//!   an open can block on the target's `exec_update_lock`, and lets the kernel start workers.
+//! - Every slot has two direct descriptors. Opening into one closes what was there, so no close
+//!   is needed, and none can race with the next chain.
+//! - The link behind a read is hard because every read here is short, which breaks a soft one.
+//! - SKIP leaves out the completions of opens that succeed; one that fails tells, and silences
+//!   the rest of its chain.
+//!
+//! On kernels without one of these ([`Features`]) the ring goes *staged*: the same steps, each
+//! queued when the one before has completed, with ordinary descriptors.
+//!
+//! - `setup`      which features this kernel has, and how large a ring may be
+//! - `submission` requests to entries and chains
+//! - `completion` what the kernel answers to completions of fetches
+
+mod completion;
+mod setup;
+mod submission;
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use io_uring::IoUring;
+use io_uring::types::{SubmitArgs, Timespec};
+
+use super::{Completion, Fetch, From, Place, Request, Ring, RingStats, WorkerStates};
+use crate::process::{ProcFile, RelPath};
+use crate::sys::buffer::{Buffer, BufferArena};
+use crate::sys::host;
+use crate::sys::proc_root::ProcRoot;
+use crate::units::Errno;
+
+pub use self::setup::{Features, RingSetup};
+use self::setup::{SLOTS_MAX, build, register_table};
+use self::submission::{Op, Tag};
+
+/// The most that is useful in flight: more requests only wait in the kernel instead of here.
+pub const DEPTH_MAX: usize = 256;
+
+/// How often and how long to wait while the kernel refuses to take requests.
+const REFUSALS_MAX: u32 = 100;
+const REFUSAL_PAUSE: Duration = Duration::from_millis(1);
+/// io_uring on a directory of processes.
+pub struct KernelRing {
+    ring: IoUring,
+    root: ProcRoot,
+    features: Features,
+    /// Made when first used, up to `slots_max`, within the capacity the vector began with.
+    slots: Vec<Slot>,
+    slots_max: usize,
+    /// Completions as the kernel wrote them: copied out first, acted on after.
+    raw: Vec<(u64, i32)>,
+    /// Completions that are known and not yet reaped.
+    ready: VecDeque<Completion>,
+    in_flight: usize,
+    worker_limit: usize,
+    /// How often the kernel has refused to take requests in a row.
+    refusals: u32,
+    began: Instant,
+    stats: RingStats,
+}
+
+/// What the ring keeps of one slot. Never moves: the kernel reads the paths from here.
+#[derive(Default)]
+struct Slot {
+    /// The fetches whose completion is owed, by place; here the kernel may write their buffers.
+    pending: [Option<Fetch>; 2],
+    /// Tells completions of a chain that is over (cancelled rest) from those of the present one.
+    generation: u32,
+    /// The ordinary descriptors by place; only when staged.
+    files: [Option<OwnedFd>; 2],
+}
+
+impl KernelRing {
+    /// Sets up a ring and proves that it works: a directory is opened and read through it, by a
+    /// worker, and must answer as a directory does.
+    ///
+    /// # Errors
+    /// `ENOSYS`: the kernel has no io_uring. `EPERM`: sysctl `kernel.io_uring_disabled`, a seccomp
+    /// profile or a security module forbids it. `ENOMEM`: `RLIMIT_MEMLOCK` is too small for even
+    /// the smallest ring. `ECANCELED`: no worker thread can be had (`RLIMIT_NPROC`, `pids.max`).
+    /// `EOPNOTSUPP`: the kernel (before 5.11) lacks what cannot be done without.
+    pub fn new(root: ProcRoot, setup: RingSetup) -> Result<KernelRing, Errno> {
+        let depth = setup.depth.clamp(1, DEPTH_MAX);
+        let (ring, mut features) = build(depth, setup.allowed)?;
+        let params = ring.params();
+        if !(params.is_feature_ext_arg()
+            && params.is_feature_submit_stable()
+            && params.is_feature_nodrop()
+            && params.is_feature_rw_cur_pos())
+        {
+            return Err(Errno(libc::EOPNOTSUPP));
+        }
+        features.skip_success &= params.is_feature_skip_cqe_on_success();
+        features.chains &= params.is_feature_linked_file();
+        let table = if features.chains { register_table(&ring, depth) } else { None };
+        features.chains = table.is_some();
+        let slots_max = table.unwrap_or(SLOTS_MAX);
+        let mut ring = KernelRing {
+            ring,
+            root,
+            features,
+            slots: Vec::with_capacity(slots_max),
+            slots_max,
+            raw: Vec::with_capacity(2 * depth),
+            ready: VecDeque::with_capacity(2 * depth),
+            in_flight: 0,
+            worker_limit: 0,
+            refusals: 0,
+            began: Instant::now(),
+            stats: RingStats::default(),
+        };
+        ring.limit_workers(setup.workers);
+        ring.prove()?;
+        Ok(ring)
+    }
+
+    /// What this kernel has of what we can use.
+    pub fn features(&self) -> Features {
+        self.features
+    }
+
+    /// A ring can be set up and still answer nothing, when no worker can be started. So open and
+    /// read something for real: the root itself, which needs no process and answers `EISDIR`.
+    fn prove(&mut self) -> Result<(), Errno> {
+        const PATIENCE: Duration = Duration::from_secs(2);
+        let path = RelPath::root();
+        let buffer = BufferArena::new().buffer(1);
+        self.fetch(0, Request::One(Fetch { file: ProcFile::Comm, path, buffer }));
+        let begin = self.now();
+        while self.now() - begin < PATIENCE {
+            self.submit_and_wait(1, PATIENCE)?;
+            match self.reap().map(|done| done.result) {
+                None => {}
+                Some(Err(Errno(libc::EISDIR))) => return Ok(()),
+                Some(Err(errno)) => return Err(errno),
+                Some(Ok(())) => return Err(Errno(libc::EOPNOTSUPP)),
+            }
+        }
+        Err(Errno(libc::ETIMEDOUT))
+    }
+
+    fn limit_workers(&mut self, workers: usize) {
+        let limit: u32 = int(workers);
+        if self.features.worker_limit && self.worker_limit != workers {
+            let set = self.ring.submitter().register_iowq_max_workers(&mut [limit; 2]);
+            self.features.worker_limit = set.is_ok();
+            self.worker_limit = workers;
+        }
+    }
+}
+
+impl Ring for KernelRing {
+    fn slots_max(&self) -> usize {
+        self.slots_max
+    }
+
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    fn workers(&self) -> WorkerStates {
+        let (running, blocked) = host::ring_workers();
+        WorkerStates { running, blocked }
+    }
+
+    fn set_worker_limit(&mut self, workers: usize) {
+        if self.features.worker_limit && self.worker_limit != workers {
+            self.limit_workers(workers);
+            self.push_nudge();
+        }
+    }
+
+    fn fetch(&mut self, slot: usize, request: Request) {
+        while self.slots.len() <= slot && self.slots.len() < self.slots_max {
+            self.slots.push(Slot::default());
+        }
+        let (first, second) = match request {
+            Request::One(fetch) => (fetch, None),
+            Request::Pair { name, memory } => (name, Some(memory)),
+        };
+        self.in_flight += 1 + usize::from(second.is_some());
+        let file = first.file;
+        let state = &mut self.slots[slot];
+        // Not only in debug builds: what stands here belongs to the kernel.
+        assert!(state.pending.iter().all(Option::is_none), "the slot is free");
+        state.generation = state.generation.wrapping_add(1);
+        state.pending = [Some(first), second];
+        state.files = [None, None];
+        let tag = Tag { slot, place: Place::First, op: Op::Read, generation: state.generation };
+        if file == ProcFile::Tasks {
+            let tasks = match self.pending(slot, Place::First) {
+                Some(fetch) => self.root.tasks(&fetch.path),
+                None => Ok(Vec::new()),
+            };
+            return self.complete_with(tag, tasks);
+        }
+        if self.features.chains {
+            self.push_chain(slot);
+        } else {
+            let is_pair = self.pending(slot, Place::Second).is_some();
+            let head = if is_pair { Place::Second } else { Place::First };
+            self.push_step(slot, head, Op::Open, From::On);
+        }
+    }
+
+    fn read_more(&mut self, slot: usize, place: Place, from: From, buffer: Buffer) {
+        // Nothing will be opened any more, so neither file nor path matter.
+        let fetch = Fetch { file: ProcFile::Smaps, path: RelPath::root(), buffer };
+        let pending = &mut self.slots[slot].pending[place as usize];
+        assert!(pending.is_none(), "the file has no read in flight");
+        *pending = Some(fetch);
+        self.in_flight += 1;
+        self.push_step(slot, place, Op::Read, from);
+    }
+
+    fn submit_and_wait(&mut self, at_least: usize, timeout: Duration) -> Result<(), Errno> {
+        self.drain();
+        let wanted = at_least.min(self.in_flight + self.ready.len());
+        let timespec = Timespec::from(timeout);
+        let args = SubmitArgs::new().timespec(&timespec);
+        let missing = wanted.saturating_sub(self.ready.len());
+        self.stats.enters += 1;
+        let entered = self.ring.submitter().submit_with_args(missing, &args);
+        self.drain();
+        match entered.map_err(Errno::from) {
+            // Time is over, or a signal came: the caller looks and comes again.
+            Err(Errno(libc::ETIME | libc::EINTR)) => Ok(()),
+            // The completion queue was full and is drained now, or the kernel is out of memory
+            // for a moment. A moment has an end.
+            Err(Errno(libc::EBUSY | libc::EAGAIN)) if self.refusals < REFUSALS_MAX => {
+                self.refusals += 1;
+                std::thread::sleep(REFUSAL_PAUSE);
+                Ok(())
+            }
+            Err(errno) => Err(errno),
+            Ok(_) => {
+                self.refusals = 0;
+                Ok(())
+            }
+        }
+    }
+
+    fn reap(&mut self) -> Option<Completion> {
+        self.ready.pop_front()
+    }
+
+    fn stats(&self) -> RingStats {
+        self.stats
+    }
+}
+
+impl Drop for KernelRing {
+    fn drop(&mut self) {
+        // Whatever is still pending may be written by the kernel: see `buffer`.
+        for slot in &mut self.slots {
+            slot.pending.iter_mut().filter_map(Option::take).for_each(std::mem::forget);
+        }
+    }
+}
+
+/// A small number (slots, segments, bytes of one buffer) in the width the kernel takes.
+fn int<Wide, Narrow: TryFrom<Wide> + Default>(number: Wide) -> Narrow {
+    let fits = Narrow::try_from(number);
+    debug_assert!(fits.is_ok(), "slots and buffers are small");
+    fits.unwrap_or_default()
+}

@@ -1,0 +1,97 @@
+//! Which features this kernel has, and how large a ring may be.
+
+use io_uring::IoUring;
+
+use super::int;
+use super::submission::CHAIN_MAX;
+use crate::units::Errno;
+
+/// The most submission queue entries we ask for: what an unprivileged `RLIMIT_MEMLOCK` of 64 KiB
+/// allows.
+const ENTRIES_MAX: u32 = 256;
+const ENTRIES_MIN: u32 = 8;
+/// The most slots. Stuck processes keep theirs for ever, so there are more than anybody needs to
+/// have in flight.
+pub(super) const SLOTS_MAX: usize = 2048;
+
+/// Parts of io_uring that newer kernels have. Each is probed for, and done without where missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Features {
+    /// `IORING_SETUP_SUBMIT_ALL` (5.18): a bad request does not stop the batch.
+    pub submit_all: bool,
+    /// `IORING_SETUP_COOP_TASKRUN` (5.19): completions do not interrupt the submitting thread.
+    pub coop_taskrun: bool,
+    /// `IORING_SETUP_SINGLE_ISSUER` (6.0): one thread submits.
+    pub single_issuer: bool,
+    /// `IORING_FEAT_LINKED_FILE` (5.17) and a sparse table of direct descriptors (5.19): one chain
+    /// opens and reads. Without: staged.
+    pub chains: bool,
+    /// `IORING_FEAT_CQE_SKIP` (5.17): opens that succeed post nothing.
+    pub skip_success: bool,
+    /// `IORING_REGISTER_IOWQ_MAX_WORKERS` (5.15): the number of workers is ours to set.
+    pub worker_limit: bool,
+}
+
+impl Features {
+    /// Everything this program can use.
+    pub const ALL: Features = Features {
+        submit_all: true,
+        coop_taskrun: true,
+        single_issuer: true,
+        chains: true,
+        skip_success: true,
+        worker_limit: true,
+    };
+}
+
+/// What a ring is to be like.
+#[derive(Clone, Copy, Debug)]
+pub struct RingSetup {
+    /// How many processes are asked at once, as long as none is stuck.
+    pub depth: usize,
+    /// Worker threads that may run at once.
+    pub workers: usize,
+    /// Features that may be used; tests leave some out to run what older kernels run.
+    pub allowed: Features,
+}
+
+/// Registers two direct descriptors for every slot, as many as the limit of open files allows.
+pub(super) fn register_table(ring: &IoUring, depth: usize) -> Option<usize> {
+    let mut slots = SLOTS_MAX;
+    while slots >= depth {
+        if ring.submitter().register_files_sparse(int(2 * slots)).is_ok() {
+            return Some(slots);
+        }
+        slots /= 2;
+    }
+    None
+}
+
+/// Creates the ring with as many features and entries as this kernel and its limits allow.
+pub(super) fn build(depth: usize, allowed: Features) -> Result<(IoUring, Features), Errno> {
+    let mut features = allowed;
+    let wanted = u32::try_from(depth * CHAIN_MAX).unwrap_or(ENTRIES_MAX);
+    let mut entries = wanted.next_power_of_two().clamp(ENTRIES_MIN, ENTRIES_MAX);
+    loop {
+        let mut builder = IoUring::builder();
+        if features.submit_all {
+            builder.setup_submit_all();
+        }
+        if features.coop_taskrun {
+            builder.setup_coop_taskrun();
+        }
+        if features.single_issuer {
+            builder.setup_single_issuer();
+        }
+        match builder.build(entries).map_err(Errno::from) {
+            Ok(ring) => return Ok((ring, features)),
+            // A flag is unknown: leave out the newest, then the next.
+            Err(Errno(libc::EINVAL)) if features.single_issuer => features.single_issuer = false,
+            Err(Errno(libc::EINVAL)) if features.coop_taskrun => features.coop_taskrun = false,
+            Err(Errno(libc::EINVAL)) if features.submit_all => features.submit_all = false,
+            // The memory limit: a smaller ring only means more calls.
+            Err(Errno(libc::ENOMEM)) if entries > ENTRIES_MIN => entries /= 2,
+            Err(errno) => return Err(errno),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Requests to entries of the submission queue, and entries to chains.
+
+use std::os::fd::{AsFd, AsRawFd};
+
+use io_uring::opcode;
+use io_uring::squeue::{Entry, Flags};
+use io_uring::types::{DestinationSlot, Fd};
+
+use super::{KernelRing, int};
+use crate::process::ProcFile;
+use crate::sys::ring::{Fetch, From, Place};
+use crate::units::Errno;
+
+/// The longest chain: two opens, two reads.
+pub(super) const CHAIN_MAX: usize = 4;
+/// The completion of a request that only wakes workers. No slot has this number.
+const NUDGE: u64 = u64::MAX;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Op {
+    Open = 0,
+    Read = 1,
+}
+
+/// What a request carries through the kernel: slot, which of its files, open or read, generation.
+#[derive(Clone, Copy)]
+pub(super) struct Tag {
+    pub(super) slot: usize,
+    pub(super) place: Place,
+    pub(super) op: Op,
+    pub(super) generation: u32,
+}
+
+impl Tag {
+    fn encode(self) -> u64 {
+        let low = (self.slot as u64) << 2 | (self.place as u64) << 1 | self.op as u64;
+        u64::from(self.generation) << 32 | low
+    }
+
+    pub(super) fn decode(user_data: u64) -> Tag {
+        let low = user_data & u64::from(u32::MAX);
+        Tag {
+            slot: int(low >> 2),
+            place: if low & 2 == 0 { Place::First } else { Place::Second },
+            op: if low & 1 == 0 { Op::Open } else { Op::Read },
+            generation: int(user_data >> 32),
+        }
+    }
+}
+
+impl KernelRing {
+    pub(super) fn pending(&self, slot: usize, place: Place) -> Option<&Fetch> {
+        self.slots[slot].pending[place as usize].as_ref()
+    }
+
+    /// Makes room for one chain, which must not be torn apart by a submission in between.
+    fn make_room(&mut self, entries: usize) {
+        let queue = self.ring.submission();
+        if queue.capacity() - queue.len() < entries {
+            drop(queue);
+            // A failure here shows again, and is told, when the caller waits.
+            let _ = self.ring.submit();
+            self.stats.enters += 1;
+        }
+    }
+
+    fn push(&mut self, entry: Entry, tag: Tag) {
+        let entry = entry.user_data(tag.encode());
+        // SAFETY: what the entry points to lives until its completion: buffers in `pending`, which
+        // is emptied by completions only and forgotten on drop; paths and segments are read by the
+        // kernel at submission (IORING_FEAT_SUBMIT_STABLE, checked in `new`), and stand in `pending`.
+        let pushed = unsafe { self.ring.submission().push(&entry) };
+        debug_assert!(pushed.is_ok(), "make_room made room");
+        if pushed.is_err() {
+            self.complete(tag, Err(Errno(libc::EBUSY)));
+        }
+        self.stats.operations += 1;
+    }
+
+    fn open_entry(&self, slot: usize, place: Place) -> Entry {
+        let (path, is_link) = match self.pending(slot, place) {
+            Some(fetch) => (fetch.path.with_nul().as_ptr(), fetch.file == ProcFile::Exe),
+            None => (c"".as_ptr().cast(), false),
+        };
+        let dir = Fd(self.root.as_fd().as_raw_fd());
+        let open = opcode::OpenAt::new(dir, path.cast());
+        if is_link {
+            open.flags(libc::O_PATH | libc::O_CLOEXEC).build()
+        } else if self.features.chains {
+            // A direct descriptor is never inherited, and refuses O_CLOEXEC.
+            let index = DestinationSlot::try_from_slot_target(direct(slot, place)).ok();
+            open.flags(libc::O_RDONLY).file_index(index).build()
+        } else {
+            open.flags(libc::O_RDONLY | libc::O_CLOEXEC).build()
+        }
+    }
+
+    fn read_entry(&self, slot: usize, place: Place, from: From) -> Option<Entry> {
+        let buffer = &self.pending(slot, place)?.buffer;
+        // An offset of -1 goes on where the descriptor's last read ended.
+        let (offset, len) = match from {
+            From::On => (u64::MAX, buffer.room()),
+            From::Beginning => (0, 1),
+        };
+        let (fd, kind) = match &self.slots[slot].files[place as usize] {
+            Some(file) => (Fd(file.as_raw_fd()), Flags::empty()),
+            None => (Fd(int(direct(slot, place))), Flags::FIXED_FILE),
+        };
+        let read = match buffer.segments().filter(|_| from == From::On) {
+            Some(segments) => opcode::Readv::new(fd, segments.as_ptr().cast(), int(segments.len()))
+                .offset(offset)
+                .build(),
+            None => opcode::Read::new(fd, buffer.as_kernel_ptr(), int(len)).offset(offset).build(),
+        };
+        Some(read.flags(kind))
+    }
+
+    fn push_open(&mut self, slot: usize, place: Place, flags: Flags) {
+        let generation = self.slots[slot].generation;
+        let entry = self.open_entry(slot, place).flags(flags);
+        self.push(entry, Tag { slot, place, op: Op::Open, generation });
+    }
+
+    fn push_read(&mut self, slot: usize, place: Place, from: From, flags: Flags) {
+        let generation = self.slots[slot].generation;
+        if let Some(entry) = self.read_entry(slot, place, from) {
+            self.push(entry.flags(flags), Tag { slot, place, op: Op::Read, generation });
+        }
+    }
+
+    /// Queues all steps of a request as one chain.
+    pub(super) fn push_chain(&mut self, slot: usize) {
+        self.make_room(CHAIN_MAX);
+        let open = match self.features.skip_success {
+            true => Flags::IO_LINK | Flags::SKIP_SUCCESS,
+            false => Flags::IO_LINK,
+        };
+        let is_pair = self.pending(slot, Place::Second).is_some();
+        let is_link = self.pending(slot, Place::First).is_some_and(|f| f.file == ProcFile::Exe);
+        if is_pair {
+            self.push_open(slot, Place::Second, open | Flags::ASYNC);
+        }
+        let head = if is_pair { Flags::empty() } else { Flags::ASYNC };
+        match (is_link, is_pair) {
+            // A link is opened and not read; without it the memory is still worth reading.
+            (true, true) => self.push_open(slot, Place::First, Flags::IO_HARDLINK),
+            (true, false) => self.push_open(slot, Place::First, head),
+            (false, _) => {
+                self.push_open(slot, Place::First, open | head);
+                let behind = if is_pair { Flags::IO_HARDLINK } else { Flags::empty() };
+                self.push_read(slot, Place::First, From::On, behind);
+            }
+        }
+        if is_pair {
+            self.push_read(slot, Place::Second, From::On, Flags::empty());
+        }
+    }
+
+    /// Queues the next step of a request alone.
+    pub(super) fn push_step(&mut self, slot: usize, place: Place, op: Op, from: From) {
+        self.make_room(1);
+        match op {
+            Op::Open => self.push_open(slot, place, Flags::ASYNC),
+            Op::Read => self.push_read(slot, place, from, Flags::ASYNC),
+        }
+    }
+
+    /// Queues a request that does nothing. A higher limit of workers starts nobody by itself; the
+    /// next request that is queued does.
+    pub(super) fn push_nudge(&mut self) {
+        self.make_room(1);
+        let nudge = opcode::Nop::new().build().flags(Flags::ASYNC).user_data(NUDGE);
+        // SAFETY: a NOP points to nothing. If the queue is full after all, it nudges as well.
+        let _ = unsafe { self.ring.submission().push(&nudge) };
+    }
+}
+
+/// The direct descriptor of a slot's file.
+fn direct(slot: usize, place: Place) -> u32 {
+    int(2 * slot + place as usize)
+}
