@@ -11,6 +11,10 @@ use crate::units::{Errno, Pid};
 pub enum Error {
     /// The command line makes no sense.
     Usage(String),
+    /// The same, and the parser has told already what is wrong.
+    Told,
+    /// There is not one process in the directory of processes.
+    NoProcesses(PathBuf),
     /// There is no directory of processes to be read.
     NoProc(PathBuf, Errno),
     /// The directory of processes cannot be listed.
@@ -41,9 +45,14 @@ impl Error {
     /// 2 for a wrong call, 1 for everything else.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Usage(_) => 2,
+            Error::Usage(_) | Error::Told => 2,
             _ => 1,
         }
+    }
+
+    /// Whether the user knows already.
+    pub fn is_told(&self) -> bool {
+        matches!(self, Error::Told)
     }
 
     /// Whether the reader of our output just left, which needs no message.
@@ -56,6 +65,13 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Usage(message) => f.write_str(message),
+            Error::Told => f.write_str("the command line makes no sense"),
+            Error::NoProcesses(path) => write!(
+                f,
+                "there are no processes in {}: it is no proc file system; mount proc there \
+                 (mount -t proc proc /proc) or name another with --proc-root",
+                path.display()
+            ),
             Error::NoProc(path, errno) => write!(
                 f,
                 "cannot open {} as a directory of processes: {errno}; mount proc there \

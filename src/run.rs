@@ -80,13 +80,19 @@ fn plan(options: &Options) -> Result<Plan, Error> {
 
 fn list(options: &Options, root: &ProcRoot) -> Result<Vec<Pid>, Error> {
     if options.pid.is_empty() {
-        let path = &options.proc_root;
-        return root.pids().map_err(|errno| Error::Listing(path.clone(), errno));
+        return list_all(root);
     }
     let mut pids = options.pid.clone();
     pids.sort_unstable();
     pids.dedup();
     Ok(pids)
+}
+
+/// Lists every process. There is at least our own.
+pub(crate) fn list_all(root: &ProcRoot) -> Result<Vec<Pid>, Error> {
+    let path = || root.path().to_owned();
+    let pids = root.pids().map_err(|errno| Error::Listing(path(), errno))?;
+    if pids.is_empty() { Err(Error::NoProcesses(path())) } else { Ok(pids) }
 }
 
 fn tuning(options: &Options, plan: &Plan) -> Tuning {
@@ -173,7 +179,7 @@ fn tell(
         };
         stdio::write_stderr(notes::stats(&stats).as_bytes());
     }
-    if let Some(line) = notes::coverage(&coverage, timed_out) {
+    if let Some(line) = notes::coverage(&coverage, timed_out, host::may_trace_others()) {
         stdio::write_stderr(format!("psm-uring: {line}\n").as_bytes());
     }
 }

@@ -18,7 +18,7 @@ use crate::cli::BenchOptions;
 use crate::engine::{EngineKind, Patience, Surveyor, Tuning};
 use crate::error::Error;
 use crate::process::{Plan, Source};
-use crate::run::{Outcome, default_depth, open_root};
+use crate::run::{Outcome, default_depth, list_all, open_root};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::ring::kernel::Features;
 use crate::sys::{host, stdio};
@@ -72,7 +72,7 @@ fn measure(options: &BenchOptions, root: &ProcRoot) -> Result<Record, Error> {
     let mut listed = 0;
     // The first round warms up: it is measured and thrown away.
     for round in 0..=options.rounds {
-        let pids = list(options, root)?;
+        let pids = list_all(root)?;
         listed = pids.len();
         for candidate in &mut candidates {
             candidate.measure(root, &plan, &pids)?;
@@ -89,10 +89,6 @@ fn measure(options: &BenchOptions, root: &ProcRoot) -> Result<Record, Error> {
     let host = Host::this();
     let source = plan.source;
     Ok(Record::new(host, source, listed, floor, candidates))
-}
-
-fn list(options: &BenchOptions, root: &ProcRoot) -> Result<Vec<Pid>, Error> {
-    root.pids().map_err(|errno| Error::Listing(options.proc_root.clone(), errno))
 }
 
 /// Every engine with every number of workers, `uring` also with every depth.

@@ -110,6 +110,8 @@ pub struct Coverage {
     pub malformed: usize,
     /// [`Fate::Failed`].
     pub failed: usize,
+    /// The first process that ended in [`Fate::Denied`].
+    pub first_denied: Option<Pid>,
     /// The error of the first process that ended in [`Fate::Failed`].
     pub first_failure: Option<(Pid, Errno)>,
 }
@@ -124,7 +126,10 @@ impl Coverage {
             Fate::Zombie => &mut self.zombies,
             Fate::Gone => &mut self.gone,
             Fate::Changed => &mut self.changed,
-            Fate::Denied => &mut self.denied,
+            Fate::Denied => {
+                self.first_denied.get_or_insert(pid);
+                &mut self.denied
+            }
             Fate::TimedOut => &mut self.timed_out,
             Fate::Malformed => &mut self.malformed,
             Fate::Failed(errno) => {
@@ -147,6 +152,7 @@ impl Coverage {
         self.timed_out += other.timed_out;
         self.malformed += other.malformed;
         self.failed += other.failed;
+        self.first_denied = self.first_denied.or(other.first_denied);
         self.first_failure = self.first_failure.or(other.first_failure);
     }
 

@@ -36,7 +36,11 @@ pub struct RunStats {
 const NAMED_MAX: usize = 5;
 
 /// One line when something that belongs into the report is not in it; else nothing.
-pub fn coverage(coverage: &Coverage, timed_out: &[TimedOut]) -> Option<String> {
+pub fn coverage(
+    coverage: &Coverage,
+    timed_out: &[TimedOut],
+    is_privileged: bool,
+) -> Option<String> {
     let Coverage { measured, gone, changed, denied, malformed, failed, .. } = *coverage;
     if gone + coverage.unknown() == 0 {
         return None;
@@ -49,7 +53,7 @@ pub fn coverage(coverage: &Coverage, timed_out: &[TimedOut]) -> Option<String> {
         }
     };
     reason(timed_out.len(), &format!("timed out ({})", named(timed_out)));
-    reason(denied, "denied (other users' memory needs CAP_SYS_PTRACE: run as root)");
+    reason(denied, &denial(coverage, is_privileged));
     reason(changed, "exec'ed while it was read");
     reason(malformed, "not understood");
     reason(failed, "failed");
@@ -73,6 +77,16 @@ pub fn coverage(coverage: &Coverage, timed_out: &[TimedOut]) -> Option<String> {
         }
     }
     Some(text)
+}
+
+/// What would help against being denied.
+fn denial(coverage: &Coverage, is_privileged: bool) -> String {
+    match (coverage.first_denied, is_privileged) {
+        (Some(pid), true) => format!("denied (PID {pid}; even with CAP_SYS_PTRACE)"),
+        _ => "denied (not yours; needs CAP_SYS_PTRACE, or CAP_PERFMON since Linux 6.15: \
+              try as root)"
+            .to_owned(),
+    }
 }
 
 /// The first few by id, name and state.

@@ -14,6 +14,12 @@ pub fn name_and_kernel() -> (String, String) {
     (text(names.nodename()), text(names.release()))
 }
 
+/// Whether this thread may look into other users' processes (`capabilities(7)`).
+pub fn may_trace_others() -> bool {
+    use rustix::thread::{CapabilitySet, capabilities};
+    capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE))
+}
+
 /// The most memory this process ever had resident, in KiB (`getrusage(2)`, `ru_maxrss`).
 pub fn peak_rss_kib() -> u64 {
     u64::try_from(usage().ru_maxrss).unwrap_or(0)

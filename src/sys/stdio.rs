@@ -1,10 +1,28 @@
 //! Standard output and error, byte for byte, with every error told.
 //!
-//! Not through `std::io`, which takes a closed descriptor for success.
+//! Not through `std::io`, which takes a closed descriptor for success. And before `main`, the
+//! standard library opens `/dev/null` where a standard stream is closed, so that writing works and
+//! goes nowhere: whether it was closed has to be asked before that.
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno as Os;
 
 use crate::units::Errno;
+
+static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
+
+// SAFETY: functions in this section are called once, before `main` and before the runtime of the
+// standard library; this one needs neither.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK_AT_STDOUT: extern "C" fn() = look_at_stdout;
+
+extern "C" fn look_at_stdout() {
+    // SAFETY: F_GETFD takes no argument and changes nothing.
+    let flags = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) };
+    STDOUT_WAS_CLOSED.store(flags < 0, Ordering::Relaxed);
+}
 
 /// Writes all of `bytes` to standard output.
 ///
@@ -12,12 +30,20 @@ use crate::units::Errno;
 /// Those of `write(2)`: `EPIPE` when the reader left, `ENOSPC` on a full disk, `EBADF` when it is
 /// closed or not open for writing.
 pub fn write_stdout(bytes: &[u8]) -> Result<(), Errno> {
+    if STDOUT_WAS_CLOSED.load(Ordering::Relaxed) {
+        return Err(Os::BADF.into());
+    }
     write_all(rustix::stdio::stdout(), bytes)
 }
 
 /// Writes to standard error as much as it takes. There is nobody left to tell about a failure.
 pub fn write_stderr(bytes: &[u8]) {
     let _ = write_all(rustix::stdio::stderr(), bytes);
+}
+
+/// Whether somebody watches standard output.
+pub fn stdout_is_terminal() -> bool {
+    rustix::termios::isatty(rustix::stdio::stdout())
 }
 
 /// Whether somebody watches standard error.
