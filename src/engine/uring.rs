@@ -115,6 +115,14 @@ struct Run<'a> {
     finished: usize,
 }
 
+impl Run<'_> {
+    /// Slots that are expected to complete soon. `held` is as old as the last look: some of those
+    /// may have completed since.
+    fn moving(&self) -> usize {
+        self.in_flight.saturating_sub(self.held)
+    }
+}
+
 impl<R: Ring> Uring<R> {
     fn run(&mut self, run: &mut Run<'_>) -> Result<(), Errno> {
         loop {
@@ -122,9 +130,8 @@ impl<R: Ring> Uring<R> {
             if run.in_flight == 0 {
                 return Ok(());
             }
-            let moving = run.in_flight - run.held;
             let until = run.next_look.saturating_sub(self.ring.now());
-            self.ring.submit_and_wait(batch(moving), until)?;
+            self.ring.submit_and_wait(batch(run.moving()), until)?;
             while let Some(done) = self.ring.reap() {
                 run.alive = self.ring.now();
                 self.take(done, run)?;
@@ -143,7 +150,7 @@ impl<R: Ring> Uring<R> {
         // Slow start. The kernel starts a worker only for a request that comes while all others
         // are at work; a first burst would be left to a single one.
         let depth = self.depth.min(2 * self.workers + run.finished);
-        while run.in_flight - run.held < depth {
+        while run.moving() < depth {
             let Some(index) = self.free_slot() else { return };
             let Some(pid) = run.waiting.next() else {
                 self.free.push(index);
