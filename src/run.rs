@@ -175,7 +175,7 @@ fn tell(
             io: [io.operations, io.enters, io.reads, io.bytes],
             phases: clock.phases,
             cpu: host::cpu_times(),
-            peak_rss_kib: host::peak_rss_kib(),
+            peak_rss: host::peak_rss(),
         };
         stdio::write_stderr(notes::stats(&stats).as_bytes());
     }

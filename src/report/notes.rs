@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::escape;
 use crate::process::Coverage;
 use crate::program::TimedOut;
+use crate::units::Kib;
 
 /// The facts that `--stats` prints.
 #[derive(Clone, Debug)]
@@ -28,8 +29,8 @@ pub struct RunStats {
     pub phases: [(&'static str, Duration); 4],
     /// CPU time in user space and in the kernel.
     pub cpu: (Duration, Duration),
-    /// The most memory this process had resident, in KiB.
-    pub peak_rss_kib: u64,
+    /// The most memory this process had resident.
+    pub peak_rss: Option<Kib>,
 }
 
 /// The most processes that are named one by one.
@@ -121,8 +122,8 @@ pub fn stats(stats: &RunStats) -> String {
         "processes",
         format!(
             "{} listed: {measured} measured, {kernel_threads} kernel threads, {zombies} zombies, \
-         {not_selected} not selected, {gone} gone, {changed} changed, {denied} denied, {timed_out} timed out, \
-             {malformed} not understood, {failed} failed",
+             {not_selected} not selected, {gone} gone, {changed} changed, {denied} denied, \
+             {timed_out} timed out, {malformed} not understood, {failed} failed",
             stats.coverage.listed()
         ),
     );
@@ -132,7 +133,8 @@ pub fn stats(stats: &RunStats) -> String {
     line("time", phases.join(", "));
     let (user, system) = stats.cpu;
     line("CPU", format!("user {}, system {}", milliseconds(user), milliseconds(system)));
-    line("peak memory", format!("{} KiB", stats.peak_rss_kib));
+    let peak = stats.peak_rss.map_or("-".to_owned(), |peak| format!("{} KiB", peak.0));
+    line("peak memory", peak);
     text
 }
 

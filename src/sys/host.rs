@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::units::Kib;
+
 /// CPUs that this process may run on (`sched_getaffinity(2)`, cgroup quotas included).
 pub fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -20,9 +22,12 @@ pub fn may_trace_others() -> bool {
     capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE))
 }
 
-/// The most memory this process ever had resident, in KiB (`getrusage(2)`, `ru_maxrss`).
-pub fn peak_rss_kib() -> u64 {
-    u64::try_from(usage().ru_maxrss).unwrap_or(0)
+/// The most memory this program ever had resident: `VmHWM` of `/proc/self/status`. `ru_maxrss`
+/// would not do: it begins with what the parent had before the exec.
+pub fn peak_rss() -> Option<Kib> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let value = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    value.trim().strip_suffix(" kB")?.parse().ok().map(Kib)
 }
 
 /// CPU time of all threads of this process so far: in user space, in the kernel. Workers of the
