@@ -19,7 +19,10 @@ pub fn scan(text: &[u8]) -> Result<Smaps, Malformed> {
     for line in text.split(|byte| *byte == b'\n') {
         if header(line) {
             smaps.mappings += 1;
-            in_heap = line.len() < LINE_MAX && line.ends_with(b" [heap]");
+            let words: Vec<&[u8]> = line.splitn(6, |byte| *byte == b' ').collect();
+            let name = words.get(5).copied().unwrap_or_default();
+            let padding = name.iter().take_while(|byte| **byte == b' ').count();
+            in_heap = line.len() < LINE_MAX && &name[padding..] == b"[heap]";
             continue;
         }
         let Some((key, value)) = key_and_value(line) else { continue };

@@ -148,7 +148,7 @@ impl Scanner {
         // mapping's name cannot begin a line: the kernel prints its newlines as `\012`.
         if !first.is_ascii_uppercase() {
             if is_header(*first) {
-                self.header(is_whole && line.ends_with(b" [heap]"));
+                self.header(is_whole && names_the_heap(line));
             }
             return;
         }
@@ -194,4 +194,12 @@ impl Scanner {
 /// Every other line of the kernel begins with a capital.
 fn is_header(first: u8) -> bool {
     matches!(first, b'0'..=b'9' | b'a'..=b'f')
+}
+
+/// Whether the header is that of a heap: `[heap]` is all that stands behind range, permissions,
+/// offset, device and inode. A file whose name ends so has its path there.
+fn names_the_heap(header: &[u8]) -> bool {
+    let Some(before) = header.strip_suffix(b"[heap]") else { return false };
+    let name = before.splitn(6, |byte| *byte == b' ').nth(5);
+    name.is_some_and(|padding| padding.iter().all(|byte| *byte == b' '))
 }
