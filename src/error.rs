@@ -127,7 +127,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// What to change so that io_uring works, by the errno it answers with (kernel: io_uring/io_uring.c).
+/// What to change so that io_uring works, by the errno it answers with (io_uring/io_uring.c).
 fn ring_remedy(errno: Errno) -> &'static str {
     match errno.0 {
         libc::ENOSYS => {
@@ -138,7 +138,7 @@ fn ring_remedy(errno: Errno) -> &'static str {
         }
         libc::ENOMEM => "raise the memory lock limit (ulimit -l 64 or more)",
         libc::ECANCELED | libc::EAGAIN => {
-            "allow more threads (ulimit -u, pids.max of the cgroup): the kernel could start no worker"
+            "allow more threads (ulimit -u, pids.max of the cgroup): no worker could be started"
         }
         libc::EMFILE | libc::ENFILE => "raise the limit of open files (ulimit -n)",
         _ => "use a newer kernel (5.11 at the least, 5.19 for all of it)",

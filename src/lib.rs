@@ -3,9 +3,9 @@
 //! The library exists for the program's own tests and benches and promises nothing to others.
 //! From the top floor to the ground; a module imports only from floors below its own:
 //!
-//! - `cli`     every word of the command line
-//! - `run`     the program as a sentence
 //! - `bench`   the engines against each other
+//! - `run`     the program as a sentence
+//! - `cli`     every word of the command line
 //! - `engine`  carries bytes from `/proc` to probes: `uring`, `threads`, `sync`
 //! - `report`  numbers to text
 //! - `program` processes to rows

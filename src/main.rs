@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use clap::Parser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use psm_uring::Outcome;
 use psm_uring::cli::{Cli, Command};
 use psm_uring::error::Error;
@@ -11,7 +12,7 @@ fn main() {
     let outcome = match Cli::try_parse() {
         Ok(Cli { command: None, options }) => psm_uring::run(&options),
         Ok(Cli { command: Some(Command::Bench(options)), .. }) => psm_uring::bench(&options),
-        Err(message) => say(&message),
+        Err(message) => say(message),
     };
     let code = match outcome {
         Ok(Outcome::Printed) => 0,
@@ -29,7 +30,12 @@ fn main() {
 }
 
 /// Prints help or version, or what is wrong with the command line.
-fn say(message: &clap::Error) -> Result<Outcome, Error> {
+fn say(mut message: clap::Error) -> Result<Outcome, Error> {
+    if message.kind() == ErrorKind::InvalidSubcommand {
+        let tip = "programs are chosen with '--filter REGEX', processes with '--pid LIST'";
+        let tips = ContextValue::StyledStrs(vec![tip.into()]);
+        message.insert(ContextKind::Suggested, tips);
+    }
     let text = |is_terminal: bool| match is_terminal && std::env::var_os("NO_COLOR").is_none() {
         true => message.render().ansi().to_string(),
         false => message.render().to_string(),

@@ -178,9 +178,10 @@ impl Record {
             for (what, is, was) in figures {
                 if is > was * max_ratio {
                     let ratio = is / was;
+                    let label = now.label();
                     lines.push(format!(
-                        "{}: {is:.2} {what}, was {was:.2}: {ratio:.2} times, allowed {max_ratio:.2}",
-                        now.label()
+                        "{label}: {is:.2} {what}, was {was:.2}: {ratio:.2} times, allowed \
+                         {max_ratio:.2}"
                     ));
                 }
             }

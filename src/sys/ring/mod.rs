@@ -3,6 +3,8 @@
 //! An engine has numbered *slots*. It asks a slot to fetch one file, or the pair that makes up a
 //! process, and gets exactly one completion per file, with the buffer it gave. How that is done
 //! (one chain of linked requests, or a request at a time on older kernels) is the ring's business.
+//!
+//! - `kernel` io_uring(7)
 
 pub mod kernel;
 

@@ -67,8 +67,9 @@ impl KernelRing {
     fn push(&mut self, entry: Entry, tag: Tag) {
         let entry = entry.user_data(tag.encode());
         // SAFETY: what the entry points to lives until its completion: buffers in `pending`, which
-        // is emptied by completions only and forgotten on drop; paths and segments are read by the
-        // kernel at submission (IORING_FEAT_SUBMIT_STABLE, checked in `new`), and stand in `pending`.
+        // is emptied by completions only and forgotten on drop; paths and segments are read by
+        // the kernel at submission (IORING_FEAT_SUBMIT_STABLE, checked in `new`), and stand in
+        // `pending`.
         let pushed = unsafe { self.ring.submission().push(&entry) };
         debug_assert!(pushed.is_ok(), "make_room made room");
         if pushed.is_err() {
