@@ -1,0 +1,219 @@
+//! Every engine, every depth, every number of workers, every subset of ring features: the same
+//! survey as the engine `sync`, on every fixture. What `sync` says is held against the sums and
+//! names that the fixtures were made with.
+
+mod support;
+
+use psm_uring::engine::{EngineKind, Surveyor, Tuning};
+use psm_uring::process::{Coverage, NameRule, Plan, Source};
+use psm_uring::sys::proc_root::ProcRoot;
+use psm_uring::sys::ring::kernel::Features;
+use psm_uring::units::Pid;
+use regex::bytes::Regex;
+use support::survey::{Snapshot, has_uring, open, survey, tuning};
+use support::{TREES, Table, tests_path, tree};
+
+const NAMES: [NameRule; 4] = [NameRule::Title, NameRule::Comm, NameRule::Exe, NameRule::Cmdline];
+const SOURCES: [Source; 3] = [Source::Auto, Source::Rollup, Source::Smaps];
+const WORKERS: [usize; 3] = [1, 2, 8];
+const DEPTHS: [usize; 4] = [1, 2, 3, 64];
+
+/// What older kernels lack, each alone, and all of it.
+fn feature_subsets() -> Vec<(&'static str, Features)> {
+    let none = Features {
+        submit_all: false,
+        coop_taskrun: false,
+        single_issuer: false,
+        chains: false,
+        skip_success: false,
+        worker_limit: false,
+    };
+    vec![
+        ("no submit_all", Features { submit_all: false, ..Features::ALL }),
+        ("no coop_taskrun", Features { coop_taskrun: false, ..Features::ALL }),
+        ("no single_issuer", Features { single_issuer: false, ..Features::ALL }),
+        ("no chains", Features { chains: false, ..Features::ALL }),
+        ("no skip_success", Features { skip_success: false, ..Features::ALL }),
+        ("no worker_limit", Features { worker_limit: false, ..Features::ALL }),
+        ("none", none),
+    ]
+}
+
+/// Every name rule and source, with and without a filter.
+fn plans() -> Vec<Plan> {
+    let filter = Regex::new("[aeou]").expect("a regular expression");
+    let mut plans = Vec::new();
+    // By source, because an engine that is given another one gets itself other buffers.
+    for source in SOURCES {
+        for name_rule in NAMES {
+            for filter in [None, Some(filter.clone())] {
+                plans.push(Plan { name_rule, source, filter });
+            }
+        }
+    }
+    plans
+}
+
+/// A fixture with what `sync` says of it, plan by plan.
+struct Reference {
+    tree: &'static str,
+    root: ProcRoot,
+    pids: Vec<Pid>,
+    plans: Vec<Plan>,
+    expected: Vec<Snapshot>,
+}
+
+impl Reference {
+    fn of(tree_name: &'static str) -> Reference {
+        let root = ProcRoot::open(&tree(tree_name)).expect("a fixture");
+        let pids = root.pids().expect("a listing");
+        let mut sync = open(EngineKind::Sync, &root, tuning(1, 1));
+        let plans = plans();
+        let expected = plans.iter().map(|plan| survey(&mut sync, &pids, plan)).collect();
+        Reference { tree: tree_name, root, pids, plans, expected }
+    }
+
+    /// One opened engine runs every plan, so buffers and descriptors of one are left to the next.
+    fn check(&self, kind: EngineKind, tuning: Tuning, what: &str) {
+        let mut opened: Surveyor = open(kind, &self.root, tuning);
+        assert_eq!(opened.kind(), kind);
+        for (plan, expected) in self.plans.iter().zip(&self.expected) {
+            let found = survey(&mut opened, &self.pids, plan);
+            let Tuning { workers, depth, .. } = tuning;
+            let tree = self.tree;
+            assert_eq!(
+                &found, expected,
+                "{kind:?} with {workers} workers, depth {depth}, {what} on {tree}, {plan:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn threads_agree_with_sync() {
+    for reference in TREES.map(Reference::of) {
+        for workers in WORKERS {
+            reference.check(EngineKind::Threads, tuning(workers, 1), "");
+        }
+    }
+}
+
+#[test]
+fn uring_agrees_with_sync() {
+    if !has_uring("uring_agrees_with_sync") {
+        return;
+    }
+    for reference in TREES.map(Reference::of) {
+        for depth in DEPTHS {
+            for workers in WORKERS {
+                reference.check(EngineKind::Uring, tuning(workers, depth), "all features");
+            }
+        }
+    }
+}
+
+/// Rings as older kernels give them. The number of workers makes no difference to which of the
+/// steps are chained, so one number is enough.
+#[test]
+fn uring_without_features_agrees_with_sync() {
+    if !has_uring("uring_without_features_agrees_with_sync") {
+        return;
+    }
+    for reference in TREES.map(Reference::of) {
+        for (what, features) in feature_subsets() {
+            for depth in DEPTHS {
+                let tuning = Tuning { workers: 2, depth, features };
+                reference.check(EngineKind::Uring, tuning, what);
+            }
+        }
+    }
+}
+
+/// A list may name processes that are not there, and in any order.
+#[test]
+fn lists_with_strangers() {
+    let root = ProcRoot::open(&tree("ordinary")).expect("a fixture");
+    let pids = [9, 151, 4_000_000_000, 101, 131, 7].map(Pid);
+    let plan = Plan::default();
+    let expected = survey(&mut open(EngineKind::Sync, &root, tuning(1, 1)), &pids, &plan);
+    assert_eq!(expected.coverage, Coverage { measured: 3, gone: 3, ..Coverage::default() });
+    let mut kinds = vec![EngineKind::Threads, EngineKind::Auto];
+    kinds.extend(has_uring("lists_with_strangers").then_some(EngineKind::Uring));
+    for kind in kinds {
+        let found = survey(&mut open(kind, &root, tuning(2, 3)), &pids, &plan);
+        assert_eq!(found, expected, "{kind:?}");
+    }
+}
+
+#[test]
+fn no_processes_are_an_empty_survey() {
+    let root = ProcRoot::open(&tree("empty")).expect("a fixture");
+    assert_eq!(root.pids(), Ok(Vec::new()));
+    for kind in [EngineKind::Sync, EngineKind::Threads, EngineKind::Auto] {
+        let found = survey(&mut open(kind, &root, tuning(2, 2)), &[], &Plan::default());
+        assert_eq!(found, Snapshot { processes: Vec::new(), coverage: Coverage::default() });
+    }
+}
+
+/// Trees whose files are whole: there, `sync` must say what the generator wrote down.
+const WHOLE: [&str; 5] = ["hugetlb", "kernel-threads", "names", "no-rollup", "ordinary"];
+
+#[test]
+fn sums_are_the_expected() {
+    let table = Table::read(&tests_path("procfs/expected.tsv"));
+    for tree in WHOLE {
+        let reference = Reference::of(tree);
+        let rows = table.rows.iter().filter(|row| table.get(row, "tree") == tree);
+        for row in rows {
+            let pid = Pid::parse(table.get(row, "pid").as_bytes()).expect("a process id");
+            for (plan, found) in reference.plans.iter().zip(&reference.expected) {
+                let no_rollup = tree == "no-rollup" && plan.source == Source::Rollup;
+                if plan.filter.is_none() && !no_rollup {
+                    check_sums(&table, row, found, pid, plan);
+                }
+            }
+        }
+    }
+}
+
+fn check_sums(table: &Table, row: &[String], found: &Snapshot, pid: Pid, plan: &Plan) {
+    let shown = format!("{} {pid} {plan:?}", table.get(row, "tree"));
+    let Some(rss) = table.figure(row, "rss") else {
+        assert_eq!(found.of(pid), None, "{shown} has no memory of its own");
+        return;
+    };
+    let smaps = found.of(pid).unwrap_or_else(|| panic!("{shown} is missing"));
+    let figure = |column| table.figure(row, column).unwrap_or(0);
+    assert_eq!(smaps.rss().0, rss, "{shown}");
+    assert_eq!(smaps.pss().0, figure("pss"), "{shown}");
+    assert_eq!(smaps.uss().0, figure("uss"), "{shown}");
+    let swap = table.figure(row, "swappss").or(table.figure(row, "swap"));
+    assert_eq!(smaps.swap().0, swap.unwrap_or(0), "{shown}");
+    assert_eq!(smaps.private_hugetlb().0, figure("private_hugetlb"), "{shown}");
+    assert_eq!(smaps.shared_hugetlb().0, figure("shared_hugetlb"), "{shown}");
+    if plan.source == Source::Smaps {
+        assert_eq!(smaps.heap().0, figure("heap"), "{shown}");
+    }
+}
+
+#[test]
+fn fates_of_the_fixtures() {
+    let none = Coverage::default();
+    for (tree, expected) in [
+        ("ordinary", Coverage { measured: 12, ..none }),
+        ("names", Coverage { measured: 25, ..none }),
+        ("hugetlb", Coverage { measured: 5, ..none }),
+        ("kernel-threads", Coverage { measured: 2, kernel_threads: 3, zombies: 1, ..none }),
+        ("no-rollup", Coverage { measured: 5, kernel_threads: 1, ..none }),
+        ("empty", none),
+    ] {
+        let reference = Reference::of(tree);
+        for (plan, found) in reference.plans.iter().zip(&reference.expected) {
+            let no_rollup = tree == "no-rollup" && plan.source == Source::Rollup;
+            if plan.filter.is_none() && !no_rollup {
+                assert_eq!(found.coverage, expected, "{tree} {plan:?}");
+            }
+            assert_eq!(found.coverage.listed(), reference.pids.len(), "{tree} {plan:?}");
+        }
+    }
+}

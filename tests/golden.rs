@@ -1,0 +1,218 @@
+//! The program on the fixtures, byte for byte: standard output, standard error and exit code of
+//! many command lines, with every engine. `UPDATE_GOLDEN=1 cargo test --test golden` writes
+//! `tests/golden/*.txt` anew; the difference is then to be read in review.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use support::survey::has_uring;
+use support::{Ran, files, run, tests_path};
+
+/// A golden file, and the arguments behind `--proc-root`.
+const CASES: [(&str, &str); 56] = [
+    ("default", "ordinary"),
+    ("default-empty", "empty"),
+    ("default-hugetlb", "hugetlb"),
+    ("default-kernel-threads", "kernel-threads"),
+    ("default-malformed", "malformed"),
+    ("default-names", "names"),
+    ("default-no-rollup", "no-rollup"),
+    ("default-vanished", "vanished"),
+    ("by-pid", "ordinary --by pid"),
+    ("by-pid-hugetlb", "hugetlb --by pid"),
+    ("by-pid-kernel-threads", "kernel-threads --by pid"),
+    ("by-pid-malformed", "malformed --by pid"),
+    ("by-pid-names", "names --by pid"),
+    ("by-pid-no-rollup", "no-rollup --by pid"),
+    ("by-pid-vanished", "vanished --by pid"),
+    ("by-program", "ordinary --by program"),
+    ("filter", "ordinary --filter nginx|celery"),
+    ("filter-anchored", "names -f ^\\[ --by pid"),
+    ("filter-comm", "ordinary -f ^postgres$ --name comm"),
+    ("filter-kernel-threads", "kernel-threads -f .*"),
+    ("filter-nothing", "ordinary -f no-such-name"),
+    ("filter-vanished", "vanished --by pid -f ."),
+    ("heap", "ordinary --heap"),
+    ("heap-by-pid-no-rollup", "no-rollup --heap --by pid"),
+    ("heap-malformed", "malformed --heap"),
+    ("heap-sorted", "ordinary --heap --sort heap"),
+    ("name-cmdline", "names --name cmdline --by pid --sort name"),
+    ("name-comm", "names --name comm --by pid --sort name"),
+    ("name-comm-vanished", "vanished --name comm --by pid"),
+    ("name-exe", "names --name exe --by pid"),
+    ("name-exe-kernel-threads", "kernel-threads --name exe --by pid"),
+    ("name-exe-vanished", "vanished --name exe --by pid"),
+    ("name-title", "ordinary --name title"),
+    ("no-header", "ordinary --no-header"),
+    ("pid", "ordinary --pid 120,101,120"),
+    ("pid-partly-gone", "ordinary -p 101 -p 9"),
+    ("reverse", "ordinary --reverse"),
+    ("reverse-top", "ordinary -r -n 2"),
+    ("sort-count", "ordinary --sort count"),
+    ("sort-name", "ordinary --sort name"),
+    ("sort-name-top", "ordinary --sort name --top 3"),
+    ("sort-ram", "ordinary --sort ram"),
+    ("sort-shared", "ordinary --sort shared"),
+    ("sort-swap", "ordinary -s swap"),
+    ("source-rollup-no-rollup", "no-rollup --source rollup"),
+    ("source-smaps", "ordinary --source smaps"),
+    ("source-smaps-malformed", "malformed --source smaps --by pid"),
+    ("strict", "ordinary --strict"),
+    ("strict-vanished", "vanished --strict"),
+    ("top", "ordinary --top 3"),
+    ("total", "ordinary --total"),
+    ("total-mib", "ordinary -t --unit MiB"),
+    ("unit-auto", "ordinary --unit auto"),
+    ("unit-b", "ordinary --unit B --heap"),
+    ("unit-gib", "ordinary --unit gib"),
+    ("unit-kib", "ordinary --unit KiB"),
+];
+
+/// Calls that make no sense, and reports that cannot be: whole command lines.
+const FAULTS: [(&str, &str); 17] = [
+    ("fault-bad-deadline", "--deadline soon"),
+    ("fault-bad-depth", "--depth 0"),
+    ("fault-bad-engine", "--engine fast"),
+    ("fault-bad-pid-list", "--pid 1,two"),
+    ("fault-bad-regex", "--filter ["),
+    ("fault-bad-stuck-after", "--stuck-after=-1"),
+    ("fault-bad-unit", "--unit furlong"),
+    ("fault-bad-workers", "--workers 0"),
+    ("fault-heap-from-rollup", "--proc-root ordinary --heap --source rollup"),
+    ("fault-huge-regex", "--filter (((((a{99}){99}){99}){99}){99})"),
+    ("fault-pid-unknown", "--proc-root ordinary --pid 9,8"),
+    ("fault-pid-zero", "--pid 0"),
+    ("fault-root-is-a-file", "--proc-root ordinary/version"),
+    ("fault-root-missing", "--proc-root no-such-directory"),
+    ("fault-stray-word", "nginx"),
+    ("fault-top-negative", "--top=-1"),
+    ("fault-unknown-option", "--colour"),
+];
+
+fn golden_path(name: &str) -> PathBuf {
+    tests_path("golden").join(format!("{name}.txt"))
+}
+
+fn is_update() -> bool {
+    std::env::var_os("UPDATE_GOLDEN").is_some()
+}
+
+/// A run as a text that people can read in review.
+fn show(words: &str, ran: &Ran) -> Vec<u8> {
+    let code = ran.code.map_or("a signal".to_owned(), |code| code.to_string());
+    let mut text = format!("$ psm-uring {words}\n").into_bytes();
+    text.extend_from_slice(&ran.stdout);
+    text.extend_from_slice(b"--- standard error\n");
+    text.extend_from_slice(&ran.stderr);
+    text.extend_from_slice(format!("--- exit code {code}\n").as_bytes());
+    text
+}
+
+/// Compares one run with its golden file, or writes that; says what is wrong.
+fn check(name: &str, words: &str, ran: &Ran) -> Result<(), String> {
+    let (path, found) = (golden_path(name), show(words, ran));
+    if is_update() {
+        return std::fs::write(&path, found).map_err(|error| format!("{path:?}: {error}"));
+    }
+    let expected = std::fs::read(&path).map_err(|error| format!("{path:?}: {error}"))?;
+    if found == expected {
+        return Ok(());
+    }
+    let [expected, found] =
+        [expected, found].map(|text| String::from_utf8_lossy(&text).into_owned());
+    Err(format!("--- {}, expected:\n{expected}--- found:\n{found}", path.display()))
+}
+
+fn report(wrong: &[String]) {
+    let remedy = "if this is meant: UPDATE_GOLDEN=1 cargo test --test golden, and read the diff";
+    assert!(wrong.is_empty(), "{}\n{remedy}", wrong.join("\n"));
+}
+
+fn words(words: &str) -> Vec<&str> {
+    words.split(' ').collect()
+}
+
+#[test]
+fn reports() {
+    let wrong: Vec<String> = CASES
+        .iter()
+        .filter_map(|(name, case)| {
+            let words = format!("--proc-root {case}");
+            let ran = run(words.split(' ').chain(["--engine", "sync"]));
+            check(name, &words, &ran).err()
+        })
+        .collect();
+    report(&wrong);
+}
+
+#[test]
+fn faults() {
+    let wrong: Vec<String> = FAULTS
+        .iter()
+        .filter_map(|(name, case)| {
+            let ran = run(words(case));
+            let is_one_line = ran.stderr.iter().filter(|byte| **byte == b'\n').count() == 1;
+            // The parser of the command line adds usage and hints of its own.
+            let is_parser = ran.stderr.starts_with(b"error:");
+            let is_told = ran.stdout.is_empty() && (is_one_line || is_parser);
+            let told = if is_told { Ok(()) } else { Err(format!("{name}: not one clear line")) };
+            told.and(check(name, case, &ran)).err()
+        })
+        .collect();
+    report(&wrong);
+}
+
+/// `sync` is the reference; every other engine must print the same bytes.
+#[test]
+fn engines_print_the_same() {
+    let mut engines = vec!["--engine=threads --workers=1", "--engine=threads --workers=8"];
+    engines.push("--engine=auto");
+    if has_uring("engines_print_the_same") {
+        engines.extend(["--engine=uring --depth=1 --workers=1", "--engine=uring --depth=3"]);
+    }
+    for (name, case) in CASES {
+        let reference = run(words(&format!("--proc-root {case} --engine sync")));
+        for engine in &engines {
+            let ran = run(words(&format!("--proc-root {case} {engine}")));
+            let shown = |ran: &Ran| String::from_utf8_lossy(&show("", ran)).into_owned();
+            assert_eq!(shown(&ran), shown(&reference), "{name}: {engine} against sync");
+            assert_eq!(ran, reference, "{name}: {engine} against sync");
+        }
+    }
+}
+
+/// A golden file that no case writes is never compared with anything.
+#[test]
+fn every_golden_file_has_a_case() {
+    if is_update() {
+        return; // They are being written just now.
+    }
+    let cases: BTreeSet<String> =
+        CASES.iter().chain(&FAULTS).map(|(name, _)| format!("{name}.txt")).collect();
+    assert_eq!(cases.len(), CASES.len() + FAULTS.len(), "two cases share a file");
+    let found: BTreeSet<String> =
+        files(&tests_path("golden")).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(found, cases, "remove the file, or add the case");
+}
+
+/// Whatever names processes give themselves: what is printed cannot move a cursor or forge a row.
+#[test]
+fn names_cannot_forge() {
+    for rule in ["title", "comm", "exe", "cmdline"] {
+        for by in ["program", "pid"] {
+            let ran = run(["--proc-root", "names", "--name", rule, "--by", by]);
+            let text = String::from_utf8(ran.stdout).expect("the table is UTF-8");
+            let is_foreign = |c: &char| {
+                (c.is_control() && *c != '\n')
+                    || matches!(*c, '\u{200b}'..='\u{200f}'
+                    | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+            };
+            assert_eq!(text.chars().find(is_foreign), None, "{rule}, {by}");
+            let forged =
+                text.lines().filter(|line| line.trim_start().starts_with("999.9 ")).count();
+            assert_eq!(forged, 0, "{rule}, {by}: a name made a row");
+        }
+    }
+}

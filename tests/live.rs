@@ -1,0 +1,387 @@
+//! The real `/proc`: processes that the test starts and stops, measured by the program and, apart
+//! from it, by a plain reading of the same files. Needs no privilege: all of them are its own.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use psm_uring::engine::EngineKind;
+use psm_uring::process::{NameRule, Plan, Source};
+use psm_uring::smaps::Smaps;
+use psm_uring::sys::proc_root::ProcRoot;
+use psm_uring::units::Pid;
+use support::child::{Target, become_one};
+use support::survey::{Snapshot, has_uring, open, survey, tuning};
+use support::{Ran, run, skip, until};
+
+/// How long to wait for two looks at the same process to agree: pages of shared libraries count
+/// differently while other programs come and go.
+const QUIET_LIMIT: Duration = Duration::from_secs(20);
+
+/// What children of the tests become; see `support::child`.
+#[test]
+fn child() {
+    become_one();
+}
+
+fn root() -> ProcRoot {
+    ProcRoot::open("/proc".as_ref()).expect("a /proc")
+}
+
+/// The sums of a smaps text, by key, in the plainest way.
+fn sums(pid: Pid, file: &str) -> BTreeMap<String, u64> {
+    let text = std::fs::read(format!("/proc/{pid}/{file}")).expect("a child of ours may be read");
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let mut sums = BTreeMap::new();
+    for line in text.lines().filter(|line| line.ends_with(" kB")) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let kib: u64 = words[1].parse().expect("a number");
+        *sums.entry(words[0].trim_end_matches(':').to_owned()).or_default() += kib;
+    }
+    sums
+}
+
+fn one_survey(kind: EngineKind, source: Source, pids: &[Pid]) -> Snapshot {
+    let plan = Plan { source, ..Plan::default() };
+    survey(&mut open(kind, &root(), tuning(2, 3)), pids, &plan)
+}
+
+/// Measures one process while nothing around it moves: the kernel's sums and the program's.
+fn measure(kind: EngineKind, source: Source, pid: Pid) -> (BTreeMap<String, u64>, Smaps) {
+    let measured = until(QUIET_LIMIT, || {
+        let before = sums(pid, "smaps_rollup");
+        let snapshot = one_survey(kind, source, &[pid]);
+        assert_eq!(snapshot.coverage.measured, 1, "{:?}", snapshot.coverage);
+        (before == sums(pid, "smaps_rollup")).then(|| (before, snapshot.processes[0].2))
+    });
+    measured.expect("two readings of a stopped process that agree")
+}
+
+fn engines(test: &str) -> Vec<EngineKind> {
+    let mut kinds = vec![EngineKind::Sync, EngineKind::Threads];
+    kinds.extend(has_uring(test).then_some(EngineKind::Uring));
+    kinds
+}
+
+#[test]
+fn sums_equal_the_kernels() {
+    let target = Target::stopped("family 8192 3");
+    let mut family = target.children(3, 'T');
+    family.push(target.pid());
+    for kind in engines("sums_equal_the_kernels") {
+        for pid in &family {
+            let (kernel, smaps) = measure(kind, Source::Rollup, *pid);
+            assert_eq!(smaps.rss().0, kernel["Rss"], "{kind:?}");
+            assert_eq!(smaps.pss().0, kernel["Pss"], "{kind:?}");
+            let uss = kernel["Private_Clean"] + kernel["Private_Dirty"];
+            assert_eq!(smaps.uss().0, uss, "{kind:?}");
+            let swap = kernel.get("SwapPss").unwrap_or(&kernel["Swap"]);
+            assert_eq!(smaps.swap().0, *swap, "{kind:?}");
+        }
+    }
+}
+
+/// The kernel rounds each mapping down to a kB; nothing else may differ.
+#[test]
+fn smaps_differ_by_rounding_only() {
+    let target = Target::stopped("family 8192 2");
+    target.children(2, 'T');
+    for kind in engines("smaps_differ_by_rounding_only") {
+        let (kernel, smaps) = measure(kind, Source::Smaps, target.pid());
+        assert!(smaps.mappings() > 10, "{} mappings", smaps.mappings());
+        let near = |ours: u64, kernels: u64| ours <= kernels && kernels - ours <= smaps.mappings();
+        assert!(near(smaps.pss().0, kernel["Pss"]), "{:?} {}", smaps.pss(), kernel["Pss"]);
+        assert_eq!(smaps.rss().0, kernel["Rss"], "whole pages are never rounded");
+        let uss = kernel["Private_Clean"] + kernel["Private_Dirty"];
+        assert_eq!(smaps.uss().0, uss, "whole pages are never rounded");
+        let swap = kernel.get("SwapPss").unwrap_or(&kernel["Swap"]);
+        assert!(near(smaps.swap().0, *swap), "{:?} {swap}", smaps.swap());
+    }
+}
+
+/// Memory that four processes share counts once, not four times.
+#[test]
+fn shared_memory_counts_once() {
+    const KIB: u64 = 64 * 1024;
+    let target = Target::stopped_as(b"the family", &format!("family {KIB} 3"));
+    let mut family = target.children(3, 'T');
+    family.push(target.pid());
+    let list: Vec<String> = family.iter().map(Pid::to_string).collect();
+    let ran = run(["--pid", &list.join(","), "--unit", "KiB", "--no-header"]);
+    let rows = rows(&ran);
+    let [row] = &rows[..] else { panic!("one program expected: {}", ran.stdout()) };
+    assert_eq!(row.name, "the family (4)");
+    assert!(row.ram >= KIB && row.ram < KIB + KIB / 4, "{} KiB for {KIB}", row.ram);
+    assert!(row.shared >= KIB && row.shared <= row.ram, "{} KiB are shared", row.shared);
+}
+
+/// A row of a table in KiB.
+struct Row {
+    ram: u64,
+    shared: u64,
+    name: String,
+}
+
+fn rows(ran: &Ran) -> Vec<Row> {
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr());
+    let row = |line: &str| {
+        let mut cells = line.trim_start().splitn(2, ' ');
+        let ram = cells.next()?.parse().ok()?;
+        let rest = cells.next()?.trim_start();
+        let (shared, name) = rest.split_once("  ")?;
+        Some(Row { ram, shared: shared.parse().ok()?, name: name.trim_start().to_owned() })
+    };
+    let stdout = ran.stdout();
+    stdout
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| row(line).expect(line))
+        .collect()
+}
+
+/// What is private to a process is in the table to the kB: RAM less SHARED.
+#[test]
+fn touched_memory_is_in_the_table() {
+    let target = Target::stopped("touch 20000");
+    let pid = target.pid().to_string();
+    for engine in ["sync", "threads", "auto"] {
+        let arguments =
+            ["-p", &pid, "--by", "pid", "--unit", "kib", "--no-header", "--engine", engine];
+        let agreed = until(QUIET_LIMIT, || {
+            let rows = rows(&run(arguments));
+            assert_eq!(rows[0].name, format!("target ({pid})"));
+            let kernel = sums(target.pid(), "smaps_rollup");
+            let uss = kernel["Private_Clean"] + kernel["Private_Dirty"];
+            assert!((20_000..24_000).contains(&uss), "{uss}");
+            (rows[0].ram - rows[0].shared == uss).then_some(())
+        });
+        assert!(agreed.is_some(), "{engine} does not agree with the kernel");
+    }
+}
+
+/// Every engine, name rule and source on processes that stand still.
+#[test]
+fn engines_agree_on_live_processes() {
+    let targets = [
+        Target::stopped("touch 1000"),
+        Target::stopped("mappings 500"),
+        Target::stopped_as(b"\xff\x1b[31m", "family 3000 2"),
+    ];
+    let mut pids: Vec<Pid> = targets.iter().map(Target::pid).collect();
+    pids.extend(targets[2].children(2, 'T'));
+    let mut cases = Vec::new();
+    for kind in engines("engines_agree_on_live_processes") {
+        for (workers, depth) in [(1, 1), (2, 2), (8, 3), (2, 64)] {
+            cases.push((kind, tuning(workers, depth)));
+        }
+    }
+    for name_rule in [NameRule::Title, NameRule::Comm, NameRule::Exe, NameRule::Cmdline] {
+        for source in [Source::Auto, Source::Rollup, Source::Smaps] {
+            let plan = Plan { name_rule, source, filter: None };
+            let reference =
+                || survey(&mut open(EngineKind::Sync, &root(), tuning(1, 1)), &pids, &plan);
+            for (kind, tuning) in &cases {
+                let agreed = until(QUIET_LIMIT, || {
+                    let before = reference();
+                    assert_eq!(before.processes.len(), pids.len(), "{:?}", before.coverage);
+                    let found = survey(&mut open(*kind, &root(), *tuning), &pids, &plan);
+                    (found == before).then_some(())
+                });
+                assert!(agreed.is_some(), "{kind:?} {tuning:?} {plan:?} differs from sync");
+            }
+        }
+    }
+}
+
+#[test]
+fn titles_as_processes_set_them() {
+    for (argv0, shown) in [
+        (&b"postgres: writer"[..], "postgres: writer"),
+        (b"/opt/some where/server", "server"),
+        (b"[celeryd@default:MainProcess]", "[celeryd@default:MainProcess]"),
+        (b"serv\xff\xfeer", "serv\\xff\\xfeer"),
+        (b"red\x1b[31m\nrow\x07", "red\\u{1b}[31m\\nrow\\u{7}"),
+        (b"re\xe2\x80\xaetxt", "re\\u{202e}txt"),
+    ] {
+        let target = Target::stopped_as(argv0, "touch 4");
+        let pid = target.pid().to_string();
+        let ran = run(["--pid", &pid, "--no-header", "--unit", "KiB"]);
+        assert_eq!(rows(&ran)[0].name, format!("{shown} (1)"));
+        let ran = run(["--pid", &pid, "--no-header", "--unit", "KiB", "--name", "comm"]);
+        let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).expect("comm");
+        assert_eq!(rows(&ran)[0].name, format!("{} (1)", comm.trim_end()));
+    }
+}
+
+/// What `--stats` says behind a key.
+fn stat(ran: &Ran, key: &str) -> String {
+    let text = ran.stderr();
+    let line = text.lines().find_map(|line| line.strip_prefix(key));
+    line.unwrap_or_else(|| panic!("no {key} in\n{text}")).trim().to_owned()
+}
+
+#[test]
+fn zombies_are_counted() {
+    let zombie = Target::start_as(b"zombie", "exit");
+    zombie.wait_for_state(zombie.pid(), 'Z');
+    for engine in ["sync", "threads", "auto"] {
+        for source in ["auto", "smaps"] {
+            let pid = zombie.pid().to_string();
+            let ran = run(["-p", &pid, "--stats", "--engine", engine, "--source", source]);
+            assert_eq!(ran.code, Some(0), "{}", ran.stderr());
+            let processes = stat(&ran, "processes");
+            assert!(
+                processes.contains("1 listed: 0 measured, 0 kernel threads, 1 zombies"),
+                "{processes}"
+            );
+        }
+    }
+}
+
+/// The first thread is dead, the memory lives on.
+#[test]
+fn leaderless_processes_are_measured() {
+    const KIB: u64 = 30_000;
+    let target = Target::stopped_as(b"leaderless", &format!("leaderless {KIB}"));
+    let child = target.children(1, 'Z')[0];
+    for engine in ["sync", "threads", "auto"] {
+        for source in ["auto", "smaps"] {
+            let list = child.to_string();
+            let big = until(QUIET_LIMIT, || {
+                let ran = run([
+                    "-p",
+                    &list,
+                    "--unit",
+                    "KiB",
+                    "--no-header",
+                    "--engine",
+                    engine,
+                    "--source",
+                    source,
+                ]);
+                let rows = rows(&ran);
+                let [row] = &rows[..] else { panic!("{}", ran.stderr()) };
+                assert_eq!(row.name, "leaderless (1)");
+                (row.ram >= KIB).then_some(())
+            });
+            assert!(big.is_some(), "{engine} {source}: its memory is missing");
+        }
+    }
+}
+
+#[test]
+fn kernel_threads_are_counted() {
+    let status = std::fs::read_to_string("/proc/2/status").unwrap_or_default();
+    if !status.starts_with("Name:\tkthreadd\n") {
+        return skip("kernel_threads_are_counted", "process 2 is not kthreadd (PID namespace)");
+    }
+    for name in ["title", "comm", "exe", "cmdline"] {
+        let ran = run(["--pid", "2", "--stats", "--name", name]);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr());
+        let processes = stat(&ran, "processes");
+        assert!(
+            processes.contains("1 listed: 0 measured, 1 kernel threads"),
+            "{name}: {processes}"
+        );
+    }
+}
+
+#[test]
+fn processes_that_left_are_no_report() {
+    let mut target = Target::stopped("touch 4");
+    target.end();
+    let ran = run(["--pid", &target.pid().to_string()]);
+    assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""));
+    assert!(ran.stderr().starts_with("psm-uring: no process with id "), "{}", ran.stderr());
+}
+
+/// The peak of the program's memory, as it tells itself.
+fn peak(pid: Pid, engine: &str) -> u64 {
+    let ran = run(["-p", &pid.to_string(), "--source", "smaps", "--stats", "--engine", engine]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr());
+    let peak = stat(&ran, "peak memory");
+    peak.split(' ').next().expect("a word").parse().expect("a number")
+}
+
+/// However long smaps is, it passes through the same buffers.
+#[test]
+fn many_mappings_in_bounded_memory() {
+    const MAPPINGS: u64 = 10_000;
+    let few = Target::stopped("touch 4");
+    let many = Target::stopped(&format!("mappings {MAPPINGS}"));
+    let snapshot = one_survey(EngineKind::Auto, Source::Smaps, &[many.pid()]);
+    let smaps = snapshot.of(many.pid()).expect("it is measured");
+    assert!(smaps.mappings() >= MAPPINGS, "{} mappings", smaps.mappings());
+    let kernel = sums(many.pid(), "smaps");
+    assert_eq!(smaps.rss().0, kernel["Rss"]);
+    assert_eq!(smaps.uss().0, kernel["Private_Clean"] + kernel["Private_Dirty"]);
+    for engine in ["sync", "threads", "auto"] {
+        let (few, many) = (peak(few.pid(), engine), peak(many.pid(), engine));
+        assert!(many < few + 1024, "{engine}: {many} KiB for many mappings, {few} for few");
+    }
+}
+
+/// The peak is the program's own, whoever started it: `ru_maxrss` of a process begins with what
+/// its parent had before the exec.
+#[test]
+fn peak_memory_is_its_own() {
+    let ballast = vec![1_u8; 64 << 20];
+    let target = Target::stopped("touch 4");
+    for engine in ["sync", "threads", "auto"] {
+        let peak = peak(target.pid(), engine);
+        assert!(peak < 16 * 1024, "{engine}: {peak} KiB");
+    }
+    drop(std::hint::black_box(ballast));
+}
+
+#[test]
+fn swapped_memory() {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").expect("meminfo");
+    let free = meminfo.lines().find_map(|line| line.strip_prefix("SwapFree:"));
+    let free = free.and_then(|text| text.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    if free.unwrap_or(0) < 16 * 1024 {
+        return skip("swapped_memory", "there is no swap");
+    }
+    let target = Target::stopped("swapped 8192");
+    for kind in engines("swapped_memory") {
+        let (kernel, smaps) = measure(kind, Source::Auto, target.pid());
+        assert_eq!(smaps.swap().0, kernel["SwapPss"]);
+        if kernel["SwapPss"] == 0 {
+            skip("swapped_memory", "the kernel did not swap out what it was asked to");
+        }
+    }
+}
+
+/// Huge pages are not in the kernel's Pss, but they are RAM.
+#[test]
+fn huge_pages_are_counted() {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").expect("meminfo");
+    let free = meminfo.lines().find_map(|line| line.strip_prefix("HugePages_Free:"));
+    let is_free = free.and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(0) > 0;
+    if !is_free || !meminfo.contains("Hugepagesize:       2048 kB") {
+        return skip("huge_pages_are_counted", "no huge page of 2 MiB is free (vm.nr_hugepages)");
+    }
+    let target = Target::stopped("hugetlb 1");
+    let agreed = until(QUIET_LIMIT, || {
+        let ran = run(["-p", &target.pid().to_string(), "--unit", "KiB", "--no-header"]);
+        let (smaps, row) = (sums(target.pid(), "smaps_rollup"), &rows(&ran)[0]);
+        assert_eq!(smaps["Private_Hugetlb"], 2048);
+        let uss = smaps["Private_Clean"] + smaps["Private_Dirty"];
+        (row.ram - row.shared == uss + 2048).then_some(())
+    });
+    assert!(agreed.is_some(), "the page of 2 MiB is not private RAM in the table");
+}
+
+/// This host, whoever asks: a report, and at the most one line about what is missing in it.
+#[test]
+fn the_host_as_it_is() {
+    for engine in ["sync", "threads", "auto"] {
+        let ran = run(["--engine", engine]);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr());
+        assert!(ran.stdout().contains("TOTAL USED BY PROCESSES\n"), "{}", ran.stdout());
+        let notes = ran.stderr();
+        assert!(notes.lines().count() <= 1, "{notes}");
+        assert!(notes.is_empty() || notes.starts_with("psm-uring: measured "), "{notes}");
+    }
+}

@@ -1,0 +1,260 @@
+//! One process, answer by answer, without a kernel: an error at every step of every plan, each
+//! kind of process, texts in pieces of any size and texts without an end.
+
+mod support;
+
+use psm_uring::process::{
+    Fate, NAME_MAX, NameRule, Plan, Probe, ProcFile, Progress, Source, TEXT_MAX,
+};
+use psm_uring::units::Errno;
+use regex::bytes::Regex;
+use support::world::{Fault, LEADER, ROLLUP, World};
+
+const NAMES: [NameRule; 4] = [NameRule::Title, NameRule::Comm, NameRule::Exe, NameRule::Cmdline];
+const SOURCES: [Source; 3] = [Source::Auto, Source::Rollup, Source::Smaps];
+fn plans() -> Vec<Plan> {
+    let all = Regex::new("").expect("a regular expression");
+    let mut plans = Vec::new();
+    for name_rule in NAMES {
+        for source in SOURCES {
+            plans.push(Plan { name_rule, source, filter: None });
+            plans.push(Plan { name_rule, source, filter: Some(all.clone()) });
+        }
+    }
+    plans
+}
+
+fn fate(world: &World, plan: &Plan) -> Fate {
+    world.clone().carry(&mut Probe::new(), plan).fate
+}
+
+/// What a failure of a file means for the process: the rules in words, once more and apart from
+/// the program's own.
+fn expected_fate(path: &str, plan: &Plan, fault: Fault) -> Fate {
+    let file = path.rsplit('/').next().expect("a path");
+    let is_memory = file.starts_with("smaps");
+    match (file, fault.errno.0) {
+        // There is no binary, or it may not be told: another name will do.
+        ("exe", libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM | libc::EOPNOTSUPP) => {
+            Fate::Measured
+        }
+        // This kernel has no rollup.
+        ("smaps_rollup", libc::ENOENT) if plan.source == Source::Auto => Fate::Measured,
+        // The address space is gone. Status says that the process lives: it exec'ed. Try again.
+        (_, libc::ESRCH) if is_memory && fault.again => Fate::Changed,
+        (_, libc::ESRCH) if is_memory => Fate::Measured,
+        (_, libc::ENOENT | libc::ESRCH) => Fate::Gone,
+        (_, libc::EACCES | libc::EPERM) => Fate::Denied,
+        (_, errno) => Fate::Failed(Errno(errno)),
+    }
+}
+
+const ERRNOS: [i32; 13] = [
+    libc::EOPNOTSUPP,
+    libc::ENOENT,
+    libc::ESRCH,
+    libc::EACCES,
+    libc::EPERM,
+    libc::EIO,
+    libc::ENOMEM,
+    libc::EMFILE,
+    libc::EAGAIN,
+    libc::EINTR,
+    libc::ECANCELED,
+    libc::EOVERFLOW,
+    libc::ETIMEDOUT,
+];
+
+#[test]
+fn an_error_at_every_step() {
+    let mut tried = 0;
+    for (what, world) in [
+        ("user", World::user()),
+        ("nameless", World::nameless()),
+        ("leaderless", World::leaderless()),
+    ] {
+        for plan in plans() {
+            let mut sound = world.clone();
+            assert_eq!(
+                sound.carry(&mut Probe::new(), &plan).fate,
+                Fate::Measured,
+                "{what} {plan:?}"
+            );
+            for (step, path) in sound.steps.iter().enumerate() {
+                for (errno, again) in ERRNOS.iter().flat_map(|e| [(*e, false), (*e, true)]) {
+                    let fault = Fault { step, errno: Errno(errno), again };
+                    let mut faulty = World { fault: Some(fault), ..world.clone() };
+                    let mut probe = Probe::new();
+                    let found = faulty.carry(&mut probe, &plan);
+                    // A dead leader has no memory to lose.
+                    let is_dead = what == "leaderless" && path.matches('/').count() == 1;
+                    let expected = match expected_fate(path, &plan, fault) {
+                        Fate::Changed if is_dead => Fate::Measured,
+                        fate => fate,
+                    };
+                    assert_eq!(found.fate, expected, "{what} {plan:?} {path} {fault:?}");
+                    assert_is_over(&mut probe, &plan);
+                    tried += 1;
+                }
+            }
+        }
+    }
+    assert!(tried > 5000, "only {tried} faults were tried");
+}
+
+/// Late answers change nothing.
+fn assert_is_over(probe: &mut Probe, plan: &Plan) {
+    let before = (probe.fate(), probe.name().to_vec(), probe.smaps().copied());
+    for file in [ProcFile::Cmdline, ProcFile::Status, ProcFile::SmapsRollup, ProcFile::Smaps] {
+        assert!(!probe.expects(plan, file) && !probe.awaits_memory());
+        assert_eq!(probe.feed(plan, file, ROLLUP.as_bytes(), 4096), Progress::Turn);
+        probe.fail(plan, file, Errno::ACCES);
+    }
+    assert_eq!((probe.fate(), probe.name().to_vec(), probe.smaps().copied()), before);
+    assert_eq!(probe.want(plan), None);
+}
+
+#[test]
+fn names_by_rule() {
+    let comm =
+        |rule| if rule == NameRule::Comm || rule == NameRule::Exe { "comm" } else { "[comm]" };
+    for plan in plans() {
+        let name = |world: World| world.clone().carry(&mut Probe::new(), &plan).name;
+        let expected = match plan.name_rule {
+            NameRule::Title => "title",
+            NameRule::Comm => "comm",
+            NameRule::Exe => "exe",
+            NameRule::Cmdline => "/bin/title -x",
+        };
+        assert_eq!(name(World::user()), expected, "{plan:?}");
+        assert_eq!(name(World::leaderless()), expected, "{plan:?}");
+        let no_exe = World::nameless().failing(&["exe"], Errno::ACCES);
+        assert_eq!(name(no_exe), comm(plan.name_rule), "{plan:?}");
+    }
+}
+
+/// However the bytes are cut, the process is the same one.
+#[test]
+fn reads_of_any_size() {
+    for world in [World::user(), World::nameless(), World::leaderless()] {
+        for plan in plans() {
+            let expected = world.clone().carry(&mut Probe::new(), &plan);
+            for room in [1, 2, 3, 7, 28, 64, 1000] {
+                let mut pieces = World { room, ..world.clone() };
+                assert_eq!(pieces.carry(&mut Probe::new(), &plan), expected, "{room} {plan:?}");
+            }
+        }
+    }
+}
+
+/// What one process left in a probe is nothing to the next.
+#[test]
+fn a_probe_forgets() {
+    let worlds = [
+        World::user(),
+        World::user().failing(&["smaps_rollup", "smaps"], Errno::SRCH),
+        World::leaderless(),
+        World::user().with("smaps_rollup", "Pss: x kB\n").with("smaps", "Pss:"),
+        World::nameless(),
+        World::user().failing(&["cmdline", "comm"], Errno::ACCES),
+    ];
+    for plan in plans() {
+        let mut used = Probe::new();
+        for first in &worlds {
+            for second in &worlds {
+                first.clone().carry(&mut used, &plan);
+                let expected = second.clone().carry(&mut Probe::new(), &plan);
+                assert_eq!(second.clone().carry(&mut used, &plan), expected, "{plan:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn processes_without_memory() {
+    let kthread = "Name:\tkthreadd\nState:\tS (sleeping)\nThreads:\t1\nKthread:\t1\n";
+    let old_kthread = "Name:\tkthreadd\nState:\tS (sleeping)\nThreads:\t1\n";
+    let zombie = "Name:\tcomm\nState:\tZ (zombie)\nThreads:\t1\n";
+    for (status, tasks, expected) in [
+        (kthread, "7\n", Fate::KernelThread),
+        (old_kthread, "7\n", Fate::KernelThread),
+        (zombie, "7\n", Fate::Zombie),
+        ("Name:\tcomm\nState:\tX (dead)\n", "7\n", Fate::Zombie),
+        // The other thread ended meanwhile.
+        (LEADER, "7\n", Fate::Zombie),
+        (LEADER, "", Fate::Zombie),
+    ] {
+        let world = World::user().with("cmdline", "").with("status", status).with("task", tasks);
+        let empty = world.clone().with("smaps", "").with("smaps_rollup", "");
+        let refused = world.failing(&["smaps", "smaps_rollup"], Errno::SRCH);
+        for world in [empty, refused] {
+            let world = world.failing(&["exe"], Errno::NOENT);
+            for plan in plans() {
+                assert_eq!(fate(&world, &plan), expected, "{status:?} {plan:?}");
+            }
+        }
+    }
+}
+
+/// What the filter leaves out is not measured: its memory is not even opened.
+#[test]
+fn the_filter_spares_memory() {
+    for plan in plans() {
+        for (pattern, expected) in [("title|comm|exe", Fate::Measured), ("x^", Fate::NotSelected)] {
+            let filter = Some(Regex::new(pattern).expect("a regular expression"));
+            let plan = Plan { filter, ..plan.clone() };
+            for world in [World::user(), World::nameless(), World::leaderless()] {
+                let mut world = world;
+                assert_eq!(world.carry(&mut Probe::new(), &plan).fate, expected, "{plan:?}");
+                let reads = world.steps.iter().filter(|path| path.contains("smaps")).count();
+                assert_eq!(reads > 0, expected == Fate::Measured, "{plan:?} {:?}", world.steps);
+                assert!(!world.steps[0].contains("smaps"), "the name comes first");
+            }
+        }
+    }
+}
+
+/// The text of a process that execs half-way ends like any other: one more look tells.
+#[test]
+fn exec_while_smaps_is_read() {
+    for plan in plans().into_iter().filter(|plan| plan.source == Source::Smaps) {
+        for (execs, expected) in [(0, Fate::Measured), (1, Fate::Measured), (2, Fate::Changed)] {
+            let world = World { execs, ..World::user() };
+            assert_eq!(fate(&world, &plan), expected, "{execs} times, {plan:?}");
+        }
+    }
+}
+
+#[test]
+fn texts_that_are_no_smaps() {
+    for text in ["Pss: 1 kB\n", "Pss: x kB\nPrivate_Clean: 1 kB\nPrivate_Dirty: 1 kB\n", "\n", "?"]
+    {
+        let world = World::user().with("smaps", text).with("smaps_rollup", text);
+        for plan in plans() {
+            assert_eq!(fate(&world, &plan), Fate::Malformed, "{text:?} {plan:?}");
+        }
+    }
+}
+
+/// An argument list of 64 GiB costs what one of 4 KiB costs, and so does every other text.
+#[test]
+fn texts_without_an_end() {
+    let endless = "x".repeat(4 * TEXT_MAX);
+    for name in ["cmdline", "comm", "exe", "status", "task"] {
+        for room in [1, 512, 4095, 4096, 4097, 16_384] {
+            for base in [World::user(), World::nameless(), World::leaderless()] {
+                let mut world = World { room, ..base.with(name, &endless) };
+                for plan in plans() {
+                    world.steps.clear();
+                    let mut probe = Probe::new();
+                    world.carry(&mut probe, &plan);
+                    assert!(probe.name().len() <= NAME_MAX, "{name} {room} {plan:?}");
+                    let reads = world.steps.iter().filter(|path| path.ends_with(name)).count();
+                    // A file is read twice at the most with a filter, once more after an exec.
+                    let enough = 4 * (TEXT_MAX.div_ceil(room) + 2);
+                    assert!(reads <= enough, "{reads} reads of {name} by {room}: {plan:?}");
+                }
+            }
+        }
+    }
+}

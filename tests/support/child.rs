@@ -1,0 +1,235 @@
+//! Processes to be measured: a test binary starts itself again and becomes one.
+//!
+//! The parent ends every child it started; a child whose parent died ends by itself. Children
+//! stop themselves with SIGSTOP when they are ready, so that their memory stays as it is.
+#![allow(unsafe_code)]
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use psm_uring::units::Pid;
+use rustix::process::{Signal, getpid, kill_process, set_parent_process_death_signal};
+
+use super::until;
+
+const MODE: &str = "PSM_TEST_CHILD";
+const TITLE: &str = "PSM_TEST_TITLE";
+const READY_LIMIT: Duration = Duration::from_secs(20);
+const PAGE: usize = 4096;
+
+/// A child of the test, ended when it is dropped.
+pub struct Target(Child);
+
+impl Target {
+    /// Starts a child that calls itself `argv0` and becomes what `mode` says (see [`become_one`]).
+    /// The test binary needs a test named `child` that calls [`become_one`].
+    pub fn start_as(argv0: &[u8], mode: &str) -> Target {
+        let program = std::env::current_exe().expect("a path of our own");
+        // The test harness accepts UTF-8 only: other names are written over the first later.
+        let is_text = std::str::from_utf8(argv0).is_ok();
+        let first = if is_text { argv0.to_vec() } else { vec![b'x'; argv0.len() + 8] };
+        let child = Command::new(program)
+            .arg0(OsStr::from_bytes(&first))
+            .env(TITLE, OsStr::from_bytes(argv0))
+            .args(["child", "--exact", "--nocapture", "--quiet"])
+            .env(MODE, mode)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn();
+        Target(child.expect("a child starts"))
+    }
+
+    /// Starts a child and waits until it has stopped itself.
+    pub fn stopped_as(argv0: &[u8], mode: &str) -> Target {
+        let target = Target::start_as(argv0, mode);
+        target.wait_for_state(target.pid(), 'T');
+        target
+    }
+
+    pub fn stopped(mode: &str) -> Target {
+        Target::stopped_as(b"target", mode)
+    }
+
+    pub fn pid(&self) -> Pid {
+        Pid(self.0.id())
+    }
+
+    pub fn wait_for_state(&self, pid: Pid, wanted: char) {
+        let found = until(READY_LIMIT, || (state(pid) == Some(wanted)).then_some(()));
+        assert!(found.is_some(), "{pid} is in state {:?}, not {wanted}", state(pid));
+    }
+
+    /// The children of the child, once there are so many and all are in this state.
+    pub fn children(&self, count: usize, wanted: char) -> Vec<Pid> {
+        let children = until(READY_LIMIT, || {
+            let children = children_of(self.pid());
+            let ready = children.iter().filter(|pid| state(**pid) == Some(wanted)).count();
+            (ready == count).then_some(children)
+        });
+        children.expect("the children of the child are ready")
+    }
+
+    /// Ends it and waits for it, so that nothing of it is left.
+    pub fn end(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// A line of `/proc/PID/status`. That file answers at once; `stat`, which is easier to read, waits
+/// for ever in a process that is stuck, and any process of the host may be.
+fn status(pid: Pid, key: &str) -> Option<String> {
+    let text = std::fs::read(format!("/proc/{pid}/status")).ok()?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    text.lines().find_map(|line| Some(line.strip_prefix(key)?.trim().to_owned()))
+}
+
+fn state(pid: Pid) -> Option<char> {
+    status(pid, "State:")?.chars().next()
+}
+
+fn children_of(parent: Pid) -> Vec<Pid> {
+    let entries = std::fs::read_dir("/proc").expect("a /proc");
+    let pids = entries.filter_map(|entry| Pid::parse(entry.ok()?.file_name().as_bytes()));
+    let is_child = |pid: &Pid| status(*pid, "PPid:") == Some(parent.to_string());
+    pids.filter(is_child).collect()
+}
+
+/// Becomes what the environment says, and never returns; without such a wish does nothing.
+///
+/// - `touch KIB`       private memory of this size, every page touched
+/// - `family KIB N`    the same, shared with N children made by fork
+/// - `mappings N`      N mappings of a page
+/// - `swapped KIB`     private memory that the kernel is asked to swap out
+/// - `hugetlb N`       N huge pages
+/// - `leaderless KIB`  a child whose first thread is dead and whose second has the memory
+/// - `exit`            the end
+pub fn become_one() {
+    let Ok(mode) = std::env::var(MODE) else { return };
+    let words: Vec<&str> = mode.split(' ').collect();
+    let number = |n: usize| words[n].parse::<usize>().expect("a number");
+    die_with_parent();
+    if let Some(title) = std::env::var_os(TITLE).filter(|title| title.to_str().is_none()) {
+        set_title(title.as_bytes());
+    }
+    let mut touched = Vec::new();
+    match words[0] {
+        "touch" => touched = touch(number(1)),
+        "family" => {
+            touched = touch(number(1));
+            (0..number(2)).for_each(|_| fork(stop_for_ever));
+        }
+        "mappings" => (0..number(1)).for_each(map_page),
+        "swapped" => swap_out(number(1)),
+        "hugetlb" => map_huge(number(1)),
+        "leaderless" => {
+            let kib = number(1);
+            fork(move || leave_a_thread(kib));
+        }
+        _ => std::process::exit(0),
+    }
+    std::hint::black_box(&touched);
+    stop_for_ever();
+}
+
+fn die_with_parent() {
+    set_parent_process_death_signal(Some(Signal::KILL)).expect("prctl");
+}
+
+fn stop_for_ever() {
+    loop {
+        kill_process(getpid(), Signal::STOP).expect("a signal to itself");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Writes a title over the first argument, as `setproctitle(3)` does. The first argument is longer.
+fn set_title(title: &[u8]) {
+    // Field 48 of `stat` is where the arguments begin; comm, the second, ends with `) `.
+    let stat = std::fs::read("/proc/self/stat").expect("stat");
+    let stat = String::from_utf8_lossy(&stat).into_owned();
+    let (_, fields) = stat.rsplit_once(") ").expect("stat");
+    let begin: usize = fields.split(' ').nth(45).and_then(|text| text.parse().ok()).expect("48");
+    let first = std::ptr::with_exposed_provenance_mut::<u8>(begin);
+    // SAFETY: the kernel laid out the arguments there, writable; the first has 8 bytes more than
+    // the title, and nothing reads the arguments at this time.
+    unsafe { first.write_bytes(0, title.len() + 8) };
+    // SAFETY: as above.
+    unsafe { first.copy_from(title.as_ptr(), title.len()) };
+}
+
+fn touch(kib: usize) -> Vec<u8> {
+    vec![1; kib * 1024]
+}
+
+/// Runs `then`, which does not return, in a child.
+fn fork(then: impl FnOnce()) {
+    // SAFETY: the child uses what this thread owns and calls nothing that another thread may have
+    // held a lock of: signals, sleeping, and in one case a new thread with fresh memory.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0, "fork: {}", std::io::Error::last_os_error());
+    if pid == 0 {
+        die_with_parent();
+        then();
+        std::process::abort();
+    }
+}
+
+fn leave_a_thread(kib: usize) {
+    std::thread::spawn(move || {
+        let touched = touch(kib);
+        std::hint::black_box(&touched);
+        loop {
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    });
+    // SAFETY: ends this thread alone; what it owns is never freed.
+    unsafe { libc::syscall(libc::SYS_exit, 0) };
+}
+
+fn map(len: usize, protection: i32, flags: i32) -> *mut u8 {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | flags;
+    // SAFETY: a new mapping wherever the kernel likes touches nothing that is there.
+    let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0) };
+    assert!(start != libc::MAP_FAILED, "mmap: {}", std::io::Error::last_os_error());
+    start.cast()
+}
+
+/// Maps one page with a neighbour of other rights, so that the kernel does not merge them.
+fn map_page(n: usize) {
+    let write = if n.is_multiple_of(2) { libc::PROT_WRITE } else { 0 };
+    let page = map(PAGE, libc::PROT_READ | write, 0);
+    if write != 0 {
+        // SAFETY: the page was just mapped for writing.
+        unsafe { page.write(1) };
+    }
+}
+
+fn swap_out(kib: usize) {
+    let len = kib * 1024;
+    let start = map(len, libc::PROT_READ | libc::PROT_WRITE, 0);
+    // SAFETY: the range was just mapped for writing.
+    unsafe { start.write_bytes(1, len) };
+    // SAFETY: the range is ours; what is written to swap is read back when it is touched.
+    unsafe { libc::madvise(start.cast(), len, libc::MADV_PAGEOUT) };
+}
+
+fn map_huge(pages: usize) {
+    const HUGE: usize = 2 << 20;
+    let start = map(pages * HUGE, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_HUGETLB);
+    for page in 0..pages {
+        // SAFETY: inside of the mapping just made.
+        let place = unsafe { start.add(page * HUGE) };
+        // SAFETY: the mapping may be written.
+        unsafe { place.write(1) };
+    }
+}

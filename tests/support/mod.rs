@@ -1,0 +1,220 @@
+//! What several tests need: where the fixtures stand, numbers at random that can be had again,
+//! runs of the program with a limit, and words on standard error that no capture swallows.
+// Every test file is a crate of its own and uses a part of this.
+#![allow(dead_code, unreachable_pub)]
+
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+pub mod child;
+pub mod survey;
+pub mod world;
+
+/// The longest time one run of the program may take: far more than it needs, so that a busy
+/// machine does not fail a test, and little enough that a hang is told soon.
+pub const RUN_LIMIT: Duration = Duration::from_secs(20);
+
+/// The fake `/proc` trees under `tests/procfs`.
+pub const TREES: [&str; 8] = [
+    "empty",
+    "hugetlb",
+    "kernel-threads",
+    "malformed",
+    "names",
+    "no-rollup",
+    "ordinary",
+    "vanished",
+];
+
+/// A path below `tests/`.
+pub fn tests_path(below: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(below)
+}
+
+/// A fake `/proc`.
+pub fn tree(name: &str) -> PathBuf {
+    tests_path("procfs").join(name)
+}
+
+/// The files of a directory, by name, in order.
+pub fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = std::fs::read_dir(dir).unwrap_or_else(|error| panic!("{dir:?}: {error}"));
+    let mut files: Vec<(String, Vec<u8>)> = entries
+        .map(|entry| entry.expect("a directory entry"))
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
+        .map(|entry| {
+            let name = entry.file_name().into_string().expect("names of ours are UTF-8");
+            (name, std::fs::read(entry.path()).expect("a file of ours can be read"))
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+/// Every smaps text of the corpus.
+pub fn corpus() -> Vec<(String, Vec<u8>)> {
+    let mut corpus = files(&tests_path("corpus"));
+    corpus.retain(|(name, _)| name.ends_with(".smaps") || name.ends_with(".smaps_rollup"));
+    assert!(corpus.len() > 40, "the corpus is missing: {} texts", corpus.len());
+    corpus
+}
+
+/// A table of tab-separated values with a head: rows that are asked by the name of a column.
+pub struct Table {
+    head: Vec<String>,
+    pub rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub fn read(path: &Path) -> Table {
+        let text =
+            std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+        let split = |line: &str| line.split('\t').map(str::to_owned).collect();
+        let mut lines = text.lines();
+        let head = split(lines.next().expect("a head"));
+        Table { head, rows: lines.map(split).collect() }
+    }
+
+    pub fn get<'row>(&self, row: &'row [String], column: &str) -> &'row str {
+        let place = self.head.iter().position(|name| name == column);
+        &row[place.unwrap_or_else(|| panic!("no column {column}"))]
+    }
+
+    /// A figure; `None` for `-`.
+    pub fn figure(&self, row: &[String], column: &str) -> Option<u64> {
+        let text = self.get(row, column);
+        (text != "-").then(|| text.parse().unwrap_or_else(|_| panic!("{column}: {text}")))
+    }
+}
+
+/// Numbers at random that a seed gives again (SplitMix64).
+pub struct Rng(u64);
+
+impl Rng {
+    /// From `PSM_SEED`, or from the clock. Printed, so that a failure can be had again.
+    pub fn seeded() -> Rng {
+        let clock = || {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+            now.map_or(1, |time| u64::from(time.subsec_nanos()) << 20 ^ time.as_secs())
+        };
+        let given = std::env::var("PSM_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = given.unwrap_or_else(clock);
+        // Captured, and so shown only when the test fails.
+        #[allow(clippy::print_stdout)]
+        {
+            println!("again with: PSM_SEED={seed}");
+        }
+        Rng(seed)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+
+    /// A number below `end`, which is not 0.
+    pub fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % end as u64).expect("below a usize")
+    }
+
+    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.below(from.len())]
+    }
+
+    pub fn byte(&mut self) -> u8 {
+        self.next().to_le_bytes()[0]
+    }
+}
+
+/// Says something on standard error that a passing test shows too: `eprintln!` would be captured.
+pub fn say(what: &str) {
+    let _ = writeln!(std::io::stderr(), "{what}");
+}
+
+/// Says that a test, or a part of it, cannot run here, and why.
+pub fn skip(test: &str, why: &str) {
+    say(&format!("SKIPPED {test}: {why}"));
+}
+
+/// What a run of the program left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ran {
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+    pub code: Option<i32>,
+}
+
+impl Ran {
+    pub fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+}
+
+/// The program, to be called on fixtures by short paths; no terminal is near.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_psm-uring"));
+    command.current_dir(tests_path("procfs")).stdin(Stdio::null()).env("COLUMNS", "100");
+    command
+}
+
+/// Runs the program with these arguments.
+pub fn run<I: IntoIterator<Item: AsRef<OsStr>>>(arguments: I) -> Ran {
+    let mut command = program();
+    command.args(arguments);
+    output(command)
+}
+
+/// Runs a command to its end, at most [`RUN_LIMIT`] long.
+pub fn output(mut command: Command) -> Ran {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    // Both ends are emptied at once: a full pipe would stop the child.
+    let stdout = collect(child.stdout.take().expect("piped"));
+    let stderr = collect(child.stderr.take().expect("piped"));
+    let status = wait(&mut child, &command);
+    let bytes = |thread: std::thread::JoinHandle<Vec<u8>>| thread.join().expect("no panic");
+    Ran { stdout: bytes(stdout), stderr: bytes(stderr), code: status.code() }
+}
+
+fn collect(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes).expect("a pipe can be read");
+        bytes
+    })
+}
+
+/// Waits for a child, and ends it when it takes too long.
+pub fn wait(child: &mut std::process::Child, command: &Command) -> ExitStatus {
+    let ended = until(RUN_LIMIT, || child.try_wait().expect("a child of ours"));
+    ended.unwrap_or_else(|| {
+        let _ = child.kill();
+        let _ = child.wait();
+        panic!("{command:?} did not end within {RUN_LIMIT:?}")
+    })
+}
+
+/// Looks again and again until there is an answer or the time is over.
+pub fn until<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let began = Instant::now();
+    loop {
+        let answer = look();
+        if answer.is_some() || began.elapsed() > limit {
+            return answer;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

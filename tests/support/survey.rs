@@ -1,0 +1,63 @@
+//! Surveys that can be compared, and whether this host has an io_uring to compare with.
+
+use std::sync::OnceLock;
+
+use psm_uring::engine::{EngineKind, Patience, Surveyor, Tuning, Uring};
+use psm_uring::process::{Coverage, Plan, ProcessUsage};
+use psm_uring::smaps::Smaps;
+use psm_uring::sys::proc_root::ProcRoot;
+use psm_uring::sys::ring::kernel::Features;
+use psm_uring::units::{Errno, Pid};
+
+/// What a survey says, in an order that does not depend on who was first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    pub processes: Vec<(Pid, Vec<u8>, Smaps)>,
+    pub coverage: Coverage,
+}
+
+impl Snapshot {
+    pub fn of(&self, pid: Pid) -> Option<&Smaps> {
+        self.processes.iter().find(|process| process.0 == pid).map(|process| &process.2)
+    }
+}
+
+/// A tuning with all features.
+pub fn tuning(workers: usize, depth: usize) -> Tuning {
+    Tuning { workers, depth, features: Features::ALL }
+}
+
+/// Opens an engine that must be there.
+pub fn open(kind: EngineKind, root: &ProcRoot, tuning: Tuning) -> Surveyor {
+    Surveyor::open(kind, root, tuning)
+        .unwrap_or_else(|error| panic!("{kind:?} {tuning:?}: {error}"))
+}
+
+/// Runs one survey, with more patience than a busy machine needs.
+pub fn survey(surveyor: &mut Surveyor, pids: &[Pid], plan: &Plan) -> Snapshot {
+    let patience = Patience { stuck_after: super::RUN_LIMIT, deadline: None };
+    let survey = surveyor.survey(pids, plan, &patience);
+    let survey = survey.unwrap_or_else(|error| panic!("{:?} {plan:?}: {error}", surveyor.kind()));
+    let copy = |process: ProcessUsage<'_>| (process.pid, process.name.to_vec(), process.smaps);
+    let mut processes: Vec<_> = survey.processes().map(copy).collect();
+    processes.sort_unstable_by_key(|process| process.0);
+    Snapshot { processes, coverage: survey.coverage() }
+}
+
+/// Whether io_uring works here. Where it does not, says so on standard error, once a test.
+///
+/// Only what a host may rightly refuse counts as missing; any other failure is a fault. With
+/// `PSM_REQUIRE_URING` set nothing does: for a CI that must not lose half of its tests unnoticed.
+pub fn has_uring(test: &str) -> bool {
+    static PROBED: OnceLock<Result<(), Errno>> = OnceLock::new();
+    let probed = PROBED.get_or_init(|| {
+        let root = ProcRoot::open(&super::tree("empty")).expect("a fixture");
+        Uring::open(&root, tuning(1, 1)).map(drop)
+    });
+    let Err(errno) = probed else { return true };
+    let refused = [libc::EPERM, libc::EACCES, libc::ENOSYS, libc::ENOMEM, libc::ECANCELED];
+    let required = std::env::var_os("PSM_REQUIRE_URING").is_some();
+    assert!(refused.contains(&errno.0) && !required, "no io_uring: {errno}");
+    super::skip(test, &format!("the part with io_uring: {errno}"));
+    false
+}

@@ -1,0 +1,165 @@
+//! A process made of texts, for probes to be tried on: no kernel, no files.
+
+use std::collections::BTreeMap;
+
+use psm_uring::process::{Fate, Plan, Probe, ProcFile, Progress, Want};
+use psm_uring::smaps::Smaps;
+use psm_uring::units::{Errno, Pid};
+
+pub const PID: Pid = Pid(7);
+pub const ROLLUP: &str = "55e0-7ffd ---p 00000000 00:00 0                          [rollup]
+Rss:                 300 kB\nPss:                 200 kB\nPrivate_Clean:        40 kB
+Private_Dirty:        60 kB\nSwap:                 24 kB\nSwapPss:              12 kB\n";
+const STATUS: &str = "Name:\tcomm\nState:\tS (sleeping)\nVmSize:\t 100 kB\nThreads:\t1\n";
+pub const LEADER: &str = "Name:\tcomm\nState:\tZ (zombie)\nThreads:\t2\n";
+/// More steps than any process needs.
+const STEPS_MAX: usize = 60_000;
+
+/// A fault that is put in the place of one answer, once or every time the same path comes again.
+#[derive(Clone, Copy, Debug)]
+pub struct Fault {
+    pub step: usize,
+    pub errno: Errno,
+    pub again: bool,
+}
+
+/// A process made of texts. What has no text here is not there.
+#[derive(Clone, Default)]
+pub struct World {
+    pub texts: BTreeMap<String, Result<Vec<u8>, Errno>>,
+    /// The size of every read.
+    pub room: usize,
+    pub fault: Option<Fault>,
+    pub faulty: Option<String>,
+    /// The path of every open and read so far.
+    pub steps: Vec<String>,
+    /// Reads of one byte at the beginning find nothing, this many times: the process exec'ed.
+    pub execs: usize,
+}
+
+impl World {
+    fn new(texts: &[(&str, &str)]) -> World {
+        let text = |(name, text): &(&str, &str)| (format!("7/{name}"), Ok(text.as_bytes().into()));
+        World { texts: texts.iter().map(text).collect(), room: 4096, ..World::default() }
+    }
+
+    pub fn user() -> World {
+        World::new(&[
+            ("cmdline", "/bin/title\0-x\0"),
+            ("comm", "comm\n"),
+            ("exe", "/bin/exe"),
+            ("status", STATUS),
+            ("smaps_rollup", ROLLUP),
+            ("smaps", ROLLUP),
+        ])
+    }
+
+    pub fn with(mut self, name: &str, text: &str) -> World {
+        self.texts.insert(format!("7/{name}"), Ok(text.into()));
+        self
+    }
+
+    pub fn failing(mut self, names: &[&str], errno: Errno) -> World {
+        self.texts.extend(names.iter().map(|name| (format!("7/{name}"), Err(errno))));
+        self
+    }
+
+    /// No argument list: the name comes from status.
+    pub fn nameless() -> World {
+        World::user().with("cmdline", "").with("comm", "\n")
+    }
+
+    /// The first thread is dead, the second has the memory.
+    pub fn leaderless() -> World {
+        let mut world = World::user();
+        for (path, text) in World::user().texts {
+            let path = path.replace("7/", "7/task/8/");
+            world.texts.insert(path, text);
+        }
+        let dead = world.with("smaps_rollup", "").with("smaps", "").with("status", LEADER);
+        dead.with("task", "7\n8\n")
+    }
+
+    /// Whether this step fails.
+    fn fault(&mut self, path: &str) -> Option<Errno> {
+        let step = self.steps.len();
+        self.steps.push(path.to_owned());
+        assert!(step < STEPS_MAX, "it reads for ever: {path}");
+        let fault = self.fault?;
+        if fault.step == step {
+            self.faulty = Some(path.to_owned());
+        }
+        let hit = fault.step == step || fault.again && self.faulty.as_deref() == Some(path);
+        hit.then_some(fault.errno)
+    }
+
+    fn open(&mut self, probe: &mut Probe, plan: &Plan, file: ProcFile) -> Option<String> {
+        let path = String::from_utf8(probe.path(file).as_bytes().into()).expect("paths are ASCII");
+        let missing = self.texts.get(&path).map_or(Some(Errno::NOENT), |text| text.clone().err());
+        match self.fault(&path).or(missing) {
+            None => Some(path),
+            Some(errno) => {
+                probe.fail(plan, file, errno);
+                None
+            }
+        }
+    }
+
+    fn read(&mut self, probe: &mut Probe, plan: &Plan, file: ProcFile, path: &str) {
+        let text = self.texts[path].clone().expect("it was opened");
+        let (mut at, mut progress) = (0, Progress::ReadOn);
+        while progress != Progress::Turn {
+            if let Some(errno) = self.fault(path) {
+                return probe.fail(plan, file, errno);
+            }
+            progress = if progress == Progress::Rewind {
+                let is_gone = self.execs > 0;
+                self.execs = self.execs.saturating_sub(1);
+                probe.feed(plan, file, &text[..usize::from(!is_gone)], 1)
+            } else {
+                let end = (at + self.room).min(text.len());
+                let bytes = &text[at..end];
+                at = end;
+                probe.feed(plan, file, bytes, self.room)
+            };
+        }
+    }
+
+    /// Carries the process to its fate, as engines do.
+    pub fn carry(&mut self, probe: &mut Probe, plan: &Plan) -> Found {
+        probe.restart(PID, plan);
+        while let Some(want) = probe.want(plan) {
+            let (first, memory) = match want {
+                Want::One(file) => (file, None),
+                Want::Pair { name, memory } => (name, Some(memory)),
+            };
+            let opened = memory.map(|memory| (memory, self.open(probe, plan, memory)));
+            if let Some((_, None)) = opened {
+                continue;
+            }
+            if let Some(path) = self.open(probe, plan, first) {
+                self.read(probe, plan, first, &path);
+            }
+            if let Some((memory, Some(path))) = opened
+                && probe.awaits_memory()
+            {
+                self.read(probe, plan, memory, &path);
+            }
+        }
+        let fate = probe.fate().expect("nothing is wanted any more");
+        let measured = fate == Fate::Measured;
+        let name = String::from_utf8_lossy(probe.name()).into_owned();
+        Found {
+            fate,
+            name: if measured { name } else { String::new() },
+            smaps: probe.smaps().copied(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    pub fate: Fate,
+    pub name: String,
+    pub smaps: Option<Smaps>,
+}
