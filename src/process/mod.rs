@@ -3,17 +3,20 @@
 //! - `file`   the files, their paths, how they are read
 //! - `name`   argument list, comm and exe to a program's name
 //! - `status` the lines of `status` that we need
+//! - `plan`   what all processes of a run are asked
 //! - `probe`  one process being measured: says what it wants, is fed bytes
 #![forbid(unsafe_code)]
 
 mod file;
 mod name;
+mod plan;
 mod probe;
 mod status;
 
 pub use file::{PATH_MAX, ProcFile, RelPath};
 pub use name::{NAME_MAX, NameRule};
-pub use probe::{Plan, Probe, Progress, Source, TEXT_MAX, Want};
+pub use plan::{Plan, Source};
+pub use probe::{Probe, Progress, TEXT_MAX, Want};
 
 use crate::smaps::Smaps;
 use crate::units::{Errno, Kib, Pid};

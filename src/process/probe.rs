@@ -19,9 +19,8 @@
 //!                └─────┴─ leader dead: Tasks, and again with a thread
 //! ```
 
-use regex::bytes::Regex;
-
 use super::name::{self, NAME_MAX, NameRule};
+use super::plan::{Plan, Source};
 use super::status::{self, Kind};
 use super::{Fate, ProcFile, RelPath};
 use crate::smaps::{Scanner, Smaps};
@@ -30,29 +29,6 @@ use crate::units::{Errno, Pid};
 /// The most that is read of a file that is kept as text: cmdline, comm, status, exe, tasks. An
 /// argument list of 64 GiB costs no more than one of 4 KiB.
 pub const TEXT_MAX: usize = NAME_MAX;
-
-/// Where memory figures come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Source {
-    /// `smaps_rollup`, and `smaps` for a process that has no rollup (kernels before 4.14).
-    #[default]
-    Auto,
-    /// `smaps_rollup` only.
-    Rollup,
-    /// `smaps` only: slower, and the only one that can tell the heap.
-    Smaps,
-}
-
-/// What every process of a run is asked.
-#[derive(Clone, Debug, Default)]
-pub struct Plan {
-    /// Which name.
-    pub name_rule: NameRule,
-    /// Which memory file.
-    pub source: Source,
-    /// Only processes whose name matches are measured.
-    pub filter: Option<Regex>,
-}
 
 /// What a probe wants to be read next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,7 +129,7 @@ impl Probe {
     pub fn want(&self, plan: &Plan) -> Option<Want> {
         match self.state {
             State::One(file) => Some(Want::One(file)),
-            State::Pair(memory) => Some(Want::Pair { name: name_file(plan.name_rule), memory }),
+            State::Pair(memory) => Some(Want::Pair { name: plan.name_file(), memory }),
             State::Memory(file) | State::Verify(file) => Some(Want::One(file)),
             State::Done(_) => None,
         }
@@ -169,7 +145,7 @@ impl Probe {
     pub fn expects(&self, plan: &Plan, file: ProcFile) -> bool {
         match self.state {
             State::One(wanted) | State::Memory(wanted) | State::Verify(wanted) => file == wanted,
-            State::Pair(memory) => file == memory || file == name_file(plan.name_rule),
+            State::Pair(memory) => file == memory || file == plan.name_file(),
             State::Done(_) => false,
         }
     }
@@ -341,7 +317,7 @@ impl Probe {
     fn select(&mut self, plan: &Plan) {
         self.is_selected = plan.filter.as_ref().is_none_or(|filter| filter.is_match(&self.name));
         if self.is_selected {
-            self.pair(memory_file(plan.source));
+            self.pair(plan.memory_file());
         } else {
             self.done(Fate::NotSelected);
         }
@@ -359,9 +335,9 @@ impl Probe {
         self.smaps = None;
         self.name.clear();
         if plan.filter.is_some() {
-            self.one(name_file(plan.name_rule));
+            self.one(plan.name_file());
         } else {
-            self.pair(memory_file(plan.source));
+            self.pair(plan.memory_file());
         }
     }
 
@@ -380,20 +356,5 @@ impl Probe {
 
     fn done(&mut self, fate: Fate) {
         self.state = State::Done(fate);
-    }
-}
-
-fn name_file(rule: NameRule) -> ProcFile {
-    match rule {
-        NameRule::Title | NameRule::Cmdline => ProcFile::Cmdline,
-        NameRule::Comm => ProcFile::Comm,
-        NameRule::Exe => ProcFile::Exe,
-    }
-}
-
-fn memory_file(source: Source) -> ProcFile {
-    match source {
-        Source::Auto | Source::Rollup => ProcFile::SmapsRollup,
-        Source::Smaps => ProcFile::Smaps,
     }
 }

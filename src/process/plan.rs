@@ -1,0 +1,47 @@
+//! What every process of a run is asked: which name, which memory file.
+
+use regex::bytes::Regex;
+
+use super::{NameRule, ProcFile};
+
+/// Where memory figures come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// `smaps_rollup`, and `smaps` for a process that has no rollup (kernels before 4.14).
+    #[default]
+    Auto,
+    /// `smaps_rollup` only.
+    Rollup,
+    /// `smaps` only: slower, and the only one that can tell the heap.
+    Smaps,
+}
+
+/// What every process of a run is asked.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Which name.
+    pub name_rule: NameRule,
+    /// Which memory file.
+    pub source: Source,
+    /// Only processes whose name matches are measured.
+    pub filter: Option<Regex>,
+}
+
+impl Plan {
+    /// The file that names a process.
+    pub(super) fn name_file(&self) -> ProcFile {
+        match self.name_rule {
+            NameRule::Title | NameRule::Cmdline => ProcFile::Cmdline,
+            NameRule::Comm => ProcFile::Comm,
+            NameRule::Exe => ProcFile::Exe,
+        }
+    }
+
+    /// The file with its memory.
+    pub(super) fn memory_file(&self) -> ProcFile {
+        match self.source {
+            Source::Auto | Source::Rollup => ProcFile::SmapsRollup,
+            Source::Smaps => ProcFile::Smaps,
+        }
+    }
+}
