@@ -43,6 +43,9 @@ fn expected_fate(path: &str, plan: &Plan, fault: Fault) -> Fate {
         // The address space is gone. Status says that the process lives: it exec'ed. Try again.
         (_, libc::ESRCH) if is_memory && fault.again => Fate::Changed,
         (_, libc::ESRCH) if is_memory => Fate::Measured,
+        // The thread is gone. The process is there: try again.
+        (_, libc::ENOENT | libc::ESRCH) if path.contains("/task/") && fault.again => Fate::Changed,
+        (_, libc::ENOENT | libc::ESRCH) if path.contains("/task/") => Fate::Measured,
         (_, libc::ENOENT | libc::ESRCH) => Fate::Gone,
         (_, libc::EACCES | libc::EPERM) => Fate::Denied,
         (_, errno) => Fate::Failed(Errno(errno)),

@@ -78,7 +78,8 @@ pub enum Fate {
     Zombie,
     /// It left between the listing and the last read.
     Gone,
-    /// It exec'ed while it was read, and once more when it was read again.
+    /// It exec'ed while it was read, or the thread that was read ended, and once more when it
+    /// was read again.
     Changed,
     /// The kernel refuses its files to this user (`EACCES`, `EPERM`).
     Denied,

@@ -16,7 +16,7 @@
 //!                │      ▼
 //!                │    Status ── kernel thread, zombie ─────────────────► Done
 //!                │     │   └─── alive, so it exec'ed: once more, or ───► Done
-//!                └─────┴─ leader dead: Tasks, and again with a thread
+//!                └─────┴─ leader dead: Tasks, and again with a thread; if that ends, once more
 //! ```
 
 use super::name::{self, NAME_MAX, NameRule};
@@ -84,7 +84,7 @@ pub struct Probe {
     has_memory_text: bool,
     /// The name has passed the filter.
     is_selected: bool,
-    /// It lost its address space once already and was begun again.
+    /// What was read of it went away once already, and it was begun again.
     is_second_try: bool,
     smaps: Option<Smaps>,
 }
@@ -210,6 +210,7 @@ impl Probe {
                 self.pair(ProcFile::Smaps);
             }
             (ProcFile::SmapsRollup | ProcFile::Smaps, Errno::SRCH) => self.no_address_space(),
+            (_, Errno::NOENT | Errno::SRCH) if self.task.is_some() => self.thread_gone(plan),
             (_, Errno::NOENT | Errno::SRCH) => self.done(Fate::Gone),
             (_, Errno::ACCES | Errno::PERM) => self.done(Fate::Denied),
             (_, errno) => self.done(Fate::Failed(errno)),
@@ -312,6 +313,17 @@ impl Probe {
             }
             None => self.done(Fate::Zombie),
         }
+    }
+
+    /// The thread that stood for the process is gone, which says nothing of the process: it may
+    /// have other threads, or have exec'ed, which makes the thread its leader.
+    fn thread_gone(&mut self, plan: &Plan) {
+        self.task = None;
+        if self.is_second_try {
+            return self.done(Fate::Changed);
+        }
+        self.is_second_try = true;
+        self.begin(plan);
     }
 
     fn select(&mut self, plan: &Plan) {
