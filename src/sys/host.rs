@@ -74,25 +74,18 @@ pub fn thread_state(thread: u32) -> Option<ThreadState> {
     state_of(stat)
 }
 
-/// How many workers of the rings of this process are running, and how many are blocked.
-pub fn ring_workers() -> (usize, usize) {
-    let (mut running, mut blocked) = (0, 0);
-    let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return (0, 0) };
+/// Tells what each worker of the rings of this process is doing.
+pub fn ring_workers(mut tell: impl FnMut(ThreadState)) {
+    let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return };
     for thread in threads.flatten() {
         let mut room = [0; 256];
         let path = format!("/proc/self/task/{}/stat", thread.file_name().display());
         let Some(stat) = read_start(&path, &mut room) else { continue };
         // The kernel names them after the thread that submits: `iou-wrk-1234`.
-        if !stat.windows(9).any(|bytes| bytes == b"(iou-wrk-") {
-            continue;
-        }
-        match state_of(stat) {
-            Some(ThreadState::Running) => running += 1,
-            Some(ThreadState::Blocked) => blocked += 1,
-            Some(ThreadState::Idle) | None => {}
+        if stat.windows(9).any(|bytes| bytes == b"(iou-wrk-") {
+            state_of(stat).map(&mut tell);
         }
     }
-    (running, blocked)
 }
 
 /// The letter behind the name, which stands in parentheses and may hold some itself.
@@ -129,7 +122,12 @@ pub fn file_pairs() -> usize {
 ///
 /// A worker of the ring wakes the submitting thread for every request it frees. Without this the
 /// submitting thread takes the CPU from a worker each time, finds nothing to do and sleeps again.
+/// A policy that the user chose (`chrt(1)`) stays.
 pub fn prefer_throughput() {
+    // SAFETY: 0 is this thread; the call changes nothing.
+    if unsafe { libc::sched_getscheduler(0) } != libc::SCHED_OTHER {
+        return;
+    }
     let parameters = libc::sched_param { sched_priority: 0 };
     // SAFETY: 0 is this thread, the pointer is valid for reads; a failure leaves all as it was.
     unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters) };

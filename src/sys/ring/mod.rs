@@ -77,13 +77,15 @@ pub struct RingStats {
     pub enters: u64,
 }
 
-/// What the workers are doing; those that wait for work are not counted.
+/// What the workers are doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WorkerStates {
     /// Walking page tables, or waiting for a CPU to do so.
     pub running: usize,
-    /// Asleep in a request: a lock or a page of the target.
+    /// Asleep where only a fatal signal wakes them: in a lock or for a page of the target.
     pub blocked: usize,
+    /// Asleep otherwise: without work, or in a file that does not block as procfs does.
+    pub idle: usize,
 }
 
 /// Something that carries fetches: io_uring, or a model of it.

@@ -101,11 +101,14 @@ impl KernelRing {
 
     /// Takes what the kernel has completed.
     pub(super) fn drain(&mut self) {
-        let mut raw = std::mem::take(&mut self.raw);
-        raw.extend(self.ring.completion().map(|entry| (entry.user_data(), entry.result())));
-        for (user_data, result) in raw.drain(..) {
+        self.collect();
+        while let Some((user_data, result)) = self.raw.pop_front() {
             self.completed(Tag::decode(user_data), result);
         }
-        self.raw = raw;
+    }
+
+    /// Copies out what the kernel has completed, so that it has room for more.
+    pub(super) fn collect(&mut self) {
+        self.raw.extend(self.ring.completion().map(|entry| (entry.user_data(), entry.result())));
     }
 }

@@ -32,15 +32,13 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use io_uring::IoUring;
-use io_uring::types::{SubmitArgs, Timespec};
-
 use super::{Completion, Fetch, From, Place, Request, Ring, RingStats, WorkerStates};
 use crate::process::{ProcFile, RelPath};
 use crate::sys::buffer::{Buffer, BufferArena};
-use crate::sys::host;
+use crate::sys::host::{self, ThreadState};
 use crate::sys::proc_root::ProcRoot;
 use crate::units::Errno;
+use io_uring::IoUring;
 
 pub use self::setup::{Features, RingSetup};
 use self::setup::{SLOTS_MAX, build, register_table};
@@ -49,9 +47,6 @@ use self::submission::{Op, Tag};
 /// The most that is useful in flight: more requests only wait in the kernel instead of here.
 pub const DEPTH_MAX: usize = 256;
 
-/// How often and how long to wait while the kernel refuses to take requests.
-const REFUSALS_MAX: u32 = 100;
-const REFUSAL_PAUSE: Duration = Duration::from_millis(1);
 /// io_uring on a directory of processes.
 pub struct KernelRing {
     ring: IoUring,
@@ -61,13 +56,15 @@ pub struct KernelRing {
     slots: Vec<Slot>,
     slots_max: usize,
     /// Completions as the kernel wrote them: copied out first, acted on after.
-    raw: Vec<(u64, i32)>,
+    raw: VecDeque<(u64, i32)>,
     /// Completions that are known and not yet reaped.
     ready: VecDeque<Completion>,
     in_flight: usize,
     worker_limit: usize,
     /// How often the kernel has refused to take requests in a row.
     refusals: u32,
+    /// Why nothing can be queued any more.
+    broken: Option<Errno>,
     began: Instant,
     stats: RingStats,
 }
@@ -107,18 +104,20 @@ impl KernelRing {
         features.chains &= params.is_feature_linked_file();
         let table = if features.chains { register_table(&ring, depth) } else { None };
         features.chains = table.is_some();
-        let slots_max = table.unwrap_or(SLOTS_MAX);
+        // Staged, a slot has two ordinary descriptors.
+        let slots_max = table.unwrap_or_else(|| SLOTS_MAX.min(host::file_pairs()));
         let mut ring = KernelRing {
             ring,
             root,
             features,
             slots: Vec::with_capacity(slots_max),
             slots_max,
-            raw: Vec::with_capacity(2 * depth),
+            raw: VecDeque::with_capacity(2 * depth),
             ready: VecDeque::with_capacity(2 * depth),
             in_flight: 0,
             worker_limit: 0,
             refusals: 0,
+            broken: None,
             began: Instant::now(),
             stats: RingStats::default(),
         };
@@ -172,8 +171,13 @@ impl Ring for KernelRing {
     }
 
     fn workers(&self) -> WorkerStates {
-        let (running, blocked) = host::ring_workers();
-        WorkerStates { running, blocked }
+        let mut states = WorkerStates::default();
+        host::ring_workers(|state| match state {
+            ThreadState::Running => states.running += 1,
+            ThreadState::Blocked => states.blocked += 1,
+            ThreadState::Idle => states.idle += 1,
+        });
+        states
     }
 
     fn set_worker_limit(&mut self, workers: usize) {
@@ -229,28 +233,9 @@ impl Ring for KernelRing {
     fn submit_and_wait(&mut self, at_least: usize, timeout: Duration) -> Result<(), Errno> {
         self.drain();
         let wanted = at_least.min(self.in_flight + self.ready.len());
-        let timespec = Timespec::from(timeout);
-        let args = SubmitArgs::new().timespec(&timespec);
-        let missing = wanted.saturating_sub(self.ready.len());
-        self.stats.enters += 1;
-        let entered = self.ring.submitter().submit_with_args(missing, &args);
+        self.enter(wanted.saturating_sub(self.ready.len()), timeout);
         self.drain();
-        match entered.map_err(Errno::from) {
-            // Time is over, or a signal came: the caller looks and comes again.
-            Err(Errno(libc::ETIME | libc::EINTR)) => Ok(()),
-            // The completion queue was full and is drained now, or the kernel is out of memory
-            // for a moment. A moment has an end.
-            Err(Errno(libc::EBUSY | libc::EAGAIN)) if self.refusals < REFUSALS_MAX => {
-                self.refusals += 1;
-                std::thread::sleep(REFUSAL_PAUSE);
-                Ok(())
-            }
-            Err(errno) => Err(errno),
-            Ok(_) => {
-                self.refusals = 0;
-                Ok(())
-            }
-        }
+        self.broken.map_or(Ok(()), Err)
     }
 
     fn reap(&mut self) -> Option<Completion> {
@@ -272,8 +257,7 @@ impl Drop for KernelRing {
 }
 
 /// A small number (slots, segments, bytes of one buffer) in the width the kernel takes.
-fn int<Wide, Narrow: TryFrom<Wide> + Default>(number: Wide) -> Narrow {
-    let fits = Narrow::try_from(number);
-    debug_assert!(fits.is_ok(), "slots and buffers are small");
-    fits.unwrap_or_default()
+fn int<Wide, Narrow: TryFrom<Wide>>(number: Wide) -> Narrow {
+    let Ok(number) = Narrow::try_from(number) else { panic!("slots and buffers are small") };
+    number
 }

@@ -1,10 +1,11 @@
 //! Requests to entries of the submission queue, and entries to chains.
 
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
 
 use io_uring::opcode;
 use io_uring::squeue::{Entry, Flags};
-use io_uring::types::{DestinationSlot, Fd};
+use io_uring::types::{DestinationSlot, Fd, SubmitArgs, Timespec};
 
 use super::{KernelRing, int};
 use crate::process::ProcFile;
@@ -13,6 +14,9 @@ use crate::units::Errno;
 
 /// The longest chain: two opens, two reads.
 pub(super) const CHAIN_MAX: usize = 4;
+/// How often in a row the kernel may refuse to take requests, and how long to wait each time.
+const REFUSALS_MAX: u32 = 100;
+const REFUSAL_PAUSE: Duration = Duration::from_millis(1);
 /// The completion of a request that only wakes workers. No slot has this number.
 const NUDGE: u64 = u64::MAX;
 
@@ -53,14 +57,52 @@ impl KernelRing {
         self.slots[slot].pending[place as usize].as_ref()
     }
 
-    /// Makes room for one chain, which must not be torn apart by a submission in between.
-    fn make_room(&mut self, entries: usize) {
-        let queue = self.ring.submission();
-        if queue.capacity() - queue.len() < entries {
+    /// Makes room for one chain, which must not be torn apart by a submission in between. False:
+    /// the ring is broken. Nothing of the chain may be queued, and the next wait tells why.
+    fn make_room(&mut self, entries: usize) -> bool {
+        while self.broken.is_none() {
+            let queue = self.ring.submission();
+            if queue.capacity() - queue.len() >= entries {
+                return true;
+            }
             drop(queue);
-            // A failure here shows again, and is told, when the caller waits.
-            let _ = self.ring.submit();
-            self.stats.enters += 1;
+            self.enter(0, Duration::ZERO);
+        }
+        false
+    }
+
+    /// Hands everything queued to the kernel, and waits for completions if any are wanted. What
+    /// the kernel refuses for a moment is left queued; a moment has an end.
+    pub(super) fn enter(&mut self, wanted: usize, timeout: Duration) {
+        if self.broken.is_some() {
+            return;
+        }
+        let queued = self.ring.submission().len();
+        let timespec = Timespec::from(timeout);
+        let args = SubmitArgs::new().timespec(&timespec);
+        self.stats.enters += 1;
+        let entered = self.ring.submitter().submit_with_args(wanted, &args);
+        self.collect();
+        match entered.map_err(Errno::from) {
+            // Out of memory in the middle of the queue. A chain that was torn there goes on with
+            // what its slot had open before, which is the file of another process.
+            Ok(taken @ 1..) if taken < queued => self.broken = Some(Errno(libc::ENOMEM)),
+            Ok(0) if queued > 0 => self.refused(Errno(libc::EAGAIN)),
+            // Done, or time is over.
+            Ok(_) | Err(Errno(libc::ETIME)) => self.refusals = 0,
+            // The completion queue was full and is empty now; the kernel is out of memory for a
+            // moment; a signal came.
+            Err(errno @ Errno(libc::EBUSY | libc::EAGAIN | libc::EINTR)) => self.refused(errno),
+            Err(errno) => self.broken = Some(errno),
+        }
+    }
+
+    fn refused(&mut self, errno: Errno) {
+        self.refusals += 1;
+        if self.refusals > REFUSALS_MAX {
+            self.broken = Some(errno);
+        } else if errno != Errno(libc::EINTR) {
+            std::thread::sleep(REFUSAL_PAUSE);
         }
     }
 
@@ -71,10 +113,8 @@ impl KernelRing {
         // the kernel at submission (IORING_FEAT_SUBMIT_STABLE, checked in `new`), and stand in
         // `pending`.
         let pushed = unsafe { self.ring.submission().push(&entry) };
-        debug_assert!(pushed.is_ok(), "make_room made room");
-        if pushed.is_err() {
-            self.complete(tag, Err(Errno(libc::EBUSY)));
-        }
+        // Not only in debug builds: half a chain would go on with another process's files.
+        assert!(pushed.is_ok(), "make_room made room");
         self.stats.operations += 1;
     }
 
@@ -131,7 +171,9 @@ impl KernelRing {
 
     /// Queues all steps of a request as one chain.
     pub(super) fn push_chain(&mut self, slot: usize) {
-        self.make_room(CHAIN_MAX);
+        if !self.make_room(CHAIN_MAX) {
+            return;
+        }
         let open = match self.features.skip_success {
             true => Flags::IO_LINK | Flags::SKIP_SUCCESS,
             false => Flags::IO_LINK,
@@ -159,7 +201,9 @@ impl KernelRing {
 
     /// Queues the next step of a request alone.
     pub(super) fn push_step(&mut self, slot: usize, place: Place, op: Op, from: From) {
-        self.make_room(1);
+        if !self.make_room(1) {
+            return;
+        }
         match op {
             Op::Open => self.push_open(slot, place, Flags::ASYNC),
             Op::Read => self.push_read(slot, place, from, Flags::ASYNC),
@@ -169,9 +213,11 @@ impl KernelRing {
     /// Queues a request that does nothing. A higher limit of workers starts nobody by itself; the
     /// next request that is queued does.
     pub(super) fn push_nudge(&mut self) {
-        self.make_room(1);
+        if !self.make_room(1) {
+            return;
+        }
         let nudge = opcode::Nop::new().build().flags(Flags::ASYNC).user_data(NUDGE);
-        // SAFETY: a NOP points to nothing. If the queue is full after all, it nudges as well.
+        // SAFETY: a NOP points to nothing.
         let _ = unsafe { self.ring.submission().push(&nudge) };
     }
 }

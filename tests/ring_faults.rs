@@ -1,0 +1,110 @@
+//! A kernel that refuses `io_uring_enter` now and then, or for good: `strace` answers in its place.
+//! Nothing is lost, nothing is counted twice, and the table stays the same to the byte.
+
+mod support;
+
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::Command;
+
+use support::survey::has_uring;
+use support::{Ran, output, program, skip, tree};
+
+/// More processes than there are entries in the queue, so that it is full again and again.
+const PROCESSES: u32 = 600;
+
+/// One process of a fixture, many times.
+struct Crowd(PathBuf);
+
+impl Crowd {
+    fn new(name: &str) -> Crowd {
+        let path = std::env::temp_dir().join(format!("psm-uring-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a directory of ours");
+        let crowd = Crowd(path);
+        for n in 0..PROCESSES {
+            symlink(tree("ordinary/111"), crowd.0.join((1000 + n).to_string())).expect("a link");
+        }
+        crowd
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs the program on the crowd, with an answer injected into its calls of `io_uring_enter`.
+fn inject(crowd: &Crowd, fault: &str, engine: &str) -> Ran {
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=io_uring_enter"]);
+    command.args(["-e", &format!("inject=io_uring_enter:{fault}"), "--"]);
+    command.arg(program().get_program());
+    command.args(["--depth", "256", "--stats", "--engine", engine, "--proc-root"]).arg(&crowd.0);
+    output(command)
+}
+
+fn may_inject(test: &str) -> bool {
+    let tried = Command::new("strace").args(["-f", "-qq", "true"]).output();
+    let may = tried.is_ok_and(|tried| tried.status.success());
+    if !may {
+        skip(test, "strace is missing, or may not trace here");
+    }
+    may && has_uring(test)
+}
+
+fn engine_of(ran: &Ran) -> String {
+    let text = ran.stderr();
+    let line = text.lines().find_map(|line| line.strip_prefix("engine"));
+    line.unwrap_or_else(|| panic!("no engine in\n{text}")).trim().to_owned()
+}
+
+#[test]
+fn refusals_that_end_are_survived() {
+    if !may_inject("refusals_that_end_are_survived") {
+        return;
+    }
+    let crowd = Crowd::new("refusals");
+    let expected = support::run(["--engine", "sync", "--proc-root", &crowd.0.to_string_lossy()]);
+    for fault in [
+        "error=EINTR:when=2+3",
+        "error=EAGAIN:when=3+2",
+        "error=EAGAIN:when=5..40",
+        "error=EBUSY:when=4+2",
+        "retval=0:when=3+2",
+    ] {
+        let ran = inject(&crowd, fault, "uring");
+        assert_eq!(ran.code, Some(0), "{fault}: {}", ran.stderr());
+        assert_eq!(ran.stdout(), expected.stdout(), "{fault}: {}", ran.stderr());
+        assert!(ran.stderr().contains("600 listed: 600 measured"), "{fault}: {}", ran.stderr());
+    }
+}
+
+/// The first enters work, so that the ring passes its trial; then the threads take over what is
+/// not finished.
+#[test]
+fn refusals_for_good_end_the_ring() {
+    if !may_inject("refusals_for_good_end_the_ring") {
+        return;
+    }
+    let crowd = Crowd::new("for-good");
+    let expected = support::run(["--engine", "sync", "--proc-root", &crowd.0.to_string_lossy()]);
+    for (fault, reason) in [
+        ("error=EINTR:when=6+", "Interrupted system call"),
+        ("error=EAGAIN:when=4+", "Resource temporarily unavailable"),
+        ("error=EBUSY:when=9+", "Device or resource busy"),
+        ("error=EBADF:when=3+", "Bad file descriptor"),
+        ("error=ENOMEM:when=7+", "Cannot allocate memory"),
+        // Some of what was queued was taken: a chain may have been torn.
+        ("retval=1:when=5+", "Cannot allocate memory"),
+    ] {
+        let ran = inject(&crowd, fault, "auto");
+        assert_eq!(ran.code, Some(0), "{fault}: {}", ran.stderr());
+        assert_eq!(ran.stdout(), expected.stdout(), "{fault}: {}", ran.stderr());
+        let engine = engine_of(&ran);
+        assert!(engine.starts_with("threads (uring: ") && engine.contains(reason), "{engine}");
+        let ran = inject(&crowd, fault, "uring");
+        assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""), "{fault}");
+        assert!(ran.stderr().contains(reason), "{fault}: {}", ran.stderr());
+    }
+}
