@@ -135,7 +135,7 @@ pub struct Options {
     pub depth: Option<u64>,
 
     /// Give up a read that sleeps this long in its target: 2s, 500ms
-    #[arg(long, value_name = "TIME", value_parser = parse::duration, default_value = "2s",
+    #[arg(long, value_name = "TIME", value_parser = parse::patience, default_value = "2s",
           help_heading = "How")]
     pub stuck_after: Duration,
 

@@ -8,6 +8,8 @@ use crate::units::Pid;
 
 /// The most memory a compiled `--filter` may take.
 const FILTER_BYTES_MAX: usize = 1 << 20;
+/// The shortest `--stuck-after`.
+const PATIENCE_MIN: Duration = Duration::from_millis(20);
 
 pub(super) fn filter(pattern: &str) -> Result<Regex, String> {
     let built = RegexBuilder::new(pattern).size_limit(FILTER_BYTES_MAX).build();
@@ -18,6 +20,15 @@ pub(super) fn pid(text: &str) -> Result<Pid, String> {
     match Pid::parse(text.trim().as_bytes()) {
         Some(Pid(0)) | None => Err("not a process id: a list looks like 1,42,4711".to_owned()),
         Some(pid) => Ok(pid),
+    }
+}
+
+/// How long a read may sleep. Whether it sleeps is looked at every few milliseconds, so a shorter
+/// time would give up what has just begun.
+pub(super) fn patience(text: &str) -> Result<Duration, String> {
+    match duration(text) {
+        Ok(time) if time < PATIENCE_MIN => Err("too short: write 20ms or more".to_owned()),
+        parsed => parsed,
     }
 }
 

@@ -187,7 +187,7 @@ impl Watch {
     }
 
     fn until_done(&mut self, workers: usize, patience: &Patience) {
-        let deadline = patience.deadline.map(|time| Instant::now() + time);
+        let deadline = patience.deadline.and_then(|time| Instant::now().checked_add(time));
         while self.crew.iter().any(Watched::is_at_work) {
             match self.finished.recv_timeout(TICK) {
                 Ok(()) => continue,
@@ -197,23 +197,25 @@ impl Watch {
             let is_over = deadline.is_some_and(|deadline| now >= deadline);
             let mut sleeping = 0;
             for watched in self.crew.iter_mut().filter(|watched| watched.is_at_work()) {
-                let slept = watched.slept(now);
+                let slept = watched.slept(now, HELD_AFTER.min(patience.stuck_after));
                 sleeping += usize::from(slept >= HELD_AFTER);
                 if slept >= patience.stuck_after {
                     watched.abandon();
                 }
             }
             if is_over {
-                return self.end();
+                break;
             }
             if sleeping > 0 && !self.work.is_handed_out() {
                 let at_work = self.crew.iter().filter(|watched| watched.is_at_work()).count();
                 self.hire((workers + ADDED_PER_SLEEPER * sleeping).saturating_sub(at_work));
             }
         }
+        self.end();
     }
 
-    /// Time is over: gives up what is at work, and what nobody has begun.
+    /// Gives up what is at work, and what nobody has begun: time is over, or nobody is left to
+    /// begin it, because all sleep and no more can be hired.
     fn end(&mut self) {
         while let Some(pid) = self.work.next() {
             self.never_begun.give_up(pid);
@@ -233,8 +235,9 @@ impl Watched {
         !self.is_abandoned && !self.member.is_done.load(Ordering::Acquire)
     }
 
-    /// For how long it has been asleep in one process.
-    fn slept(&mut self, now: Instant) -> Duration {
+    /// For how long it has been asleep in one process. Whether it sleeps is asked once it takes
+    /// longer than `suspect_after`.
+    fn slept(&mut self, now: Instant, suspect_after: Duration) -> Duration {
         let begun = self.member.begun.load(Ordering::Relaxed);
         if begun != self.begun {
             self.begun = begun;
@@ -242,7 +245,7 @@ impl Watched {
             return Duration::ZERO;
         }
         let slept = now - self.alive;
-        if slept >= HELD_AFTER {
+        if slept >= suspect_after {
             let thread = self.member.thread.load(Ordering::Relaxed);
             if host::thread_state(thread) == Some(ThreadState::Running) {
                 self.alive = now;

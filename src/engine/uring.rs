@@ -27,7 +27,7 @@ use crate::units::{Errno, Pid};
 const TICK: Duration = Duration::from_millis(5);
 /// Looking at a worker takes a few microseconds; with many, this much longer between looks.
 const TICK_PER_WORKER: Duration = Duration::from_micros(100);
-/// A process that takes this long does not count as one of those in flight: others go on.
+/// A process that takes this long may be held up by a lock: others go on in its place.
 const HELD_AFTER: Duration = Duration::from_millis(50);
 /// Workers added for each that is blocked: the next requests may block as well.
 const ADDED_PER_BLOCKED: usize = 2;
@@ -109,7 +109,7 @@ struct Run<'a> {
     /// When the last completion came or a worker was last seen running.
     alive: Duration,
     next_look: Duration,
-    /// Slots that are busy, and how many of them for so long that they do not count.
+    /// Slots that are busy, and how many of them are held up and do not count.
     in_flight: usize,
     held: usize,
     finished: usize,
@@ -148,8 +148,9 @@ impl<R: Ring> Uring<R> {
     fn fill(&mut self, run: &mut Run<'_>) {
         let now = self.ring.now();
         // Slow start. The kernel starts a worker only for a request that comes while all others
-        // are at work; a first burst would be left to a single one.
-        let depth = self.depth.min(2 * self.workers + run.finished);
+        // are at work; a first burst would be left to a single one. What is held does not finish,
+        // and must not keep others from being begun.
+        let depth = self.depth.min(2 * self.workers + run.finished + run.held);
         while run.moving() < depth {
             let Some(index) = self.free_slot() else { return };
             let Some(pid) = run.waiting.next() else {
@@ -196,10 +197,15 @@ impl<R: Ring> Uring<R> {
         if states.running > 0 {
             run.alive = now;
         }
+        // None has work to wait for while requests are in flight and nothing moves.
+        let is_stalled = now.saturating_sub(run.alive) >= HELD_AFTER;
+        let blocked = states.blocked + if is_stalled { states.idle } else { 0 };
         let busy = self.slots.iter().filter(|slot| slot.state == SlotState::Busy);
-        run.held = busy.filter(|slot| now.saturating_sub(slot.since) >= HELD_AFTER).count();
-        self.ring.set_worker_limit(self.workers + ADDED_PER_BLOCKED * states.blocked);
-        let seen = u32::try_from(states.running + states.blocked).unwrap_or(u32::MAX);
+        let old = busy.filter(|slot| now.saturating_sub(slot.since) >= HELD_AFTER).count();
+        // Most of the old ones may only wait for a worker: a blocked worker excuses one of them.
+        run.held = old.min(blocked);
+        self.ring.set_worker_limit(self.workers + ADDED_PER_BLOCKED * blocked);
+        let seen = u32::try_from(states.running + blocked).unwrap_or(u32::MAX);
         run.next_look = now + TICK + TICK_PER_WORKER * seen;
         let is_over = run.patience.deadline.is_some_and(|deadline| now - run.began >= deadline);
         if let Some(deadline) = run.patience.deadline {

@@ -1,0 +1,127 @@
+//! Processes whose files never answer, in a fake `/proc`: a FIFO that nobody writes to stands for
+//! the memory, and its open sleeps for ever. Every other process is measured, the stuck ones are
+//! counted, and the program leaves.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{CWD, FileType, Mode};
+use support::{Ran, output, program, skip, tree};
+
+const ENGINES: [&str; 3] = ["sync", "threads", "auto"];
+/// Far more than the program waits here, far less than for ever.
+const SOON: Duration = Duration::from_secs(5);
+
+/// A copy of a fixture below the directory for temporary files, removed when it is dropped.
+struct Tree(PathBuf);
+
+impl Tree {
+    fn with_stuck(name: &str, stuck: &[u32]) -> Tree {
+        let path = std::env::temp_dir().join(format!("psm-uring-{}-{name}", std::process::id()));
+        let copy = Tree(path);
+        copy_dir(&tree("ordinary"), &copy.0);
+        for pid in stuck {
+            let file = copy.0.join(format!("{pid}/smaps_rollup"));
+            std::fs::remove_file(&file).expect("it was copied");
+            let mode = Mode::from_raw_mode(0o600);
+            rustix::fs::mknodat(CWD, &file, FileType::Fifo, mode, 0).expect("a FIFO");
+        }
+        copy
+    }
+
+    fn run(&self, mut command: Command, arguments: &[&str]) -> Ran {
+        command.arg("--proc-root").arg(&self.0).args(arguments);
+        let began = Instant::now();
+        let ran = output(command);
+        assert!(began.elapsed() < SOON, "{arguments:?} took {:?}", began.elapsed());
+        ran
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a directory of ours");
+    for entry in std::fs::read_dir(from).expect("a fixture") {
+        let entry = entry.expect("a directory entry");
+        let (kind, to) = (entry.file_type().expect("a kind"), to.join(entry.file_name()));
+        if kind.is_dir() {
+            copy_dir(&entry.path(), &to);
+        } else if kind.is_file() {
+            std::fs::copy(entry.path(), to).expect("a file of ours");
+        }
+    }
+}
+
+#[test]
+fn others_are_measured() {
+    let tree = Tree::with_stuck("others", &[101, 110, 140]);
+    for engine in ENGINES {
+        let options = ["--engine", engine, "--stuck-after", "200ms", "--stats"];
+        let ran = tree.run(program(), &options);
+        assert_eq!(ran.code, Some(0), "{engine}: {}", ran.stderr());
+        let told = ran.stderr();
+        assert!(told.contains("12 listed: 9 measured"), "{engine}: {told}");
+        assert!(told.contains("3 timed out"), "{engine}: {told}");
+        let table = ran.stdout();
+        assert!(table.contains("java (1)"), "{engine}:\n{table}");
+        let row = "         -         -         -  nginx (1) timed out";
+        assert!(table.contains(row), "{engine}:\n{table}");
+    }
+}
+
+#[test]
+fn the_deadline_bounds_the_run() {
+    let tree = Tree::with_stuck("deadline", &[101]);
+    for engine in ENGINES {
+        let began = Instant::now();
+        let ran = tree.run(program(), &["--engine", engine, "--deadline", "100ms", "--strict"]);
+        assert_eq!(ran.code, Some(3), "{engine}: {}", ran.stderr());
+        assert!(began.elapsed() < Duration::from_secs(1), "{engine}: {:?}", began.elapsed());
+    }
+    // A deadline that no clock can hold is no deadline.
+    for engine in ENGINES {
+        let ran = tree.run(
+            program(),
+            &["--engine", engine, "--deadline", "1e18", "--stuck-after", "50ms", "-p", "120"],
+        );
+        assert_eq!(ran.code, Some(0), "{engine}: {}", ran.stderr());
+    }
+}
+
+/// When all threads sleep and no more can be had, what nobody began is counted as well.
+#[test]
+fn without_more_threads_the_rest_is_counted() {
+    const TEST: &str = "without_more_threads_the_rest_is_counted";
+    let tree = Tree::with_stuck("few", &[101, 102, 103, 110]);
+    let limited = || {
+        let mut command = Command::new("prlimit");
+        command.args(["--nofile=10:10", env!("CARGO_BIN_EXE_psm-uring")]);
+        command
+    };
+    if Command::new("prlimit").arg("--version").output().is_err() {
+        return skip(TEST, "prlimit is missing");
+    }
+    for engine in ["sync", "threads"] {
+        let options = ["--engine", engine, "--stuck-after", "100ms", "--stats"];
+        let ran = tree.run(limited(), &options);
+        assert_eq!(ran.code, Some(0), "{engine}: {}", ran.stderr());
+        assert!(ran.stderr().contains("12 listed"), "{engine}: {}", ran.stderr());
+        assert!(ran.stderr().contains("12 timed out"), "{engine}: {}", ran.stderr());
+    }
+}
+
+/// A read that just began is not one that sleeps.
+#[test]
+fn no_patience_is_refused() {
+    let ran = support::run(["--stuck-after", "0"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr().contains("20ms or more"), "{}", ran.stderr());
+}
