@@ -31,6 +31,8 @@ impl Mode {
 pub struct Candidate<'a> {
     /// What stands in the table.
     pub name: &'a str,
+    /// What is done before each repetition and not timed.
+    pub prepare: Box<dyn FnMut() + 'a>,
     /// One repetition.
     pub run: Box<dyn FnMut() + 'a>,
 }
@@ -38,7 +40,12 @@ pub struct Candidate<'a> {
 impl<'a> Candidate<'a> {
     /// Names a closure.
     pub fn new(name: &'a str, run: impl FnMut() + 'a) -> Candidate<'a> {
-        Candidate { name, run: Box::new(run) }
+        Candidate { name, prepare: Box::new(|| ()), run: Box::new(run) }
+    }
+
+    /// Does this before each repetition.
+    pub fn after(self, prepare: impl FnMut() + 'a) -> Candidate<'a> {
+        Candidate { prepare: Box::new(prepare), ..self }
     }
 }
 
@@ -63,6 +70,7 @@ pub fn interleave(candidates: &mut [Candidate<'_>], rounds: usize) -> Vec<Times>
     candidates.iter_mut().for_each(|candidate| (candidate.run)()); // warm-up
     for _ in 0..rounds {
         for (candidate, times) in candidates.iter_mut().zip(&mut times) {
+            (candidate.prepare)();
             let began = Instant::now();
             (candidate.run)();
             times.push(began.elapsed());

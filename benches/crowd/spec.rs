@@ -1,0 +1,134 @@
+//! What a crowd consists of: kinds with their usual sizes, and the words that change them.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+/// The kinds of crowds that performance is measured on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub enum Kind {
+    /// Forked processes: 2,000 with 100 mappings, 200 private and 256 shared pages each
+    Small,
+    /// Forked processes: 10,000 with 60 mappings and 60 private pages each
+    Many,
+    /// Programs with titles of their own, 2,000, arguments and 16 more pages each in swap
+    Swapped,
+    /// One process of 2 GiB in 4 KiB pages, which records how long its own mmap takes
+    Huge,
+}
+
+impl Kind {
+    /// The word of the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Small => "small",
+            Kind::Many => "many",
+            Kind::Swapped => "swapped",
+            Kind::Huge => "huge",
+        }
+    }
+}
+
+/// A crowd with all its sizes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Spec {
+    /// What the members are.
+    pub kind: Kind,
+    /// How many there are.
+    pub processes: usize,
+    /// Mappings of each, those of the program itself included; forked members only.
+    pub mappings: usize,
+    /// Anonymous pages that each has for itself.
+    pub private: usize,
+    /// Pages that all of them map; forked members only.
+    pub shared: usize,
+    /// Where the swap file is made.
+    pub swap_dir: PathBuf,
+}
+
+impl Spec {
+    /// A kind with its usual sizes.
+    pub fn usual(kind: Kind) -> Spec {
+        let (processes, mappings, private, shared) = match kind {
+            Kind::Small => (2_000, 100, 200, 256),
+            Kind::Many => (10_000, 60, 60, 0),
+            Kind::Swapped => (2_000, 0, 16, 0),
+            Kind::Huge => (1, 0, pages_of_mib(2048), 0),
+        };
+        // Unlike /tmp it is on a disk everywhere.
+        let swap_dir = PathBuf::from("/var/tmp");
+        Spec { kind, processes, mappings, private, shared, swap_dir }
+    }
+}
+
+/// Sizes other than the usual ones.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Sizes {
+    /// How many processes (not for huge)
+    #[arg(long, value_name = "N", value_parser = parse_size)]
+    pub processes: Option<usize>,
+
+    /// Mappings of each process, its program's included (small, many)
+    #[arg(long, value_name = "N", value_parser = parse_size)]
+    pub mappings: Option<usize>,
+
+    /// Pages that each process has for itself (not for huge)
+    #[arg(long, value_name = "PAGES", value_parser = parse_size)]
+    pub private: Option<usize>,
+
+    /// Pages that all processes share (small, many)
+    #[arg(long, value_name = "PAGES")]
+    pub shared: Option<usize>,
+
+    /// The size of the process (huge)
+    #[arg(long, value_name = "MIB", value_parser = parse_size)]
+    pub mib: Option<usize>,
+
+    /// Where to make the swap file (swapped) [default: /var/tmp]
+    #[arg(long, value_name = "DIR")]
+    pub swap_dir: Option<PathBuf>,
+}
+
+impl Sizes {
+    /// A kind with these sizes.
+    ///
+    /// # Errors
+    /// A size was given that this kind does not have.
+    pub fn of(&self, kind: Kind) -> Result<Spec, String> {
+        let is_forked = matches!(kind, Kind::Small | Kind::Many);
+        let is_huge = kind == Kind::Huge;
+        let wrong = [
+            ("--processes", self.processes.is_some() && is_huge),
+            ("--mappings", self.mappings.is_some() && !is_forked),
+            ("--private", self.private.is_some() && is_huge),
+            ("--shared", self.shared.is_some() && !is_forked),
+            ("--mib", self.mib.is_some() && !is_huge),
+            ("--swap-dir", self.swap_dir.is_some() && kind != Kind::Swapped),
+        ];
+        if let Some((word, _)) = wrong.iter().find(|(_, is_wrong)| *is_wrong) {
+            return Err(format!("{word} is no size of a crowd `{}`: leave it out", kind.word()));
+        }
+        let usual = Spec::usual(kind);
+        Ok(Spec {
+            kind,
+            processes: self.processes.unwrap_or(usual.processes),
+            mappings: self.mappings.unwrap_or(usual.mappings),
+            private: self.mib.map(pages_of_mib).or(self.private).unwrap_or(usual.private),
+            shared: self.shared.unwrap_or(usual.shared),
+            swap_dir: self.swap_dir.clone().unwrap_or(usual.swap_dir),
+        })
+    }
+}
+
+fn pages_of_mib(mib: usize) -> usize {
+    mib.saturating_mul((1 << 20) / rustix::param::page_size())
+}
+
+fn parse_size(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least 1".to_owned()),
+        Ok(size) => Ok(size),
+        Err(error) => Err(format!("{error}")),
+    }
+}

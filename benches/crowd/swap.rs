@@ -1,0 +1,188 @@
+//! A swap file of the crowd's own, and pages pushed out to it so that reading them costs disk I/O.
+//!
+//! `MADV_PAGEOUT` alone does not do that: it takes pages from a process and writes them, but they
+//! stay in the swap cache, and dropping the page cache leaves that one alone (12,800 pages pushed
+//! out, both caches dropped, ten pages read: `pswpin` 0). A page that is mapped again after it was
+//! written is clean, and the second `MADV_PAGEOUT` frees it.
+
+use std::fs::{File, read_to_string};
+use std::io::{ErrorKind, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use psm_uring::units::Pid;
+use rustix::process::{PidfdFlags, pidfd_open};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+use super::spec::Spec;
+use super::sys::{self, Range};
+
+/// The pages of a member's arguments and environment, and room for what others push out meanwhile.
+const PAGES_BESIDES: usize = 8;
+/// Header and room to spare.
+const PAGES_SPARE: usize = 4096;
+const SIGNATURE: &[u8] = b"SWAPSPACE2";
+/// Where the header's fields begin (`union swap_header`, include/linux/swap.h).
+const FIELDS: usize = 1024;
+/// How often pages are taken again before it is said that the kernel keeps them.
+const ATTEMPTS: usize = 20;
+/// The time that writing takes a disk, about.
+const PAUSE: Duration = Duration::from_millis(50);
+/// One page of so many may be in the cache: others of the host may have put it there.
+const CACHED_PART: u64 = 1000;
+
+/// How large the file must be.
+pub(super) fn bytes(spec: &Spec) -> u64 {
+    let each = spec.private.saturating_add(PAGES_BESIDES);
+    // In an area that is more than half full the kernel gives slots back as soon as pages are read,
+    // and has to write them again (`vm_swap_full`, include/linux/swap.h).
+    let pages = each.saturating_mul(2 * spec.processes).saturating_add(PAGES_SPARE);
+    (pages as u64).saturating_mul(rustix::param::page_size() as u64)
+}
+
+/// Where the file of this root is; whoever knows the root can undo what it did.
+pub(super) fn path(dir: &Path, root: u32) -> PathBuf {
+    dir.join(format!("psm-uring-crowd-{root}.swap"))
+}
+
+/// Makes the file and swaps to it; leaves nothing when it fails.
+pub(super) fn on(path: &Path, bytes: u64) -> Result<(), String> {
+    let told = |error| format!("swap file {}: {error}", path.display());
+    let made = make(path, bytes).and_then(|()| sys::swap_on(path)).map_err(told);
+    made.inspect_err(|_| drop(std::fs::remove_file(path)))
+}
+
+fn make(path: &Path, bytes: u64) -> std::io::Result<()> {
+    let page = rustix::param::page_size();
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut header = vec![0; page];
+    let last_page = u32::try_from(bytes / page as u64 - 1).map_err(std::io::Error::other)?;
+    header[FIELDS..FIELDS + 4].copy_from_slice(&1_u32.to_ne_bytes());
+    header[FIELDS + 4..FIELDS + 8].copy_from_slice(&last_page.to_ne_bytes());
+    header[page - SIGNATURE.len()..].copy_from_slice(SIGNATURE);
+    // Written, not only reserved: a swap file must have no holes.
+    let zeros = vec![0; page * 256];
+    let mut left = bytes;
+    while left > 0 {
+        let len = left.min(zeros.len() as u64);
+        file.write_all(&zeros[..usize::try_from(len).unwrap_or(zeros.len())])?;
+        left -= len;
+    }
+    file.write_all_at(&header, 0)?;
+    file.sync_all()
+}
+
+/// Stops swapping to the file and deletes it; a file that is not there is no fault.
+pub(super) fn off(path: &Path) -> Result<(), String> {
+    let told = |what, error| Err(format!("{what} {}: {error}", path.display()));
+    match sys::swap_off(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        // Made, but never switched on.
+        Err(error) if error.kind() != ErrorKind::InvalidInput => return told("swapoff", error),
+        _ => {}
+    }
+    std::fs::remove_file(path).or_else(|error| told("delete", error))
+}
+
+/// The pages of members that shall be in swap and nowhere else.
+pub(super) struct Outcasts {
+    members: Vec<(Pid, Vec<Range>)>,
+    pages: u64,
+    /// Of others, before the crowd came.
+    cached_before: u64,
+}
+
+impl Outcasts {
+    pub(super) fn new(cached_before: u64) -> Outcasts {
+        Outcasts { members: Vec::new(), pages: 0, cached_before }
+    }
+
+    /// The pages of a member's arguments and of its private memory.
+    pub(super) fn add(&mut self, pid: Pid, private: Range) -> Result<(), String> {
+        let size = rustix::param::page_size();
+        let (start, end) = argument_bounds(pid).ok_or_else(|| format!("stat of {pid}"))?;
+        let start = start - start % size;
+        let arguments = Range { start, len: (end - start).next_multiple_of(size) };
+        let pages = |range: Range| {
+            (0..range.len / size).map(move |n| Range { start: range.start + n * size, len: size })
+        };
+        let pages: Vec<Range> = pages(arguments).chain(pages(private)).collect();
+        self.pages += pages.len() as u64;
+        self.members.push((pid, pages));
+        Ok(())
+    }
+
+    /// Takes the pages from the members until they are in no cache either.
+    pub(super) fn push_out(&self) -> Result<(), String> {
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                std::thread::sleep(PAUSE);
+                self.each("touch", sys::touch)?;
+            }
+            self.settle()?;
+            self.each("page out", page_out)?;
+            if self.cached() <= self.pages / CACHED_PART {
+                return Ok(());
+            }
+        }
+        let (cached, pages) = (self.cached(), self.pages);
+        Err(format!("the kernel keeps {cached} of {pages} pages in its swap cache"))
+    }
+
+    /// Puts pages that a CPU read lately on the list of those that can be taken: each CPU collects
+    /// some first, and every call of `process_madvise` begins with those of its own.
+    fn settle(&self) -> Result<(), String> {
+        let told = |error| format!("sched_setaffinity: {error}");
+        let Some((pid, pages)) = self.members.first() else { return Ok(()) };
+        let all = sched_getaffinity(None).map_err(told)?;
+        for cpu in (0..CpuSet::MAX_CPU).filter(|cpu| all.is_set(*cpu)) {
+            let mut one = CpuSet::new();
+            one.set(cpu);
+            sched_setaffinity(None, &one).map_err(told)?;
+            page_out(*pid, &pages[..1]).map_err(|error| format!("page out {pid}: {error}"))?;
+        }
+        sched_setaffinity(None, &all).map_err(told)
+    }
+
+    fn cached(&self) -> u64 {
+        swap_cached().saturating_sub(self.cached_before)
+    }
+
+    fn each(
+        &self,
+        what: &str,
+        act: impl Fn(Pid, &[Range]) -> std::io::Result<()>,
+    ) -> Result<(), String> {
+        for (pid, pages) in &self.members {
+            act(*pid, pages).map_err(|error| format!("{what} {pid}: {error}"))?;
+        }
+        Ok(())
+    }
+}
+
+fn page_out(pid: Pid, pages: &[Range]) -> std::io::Result<()> {
+    let raw = i32::try_from(pid.0).ok().and_then(rustix::process::Pid::from_raw);
+    let process = pidfd_open(raw.ok_or(ErrorKind::NotFound)?, PidfdFlags::empty())?;
+    pages.chunks(sys::RANGES_MAX).try_for_each(|pages| sys::page_out(process.as_fd(), pages))
+}
+
+/// Where the arguments of a process begin and end: fields 48 and 49 of `stat`.
+pub(super) fn argument_bounds(pid: Pid) -> Option<(usize, usize)> {
+    let stat = read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field, comm, ends with a parenthesis and may hold anything.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let mut fields = fields.split(' ').skip(45).map_while(|field| field.parse().ok());
+    Some((fields.next()?, fields.next()?))
+}
+
+/// Pages in the swap cache of the host.
+pub(super) fn swap_cached() -> u64 {
+    // Each CPU counts for itself and is off by some 30 pages until it is asked to tell.
+    let _ = std::fs::read("/proc/sys/vm/stat_refresh");
+    let meminfo = read_to_string("/proc/meminfo").unwrap_or_default();
+    let value = meminfo.lines().find_map(|line| line.strip_prefix("SwapCached:"));
+    let kib = value.and_then(|value| value.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024 / rustix::param::page_size() as u64
+}

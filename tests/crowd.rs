@@ -1,0 +1,262 @@
+//! The crowds that performance is measured on: they have what was promised, and nothing of them is
+//! left, whoever was killed.
+
+mod support;
+
+#[path = "../benches/crowd/mod.rs"]
+mod crowd;
+
+use std::collections::BTreeMap;
+use std::fs::read_to_string;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crowd::{Crowd, Kind, Sizes, Spec};
+use psm_uring::units::Pid;
+use rustix::process::{Signal, kill_process};
+use support::{skip, until};
+
+/// Far more than the end of a few processes takes.
+const END_LIMIT: Duration = Duration::from_secs(20);
+
+/// What members of the crowds become.
+#[test]
+fn child() {
+    crowd::become_one();
+}
+
+/// One crowd at a time, so that a test can tell its processes from those of others.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn start(spec: &Spec) -> Crowd {
+    Crowd::start(spec).unwrap_or_else(|error| panic!("{spec:?}: {error}"))
+}
+
+fn few(kind: Kind, processes: usize) -> Spec {
+    Spec { processes, ..Spec::usual(kind) }
+}
+
+fn text(pid: Pid, file: &str) -> String {
+    read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default()
+}
+
+/// The amounts of a rollup in kB.
+fn rollup(pid: Pid) -> BTreeMap<String, u64> {
+    let text = text(pid, "smaps_rollup");
+    let amounts = text.lines().filter_map(|line| {
+        let (key, kib) = line.strip_suffix(" kB")?.split_once(':')?;
+        Some((key.to_owned(), kib.trim().parse().ok()?))
+    });
+    amounts.collect()
+}
+
+/// State, parent, and CPU time in ticks.
+fn stat(pid: Pid) -> Option<(char, u32, u64)> {
+    let text = text(pid, "stat");
+    let (_, fields) = text.rsplit_once(") ")?;
+    let fields: Vec<&str> = fields.split(' ').collect();
+    let ticks = |n: usize| fields[n].parse::<u64>().ok();
+    Some((fields[0].chars().next()?, fields[1].parse().ok()?, ticks(11)? + ticks(12)?))
+}
+
+/// Whether nobody of them runs or sleeps; those whom no parent waited for yet are gone as well.
+fn are_gone(pids: &[Pid]) -> bool {
+    pids.iter().all(|pid| stat(*pid).is_none_or(|(state, ..)| "ZX".contains(state)))
+}
+
+fn kill(pid: Pid) {
+    let raw = i32::try_from(pid.0).ok().and_then(rustix::process::Pid::from_raw);
+    kill_process(raw.expect("an id"), Signal::KILL).expect("it is alive");
+}
+
+fn children_of_ours() -> Vec<Pid> {
+    let own = std::process::id();
+    let entries = std::fs::read_dir("/proc").expect("a /proc").flatten();
+    let pids = entries.filter_map(|entry| Pid::parse(entry.file_name().as_encoded_bytes()));
+    pids.filter(|pid| stat(*pid).is_some_and(|(_, parent, _)| parent == own)).collect()
+}
+
+#[test]
+fn forked_members_have_what_was_promised() {
+    let _alone = alone();
+    for (kind, processes) in [(Kind::Small, 24), (Kind::Many, 40)] {
+        let spec = few(kind, processes);
+        let crowd = start(&spec);
+        assert_eq!(crowd.pids().len(), processes);
+        for pid in crowd.pids() {
+            assert_eq!(text(*pid, "maps").lines().count(), spec.mappings, "{kind:?}");
+            let rollup = rollup(*pid);
+            let private = rollup["Private_Clean"] + rollup["Private_Dirty"];
+            let promised = 4 * spec.private as u64;
+            // What the program itself wrote to after the fork is little.
+            assert!((promised..promised + 256).contains(&private), "{private} of {promised}");
+            let shared = 4 * spec.shared as u64;
+            assert!(rollup["Rss"] >= promised + shared, "{rollup:?}");
+            assert!(rollup["Pss"] < promised + 256 + 2 * shared / processes as u64, "{rollup:?}");
+        }
+        stands_still(&crowd);
+        let pids = crowd.pids().to_vec();
+        drop(crowd);
+        assert!(are_gone(&pids), "{kind:?}");
+    }
+}
+
+/// All members are asleep below the root, and use no CPU.
+fn stands_still(crowd: &Crowd) {
+    let look = || -> Vec<_> { crowd.pids().iter().map(|pid| stat(*pid)).collect() };
+    let before = look();
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(before, look());
+    for (state, parent, _) in before.into_iter().map(|stat| stat.expect("a member")) {
+        assert_eq!((state, parent), ('S', crowd.root().0));
+    }
+}
+
+#[test]
+fn killing_the_root_ends_all() {
+    let _alone = alone();
+    let crowd = start(&few(Kind::Small, 50));
+    kill(crowd.root());
+    let gone = until(END_LIMIT, || are_gone(crowd.pids()).then_some(()));
+    assert!(gone.is_some(), "members outlive their root");
+    let error = crowd.end().expect_err("there is no crowd any more");
+    assert!(error.contains("root was killed"), "{error}");
+}
+
+#[test]
+fn a_crowd_without_one_of_its_members_is_none() {
+    let _alone = alone();
+    let crowd = start(&few(Kind::Many, 8));
+    kill(crowd.pids()[5]);
+    let gone = until(END_LIMIT, || are_gone(crowd.pids()).then_some(()));
+    assert!(gone.is_some(), "the root does not watch its members");
+    let error = crowd.end().expect_err("a member is missing");
+    assert!(error.contains("a member died"), "{error}");
+}
+
+#[test]
+fn what_the_host_cannot_hold_is_refused() {
+    let _alone = alone();
+    let absurd = usize::MAX / 2;
+    let usual = Spec::usual(Kind::Small);
+    let pid_max = read_to_string("/proc/sys/kernel/pid_max").expect("a limit");
+    let processes = pid_max.trim().parse().expect("a number");
+    // One page each, so that it is not memory that is short.
+    let tiny = Spec { private: 1, shared: 0, mappings: 60, ..Spec::usual(Kind::Many) };
+    let refused = [
+        (Spec { processes: absurd, ..usual.clone() }, "MiB of memory"),
+        (Spec { private: absurd, ..usual.clone() }, "MiB of memory"),
+        (Spec { shared: absurd, ..usual.clone() }, "MiB of memory"),
+        (Spec { private: absurd, ..Spec::usual(Kind::Huge) }, "MiB of memory"),
+        (Spec { processes, ..tiny.clone() }, "processes"),
+        (Spec { processes: 1, mappings: 10_000_000, ..tiny.clone() }, "mappings in a process"),
+        (Spec { processes: 1, mappings: 3, ..tiny }, "too few"),
+    ];
+    for (spec, word) in refused {
+        let before = children_of_ours();
+        let error = Crowd::start(&spec).err().unwrap_or_else(|| panic!("{spec:?} stands"));
+        assert!(error.contains(word) && !error.contains('\n'), "{spec:?}: {error}");
+        assert_eq!(children_of_ours(), before, "{spec:?}: something was started");
+    }
+}
+
+#[test]
+fn sizes_of_other_kinds_are_refused() {
+    let mib = Sizes { mib: Some(1), ..Sizes::default() };
+    let error = mib.of(Kind::Small).expect_err("no size of this kind");
+    assert!(error.contains("--mib"), "{error}");
+    assert_eq!(mib.of(Kind::Huge).expect("a size of this kind").private, 256);
+}
+
+#[test]
+fn the_huge_member_records_its_latency() {
+    let _alone = alone();
+    let spec = Spec { private: 4096, ..Spec::usual(Kind::Huge) };
+    let crowd = start(&spec);
+    let pid = crowd.pids()[0];
+    assert!(rollup(pid)["Rss"] >= 4 * 4096);
+    std::thread::sleep(Duration::from_millis(200));
+    let report = crowd.end().expect("a crowd that stood").expect("a record");
+    let words: Vec<&str> = report.split(' ').collect();
+    let number = |n: usize| words[n].parse::<u64>().unwrap_or_else(|_| panic!("{report}"));
+    assert!(number(0) > 20, "too few times in 200 ms: {report}");
+    let figures: Vec<u64> = (4..words.len()).step_by(2).map(number).collect();
+    assert_eq!(figures.len(), 5, "{report}");
+    assert!(figures.is_sorted(), "{report}");
+}
+
+/// Whether the host swaps to this file.
+fn is_swap_area(path: &Path) -> bool {
+    let text = read_to_string("/proc/swaps").expect("a file of the kernel");
+    text.lines().any(|line| line.split(' ').next() == path.to_str())
+}
+
+#[test]
+fn swapped_members_are_in_swap() {
+    let _alone = alone();
+    let spec = few(Kind::Swapped, 64);
+    for is_root_killed in [false, true] {
+        let mut crowd = match Crowd::start(&spec) {
+            Err(why) if why.contains("only root may") || why.contains("swap file") => {
+                return skip("swapped_members_are_in_swap", &why);
+            }
+            started => started.unwrap_or_else(|error| panic!("{error}")),
+        };
+        let file = spec.swap_dir.join(format!("psm-uring-crowd-{}.swap", crowd.root()));
+        assert!(is_swap_area(&file), "{file:?}");
+        for _ in 0..2 {
+            are_in_swap(&spec, crowd.pids());
+            // They were looked at, which brought their arguments back.
+            crowd.push_out().expect("the crowd stands");
+        }
+        let pids = crowd.pids().to_vec();
+        if is_root_killed {
+            kill(crowd.root());
+            drop(crowd);
+        } else {
+            crowd.end().expect("swap goes off");
+        }
+        assert!(are_gone(&pids));
+        assert!(!is_swap_area(&file) && !file.exists(), "{file:?}");
+    }
+}
+
+#[test]
+fn a_swap_file_that_cannot_be_is_refused() {
+    let _alone = alone();
+    let on = |dir: &str| Spec { swap_dir: dir.into(), ..few(Kind::Swapped, 2) };
+    let error = Crowd::start(&on("/proc/none")).err().expect("there is no such directory");
+    assert!(error.contains("only root may") || error.contains("--swap-dir"), "{error}");
+    // A file system in memory cannot be swapped to.
+    let in_memory = Path::new("/dev/shm");
+    let list = || std::fs::read_dir(in_memory).map(Iterator::count).unwrap_or(0);
+    if !in_memory.is_dir() {
+        return skip("a_swap_file_that_cannot_be_is_refused", "a part: there is no /dev/shm");
+    }
+    let before = list();
+    let error = Crowd::start(&on("/dev/shm")).err().expect("no swap in memory");
+    assert!(error.contains("only root may") || error.contains("swap file"), "{error}");
+    assert_eq!(list(), before, "a file is left");
+}
+
+/// Arguments are on disk, and each member has its own.
+fn are_in_swap(spec: &Spec, pids: &[Pid]) {
+    let swapped_in = || {
+        let text = read_to_string("/proc/vmstat").expect("a file of the kernel");
+        let count = text.lines().find_map(|line| line.strip_prefix("pswpin ")?.parse().ok());
+        count.unwrap_or(0_usize)
+    };
+    let before = swapped_in();
+    for (n, pid) in pids.iter().enumerate() {
+        assert!(rollup(*pid)["SwapPss"] >= 4 * spec.private as u64, "{pid}");
+        let title = format!("crowd: member {n} of {}", pids.len());
+        assert_eq!(text(*pid, "cmdline").split('\0').next(), Some(title.as_str()));
+    }
+    // The kernel reads a few neighbours along.
+    let pages = swapped_in() - before;
+    assert!(pages >= pids.len(), "{pages} pages were read from disk");
+}
