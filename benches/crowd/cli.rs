@@ -26,7 +26,7 @@ Examples:
 /// A command finds the ids of the crowd's root and of its first member in CROWD_ROOT and
 /// CROWD_MEMBER. Its exit code is passed on; 125 says that there was no crowd.
 #[derive(Debug, Parser)]
-#[command(name = "crowd", before_help = EXAMPLES)]
+#[command(name = "crowd", bin_name = "scripts/crowd.sh", before_help = EXAMPLES)]
 struct Options {
     /// What the members are
     kind: Kind,

@@ -10,7 +10,7 @@ use std::io::{ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use psm_uring::units::Pid;
 use rustix::process::{PidfdFlags, pidfd_open};
@@ -26,12 +26,12 @@ const PAGES_SPARE: usize = 4096;
 const SIGNATURE: &[u8] = b"SWAPSPACE2";
 /// Where the header's fields begin (`union swap_header`, include/linux/swap.h).
 const FIELDS: usize = 1024;
-/// How often pages are taken again before it is said that the kernel keeps them.
-const ATTEMPTS: usize = 20;
+/// How long pages are taken again and again before it is said that the kernel keeps them.
+const PUSH_LIMIT: Duration = Duration::from_secs(60);
 /// The time that writing takes a disk, about.
 const PAUSE: Duration = Duration::from_millis(50);
-/// One page of so many may be in the cache: others of the host may have put it there.
-const CACHED_PART: u64 = 1000;
+/// For so many members one page may be in the cache: others of the host may have put it there.
+const MEMBERS_PER_PAGE: u64 = 100;
 
 /// How large the file must be.
 pub(super) fn bytes(spec: &Spec) -> u64 {
@@ -116,19 +116,23 @@ impl Outcasts {
 
     /// Takes the pages from the members until they are in no cache either.
     pub(super) fn push_out(&self) -> Result<(), String> {
-        for attempt in 0..ATTEMPTS {
-            if attempt > 0 {
-                std::thread::sleep(PAUSE);
-                self.each("touch", sys::touch)?;
-            }
+        let allowed = self.members.len() as u64 / MEMBERS_PER_PAGE;
+        let began = Instant::now();
+        loop {
             self.settle()?;
             self.each("page out", page_out)?;
-            if self.cached() <= self.pages / CACHED_PART {
+            let (cached, pages) = (self.cached(), self.pages);
+            if cached <= allowed {
                 return Ok(());
             }
+            if began.elapsed() > PUSH_LIMIT {
+                return Err(format!(
+                    "the kernel keeps {cached} of {pages} pages in its swap cache"
+                ));
+            }
+            std::thread::sleep(PAUSE);
+            self.each("touch", sys::touch)?;
         }
-        let (cached, pages) = (self.cached(), self.pages);
-        Err(format!("the kernel keeps {cached} of {pages} pages in its swap cache"))
     }
 
     /// Puts pages that a CPU read lately on the list of those that can be taken: each CPU collects
