@@ -16,7 +16,7 @@
 //!                │      ▼
 //!                │    Status ── kernel thread, zombie ─────────────────► Done
 //!                │     │   └─── alive, so it exec'ed: once more, or ───► Done
-//!                └─────┴─ leader dead: Tasks, and again with a thread; if that ends, once more
+//!                └─────┴─ leader dead: Tasks, and again with a thread; if it ends, Status again
 //! ```
 
 use super::name::{self, NAME_MAX, NameRule};
@@ -82,10 +82,12 @@ pub struct Probe {
     name: Vec<u8>,
     scanner: Scanner,
     has_memory_text: bool,
-    /// The name has passed the filter.
-    is_selected: bool,
-    /// What was read of it went away once already, and it was begun again.
+    /// Status is asked for the name, because what the rule asks for is empty.
+    status_names: bool,
+    /// It lost its address space once already and was begun again.
     is_second_try: bool,
+    /// The thread ended once already, and another one was looked for.
+    has_lost_thread: bool,
     smaps: Option<Smaps>,
 }
 
@@ -106,8 +108,9 @@ impl Probe {
             name: Vec::new(),
             scanner: Scanner::new(),
             has_memory_text: false,
-            is_selected: false,
+            status_names: false,
             is_second_try: false,
+            has_lost_thread: false,
             smaps: None,
         }
     }
@@ -117,6 +120,7 @@ impl Probe {
         self.pid = pid;
         self.task = None;
         self.is_second_try = false;
+        self.has_lost_thread = false;
         self.begin(plan);
     }
 
@@ -210,7 +214,7 @@ impl Probe {
                 self.pair(ProcFile::Smaps);
             }
             (ProcFile::SmapsRollup | ProcFile::Smaps, Errno::SRCH) => self.no_address_space(),
-            (_, Errno::NOENT | Errno::SRCH) if self.task.is_some() => self.thread_gone(plan),
+            (_, Errno::NOENT | Errno::SRCH) if self.task.is_some() => self.thread_gone(),
             (_, Errno::NOENT | Errno::SRCH) => self.done(Fate::Gone),
             (_, Errno::ACCES | Errno::PERM) => self.done(Fate::Denied),
             (_, errno) => self.done(Fate::Failed(errno)),
@@ -269,7 +273,10 @@ impl Probe {
         }
         match self.state {
             State::Pair(memory) => self.state = State::Memory(memory),
-            _ if self.name.is_empty() => self.one(ProcFile::Status),
+            _ if self.name.is_empty() => {
+                self.status_names = true;
+                self.one(ProcFile::Status);
+            }
             _ => self.select(plan),
         }
     }
@@ -283,7 +290,7 @@ impl Probe {
             Kind::KernelThread => self.done(Fate::KernelThread),
             Kind::ZombieLeader if self.task.is_none() => self.one(ProcFile::Tasks),
             Kind::Zombie | Kind::ZombieLeader => self.done(Fate::Zombie),
-            Kind::User if plan.filter.is_some() && !self.is_selected => {
+            Kind::User if std::mem::take(&mut self.status_names) => {
                 self.comm_from_status(plan);
                 self.select(plan);
             }
@@ -316,19 +323,20 @@ impl Probe {
     }
 
     /// The thread that stood for the process is gone, which says nothing of the process: it may
-    /// have other threads, or have exec'ed, which makes the thread its leader.
-    fn thread_gone(&mut self, plan: &Plan) {
+    /// have other threads, or have exec'ed, which makes the thread its leader. Status tells. (And
+    /// not a new pair: the memory of this one may still be on its way.)
+    fn thread_gone(&mut self) {
         self.task = None;
-        if self.is_second_try {
-            return self.done(Fate::Changed);
+        self.status_names = false;
+        if std::mem::replace(&mut self.has_lost_thread, true) {
+            self.done(Fate::Changed);
+        } else {
+            self.one(ProcFile::Status);
         }
-        self.is_second_try = true;
-        self.begin(plan);
     }
 
     fn select(&mut self, plan: &Plan) {
-        self.is_selected = plan.filter.as_ref().is_none_or(|filter| filter.is_match(&self.name));
-        if self.is_selected {
+        if plan.filter.as_ref().is_none_or(|filter| filter.is_match(&self.name)) {
             self.pair(plan.memory_file());
         } else {
             self.done(Fate::NotSelected);
@@ -343,7 +351,7 @@ impl Probe {
 
     /// With a filter the name comes first, alone: what is not selected is not measured.
     fn begin(&mut self, plan: &Plan) {
-        self.is_selected = false;
+        self.status_names = false;
         self.smaps = None;
         self.name.clear();
         if plan.filter.is_some() {
