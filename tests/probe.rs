@@ -228,6 +228,39 @@ fn exec_while_smaps_is_read() {
     }
 }
 
+/// Whenever it execs, name and memory are of one life, and of one that was asked for.
+#[test]
+fn an_exec_at_every_step() {
+    let other = |world: World| {
+        let mut world = world;
+        for text in world.texts.values_mut().filter_map(|text| text.as_mut().ok()) {
+            let changed = String::from_utf8_lossy(text).replace("title", "other");
+            let changed = changed.replace("comm", "else").replace("/exe", "/elf");
+            *text = changed.replace("Pss:                 200", "Pss:                 999").into();
+        }
+        world
+    };
+    let filter = Some(Regex::new("title|comm|exe").expect("a regular expression"));
+    for world in [World::user()] {
+        for plan in plans() {
+            let filter = plan.filter.as_ref().and(filter.clone());
+            let plan = Plan { filter, ..plan };
+            let first = world.clone().carry(&mut Probe::new(), &plan);
+            let unfiltered = Plan { filter: None, ..plan.clone() };
+            let second = other(world.clone()).carry(&mut Probe::new(), &unfiltered);
+            assert_ne!(first.smaps, second.smaps);
+            for step in 0..12 {
+                let next = Some((step, Box::new(other(world.clone()))));
+                let mut world = World { next, ..world.clone() };
+                let found = world.carry(&mut Probe::new(), &plan);
+                let is_second = found == second && plan.filter.is_none();
+                let is_neither = found.fate == Fate::NotSelected && plan.filter.is_some();
+                assert!(found == first || is_second || is_neither, "{step} {plan:?}: {found:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn texts_that_are_no_smaps() {
     for text in ["Pss: 1 kB\n", "Pss: x kB\nPrivate_Clean: 1 kB\nPrivate_Dirty: 1 kB\n", "\n", "?"]

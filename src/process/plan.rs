@@ -28,6 +28,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether a process of this name is to be measured.
+    pub(super) fn selects(&self, name: &[u8]) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.is_match(name))
+    }
+
     /// The file that names a process.
     pub(super) fn name_file(&self) -> ProcFile {
         match self.name_rule {

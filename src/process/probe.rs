@@ -184,7 +184,7 @@ impl Probe {
             return Progress::Turn;
         }
         if file.is_memory() {
-            return self.feed_memory(file, bytes, room);
+            return self.feed_memory(plan, file, bytes, room);
         }
         let free = TEXT_MAX - self.text.len();
         self.text.extend_from_slice(&bytes[..bytes.len().min(free)]);
@@ -221,12 +221,12 @@ impl Probe {
         }
     }
 
-    fn feed_memory(&mut self, file: ProcFile, bytes: &[u8], room: usize) -> Progress {
+    fn feed_memory(&mut self, plan: &Plan, file: ProcFile, bytes: &[u8], room: usize) -> Progress {
         if self.state == State::Verify(file) {
             if bytes.is_empty() {
                 self.no_address_space();
             } else {
-                self.measured();
+                self.measured(plan);
             }
             return Progress::Turn;
         }
@@ -238,7 +238,7 @@ impl Probe {
         if !self.has_memory_text {
             self.no_address_space();
         } else if file.is_one_record() {
-            self.measured();
+            self.measured(plan);
         } else {
             // The text of a process that dies or execs half-way ends like any other.
             self.state = State::Verify(file);
@@ -248,18 +248,25 @@ impl Probe {
     }
 
     /// All of the memory file was read.
-    fn measured(&mut self) {
+    fn measured(&mut self, plan: &Plan) {
         match std::mem::take(&mut self.scanner).finish() {
             Ok(smaps) => {
                 self.smaps = Some(smaps);
                 if self.name.is_empty() {
                     self.one(ProcFile::Status);
                 } else {
-                    self.done(Fate::Measured);
+                    self.name_and_memory(plan);
                 }
             }
             Err(_) => self.done(Fate::Malformed),
         }
+    }
+
+    /// All is known. The name that passed the filter may be another one than was read with the
+    /// memory.
+    fn name_and_memory(&mut self, plan: &Plan) {
+        let is_selected = plan.selects(&self.name);
+        self.done(if is_selected { Fate::Measured } else { Fate::NotSelected });
     }
 
     fn name_read(&mut self, plan: &Plan, file: ProcFile) {
@@ -285,7 +292,7 @@ impl Probe {
         match status::kind(&self.text, self.text.len() < TEXT_MAX) {
             _ if self.smaps.is_some() => {
                 self.comm_from_status(plan);
-                self.done(Fate::Measured);
+                self.name_and_memory(plan);
             }
             Kind::KernelThread => self.done(Fate::KernelThread),
             Kind::ZombieLeader if self.task.is_none() => self.one(ProcFile::Tasks),
@@ -336,7 +343,7 @@ impl Probe {
     }
 
     fn select(&mut self, plan: &Plan) {
-        if plan.filter.as_ref().is_none_or(|filter| filter.is_match(&self.name)) {
+        if plan.selects(&self.name) {
             self.pair(plan.memory_file());
         } else {
             self.done(Fate::NotSelected);

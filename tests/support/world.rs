@@ -35,6 +35,10 @@ pub struct World {
     pub steps: Vec<String>,
     /// Reads of one byte at the beginning find nothing, this many times: the process exec'ed.
     pub execs: usize,
+    /// From this step on the process is another one, with these texts.
+    pub next: Option<(usize, Box<World>)>,
+    /// How many it was before.
+    pub life: usize,
 }
 
 impl World {
@@ -83,6 +87,10 @@ impl World {
     /// Whether this step fails.
     fn fault(&mut self, path: &str) -> Option<Errno> {
         let step = self.steps.len();
+        if let Some((_, next)) = self.next.take_if(|(at, _)| *at == step) {
+            self.texts = next.texts;
+            self.life += 1;
+        }
         self.steps.push(path.to_owned());
         assert!(step < STEPS_MAX, "it reads for ever: {path}");
         let fault = self.fault?;
@@ -93,11 +101,12 @@ impl World {
         hit.then_some(fault.errno)
     }
 
-    fn open(&mut self, probe: &mut Probe, plan: &Plan, file: ProcFile) -> Option<String> {
+    fn open(&mut self, probe: &mut Probe, plan: &Plan, file: ProcFile) -> Option<Open> {
         let path = String::from_utf8(probe.path(file).as_bytes().into()).expect("paths are ASCII");
+        let fault = self.fault(&path);
         let missing = self.texts.get(&path).map_or(Some(Errno::NOENT), |text| text.clone().err());
-        match self.fault(&path).or(missing) {
-            None => Some(path),
+        match fault.or(missing) {
+            None => Some(Open { path, life: self.life }),
             Some(errno) => {
                 probe.fail(plan, file, errno);
                 None
@@ -105,13 +114,17 @@ impl World {
         }
     }
 
-    fn read(&mut self, probe: &mut Probe, plan: &Plan, file: ProcFile, path: &str) {
-        let text = self.texts[path].clone().expect("it was opened");
+    fn read(&mut self, probe: &mut Probe, plan: &Plan, file: ProcFile, open: &Open) {
+        let Open { path, life } = open;
         let (mut at, mut progress) = (0, Progress::ReadOn);
         while progress != Progress::Turn {
             if let Some(errno) = self.fault(path) {
                 return probe.fail(plan, file, errno);
             }
+            if file.is_memory() && *life != self.life {
+                return probe.fail(plan, file, Errno::SRCH);
+            }
+            let text = self.texts[path].clone().expect("it was opened");
             progress = if progress == Progress::Rewind {
                 let is_gone = self.execs > 0;
                 self.execs = self.execs.saturating_sub(1);
@@ -155,6 +168,12 @@ impl World {
             smaps: probe.smaps().copied(),
         }
     }
+}
+
+/// An open file. Memory is tied to the life it was opened in.
+struct Open {
+    path: String,
+    life: usize,
 }
 
 #[derive(Clone, Debug, PartialEq)]
