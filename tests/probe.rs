@@ -241,7 +241,7 @@ fn an_exec_at_every_step() {
         world
     };
     let filter = Some(Regex::new("title|comm|exe").expect("a regular expression"));
-    for world in [World::user()] {
+    for world in [World::user(), World::nameless()] {
         for plan in plans() {
             let filter = plan.filter.as_ref().and(filter.clone());
             let plan = Plan { filter, ..plan };

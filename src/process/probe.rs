@@ -9,9 +9,9 @@
 //!
 //! ```text
 //!   filter? ── Name ── not selected ──► Done
-//!                │ selected                          name was empty
-//!                ▼                                  ┌───────► Status ──► Done
-//!   ──────────► Pair: memory opened, name, memory ──┴──────────────────► Done
+//!                │ selected
+//!                ▼              name was empty: once more with comm
+//!   ──────────► Pair: memory opened, name, memory ─────────────────────► Done
 //!                ▲      │ no address space (any more)
 //!                │      ▼
 //!                │    Status ── kernel thread, zombie ─────────────────► Done
@@ -84,6 +84,8 @@ pub struct Probe {
     has_memory_text: bool,
     /// Status is asked for the name, because what the rule asks for is empty.
     status_names: bool,
+    /// The name that the rule asks for is empty: comm names it.
+    is_nameless: bool,
     /// It lost its address space once already and was begun again.
     is_second_try: bool,
     /// The thread ended once already, and another one was looked for.
@@ -109,6 +111,7 @@ impl Probe {
             scanner: Scanner::new(),
             has_memory_text: false,
             status_names: false,
+            is_nameless: false,
             is_second_try: false,
             has_lost_thread: false,
             smaps: None,
@@ -133,7 +136,7 @@ impl Probe {
     pub fn want(&self, plan: &Plan) -> Option<Want> {
         match self.state {
             State::One(file) => Some(Want::One(file)),
-            State::Pair(memory) => Some(Want::Pair { name: plan.name_file(), memory }),
+            State::Pair(memory) => Some(Want::Pair { name: self.name_file(plan), memory }),
             State::Memory(file) | State::Verify(file) => Some(Want::One(file)),
             State::Done(_) => None,
         }
@@ -149,7 +152,7 @@ impl Probe {
     pub fn expects(&self, plan: &Plan, file: ProcFile) -> bool {
         match self.state {
             State::One(wanted) | State::Memory(wanted) | State::Verify(wanted) => file == wanted,
-            State::Pair(memory) => file == memory || file == plan.name_file(),
+            State::Pair(memory) => file == memory || file == self.name_file(plan),
             State::Done(_) => false,
         }
     }
@@ -226,7 +229,7 @@ impl Probe {
             if bytes.is_empty() {
                 self.no_address_space();
             } else {
-                self.measured(plan);
+                self.measured(plan, file);
             }
             return Progress::Turn;
         }
@@ -238,7 +241,7 @@ impl Probe {
         if !self.has_memory_text {
             self.no_address_space();
         } else if file.is_one_record() {
-            self.measured(plan);
+            self.measured(plan, file);
         } else {
             // The text of a process that dies or execs half-way ends like any other.
             self.state = State::Verify(file);
@@ -248,35 +251,30 @@ impl Probe {
     }
 
     /// All of the memory file was read.
-    fn measured(&mut self, plan: &Plan) {
+    fn measured(&mut self, plan: &Plan, file: ProcFile) {
         match std::mem::take(&mut self.scanner).finish() {
             Ok(smaps) => {
-                self.smaps = Some(smaps);
-                if self.name.is_empty() {
-                    self.one(ProcFile::Status);
-                } else {
-                    self.name_and_memory(plan);
+                if self.name.is_empty() && !self.is_nameless {
+                    self.is_nameless = true;
+                    return self.pair(file);
                 }
+                self.smaps = Some(smaps);
+                // The name that passed the filter may have been another one.
+                let is_selected = plan.selects(&self.name);
+                self.done(if is_selected { Fate::Measured } else { Fate::NotSelected });
             }
             Err(_) => self.done(Fate::Malformed),
         }
     }
 
-    /// All is known. The name that passed the filter may be another one than was read with the
-    /// memory.
-    fn name_and_memory(&mut self, plan: &Plan) {
-        let is_selected = plan.selects(&self.name);
-        self.done(if is_selected { Fate::Measured } else { Fate::NotSelected });
-    }
-
     fn name_read(&mut self, plan: &Plan, file: ProcFile) {
         match file {
+            ProcFile::Comm => self.name_by_comm(plan, |text, name| name.extend(name::comm(text))),
             ProcFile::Exe => self.name.extend_from_slice(name::exe(&self.text)),
             ProcFile::Cmdline if plan.name_rule == NameRule::Cmdline => {
                 name::arguments(&self.text, &mut self.name);
             }
-            ProcFile::Cmdline => self.name.extend_from_slice(name::title(&self.text)),
-            _ => self.name.extend_from_slice(name::comm(&self.text)),
+            _ => self.name.extend_from_slice(name::title(&self.text)),
         }
         match self.state {
             State::Pair(memory) => self.state = State::Memory(memory),
@@ -290,15 +288,12 @@ impl Probe {
 
     fn status_read(&mut self, plan: &Plan) {
         match status::kind(&self.text, self.text.len() < TEXT_MAX) {
-            _ if self.smaps.is_some() => {
-                self.comm_from_status(plan);
-                self.name_and_memory(plan);
-            }
             Kind::KernelThread => self.done(Fate::KernelThread),
             Kind::ZombieLeader if self.task.is_none() => self.one(ProcFile::Tasks),
             Kind::Zombie | Kind::ZombieLeader => self.done(Fate::Zombie),
             Kind::User if std::mem::take(&mut self.status_names) => {
-                self.comm_from_status(plan);
+                self.is_nameless = true;
+                self.name_by_comm(plan, status::comm);
                 self.select(plan);
             }
             // It is alive and has an address space, another one than before.
@@ -310,10 +305,13 @@ impl Probe {
         }
     }
 
-    fn comm_from_status(&mut self, plan: &Plan) {
+    /// Where comm stands for an empty argument list, it stands in brackets.
+    fn name_by_comm(&mut self, plan: &Plan, append: impl FnOnce(&[u8], &mut Vec<u8>)) {
         let is_title = matches!(plan.name_rule, NameRule::Title | NameRule::Cmdline);
         self.name.extend(is_title.then_some(b'['));
-        status::comm(&self.text, &mut self.name);
+        append(&self.text, &mut self.name);
+        // The kernel's comm is short. One in a directory that stands in for /proc may not be.
+        self.name.truncate(NAME_MAX - 1);
         self.name.extend(is_title.then_some(b']'));
     }
 
@@ -352,13 +350,13 @@ impl Probe {
 
     /// smaps is empty, or there is "no such process": status tells which kind it is.
     fn no_address_space(&mut self) {
-        self.smaps = None;
         self.one(ProcFile::Status);
     }
 
     /// With a filter the name comes first, alone: what is not selected is not measured.
     fn begin(&mut self, plan: &Plan) {
         self.status_names = false;
+        self.is_nameless = false;
         self.smaps = None;
         self.name.clear();
         if plan.filter.is_some() {
@@ -379,6 +377,10 @@ impl Probe {
         self.scanner = Scanner::new();
         self.has_memory_text = false;
         self.state = State::Pair(memory);
+    }
+
+    fn name_file(&self, plan: &Plan) -> ProcFile {
+        if self.is_nameless { ProcFile::Comm } else { plan.name_file() }
     }
 
     fn done(&mut self, fate: Fate) {

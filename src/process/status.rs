@@ -1,8 +1,8 @@
 //! The lines of `/proc/PID/status` that tell what kind of process it is.
 //!
-//! Written by `proc_pid_status` (fs/proc/array.c). Read only when the argument list is empty or
-//! the memory is refused with "no such process": then it tells kernel threads, zombies and
-//! processes with an empty argument list apart.
+//! Written by `proc_pid_status` (fs/proc/array.c). Read only when the memory is refused with "no
+//! such process" or, with a filter, the argument list is empty: then it tells kernel threads,
+//! zombies and processes with an empty argument list apart.
 
 use super::Glimpse;
 use crate::units::Kib;

@@ -68,9 +68,9 @@ impl World {
         self
     }
 
-    /// No argument list: the name comes from status.
+    /// No argument list: the name comes from comm.
     pub fn nameless() -> World {
-        World::user().with("cmdline", "").with("comm", "\n")
+        World::user().with("cmdline", "")
     }
 
     /// The first thread is dead, the second has the memory.
