@@ -106,6 +106,13 @@ pub struct Survey {
     tallies: Vec<Tally>,
 }
 
+impl From<Vec<Tally>> for Survey {
+    /// What an engine found that was called without a [`Surveyor`].
+    fn from(tallies: Vec<Tally>) -> Survey {
+        Survey { tallies }
+    }
+}
+
 impl Survey {
     /// Those that were measured, in no particular order.
     pub fn processes(&self) -> impl Iterator<Item = ProcessUsage<'_>> {

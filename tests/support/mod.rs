@@ -96,18 +96,28 @@ pub struct Rng(u64);
 impl Rng {
     /// From `PSM_SEED`, or from the clock. Printed, so that a failure can be had again.
     pub fn seeded() -> Rng {
-        let clock = || {
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-            now.map_or(1, |time| u64::from(time.subsec_nanos()) << 20 ^ time.as_secs())
-        };
-        let given = std::env::var("PSM_SEED").ok().and_then(|seed| seed.parse().ok());
-        let seed = given.unwrap_or_else(clock);
+        let seed = Rng::seed();
         // Captured, and so shown only when the test fails.
         #[allow(clippy::print_stdout)]
         {
             println!("again with: PSM_SEED={seed}");
         }
         Rng(seed)
+    }
+
+    /// From a seed that is told elsewhere.
+    pub fn new(seed: u64) -> Rng {
+        Rng(seed)
+    }
+
+    /// `PSM_SEED`, or a seed from the clock.
+    pub fn seed() -> u64 {
+        let clock = || {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+            now.map_or(1, |time| u64::from(time.subsec_nanos()) << 20 ^ time.as_secs())
+        };
+        let given = std::env::var("PSM_SEED").ok().and_then(|seed| seed.parse().ok());
+        given.unwrap_or_else(clock)
     }
 
     pub fn next(&mut self) -> u64 {

@@ -1,0 +1,396 @@
+//! Slots and chains: what `sys/ring/mod.rs` and `sys/ring/kernel/mod.rs` promise of them, and no
+//! more. Completions of different slots come in any order, those of one chain in its
+//! own; an open that fails silences the rest of its chain, a read or a link that fails does not.
+
+use std::collections::VecDeque;
+
+use psm_uring::process::ProcFile;
+use psm_uring::sys::buffer::Buffer;
+use psm_uring::sys::ring::{Completion, Fetch, From, Place, Request, RingStats};
+use psm_uring::units::{Errno, Pid};
+
+use super::dice::Dice;
+use super::fault::Op;
+use super::life::lives;
+use super::log::Word;
+use super::pool::{Active, Job, Pool, Step};
+use super::seat::seat_of;
+use super::world::{self, OpenFile, World};
+use super::{MILLIS, Micros};
+
+const fn step(place: Place, op: Op) -> Step {
+    Step { place, op }
+}
+
+const PAIR: &[Step] = &[
+    step(Place::Second, Op::Open),
+    step(Place::First, Op::Open),
+    step(Place::First, Op::Read),
+    step(Place::Second, Op::Read),
+];
+const PAIR_WITH_LINK: &[Step] =
+    &[step(Place::Second, Op::Open), step(Place::First, Op::Link), step(Place::Second, Op::Read)];
+const ONE: &[Step] = &[step(Place::First, Op::Open), step(Place::First, Op::Read)];
+const LINK: &[Step] = &[step(Place::First, Op::Link)];
+const MORE: [&[Step]; 2] = [&[step(Place::First, Op::Read)], &[step(Place::Second, Op::Read)]];
+
+/// What the kernel writes at last into a buffer that nobody waits for any more, and what stands
+/// in one whose read failed.
+const POISON: [u8; 4096] = [0xaa; 4096];
+/// A process that takes so long does not count as one of those in flight (README: none is
+/// waited for by others).
+const HELD_AFTER: Micros = 50 * MILLIS;
+
+/// What goes wrong with the ring itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Trouble {
+    /// This call of `submit_and_wait`, counted from 0, fails, and so do all after it.
+    pub fails_at: Option<(u64, Errno)>,
+    /// From this chain on, counted from 0, no worker is to be had: the head is cancelled.
+    pub no_worker_from: Option<u64>,
+    /// Only that one chain.
+    pub no_worker_once: bool,
+    /// So many calls return early, as after a signal.
+    pub early_returns: u64,
+    /// One read of smaps in a hundred so many is shorter than it could be.
+    pub short_percent: u64,
+}
+
+/// A completion on its way, and what it says of the process.
+struct Ready {
+    completion: Completion,
+    note: Option<Note>,
+}
+
+#[derive(Clone, Copy)]
+struct Note {
+    at: world::Place,
+    answer: Result<Word, Errno>,
+}
+
+#[derive(Default)]
+struct Slot {
+    pending: [Option<(world::Place, Buffer)>; 2],
+    open: [Option<OpenFile>; 2],
+    /// Completions that were not reaped yet.
+    owed: usize,
+    pid: Option<Pid>,
+    since: Micros,
+    is_abandoned: bool,
+}
+
+/// What the checks need to know.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Watch {
+    pub last_fetched: Micros,
+    pub last_reaped: Micros,
+    /// When a worker last ended a step that ran; one that took long enough to be seen running.
+    pub last_ran: Micros,
+    pub last_seen_running: Micros,
+    /// Slots in flight, at the moment and when the engine last looked how many take long.
+    pub in_flight: usize,
+    pub held: usize,
+    /// The most in flight beyond those that took long, when another was begun.
+    pub moving_max: usize,
+    pub reads_delivered: u64,
+    pub late: u64,
+    pub abandoned: usize,
+}
+
+/// The ring and the world, shared by engine and test.
+pub struct Model {
+    pub world: World,
+    pub pool: Pool,
+    pub dice: Dice,
+    pub trouble: Trouble,
+    pub watch: Watch,
+    pub stats: RingStats,
+    slots: Vec<Slot>,
+    slots_max: usize,
+    ready: VecDeque<Ready>,
+    chains: u64,
+}
+
+impl Model {
+    pub fn new(world: World, pool: Pool, dice: Dice, trouble: Trouble, slots: usize) -> Model {
+        Model {
+            world,
+            pool,
+            dice,
+            trouble,
+            watch: Watch::default(),
+            stats: RingStats::default(),
+            slots: (0..slots).map(|_| Slot::default()).collect(),
+            slots_max: slots,
+            ready: VecDeque::new(),
+            chains: 0,
+        }
+    }
+
+    /// The engine has returned: what is in flight still is abandoned.
+    pub fn abandon(&mut self) {
+        let owed = self.slots.iter_mut().filter(|slot| slot.owed > 0);
+        owed.for_each(|slot| slot.is_abandoned = true);
+        self.watch.abandoned = self.slots.iter().filter(|slot| slot.is_abandoned).count();
+        self.watch.in_flight = 0;
+        self.slots.iter_mut().for_each(|slot| slot.pid = None);
+    }
+
+    /// The slot of a process whose last request was not answered.
+    pub fn in_flight(&self, pid: Pid) -> Option<usize> {
+        self.slots.iter().position(|slot| slot.pid == Some(pid) && slot.owed > 0)
+    }
+
+    /// Takes a request of the engine; it waits for the next submission.
+    pub fn fetch(&mut self, index: usize, request: Request) {
+        let (first, second) = match request {
+            Request::One(fetch) => (fetch, None),
+            Request::Pair { name, memory } => (name, Some(memory)),
+        };
+        let place = place_of(&first);
+        self.begin(index, self.world.seats[place.seat].pid);
+        let slot = &mut self.slots[index];
+        assert_eq!(slot.owed, 0, "slot {index} is asked while something of it is in flight");
+        slot.owed = 1 + usize::from(second.is_some());
+        slot.open = [None, None];
+        let steps = match (place.file, &second) {
+            (ProcFile::Exe, Some(_)) => PAIR_WITH_LINK,
+            (ProcFile::Exe, None) => LINK,
+            (_, Some(_)) => PAIR,
+            (_, None) => ONE,
+        };
+        slot.pending = [Some((place, first.buffer)), second.map(|f| (place_of(&f), f.buffer))];
+        if place.file == ProcFile::Tasks {
+            return self.list_tasks(index, place);
+        }
+        self.stats.operations += steps.len() as u64;
+        self.pool.queue(Job { slot: index, steps, at: 0, rewinds: false });
+    }
+
+    /// Takes a further read of a file that the slot has open.
+    pub fn read_more(&mut self, index: usize, place: Place, from: From, buffer: Buffer) {
+        let slot = &mut self.slots[index];
+        assert!(!slot.is_abandoned, "slot {index} was abandoned and reads on");
+        let pending = &mut slot.pending[place as usize];
+        assert!(pending.is_none(), "slot {index} has a read of that file in flight");
+        let open = slot.open[place as usize].expect("it reads on in a file that was opened");
+        *pending = Some((open.place(), buffer));
+        self.watch.in_flight += usize::from(slot.owed == 0);
+        slot.owed += 1;
+        self.stats.operations += 1;
+        let steps = MORE[place as usize];
+        self.pool.queue(Job { slot: index, steps, at: 0, rewinds: from == From::Beginning });
+    }
+
+    /// A slot takes up another process, unless it goes on with the one it has.
+    fn begin(&mut self, index: usize, pid: Pid) {
+        let slot = &mut self.slots[index];
+        assert!(!slot.is_abandoned, "slot {index} was abandoned and is used again");
+        self.watch.in_flight += usize::from(slot.owed == 0);
+        if slot.pid != Some(pid) {
+            (slot.pid, slot.since) = (Some(pid), self.world.now);
+            self.watch.last_fetched = self.world.now;
+            let moving = self.watch.in_flight.saturating_sub(self.watch.held);
+            self.watch.moving_max = self.watch.moving_max.max(moving);
+        }
+    }
+
+    /// The engine looks how many take long.
+    pub fn look(&mut self) {
+        let now = self.world.now;
+        let is_held =
+            |slot: &&Slot| slot.owed > 0 && !slot.is_abandoned && now - slot.since >= HELD_AFTER;
+        self.watch.held = self.slots.iter().filter(is_held).count();
+    }
+
+    fn list_tasks(&mut self, index: usize, place: world::Place) {
+        let tasks = self.world.tasks(place);
+        let answer = tasks.as_ref().map(|_| Word::Tasks).map_err(|errno| *errno);
+        let text = tasks.unwrap_or_default();
+        self.complete(index, Place::First, answer, &text);
+    }
+
+    /// Ends one fetch and takes note of what the engine is told of the process.
+    fn complete(&mut self, slot: usize, place: Place, answer: Result<Word, Errno>, text: &[u8]) {
+        let Some((at, mut buffer)) = self.slots[slot].pending[place as usize].take() else {
+            return;
+        };
+        buffer.put(if answer.is_ok() { text } else { &POISON[..64] });
+        let is_tail = answer == Err(Errno::CANCELED);
+        let note = (!is_tail).then_some(Note { at, answer });
+        let completion = Completion { slot, place, result: answer.map(drop), buffer };
+        self.ready.push_back(Ready { completion, note });
+    }
+
+    /// The head could not be done, or an open on the way: the rest of the chain is not tried.
+    fn break_chain(&mut self, slot: usize, place: Place, errno: Errno) {
+        self.complete(slot, place, Err(errno), &[]);
+        for place in [Place::First, Place::Second] {
+            self.complete(slot, place, Err(Errno::CANCELED), &[]);
+        }
+    }
+
+    /// Gives workers to chains that wait.
+    pub fn start(&mut self) {
+        while let Some(job) = self.pool.next_job(&mut self.dice) {
+            let chain = self.chains;
+            self.chains += 1;
+            let Trouble { no_worker_from, no_worker_once, .. } = self.trouble;
+            let is_none = |from| chain == from || chain > from && !no_worker_once;
+            if no_worker_from.is_some_and(is_none) {
+                self.world.faults.injected += 1;
+                self.complete(job.slot, job.steps[0].place, Err(Errno::CANCELED), &[]);
+                if job.steps[0].op == Op::Open {
+                    self.complete(job.slot, Place::First, Err(Errno::CANCELED), &[]);
+                }
+            } else {
+                self.work_on(job);
+            }
+        }
+    }
+
+    /// A worker begins the next step of its chain.
+    fn work_on(&mut self, job: Job) {
+        let Step { place, op } = job.steps[job.at];
+        let now = self.world.now;
+        let (mut until, mut is_blocked) = (now + 1 + self.dice.below(20), false);
+        if let Some((at, _)) = &self.slots[job.slot].pending[place as usize] {
+            let at = *at;
+            until += self.world.walk(at, op);
+            let held_until = self.world.held_until(at, op);
+            if held_until > now {
+                (until, is_blocked) = (held_until, true);
+            }
+        }
+        self.pool.active.push(Active { job, since: now, until, is_blocked });
+    }
+
+    /// A worker is done with a step.
+    fn step_done(&mut self, active: Active) {
+        let Active { mut job, since, is_blocked, .. } = active;
+        if !is_blocked {
+            let now = self.world.now;
+            self.watch.last_ran = now;
+            if now - since >= 2 * self.look_period() {
+                self.watch.last_seen_running = now;
+            }
+        }
+        if self.slots[job.slot].is_abandoned {
+            return self.complete_late(job.slot);
+        }
+        if self.carry_out(job) {
+            job.at += 1;
+            if job.at < job.steps.len() {
+                self.work_on(job);
+            }
+        }
+    }
+
+    /// How long it takes the engine at the most to see what the workers do.
+    pub fn look_period(&self) -> Micros {
+        5 * MILLIS + self.pool.active.len() as u64 * MILLIS / 10
+    }
+
+    /// Does what a step does. False: the chain ends here.
+    fn carry_out(&mut self, job: Job) -> bool {
+        let Step { place, op } = job.steps[job.at];
+        let pending = &self.slots[job.slot].pending[place as usize];
+        let Some((at, room)) = pending.as_ref().map(|(at, buffer)| (*at, buffer.room())) else {
+            return true;
+        };
+        match op {
+            Op::Open => match self.world.open(at, op) {
+                Ok(file) => self.slots[job.slot].open[place as usize] = Some(file),
+                Err(errno) => {
+                    self.break_chain(job.slot, place, errno);
+                    return false;
+                }
+            },
+            Op::Link => {
+                let target = self.world.open(at, op);
+                let text = &lives()[self.world.seats[at.seat].life].exe;
+                self.complete(job.slot, place, target.map(|_| Word::Name), text);
+            }
+            Op::Read => {
+                let room = if job.rewinds { 1 } else { self.shorten(at.file, room) };
+                let open = self.slots[job.slot].open[place as usize];
+                let mut open = open.expect("a chain opens before it reads");
+                let read = self.world.read(&mut open, job.rewinds, room);
+                self.slots[job.slot].open[place as usize] = Some(open);
+                let text = read.map_or(&[][..], |(text, _)| text);
+                self.complete(job.slot, place, read.map(|(_, word)| word), text);
+            }
+        }
+        true
+    }
+
+    /// A read of smaps ends wherever the kernel likes, but not before the first byte. (And in the
+    /// middle when the dice have run dry, so that a schedule of few bytes is a short one.)
+    fn shorten(&mut self, file: ProcFile, room: usize) -> usize {
+        let is_short = file == ProcFile::Smaps && self.dice.percent(self.trouble.short_percent);
+        if is_short { 1 + (self.dice.index(400) + 199) % 400 } else { room }
+    }
+
+    /// What nobody waits for any more completes all the same, and scribbles over its buffers.
+    fn complete_late(&mut self, slot: usize) {
+        for place in [Place::First, Place::Second] {
+            let Some((_, mut buffer)) = self.slots[slot].pending[place as usize].take() else {
+                continue;
+            };
+            buffer.put(&POISON);
+            let result = if self.dice.percent(70) { Ok(()) } else { Err(Errno(libc::EINTR)) };
+            let completion = Completion { slot, place, result, buffer };
+            self.ready.push_back(Ready { completion, note: None });
+            self.watch.late += 1;
+        }
+    }
+
+    /// Lets time pass until so many completions are there, at the most until then.
+    pub fn wait(&mut self, wanted: usize, end: Micros) {
+        loop {
+            self.start();
+            let by = if self.ready.len() < wanted { end } else { self.world.now };
+            let Some(active) = self.pool.next_done(by) else {
+                self.world.now = self.world.now.max(by);
+                return;
+            };
+            self.world.now = self.world.now.max(active.until);
+            self.step_done(active);
+        }
+    }
+
+    /// Hands out a completion. What it says of its process is known to the engine from now on.
+    pub fn reap(&mut self) -> Option<Completion> {
+        let Ready { completion, note } = self.ready.pop_front()?;
+        let slot = &mut self.slots[completion.slot];
+        slot.owed -= 1;
+        self.watch.last_reaped = self.world.now;
+        if slot.is_abandoned {
+            return Some(completion);
+        }
+        self.watch.in_flight -= usize::from(slot.owed == 0);
+        self.watch.reads_delivered += u64::from(completion.result.is_ok());
+        if let Some(Note { at, answer }) = note {
+            self.world.seats[at.seat].log.answered(self.world.plan, at, answer);
+        }
+        Some(completion)
+    }
+
+    /// Completions that are there or will be.
+    pub fn owed(&self) -> usize {
+        self.slots.iter().map(|slot| slot.owed).sum()
+    }
+
+    pub fn slots_max(&self) -> usize {
+        self.slots_max
+    }
+}
+
+/// The process and the file that a path names.
+fn place_of(fetch: &Fetch) -> world::Place {
+    let mut numbers = [None, None];
+    let parts = fetch.path.as_bytes().split(|byte| *byte == b'/').filter_map(Pid::parse);
+    numbers.iter_mut().zip(parts).for_each(|(number, part)| *number = Some(part));
+    let pid = numbers[0].expect("a path begins with a process id");
+    world::Place { seat: seat_of(pid), task: numbers[1], file: fetch.file }
+}

@@ -1,0 +1,220 @@
+//! What must hold after every survey.
+
+use std::time::Duration;
+
+use psm_uring::engine::{Patience, Survey};
+use psm_uring::process::{Coverage, Fate, Plan, Probe, Source};
+use psm_uring::smaps::Smaps;
+use psm_uring::sys::ring::RingStats;
+use psm_uring::units::Pid;
+
+use super::chains::Model;
+use super::life::{LifeId, lives};
+use super::log::{Expected, Log};
+use super::seat::{Body, Seat, seat_of};
+use super::{MILLIS, Micros};
+
+/// The engine may be late by what one call of the ring takes, and its look at the workers.
+const SLACK: Micros = MILLIS;
+/// The most opens and reads of one process: it is read twice at the most, in short pieces.
+const STEPS_MAX: u32 = 400;
+
+/// One survey with all that is known of it.
+pub struct Check<'a> {
+    pub model: &'a Model,
+    pub survey: &'a Survey,
+    pub pids: &'a [Pid],
+    /// Processes that a broken ring left behind.
+    pub left: &'a [Pid],
+    pub depth: usize,
+    pub patience: Patience,
+    pub began: Micros,
+}
+
+fn micros(duration: Duration) -> Micros {
+    Micros::try_from(duration.as_micros()).expect("a time of this world")
+}
+
+impl Check<'_> {
+    /// All of it. Returns the fates, but for those that are left.
+    pub fn all(&self, before: RingStats) -> Vec<(Pid, Fate)> {
+        let fates = self.every_process_once();
+        self.work(before);
+        if self.left.is_empty() {
+            self.time();
+        }
+        fates
+    }
+
+    /// Categories add up, and every process is in the one it must be in.
+    fn every_process_once(&self) -> Vec<(Pid, Fate)> {
+        let mut left: Vec<Pid> = self.left.to_vec();
+        left.sort_unstable();
+        left.dedup();
+        assert_eq!(left.len(), self.left.len(), "a process is left twice: {:?}", self.left);
+        assert!(left.iter().all(|pid| self.pids.contains(pid)), "it was never listed: {left:?}");
+        let finished = self.pids.iter().filter(|pid| left.binary_search(pid).is_err());
+        let fates: Vec<_> = finished.map(|pid| (*pid, self.fate(*pid))).collect();
+        for pid in &left {
+            let is_measured = self.survey.processes().any(|process| process.pid == *pid);
+            assert!(!is_measured, "{pid} is measured, and left to be measured");
+        }
+        let mut found = self.survey.coverage();
+        if let Some((pid, errno)) = found.first_failure.take() {
+            assert_eq!(self.seat(pid).log.fate(), Fate::Failed(errno), "the first failure");
+        }
+        if let Some(pid) = found.first_denied.take() {
+            assert_eq!(self.seat(pid).log.fate(), Fate::Denied, "the first denied");
+        }
+        let mut expected = Coverage::default();
+        fates.iter().for_each(|(pid, fate)| expected.count(*pid, *fate));
+        (expected.first_denied, expected.first_failure) = (None, None);
+        assert_eq!(found, expected, "found and expected");
+        assert_eq!(found.listed() + left.len(), self.pids.len(), "none lost, none doubled");
+        fates
+    }
+
+    fn seat(&self, pid: Pid) -> &Seat {
+        &self.model.world.seats[seat_of(pid)]
+    }
+
+    /// The fate that a process must have had.
+    fn fate(&self, pid: Pid) -> Fate {
+        let seat = self.seat(pid);
+        let mut rows = self.survey.processes().filter(|process| process.pid == pid);
+        let row = rows.next();
+        assert!(rows.next().is_none(), "{pid} is measured twice");
+        let given_up = self.survey.timed_out().filter(|given_up| *given_up == pid).count();
+        assert!(
+            given_up + usize::from(row.is_some()) <= 1,
+            "{pid} ended {given_up} times and more"
+        );
+        if given_up > 0 {
+            self.given_up(seat);
+            return Fate::TimedOut;
+        }
+        let fate = match row {
+            Some(row) => {
+                measured(seat, self.model.world.plan, row.name, &row.smaps);
+                Fate::Measured
+            }
+            None => seat.log.fate(),
+        };
+        explained(self.model, seat, fate);
+        fate
+    }
+
+    /// Given up, and with reason: the time was over, or nothing moved.
+    fn given_up(&self, seat: &Seat) {
+        let Model { world, watch, pool, .. } = self.model;
+        let (now, slot) = (world.now, self.model.in_flight(seat.pid));
+        assert!(slot.is_some() || seat.log.expected.is_none(), "{} was finished", seat.pid);
+        if self.patience.deadline.is_some_and(|time| now >= self.began + micros(time)) {
+            return;
+        }
+        let patience = micros(self.patience.stuck_after);
+        assert!(now >= watch.last_reaped + patience, "{}: others were completed", seat.pid);
+        assert!(now >= watch.last_fetched + patience, "{}: others were begun", seat.pid);
+        let seen = watch.last_seen_running + patience;
+        assert!(now + 2 * self.model.look_period() >= seen, "{}: others ran", seat.pid);
+        assert_eq!(pool.running(), 0, "{} is given up while a worker runs", seat.pid);
+        match slot {
+            Some(slot) => {
+                let mut workers = pool.active.iter().filter(|active| active.job.slot == slot);
+                assert!(workers.any(|active| active.is_blocked), "{} had no worker", seat.pid);
+            }
+            None => {
+                let used = watch.in_flight + watch.abandoned;
+                assert_eq!(used, self.model.slots_max(), "{} was not even begun", seat.pid);
+            }
+        }
+    }
+
+    /// The engine did no more than it said, and no more than it may.
+    fn work(&self, before: RingStats) {
+        let Model { watch, stats, world, .. } = self.model;
+        let io = self.survey.io();
+        assert_eq!(io.operations, stats.operations - before.operations, "operations");
+        assert_eq!(io.enters, stats.enters - before.enters, "enters");
+        assert_eq!(io.reads, watch.reads_delivered, "reads");
+        assert!(watch.moving_max <= self.depth, "{} in flight, not held", watch.moving_max);
+        let processes = self.pids.len() as u64;
+        assert!(io.operations <= processes * u64::from(STEPS_MAX), "{} operations", io.operations);
+        let looks = (world.now - self.began) / (5 * MILLIS);
+        let enters_max = io.operations + 2 * looks + 50;
+        assert!(io.enters <= enters_max, "{} calls, it spins: {enters_max}", io.enters);
+    }
+
+    /// The survey ended when it had to.
+    fn time(&self) {
+        let Model { world, watch, .. } = self.model;
+        let moved = [watch.last_reaped, watch.last_fetched, watch.last_ran, self.began];
+        let moves = self.model.pool.running() > 0;
+        let moved = if moves { world.now } else { moved.into_iter().max().unwrap_or(0) };
+        let enough = moved + micros(self.patience.stuck_after) + self.model.look_period() + SLACK;
+        assert!(world.now <= enough, "it ended at {}, {enough} was enough", world.now);
+        if let Some(deadline) = self.patience.deadline {
+            let end = self.began + micros(deadline) + SLACK;
+            assert!(world.now <= end, "it ended at {}, {end} is the deadline", world.now);
+        }
+    }
+}
+
+/// Name and memory of one life, whole, which it had while it was asked.
+fn measured(seat: &Seat, plan: &Plan, name: &[u8], smaps: &Smaps) {
+    let sources = match plan.source {
+        Source::Auto => &[false, true][..],
+        Source::Rollup => &[false],
+        Source::Smaps => &[true],
+    };
+    let is_it = |life: &&LifeId| {
+        sources.iter().any(|of_smaps| lives()[**life].sums(*of_smaps) == Ok(*smaps))
+    };
+    let life = seat.lives[seat.log.first_life..].iter().find(is_it);
+    let life = life.unwrap_or_else(|| panic!("{}: sums of no life of it: {smaps:?}", seat.pid));
+    let life = &lives()[*life];
+    let is_fallback = life.is_fallback(plan.name_rule, name);
+    assert!(
+        name == life.name(plan.name_rule) || is_fallback && seat.log.is_touched,
+        "{}: `{}` has the memory of `{}`",
+        seat.pid,
+        name.escape_ascii(),
+        life.name(plan.name_rule).escape_ascii()
+    );
+    assert!(plan.filter.is_none() || life.is_even, "{}: it was not selected", seat.pid);
+}
+
+/// What an answer says is not enough: it must have been so.
+fn explained(model: &Model, seat: &Seat, fate: Fate) {
+    let Seat { pid, log, .. } = seat;
+    let Log { expected, is_touched, .. } = *log;
+    let expected = expected.expect("it was asked");
+    let is_as_expected = match expected {
+        Expected::Measured(_) => fate == Fate::Measured,
+        Expected::Fate(expected) => fate == expected,
+    };
+    assert!(is_touched || is_as_expected, "{pid}: {fate:?}, and {expected:?} was expected");
+    let lacks_rollup = model.world.plan.source == Source::Rollup && !model.world.kernel.has_rollup;
+    let mut hits = model.world.faults.hits.iter().filter(|hit| hit.place.seat == seat_of(*pid));
+    match fate {
+        Fate::Gone => {
+            let is_told = hits.any(|hit| [libc::ENOENT, libc::ESRCH].contains(&hit.errno.0));
+            assert!(log.has_left || is_told || lacks_rollup, "{pid} is there: {seat:?}");
+        }
+        Fate::Changed => assert!(log.losses >= 2, "{pid} did not change twice: {log:?}"),
+        Fate::NotSelected => assert!(model.world.plan.filter.is_some(), "{pid}: {log:?}"),
+        Fate::Zombie => assert!(!matches!(seat.body, Body::User | Body::Kernel) || is_touched),
+        _ => {}
+    }
+}
+
+/// A process that the ring left behind is carried on like any other.
+pub fn check_left(model: &Model, pid: Pid, fate: Fate, probe: &Probe) {
+    let seat = &model.world.seats[seat_of(pid)];
+    match (fate, probe.smaps()) {
+        (Fate::TimedOut, _) => return,
+        (Fate::Measured, Some(smaps)) => measured(seat, model.world.plan, probe.name(), smaps),
+        _ => assert_eq!(fate, seat.log.fate(), "{pid} left behind"),
+    }
+    explained(model, seat, fate);
+}

@@ -1,0 +1,88 @@
+//! Operations that fail although the process is well: counted, so that a loop can fail each one.
+
+use psm_uring::units::Errno;
+
+use super::world::Place;
+
+/// What one step of a chain does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    Open,
+    /// An open of a link, which is not read but looked up.
+    Link,
+    Read,
+}
+
+/// Errors that opens and reads are made to answer. `ECANCELED` is none of them: nobody cancels,
+/// so only the head of a chain can say so, when there is no worker (`Trouble::no_worker_from`).
+pub const ERRNOS: [i32; 20] = [
+    libc::ENOENT,
+    libc::ESRCH,
+    libc::EACCES,
+    libc::EPERM,
+    libc::EIO,
+    libc::ENOMEM,
+    libc::EMFILE,
+    libc::ENFILE,
+    libc::EAGAIN,
+    libc::EBUSY,
+    libc::EINTR,
+    libc::EINVAL,
+    libc::EFAULT,
+    libc::EBADF,
+    libc::ENODEV,
+    libc::ENXIO,
+    libc::EOPNOTSUPP,
+    libc::EOVERFLOW,
+    libc::ETIMEDOUT,
+    libc::EISDIR,
+];
+
+/// One operation to fail.
+#[derive(Clone, Copy, Debug)]
+pub struct Fault {
+    /// Which operation, counted from 0.
+    pub op: u64,
+    pub errno: Errno,
+    /// The same operation on the same file of the same process fails from then on.
+    pub for_good: bool,
+}
+
+/// An operation that was failed.
+#[derive(Clone, Copy, Debug)]
+pub struct Hit {
+    pub place: Place,
+    pub op: Op,
+    pub errno: Errno,
+    pub for_good: bool,
+}
+
+/// All of them, and how far the count is.
+#[derive(Debug, Default)]
+pub struct Faults {
+    pub planned: Vec<Fault>,
+    pub hits: Vec<Hit>,
+    /// Operations so far.
+    pub ops: u64,
+    /// Failures so far that were none of the world's.
+    pub injected: u64,
+}
+
+impl Faults {
+    /// Counts an operation, and says whether it fails.
+    pub fn strike(&mut self, place: Place, op: Op) -> Option<Errno> {
+        let number = self.ops;
+        self.ops += 1;
+        let same = |hit: &Hit| hit.place.seat == place.seat && hit.place.file == place.file;
+        let again = |hit: &&Hit| hit.for_good && hit.op == op && same(hit);
+        let errno = match self.planned.iter().find(|fault| fault.op == number) {
+            Some(&Fault { errno, for_good, .. }) => {
+                self.hits.push(Hit { place, op, errno, for_good });
+                errno
+            }
+            None => self.hits.iter().find(again)?.errno,
+        };
+        self.injected += 1;
+        Some(errno)
+    }
+}

@@ -1,0 +1,166 @@
+//! Lives: what one address space shows of itself, and what a report must say of it. No two lives
+//! have a name or a sum in common, so a name and a memory that do not belong together are seen.
+
+use std::fmt::Write;
+use std::sync::OnceLock;
+
+use psm_uring::process::NameRule;
+use psm_uring::smaps::{Malformed, Smaps, naive};
+
+/// Where a life stands in [`lives`].
+pub type LifeId = usize;
+
+/// So many different ones there are.
+pub const LIVES: usize = 400;
+/// The engine's room for a rollup: some texts are longer, some exactly as long.
+const ROLLUP_ROOM: usize = 1024;
+
+/// The texts of one address space.
+pub struct Life {
+    pub cmdline: Vec<u8>,
+    pub comm: Vec<u8>,
+    pub exe: Vec<u8>,
+    /// `status` while it lives, when it is a zombie, and of a leader that died before its threads.
+    pub status: String,
+    pub zombie: String,
+    pub leaderless: String,
+    pub rollup: Vec<u8>,
+    pub smaps: Vec<u8>,
+    /// Where the records of smaps end.
+    pub ends: Vec<usize>,
+    /// Every name of it says "even"; otherwise none does.
+    pub is_even: bool,
+    /// Neither of its texts is smaps.
+    pub is_malformed: bool,
+    /// What the naive scanner says of rollup and smaps.
+    sums: [Result<Smaps, Malformed>; 2],
+    title: Vec<u8>,
+    arguments: Vec<u8>,
+}
+
+/// `status` of a thread of the kernel; nothing in it is even.
+pub const KERNEL_STATUS: &str = "Name:\tkworker\nState:\tI (idle)\nThreads:\t1\nKthread:\t1\n";
+
+/// All lives, made once.
+pub fn lives() -> &'static [Life] {
+    static MADE: OnceLock<Vec<Life>> = OnceLock::new();
+    MADE.get_or_init(|| (0..LIVES).map(Life::new).collect())
+}
+
+impl Life {
+    fn new(id: LifeId) -> Life {
+        let is_even = id.is_multiple_of(2);
+        let tag = format!("{}-{id}", if is_even { "even" } else { "odd" });
+        let (cmdline, title, arguments) = arguments(id, &tag);
+        let name = format!("Name:\tc-{tag}\n");
+        let (rollup, (smaps, ends)) = (rollup(id), smaps(id));
+        let sums = [&rollup, &smaps].map(|text| naive::scan(text.as_bytes()));
+        Life {
+            cmdline: cmdline.into_bytes(),
+            comm: format!("c-{tag}\n").into_bytes(),
+            exe: format!("/opt/dir/e-{tag}").into_bytes(),
+            status: format!("{name}State:\tS (sleeping)\nVmSize:\t 100 kB\nThreads:\t1\n"),
+            zombie: format!("{name}State:\tZ (zombie)\nThreads:\t1\n"),
+            leaderless: format!("{name}State:\tZ (zombie)\nThreads:\t3\n"),
+            rollup: rollup.into_bytes(),
+            smaps: smaps.into_bytes(),
+            ends,
+            is_even,
+            is_malformed: sums[0].is_err(),
+            sums,
+            title: title.into_bytes(),
+            arguments: arguments.into_bytes(),
+        }
+    }
+
+    /// The name that a report must show.
+    pub fn name(&self, rule: NameRule) -> &[u8] {
+        match rule {
+            NameRule::Title => &self.title,
+            NameRule::Cmdline => &self.arguments,
+            NameRule::Comm => self.bare_comm(),
+            NameRule::Exe => &self.exe[b"/opt/dir/".len()..],
+        }
+    }
+
+    /// The name where the one that the rule asks for cannot be had, or was empty a moment ago.
+    pub fn is_fallback(&self, rule: NameRule, name: &[u8]) -> bool {
+        let bare = match rule {
+            NameRule::Title | NameRule::Cmdline => {
+                name.strip_prefix(b"[").and_then(|name| name.strip_suffix(b"]"))
+            }
+            NameRule::Comm | NameRule::Exe => Some(name),
+        };
+        bare == Some(self.bare_comm())
+    }
+
+    fn bare_comm(&self) -> &[u8] {
+        &self.comm[..self.comm.len() - 1]
+    }
+
+    /// Its memory, by the naive scanner over the whole text.
+    pub fn sums(&self, of_smaps: bool) -> Result<Smaps, Malformed> {
+        self.sums[usize::from(of_smaps)]
+    }
+}
+
+/// The argument list, and what is to be made of it.
+fn arguments(id: LifeId, tag: &str) -> (String, String, String) {
+    let long = format!("t-{tag} {}", "x".repeat(5000));
+    match id / 2 % 5 {
+        0 => {
+            (format!("/usr/bin/t-{tag}\0-x\0"), format!("t-{tag}"), format!("/usr/bin/t-{tag} -x"))
+        }
+        1 => {
+            (format!("t-{tag}: worker\0\0"), format!("t-{tag}: worker"), format!("t-{tag}: worker"))
+        }
+        2 => (String::new(), format!("[c-{tag}]"), format!("[c-{tag}]")),
+        3 => (format!("./t-{tag}"), format!("t-{tag}"), format!("./t-{tag}")),
+        _ => (long.clone(), long[..256].to_owned(), long[..4096].to_owned()),
+    }
+}
+
+fn figures(text: &mut String, base: usize) {
+    for (key, value) in [
+        ("Rss:", base + 9),
+        ("Pss:", base + 5),
+        ("Private_Clean:", base / 4),
+        ("Private_Dirty:", base / 4 + 1),
+        ("Swap:", base / 8 + 2),
+        ("SwapPss:", base / 8),
+    ] {
+        let _ = writeln!(text, "{key:<16}{value:>8} kB");
+    }
+}
+
+fn rollup(id: LifeId) -> String {
+    let mut text = "55e0-7ffd ---p 00000000 00:00 0                          [rollup]\n".to_owned();
+    if id % 23 == 22 {
+        return text + "Rss:   12 kB\nPss:   x kB\n";
+    }
+    figures(&mut text, 100_000 + 100 * id);
+    let padding = match id % 7 {
+        5 => ROLLUP_ROOM,
+        6 => ROLLUP_ROOM + 500,
+        _ => 0,
+    };
+    if let Some(missing) = padding.checked_sub(text.len() + "Future: \n".len()) {
+        let _ = writeln!(text, "Future: {}", "x".repeat(missing));
+    }
+    text
+}
+
+/// Records of one to four mappings, and where they end.
+fn smaps(id: LifeId) -> (String, Vec<usize>) {
+    let (mut text, mut ends) = (String::new(), Vec::new());
+    if id % 23 == 22 {
+        return ("Rss:   12 kB\nPss:   x kB\n".to_owned(), vec![25]);
+    }
+    for mapping in 0..=(id % 4) {
+        let name = if mapping == 1 { "[heap]" } else { "/lib/x.so" };
+        let _ = writeln!(text, "55e{mapping}-55e{mapping}f rw-p 00000000 00:00 0       {name}");
+        figures(&mut text, 1_000 + 1_000 * id + mapping);
+        ends.push(text.len());
+    }
+    (text, ends)
+}

@@ -1,0 +1,118 @@
+//! Workers, as io-wq has them: so many chains make progress at once, a blocked one keeps its
+//! worker, and a higher limit takes effect with the next submission only.
+
+use std::collections::VecDeque;
+
+use psm_uring::sys::ring::Place;
+
+use super::dice::Dice;
+use super::fault::Op;
+use super::{Micros, NEVER};
+
+/// One request of a chain.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    pub place: Place,
+    pub op: Op,
+}
+
+/// A chain, and how far it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Job {
+    pub slot: usize,
+    pub steps: &'static [Step],
+    pub at: usize,
+    /// Its read begins at the beginning of the file, and takes one byte.
+    pub rewinds: bool,
+}
+
+/// A worker with the step it is at.
+#[derive(Clone, Copy, Debug)]
+pub struct Active {
+    pub job: Job,
+    pub since: Micros,
+    /// When the step is done.
+    pub until: Micros,
+    pub is_blocked: bool,
+}
+
+/// All workers, and the chains that wait for one.
+pub struct Pool {
+    /// Chains that stand in the submission queue.
+    queued: Vec<Job>,
+    /// Chains that wait for a worker.
+    waiting: VecDeque<Job>,
+    pub active: Vec<Active>,
+    limit: usize,
+    wished_limit: usize,
+    /// A worker is started only when all others are at work or asleep, and one a submission; else
+    /// there are as many as may be at once.
+    is_lazy: bool,
+    width: usize,
+    /// Chains get their worker in any order.
+    is_unfair: bool,
+}
+
+impl Pool {
+    pub fn new(limit: usize, is_lazy: bool, is_unfair: bool) -> Pool {
+        Pool {
+            queued: Vec::new(),
+            waiting: VecDeque::new(),
+            active: Vec::new(),
+            limit,
+            wished_limit: limit,
+            is_lazy,
+            width: 1,
+            is_unfair,
+        }
+    }
+
+    pub fn queue(&mut self, job: Job) {
+        self.queued.push(job);
+    }
+
+    pub fn wish_limit(&mut self, limit: usize) {
+        self.wished_limit = limit;
+    }
+
+    pub fn submit(&mut self) {
+        if !self.queued.is_empty() || self.limit != self.wished_limit {
+            self.width = (self.width + 1).min(self.wished_limit);
+        }
+        self.limit = self.wished_limit;
+        self.waiting.extend(self.queued.drain(..));
+    }
+
+    /// A chain that gets a worker now.
+    pub fn next_job(&mut self, dice: &mut Dice) -> Option<Job> {
+        let is_room = self.active.len() < self.limit;
+        let is_width = !self.is_lazy || self.running() < self.width;
+        if self.waiting.is_empty() || !is_room || !is_width {
+            return None;
+        }
+        let index = if self.is_unfair { dice.index(self.waiting.len()) } else { 0 };
+        self.waiting.remove(index)
+    }
+
+    /// The worker that is done first, if its time comes by then.
+    pub fn next_done(&mut self, by: Micros) -> Option<Active> {
+        let first = (0..self.active.len()).min_by_key(|index| self.active[*index].until)?;
+        let is_due = self.active[first].until <= by && self.active[first].until != NEVER;
+        is_due.then(|| self.active.swap_remove(first))
+    }
+
+    pub fn running(&self) -> usize {
+        self.active.len() - self.blocked()
+    }
+
+    pub fn blocked(&self) -> usize {
+        self.active.iter().filter(|active| active.is_blocked).count()
+    }
+
+    /// Those that would be blocked for ever are done at some moment after all.
+    pub fn release(&mut self, mut moment: impl FnMut() -> Micros) {
+        for active in self.active.iter_mut().filter(|active| active.until == NEVER) {
+            active.until = moment();
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The trait `Ring` over the model: time passes in here and nowhere else.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use psm_uring::sys::buffer::Buffer;
+use psm_uring::sys::ring::{Completion, From, Place, Request, Ring, RingStats, WorkerStates};
+use psm_uring::units::Errno;
+
+use super::Micros;
+use super::chains::Model;
+
+/// What the engine holds of the model; the test holds the other end.
+pub struct ModelRing(pub Rc<RefCell<Model>>);
+
+impl Ring for ModelRing {
+    fn fetch(&mut self, slot: usize, request: Request) {
+        self.0.borrow_mut().fetch(slot, request);
+    }
+
+    fn read_more(&mut self, slot: usize, place: Place, from: From, buffer: Buffer) {
+        self.0.borrow_mut().read_more(slot, place, from, buffer);
+    }
+
+    fn submit_and_wait(&mut self, at_least: usize, timeout: Duration) -> Result<(), Errno> {
+        let model = &mut *self.0.borrow_mut();
+        let enter = model.stats.enters;
+        model.stats.enters += 1;
+        // A call takes time even when there is nothing to wait for.
+        model.world.now += 1 + model.dice.below(3);
+        if let Some((_, errno)) = model.trouble.fails_at.filter(|(at, _)| enter >= *at) {
+            model.world.faults.injected += 1;
+            return Err(errno);
+        }
+        model.pool.submit();
+        let mut time = Micros::try_from(timeout.as_micros()).expect("a timeout of this world");
+        if model.trouble.early_returns > 0 && model.dice.percent(20) {
+            model.trouble.early_returns -= 1;
+            time = model.dice.below(time + 1);
+        }
+        let wanted = at_least.min(model.owed());
+        model.wait(wanted, model.world.now + time);
+        Ok(())
+    }
+
+    fn reap(&mut self) -> Option<Completion> {
+        self.0.borrow_mut().reap()
+    }
+
+    fn slots_max(&self) -> usize {
+        self.0.borrow().slots_max()
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_micros(self.0.borrow().world.now)
+    }
+
+    fn workers(&self) -> WorkerStates {
+        let mut model = self.0.borrow_mut();
+        model.look();
+        let (running, blocked) = (model.pool.running(), model.pool.blocked());
+        WorkerStates { running, blocked, idle: 0 }
+    }
+
+    fn set_worker_limit(&mut self, workers: usize) {
+        self.0.borrow_mut().pool.wish_limit(workers);
+    }
+
+    fn stats(&self) -> RingStats {
+        self.0.borrow().stats
+    }
+}

@@ -1,0 +1,149 @@
+//! One run of the engine on one script, checked after every survey.
+
+use std::cell::RefCell;
+use std::ops::AddAssign;
+use std::rc::Rc;
+
+use psm_uring::engine::{Broken, Engine, Survey, Uring};
+use psm_uring::process::{Coverage, Fate, Probe};
+use psm_uring::units::Pid;
+
+use super::carrier;
+use super::chains::{Model, Watch};
+use super::check::{Check, check_left};
+use super::log::Log;
+use super::pool::Pool;
+use super::ring::ModelRing;
+use super::script::Script;
+use super::seat::seat_of;
+use super::{MILLIS, Micros};
+
+/// What schedules were made of, so that a test can tell that it tested something.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Totals {
+    pub schedules: u64,
+    pub coverage: Coverage,
+    /// Failures of operations, of whole rings, of heads without a worker.
+    pub injected: u64,
+    /// Rings that broke, and processes that others carried on.
+    pub broken: u64,
+    pub left: u64,
+    /// Processes that were given up, and completions that came after that.
+    pub abandoned: u64,
+    pub late: u64,
+    /// Events that came while their process was read.
+    pub touched: u64,
+}
+
+impl AddAssign for Totals {
+    fn add_assign(&mut self, other: Totals) {
+        self.schedules += other.schedules;
+        self.coverage.add(&other.coverage);
+        self.injected += other.injected;
+        self.broken += other.broken;
+        self.left += other.left;
+        self.abandoned += other.abandoned;
+        self.late += other.late;
+        self.touched += other.touched;
+    }
+}
+
+/// A schedule that was run.
+pub struct Ran {
+    pub totals: Totals,
+    pub model: Rc<RefCell<Model>>,
+    /// What became of every process in the last survey, whoever carried it.
+    pub fates: Vec<(Pid, Fate)>,
+}
+
+impl Ran {
+    pub fn fate(&self, seat: usize) -> Fate {
+        let found = self.fates.iter().find(|(pid, _)| seat_of(*pid) == seat);
+        found.unwrap_or_else(|| panic!("seat {seat} was not listed")).1
+    }
+}
+
+/// Runs a schedule to its end.
+///
+/// # Panics
+/// When something does not hold.
+pub fn run(script: Script) -> Ran {
+    let Script { world, workers, depth, slots_max, patience, surveys, comes_back, .. } = script;
+    let pool = Pool::new(workers, script.is_lazy, script.is_unfair);
+    let model = Model::new(world, pool, script.dice, script.trouble, slots_max);
+    let model = Rc::new(RefCell::new(model));
+    let mut engine = Uring::over(ModelRing(Rc::clone(&model)), depth, workers);
+    let mut totals = Totals { schedules: 1, ..Totals::default() };
+    let mut fates = Vec::new();
+    for _ in 0..surveys {
+        let pids = begin_survey(&mut model.borrow_mut());
+        let (plan, stats) = (model.borrow().world.plan, model.borrow().stats);
+        let began = model.borrow().world.now;
+        let mut tallies = Vec::new();
+        let outcome = engine.carry(&pids, plan, &patience, &mut tallies);
+        let survey = Survey::from(tallies);
+        let model = &mut *model.borrow_mut();
+        let left = outcome.as_ref().err().map_or(&[][..], |broken| &broken.left);
+        let depth = depth.min(slots_max);
+        let check = Check { model, survey: &survey, pids: &pids, left, depth, patience, began };
+        fates = check.all(stats);
+        totals.coverage.add(&survey.coverage());
+        totals.touched += model.world.seats.iter().filter(|s| s.log.is_touched).count() as u64;
+        if let Err(broken) = outcome {
+            totals.broken += 1;
+            totals.left += broken.left.len() as u64;
+            fates.extend(take_over(model, &broken, &mut totals));
+            break;
+        }
+        model.abandon();
+        if comes_back {
+            come_back(model);
+        }
+    }
+    let last = model.borrow();
+    totals.injected = last.world.faults.injected;
+    totals.late = last.watch.late;
+    totals.abandoned = last.watch.abandoned as u64;
+    drop(last);
+    Ran { totals, model, fates }
+}
+
+/// Begins a new account. All ids are listed, those that are gone meanwhile among them.
+fn begin_survey(model: &mut Model) -> Vec<Pid> {
+    let now = model.world.now;
+    let Watch { late, abandoned, .. } = model.watch;
+    model.watch = Watch {
+        last_fetched: now,
+        last_reaped: now,
+        last_ran: now,
+        late,
+        abandoned,
+        ..Watch::default()
+    };
+    let seats = model.world.seats.iter_mut();
+    seats.map(|seat| (seat.log = Log::default(), seat.pid).1).collect()
+}
+
+/// What is stuck in the ring ends at some moment of the next survey.
+fn come_back(model: &mut Model) {
+    let (now, dice) = (model.world.now, &mut model.dice);
+    model.pool.release(|| -> Micros { now + dice.below(20 * MILLIS) });
+    model.world.unlock();
+}
+
+/// The ring is gone; others carry what it left.
+fn take_over(model: &mut Model, broken: &Broken, totals: &mut Totals) -> Vec<(Pid, Fate)> {
+    let mut probe = Probe::new();
+    let mut fates = Vec::new();
+    for pid in &broken.left {
+        model.world.seats[seat_of(*pid)].log = Log::default();
+        let fate = match carrier::carry(&mut model.world, &mut probe, *pid) {
+            true => probe.fate().expect("it wants nothing more"),
+            false => Fate::TimedOut,
+        };
+        check_left(model, *pid, fate, &probe);
+        totals.coverage.count(*pid, fate);
+        fates.push((*pid, fate));
+    }
+    fates
+}

@@ -1,0 +1,204 @@
+//! Worlds, faults and settings at random: everything one schedule is made of.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use psm_uring::engine::Patience;
+use psm_uring::process::{NameRule, Plan, Source};
+use psm_uring::units::Errno;
+use regex::bytes::Regex;
+
+use super::chains::Trouble;
+use super::dice::Dice;
+use super::fault::{ERRNOS, Fault, Faults};
+use super::life::LIVES;
+use super::seat::{Body, Change, Denial, Lock, Seat, When, first_thread};
+use super::world::{Kernel, World};
+use super::{MILLIS, Micros, NEVER};
+
+/// The most processes of a world at random.
+const PROCESSES_MAX: u64 = 12;
+
+/// One schedule, before it runs.
+pub struct Script {
+    pub world: World,
+    pub trouble: Trouble,
+    pub workers: usize,
+    pub depth: usize,
+    pub slots_max: usize,
+    pub is_lazy: bool,
+    pub is_unfair: bool,
+    pub patience: Patience,
+    /// How many surveys the same engine makes.
+    pub surveys: usize,
+    /// What is stuck comes back after a survey, too late.
+    pub comes_back: bool,
+    /// The choices that are left to the run.
+    pub dice: Dice,
+}
+
+/// Every name rule and source, with a filter and without: two halves.
+pub fn plans() -> &'static [Plan] {
+    static MADE: OnceLock<Vec<Plan>> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let even = Regex::new("even").expect("a regular expression");
+        let mut plans = Vec::new();
+        for filter in [None, Some(even)] {
+            for source in [Source::Auto, Source::Rollup, Source::Smaps] {
+                let rules = [NameRule::Title, NameRule::Comm, NameRule::Exe, NameRule::Cmdline];
+                plans.extend(rules.map(|name_rule| Plan {
+                    name_rule,
+                    source,
+                    filter: filter.clone(),
+                }));
+            }
+        }
+        plans
+    })
+}
+
+impl Script {
+    /// A world where nothing happens and nothing fails, with patience.
+    pub fn calm(world: World, dice: Dice) -> Script {
+        let stuck_after = Duration::from_secs(2);
+        Script {
+            world,
+            trouble: Trouble::default(),
+            workers: 2,
+            depth: 4,
+            slots_max: 64,
+            is_lazy: false,
+            is_unfair: false,
+            patience: Patience { stuck_after, deadline: None },
+            surveys: 1,
+            comes_back: false,
+            dice,
+        }
+    }
+
+    pub fn random(mut dice: Dice) -> Script {
+        let world = random_world(&mut dice);
+        let depth = 1 + dice.index(8);
+        let roomy = dice.percent(75);
+        let stuck_after = Duration::from_millis(*dice.pick(&[80, 100, 150, 200, 400, 2000]));
+        let has_deadline = dice.percent(20);
+        let deadline = has_deadline.then(|| Duration::from_micros(dice.below(500 * MILLIS)));
+        Script {
+            trouble: random_trouble(&mut dice),
+            workers: 1 + dice.index(4),
+            depth,
+            slots_max: if roomy { 64 } else { depth + dice.index(4) },
+            is_lazy: dice.percent(50),
+            is_unfair: dice.percent(50),
+            patience: Patience { stuck_after, deadline },
+            surveys: if roomy { *dice.pick(&[1, 1, 2, 3]) } else { 1 },
+            comes_back: dice.percent(60),
+            world,
+            dice,
+        }
+    }
+}
+
+/// A world without scripts.
+pub fn world_of(seats: Vec<Seat>, plan: &'static Plan) -> World {
+    let kernel = Kernel { has_rollup: true, refuses_at_open: true };
+    World { now: 0, seats, kernel, faults: Faults::default(), plan }
+}
+
+fn random_world(dice: &mut Dice) -> World {
+    let processes = dice.between(1, PROCESSES_MAX + 1);
+    // Each life is lived once.
+    let mut next_life = dice.index(LIVES);
+    let mut life = move || {
+        next_life = (next_life + 1) % LIVES;
+        next_life
+    };
+    let is_troubled = dice.percent(70);
+    let seats = (0..processes).map(|n| {
+        let index = usize::try_from(n).expect("few processes");
+        let mut seat = Seat::new(index, random_body(index, dice), life());
+        if dice.percent(8) {
+            seat.denial = *dice.pick(&[Denial::Memory, Denial::All]);
+        }
+        seat.walk = random_walk(dice);
+        if is_troubled && dice.percent(50) {
+            for _ in 0..=dice.below(3) {
+                seat.script.push_back((random_when(dice), random_change(dice, &mut life)));
+            }
+        }
+        seat
+    });
+    let mut world = world_of(seats.collect(), &plans()[0]);
+    world.plan = dice.pick(plans());
+    world.kernel.has_rollup = dice.percent(85);
+    world.kernel.refuses_at_open = dice.percent(50);
+    if dice.percent(30) {
+        let faults = 1 + dice.below(3);
+        world.faults.planned = (0..faults).map(|_| random_fault(dice)).collect();
+    }
+    world
+}
+
+fn random_body(index: usize, dice: &mut Dice) -> Body {
+    match dice.below(20) {
+        0 => Body::Absent,
+        1 => Body::Zombie,
+        2 => Body::Kernel,
+        3 | 4 => Body::Leaderless(first_thread(index)),
+        _ => Body::User,
+    }
+}
+
+/// Most are small. Some are so big that a walk takes longer than anybody is waited for who sleeps.
+fn random_walk(dice: &mut Dice) -> Micros {
+    match dice.below(20) {
+        0 => dice.below(3000 * MILLIS),
+        1 => dice.below(100 * MILLIS),
+        _ => 0,
+    }
+}
+
+fn random_when(dice: &mut Dice) -> When {
+    match dice.below(4) {
+        0 => When::At(dice.below(2 * MILLIS)),
+        1 => When::At(dice.below(300 * MILLIS)),
+        _ => When::Steps(u32::try_from(dice.below(10)).expect("few steps")),
+    }
+}
+
+fn random_change(dice: &mut Dice, life: &mut impl FnMut() -> usize) -> Change {
+    match dice.below(12) {
+        0..=2 => Change::Exec(life()),
+        3 => Change::Die,
+        4 => Change::Reap,
+        5 => Change::Reuse(life()),
+        6 => Change::EndThread,
+        7 => Change::Deny(*dice.pick(&[Denial::Memory, Denial::All, Denial::None])),
+        8 => Change::Hang(random_lock(dice), dice.below(60 * MILLIS)),
+        9 => Change::Hang(random_lock(dice), dice.below(1000 * MILLIS)),
+        _ => Change::Hang(random_lock(dice), NEVER),
+    }
+}
+
+fn random_lock(dice: &mut Dice) -> Lock {
+    *dice.pick(&[Lock::Memory, Lock::Exec])
+}
+
+fn random_fault(dice: &mut Dice) -> Fault {
+    let (op, errno) = (dice.below(60), Errno(*dice.pick(&ERRNOS)));
+    Fault { op, errno, for_good: dice.percent(50) }
+}
+
+fn random_trouble(dice: &mut Dice) -> Trouble {
+    const BROKEN: [i32; 5] = [libc::EBADF, libc::ENOMEM, libc::EFAULT, libc::ENXIO, libc::EBUSY];
+    let mut trouble = Trouble::default();
+    match dice.below(20) {
+        0 => trouble.fails_at = Some((dice.below(30), Errno(*dice.pick(&BROKEN)))),
+        1 => trouble.no_worker_from = Some(dice.below(30)),
+        _ => {}
+    }
+    trouble.no_worker_once = dice.percent(50);
+    trouble.early_returns = if dice.percent(25) { dice.below(20) } else { 0 };
+    trouble.short_percent = *dice.pick(&[0, 30, 90]);
+    trouble
+}

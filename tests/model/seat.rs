@@ -1,0 +1,240 @@
+//! One process id and whoever has it: what it is, what is refused and locked, what will happen.
+
+use std::collections::VecDeque;
+
+use psm_uring::process::{Fate, NameRule, Plan, Source};
+use psm_uring::units::Pid;
+
+use super::Micros;
+use super::life::{Life, LifeId, lives};
+use super::log::{Expected, Kind, Log};
+use super::world::Kernel;
+
+/// The first process id, and how far apart they are: the ids between are those of threads.
+const FIRST_PID: u32 = 100;
+const PID_STEP: u32 = 10;
+
+/// What has a process id at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    Absent,
+    Zombie,
+    Kernel,
+    User,
+    /// The leader is dead; this thread stands for the process.
+    Leaderless(Pid),
+}
+
+/// Which files are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denial {
+    None,
+    /// Those that `ptrace_may_access` guards: memory, exe.
+    Memory,
+    /// All of them: `hidepid=1`.
+    All,
+}
+
+/// Which lock is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lock {
+    /// `mmap_lock`: reads of memory and of the argument list wait.
+    Memory,
+    /// `exec_update_lock`: opens of memory, and exe, wait.
+    Exec,
+}
+
+/// When an event comes.
+#[derive(Clone, Copy, Debug)]
+pub enum When {
+    /// When so many opens and reads of the process are done.
+    Steps(u32),
+    At(Micros),
+}
+
+/// What comes.
+#[derive(Clone, Copy, Debug)]
+pub enum Change {
+    Exec(LifeId),
+    /// It dies, and nobody waits for it yet.
+    Die,
+    /// It is gone for good, dead before or not.
+    Reap,
+    /// It is gone, and another process has its id.
+    Reuse(LifeId),
+    /// The thread that stands for the process ends; another is there.
+    EndThread,
+    Hang(Lock, Micros),
+    Deny(Denial),
+}
+
+/// One process id and whoever has it.
+#[derive(Debug)]
+pub struct Seat {
+    pub pid: Pid,
+    pub body: Body,
+    /// The life, or the last one; and how many there were before.
+    pub life: LifeId,
+    pub life_count: usize,
+    /// How many processes have had the id before.
+    pub owner: u32,
+    pub denial: Denial,
+    pub memory_lock: Micros,
+    pub exec_lock: Micros,
+    /// How long a walk over its page tables takes.
+    pub walk: Micros,
+    /// What will happen, in order.
+    pub script: VecDeque<(When, Change)>,
+    pub steps: u32,
+    /// All lives it has had, in order.
+    pub lives: Vec<LifeId>,
+    pub log: Log,
+}
+
+impl Seat {
+    pub fn new(index: usize, body: Body, life: LifeId) -> Seat {
+        Seat {
+            pid: pid_of(index),
+            body,
+            life,
+            life_count: 0,
+            owner: 0,
+            denial: Denial::None,
+            memory_lock: 0,
+            exec_lock: 0,
+            walk: 0,
+            script: VecDeque::new(),
+            steps: 0,
+            lives: vec![life],
+            log: Log::default(),
+        }
+    }
+
+    pub fn life(&self) -> &'static Life {
+        &lives()[self.life]
+    }
+
+    /// The address space that a thread has; `None` stands for the leader.
+    pub fn memory(&self, task: Option<Pid>) -> Option<LifeId> {
+        let has_memory = match self.body {
+            Body::User => true,
+            Body::Leaderless(thread) => task == Some(thread),
+            Body::Absent | Body::Zombie | Body::Kernel => false,
+        };
+        has_memory.then_some(self.life)
+    }
+
+    pub fn has_thread(&self, task: Option<Pid>) -> bool {
+        task.is_none_or(|task| matches!(self.body, Body::Leaderless(thread) if thread == task))
+    }
+
+    /// Lets happen what is due.
+    pub fn settle(&mut self, now: Micros) {
+        while let Some((when, change)) = self.script.front().copied() {
+            let is_due = match when {
+                When::Steps(steps) => self.steps >= steps,
+                When::At(time) => now >= time,
+            };
+            if !is_due {
+                return;
+            }
+            self.script.pop_front();
+            self.change(change);
+        }
+    }
+
+    fn change(&mut self, change: Change) {
+        self.log.is_touched = true;
+        let is_alive = matches!(self.body, Body::User | Body::Leaderless(_));
+        match change {
+            Change::Exec(life) if is_alive => {
+                // The thread that execs becomes the leader.
+                self.begin_life(Body::User, life);
+            }
+            Change::Die if is_alive => self.body = Body::Zombie,
+            Change::Reap => {
+                self.body = Body::Absent;
+                self.log.has_left = true;
+            }
+            Change::Reuse(life) => {
+                self.owner += 1;
+                self.log.has_left = true;
+                self.denial = Denial::None;
+                self.begin_life(Body::User, life);
+            }
+            Change::EndThread => {
+                if let Body::Leaderless(thread) = self.body {
+                    self.body = Body::Leaderless(Pid(thread.0 + 1));
+                }
+            }
+            Change::Hang(Lock::Memory, until) if is_alive => self.memory_lock = until,
+            Change::Hang(Lock::Exec, until) if is_alive => self.exec_lock = until,
+            Change::Deny(denial) => self.denial = denial,
+            Change::Exec(_) | Change::Die | Change::Hang(..) => {}
+        }
+    }
+
+    fn begin_life(&mut self, body: Body, life: LifeId) {
+        self.body = body;
+        self.life = life;
+        self.life_count += 1;
+        self.lives.push(life);
+        self.memory_lock = 0;
+        self.exec_lock = 0;
+        self.walk = 0;
+    }
+
+    pub fn kind(&self, task: Option<Pid>) -> Kind {
+        match self.body {
+            Body::Kernel => Kind::Kernel,
+            Body::Leaderless(_) if task.is_none() => Kind::Leaderless,
+            Body::User | Body::Leaderless(_) => Kind::User,
+            Body::Absent | Body::Zombie => Kind::Zombie,
+        }
+    }
+
+    /// What must become of it if it stays as it is.
+    pub fn expected(&self, plan: &Plan, kernel: Kernel) -> Expected {
+        let life = self.life();
+        // Without an address space only comm is a name.
+        let has_name = matches!(self.body, Body::User | Body::Leaderless(_));
+        let is_comm = plan.name_rule == NameRule::Comm;
+        let is_named = has_name || is_comm;
+        let is_even = life.is_even && self.body != Body::Kernel;
+        let is_left_out = plan.filter.is_some() && is_named && !is_even;
+        let lacks_rollup = plan.source == Source::Rollup && !kernel.has_rollup;
+        match (self.body, self.denial) {
+            (Body::Absent, _) => Expected::Fate(Fate::Gone),
+            (_, Denial::All) => Expected::Fate(Fate::Denied),
+            _ if is_left_out => Expected::Fate(Fate::NotSelected),
+            (Body::Kernel | Body::Zombie, _) if plan.filter.is_none() && lacks_rollup => {
+                Expected::Fate(Fate::Gone)
+            }
+            (Body::Kernel, _) => Expected::Fate(Fate::KernelThread),
+            (Body::Zombie, _) if is_named && lacks_rollup => Expected::Fate(Fate::Gone),
+            (Body::Zombie, _) => Expected::Fate(Fate::Zombie),
+            // With a filter the leader's name is asked first, and it is the thread that has none.
+            (Body::Leaderless(_), _) if lacks_rollup && plan.filter.is_some() && !is_comm => {
+                Expected::Fate(Fate::Changed)
+            }
+            (Body::User | Body::Leaderless(_), _) if lacks_rollup => Expected::Fate(Fate::Gone),
+            (Body::User | Body::Leaderless(_), Denial::Memory) => Expected::Fate(Fate::Denied),
+            _ if life.is_malformed => Expected::Fate(Fate::Malformed),
+            _ => Expected::Measured(self.life),
+        }
+    }
+}
+
+fn pid_of(index: usize) -> Pid {
+    Pid(FIRST_PID + PID_STEP * u32::try_from(index).expect("few processes"))
+}
+
+/// The seat of a process.
+pub fn seat_of(pid: Pid) -> usize {
+    usize::try_from((pid.0 - FIRST_PID) / PID_STEP).expect("few processes")
+}
+
+/// The thread that stands for a process whose leader is dead.
+pub fn first_thread(index: usize) -> Pid {
+    Pid(pid_of(index).0 + 1)
+}

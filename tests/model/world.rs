@@ -1,0 +1,224 @@
+//! What every file of every process answers, whatever the process goes through: what
+//! `fs/proc/base.c` and `fs/proc/task_mmu.c` answer in that state.
+
+use psm_uring::process::{Plan, ProcFile};
+use psm_uring::units::{Errno, Pid};
+
+use super::fault::{Faults, Op};
+use super::life::{KERNEL_STATUS, Life, LifeId, lives};
+use super::log::{Kind, Word};
+use super::seat::{Body, Denial, Seat};
+use super::{Micros, NEVER};
+
+/// What is common to all processes.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernel {
+    /// `smaps_rollup` exists (4.14).
+    pub has_rollup: bool,
+    /// A rollup without an address space is refused by the open (6.16), else by the read.
+    pub refuses_at_open: bool,
+}
+
+/// An open file of a process.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenFile {
+    pub seat: usize,
+    pub file: ProcFile,
+    task: Option<Pid>,
+    owner: u32,
+    /// The address space it is tied to: memory files only.
+    life: Option<LifeId>,
+    at: usize,
+}
+
+/// Where a file stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    pub seat: usize,
+    pub task: Option<Pid>,
+    pub file: ProcFile,
+}
+
+impl OpenFile {
+    pub fn place(&self) -> Place {
+        let OpenFile { seat, task, file, .. } = *self;
+        Place { seat, task, file }
+    }
+
+    /// What its text says.
+    fn word(&self) -> Word {
+        let is_malformed = self.life.is_some_and(|life| lives()[life].is_malformed);
+        if is_malformed { Word::Malformed } else { Word::Memory }
+    }
+}
+
+/// All processes.
+pub struct World {
+    pub now: Micros,
+    pub seats: Vec<Seat>,
+    pub kernel: Kernel,
+    pub faults: Faults,
+    pub plan: &'static Plan,
+}
+
+impl World {
+    /// Until when this step sleeps in the process; 0 when it does not.
+    pub fn held_until(&mut self, place: Place, op: Op) -> Micros {
+        let seat = &mut self.seats[place.seat];
+        seat.settle(self.now);
+        let is_memory = matches!(place.file, ProcFile::Smaps | ProcFile::SmapsRollup);
+        let is_guarded = is_memory || place.file == ProcFile::Exe;
+        match op {
+            _ if seat.memory(place.task).is_none() => 0,
+            Op::Open | Op::Link if is_guarded => seat.exec_lock,
+            Op::Read if is_memory || place.file == ProcFile::Cmdline => seat.memory_lock,
+            _ => 0,
+        }
+    }
+
+    /// For how long this step runs, besides what every step takes.
+    pub fn walk(&self, place: Place, op: Op) -> Micros {
+        let is_memory = matches!(place.file, ProcFile::Smaps | ProcFile::SmapsRollup);
+        if is_memory && op == Op::Read { self.seats[place.seat].walk } else { 0 }
+    }
+
+    /// Counts a step of a process, and fails it if it is to fail.
+    fn step(&mut self, place: Place, op: Op) -> Result<(), Errno> {
+        let (plan, kernel) = (self.plan, self.kernel);
+        let seat = &mut self.seats[place.seat];
+        seat.settle(self.now);
+        if seat.log.expected.is_none() {
+            seat.log.expected = Some(seat.expected(plan, kernel));
+            seat.log.first_life = seat.life_count;
+            seat.log.is_touched = false;
+            seat.log.has_left = seat.body == Body::Absent;
+        }
+        seat.steps += 1;
+        match self.faults.strike(place, op) {
+            None => Ok(()),
+            Some(errno) => {
+                seat.log.is_touched = true;
+                Err(errno)
+            }
+        }
+    }
+
+    /// Opens a file. Of a link, this is all there is.
+    pub fn open(&mut self, place: Place, op: Op) -> Result<OpenFile, Errno> {
+        self.step(place, op)?;
+        let Place { seat: index, task, file } = place;
+        let (seat, kernel) = (&self.seats[index], self.kernel);
+        let memory = seat.memory(task);
+        let is_memory = matches!(file, ProcFile::Smaps | ProcFile::SmapsRollup);
+        let is_guarded = is_memory || file == ProcFile::Exe;
+        match (seat.body, seat.denial) {
+            (Body::Absent, _) => return Err(Errno::NOENT),
+            (_, Denial::All) => return Err(Errno::PERM),
+            _ if !seat.has_thread(task) => return Err(Errno::NOENT),
+            _ if file == ProcFile::SmapsRollup && !kernel.has_rollup => return Err(Errno::NOENT),
+            (_, Denial::Memory) if is_guarded && memory.is_some() => return Err(Errno::ACCES),
+            _ if file == ProcFile::Exe && memory.is_none() => return Err(Errno::NOENT),
+            _ if file == ProcFile::SmapsRollup && memory.is_none() && kernel.refuses_at_open => {
+                return Err(Errno::SRCH);
+            }
+            _ => {}
+        }
+        let life = if is_memory { memory } else { None };
+        Ok(OpenFile { seat: index, file, task, owner: seat.owner, life, at: 0 })
+    }
+
+    /// Reads at most `room` bytes on from where the last read ended, or from the beginning.
+    pub fn read(
+        &mut self,
+        open: &mut OpenFile,
+        from_beginning: bool,
+        room: usize,
+    ) -> Result<(&'static [u8], Word), Errno> {
+        let Place { seat, task, file } = open.place();
+        self.step(open.place(), Op::Read)?;
+        let seat = &self.seats[seat];
+        if from_beginning {
+            open.at = 0;
+        }
+        if let Some(rest) = buffered(open) {
+            open.at += rest.len().min(room);
+            return Ok((&rest[..rest.len().min(room)], open.word()));
+        }
+        let is_same = seat.body != Body::Absent && seat.owner == open.owner;
+        if !is_same || !seat.has_thread(task) {
+            return Err(Errno::SRCH);
+        }
+        let life = seat.life();
+        let (text, word): (&'static [u8], _) = match file {
+            ProcFile::Cmdline if seat.memory(task).is_none() => (&[], Word::Name),
+            ProcFile::Cmdline => (&life.cmdline, Word::Name),
+            ProcFile::Comm if seat.body == Body::Kernel => (b"kworker\n", Word::Name),
+            ProcFile::Comm => (&life.comm, Word::Name),
+            ProcFile::Exe => (&life.exe, Word::Name),
+            ProcFile::Status => {
+                let kind = seat.kind(task);
+                (status(life, kind).as_bytes(), Word::Status(kind))
+            }
+            _ if open.life.is_none() || open.life != seat.memory(task) => {
+                if file == ProcFile::SmapsRollup && open.at == 0 {
+                    return Err(Errno::SRCH);
+                }
+                let is_end = open.at > 0;
+                (&[], if is_end { open.word() } else { Word::NoMemory })
+            }
+            ProcFile::SmapsRollup => (&life.rollup, open.word()),
+            _ => (&life.smaps, open.word()),
+        };
+        let text = text.get(open.at..).unwrap_or_default();
+        let len = text.len().min(room);
+        open.at += len;
+        Ok((&text[..len], word))
+    }
+
+    /// The threads of a process, one a line. Never waits.
+    pub fn tasks(&mut self, place: Place) -> Result<Vec<u8>, Errno> {
+        self.step(place, Op::Open)?;
+        let seat = &self.seats[place.seat];
+        let leader = seat.pid;
+        match (seat.body, seat.denial) {
+            (Body::Absent, _) => Err(Errno::NOENT),
+            (_, Denial::All) => Err(Errno::PERM),
+            (Body::Leaderless(thread), _) => Ok(format!("{leader}\n{thread}\n").into_bytes()),
+            _ => Ok(format!("{leader}\n").into_bytes()),
+        }
+    }
+
+    /// Locks that would be held for ever are given back.
+    pub fn unlock(&mut self) {
+        for seat in &mut self.seats {
+            seat.memory_lock = if seat.memory_lock == NEVER { 0 } else { seat.memory_lock };
+            seat.exec_lock = if seat.exec_lock == NEVER { 0 } else { seat.exec_lock };
+        }
+    }
+}
+
+/// What the kernel has printed already and not yet handed out: the rest of a record. It comes
+/// whatever became of the process.
+fn buffered(open: &OpenFile) -> Option<&'static [u8]> {
+    let life = &lives()[open.life?];
+    let end = match open.file {
+        ProcFile::Smaps => *life.ends.iter().find(|end| **end >= open.at)?,
+        _ if open.at > 0 => life.rollup.len(),
+        _ => 0,
+    };
+    let is_inside = match open.file {
+        ProcFile::Smaps => open.at > 0 && !life.ends.contains(&open.at),
+        _ => open.at < end,
+    };
+    let text = if open.file == ProcFile::Smaps { &life.smaps } else { &life.rollup };
+    is_inside.then(|| &text[open.at..end])
+}
+
+fn status(life: &'static Life, kind: Kind) -> &'static str {
+    match kind {
+        Kind::User => &life.status,
+        Kind::Kernel => KERNEL_STATUS,
+        Kind::Zombie => &life.zombie,
+        Kind::Leaderless => &life.leaderless,
+    }
+}

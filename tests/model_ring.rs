@@ -1,0 +1,248 @@
+//! The engine `uring` on a model of the ring, of its workers and of the processes they read:
+//! schedules at random, every operation failed once and for good, and what the README promises of
+//! a host in trouble. Time is virtual, so nothing here waits.
+//!
+//! A failure prints `PSM_SEED=... PSM_SCHEDULES=1`, which gives it again. A whole run, in a few
+//! seconds:
+//!
+//! ```text
+//! PSM_SCHEDULES=200000 cargo test --release --locked --test model_ring
+//! ```
+
+mod model;
+mod support;
+
+use std::time::Duration;
+
+use model::dice::Dice;
+use model::fault::{ERRNOS, Fault, Hit};
+use model::log::Expected;
+use model::schedule::{self, Ran, Totals};
+use model::script::{Script, plans, world_of};
+use model::seat::{Body, Denial, Seat, first_thread};
+use model::{MILLIS, Micros, NEVER};
+use psm_uring::process::{Fate, Plan, ProcFile, Source};
+use psm_uring::units::Errno;
+use support::{Rng, say};
+
+/// Schedules of one run, unless `PSM_SCHEDULES` says otherwise.
+const SCHEDULES: u64 = if cfg!(debug_assertions) { 20_000 } else { 200_000 };
+
+/// Says how to have a failure again.
+struct Again(u64);
+
+impl Drop for Again {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            say(&format!("again with: PSM_SEED={} PSM_SCHEDULES=1", self.0));
+        }
+    }
+}
+
+fn dice(seed: u64) -> Dice {
+    let mut rng = Rng::new(seed);
+    Dice::new(move || rng.next())
+}
+
+#[test]
+fn schedules_at_random() {
+    let given = std::env::var("PSM_SCHEDULES").ok().and_then(|count| count.parse().ok());
+    let (first, schedules) = (Rng::seed(), given.unwrap_or(SCHEDULES));
+    let mut totals = Totals::default();
+    for seed in (0..schedules).map(|n| first.wrapping_add(n)) {
+        let again = Again(seed);
+        totals += schedule::run(Script::random(dice(seed))).totals;
+        drop(again);
+    }
+    let Totals { coverage, injected, broken, left, abandoned, late, touched, .. } = totals;
+    say(&format!(
+        "model_ring: {schedules} schedules from PSM_SEED={first}: {} processes, {} measured, \
+         {touched} touched while they were read, {injected} failures, {broken} rings broken and \
+         {left} processes left, {abandoned} slots abandoned, {late} late completions",
+        coverage.listed() as u64 + left,
+        coverage.measured,
+    ));
+    // Schedules in which nothing goes wrong would prove nothing.
+    let gone = [coverage.gone, coverage.zombies, coverage.kernel_threads, coverage.changed];
+    let other = [coverage.denied, coverage.timed_out, coverage.malformed, coverage.failed];
+    let all = gone.into_iter().chain(other).map(|count| count as u64);
+    let rare = all.chain([injected, broken, left, abandoned, late, touched]).min();
+    assert!(schedules < 2_000 || rare > Some(0), "something never happened: {totals:?}");
+}
+
+/// Any bytes are a schedule: what a fuzzer would give.
+#[test]
+fn schedules_of_bytes() {
+    let mut rng = Rng::seeded();
+    for len in 0..600 {
+        let bytes = (0..len).map(|_| rng.byte()).collect();
+        schedule::run(Script::random(Dice::of_bytes(bytes)));
+    }
+}
+
+/// One process of each kind.
+fn standard(plan: &'static Plan) -> Script {
+    let thread = first_thread(6);
+    let kinds = [
+        (Body::User, 0),
+        (Body::User, 3),
+        (Body::User, 4),  // no argument list
+        (Body::User, 6),  // a rollup longer than its room
+        (Body::User, 8),  // a very long argument list
+        (Body::User, 12), // a rollup as long as its room
+        (Body::Leaderless(thread), 10),
+        (Body::Zombie, 14),
+        (Body::Kernel, 16),
+        (Body::Absent, 18),
+        (Body::User, 20),
+        (Body::User, 24),
+        (Body::User, 22), // no smaps
+    ];
+    let seats = kinds.iter().enumerate().map(|(n, (body, life))| Seat::new(n, *body, *life));
+    let mut seats: Vec<Seat> = seats.collect();
+    seats[10].denial = Denial::Memory;
+    seats[11].denial = Denial::All;
+    let mut script = Script::calm(world_of(seats, plan), dice(1));
+    script.trouble.short_percent = 50;
+    script
+}
+
+/// What a failed operation means for its process.
+fn fate_after(hit: Hit, seat: &Seat, plan: &Plan) -> Fate {
+    let untouched = match seat.log.expected {
+        Some(Expected::Fate(fate)) => fate,
+        _ => Fate::Measured,
+    };
+    let is_memory = matches!(hit.place.file, ProcFile::Smaps | ProcFile::SmapsRollup);
+    let has_memory = matches!(seat.body, Body::User | Body::Leaderless(_));
+    let has_lost = if hit.for_good { Fate::Changed } else { untouched };
+    match (hit.place.file, hit.errno.0) {
+        // There is no binary, or it may not be told: comm will do.
+        (ProcFile::Exe, libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM) => untouched,
+        (ProcFile::Exe, libc::EOPNOTSUPP) => untouched,
+        // A kernel without rollups.
+        (ProcFile::SmapsRollup, libc::ENOENT) if plan.source == Source::Auto => untouched,
+        // The address space is gone. If there is one, it is another, and read in its turn.
+        (_, libc::ESRCH) if is_memory && has_memory && seat.denial != Denial::All => has_lost,
+        (_, libc::ESRCH) if is_memory => untouched,
+        // The thread is gone, and looked for again.
+        (_, libc::ENOENT | libc::ESRCH) if hit.place.task.is_some() => has_lost,
+        (_, libc::ENOENT | libc::ESRCH) => Fate::Gone,
+        (_, libc::EACCES | libc::EPERM) => Fate::Denied,
+        (_, errno) => Fate::Failed(Errno(errno)),
+    }
+}
+
+#[test]
+fn every_operation_fails_once_and_for_good() {
+    let (mut runs, mut injected) = (0, 0);
+    for plan in plans().iter() {
+        let sound = schedule::run(standard(plan));
+        let ops = sound.model.borrow().world.faults.ops;
+        for op in 0..ops {
+            for (errno, for_good) in ERRNOS.iter().flat_map(|e| [(*e, false), (*e, true)]) {
+                let mut script = standard(plan);
+                script.world.faults.planned = vec![Fault { op, errno: Errno(errno), for_good }];
+                let ran = schedule::run(script);
+                check_fates(&ran, &sound, plan);
+                runs += 1;
+                injected += ran.totals.injected;
+            }
+        }
+    }
+    say(&format!("model_ring: {injected} operations failed in {runs} runs"));
+    assert!(injected >= 20_000, "only {injected} failures");
+}
+
+/// The process that was hit has the fate that its error means; all others are as if nothing was.
+fn check_fates(ran: &Ran, sound: &Ran, plan: &Plan) {
+    let world = &ran.model.borrow().world;
+    let [hit] = world.faults.hits[..] else { panic!("one fault: {:?}", world.faults.hits) };
+    for (index, seat) in world.seats.iter().enumerate() {
+        let is_hit = index == hit.place.seat;
+        let expected = if is_hit { fate_after(hit, seat, plan) } else { sound.fate(index) };
+        assert_eq!(ran.fate(index), expected, "seat {index} after {hit:?}, {plan:?}");
+    }
+}
+
+/// Whenever the ring fails or has no worker, others finish its work: the report is the same.
+#[test]
+fn the_ring_breaks_at_every_call() {
+    let mut breaks = 0;
+    for plan in plans().iter() {
+        let sound = schedule::run(standard(plan));
+        let stats = sound.model.borrow().stats;
+        let mut check = |spoil: &dyn Fn(&mut Script)| {
+            let mut script = standard(plan);
+            spoil(&mut script);
+            let ran = schedule::run(script);
+            breaks += ran.totals.broken;
+            for index in 0..sound.fates.len() {
+                assert_eq!(ran.fate(index), sound.fate(index), "seat {index}, {plan:?}");
+            }
+        };
+        for call in 0..stats.enters {
+            for errno in [libc::EBADF, libc::ENOMEM, libc::EFAULT, libc::EBUSY] {
+                check(&|script| script.trouble.fails_at = Some((call, Errno(errno))));
+            }
+        }
+        for chain in 0..stats.operations {
+            for once in [false, true] {
+                check(&|script| {
+                    script.trouble.no_worker_from = Some(chain);
+                    script.trouble.no_worker_once = once;
+                });
+            }
+        }
+    }
+    assert!(breaks > 1_000, "only {breaks} rings broke");
+}
+
+/// So many stuck processes at the beginning, in the end or in between, and so many healthy ones.
+fn crowd(stuck: usize, healthy: usize, place: usize, lazy: bool) -> Script {
+    let all = stuck + healthy;
+    let is_stuck = |n: usize| match place {
+        0 => n < stuck,
+        1 => n >= healthy,
+        _ => (n + 1) * stuck / all > n * stuck / all,
+    };
+    let seat = |n: usize| {
+        let mut seat = Seat::new(n, Body::User, 2 * (n % 10));
+        if is_stuck(n) {
+            (seat.memory_lock, seat.exec_lock) = [(NEVER, 0), (0, NEVER)][n % 2];
+        }
+        seat
+    };
+    let mut script = Script::calm(world_of((0..all).map(seat).collect(), &plans()[0]), dice(2));
+    (script.slots_max, script.depth, script.is_lazy) = (2048, 128, lazy);
+    script
+}
+
+fn ended(ran: &Ran) -> Micros {
+    ran.model.borrow().world.now
+}
+
+#[test]
+fn the_deadline_holds_among_the_stuck() {
+    for deadline in [0, 1, 50, 500] {
+        let mut script = crowd(64, 200, 2, true);
+        script.patience.deadline = Some(Duration::from_millis(deadline));
+        let ran = schedule::run(script);
+        assert!(ended(&ran) <= deadline * MILLIS + MILLIS, "{} µs", ended(&ran));
+    }
+}
+
+/// What runs is waited for, however long, and whoever is stuck beside it.
+#[test]
+fn the_big_are_waited_for() {
+    for stuck in [0, 1, 3] {
+        let mut script = crowd(stuck, 5, 0, true);
+        for seat in &mut script.world.seats[stuck..] {
+            seat.walk = 60_000 * MILLIS;
+        }
+        let ran = schedule::run(script);
+        let found = ran.totals.coverage;
+        assert_eq!((found.measured, found.timed_out), (5, stuck));
+        assert!(ended(&ran) > 60_000 * MILLIS);
+    }
+}
