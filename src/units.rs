@@ -78,6 +78,8 @@ impl Errno {
     pub const ACCES: Errno = Errno(libc::EACCES);
     /// Refused by `hidepid=1` (fs/proc/base.c) or a security module.
     pub const PERM: Errno = Errno(libc::EPERM);
+    /// No descriptor is left, or no slot of a ring, which has two.
+    pub const MFILE: Errno = Errno(libc::EMFILE);
     /// There is no such thing to be had here.
     pub const NOT_SUPPORTED: Errno = Errno(libc::EOPNOTSUPP);
     /// The request never ran: its chain broke, or no worker thread could be had.

@@ -246,3 +246,13 @@ fn the_big_are_waited_for() {
         assert!(ended(&ran) > 60_000 * MILLIS);
     }
 }
+
+/// When stuck processes have all the slots, the next survey is for others to make.
+#[test]
+fn no_slot_is_left() {
+    let mut script = crowd(2, 3, 0, true);
+    (script.slots_max, script.depth, script.surveys) = (2, 2, 2);
+    let ran = schedule::run(script);
+    assert_eq!((ran.totals.broken, ran.totals.left), (1, 5));
+    assert_eq!(ran.fates.iter().filter(|(_, fate)| *fate == Fate::Measured).count(), 3);
+}

@@ -128,7 +128,10 @@ impl<R: Ring> Uring<R> {
         loop {
             self.fill(run);
             if run.in_flight == 0 {
-                return Ok(());
+                // Stuck processes of earlier surveys may have all the slots: then somebody else
+                // has to go on.
+                let is_done = run.waiting.as_slice().is_empty();
+                return if is_done { Ok(()) } else { Err(Errno::MFILE) };
             }
             let until = run.next_look.saturating_sub(self.ring.now());
             self.ring.submit_and_wait(batch(run.moving()), until)?;

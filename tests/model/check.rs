@@ -98,7 +98,10 @@ impl Check<'_> {
                 measured(seat, self.model.world.plan, row.name, &row.smaps);
                 Fate::Measured
             }
-            None => seat.log.fate(),
+            None => {
+                assert!(seat.log.expected.is_some(), "{pid} is lost: it was never asked");
+                seat.log.fate()
+            }
         };
         explained(self.model, seat, fate);
         fate

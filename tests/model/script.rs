@@ -91,7 +91,7 @@ impl Script {
             is_lazy: dice.percent(50),
             is_unfair: dice.percent(50),
             patience: Patience { stuck_after, deadline },
-            surveys: if roomy { *dice.pick(&[1, 1, 2, 3]) } else { 1 },
+            surveys: *dice.pick(&[1, 1, 2, 3]),
             comes_back: dice.percent(60),
             world,
             dice,
