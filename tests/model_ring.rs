@@ -222,6 +222,24 @@ fn ended(ran: &Ran) -> Micros {
     ran.model.borrow().world.now
 }
 
+/// Nobody who is healthy is lost to those who are stuck, and the report comes in time.
+#[test]
+fn the_stuck_keep_nobody() {
+    for (stuck, healthy) in [(1, 0), (1, 1), (64, 200), (512, 200)] {
+        for (place, lazy) in [(0, true), (0, false), (1, true), (2, true), (2, false)] {
+            for workers in [1, 2, 8] {
+                let mut script = crowd(stuck, healthy, place, lazy);
+                script.workers = workers;
+                let ran = schedule::run(script);
+                let found = ran.totals.coverage;
+                assert_eq!((found.measured, found.timed_out), (healthy, stuck));
+                let ended = ended(&ran);
+                assert!(ended <= 2500 * MILLIS, "{stuck} stuck of {healthy}: {ended} µs");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_deadline_holds_among_the_stuck() {
     for deadline in [0, 1, 50, 500] {

@@ -151,9 +151,9 @@ impl<R: Ring> Uring<R> {
     fn fill(&mut self, run: &mut Run<'_>) {
         let now = self.ring.now();
         // Slow start. The kernel starts a worker only for a request that comes while all others
-        // are at work; a first burst would be left to a single one. What is held does not finish,
-        // and must not keep others from being begun.
-        let depth = self.depth.min(2 * self.workers + run.finished + run.held);
+        // are at work; a first burst would be left to a single one. One that is held has taken a
+        // worker, so two more may come: else stuck processes that stand first hold up all others.
+        let depth = self.depth.min(2 * (self.workers + run.held) + run.finished);
         while run.moving() < depth {
             let Some(index) = self.free_slot() else { return };
             let Some(pid) = run.waiting.next() else {
