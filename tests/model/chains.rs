@@ -15,6 +15,7 @@ use super::life::lives;
 use super::log::Word;
 use super::pool::{Active, Job, Pool, Step};
 use super::seat::seat_of;
+use super::watch::Watch;
 use super::world::{self, OpenFile, World};
 use super::{MILLIS, Micros};
 
@@ -79,24 +80,6 @@ struct Slot {
     is_abandoned: bool,
 }
 
-/// What the checks need to know.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Watch {
-    pub last_fetched: Micros,
-    pub last_reaped: Micros,
-    /// When a worker last ended a step that ran; one that took long enough to be seen running.
-    pub last_ran: Micros,
-    pub last_seen_running: Micros,
-    /// Slots in flight, at the moment and when the engine last looked how many take long.
-    pub in_flight: usize,
-    pub held: usize,
-    /// The most in flight beyond those that took long, when another was begun.
-    pub moving_max: usize,
-    pub reads_delivered: u64,
-    pub late: u64,
-    pub abandoned: usize,
-}
-
 /// The ring and the world, shared by engine and test.
 pub struct Model {
     pub world: World,
@@ -134,6 +117,13 @@ impl Model {
         self.watch.abandoned = self.slots.iter().filter(|slot| slot.is_abandoned).count();
         self.watch.in_flight = 0;
         self.slots.iter_mut().for_each(|slot| slot.pid = None);
+    }
+
+    /// Counts a call, and says how many there were since something moved.
+    pub fn idle_enters(&mut self) -> u64 {
+        let moves = self.pool.running() > 0;
+        self.watch.idle_enters = if moves { 0 } else { self.watch.idle_enters + 1 };
+        self.watch.idle_enters
     }
 
     /// The slot of a process whose last request was not answered.
@@ -365,6 +355,7 @@ impl Model {
         let slot = &mut self.slots[completion.slot];
         slot.owed -= 1;
         self.watch.last_reaped = self.world.now;
+        self.watch.idle_enters = 0;
         if slot.is_abandoned {
             return Some(completion);
         }

@@ -16,6 +16,7 @@
 //! - `fault`    operations that fail, once or for good
 //! - `pool`     workers: so many requests make progress at once, blocked ones among them
 //! - `chains`   slots, chains and their completions
+//! - `watch`    what the ring saw of a survey, for the checks
 //! - `ring`     the trait `Ring` over all that
 //! - `carrier`  ordinary system calls on the same world, for what a broken ring leaves behind
 //! - `script`   worlds, faults and settings at random
@@ -36,6 +37,7 @@ pub mod ring;
 pub mod schedule;
 pub mod script;
 pub mod seat;
+pub mod watch;
 pub mod world;
 
 /// Virtual time, in microseconds since the model began.

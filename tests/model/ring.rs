@@ -11,6 +11,9 @@ use psm_uring::units::Errno;
 use super::Micros;
 use super::chains::Model;
 
+/// So many calls in a row without anything that moves: more than the longest patience needs.
+const IDLE_ENTERS_MAX: u64 = 20_000;
+
 /// What the engine holds of the model; the test holds the other end.
 pub struct ModelRing(pub Rc<RefCell<Model>>);
 
@@ -33,6 +36,8 @@ impl Ring for ModelRing {
             model.world.faults.injected += 1;
             return Err(errno);
         }
+        let idle = model.idle_enters();
+        assert!(idle < IDLE_ENTERS_MAX, "{idle} calls, and nothing moves: it waits for ever");
         model.pool.submit();
         let mut time = Micros::try_from(timeout.as_micros()).expect("a timeout of this world");
         if model.trouble.early_returns > 0 && model.dice.percent(20) {

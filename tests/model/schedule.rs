@@ -9,13 +9,14 @@ use psm_uring::process::{Coverage, Fate, Probe};
 use psm_uring::units::Pid;
 
 use super::carrier;
-use super::chains::{Model, Watch};
+use super::chains::Model;
 use super::check::{Check, check_left};
 use super::log::Log;
 use super::pool::Pool;
 use super::ring::ModelRing;
 use super::script::Script;
 use super::seat::seat_of;
+use super::watch::Watch;
 use super::{MILLIS, Micros};
 
 /// What schedules were made of, so that a test can tell that it tested something.
