@@ -199,7 +199,8 @@ fn sum(rows: &[Program<'_>]) -> Usage {
     })
 }
 
-/// Smallest first. Equal rows stand by name and process id, so that the order is always the same.
+/// Smallest first. Of equal rows the one with more RAM is the bigger; then name and process id
+/// decide, so that the order is always the same.
 fn sort(rows: &mut [Program<'_>], key: SortKey) {
     let figure = |row: &Program<'_>| match key {
         SortKey::Ram => row.usage.ram.0,
@@ -209,8 +210,9 @@ fn sort(rows: &mut [Program<'_>], key: SortKey) {
         SortKey::Count => row.count,
         SortKey::Name => 0,
     };
+    let ram = |row: &Program<'_>| if key == SortKey::Name { Kib(0) } else { row.usage.ram };
     rows.sort_unstable_by(|a, b| {
-        let figures = figure(a).cmp(&figure(b));
+        let figures = figure(a).cmp(&figure(b)).then_with(|| ram(a).cmp(&ram(b)));
         figures.then_with(|| a.name.cmp(b.name)).then_with(|| a.pid.cmp(&b.pid))
     });
 }

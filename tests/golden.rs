@@ -11,7 +11,7 @@ use support::survey::has_uring;
 use support::{Ran, files, run, tests_path};
 
 /// A golden file, and the arguments behind `--proc-root`.
-const CASES: [(&str, &str); 56] = [
+const CASES: [(&str, &str); 58] = [
     ("default", "ordinary"),
     ("default-empty", "empty"),
     ("default-hugetlb", "hugetlb"),
@@ -54,11 +54,13 @@ const CASES: [(&str, &str); 56] = [
     ("sort-name", "ordinary --sort name"),
     ("sort-name-top", "ordinary --sort name --top 3"),
     ("sort-ram", "ordinary --sort ram"),
+    ("sort-count-top", "ordinary -s count -n 3"),
     ("sort-shared", "ordinary --sort shared"),
     ("sort-swap", "ordinary -s swap"),
     ("source-rollup-no-rollup", "no-rollup --source rollup"),
     ("source-smaps", "ordinary --source smaps"),
     ("source-smaps-malformed", "malformed --source smaps --by pid"),
+    ("sort-swap-top", "ordinary -s swap -n 5"),
     ("strict", "ordinary --strict"),
     ("strict-vanished", "vanished --strict"),
     ("top", "ordinary --top 3"),
