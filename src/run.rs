@@ -150,8 +150,8 @@ fn render(options: &Options, programs: &Programs<'_>) -> String {
         return report::total(programs, options.unit.unwrap_or(Unit::Bytes));
     }
     let unit = options.unit.unwrap_or_default();
-    let table = TableOptions { unit, no_header: options.no_header, heap: options.heap };
-    report::table(programs, table)
+    let Options { by: grouping, no_header, heap, .. } = *options;
+    report::table(programs, TableOptions { grouping, unit, no_header, heap })
 }
 
 /// What there is to say besides the report goes to standard error.

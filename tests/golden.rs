@@ -11,7 +11,7 @@ use support::survey::has_uring;
 use support::{Ran, files, run, tests_path};
 
 /// A golden file, and the arguments behind `--proc-root`.
-const CASES: [(&str, &str); 58] = [
+const CASES: [(&str, &str); 59] = [
     ("default", "ordinary"),
     ("default-empty", "empty"),
     ("default-hugetlb", "hugetlb"),
@@ -26,6 +26,7 @@ const CASES: [(&str, &str); 58] = [
     ("by-pid-malformed", "malformed --by pid"),
     ("by-pid-names", "names --by pid"),
     ("by-pid-no-rollup", "no-rollup --by pid"),
+    ("by-pid-top-none", "ordinary --by pid --top 0"),
     ("by-pid-vanished", "vanished --by pid"),
     ("by-program", "ordinary --by program"),
     ("filter", "ordinary --filter nginx|celery"),

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{Unit, escape};
-use crate::program::{Program, Programs, Unknown, Usage};
+use crate::program::{Grouping, Program, Programs, Unknown, Usage};
 use crate::units::Kib;
 
 /// The least width of a column of amounts; all of them grow to the widest amount.
@@ -12,6 +12,8 @@ const WIDTH_MIN: usize = 10;
 /// How a table is to look.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TableOptions {
+    /// What a row stands for.
+    pub grouping: Grouping,
     /// The unit of all amounts.
     pub unit: Unit,
     /// Whether the head is left out.
@@ -26,8 +28,11 @@ pub fn table(programs: &Programs<'_>, options: TableOptions) -> String {
     let layout = Layout { unit, heap: options.heap, width: width(programs, unit) };
     let mut text = String::new();
     if !options.no_header {
-        let by_pid = programs.rows.first().is_some_and(|row| row.pid.is_some());
-        layout.head(&mut text, if by_pid { "PROCESS (PID)" } else { "PROCESS (COUNT)" });
+        let what = match options.grouping {
+            Grouping::Program => "PROCESS (COUNT)",
+            Grouping::Pid => "PROCESS (PID)",
+        };
+        layout.head(&mut text, what);
     }
     for row in &programs.rows {
         layout.row(&mut text, &row.usage, &label(row));
