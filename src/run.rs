@@ -8,7 +8,7 @@ use crate::cli::Options;
 use crate::engine::{Patience, Survey, Surveyor, Tuning};
 use crate::error::Error;
 use crate::process::{Coverage, Glimpse, Plan, ProcFile, Source, TEXT_MAX};
-use crate::program::{self, Order, Programs, TimedOut};
+use crate::program::{self, Order, Programs, SortKey, TimedOut};
 use crate::report::{self, TableOptions, Unit, notes};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::ring::kernel::{DEPTH_MAX, Features};
@@ -66,11 +66,13 @@ pub(crate) fn open_root(path: &Path) -> Result<ProcRoot, Error> {
 }
 
 fn plan(options: &Options) -> Result<Plan, Error> {
+    let usage = |message: &str| Err(Error::Usage(message.to_owned()));
     let source = match (options.heap, options.source) {
         (true, Source::Rollup) => {
-            return Err(Error::Usage(
-                "--heap needs full smaps: leave out --source rollup".to_owned(),
-            ));
+            return usage("--heap needs full smaps: leave out --source rollup");
+        }
+        (false, _) if options.sort == SortKey::Heap => {
+            return usage("--sort heap needs the figures of --heap: add --heap");
         }
         (true, _) => Source::Smaps,
         (false, source) => source,

@@ -11,7 +11,7 @@ use support::survey::has_uring;
 use support::{Ran, files, run, tests_path};
 
 /// A golden file, and the arguments behind `--proc-root`.
-const CASES: [(&str, &str); 59] = [
+const CASES: [(&str, &str); 61] = [
     ("default", "ordinary"),
     ("default-empty", "empty"),
     ("default-hugetlb", "hugetlb"),
@@ -67,6 +67,8 @@ const CASES: [(&str, &str); 59] = [
     ("top", "ordinary --top 3"),
     ("total", "ordinary --total"),
     ("total-mib", "ordinary -t --unit MiB"),
+    ("total-nothing", "ordinary -t -f no-such-name"),
+    ("total-unit-auto", "ordinary -t --unit auto"),
     ("unit-auto", "ordinary --unit auto"),
     ("unit-b", "ordinary --unit B --heap"),
     ("unit-gib", "ordinary --unit gib"),
@@ -74,7 +76,7 @@ const CASES: [(&str, &str); 59] = [
 ];
 
 /// Calls that make no sense, and reports that cannot be: whole command lines.
-const FAULTS: [(&str, &str); 17] = [
+const FAULTS: [(&str, &str); 18] = [
     ("fault-bad-deadline", "--deadline soon"),
     ("fault-bad-depth", "--depth 0"),
     ("fault-bad-engine", "--engine fast"),
@@ -89,6 +91,7 @@ const FAULTS: [(&str, &str); 17] = [
     ("fault-pid-zero", "--pid 0"),
     ("fault-root-is-a-file", "--proc-root ordinary/version"),
     ("fault-root-missing", "--proc-root no-such-directory"),
+    ("fault-sort-heap", "--proc-root ordinary --sort heap"),
     ("fault-stray-word", "nginx"),
     ("fault-top-negative", "--top=-1"),
     ("fault-unknown-option", "--colour"),

@@ -47,10 +47,16 @@ pub fn table(programs: &Programs<'_>, options: TableOptions) -> String {
     text
 }
 
-/// Only the sum of RAM, one number on a line.
+/// Only the sum of RAM, one number on a line; behind it the unit, where the caller did not choose.
 pub fn total(programs: &Programs<'_>, unit: Unit) -> String {
-    let unit = unit.resolve(programs.total.ram);
-    format!("{}\n", unit.format(programs.total.ram))
+    let ram = programs.total.ram;
+    match unit {
+        Unit::Auto => {
+            let unit = unit.resolve(ram);
+            format!("{} {}\n", unit.format(ram), unit.label())
+        }
+        unit => format!("{}\n", unit.format(ram)),
+    }
 }
 
 /// Two columns are kept free between amounts; the sums are the widest.
