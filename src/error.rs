@@ -23,6 +23,8 @@ pub enum Error {
     NoSuchProcess(Vec<Pid>),
     /// Not one process could be read, and this is why.
     NothingRead(Pid, Errno),
+    /// There is no sum, because not one process could be measured; what is missing, and why.
+    NoTotal(String),
     /// An engine measured this many processes where another measured that many.
     NotTheSame(&'static str, usize, usize),
     /// A file that the caller named cannot be used: what was tried, where, and why not.
@@ -98,6 +100,7 @@ impl fmt::Display for Error {
                 "no process could be read, PID {pid} for one: {errno}; raise the limits \
                  (ulimit -n, ulimit -v) or look at what --proc-root names"
             ),
+            Error::NoTotal(missing) => write!(f, "there is no total: {missing}"),
             Error::NotTheSame(engine, measured, most) => write!(
                 f,
                 "the engines did not do the same work: {engine} measured {measured} processes, \

@@ -133,10 +133,14 @@ pub struct Programs<'run> {
     pub rows: Vec<Program<'run>>,
     /// Rows that were cut: how many, and their sum.
     pub rest: Option<(usize, Usage)>,
-    /// The sum over all rows, cut ones included.
-    pub total: Usage,
-    /// Rows without figures.
+    /// The sum over all rows, cut ones included; `None` when nothing was measured of what is there.
+    pub total: Option<Usage>,
+    /// Rows without figures, in the order they are shown.
     pub unknown: Vec<Unknown>,
+    /// Those of them that were cut: how many, and their resident pages.
+    pub unknown_rest: Option<(usize, Option<Kib>)>,
+    /// Whether shared swapped pages are counted whole in some process (kernels before 4.3).
+    pub swap_is_unshared: bool,
 }
 
 /// The order and number of rows.
@@ -150,15 +154,25 @@ pub struct Order {
     pub top: Option<usize>,
 }
 
+/// What a report is made from besides the processes that were measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Lack<'run> {
+    /// How many processes there are whose memory is not known.
+    pub count: usize,
+    /// Those of them that could not be measured in time.
+    pub timed_out: &'run [TimedOut],
+}
+
 /// Sums processes up into rows.
 pub fn group<'run>(
     processes: impl Iterator<Item = ProcessUsage<'run>>,
-    timed_out: &[TimedOut],
+    lack: Lack<'_>,
     grouping: Grouping,
     order: Order,
 ) -> Programs<'run> {
     let mut rows: Vec<Program<'run>> = Vec::new();
     let mut by_name: HashMap<&[u8], usize> = HashMap::new();
+    let mut swap_is_unshared = false;
     for process in processes {
         let place = match grouping {
             Grouping::Program => *by_name.entry(process.name).or_insert(rows.len()),
@@ -168,18 +182,24 @@ pub fn group<'run>(
             rows.push(Program::new(&process, grouping));
         }
         rows[place].add(&process.smaps);
+        swap_is_unshared |= process.smaps.swap_is_unshared() && process.smaps.swap() > Kib(0);
     }
     rows.iter_mut().for_each(Program::finish);
-    let total = sum(&rows);
+    // Missing is never 0.
+    let total = (lack.count == 0 || !rows.is_empty()).then(|| sum(&rows));
     sort(&mut rows, order.key);
-    let rest = cut(&mut rows, order);
+    let rest = cut(&mut rows, order).map(|cut| (cut.len(), sum(&cut)));
+    let mut unknown = unknown(lack.timed_out, grouping);
+    sort_unknown(&mut unknown, order.key);
+    let unknown_rest = cut(&mut unknown, order).map(|cut| (cut.len(), resident(&cut)));
     if order.reverse {
         rows.reverse();
+        unknown.reverse();
     }
-    Programs { rows, rest, total, unknown: unknown(timed_out, grouping) }
+    Programs { rows, rest, total, unknown, unknown_rest, swap_is_unshared }
 }
 
-/// Processes of one comm in one row, by name.
+/// Processes of one comm in one row.
 fn unknown(timed_out: &[TimedOut], grouping: Grouping) -> Vec<Unknown> {
     let mut rows: BTreeMap<(&[u8], Option<Pid>), Unknown> = BTreeMap::new();
     for TimedOut { pid, glimpse } in timed_out {
@@ -190,6 +210,18 @@ fn unknown(timed_out: &[TimedOut], grouping: Grouping) -> Vec<Unknown> {
     }
     let named = |((name, pid), row): (_, _)| Unknown { name: <[u8]>::to_vec(name), pid, ..row };
     rows.into_iter().map(named).collect()
+}
+
+/// By what is resident, as the best guess at RAM. They come by name and process id, and stay so
+/// where that is equal.
+fn sort_unknown(rows: &mut [Unknown], key: SortKey) {
+    if key != SortKey::Name {
+        rows.sort_by_key(|row| row.rss);
+    }
+}
+
+fn resident(rows: &[Unknown]) -> Option<Kib> {
+    rows.iter().filter_map(|row| row.rss).reduce(Kib::add)
 }
 
 fn sum(rows: &[Program<'_>]) -> Usage {
@@ -217,12 +249,56 @@ fn sort(rows: &mut [Program<'_>], key: SortKey) {
     });
 }
 
-/// Keeps the rows that `--top` asks for: the biggest, or the first names.
-fn cut(rows: &mut Vec<Program<'_>>, order: Order) -> Option<(usize, Usage)> {
+/// Keeps the rows that `--top` asks for, the biggest or the first names, and returns the others.
+fn cut<Row>(rows: &mut Vec<Row>, order: Order) -> Option<Vec<Row>> {
     let excess = rows.len().checked_sub(order.top?).filter(|excess| *excess > 0)?;
-    let cut = match order.key {
+    Some(match order.key {
         SortKey::Name => rows.split_off(rows.len() - excess),
         _ => rows.drain(..excess).collect(),
-    };
-    Some((cut.len(), sum(&cut)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timed_out(pid: u32, comm: &str, rss: Option<u64>) -> TimedOut {
+        let glimpse = Glimpse { comm: comm.into(), state: None, rss: rss.map(Kib), swap: None };
+        TimedOut { pid: Pid(pid), glimpse }
+    }
+
+    fn names(programs: &Programs<'_>) -> Vec<String> {
+        let name = |row: &Unknown| String::from_utf8_lossy(&row.name).into_owned();
+        programs.unknown.iter().map(name).collect()
+    }
+
+    #[test]
+    fn rows_without_figures_are_sorted_and_cut_too() {
+        let all = [
+            timed_out(1, "dark", None),
+            timed_out(2, "big", Some(300)),
+            timed_out(3, "twin", Some(20)),
+            timed_out(4, "twin", Some(20)),
+        ];
+        let lack = Lack { count: all.len(), timed_out: &all };
+        let group = |order| group([].into_iter(), lack, Grouping::Program, order);
+        let whole = group(Order::default());
+        assert_eq!(names(&whole), ["dark", "twin", "big"]);
+        assert_eq!((whole.total, whole.unknown_rest), (None, None));
+        let top = group(Order { top: Some(1), ..Order::default() });
+        assert_eq!(names(&top), ["big"]);
+        assert_eq!(top.unknown_rest, Some((2, Some(Kib(40)))));
+        let reverse = group(Order { reverse: true, ..Order::default() });
+        assert_eq!(names(&reverse), ["big", "twin", "dark"]);
+    }
+
+    #[test]
+    fn the_sum_of_nothing_is_0_when_nothing_is_missing() {
+        let total = |count| {
+            let lack = Lack { count, timed_out: &[] };
+            group([].into_iter(), lack, Grouping::Program, Order::default()).total
+        };
+        assert_eq!(total(0), Some(Usage::default()));
+        assert_eq!(total(1), None);
+    }
 }

@@ -4,12 +4,15 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use regex::bytes::Regex;
+
 use crate::cli::Options;
 use crate::engine::{Patience, Survey, Surveyor, Tuning};
 use crate::error::Error;
-use crate::process::{Coverage, Glimpse, Plan, ProcFile, Source, TEXT_MAX};
-use crate::program::{self, Order, Programs, SortKey, TimedOut};
-use crate::report::{self, TableOptions, Unit, notes};
+use crate::process::{Coverage, Fate, Glimpse, Plan, ProcFile, Source, TEXT_MAX};
+use crate::program::{self, Lack, Order, Programs, SortKey, TimedOut};
+use crate::report::notes::{Access, Missing};
+use crate::report::{self, TableOptions, Unit};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::ring::kernel::{DEPTH_MAX, Features};
 use crate::sys::{host, stdio};
@@ -47,13 +50,28 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
     clock.phase("set up");
     let survey = surveyor.survey(&pids, &plan, &patience(options, &clock))?;
     clock.phase("survey");
-    let coverage = survey.coverage();
-    check_outcome(options, &coverage)?;
-    let timed_out = glimpses(&root, &survey);
-    let programs = program::group(survey.processes(), &timed_out, options.by, order(options));
-    stdio::write_stdout(render(options, &programs).as_bytes()).map_err(Error::Output)?;
+    let is_over = options.deadline.is_some_and(|deadline| clock.elapsed() >= deadline);
+    let (coverage, processes) = (survey.coverage(), survey.missing());
+    check_outcome(options, &coverage, &processes)?;
+    let timed_out = glimpses(&root, &processes);
+    let lack = Lack { count: coverage.unknown(), timed_out: &timed_out };
+    let programs = program::group(survey.processes(), lack, options.by, order(options));
+    let missing = Missing {
+        coverage,
+        processes: &processes,
+        timed_out: &timed_out,
+        is_over,
+        is_by_pid: !options.pid.is_empty(),
+        filter: options.filter.as_ref().map(Regex::as_str),
+        access: access(),
+    };
+    let text = render(options, &programs, &missing)?;
+    stdio::write_stdout(text.as_bytes()).map_err(Error::Output)?;
     clock.phase("report");
-    tell(options, &surveyor, &survey, &timed_out, &clock);
+    if options.stats {
+        tell_stats(options, &surveyor, &survey, &clock);
+    }
+    tell(&missing, &programs, options.total);
     // Not dropped: requests to stuck processes may be in flight, and nothing may wait for them.
     std::mem::forget(surveyor);
     let is_incomplete = options.strict && coverage.unknown() > 0;
@@ -115,14 +133,19 @@ pub(crate) fn default_depth(workers: usize, source: Source) -> usize {
 
 /// Processes asked for by id that are all not there are a mistake, not an empty report; nor is
 /// it a report when every read failed.
-fn check_outcome(options: &Options, coverage: &Coverage) -> Result<(), Error> {
+fn check_outcome(
+    options: &Options,
+    coverage: &Coverage,
+    missing: &[(Pid, Fate)],
+) -> Result<(), Error> {
     if !options.pid.is_empty() && coverage.gone == coverage.listed() {
         return Err(Error::NoSuchProcess(options.pid.clone()));
     }
-    match coverage.first_failure {
-        Some((pid, errno)) if coverage.measured == 0 => Err(Error::NothingRead(pid, errno)),
-        _ => Ok(()),
-    }
+    let failure = missing.iter().find_map(|(pid, fate)| match fate {
+        Fate::Failed(errno) => Some(Error::NothingRead(*pid, *errno)),
+        _ => None,
+    });
+    failure.filter(|_| coverage.measured == 0).map_or(Ok(()), Err)
 }
 
 /// The deadline is the whole run's; a part of it has passed.
@@ -132,7 +155,7 @@ fn patience(options: &Options, clock: &Clock) -> Patience {
 }
 
 /// What `status` tells of the processes that were given up. It never blocks.
-fn glimpses(root: &ProcRoot, survey: &Survey) -> Vec<TimedOut> {
+fn glimpses(root: &ProcRoot, missing: &[(Pid, Fate)]) -> Vec<TimedOut> {
     let glimpse = |pid: Pid| {
         let mut room = vec![0; TEXT_MAX];
         let path = ProcFile::Status.path(pid, None);
@@ -140,50 +163,68 @@ fn glimpses(root: &ProcRoot, survey: &Survey) -> Vec<TimedOut> {
             root.open_file(ProcFile::Status, &path).and_then(|mut file| file.read(&mut room));
         Glimpse::from_status(&room[..read.unwrap_or(0)])
     };
-    survey.timed_out().map(|pid| TimedOut { pid, glimpse: glimpse(pid) }).collect()
+    let timed_out = missing.iter().filter(|(_, fate)| *fate == Fate::TimedOut);
+    timed_out.map(|(pid, _)| TimedOut { pid: *pid, glimpse: glimpse(*pid) }).collect()
 }
 
 fn order(options: &Options) -> Order {
     Order { key: options.sort, reverse: options.reverse, top: options.top }
 }
 
-fn render(options: &Options, programs: &Programs<'_>) -> String {
+/// What this user may look at.
+fn access() -> Access {
+    let may = host::privileges();
+    match may {
+        _ if may.is_in_user_namespace => Access::Namespaced,
+        _ if may.may_trace => Access::Full,
+        _ if may.is_root => Access::RootWithout,
+        _ if may.may_perfmon => Access::Perfmon,
+        _ => Access::Ordinary,
+    }
+}
+
+fn render(
+    options: &Options,
+    programs: &Programs<'_>,
+    missing: &Missing<'_>,
+) -> Result<String, Error> {
     if options.total {
-        return report::total(programs, options.unit.unwrap_or(Unit::Bytes));
+        let no_total = || Error::NoTotal(missing.lines().join("; "));
+        let total = programs.total.ok_or_else(no_total)?;
+        return Ok(report::total(total.ram, options.unit.unwrap_or(Unit::Bytes)));
     }
     let unit = options.unit.unwrap_or_default();
     let Options { by: grouping, no_header, heap, .. } = *options;
-    report::table(programs, TableOptions { grouping, unit, no_header, heap })
+    Ok(report::table(programs, TableOptions { grouping, unit, no_header, heap }))
 }
 
 /// What there is to say besides the report goes to standard error.
-fn tell(
-    options: &Options,
-    surveyor: &Surveyor,
-    survey: &Survey,
-    timed_out: &[TimedOut],
-    clock: &Clock,
-) {
-    let coverage = survey.coverage();
-    if options.stats {
-        let (tuning, io) = (surveyor.tuning(), survey.io());
-        let stats = notes::RunStats {
-            engine: surveyor.kind().word(),
-            fallback: surveyor.fallback().map(|errno| errno.to_string()),
-            workers: tuning.workers,
-            depth: tuning.depth,
-            source: source_word(options),
-            coverage,
-            io: [io.operations, io.enters, io.reads, io.bytes],
-            phases: clock.phases,
-            cpu: host::cpu_times(),
-            peak_rss: host::peak_rss(),
-        };
-        stdio::write_stderr(notes::stats(&stats).as_bytes());
+fn tell(missing: &Missing<'_>, programs: &Programs<'_>, is_total: bool) {
+    let mut lines = missing.lines();
+    if programs.swap_is_unshared && !is_total {
+        let why = "this kernel has no SwapPss (4.3 or newer has)";
+        lines.push(format!("SWAPPED counts shared pages whole in each process: {why}"));
     }
-    if let Some(line) = notes::coverage(&coverage, timed_out, host::may_trace_others()) {
+    for line in lines {
         stdio::write_stderr(format!("psm-uring: {line}\n").as_bytes());
     }
+}
+
+fn tell_stats(options: &Options, surveyor: &Surveyor, survey: &Survey, clock: &Clock) {
+    let (tuning, io) = (surveyor.tuning(), survey.io());
+    let stats = report::RunStats {
+        engine: surveyor.kind().word(),
+        fallback: surveyor.fallback().map(|errno| errno.to_string()),
+        workers: tuning.workers,
+        depth: tuning.depth,
+        source: source_word(options),
+        coverage: survey.coverage(),
+        io: [io.operations, io.enters, io.reads, io.bytes],
+        phases: clock.phases,
+        cpu: host::cpu_times(),
+        peak_rss: host::peak_rss(),
+    };
+    stdio::write_stderr(report::stats(&stats).as_bytes());
 }
 
 fn source_word(options: &Options) -> &'static str {

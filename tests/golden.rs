@@ -11,7 +11,7 @@ use support::survey::has_uring;
 use support::{Ran, files, run, tests_path};
 
 /// A golden file, and the arguments behind `--proc-root`.
-const CASES: [(&str, &str); 61] = [
+const CASES: [(&str, &str); 65] = [
     ("default", "ordinary"),
     ("default-empty", "empty"),
     ("default-hugetlb", "hugetlb"),
@@ -48,7 +48,11 @@ const CASES: [(&str, &str); 61] = [
     ("name-title", "ordinary --name title"),
     ("no-header", "ordinary --no-header"),
     ("pid", "ordinary --pid 120,101,120"),
+    ("pid-kernel-thread", "kernel-threads -p 2"),
     ("pid-partly-gone", "ordinary -p 101 -p 9"),
+    ("pid-two-gone-total", "ordinary -p 101,9,8 --total"),
+    ("pid-unknown-memory", "malformed -p 402,403"),
+    ("pid-zombie", "kernel-threads -p 31,2 --by pid"),
     ("reverse", "ordinary --reverse"),
     ("reverse-top", "ordinary -r -n 2"),
     ("sort-count", "ordinary --sort count"),
@@ -76,7 +80,7 @@ const CASES: [(&str, &str); 61] = [
 ];
 
 /// Calls that make no sense, and reports that cannot be: whole command lines.
-const FAULTS: [(&str, &str); 18] = [
+const FAULTS: [(&str, &str); 19] = [
     ("fault-bad-deadline", "--deadline soon"),
     ("fault-bad-depth", "--depth 0"),
     ("fault-bad-engine", "--engine fast"),
@@ -93,6 +97,7 @@ const FAULTS: [(&str, &str); 18] = [
     ("fault-root-missing", "--proc-root no-such-directory"),
     ("fault-sort-heap", "--proc-root ordinary --sort heap"),
     ("fault-stray-word", "nginx"),
+    ("fault-total-unknown", "--proc-root malformed -p 402,403 --total"),
     ("fault-top-negative", "--top=-1"),
     ("fault-unknown-option", "--colour"),
 ];

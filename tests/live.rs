@@ -232,7 +232,7 @@ fn zombies_are_counted() {
             assert_eq!(ran.code, Some(0), "{}", ran.stderr());
             let processes = stat(&ran, "processes");
             assert!(
-                processes.contains("1 listed: 0 measured, 0 kernel threads, 1 zombies"),
+                processes.contains("1 listed: 0 measured, 0 kernel threads, 1 zombie"),
                 "{processes}"
             );
         }
@@ -281,7 +281,7 @@ fn kernel_threads_are_counted() {
         assert_eq!(ran.code, Some(0), "{}", ran.stderr());
         let processes = stat(&ran, "processes");
         assert!(
-            processes.contains("1 listed: 0 measured, 1 kernel threads"),
+            processes.contains("1 listed: 0 measured, 1 kernel thread,"),
             "{name}: {processes}"
         );
     }

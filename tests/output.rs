@@ -4,8 +4,10 @@
 mod support;
 
 use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use support::{Ran, output, program, run, skip, wait};
 
 /// Runs on a fixture with standard output at something that is not a pipe of ours.
@@ -99,7 +101,7 @@ fn stats_name_every_fact() {
                 "{engine}: no {key} in\n{text}"
             );
         }
-        let processes = "6 listed: 2 measured, 3 kernel threads, 1 zombies";
+        let processes = "6 listed: 2 measured, 3 kernel threads, 1 zombie,";
         assert!(text.contains(processes), "{engine}:\n{text}");
         let plain = run(["--proc-root", "kernel-threads", "--engine", engine]);
         assert_eq!(ran.stdout, plain.stdout, "--stats changes nothing in the report");
@@ -122,4 +124,77 @@ fn what_is_not_selected_is_not_read() {
     let (all, one, none) = (bytes(&[]), bytes(&["-f", "^java$"]), bytes(&["-f", "nothing"]));
     assert!(none < 2000 && none < one, "names alone: {none} of {all} bytes");
     assert!(one < none + 1500, "one rollup: {one} of {all} bytes");
+}
+
+/// Processes whose memory file sleeps for ever when it is opened, as a FIFO does. Their ids begin
+/// with 1, and each has more resident than the one before.
+fn stuck(name: &str, count: usize) -> PathBuf {
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&root);
+    for pid in 1..=count {
+        let dir = root.join(pid.to_string());
+        std::fs::create_dir_all(&dir).expect("a directory");
+        let write = |file: &str, text: String| std::fs::write(dir.join(file), text).expect(file);
+        write("cmdline", format!("/opt/stuck{pid}\0"));
+        write("comm", format!("stuck{pid}\n"));
+        let rss = pid * 1024;
+        write("status", format!("Name:\tstuck{pid}\nState:\tD\nVmSize:\t9 kB\nVmRSS:\t{rss} kB\n"));
+        let fifo = dir.join("smaps_rollup");
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR, 0).expect("a FIFO");
+    }
+    root
+}
+
+fn run_stuck(root: &Path, arguments: &[&str]) -> Ran {
+    let mut command = program();
+    command.arg("--proc-root").arg(root).args(arguments);
+    output(command)
+}
+
+/// What sleeps is shown with dashes and what is known; the rows obey --top, the sum is unknown.
+#[test]
+fn stuck_processes_have_rows_without_figures() {
+    let root = stuck("stuck-few", 3);
+    for engine in ["sync", "threads", "auto"] {
+        let usual = ["--engine", engine, "--stuck-after", "200ms", "--no-header"];
+        let ran = run_stuck(&root, &[&usual[..], &["-n", "2"]].concat());
+        let rows = "         -         -         -  stuck2 (1) timed out, RSS 2.0 MiB\n         \
+                    -         -         -  stuck3 (1) timed out, RSS 3.0 MiB\n         \
+                    -         -         -  (1 more) timed out, RSS 1.0 MiB\n#        \
+                    -                   -  TOTAL USED BY PROCESSES\n";
+        assert_eq!(ran.stdout(), rows, "{engine}");
+        assert_one_line(&ran, "measured 0 of 3 processes; 3 timed out (PID 1 stuck1 in state D,");
+        assert_one_line(&ran, "look at /proc/1/stack, or raise it");
+        assert_eq!(ran.code, Some(0), "{engine}");
+
+        let ran = run_stuck(&root, &[&usual[..], &["--total"]].concat());
+        assert_eq!((ran.stdout().as_str(), ran.code), ("", Some(1)), "{engine}");
+        assert_one_line(&ran, "there is no total: measured 0 of 3 processes; 3 timed out");
+
+        let ran = run_stuck(&root, &[&usual[..], &["-f", "no-such-name"]].concat());
+        assert_one_line(&ran, "no row: --filter 'no-such-name' matches none of 3 names");
+    }
+}
+
+/// A deadline says of processes that were never begun only that: no row, no state.
+#[test]
+fn what_was_not_asked_has_no_row() {
+    const COUNT: usize = 300;
+    let root = stuck("stuck-many", COUNT);
+    for engine in ["sync", "auto"] {
+        let ran = run_stuck(&root, &["--engine", engine, "--depth", "8", "--deadline", "30ms"]);
+        let text = ran.stderr();
+        let number = |what: &str| {
+            let before = &text[..text.find(what).unwrap_or_else(|| panic!("{engine}: {text}"))];
+            before.rsplit(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0_usize)
+        };
+        let (timed_out, not_asked) = (number(" timed out ("), number(" not asked: --deadline"));
+        assert_one_line(&ran, "not finished by --deadline; raise it, or look at /proc/1/stack");
+        assert_eq!(timed_out + not_asked, COUNT, "{engine}: {text}");
+        assert!(not_asked > COUNT / 2, "{engine}: {text}");
+        let rows = ran.stdout().matches(" timed out, RSS ").count();
+        assert_eq!(rows, timed_out, "{engine}: {}", ran.stdout());
+        let strict = ["--strict", "--deadline", "30ms", "--engine", engine];
+        assert_eq!(run_stuck(&root, &strict).code, Some(3));
+    }
 }

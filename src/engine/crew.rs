@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::carrier::Carrier;
 use super::{Broken, Engine, Patience, Tally};
-use crate::process::Plan;
+use crate::process::{Fate, Plan};
 use crate::sys::host::{self, ThreadState};
 use crate::sys::proc_root::ProcRoot;
 use crate::units::Pid;
@@ -218,7 +218,7 @@ impl Watch {
     /// begin it, because all sleep and no more can be hired.
     fn end(&mut self) {
         while let Some(pid) = self.work.next() {
-            self.never_begun.give_up(pid);
+            self.never_begun.pass_over(pid, Fate::NotAsked);
         }
         self.crew.iter_mut().for_each(Watched::dismiss);
     }

@@ -119,9 +119,11 @@ impl Survey {
         self.tallies.iter().flat_map(Tally::processes)
     }
 
-    /// Those that were given up.
-    pub fn timed_out(&self) -> impl Iterator<Item = Pid> {
-        self.tallies.iter().flat_map(Tally::timed_out).copied()
+    /// Those that are neither measured nor left out on purpose, in order.
+    pub fn missing(&self) -> Vec<(Pid, Fate)> {
+        let mut missing: Vec<_> = self.tallies.iter().flat_map(Tally::missing).copied().collect();
+        missing.sort_unstable_by_key(|(pid, _)| *pid);
+        missing
     }
 
     /// What became of all of them.

@@ -13,7 +13,8 @@ use crate::units::Pid;
 pub struct Tally {
     rows: Vec<Row>,
     names: Vec<u8>,
-    timed_out: Vec<Pid>,
+    /// Processes that are neither measured nor left out on purpose.
+    missing: Vec<(Pid, Fate)>,
     coverage: Coverage,
     pub(super) io: IoStats,
 }
@@ -39,7 +40,7 @@ impl Tally {
     /// Takes over what a finished probe knows.
     pub(super) fn take(&mut self, probe: &Probe) {
         let Some(fate) = probe.fate() else { return };
-        self.coverage.count(probe.pid(), fate);
+        self.pass_over(probe.pid(), fate);
         if let (Fate::Measured, Some(smaps)) = (fate, probe.smaps()) {
             self.names.extend_from_slice(probe.name());
             let name_end = self.names.len();
@@ -47,23 +48,25 @@ impl Tally {
         }
     }
 
-    /// Takes note of a process that needs no probe to know its fate.
+    /// Takes note of a process by its fate alone.
     pub(super) fn pass_over(&mut self, pid: Pid, fate: Fate) {
-        self.coverage.count(pid, fate);
+        self.coverage.count(fate);
+        if fate.is_missing() {
+            self.missing.push((pid, fate));
+        }
     }
 
     /// Takes note that a process was not finished in time.
     pub(super) fn give_up(&mut self, pid: Pid) {
-        self.coverage.count(pid, Fate::TimedOut);
-        self.timed_out.push(pid);
+        self.pass_over(pid, Fate::TimedOut);
     }
 
     pub(super) fn coverage(&self) -> &Coverage {
         &self.coverage
     }
 
-    pub(super) fn timed_out(&self) -> &[Pid] {
-        &self.timed_out
+    pub(super) fn missing(&self) -> &[(Pid, Fate)] {
+        &self.missing
     }
 
     pub(super) fn processes(&self) -> impl Iterator<Item = ProcessUsage<'_>> {

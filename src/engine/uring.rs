@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::slot::{Slot, SlotState};
 use super::{Broken, Engine, Patience, Tally, Tuning};
-use crate::process::Plan;
+use crate::process::{Fate, Plan};
 use crate::sys::buffer::BufferArena;
 use crate::sys::host;
 use crate::sys::proc_root::ProcRoot;
@@ -223,7 +223,7 @@ impl<R: Ring> Uring<R> {
             slot.state = SlotState::Abandoned;
             run.tally.give_up(slot.probe.pid());
         }
-        run.waiting.by_ref().for_each(|pid| run.tally.give_up(*pid));
+        run.waiting.by_ref().for_each(|pid| run.tally.pass_over(*pid, Fate::NotAsked));
     }
 
     /// The processes that a broken ring leaves behind.

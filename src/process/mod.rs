@@ -85,10 +85,20 @@ pub enum Fate {
     Denied,
     /// A read did not come back in time.
     TimedOut,
+    /// Nothing was asked of it: time was over before, or what is stuck had taken all the room.
+    NotAsked,
     /// The kernel's text was not understood.
     Malformed,
     /// A read failed with an error that none of the above explains.
     Failed(Errno),
+}
+
+impl Fate {
+    /// Whether somebody who asked for this process is owed a word.
+    pub fn is_missing(self) -> bool {
+        use Fate::{KernelThread, Measured, NotSelected, Zombie};
+        !matches!(self, Measured | NotSelected | KernelThread | Zombie)
+    }
 }
 
 /// How many processes ended in which [`Fate`].
@@ -110,19 +120,17 @@ pub struct Coverage {
     pub denied: usize,
     /// [`Fate::TimedOut`].
     pub timed_out: usize,
+    /// [`Fate::NotAsked`].
+    pub not_asked: usize,
     /// [`Fate::Malformed`].
     pub malformed: usize,
     /// [`Fate::Failed`].
     pub failed: usize,
-    /// The first process that ended in [`Fate::Denied`].
-    pub first_denied: Option<Pid>,
-    /// The error of the first process that ended in [`Fate::Failed`].
-    pub first_failure: Option<(Pid, Errno)>,
 }
 
 impl Coverage {
     /// Counts one more process.
-    pub fn count(&mut self, pid: Pid, fate: Fate) {
+    pub fn count(&mut self, fate: Fate) {
         let counter = match fate {
             Fate::Measured => &mut self.measured,
             Fate::NotSelected => &mut self.not_selected,
@@ -130,16 +138,11 @@ impl Coverage {
             Fate::Zombie => &mut self.zombies,
             Fate::Gone => &mut self.gone,
             Fate::Changed => &mut self.changed,
-            Fate::Denied => {
-                self.first_denied.get_or_insert(pid);
-                &mut self.denied
-            }
+            Fate::Denied => &mut self.denied,
             Fate::TimedOut => &mut self.timed_out,
+            Fate::NotAsked => &mut self.not_asked,
             Fate::Malformed => &mut self.malformed,
-            Fate::Failed(errno) => {
-                self.first_failure.get_or_insert((pid, errno));
-                &mut self.failed
-            }
+            Fate::Failed(_) => &mut self.failed,
         };
         *counter += 1;
     }
@@ -154,10 +157,9 @@ impl Coverage {
         self.changed += other.changed;
         self.denied += other.denied;
         self.timed_out += other.timed_out;
+        self.not_asked += other.not_asked;
         self.malformed += other.malformed;
         self.failed += other.failed;
-        self.first_denied = self.first_denied.or(other.first_denied);
-        self.first_failure = self.first_failure.or(other.first_failure);
     }
 
     /// All of them: the number of processes that were listed.
@@ -169,6 +171,7 @@ impl Coverage {
     /// Those whose memory belongs into the report and is not in it. One that left while it was
     /// read is not among them: it has no memory any more.
     pub fn unknown(&self) -> usize {
-        self.changed + self.denied + self.timed_out + self.malformed + self.failed
+        let late = self.timed_out + self.not_asked;
+        self.changed + self.denied + late + self.malformed + self.failed
     }
 }

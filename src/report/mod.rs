@@ -3,13 +3,22 @@
 //! - `table`  for people
 //! - `amount` an amount of memory in a unit
 //! - `escape` foreign names made safe
-//! - `notes`  what the run has to say about itself, for standard error
+//! - `notes`  what is missing in the report, for standard error
+//! - `stats`  the facts of the run, for standard error
 #![forbid(unsafe_code)]
 
 mod amount;
 pub mod escape;
 pub mod notes;
+mod stats;
 mod table;
 
 pub use amount::Unit;
+pub use stats::{RunStats, stats};
 pub use table::{TableOptions, table, total};
+
+/// So many of a thing, which has a plural like most.
+fn plural(count: usize, thing: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{s}")
+}

@@ -1,143 +1,270 @@
-//! What the run has to say about itself, for standard error.
+//! What is missing in a report, for standard error: how many, which, why, and what to do about it.
+//!
+//! Silent when nothing is missing that was asked for.
 
 use std::fmt::Write;
-use std::time::Duration;
 
-use super::escape;
-use crate::process::Coverage;
+use super::{escape, plural};
+use crate::process::{Coverage, Fate};
 use crate::program::TimedOut;
-use crate::units::Kib;
+use crate::units::{Errno, Pid};
 
-/// The facts that `--stats` prints.
-#[derive(Clone, Debug)]
-pub struct RunStats {
-    /// The engine that was used.
-    pub engine: &'static str,
-    /// Why it was not the one wished for.
-    pub fallback: Option<String>,
-    /// Threads that read at once.
-    pub workers: usize,
-    /// Processes in flight.
-    pub depth: usize,
-    /// The memory file that was wished for.
-    pub source: &'static str,
-    /// What became of the processes.
-    pub coverage: Coverage,
-    /// Requests to the kernel, calls of `io_uring_enter(2)`, reads and their bytes.
-    pub io: [u64; 4],
-    /// Time of each phase, in order.
-    pub phases: [(&'static str, Duration); 4],
-    /// CPU time in user space and in the kernel.
-    pub cpu: (Duration, Duration),
-    /// The most memory this process had resident.
-    pub peak_rss: Option<Kib>,
-}
-
-/// The most processes that are named one by one.
+/// The most processes of one kind that are named one by one.
 const NAMED_MAX: usize = 5;
 
-/// One line when something that belongs into the report is not in it; else nothing.
-pub fn coverage(
-    coverage: &Coverage,
-    timed_out: &[TimedOut],
-    is_privileged: bool,
-) -> Option<String> {
-    let Coverage { measured, gone, changed, denied, malformed, failed, .. } = *coverage;
-    if gone + coverage.unknown() == 0 {
-        return None;
-    }
-    let of = measured + gone + coverage.unknown();
-    let mut text = format!("measured {measured} of {of} processes");
-    let mut reason = |count: usize, what: &str| {
-        if count > 0 {
-            let _ = write!(text, ", {count} {what}");
-        }
-    };
-    reason(timed_out.len(), &format!("timed out ({})", named(timed_out)));
-    reason(denied, &denial(coverage, is_privileged));
-    reason(changed, "exec'ed while it was read");
-    reason(malformed, "not understood");
-    reason(failed, "failed");
-    if let Some((pid, errno)) = coverage.first_failure {
-        let _ = write!(text, " (PID {pid}: {errno})");
-    }
-    let mut besides = |count: usize, what: &str| {
-        if count > 0 {
-            let _ = write!(text, ", {count} {what}");
-        }
-    };
-    besides(gone, "gone while it was read");
-    let Coverage { kernel_threads, zombies, not_selected, .. } = *coverage;
-    let mut separator = "; besides ";
-    for (count, what) in
-        [(kernel_threads, "kernel threads"), (zombies, "zombies"), (not_selected, "not selected")]
-    {
-        if count > 0 {
-            let _ = write!(text, "{separator}{count} {what}");
-            separator = ", ";
-        }
-    }
-    Some(text)
+/// What this user may look at, as far as it explains a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Only what is his own.
+    Ordinary,
+    /// Root, and the capability that makes the difference was taken away.
+    RootWithout,
+    /// `CAP_PERFMON` alone.
+    Perfmon,
+    /// Everything inside of a user namespace.
+    Namespaced,
+    /// Everything, as far as capabilities go.
+    Full,
 }
 
-/// What would help against being denied.
-fn denial(coverage: &Coverage, is_privileged: bool) -> String {
-    match (coverage.first_denied, is_privileged) {
-        (Some(pid), true) => format!("denied (PID {pid}; even with CAP_SYS_PTRACE)"),
-        _ => "denied (not yours; needs CAP_SYS_PTRACE, or CAP_PERFMON since Linux 6.15: \
-              try as root)"
-            .to_owned(),
+/// What there is to know about what is missing.
+#[derive(Clone, Copy, Debug)]
+pub struct Missing<'run> {
+    /// How many processes met which fate.
+    pub coverage: Coverage,
+    /// Those that are neither measured nor left out on purpose, in order.
+    pub processes: &'run [(Pid, Fate)],
+    /// What is still known of those that timed out.
+    pub timed_out: &'run [TimedOut],
+    /// Whether the deadline has passed.
+    pub is_over: bool,
+    /// Whether the caller named the processes one by one.
+    pub is_by_pid: bool,
+    /// The pattern of names, where there is one.
+    pub filter: Option<&'run str>,
+    /// What may be read at all.
+    pub access: Access,
+}
+
+impl Missing<'_> {
+    /// All there is to say, one line each; none when all is well.
+    pub fn lines(&self) -> Vec<String> {
+        [self.absent(), self.coverage(), self.nothing()].into_iter().flatten().collect()
+    }
+
+    /// Processes that were asked for by id and are not there.
+    fn absent(&self) -> Option<String> {
+        let gone = self.pids(|fate| fate == Fate::Gone);
+        let is = if gone.len() == 1 { "is" } else { "are" };
+        let is_told = self.is_by_pid && !gone.is_empty();
+        is_told.then(|| format!("{} {is} not there (any more)", named(&gone)))
+    }
+
+    /// Processes whose memory belongs into the report and is not in it. One that left on its own
+    /// is none of them: it has no memory any more.
+    fn coverage(&self) -> Option<String> {
+        let unknown = self.coverage.unknown();
+        if unknown == 0 {
+            return None;
+        }
+        let measured = self.coverage.measured;
+        let mut text = format!("measured {measured} of {}", processes(measured + unknown));
+        let parts = [
+            self.timed_out(),
+            self.not_asked(),
+            self.part("denied", Fate::Denied, denial(self.access)),
+            self.part(
+                "changed",
+                Fate::Changed,
+                "exec'ed, or lost the thread that was read, twice; run it again",
+            ),
+            self.part(
+                "not understood",
+                Fate::Malformed,
+                "figures missing or no numbers; look into its smaps_rollup and smaps, report it",
+            ),
+            self.failed(),
+        ];
+        for part in parts.into_iter().flatten() {
+            let _ = write!(text, "; {part}");
+        }
+        Some(text)
+    }
+
+    fn part(&self, what: &str, fate: Fate, why: &str) -> Option<String> {
+        let pids = self.pids(|other| other == fate);
+        let count = pids.len();
+        (count > 0).then(|| format!("{count} {what} ({}): {why}", named(&pids)))
+    }
+
+    fn timed_out(&self) -> Option<String> {
+        let pid = self.timed_out.first()?.pid;
+        let who: Vec<String> = self.timed_out.iter().take(NAMED_MAX).map(glimpse).collect();
+        let count = self.timed_out.len();
+        let more = and_more(count);
+        let why = if self.is_over {
+            format!("not finished by --deadline; raise it, or look at /proc/{pid}/stack")
+        } else {
+            format!("asleep beyond --stuck-after; look at /proc/{pid}/stack, or raise it")
+        };
+        Some(format!("{count} timed out ({}{more}): {why}", who.join(", ")))
+    }
+
+    fn not_asked(&self) -> Option<String> {
+        let count = self.coverage.not_asked;
+        let why = if self.is_over {
+            "--deadline came first; raise it, or choose some with --pid"
+        } else {
+            "stuck processes took all the room; raise ulimit -n, or choose others with --pid"
+        };
+        (count > 0).then(|| format!("{count} not asked: {why}"))
+    }
+
+    fn failed(&self) -> Option<String> {
+        let errno = self.processes.iter().find_map(|(_, fate)| match fate {
+            Fate::Failed(errno) => Some(*errno),
+            _ => None,
+        })?;
+        let pids = self.pids(|fate| matches!(fate, Fate::Failed(_)));
+        let (count, who) = (pids.len(), named(&pids));
+        Some(format!("{count} failed ({who}): {errno}; {}", failure_remedy(errno)))
+    }
+
+    /// Why there is no row though nothing failed.
+    fn nothing(&self) -> Option<String> {
+        let Coverage { measured, not_selected, kernel_threads, zombies, gone, .. } = self.coverage;
+        if measured + self.coverage.unknown() > 0 {
+            return None;
+        }
+        let why = if not_selected > 0 {
+            let filter = escape::name(self.filter.unwrap_or_default().as_bytes());
+            let names = plural(not_selected, "name");
+            format!("--filter '{filter}' matches none of {names}; see them without it")
+        } else if kernel_threads + zombies > 0 {
+            let parts = [(kernel_threads, "kernel thread"), (zombies, "zombie")];
+            let parts = parts.into_iter().filter(|(count, _)| *count > 0);
+            let parts: Vec<String> = parts.map(|(count, what)| plural(count, what)).collect();
+            format!("nothing but {}; they have no memory of their own", parts.join(" and "))
+        } else {
+            format!("all {gone} are gone, or have no file that --source wants; check --proc-root")
+        };
+        Some(format!("no row: {why}"))
+    }
+
+    fn pids(&self, is_wanted: impl Fn(Fate) -> bool) -> Vec<Pid> {
+        let wanted = self.processes.iter().filter(|(_, fate)| is_wanted(*fate));
+        wanted.map(|(pid, _)| *pid).collect()
     }
 }
 
-/// The first few by id, name and state.
-fn named(timed_out: &[TimedOut]) -> String {
-    let mut text = String::new();
-    for TimedOut { pid, glimpse } in timed_out.iter().take(NAMED_MAX) {
-        let state = glimpse.state.map_or_else(String::new, |state| format!(" in state {state}"));
-        let _ = write!(text, "PID {pid} {}{state}, ", escape::name(&glimpse.comm));
-    }
-    match timed_out.len().saturating_sub(NAMED_MAX) {
-        0 => text.truncate(text.len().saturating_sub(2)),
-        more => {
-            let _ = write!(text, "and {more} more");
+/// Why the kernel refused, and what would help.
+fn denial(access: Access) -> &'static str {
+    match access {
+        Access::Ordinary => {
+            "not yours; run it as root, or give it CAP_SYS_PTRACE (since Linux 6.15 CAP_PERFMON \
+             is enough)"
+        }
+        Access::RootWithout => {
+            "root without CAP_SYS_PTRACE; give it back (in a container: --cap-add SYS_PTRACE)"
+        }
+        Access::Perfmon => "CAP_PERFMON is enough since Linux 6.15 only; give it CAP_SYS_PTRACE",
+        Access::Namespaced => {
+            "capabilities do not reach beyond a user namespace; run it outside, as root"
+        }
+        Access::Full => {
+            "CAP_SYS_PTRACE is there, so a security module forbids it (SELinux, AppArmor); see \
+             its log, or run psm-uring unconfined"
         }
     }
-    text
 }
 
-/// The lines of `--stats`.
-pub fn stats(stats: &RunStats) -> String {
-    let mut text = String::new();
-    let mut line = |key: &str, value: String| {
-        let _ = writeln!(text, "{key:<12}{value}");
-    };
-    let because = stats.fallback.as_ref().map(|why| format!(" (uring: {why})"));
-    line("engine", format!("{}{}", stats.engine, because.unwrap_or_default()));
-    line("workers", format!("{}, depth {}", stats.workers, stats.depth));
-    line("source", stats.source.to_owned());
-    let Coverage { measured, kernel_threads, zombies, not_selected, .. } = stats.coverage;
-    let Coverage { gone, changed, denied, timed_out, malformed, failed, .. } = stats.coverage;
-    line(
-        "processes",
-        format!(
-            "{} listed: {measured} measured, {kernel_threads} kernel threads, {zombies} zombies, \
-             {not_selected} not selected, {gone} gone, {changed} changed, {denied} denied, \
-             {timed_out} timed out, {malformed} not understood, {failed} failed",
-            stats.coverage.listed()
-        ),
-    );
-    let [operations, enters, reads, bytes] = stats.io;
-    line("operations", format!("{operations} in {enters} enters, {reads} reads, {bytes} bytes"));
-    let phases = stats.phases.map(|(name, time)| format!("{name} {}", milliseconds(time)));
-    line("time", phases.join(", "));
-    let (user, system) = stats.cpu;
-    line("CPU", format!("user {}, system {}", milliseconds(user), milliseconds(system)));
-    let peak = stats.peak_rss.map_or("-".to_owned(), |peak| format!("{} KiB", peak.0));
-    line("peak memory", peak);
-    text
+fn failure_remedy(errno: Errno) -> &'static str {
+    match errno.0 {
+        libc::EMFILE | libc::ENFILE => "raise the limit of open files (ulimit -n)",
+        libc::ENOMEM | libc::EAGAIN => "free memory, or raise the limits (ulimit -v, pids.max)",
+        _ => "run it again, and report it if it stays",
+    }
 }
 
-fn milliseconds(time: Duration) -> String {
-    format!("{:.1} ms", time.as_secs_f64() * 1e3)
+/// `PID 7`, `PID 7, 8`, and not too many.
+fn named(pids: &[Pid]) -> String {
+    let who: Vec<String> = pids.iter().take(NAMED_MAX).map(Pid::to_string).collect();
+    format!("PID {}{}", who.join(", "), and_more(pids.len()))
+}
+
+fn and_more(count: usize) -> String {
+    match count.saturating_sub(NAMED_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    }
+}
+
+fn glimpse(timed_out: &TimedOut) -> String {
+    let TimedOut { pid, glimpse } = timed_out;
+    let state = glimpse.state.map_or_else(String::new, |state| format!(" in state {state}"));
+    format!("PID {pid} {}{state}", escape::name(&glimpse.comm))
+}
+
+fn processes(count: usize) -> String {
+    if count == 1 { "1 process".to_owned() } else { format!("{count} processes") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn missing<'run>(processes: &'run [(Pid, Fate)], access: Access) -> Missing<'run> {
+        let mut coverage = Coverage { measured: 3, ..Coverage::default() };
+        processes.iter().for_each(|(_, fate)| coverage.count(*fate));
+        Missing {
+            coverage,
+            processes,
+            timed_out: &[],
+            is_over: false,
+            is_by_pid: false,
+            filter: None,
+            access,
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_explained() {
+        let denied = [(Pid(1), Fate::Denied), (Pid(7), Fate::Denied)];
+        for (access, why) in [
+            (Access::Ordinary, "not yours; run it as root, or give it CAP_SYS_PTRACE (since"),
+            (Access::RootWithout, "root without CAP_SYS_PTRACE; give it back (in a container:"),
+            (Access::Perfmon, "CAP_PERFMON is enough since Linux 6.15 only; give it"),
+            (Access::Namespaced, "capabilities do not reach beyond a user namespace; run it"),
+            (Access::Full, "CAP_SYS_PTRACE is there, so a security module forbids it (SELinux,"),
+        ] {
+            let lines = missing(&denied, access).lines();
+            let begin = format!("measured 3 of 5 processes; 2 denied (PID 1, 7): {why}");
+            assert!(lines.len() == 1 && lines[0].starts_with(&begin), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn many_are_not_all_named() {
+        let changed: Vec<_> = (1..=9).map(|pid| (Pid(pid), Fate::Changed)).collect();
+        let lines = missing(&changed, Access::Full).lines();
+        assert!(lines[0].contains("; 9 changed (PID 1, 2, 3, 4, 5 and 4 more): "), "{lines:?}");
+    }
+
+    #[test]
+    fn failures_say_their_error_and_remedy() {
+        let failed = [(Pid(4), Fate::Failed(Errno(libc::EMFILE)))];
+        let lines = missing(&failed, Access::Full).lines();
+        let text = "; 1 failed (PID 4): Too many open files (os error 24); raise the limit of";
+        assert!(lines[0].contains(text), "{lines:?}");
+    }
+
+    /// One that left on its own has no memory any more: nobody misses it, but who named it.
+    #[test]
+    fn who_left_is_told_to_who_asked() {
+        let gone = [(Pid(8), Fate::Gone), (Pid(9), Fate::Gone)];
+        let mut missing = missing(&gone, Access::Full);
+        assert_eq!(missing.lines(), Vec::<String>::new());
+        missing.is_by_pid = true;
+        assert_eq!(missing.lines(), ["PID 8, 9 are not there (any more)"]);
+    }
 }

@@ -24,8 +24,9 @@ pub struct TableOptions {
 
 /// The whole table.
 pub fn table(programs: &Programs<'_>, options: TableOptions) -> String {
-    let unit = options.unit.resolve(programs.total.ram.max(programs.total.swap));
-    let layout = Layout { unit, heap: options.heap, width: width(programs, unit) };
+    let sum = programs.total.unwrap_or_default();
+    let unit = options.unit.resolve(sum.ram.max(sum.swap));
+    let layout = Layout { unit, heap: options.heap, width: width(&sum, unit) };
     let mut text = String::new();
     if !options.no_header {
         let what = match options.grouping {
@@ -43,13 +44,15 @@ pub fn table(programs: &Programs<'_>, options: TableOptions) -> String {
     for row in &programs.unknown {
         layout.unknown(&mut text, row);
     }
-    layout.total(&mut text, &programs.total);
+    if let Some((rows, rss)) = programs.unknown_rest {
+        layout.dashes(&mut text, &format!("({rows} more)"), rss);
+    }
+    layout.total(&mut text, programs.total.as_ref());
     text
 }
 
 /// Only the sum of RAM, one number on a line; behind it the unit, where the caller did not choose.
-pub fn total(programs: &Programs<'_>, unit: Unit) -> String {
-    let ram = programs.total.ram;
+pub fn total(ram: Kib, unit: Unit) -> String {
     match unit {
         Unit::Auto => {
             let unit = unit.resolve(ram);
@@ -60,8 +63,8 @@ pub fn total(programs: &Programs<'_>, unit: Unit) -> String {
 }
 
 /// Two columns are kept free between amounts; the sums are the widest.
-fn width(programs: &Programs<'_>, unit: Unit) -> usize {
-    let Usage { ram, shared, swap, heap } = programs.total;
+fn width(sum: &Usage, unit: Unit) -> usize {
+    let Usage { ram, shared, swap, heap } = *sum;
     let widest = [ram, shared, swap, heap].map(|amount| unit.format(amount).len());
     widest.into_iter().fold(WIDTH_MIN, |width, len| width.max(len + 2))
 }
@@ -98,22 +101,29 @@ impl Layout {
         self.name(text, label);
     }
 
-    /// What is not known is `-`, never 0.
     fn unknown(&self, text: &mut String, row: &Unknown) {
-        (0..if self.heap { 4 } else { 3 }).for_each(|_| self.cell(text, "-"));
         let name = escape::name(&row.name);
         let which = row.pid.map_or_else(|| row.count.to_string(), |pid| pid.to_string());
-        let rss =
-            row.rss.map_or_else(String::new, |rss| format!(", RSS {}", self.unit.format(rss)));
-        self.name(text, &format!("{name} ({which}) timed out{rss}"));
+        self.dashes(text, &format!("{name} ({which})"), row.rss);
+    }
+
+    /// What is not known is `-`, never 0.
+    fn dashes(&self, text: &mut String, label: &str, rss: Option<Kib>) {
+        (0..if self.heap { 4 } else { 3 }).for_each(|_| self.cell(text, "-"));
+        let (unit, amount) = (self.unit.label(), rss.map(|rss| self.unit.format(rss)));
+        let rss = amount.map_or_else(String::new, |amount| format!(", RSS {amount} {unit}"));
+        self.name(text, &format!("{label} timed out{rss}"));
     }
 
     /// The sum of SHARED is left out: it would count the same pages in many rows' shares.
-    fn total(&self, text: &mut String, usage: &Usage) {
-        let ram = self.unit.format(usage.ram);
+    fn total(&self, text: &mut String, usage: Option<&Usage>) {
+        let ram = usage.map_or_else(|| "-".to_owned(), |usage| self.unit.format(usage.ram));
         let _ = write!(text, "#{ram:>width$}", width = self.width - 1);
         self.cell(text, "");
-        self.tail(text, usage);
+        match usage {
+            Some(usage) => self.tail(text, usage),
+            None => (0..if self.heap { 2 } else { 1 }).for_each(|_| self.cell(text, "-")),
+        }
         self.name(text, "TOTAL USED BY PROCESSES");
     }
 

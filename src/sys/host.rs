@@ -16,10 +16,36 @@ pub fn name_and_kernel() -> (String, String) {
     (text(names.nodename()), text(names.release()))
 }
 
-/// Whether this thread may look into other users' processes (`capabilities(7)`).
-pub fn may_trace_others() -> bool {
+/// What decides whether this program may look into other users' processes (`capabilities(7)`).
+#[derive(Clone, Copy, Debug)]
+pub struct Privileges {
+    /// Whether it runs as root.
+    pub is_root: bool,
+    /// `CAP_SYS_PTRACE`.
+    pub may_trace: bool,
+    /// `CAP_PERFMON`, or `CAP_SYS_ADMIN`, which stands for it.
+    pub may_perfmon: bool,
+    /// Whether all of that is worth nothing outside of a user namespace.
+    pub is_in_user_namespace: bool,
+}
+
+/// The privileges of this thread.
+pub fn privileges() -> Privileges {
     use rustix::thread::{CapabilitySet, capabilities};
-    capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE))
+    let sets = capabilities(None);
+    let has = |any| sets.is_ok_and(|sets| sets.effective.intersects(any));
+    Privileges {
+        is_root: rustix::process::geteuid().is_root(),
+        may_trace: has(CapabilitySet::SYS_PTRACE),
+        may_perfmon: has(CapabilitySet::PERFMON | CapabilitySet::SYS_ADMIN),
+        is_in_user_namespace: is_in_user_namespace(),
+    }
+}
+
+/// The first user namespace maps every id to itself (`user_namespaces(7)`).
+fn is_in_user_namespace() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map");
+    map.is_ok_and(|map| !map.split_whitespace().eq(["0", "0", "4294967295"]))
 }
 
 /// The most memory this program ever had resident: `VmHWM` of `/proc/self/status`. `ru_maxrss`

@@ -59,17 +59,14 @@ impl Check<'_> {
             let is_measured = self.survey.processes().any(|process| process.pid == *pid);
             assert!(!is_measured, "{pid} is measured, and left to be measured");
         }
-        let mut found = self.survey.coverage();
-        if let Some((pid, errno)) = found.first_failure.take() {
-            assert_eq!(self.seat(pid).log.fate(), Fate::Failed(errno), "the first failure");
-        }
-        if let Some(pid) = found.first_denied.take() {
-            assert_eq!(self.seat(pid).log.fate(), Fate::Denied, "the first denied");
-        }
+        let found = self.survey.coverage();
         let mut expected = Coverage::default();
-        fates.iter().for_each(|(pid, fate)| expected.count(*pid, *fate));
-        (expected.first_denied, expected.first_failure) = (None, None);
+        fates.iter().for_each(|(_, fate)| expected.count(*fate));
         assert_eq!(found, expected, "found and expected");
+        let mut missing = fates.clone();
+        missing.retain(|(_, fate)| fate.is_missing());
+        missing.sort_unstable_by_key(|(pid, _)| *pid);
+        assert_eq!(self.survey.missing(), missing, "found and expected by name");
         assert_eq!(found.listed() + left.len(), self.pids.len(), "none lost, none doubled");
         fates
     }
@@ -84,14 +81,20 @@ impl Check<'_> {
         let mut rows = self.survey.processes().filter(|process| process.pid == pid);
         let row = rows.next();
         assert!(rows.next().is_none(), "{pid} is measured twice");
-        let given_up = self.survey.timed_out().filter(|given_up| *given_up == pid).count();
+        let given_up = |(other, fate): &(Pid, Fate)| {
+            let is_given_up = matches!(fate, Fate::TimedOut | Fate::NotAsked);
+            (*other == pid && is_given_up).then_some(*fate)
+        };
+        let given_up: Vec<Fate> = self.survey.missing().iter().filter_map(given_up).collect();
         assert!(
-            given_up + usize::from(row.is_some()) <= 1,
-            "{pid} ended {given_up} times and more"
+            given_up.len() + usize::from(row.is_some()) <= 1,
+            "{pid} ended as {given_up:?} and more"
         );
-        if given_up > 0 {
+        if let [fate] = given_up[..] {
             self.given_up(seat);
-            return Fate::TimedOut;
+            let is_in_flight = self.model.in_flight(pid).is_some();
+            assert_eq!(fate == Fate::TimedOut, is_in_flight, "{pid} is {fate:?}");
+            return fate;
         }
         let fate = match row {
             Some(row) => {

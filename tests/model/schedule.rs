@@ -143,7 +143,7 @@ fn take_over(model: &mut Model, broken: &Broken, totals: &mut Totals) -> Vec<(Pi
             false => Fate::TimedOut,
         };
         check_left(model, *pid, fate, &probe);
-        totals.coverage.count(*pid, fate);
+        totals.coverage.count(fate);
         fates.push((*pid, fate));
     }
     fates

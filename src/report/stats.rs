@@ -1,0 +1,72 @@
+//! The facts of a run, for `--stats`.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::plural;
+use crate::process::Coverage;
+use crate::units::Kib;
+
+/// What `--stats` prints.
+#[derive(Clone, Debug)]
+pub struct RunStats {
+    /// The engine that was used.
+    pub engine: &'static str,
+    /// Why it was not the one wished for.
+    pub fallback: Option<String>,
+    /// Threads that read at once.
+    pub workers: usize,
+    /// Processes in flight.
+    pub depth: usize,
+    /// The memory file that was wished for.
+    pub source: &'static str,
+    /// What became of the processes.
+    pub coverage: Coverage,
+    /// Requests to the kernel, calls of `io_uring_enter(2)`, reads and their bytes.
+    pub io: [u64; 4],
+    /// Time of each phase, in order.
+    pub phases: [(&'static str, Duration); 4],
+    /// CPU time in user space and in the kernel.
+    pub cpu: (Duration, Duration),
+    /// The most memory this process had resident.
+    pub peak_rss: Option<Kib>,
+}
+
+/// The lines of `--stats`.
+pub fn stats(stats: &RunStats) -> String {
+    let mut text = String::new();
+    let mut line = |key: &str, value: String| {
+        let _ = writeln!(text, "{key:<12}{value}");
+    };
+    let because = stats.fallback.as_ref().map(|why| format!(" (uring: {why})"));
+    line("engine", format!("{}{}", stats.engine, because.unwrap_or_default()));
+    line("workers", format!("{}, depth {}", stats.workers, stats.depth));
+    line("source", stats.source.to_owned());
+    line("processes", processes(&stats.coverage));
+    let [operations, enters, reads, bytes] = stats.io;
+    line("operations", format!("{operations} in {enters} enters, {reads} reads, {bytes} bytes"));
+    let phases = stats.phases.map(|(name, time)| format!("{name} {}", milliseconds(time)));
+    line("time", phases.join(", "));
+    let (user, system) = stats.cpu;
+    line("CPU", format!("user {}, system {}", milliseconds(user), milliseconds(system)));
+    let peak = stats.peak_rss.map_or("-".to_owned(), |peak| format!("{} KiB", peak.0));
+    line("peak memory", peak);
+    text
+}
+
+fn processes(coverage: &Coverage) -> String {
+    let Coverage { measured, kernel_threads, zombies, not_selected, gone, changed, .. } = *coverage;
+    let Coverage { denied, timed_out, not_asked, malformed, failed, .. } = *coverage;
+    format!(
+        "{} listed: {measured} measured, {}, {}, {not_selected} not selected, {gone} gone, \
+         {changed} changed, {denied} denied, {timed_out} timed out, {not_asked} not asked, \
+         {malformed} not understood, {failed} failed",
+        coverage.listed(),
+        plural(kernel_threads, "kernel thread"),
+        plural(zombies, "zombie"),
+    )
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1e3)
+}
