@@ -11,8 +11,6 @@ use crate::units::{Errno, Pid};
 pub enum Error {
     /// The command line makes no sense.
     Usage(String),
-    /// The same, and the parser has told already what is wrong.
-    Told,
     /// There is not one process in the directory of processes.
     NoProcesses(PathBuf),
     /// There is no directory of processes to be read.
@@ -47,14 +45,9 @@ impl Error {
     /// 2 for a wrong call, 1 for everything else.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Usage(_) | Error::Told => 2,
+            Error::Usage(_) => 2,
             _ => 1,
         }
-    }
-
-    /// Whether the user knows already.
-    pub fn is_told(&self) -> bool {
-        matches!(self, Error::Told)
     }
 
     /// Whether the reader of our output just left, which needs no message.
@@ -67,7 +60,6 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Usage(message) => f.write_str(message),
-            Error::Told => f.write_str("the command line makes no sense"),
             Error::NoProcesses(path) => write!(
                 f,
                 "there are no processes in {}: it is no proc file system; mount proc there \

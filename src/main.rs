@@ -2,9 +2,8 @@
 #![forbid(unsafe_code)]
 
 use clap::Parser;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
 use psm_uring::Outcome;
-use psm_uring::cli::{Cli, Command};
+use psm_uring::cli::{Cli, Command, complaint};
 use psm_uring::error::Error;
 use psm_uring::sys::{host, stdio};
 
@@ -12,14 +11,14 @@ fn main() {
     let outcome = match Cli::try_parse() {
         Ok(Cli { command: None, options }) => psm_uring::run(&options),
         Ok(Cli { command: Some(Command::Bench(options)), .. }) => psm_uring::bench(&options),
-        Err(message) => say(message),
+        Err(message) => say(&message),
     };
     let code = match outcome {
         Ok(Outcome::Printed) => 0,
         Ok(Outcome::Incomplete) => 3,
         Ok(Outcome::Exceeded) => 4,
         Err(error) => {
-            if !error.is_closed_pipe() && !error.is_told() {
+            if !error.is_closed_pipe() {
                 stdio::write_stderr(format!("psm-uring: {error}\n").as_bytes());
             }
             error.exit_code()
@@ -30,21 +29,13 @@ fn main() {
 }
 
 /// Prints help or version, or what is wrong with the command line.
-fn say(mut message: clap::Error) -> Result<Outcome, Error> {
-    if message.kind() == ErrorKind::InvalidSubcommand {
-        let tip = "programs are chosen with '--filter REGEX', processes with '--pid LIST'";
-        let tips = ContextValue::StyledStrs(vec![tip.into()]);
-        message.insert(ContextKind::Suggested, tips);
-    }
-    let text = |is_terminal: bool| match is_terminal && std::env::var_os("NO_COLOR").is_none() {
-        true => message.render().ansi().to_string(),
-        false => message.render().to_string(),
-    };
+fn say(message: &clap::Error) -> Result<Outcome, Error> {
     if message.use_stderr() {
-        stdio::write_stderr(text(stdio::stderr_is_terminal()).as_bytes());
-        return Err(Error::Told);
+        return Err(Error::Usage(complaint(message)));
     }
-    let text = text(stdio::stdout_is_terminal());
+    let is_plain = !stdio::stdout_is_terminal() || std::env::var_os("NO_COLOR").is_some();
+    let text = message.render();
+    let text = if is_plain { text.to_string() } else { text.ansi().to_string() };
     stdio::write_stdout(text.as_bytes()).map_err(Error::Output)?;
     Ok(Outcome::Printed)
 }

@@ -116,9 +116,8 @@ pub(crate) fn list_all(root: &ProcRoot) -> Result<Vec<Pid>, Error> {
 }
 
 fn tuning(options: &Options, plan: &Plan) -> Tuning {
-    let number = |given: Option<u64>| given.and_then(|number| usize::try_from(number).ok());
-    let workers = number(options.workers).unwrap_or_else(host::cpus);
-    let depth = number(options.depth).unwrap_or_else(|| default_depth(workers, plan.source));
+    let workers = options.workers.unwrap_or_else(host::cpus);
+    let depth = options.depth.unwrap_or_else(|| default_depth(workers, plan.source));
     Tuning { workers, depth, features: Features::ALL }
 }
 

@@ -80,17 +80,22 @@ const CASES: [(&str, &str); 65] = [
 ];
 
 /// Calls that make no sense, and reports that cannot be: whole command lines.
-const FAULTS: [(&str, &str); 19] = [
+const FAULTS: [(&str, &str); 27] = [
     ("fault-bad-deadline", "--deadline soon"),
     ("fault-bad-depth", "--depth 0"),
     ("fault-bad-engine", "--engine fast"),
+    ("fault-bad-name", "--name titel"),
     ("fault-bad-pid-list", "--pid 1,two"),
     ("fault-bad-regex", "--filter ["),
     ("fault-bad-stuck-after", "--stuck-after=-1"),
+    ("fault-bad-top", "-n x"),
     ("fault-bad-unit", "--unit furlong"),
     ("fault-bad-workers", "--workers 0"),
     ("fault-heap-from-rollup", "--proc-root ordinary --heap --source rollup"),
     ("fault-huge-regex", "--filter (((((a{99}){99}){99}){99}){99})"),
+    ("fault-max-ratio", "bench --against x --max-ratio nan"),
+    ("fault-max-ratio-alone", "bench --max-ratio 1.2"),
+    ("fault-pid-empty", "-p ,"),
     ("fault-pid-unknown", "--proc-root ordinary --pid 9,8"),
     ("fault-pid-zero", "--pid 0"),
     ("fault-root-is-a-file", "--proc-root ordinary/version"),
@@ -98,8 +103,11 @@ const FAULTS: [(&str, &str); 19] = [
     ("fault-sort-heap", "--proc-root ordinary --sort heap"),
     ("fault-stray-word", "nginx"),
     ("fault-total-unknown", "--proc-root malformed -p 402,403 --total"),
+    ("fault-top-huge", "-n 99999999999999999999"),
     ("fault-top-negative", "--top=-1"),
+    ("fault-twice", "--heap --heap"),
     ("fault-unknown-option", "--colour"),
+    ("fault-value-missing", "--filter"),
 ];
 
 fn golden_path(name: &str) -> PathBuf {
@@ -165,9 +173,8 @@ fn faults() {
         .filter_map(|(name, case)| {
             let ran = run(words(case));
             let is_one_line = ran.stderr.iter().filter(|byte| **byte == b'\n').count() == 1;
-            // The parser of the command line adds usage and hints of its own.
-            let is_parser = ran.stderr.starts_with(b"error:");
-            let is_told = ran.stdout.is_empty() && (is_one_line || is_parser);
+            let is_ours = ran.stderr.starts_with(b"psm-uring: ");
+            let is_told = ran.stdout.is_empty() && is_one_line && is_ours;
             let told = if is_told { Ok(()) } else { Err(format!("{name}: not one clear line")) };
             told.and(check(name, case, &ran)).err()
         })

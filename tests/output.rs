@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs::{File, OpenOptions};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -86,6 +87,28 @@ fn help_and_version_go_to_standard_output() {
         assert!(ran.stdout().contains(part), "{}", ran.stdout());
         assert_eq!((ran.stderr().as_str(), ran.code), ("", Some(0)));
     }
+}
+
+/// `-h` fits a screen, `--help` says it all, `help` is the same; whatever the program is called.
+#[test]
+fn help_is_short_or_whole() {
+    let help = |arguments: &[&str]| {
+        let mut command = program();
+        command.arg0("ps").env("COLUMNS", "80").args(arguments);
+        let ran = output(command);
+        assert_eq!((ran.stderr().as_str(), ran.code), ("", Some(0)), "{arguments:?}");
+        ran.stdout()
+    };
+    let (short, whole) = (help(&["-h"]), help(&["--help"]));
+    let lines = short.lines().count();
+    assert!((24..=40).contains(&lines), "{lines} lines\n{short}");
+    assert!(short.lines().all(|line| line.chars().count() <= 80), "{short}");
+    for text in [&short, &whole] {
+        assert!(text.starts_with("Examples:\n") && text.contains("\nUsage: psm-uring "), "{text}");
+    }
+    assert!(whole.contains("\nExit codes:\n") && whole.contains("  title    argv[0]"), "{whole}");
+    assert_eq!(help(&["help"]), whole);
+    assert_eq!(help(&["help", "bench"]), help(&["bench", "--help"]));
 }
 
 #[test]

@@ -93,9 +93,9 @@ fn measure(options: &BenchOptions, root: &ProcRoot) -> Result<Record, Error> {
 
 /// Every engine with every number of workers, `uring` also with every depth.
 fn candidates(options: &BenchOptions) -> Vec<Candidate> {
-    let given = |list: &[u64], usual: usize| match list {
+    let given = |list: &[usize], usual: usize| match list {
         [] => vec![usual],
-        list => list.iter().filter_map(|number| usize::try_from(*number).ok()).collect(),
+        list => list.to_vec(),
     };
     let mut candidates = Vec::new();
     for kind in &options.engines {
@@ -150,16 +150,16 @@ fn check_same_work(candidates: &[Candidate]) -> Result<(), Error> {
 /// A line on standard error while it takes long, and only for somebody who watches.
 struct Progress {
     began: Instant,
-    rounds: u64,
+    rounds: usize,
     is_shown: bool,
 }
 
 impl Progress {
-    fn new(rounds: u64) -> Progress {
+    fn new(rounds: usize) -> Progress {
         Progress { began: Instant::now(), rounds, is_shown: false }
     }
 
-    fn show(&mut self, round: u64) {
+    fn show(&mut self, round: usize) {
         if self.began.elapsed() >= PROGRESS_AFTER && stdio::stderr_is_terminal() {
             self.is_shown = true;
             stdio::write_stderr(format!("\r\x1b[Kround {round} of {}", self.rounds).as_bytes());

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::WORKERS_MAX;
+use super::{WORKERS_MAX, parse};
 use crate::engine::EngineKind;
 use crate::process::Source;
 use crate::sys::ring::kernel::DEPTH_MAX;
@@ -26,24 +26,24 @@ pub struct BenchOptions {
           default_values_t = [EngineKind::Uring, EngineKind::Threads, EngineKind::Sync])]
     pub engines: Vec<EngineKind>,
 
-    /// Threads that read at once [default: number of CPUs]
+    /// Threads that read at once, 1 to 1024 [default: number of CPUs]
     #[arg(long, value_name = "LIST", value_delimiter = ',',
-          value_parser = clap::value_parser!(u64).range(1..=WORKERS_MAX))]
-    pub workers: Vec<u64>,
+          value_parser = parse::number::<1, WORKERS_MAX>)]
+    pub workers: Vec<usize>,
 
-    /// Processes asked at once by the engine uring [default: 64 for each worker]
+    /// Processes asked at once by the engine uring, 1 to 256 [default: by workers and source]
     #[arg(long, value_name = "LIST", value_delimiter = ',',
-          value_parser = clap::value_parser!(u64).range(1..=DEPTH_MAX as u64))]
-    pub depth: Vec<u64>,
+          value_parser = parse::number::<1, DEPTH_MAX>)]
+    pub depth: Vec<usize>,
 
     /// Where memory figures come from
     #[arg(long, value_name = "FILE", default_value = "auto")]
     pub source: Source,
 
-    /// How often each is measured, in turn
+    /// How often each is measured, in turn, 1 to 1000
     #[arg(short = 'n', long, value_name = "N", default_value_t = 11,
-          value_parser = clap::value_parser!(u64).range(1..=1000))]
-    pub rounds: u64,
+          value_parser = parse::number::<1, 1000>)]
+    pub rounds: usize,
 
     /// The directory of processes
     #[arg(long, value_name = "DIR", default_value = "/proc")]
@@ -62,6 +62,7 @@ pub struct BenchOptions {
     pub against: Option<PathBuf>,
 
     /// Exit with 4 when a figure is more than this many times that of --against
-    #[arg(long, value_name = "RATIO", requires = "against", default_value_t = 1.10)]
+    #[arg(long, value_name = "RATIO", requires = "against", default_value = "1.10",
+          value_parser = parse::ratio)]
     pub max_ratio: f64,
 }

@@ -1,11 +1,13 @@
 //! Every word of the command line.
 //!
-//! - `bench` the words of `psm-uring bench`
-//! - `parse` from a word to a value
-//! - `words` the words for the enums of other floors
+//! - `bench`     the words of `psm-uring bench`
+//! - `complaint` what is wrong with the command line
+//! - `parse`     from a word to a value
+//! - `words`     the words for the enums of other floors
 #![forbid(unsafe_code)]
 
 mod bench;
+mod complaint;
 mod parse;
 mod words;
 
@@ -16,6 +18,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use regex::bytes::Regex;
 
 pub use self::bench::BenchOptions;
+pub use self::complaint::complaint;
 use crate::engine::EngineKind;
 use crate::process::{NameRule, Source};
 use crate::program::{Grouping, SortKey};
@@ -24,22 +27,28 @@ use crate::sys::ring::kernel::DEPTH_MAX;
 use crate::units::Pid;
 
 /// More threads than this only wait for each other.
-pub(super) const WORKERS_MAX: u64 = 1024;
+const WORKERS_MAX: usize = 1024;
+
+/// More processes than any Linux has at a time (`PID_MAX_LIMIT`, include/linux/threads.h).
+const TOP_MAX: usize = 4 << 20;
 
 const EXAMPLES: &str = "\
 Examples:
-  psm-uring                     every program, the biggest last
-  psm-uring -n 10               the ten biggest
-  psm-uring -f 'celery|nginx'   programs whose name matches
-  psm-uring --by pid -f nginx   each nginx process
-  psm-uring --total             the sum alone, in bytes";
+  psm-uring                       every program, the biggest last
+  psm-uring -n 10                 the ten biggest
+  psm-uring -f 'celery|nginx'     programs whose name matches
+  psm-uring --by pid -f nginx     each nginx process
+  psm-uring --total               the sum alone, in bytes
+  psm-uring --deadline 1s -n 10   a host in trouble: what can be had at once";
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  the report was printed
-  1  no report was possible; one line on standard error says why
+  0  the report was printed; what it lacks is told on standard error
+  1  no report, or it could not be written; one line on standard error says why
   2  the command line makes no sense
   3  the report lacks the memory of a process, and --strict was given
+  4  bench: a figure is worse than --max-ratio allows
+A reader that leaves early, as in `psm-uring | head -1`, ends it silently by SIGPIPE.
 
 Amounts are in units of 1,024. RAM is the proportional set size (PSS): each page divided by the
 number of processes that map it, so that programs add up. SHARED is the part of RAM that others
@@ -47,9 +56,9 @@ map too, SWAPPED the proportional share of swap.";
 
 /// Which program uses how much RAM and swap, really.
 #[derive(Debug, Parser)]
-#[command(name = "psm-uring", version, before_help = EXAMPLES, after_long_help = EXIT_CODES,
-          max_term_width = 100, args_conflicts_with_subcommands = true,
-          disable_help_subcommand = true)]
+#[command(name = "psm-uring", bin_name = "psm-uring", version, before_help = EXAMPLES,
+          after_long_help = EXIT_CODES, max_term_width = 100,
+          args_conflicts_with_subcommands = true)]
 pub struct Cli {
     /// What to do instead of printing the table.
     #[command(subcommand)]
@@ -70,7 +79,10 @@ pub enum Command {
 /// Which table, and how to come by it.
 #[derive(Args, Debug)]
 pub struct Options {
-    /// Only programs whose name matches this regular expression; others are not measured
+    /// Only programs whose name matches
+    ///
+    /// Others are not measured. A regular expression of Rust's regex crate, found anywhere in the
+    /// name unless ^ and $ say otherwise. (?i) before it ignores case.
     #[arg(short, long, value_name = "REGEX", value_parser = parse::filter, help_heading = "Select")]
     pub filter: Option<Regex>,
 
@@ -80,15 +92,24 @@ pub struct Options {
     pub pid: Vec<Pid>,
 
     /// What a row stands for
-    #[arg(long, value_name = "WHAT", default_value = "program", help_heading = "Group")]
+    #[arg(long, value_name = "WHAT", default_value = "program",
+          help_heading = "Group", help = words::brief::<Grouping>("What a row stands for"),
+          long_help = words::whole::<Grouping>("What a row stands for"),
+          hide_possible_values = true)]
     pub by: Grouping,
 
     /// Which name a program goes by
-    #[arg(long, value_name = "RULE", default_value = "title", help_heading = "Group")]
+    #[arg(long, value_name = "RULE", default_value = "title",
+          help_heading = "Group", help = words::brief::<NameRule>("Name"),
+          long_help = words::whole::<NameRule>("Which name a program goes by"),
+          hide_possible_values = true)]
     pub name: NameRule,
 
     /// Sort by this column, the biggest last
-    #[arg(short, long, value_name = "KEY", default_value = "ram", help_heading = "Show")]
+    #[arg(short, long, value_name = "KEY", default_value = "ram",
+          help_heading = "Show", help = words::brief::<SortKey>("By"),
+          long_help = words::whole::<SortKey>("Sort by this column, the biggest last"),
+          hide_possible_values = true)]
     pub sort: SortKey,
 
     /// The biggest first
@@ -96,62 +117,80 @@ pub struct Options {
     pub reverse: bool,
 
     /// Only the N biggest rows; the others are summed up in one
-    #[arg(short = 'n', long, value_name = "N", help_heading = "Show")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = parse::number::<0, TOP_MAX>,
+          help_heading = "Show")]
     pub top: Option<usize>,
 
     /// A column for the heap; reads full smaps, which is slower
     #[arg(long, help_heading = "Show")]
     pub heap: bool,
 
-    /// Only the sum of RAM, one number, in bytes unless --unit is given
+    /// Only the sum of RAM, in bytes unless --unit is given
     #[arg(short, long, help_heading = "Show")]
     pub total: bool,
 
     /// The unit of all amounts [default: MiB]
-    #[arg(long, value_name = "UNIT", ignore_case = true, help_heading = "Show")]
+    #[arg(long, value_name = "UNIT", ignore_case = true, help_heading = "Show",
+          help = words::brief::<Unit>("The unit of all amounts"),
+          long_help = words::whole::<Unit>("The unit of all amounts, MiB unless given"),
+          hide_possible_values = true)]
     pub unit: Option<Unit>,
 
     /// Leave out the head of the table
-    #[arg(long, help_heading = "Show")]
+    #[arg(long, help_heading = "Show", hide_short_help = true)]
     pub no_header: bool,
 
     /// How files are read
-    #[arg(long, value_name = "ENGINE", default_value = "auto", help_heading = "How")]
+    #[arg(long, value_name = "ENGINE", default_value = "auto", help_heading = "How",
+          long_help = words::whole::<EngineKind>("How files are read"), hide_short_help = true,
+          hide_possible_values = true)]
     pub engine: EngineKind,
 
     /// Where memory figures come from
-    #[arg(long, value_name = "FILE", default_value = "auto", help_heading = "How")]
+    #[arg(long, value_name = "FILE", default_value = "auto", help_heading = "How",
+          long_help = words::whole::<Source>("Where memory figures come from"),
+          hide_short_help = true, hide_possible_values = true)]
     pub source: Source,
 
-    /// Threads that read at once [default: number of CPUs]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=WORKERS_MAX),
-          help_heading = "How")]
-    pub workers: Option<u64>,
+    /// Threads that read at once, 1 to 1024 [default: number of CPUs]
+    #[arg(long, value_name = "N", value_parser = parse::number::<1, WORKERS_MAX>,
+          help_heading = "How", hide_short_help = true)]
+    pub workers: Option<usize>,
 
-    /// Processes asked at once by the engine uring [default: 64 for each worker]
-    #[arg(long, value_name = "N",
-          value_parser = clap::value_parser!(u64).range(1..=DEPTH_MAX as u64),
-          help_heading = "How")]
-    pub depth: Option<u64>,
+    /// Processes asked at once by the engine uring, 1 to 256 [default: by workers and source]
+    #[arg(long, value_name = "N", value_parser = parse::number::<1, DEPTH_MAX>,
+          help_heading = "How", hide_short_help = true)]
+    pub depth: Option<usize>,
 
-    /// Give up a read that sleeps this long in its target: 2s, 500ms
+    /// Give up a read that sleeps this long in its target: 2s, 500ms, 1m
     #[arg(long, value_name = "TIME", value_parser = parse::patience, default_value = "2s",
-          help_heading = "How")]
+          help_heading = "How", hide_short_help = true)]
     pub stuck_after: Duration,
 
-    /// Give up everything that is not finished by then, and print what is known
+    /// Give up what is not finished by then: 500ms, 2s, 1m
+    ///
+    /// What is known is printed. Counted from the start of the program.
     #[arg(long, value_name = "TIME", value_parser = parse::duration, help_heading = "How")]
     pub deadline: Option<Duration>,
 
-    /// Exit with 3 when the report lacks the memory of a process
+    /// Exit with 3 when memory of a process is missing
+    ///
+    /// Missing are those that were denied, timed out, not asked, changed while they were read,
+    /// not understood, or failed; not those that left.
     #[arg(long, help_heading = "How")]
     pub strict: bool,
 
     /// The directory of processes
-    #[arg(long, value_name = "DIR", default_value = "/proc", help_heading = "How")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "/proc",
+        help_heading = "How",
+        hide_short_help = true
+    )]
     pub proc_root: PathBuf,
 
     /// Tell on standard error how it went: engine, operations, time, memory
-    #[arg(long, action = ArgAction::SetTrue, help_heading = "How")]
+    #[arg(long, action = ArgAction::SetTrue, help_heading = "How", hide_short_help = true)]
     pub stats: bool,
 }

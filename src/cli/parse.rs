@@ -13,21 +13,45 @@ const PATIENCE_MIN: Duration = Duration::from_millis(20);
 
 pub(super) fn filter(pattern: &str) -> Result<Regex, String> {
     let built = RegexBuilder::new(pattern).size_limit(FILTER_BYTES_MAX).build();
-    built.map_err(|error| error.to_string())
+    built.map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => {
+            "this regular expression is too big; repeat less in it".to_owned()
+        }
+        // The pattern and an arrow come first, the reason last.
+        error => {
+            let text = error.to_string();
+            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            format!(
+                "no regular expression, {reason}; a \\ before a character lets it stand for itself"
+            )
+        }
+    })
 }
 
 pub(super) fn pid(text: &str) -> Result<Pid, String> {
     match Pid::parse(text.trim().as_bytes()) {
-        Some(Pid(0)) | None => Err("not a process id: a list looks like 1,42,4711".to_owned()),
+        Some(Pid(0)) | None => Err("not a process id; a list looks like 1,42,4711".to_owned()),
         Some(pid) => Ok(pid),
     }
+}
+
+/// A whole number within limits.
+pub(super) fn number<const MIN: usize, const MAX: usize>(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (MIN..=MAX).contains(number));
+    number.ok_or_else(|| format!("not a whole number from {MIN} to {MAX}"))
+}
+
+/// How many times as much is allowed.
+pub(super) fn ratio(text: &str) -> Result<f64, String> {
+    let ratio = text.parse().ok().filter(|ratio: &f64| ratio.is_finite() && *ratio >= 1.0);
+    ratio.ok_or_else(|| "not a ratio of 1 or more; 1.10 allows a tenth more".to_owned())
 }
 
 /// How long a read may sleep. Whether it sleeps is looked at every few milliseconds, so a shorter
 /// time would give up what has just begun.
 pub(super) fn patience(text: &str) -> Result<Duration, String> {
     match duration(text) {
-        Ok(time) if time < PATIENCE_MIN => Err("too short: write 20ms or more".to_owned()),
+        Ok(time) if time < PATIENCE_MIN => Err("too short; write 20ms or more".to_owned()),
         parsed => parsed,
     }
 }
@@ -39,9 +63,9 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         "ms" => 1e-3,
         "" | "s" => 1.0,
         "m" => 60.0,
-        _ => return Err("the unit is ms, s or m: 500ms, 2s, 1m".to_owned()),
+        _ => return Err("the unit is ms, s or m; write 500ms, 2s or 1m".to_owned()),
     };
-    let number: f64 = digits.parse().map_err(|_| "not a time: write 500ms, 2s or 1m".to_owned())?;
+    let number: f64 = digits.parse().map_err(|_| "not a time; write 500ms, 2s or 1m".to_owned())?;
     let time = Duration::try_from_secs_f64(number * seconds);
-    time.map_err(|_| "not a time that can be waited for".to_owned())
+    time.map_err(|_| "not a time that can be waited for; write 500ms, 2s or 1m".to_owned())
 }

@@ -1,6 +1,7 @@
 //! The words for the enums of other floors.
 
 use clap::ValueEnum;
+use clap::builder::PossibleValue;
 
 use crate::engine::EngineKind;
 use crate::process::{NameRule, Source};
@@ -14,14 +15,34 @@ macro_rules! words {
             fn value_variants<'a>() -> &'a [Self] {
                 &[$(<$kind>::$variant),*]
             }
-            fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+            fn to_possible_value(&self) -> Option<PossibleValue> {
                 let (word, help) = match self {
                     $(<$kind>::$variant => ($word, $help),)*
                 };
-                Some(clap::builder::PossibleValue::new(word).help(help))
+                Some(PossibleValue::new(word).help(help))
             }
         }
     };
+}
+
+/// A line of help that ends in the words: `What a row stands for: program, pid`.
+pub(super) fn brief<Word: ValueEnum + 'static>(what: &str) -> String {
+    let words: Vec<String> = values::<Word>().map(|value| value.get_name().to_owned()).collect();
+    format!("{what}: {}", words.join(", "))
+}
+
+/// The same with a line for each word.
+pub(super) fn whole<Word: ValueEnum + 'static>(what: &str) -> String {
+    let width = values::<Word>().map(|value| value.get_name().len()).max().unwrap_or(0);
+    let line = |value: PossibleValue| {
+        let help = value.get_help().map(ToString::to_string).unwrap_or_default();
+        format!("\n  {:<width$}  {help}", value.get_name())
+    };
+    format!("{what}:{}", values::<Word>().map(line).collect::<String>())
+}
+
+fn values<Word: ValueEnum + 'static>() -> impl Iterator<Item = PossibleValue> {
+    Word::value_variants().iter().filter_map(ValueEnum::to_possible_value)
 }
 
 words!(Grouping {
