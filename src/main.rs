@@ -17,10 +17,9 @@ fn main() {
         Ok(Outcome::Printed) => 0,
         Ok(Outcome::Incomplete) => 3,
         Ok(Outcome::Exceeded) => 4,
+        Err(error) if error.is_closed_pipe() => host::end_by_closed_pipe(),
         Err(error) => {
-            if !error.is_closed_pipe() {
-                stdio::write_stderr(format!("psm-uring: {error}\n").as_bytes());
-            }
+            stdio::write_stderr(format!("psm-uring: {error}\n").as_bytes());
             error.exit_code()
         }
     };

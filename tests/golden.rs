@@ -11,7 +11,7 @@ use support::survey::has_uring;
 use support::{Ran, files, run, tests_path};
 
 /// A golden file, and the arguments behind `--proc-root`.
-const CASES: [(&str, &str); 65] = [
+const CASES: [(&str, &str); 66] = [
     ("default", "ordinary"),
     ("default-empty", "empty"),
     ("default-hugetlb", "hugetlb"),
@@ -34,6 +34,7 @@ const CASES: [(&str, &str); 65] = [
     ("filter-comm", "ordinary -f ^postgres$ --name comm"),
     ("filter-kernel-threads", "kernel-threads -f .*"),
     ("filter-nothing", "ordinary -f no-such-name"),
+    ("filter-unicode", "names -f ^\\p{Katakana}\\p{L}+$"),
     ("filter-vanished", "vanished --by pid -f ."),
     ("heap", "ordinary --heap"),
     ("heap-by-pid-no-rollup", "no-rollup --heap --by pid"),

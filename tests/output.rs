@@ -4,7 +4,7 @@
 mod support;
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -29,14 +29,37 @@ fn assert_one_line(ran: &Ran, words: &str) {
     assert_eq!((text.matches('\n').count(), text.ends_with('\n')), (1, true), "{text}");
 }
 
+/// A reader that left ends the program as it ends others: silently, by SIGPIPE.
 #[test]
 fn closed_pipe_is_quiet() {
-    for arguments in [&[][..], &["--total"], &["--by", "pid"], &["--engine", "sync"]] {
+    for arguments in [&[][..], &["--total"], &["--by", "pid"], &["--engine", "sync"], &["-h"]] {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
-        let ran = run_into(writer, arguments);
-        assert_eq!(ran.stderr(), "", "{arguments:?}");
-        assert!(matches!(ran.code, Some(0 | 1)), "{arguments:?}: {:?}", ran.code);
+        let mut command = program();
+        command.args(["--proc-root", "ordinary"]).args(arguments);
+        let mut child = command.stdout(writer).stderr(Stdio::piped()).spawn().expect("it starts");
+        let status = wait(&mut child, &command);
+        assert_eq!(status.signal(), Some(libc::SIGPIPE), "{arguments:?}: {status}");
+        let mut stderr = String::new();
+        let mut pipe = child.stderr.take().expect("piped");
+        std::io::Read::read_to_string(&mut pipe, &mut stderr).expect("a pipe can be read");
+        assert_eq!(stderr, "", "{arguments:?}");
+    }
+}
+
+/// Where standard output is closed, the next file opened could take its place; nothing may be
+/// written into that, nor be lost in silence.
+#[test]
+fn closed_standard_output_is_told() {
+    for arguments in ["", "--total", "--help", "--version"] {
+        let mut command = std::process::Command::new("sh");
+        command.current_dir(support::tree("ordinary"));
+        let program = env!("CARGO_BIN_EXE_psm-uring");
+        let line = format!("exec \"$0\" --proc-root . {arguments} >&-");
+        command.args(["-c", &line, program]);
+        let ran = output(command);
+        assert_one_line(&ran, "Bad file descriptor");
+        assert_eq!(ran.code, Some(1), "{arguments}");
     }
 }
 

@@ -159,6 +159,17 @@ pub fn prefer_throughput() {
     unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters) };
 }
 
+/// Ends the process as one whose reader left: by `SIGPIPE`, which the standard library had set
+/// aside. A shell shows 141.
+pub fn end_by_closed_pipe() -> ! {
+    // SAFETY: the default action runs no code of this process.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    // SAFETY: no memory is touched; the signal is sent to the calling thread.
+    unsafe { libc::raise(libc::SIGPIPE) };
+    // It was blocked by who started us.
+    exit(141)
+}
+
 /// Ends the process at once: no destructors, no waiting for requests that may never complete.
 pub fn exit(code: u8) -> ! {
     // SAFETY: `_exit` has no preconditions; output is written unbuffered before.
