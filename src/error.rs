@@ -23,8 +23,10 @@ pub enum Error {
     NothingRead(Pid, Errno),
     /// There is no sum, because not one process could be measured; what is missing, and why.
     NoTotal(String),
-    /// An engine measured this many processes where another measured that many.
+    /// An engine measured this many processes where another measured that many or all.
     NotTheSame(&'static str, usize, usize),
+    /// `bench` cannot measure what it was asked to.
+    Bench(String),
     /// A file that the caller named cannot be used: what was tried, where, and why not.
     File(&'static str, PathBuf, String),
     /// Descriptors or threads ran out.
@@ -40,6 +42,11 @@ impl Error {
     /// A file that the caller named cannot be used.
     pub fn file(what: &'static str, path: &Path, why: &dyn fmt::Display) -> Error {
         Error::File(what, path.to_owned(), why.to_string())
+    }
+
+    /// Why io_uring cannot be had, and what would help.
+    pub fn no_ring(errno: Errno) -> String {
+        format!("io_uring cannot be used: {errno}; {}", ring_remedy(errno))
     }
 
     /// 2 for a wrong call, 1 for everything else.
@@ -106,11 +113,10 @@ impl fmt::Display for Error {
                 "cannot get a descriptor or a thread: {errno}; raise the limits (ulimit -n, \
                  ulimit -u, pids.max) or use fewer --workers"
             ),
-            Error::Ring(errno) => write!(
-                f,
-                "io_uring cannot be used: {errno}; {}, or leave out --engine uring",
-                ring_remedy(*errno)
-            ),
+            Error::Bench(why) => f.write_str(why),
+            Error::Ring(errno) => {
+                write!(f, "{}, or leave out --engine uring", Error::no_ring(*errno))
+            }
             Error::Output(errno) => write!(
                 f,
                 "cannot write the report to standard output: {errno}; it is incomplete, check \

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::once::Once;
 use super::{Candidate, source_word};
-use crate::engine::{EngineKind, Survey, Tuning};
+use crate::engine::EngineKind;
 use crate::error::Error;
 use crate::process::Source;
 use crate::sys::host;
 
-/// Tells this form from others; a number that is not 1 means another meaning of the fields.
-const SCHEMA: &str = "psm-uring.bench.v1";
+/// Tells this form from others; another number means another meaning of the fields.
+const SCHEMA: &str = "psm-uring.bench.v2";
 
 /// One run of `bench`.
 #[derive(Debug, Deserialize, Serialize)]
@@ -45,7 +46,7 @@ pub(super) struct Spread {
     pub(super) max_us: f64,
 }
 
-/// One engine with its parameters.
+/// One engine with its parameters: medians of all rounds.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Figures {
     pub(super) engine: String,
@@ -58,7 +59,13 @@ pub(super) struct Figures {
     /// How many times the first record of `threads` it takes, where that was measured.
     pub(super) to_threads: Option<f64>,
     pub(super) us_per_process: f64,
-    pub(super) measured: usize,
+    /// CPU time of all threads, the kernel's workers among them: hardly moved by other load.
+    pub(super) cpu: Spread,
+    /// How many times the CPU time of the first record of `threads`.
+    pub(super) cpu_to_threads: Option<f64>,
+    /// The part of the CPU time that was spent in user space, over all rounds.
+    pub(super) user_part: f64,
+    pub(super) measured: u64,
     pub(super) operations: u64,
     pub(super) enters: u64,
     pub(super) reads: u64,
@@ -86,57 +93,80 @@ impl Spread {
 }
 
 impl Figures {
-    /// What one survey did; the times come later.
-    pub(super) fn of(kind: EngineKind, tuning: Tuning, survey: &Survey) -> Figures {
-        let io = survey.io();
+    fn of(candidate: &Candidate, floor: &Spread) -> Figures {
+        let Candidate { kind, tuning, rounds } = candidate;
+        let spread = |part: fn(&Once) -> Duration| Spread::of(rounds.iter().map(part).collect());
+        let time = spread(|once| once.time);
+        let measured = median(rounds, |once| once.measured as u64);
+        let sum = |part: fn(&Once) -> Duration| -> Duration { rounds.iter().map(part).sum() };
+        let cpu = sum(|once| once.user + once.system).as_secs_f64();
         Figures {
             engine: kind.word().to_owned(),
             workers: tuning.workers,
-            depth: (kind == EngineKind::Uring).then_some(tuning.depth),
-            measured: survey.coverage().measured,
-            operations: io.operations,
-            enters: io.enters,
-            reads: io.reads,
-            bytes: io.bytes,
+            depth: (*kind == EngineKind::Uring).then_some(tuning.depth),
+            time,
+            to_floor: ratio(time.median_us, floor.median_us),
+            us_per_process: ratio(time.median_us, measured as f64),
+            cpu: spread(|once| once.user + once.system),
+            user_part: ratio(sum(|once| once.user).as_secs_f64(), cpu),
+            measured,
+            operations: median(rounds, |once| once.operations),
+            enters: median(rounds, |once| once.enters),
+            reads: median(rounds, |once| once.reads),
+            bytes: median(rounds, |once| once.bytes),
             ..Figures::default()
         }
     }
 
     pub(super) fn label(&self) -> String {
-        let workers = self.workers;
-        let depth = self.depth.map_or_else(String::new, |depth| format!(", depth {depth}"));
-        format!("{} ({workers} workers{depth})", self.engine)
-    }
-
-    fn is_same_as(&self, other: &Figures) -> bool {
-        (&self.engine, self.workers, self.depth) == (&other.engine, other.workers, other.depth)
+        label(&self.engine, self.workers, self.depth)
     }
 
     fn operations_per_process(&self) -> f64 {
-        self.operations as f64 / self.measured.max(1) as f64
+        ratio(self.operations as f64, self.measured as f64)
     }
+}
+
+/// What tells one engine with its parameters from another.
+pub(super) fn label(engine: &str, workers: usize, depth: Option<usize>) -> String {
+    let depth = depth.map_or_else(String::new, |depth| format!(", depth {depth}"));
+    format!("{engine} ({workers} workers{depth})")
+}
+
+fn median(rounds: &[Once], part: fn(&Once) -> u64) -> u64 {
+    let mut parts: Vec<u64> = rounds.iter().map(part).collect();
+    parts.sort_unstable();
+    parts.get(parts.len() / 2).copied().unwrap_or(0)
+}
+
+/// A quotient that JSON can hold: 0 when there is nothing to divide by.
+fn ratio(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { part / whole } else { 0.0 }
 }
 
 impl Record {
     pub(super) fn new(
-        host: Host,
         source: Source,
         listed: usize,
         floor: Vec<Duration>,
-        candidates: Vec<Candidate>,
+        candidates: &[Candidate],
     ) -> Record {
         let rounds = floor.len();
         let floor = Spread::of(floor);
-        let mut engines: Vec<Figures> = candidates.into_iter().map(Candidate::figures).collect();
+        let mut engines: Vec<Figures> =
+            candidates.iter().map(|candidate| Figures::of(candidate, &floor)).collect();
         let threads = engines.iter().find(|one| one.engine == EngineKind::Threads.word());
-        let threads = threads.map(|one| one.time.median_us);
+        let threads = threads.map(|one| (one.time.median_us, one.cpu.median_us));
         for one in &mut engines {
-            one.to_floor = one.time.median_us / floor.median_us;
-            one.to_threads = threads.map(|threads| one.time.median_us / threads);
-            one.us_per_process = one.time.median_us / one.measured.max(1) as f64;
+            one.to_threads = threads.map(|(time, _)| ratio(one.time.median_us, time));
+            one.cpu_to_threads = threads.map(|(_, cpu)| ratio(one.cpu.median_us, cpu));
         }
         let (schema, source) = (SCHEMA.to_owned(), source_word(source).to_owned());
-        Record { schema, host, source, listed, rounds, floor, engines }
+        Record { schema, host: Host::this(), source, listed, rounds, floor, engines }
+    }
+
+    pub(super) fn labels(&self) -> Vec<String> {
+        self.engines.iter().map(Figures::label).collect()
     }
 
     pub(super) fn to_json(&self) -> String {
@@ -164,7 +194,8 @@ impl Record {
     pub(super) fn worse_than(&self, before: &Record, max_ratio: f64) -> Vec<String> {
         let mut lines = Vec::new();
         for now in &self.engines {
-            let Some(then) = before.engines.iter().find(|then| then.is_same_as(now)) else {
+            let label = now.label();
+            let Some(then) = before.engines.iter().find(|then| then.label() == label) else {
                 continue;
             };
             let figures = [
@@ -177,21 +208,14 @@ impl Record {
             ];
             for (what, is, was) in figures {
                 if is > was * max_ratio {
-                    let ratio = is / was;
-                    let label = now.label();
+                    let times = ratio(is, was);
                     lines.push(format!(
-                        "{label}: {is:.2} {what}, was {was:.2}: {ratio:.2} times, allowed \
+                        "{label}: {is:.2} {what}, was {was:.2}: {times:.2} times, allowed \
                          {max_ratio:.2}"
                     ));
                 }
             }
         }
         lines
-    }
-}
-
-impl Candidate {
-    fn figures(self) -> Figures {
-        Figures { time: Spread::of(self.times), ..self.figures }
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{WORKERS_MAX, parse};
+use super::{WORKERS_MAX, parse, words};
 use crate::engine::EngineKind;
 use crate::process::Source;
 use crate::sys::ring::kernel::DEPTH_MAX;
@@ -17,13 +17,20 @@ Examples:
   psm-uring bench --against before.json --max-ratio 1.10
                                                        exit with 4 when a figure got worse";
 
+const FIGURES: &str = "\
+Each survey runs in a process of its own, in turn with the others, after one round to warm up: the
+time is that of setting the engine up and surveying. The floor is open, read and close alone, on as
+many threads as there are CPUs. --against holds two figures of each engine against the record: the
+time as a multiple of the floor of its own run, and operations per process.";
+
 /// What to measure, and what to hold it against.
 #[derive(Args, Debug)]
-#[command(before_help = EXAMPLES)]
+#[command(before_help = EXAMPLES, after_long_help = FIGURES)]
 pub struct BenchOptions {
-    /// Engines to measure
+    /// Engines to measure [default: uring,threads,sync]
     #[arg(long, value_name = "LIST", value_delimiter = ',',
-          default_values_t = [EngineKind::Uring, EngineKind::Threads, EngineKind::Sync])]
+          help = words::brief::<EngineKind>("Engines to measure, all but auto if not given"),
+          hide_possible_values = true)]
     pub engines: Vec<EngineKind>,
 
     /// Threads that read at once, 1 to 1024 [default: number of CPUs]
@@ -37,7 +44,9 @@ pub struct BenchOptions {
     pub depth: Vec<usize>,
 
     /// Where memory figures come from
-    #[arg(long, value_name = "FILE", default_value = "auto")]
+    #[arg(long, value_name = "FILE", default_value = "rollup",
+          help = words::brief::<Source>("Where memory figures come from"),
+          hide_possible_values = true)]
     pub source: Source,
 
     /// How often each is measured, in turn, 1 to 1000
@@ -65,4 +74,8 @@ pub struct BenchOptions {
     #[arg(long, value_name = "RATIO", requires = "against", default_value = "1.10",
           value_parser = parse::ratio)]
     pub max_ratio: f64,
+
+    /// Measure the one engine once in this process; what `bench` calls itself with.
+    #[arg(long, hide = true)]
+    pub once: bool,
 }
