@@ -9,7 +9,7 @@ use crate::report::escape;
 /// The parser's error as one line.
 pub fn complaint(error: &clap::Error) -> String {
     let context = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => escape::name(text.as_bytes()),
+        Some(ContextValue::String(text)) => escape::typed(text),
         _ => String::new(),
     };
     match error.kind() {

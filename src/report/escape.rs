@@ -7,35 +7,61 @@ use std::fmt::Write;
 
 /// The name as a line of text: printable characters as they are, every other as an escape.
 ///
-/// Control characters, invalid UTF-8, line and paragraph separators, marks of direction, invisible
-/// and unassigned characters become `\n`, `\u{202e}`, `\xff`. A backslash stays: escapes are
-/// for eyes, machine formats have their own.
+/// Control characters, invalid UTF-8, line and paragraph separators, marks of direction, blank,
+/// invisible and unassigned characters become `\n`, `\u{202e}`, `\xff`; a backslash is doubled, so
+/// that different names never look alike. A blank stays, but at the beginning, where nobody
+/// would see it.
 pub fn name(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
+    // Whether a mark would stand on a letter of the name.
+    let mut is_letter = false;
     for chunk in bytes.utf8_chunks() {
-        chunk.valid().chars().for_each(|c| push(&mut text, c));
+        for c in chunk.valid().chars() {
+            is_letter = push(&mut text, c, is_letter);
+        }
         for byte in chunk.invalid() {
             // Writing to a String cannot fail.
             let _ = write!(text, "\\x{byte:02x}");
+            is_letter = false;
         }
     }
     text
 }
 
-fn push(text: &mut String, c: char) {
-    match c {
-        ' ' | '\\' | '\'' | '"' => text.push(c),
-        _ if is_combining(c) => text.push(c),
-        // The standard library knows what is printable: no controls, formats, private use,
-        // separators, unassigned.
-        _ => text.extend(c.escape_debug()),
+/// What the caller typed, as he typed it, without what would break the line.
+pub fn typed(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { line.extend(c.escape_debug()) } else { line.push(c) }
     }
+    line
 }
 
-/// Marks that stand on the letter before them; `escape_debug` escapes them when alone.
+/// Whether the character stands there as itself.
+fn push(text: &mut String, c: char, is_letter: bool) -> bool {
+    let before = text.len();
+    match c {
+        ' ' if text.is_empty() => text.push_str("\\u{20}"),
+        ' ' | '\'' | '"' => text.push(c),
+        _ if is_combining(c) && is_letter => text.push(c),
+        _ if is_blank(c) => text.extend(c.escape_unicode()),
+        // The standard library knows what is printable: no controls, formats, private use,
+        // separators, unassigned, and no marks alone.
+        _ => text.extend(c.escape_debug()),
+    }
+    text[before..].chars().eq([c])
+}
+
+/// Marks that stand on the letter before them.
 fn is_combining(c: char) -> bool {
-    matches!(c, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}'
-        | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}' | '\u{3099}' | '\u{309a}')
+    matches!(c, '\u{300}'..='\u{34e}' | '\u{350}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}'
+        | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}'
+        | '\u{3099}' | '\u{309a}')
+}
+
+/// Letters and signs without ink: the fillers of Hangul, the empty pattern of Braille.
+fn is_blank(c: char) -> bool {
+    matches!(c, '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}')
 }
 
 #[cfg(test)]
@@ -44,9 +70,15 @@ mod tests {
 
     #[test]
     fn harmless_names_stay() {
-        for text in
-            ["nginx: worker process", "[kthreadd]", "a\\b'c\"d", "größe", "日本語", "e\u{301}"]
-        {
+        for text in [
+            "nginx: worker process",
+            "[kthreadd]",
+            "a'b\"c",
+            "ends in a blank ",
+            "größe",
+            "日本語",
+            "e\u{301}",
+        ] {
             assert_eq!(name(text.as_bytes()), text);
         }
     }
@@ -64,5 +96,28 @@ mod tests {
         ] {
             assert_eq!(name(bytes), expected);
         }
+    }
+
+    #[test]
+    fn different_names_never_look_alike() {
+        for (bytes, expected) in [
+            (&b"\xff"[..], "\\xff"),
+            (b"\\xff", "\\\\xff"),
+            (b"a\\nb", "a\\\\nb"),
+            (b"  ", "\\u{20} "),
+            (b" a", "\\u{20}a"),
+            (
+                "\u{3164}\u{2800}\u{115f}\u{1160}\u{ffa0}".as_bytes(),
+                "\\u{3164}\\u{2800}\\u{115f}\\u{1160}\\u{ffa0}",
+            ),
+            ("\u{301}a\u{34f}\u{301}".as_bytes(), "\\u{301}a\\u{34f}\\u{301}"),
+        ] {
+            assert_eq!(name(bytes), expected);
+        }
+    }
+
+    #[test]
+    fn what_was_typed_stays_on_its_line() {
+        assert_eq!(typed("^a\\[1\\]\u{1b}\n größe"), "^a\\[1\\]\\u{1b}\\n größe");
     }
 }

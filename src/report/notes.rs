@@ -137,7 +137,7 @@ impl Missing<'_> {
             return None;
         }
         let why = if not_selected > 0 {
-            let filter = escape::name(self.filter.unwrap_or_default().as_bytes());
+            let filter = escape::typed(self.filter.unwrap_or_default());
             let names = plural(not_selected, "name");
             format!("--filter '{filter}' matches none of {names}; see them without it")
         } else if kernel_threads + zombies > 0 {

@@ -202,6 +202,12 @@ NAMES = [
     named(224, "\u2028line".encode(), argv("line\u2028sep\u200bzero\ufeff".encode()),
           "U+2028 and zero-width characters"),
     named(225, b"postgres", argv(b"postgres: walwriter "), "title that ends in a space"),
+    named(226, b"serv\\xffer", argv(b"serv\\xffer"), r"a literal \xff, to be told from the byte of 203"),
+    named(227, b"(3 more)", argv(b"(3 more)"), "the words of the row that sums up others"),
+    named(228, "\u3164".encode(), argv("\u115f\u1160\u2800\u3164\uffa0".encode()),
+          "letters that are blank: Hangul fillers, an empty Braille pattern"),
+    named(229, "\u0301".encode(), argv("\u0301a\u034fb\u3164\u0301".encode()),
+          "a mark without a letter before it, and a joiner that is never seen"),
 ]  # fmt: skip
 
 
