@@ -194,7 +194,8 @@ fn render(
     }
     let unit = options.unit.unwrap_or_default();
     let Options { by: grouping, no_header, heap, .. } = *options;
-    Ok(report::table(programs, TableOptions { grouping, unit, no_header, heap }))
+    let columns = stdio::terminal_columns();
+    Ok(report::table(programs, TableOptions { grouping, unit, no_header, heap, columns }))
 }
 
 /// What there is to say besides the report goes to standard error.

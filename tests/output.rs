@@ -244,3 +244,32 @@ fn what_was_not_asked_has_no_row() {
         assert_eq!(run_stuck(&root, &strict).code, Some(3));
     }
 }
+
+/// On a terminal names are cut to its width, or to that of COLUMNS; in a pipe they never are.
+#[test]
+fn names_are_cut_on_a_terminal_only() {
+    let on_terminal = |columns: &str, before: &str| {
+        let program = env!("CARGO_BIN_EXE_psm-uring");
+        let line = format!("{before} stty cols {columns}; exec {program} --proc-root ordinary");
+        let mut command = std::process::Command::new("script");
+        command.current_dir(support::tests_path("procfs")).env_remove("COLUMNS");
+        command.args(["-qec", &line, "/dev/null"]).stdin(Stdio::null());
+        output(command).stdout().replace('\r', "")
+    };
+    if std::process::Command::new("script").arg("--version").output().is_err() {
+        return skip("names_are_cut_on_a_terminal_only", "script (util-linux) is missing");
+    }
+    let whole = run(["--proc-root", "ordinary"]).stdout();
+    let widest = |text: &str| text.lines().map(|line| line.chars().count()).max();
+    assert_eq!(widest(&whole), Some(88), "the fixture has a long name");
+    assert_eq!(on_terminal("88", ""), whole);
+    for (columns, before) in [("87", ""), ("40", ""), ("200", "export COLUMNS=50;")] {
+        let text = on_terminal(columns, before);
+        let room = if before.is_empty() { columns.parse().ok() } else { Some(50) };
+        assert_eq!(widest(&text), room, "{columns} {before}\n{text}");
+        assert!(text.contains("1455.8") && text.contains("… (1)\n"), "{text}");
+    }
+    let mut piped = program();
+    piped.args(["--proc-root", "ordinary"]).env("COLUMNS", "40");
+    assert_eq!(output(piped).stdout(), whole);
+}

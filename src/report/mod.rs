@@ -4,6 +4,7 @@
 //! - `amount` an amount of memory in a unit
 //! - `escape` foreign names made safe
 //! - `notes`  what is missing in the report, for standard error
+//! - `width`  how wide a text is, and how to cut it
 //! - `stats`  the facts of the run, for standard error
 #![forbid(unsafe_code)]
 
@@ -12,6 +13,7 @@ pub mod escape;
 pub mod notes;
 mod stats;
 mod table;
+mod width;
 
 pub use amount::Unit;
 pub use stats::{RunStats, stats};

@@ -2,12 +2,15 @@
 
 use std::fmt::Write;
 
-use super::{Unit, escape};
-use crate::program::{Grouping, Program, Programs, Unknown, Usage};
+use super::{Unit, escape, width};
+use crate::program::{Grouping, Programs, Unknown, Usage};
 use crate::units::Kib;
 
 /// The least width of a column of amounts; all of them grow to the widest amount.
 const WIDTH_MIN: usize = 10;
+/// The same on a terminal with fewer columns than [`NARROW`]: names need them more.
+const WIDTH_MIN_NARROW: usize = 8;
+const NARROW: usize = 60;
 
 /// How a table is to look.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,13 +23,16 @@ pub struct TableOptions {
     pub no_header: bool,
     /// Whether there is a column for heaps.
     pub heap: bool,
+    /// The columns of the terminal it is for. Names are cut to fit, numbers never are.
+    pub columns: Option<usize>,
 }
 
 /// The whole table.
 pub fn table(programs: &Programs<'_>, options: TableOptions) -> String {
     let sum = programs.total.unwrap_or_default();
     let unit = options.unit.resolve(sum.ram.max(sum.swap));
-    let layout = Layout { unit, heap: options.heap, width: width(&sum, unit) };
+    let TableOptions { heap, columns, .. } = options;
+    let layout = Layout { unit, heap, width: amount_width(&sum, unit, columns), columns };
     let mut text = String::new();
     if !options.no_header {
         let what = match options.grouping {
@@ -36,16 +42,17 @@ pub fn table(programs: &Programs<'_>, options: TableOptions) -> String {
         layout.head(&mut text, what);
     }
     for row in &programs.rows {
-        layout.row(&mut text, &row.usage, &label(row));
+        let which = row.pid.map_or(row.count, |pid| pid.0.into());
+        layout.row(&mut text, &row.usage, &escape::name(row.name), &format!(" ({which})"));
     }
     if let Some((rows, usage)) = &programs.rest {
-        layout.row(&mut text, usage, &format!("({rows} more)"));
+        layout.row(&mut text, usage, "", &format!("({rows} more)"));
     }
     for row in &programs.unknown {
         layout.unknown(&mut text, row);
     }
     if let Some((rows, rss)) = programs.unknown_rest {
-        layout.dashes(&mut text, &format!("({rows} more)"), rss);
+        layout.dashes(&mut text, "", &format!("({rows} more)"), rss);
     }
     layout.total(&mut text, programs.total.as_ref());
     text
@@ -63,24 +70,19 @@ pub fn total(ram: Kib, unit: Unit) -> String {
 }
 
 /// Two columns are kept free between amounts; the sums are the widest.
-fn width(sum: &Usage, unit: Unit) -> usize {
+fn amount_width(sum: &Usage, unit: Unit, columns: Option<usize>) -> usize {
     let Usage { ram, shared, swap, heap } = *sum;
     let widest = [ram, shared, swap, heap].map(|amount| unit.format(amount).len());
-    widest.into_iter().fold(WIDTH_MIN, |width, len| width.max(len + 2))
-}
-
-fn label(row: &Program<'_>) -> String {
-    let name = escape::name(row.name);
-    match row.pid {
-        Some(pid) => format!("{name} ({pid})"),
-        None => format!("{name} ({})", row.count),
-    }
+    let is_narrow = columns.is_some_and(|columns| columns < NARROW);
+    let least = if is_narrow { WIDTH_MIN_NARROW } else { WIDTH_MIN };
+    widest.into_iter().fold(least, |width, len| width.max(len + 2))
 }
 
 struct Layout {
     unit: Unit,
     heap: bool,
     width: usize,
+    columns: Option<usize>,
 }
 
 impl Layout {
@@ -91,28 +93,28 @@ impl Layout {
             self.cell(text, "HEAP");
         }
         self.cell(text, "SWAPPED");
-        self.name(text, process);
+        self.words(text, process, "PROCESS");
     }
 
-    fn row(&self, text: &mut String, usage: &Usage, label: &str) {
+    fn row(&self, text: &mut String, usage: &Usage, name: &str, behind: &str) {
         self.cell(text, &self.unit.format(usage.ram));
         self.cell(text, &self.unit.format(usage.shared));
         self.tail(text, usage);
-        self.name(text, label);
+        self.name(text, name, behind);
     }
 
     fn unknown(&self, text: &mut String, row: &Unknown) {
         let name = escape::name(&row.name);
         let which = row.pid.map_or_else(|| row.count.to_string(), |pid| pid.to_string());
-        self.dashes(text, &format!("{name} ({which})"), row.rss);
+        self.dashes(text, &name, &format!(" ({which})"), row.rss);
     }
 
     /// What is not known is `-`, never 0.
-    fn dashes(&self, text: &mut String, label: &str, rss: Option<Kib>) {
+    fn dashes(&self, text: &mut String, name: &str, behind: &str, rss: Option<Kib>) {
         (0..if self.heap { 4 } else { 3 }).for_each(|_| self.cell(text, "-"));
         let (unit, amount) = (self.unit.label(), rss.map(|rss| self.unit.format(rss)));
         let rss = amount.map_or_else(String::new, |amount| format!(", RSS {amount} {unit}"));
-        self.name(text, &format!("{label} timed out{rss}"));
+        self.name(text, name, &format!("{behind} timed out{rss}"));
     }
 
     /// The sum of SHARED is left out: it would count the same pages in many rows' shares.
@@ -124,7 +126,7 @@ impl Layout {
             Some(usage) => self.tail(text, usage),
             None => (0..if self.heap { 2 } else { 1 }).for_each(|_| self.cell(text, "-")),
         }
-        self.name(text, "TOTAL USED BY PROCESSES");
+        self.words(text, "TOTAL USED BY PROCESSES", "TOTAL");
     }
 
     fn tail(&self, text: &mut String, usage: &Usage) {
@@ -140,7 +142,78 @@ impl Layout {
         let _ = write!(text, "{content:>width$}", width = self.width);
     }
 
-    fn name(&self, text: &mut String, name: &str) {
-        let _ = writeln!(text, "  {name}");
+    /// The last column: a name that may be cut, and what is never cut behind it.
+    fn name(&self, text: &mut String, name: &str, behind: &str) {
+        let name = match self.room() {
+            Some(room) if !name.is_empty() => {
+                width::cut(name, room.saturating_sub(width::columns(behind)))
+            }
+            _ => name.into(),
+        };
+        let _ = writeln!(text, "  {name}{behind}");
+    }
+
+    /// The last column with words of ours, of which there are fewer where room is short.
+    fn words(&self, text: &mut String, long: &str, short: &str) {
+        let does_fit = self.room().is_none_or(|room| long.len() <= room);
+        let _ = writeln!(text, "  {}", if does_fit { long } else { short });
+    }
+
+    /// What is left for the last column.
+    fn room(&self) -> Option<usize> {
+        let amounts = if self.heap { 4 } else { 3 };
+        self.columns.map(|columns| columns.saturating_sub(amounts * self.width + 2))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::{Glimpse, ProcessUsage};
+    use crate::program::{Lack, Order, TimedOut, group};
+    use crate::smaps::Smaps;
+    use crate::units::Pid;
+
+    fn shown(columns: Option<usize>, name: &str) -> String {
+        let usage = ProcessUsage { pid: Pid(7), name: name.as_bytes(), smaps: Smaps::default() };
+        let (comm, rss) = (b"stuck".to_vec(), Some(Kib(2048)));
+        let glimpse = Glimpse { comm, state: None, rss, swap: None };
+        let lack = Lack { count: 1, timed_out: &[TimedOut { pid: Pid(8), glimpse }] };
+        let programs = group([usage].into_iter(), lack, Grouping::Program, Order::default());
+        table(&programs, TableOptions { columns, ..TableOptions::default() })
+    }
+
+    #[test]
+    fn names_are_cut_and_numbers_are_not() {
+        let wide = "   MiB RAM    SHARED   SWAPPED  PROCESS (COUNT)\n       \
+                    0.0       0.0            worker of a long name (1)\n         \
+                    -         -         -  stuck (1) timed out, RSS 2.0 MiB\n#      \
+                    0.0                      TOTAL USED BY PROCESSES\n";
+        let narrow = " MiB RAM  SHARED SWAPPED  PROCESS\n     \
+                      0.0     0.0          worker of… (1)\n       \
+                      -       -       -  … (1) timed out, RSS 2.0 MiB\n#    \
+                      0.0                  TOTAL\n";
+        let name = "worker of a long name";
+        assert_eq!(shown(None, name), wide);
+        assert_eq!(shown(Some(80), name), wide);
+        assert_eq!(shown(Some(40), name), narrow);
+    }
+
+    #[test]
+    fn what_fits_is_not_cut() {
+        for name in ["worker of a long name", "データ収集データ収集", "cafe\u{301} au lait"]
+        {
+            let needed = 32 + width::columns(name) + 4;
+            for columns in [needed, needed + 1] {
+                let text = shown(Some(columns.max(NARROW)), name);
+                assert!(text.contains(&format!("  {name} (1)\n")), "{text}");
+            }
+        }
+        let text = shown(Some(60), "データ収集データ収集データ収集");
+        let row = text.lines().nth(1).expect("a row");
+        assert_eq!(
+            (row, width::columns(row)),
+            ("       0.0       0.0            データ収集データ収集デ… (1)", 59)
+        );
     }
 }

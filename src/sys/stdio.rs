@@ -46,6 +46,18 @@ pub fn stdout_is_terminal() -> bool {
     rustix::termios::isatty(rustix::stdio::stdout())
 }
 
+/// How many columns the terminal at standard output has: `COLUMNS` (`environ(7)`), or what it says
+/// itself. `None` when it is no terminal, or one that does not know.
+pub fn terminal_columns() -> Option<usize> {
+    if !stdout_is_terminal() {
+        return None;
+    }
+    let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let known = || rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok();
+    let columns = said.or_else(|| known().map(|size| size.ws_col.into()));
+    columns.filter(|columns| *columns > 0)
+}
+
 /// Whether somebody watches standard error.
 pub fn stderr_is_terminal() -> bool {
     rustix::termios::isatty(rustix::stdio::stderr())
