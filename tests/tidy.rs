@@ -1,5 +1,6 @@
 //! The style of this project, run instead of remembered: floors, the fence around `unsafe`,
-//! lengths, words that do not belong on main, flags that are documented, files that are on the map.
+//! lengths, words that do not belong on main, files that are on the map. `tests/documents.rs` does
+//! the same for what is written about the program.
 //!
 //! Every failure names file, line, rule and remedy. When a reviewer says something twice, it is
 //! added here.
@@ -7,9 +8,8 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
-use regex::Regex;
+use support::sources::{Source, fail_if_any, regex, root, rust, sources};
 
 /// Which modules a module may import: only from floors below its own.
 const FLOORS: [(&str, &[&str]); 11] = [
@@ -34,61 +34,6 @@ const COLUMNS_MAX: usize = 100;
 /// processes that tests start.
 const UNSAFE: [&str; 3] = ["src/sys/", "benches/crowd", "tests/support/child.rs"];
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// A text file of the project, with its path from the top.
-struct Source {
-    path: String,
-    text: String,
-}
-
-impl Source {
-    /// Lines with their numbers.
-    fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.text.lines().enumerate().map(|(n, line)| (n + 1, line))
-    }
-
-    fn is_rust(&self) -> bool {
-        self.path.ends_with(".rs")
-    }
-
-    fn is_program(&self) -> bool {
-        self.path.starts_with("src/")
-    }
-}
-
-/// All sources of ours below these directories; one that is missing has none.
-fn sources(dirs: &[&str]) -> Vec<Source> {
-    let mut found = Vec::new();
-    let mut waiting: Vec<PathBuf> = dirs.iter().map(|dir| root().join(dir)).collect();
-    while let Some(path) = waiting.pop() {
-        if let Ok(entries) = std::fs::read_dir(&path) {
-            waiting.extend(entries.map(|entry| entry.expect("a directory entry").path()));
-        } else if let Ok(text) = std::fs::read_to_string(&path) {
-            let path = path.strip_prefix(root()).expect("below the root");
-            found.push(Source { path: path.display().to_string(), text });
-        }
-    }
-    // Fixtures are other people's texts.
-    let fixtures = ["tests/corpus", "tests/procfs", "tests/golden", "benches/record"];
-    found.retain(|source| !fixtures.iter().any(|dir| source.path.starts_with(dir)));
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    found
-}
-
-fn rust() -> Vec<Source> {
-    let mut rust = sources(&["src", "tests", "benches"]);
-    rust.retain(Source::is_rust);
-    assert!(rust.iter().filter(|source| source.is_program()).count() > 20, "src is missing");
-    rust
-}
-
-fn read(path: &str) -> String {
-    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
 /// A line without its comment and without what stands between quotation marks.
 fn code(line: &str) -> String {
     let mut code = String::new();
@@ -106,14 +51,6 @@ fn code(line: &str) -> String {
         }
     }
     code
-}
-
-fn regex(pattern: &str) -> Regex {
-    Regex::new(pattern).expect("a regular expression")
-}
-
-fn fail_if_any(wrong: &[String]) {
-    assert!(wrong.is_empty(), "{} faults\n{}", wrong.len(), wrong.join("\n"));
 }
 
 /// The module on the first level that a file belongs to.
@@ -278,46 +215,25 @@ fn output_has_one_door() {
     fail_if_any(&wrong);
 }
 
-/// Flags in a text: `--filter` and `-f`, where they stand as words of their own.
-fn flags(text: &str) -> BTreeSet<String> {
-    let flag = regex(r"(?:^|[\s`(,|\[/])(--[a-z][a-z-]*|-[a-zA-Z])(?:$|[^a-zA-Z0-9_-])");
-    let mut found = BTreeSet::new();
-    for line in text.lines() {
-        let mut from = 0;
-        // Each match may end with the character that begins the next one.
-        while let Some(captures) = flag.captures_at(line, from) {
-            let word = captures.get(1).expect("the group is not optional");
-            found.insert(word.as_str().to_owned());
-            from = word.end();
+/// Paths and words that this file knows by heart are there.
+#[test]
+fn what_is_fenced_exists() {
+    let rust = rust();
+    for fence in UNSAFE {
+        let inside: Vec<_> = rust.iter().filter(|one| one.path.starts_with(fence)).collect();
+        let is_used = inside.iter().any(|one| regex(r"\bunsafe\b").is_match(&one.text));
+        assert!(is_used, "tests/tidy.rs: no `unsafe` below {fence:?}: take it out of UNSAFE");
+    }
+    for (module, allowed) in FLOORS {
+        for module in allowed.iter().chain([&module]) {
+            let is_there =
+                rust.iter().any(|one| one.is_program() && self::module(&one.path) == *module);
+            assert!(is_there, "tests/tidy.rs: no module {module:?}: take it out of FLOORS");
         }
     }
-    found
-}
-
-#[test]
-fn every_flag_is_in_help_and_readme() {
-    let help = support::run(["--help"]).stdout();
-    let in_help = flags(&help);
-    assert!(in_help.contains("--filter") && in_help.contains("-f"), "help was not understood");
-    // Flags of other commands are not ours.
-    let others = regex(r"\b(cargo|rustup|apt|apt-get|git|sudo|setcap|strace|rustc|perf|nginx)\b.*");
-    let readme = read("README.md");
-    let in_readme = flags(&others.replace_all(&readme, ""));
-    let missing = in_help.difference(&in_readme);
-    let invented = in_readme.difference(&in_help);
-    let line_of = |flag: &String| {
-        readme.lines().position(|line| line.contains(flag.as_str())).map_or(1, |n| n + 1)
-    };
-    let wrong: Vec<String> = missing
-        .map(|flag| format!("README.md:1: `{flag}` of --help is not documented: add it"))
-        .chain(invented.map(|flag| {
-            let line = line_of(flag);
-            format!(
-                "README.md:{line}: `{flag}` is not in --help: remove it, or add it to src/cli.rs"
-            )
-        }))
-        .collect();
-    fail_if_any(&wrong);
+    for word in ["src/cli", "docs/ARCHITECTURE.md", "docs/DECISIONS.md"] {
+        assert!(root().join(word).exists(), "tests/tidy.rs: a remedy names {word}, which is gone");
+    }
 }
 
 /// The names a file's map lists: lines of its head that begin with a name between back quotes.
@@ -348,46 +264,6 @@ fn every_file_is_on_a_map() {
         wrong.extend(listed.difference(&children).map(|child| {
             format!("{path}:1: its head lists `{child}`, which is not there: remove the line")
         }));
-    }
-    fail_if_any(&wrong);
-}
-
-#[test]
-fn documents_have_one_title() {
-    let mut wrong = Vec::new();
-    let documents = sources(&["docs", "README.md"]);
-    for document in documents.iter().filter(|document| document.path.ends_with(".md")) {
-        let mut in_code = false;
-        let mut titles = Vec::new();
-        for (line, text) in document.lines() {
-            in_code ^= text.trim_start().starts_with("```");
-            if !in_code && text.starts_with("# ") {
-                titles.push(line);
-            }
-        }
-        if titles != [1] {
-            let path = &document.path;
-            wrong.push(format!("{path}:1: titles (`# `) on lines {titles:?}: one, on the first"));
-        }
-    }
-    assert!(!documents.is_empty(), "README.md is missing");
-    fail_if_any(&wrong);
-}
-
-#[test]
-fn every_dependency_has_a_reason() {
-    let decisions = read("docs/DECISIONS.md");
-    let mut is_list = false;
-    let mut wrong = Vec::new();
-    for (n, line) in read("Cargo.toml").lines().enumerate() {
-        if line.starts_with('[') {
-            is_list = line.ends_with("dependencies]");
-        } else if let Some((name, _)) = line.split_once(" = ").filter(|_| is_list) {
-            let is_told = decisions.lines().any(|line| line.contains(&format!("`{name}`")));
-            let line = n + 1;
-            let told = "has no line in docs/DECISIONS.md: say there what code it saves us";
-            wrong.extend((!is_told).then(|| format!("Cargo.toml:{line}: `{name}` {told}")));
-        }
     }
     fail_if_any(&wrong);
 }

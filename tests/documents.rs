@@ -1,0 +1,100 @@
+//! What is written about the program, held against the program: flags, the table of the README, the
+//! reason of each dependency.
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use support::sources::{fail_if_any, read, regex, sources};
+
+/// Flags in a text: `--filter` and `-f`, where they stand as words of their own.
+fn flags(text: &str) -> BTreeSet<String> {
+    let flag = regex(r"(?:^|[\s`(,|\[/])(--[a-z][a-z-]*|-[a-zA-Z])(?:$|[^a-zA-Z0-9_-])");
+    let mut found = BTreeSet::new();
+    for line in text.lines() {
+        let mut from = 0;
+        // Each match may end with the character that begins the next one.
+        while let Some(captures) = flag.captures_at(line, from) {
+            let word = captures.get(1).expect("the group is not optional");
+            found.insert(word.as_str().to_owned());
+            from = word.end();
+        }
+    }
+    found
+}
+
+#[test]
+fn every_flag_is_in_help_and_readme() {
+    let help = support::run(["--help"]).stdout();
+    let in_help = flags(&help);
+    assert!(in_help.contains("--filter") && in_help.contains("-f"), "help was not understood");
+    // Flags of other commands are not ours.
+    let others = regex(r"\b(cargo|rustup|apt|apt-get|git|sudo|setcap|strace|rustc|perf|nginx)\b.*");
+    let readme = read("README.md");
+    let in_readme = flags(&others.replace_all(&readme, ""));
+    let missing = in_help.difference(&in_readme);
+    let invented = in_readme.difference(&in_help);
+    let line_of = |flag: &String| {
+        readme.lines().position(|line| line.contains(flag.as_str())).map_or(1, |n| n + 1)
+    };
+    let wrong: Vec<String> = missing
+        .map(|flag| format!("README.md:1: `{flag}` of --help is not documented: add it"))
+        .chain(invented.map(|flag| {
+            let line = line_of(flag);
+            format!("README.md:{line}: `{flag}` is not in --help: remove it, or add it to src/cli")
+        }))
+        .collect();
+    fail_if_any(&wrong);
+}
+
+/// The first table of the README is the one that the program prints.
+#[test]
+fn the_readme_shows_what_is_printed() {
+    let golden = read("tests/golden/default.txt");
+    let table = |text: &str, end: &str| {
+        let head = text.find("   MiB RAM").expect("a table");
+        text[head..].split(end).next().expect("its end").to_owned()
+    };
+    let (shown, printed) = (table(&read("README.md"), "```"), table(&golden, "--- "));
+    assert_eq!(shown, printed, "README.md: paste tests/golden/default.txt into it");
+}
+
+#[test]
+fn documents_have_one_title() {
+    let mut wrong = Vec::new();
+    let documents = sources(&["docs", "README.md"]);
+    for document in documents.iter().filter(|document| document.path.ends_with(".md")) {
+        let mut in_code = false;
+        let mut titles = Vec::new();
+        for (line, text) in document.lines() {
+            in_code ^= text.trim_start().starts_with("```");
+            if !in_code && text.starts_with("# ") {
+                titles.push(line);
+            }
+        }
+        if titles != [1] {
+            let path = &document.path;
+            wrong.push(format!("{path}:1: titles (`# `) on lines {titles:?}: one, on the first"));
+        }
+    }
+    assert!(!documents.is_empty(), "README.md is missing");
+    fail_if_any(&wrong);
+}
+
+#[test]
+fn every_dependency_has_a_reason() {
+    let decisions = read("docs/DECISIONS.md");
+    let mut is_list = false;
+    let mut wrong = Vec::new();
+    for (n, line) in read("Cargo.toml").lines().enumerate() {
+        if line.starts_with('[') {
+            is_list = line.ends_with("dependencies]");
+        } else if let Some((name, _)) = line.split_once(" = ").filter(|_| is_list) {
+            let is_told = decisions.lines().any(|line| line.contains(&format!("`{name}`")));
+            let line = n + 1;
+            let told = "has no line in docs/DECISIONS.md: say there what code it saves us";
+            wrong.extend((!is_told).then(|| format!("Cargo.toml:{line}: `{name}` {told}")));
+        }
+    }
+    fail_if_any(&wrong);
+}
