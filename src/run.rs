@@ -54,7 +54,8 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
     let (coverage, processes) = (survey.coverage(), survey.missing());
     check_outcome(options, &coverage, &processes)?;
     let timed_out = glimpses(&root, &processes);
-    let lack = Lack { count: coverage.unknown(), timed_out: &timed_out };
+    let rows = with_row(options, &timed_out);
+    let lack = Lack { count: coverage.unknown(), timed_out: &rows };
     let programs = program::group(survey.processes(), lack, options.by, order(options));
     let missing = Missing {
         coverage,
@@ -164,6 +165,15 @@ fn glimpses(root: &ProcRoot, missing: &[(Pid, Fate)]) -> Vec<TimedOut> {
     };
     let timed_out = missing.iter().filter(|(_, fate)| *fate == Fate::TimedOut);
     timed_out.map(|(pid, _)| TimedOut { pid: *pid, glimpse: glimpse(*pid) }).collect()
+}
+
+/// Those that have a row though their memory is not known. The name that a filter wants may not be
+/// known either: then comm stands for it. The others are told on standard error.
+fn with_row(options: &Options, timed_out: &[TimedOut]) -> Vec<TimedOut> {
+    let filter = options.filter.as_ref();
+    let is_wanted =
+        |one: &&TimedOut| filter.is_none_or(|filter| filter.is_match(&one.glimpse.comm));
+    timed_out.iter().filter(is_wanted).cloned().collect()
 }
 
 fn order(options: &Options) -> Order {

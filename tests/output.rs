@@ -219,6 +219,13 @@ fn stuck_processes_have_rows_without_figures() {
 
         let ran = run_stuck(&root, &[&usual[..], &["-f", "no-such-name"]].concat());
         assert_one_line(&ran, "no row: --filter 'no-such-name' matches none of 3 names");
+
+        let usual = [&usual[..], &["--name", "cmdline"]].concat();
+        let ran = run_stuck(&root, &[&usual[..], &["-f", "stuck2"]].concat());
+        assert_eq!(ran.stdout().matches(" timed out, RSS 2.0 MiB\n").count(), 1, "{engine}");
+        let ran = run_stuck(&root, &[&usual[..], &["-f", "^/opt/stuck2$"]].concat());
+        assert_eq!(ran.stdout().matches(" timed out").count(), 0, "{engine}");
+        assert_one_line(&ran, "1 timed out (PID 2 stuck2 in state D)");
     }
 }
 
@@ -238,10 +245,20 @@ fn what_was_not_asked_has_no_row() {
         assert_one_line(&ran, "not finished by --deadline; raise it, or look at /proc/1/stack");
         assert_eq!(timed_out + not_asked, COUNT, "{engine}: {text}");
         assert!(not_asked > COUNT / 2, "{engine}: {text}");
-        let rows = ran.stdout().matches(" timed out, RSS ").count();
-        assert_eq!(rows, timed_out, "{engine}: {}", ran.stdout());
+        let rows = |ran: &Ran| ran.stdout().matches(" timed out, RSS ").count();
+        assert_eq!(rows(&ran), timed_out, "{engine}: {}", ran.stdout());
         let strict = ["--strict", "--deadline", "30ms", "--engine", engine];
         assert_eq!(run_stuck(&root, &strict).code, Some(3));
+    }
+}
+
+/// No deadline makes a thread of the kernel a process that is missing.
+#[test]
+fn kernel_threads_do_not_time_out() {
+    for engine in ["sync", "threads", "auto"] {
+        let ran = run(["--engine", engine, "--deadline", "0"]);
+        let text = ran.stdout() + &ran.stderr();
+        assert!(!text.contains("kthreadd"), "{engine}: {text}");
     }
 }
 

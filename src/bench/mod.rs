@@ -71,10 +71,10 @@ pub fn bench(options: &BenchOptions) -> Result<Outcome, Error> {
     let before = options.against.as_deref().map(|path| before(path, options, &candidates));
     let before = before.transpose()?;
     let record = measure(options, &root, candidates)?;
-    print(&if options.json { record.to_json() } else { table::table(&record) })?;
     if let Some(path) = &options.save {
         record.save(path)?;
     }
+    print(&if options.json { record.to_json() } else { table::table(&record) })?;
     let worse =
         before.map_or_else(Vec::new, |before| record.worse_than(&before, options.max_ratio));
     worse.iter().for_each(|line| tell(line));
@@ -112,7 +112,9 @@ fn engines(
             _ => engines.push(kind),
         }
     }
-    Ok((engines, why.map(|why| format!("uring is left out: {why}"))))
+    let is_left_out = wanted.contains(&EngineKind::Uring);
+    let left_out = why.filter(|_| is_left_out).map(|why| format!("uring is left out: {why}"));
+    Ok((engines, left_out))
 }
 
 /// Every engine with every number of workers, `uring` also with every depth.
@@ -241,7 +243,8 @@ mod tests {
         assert_eq!(found, [Threads, Sync]);
         let why = why.expect("a word about it");
         assert!(why.starts_with("uring is left out: io_uring cannot be used: Oper"), "{why}");
-        assert_eq!(engines(&[Auto, Threads], forbidden).expect("auto is not by name").0, [Threads]);
+        let found = engines(&[Auto, Threads], forbidden).expect("auto is not by name");
+        assert_eq!(found, (vec![Threads], None));
         let error = engines(&[Uring], forbidden).expect_err("it was asked for by name");
         assert!(error.to_string().ends_with(", or leave uring out of --engines"), "{error}");
     }

@@ -56,13 +56,14 @@ impl Glimpse {
 /// The thread of the kernel that starts all others (`kthreadd`), in the first PID namespace.
 pub const KTHREADD: Pid = Pid(2);
 
-/// The kernel threads besides `kthreadd`, from its `status` and `children`; none when that process
-/// is an ordinary one, as in a container.
+/// `kthreadd` and the kernel threads that it started, from its `status` and `children`; none when
+/// that process is an ordinary one, as in a container.
 pub fn kernel_threads(status: &[u8], children: &[u8]) -> Vec<Pid> {
     if status::kind(status, true) != status::Kind::KernelThread {
         return Vec::new();
     }
-    children.split(|byte| *byte == b' ').filter_map(Pid::parse).collect()
+    let children = children.split(|byte| *byte == b' ').filter_map(Pid::parse);
+    children.chain([KTHREADD]).collect()
 }
 
 /// How the measuring of one process ended. Every listed process ends in exactly one of these.

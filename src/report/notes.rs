@@ -167,7 +167,10 @@ fn denial(access: Access) -> &'static str {
         Access::RootWithout => {
             "root without CAP_SYS_PTRACE; give it back (in a container: --cap-add SYS_PTRACE)"
         }
-        Access::Perfmon => "CAP_PERFMON is enough since Linux 6.15 only; give it CAP_SYS_PTRACE",
+        Access::Perfmon => {
+            "CAP_PERFMON is enough since Linux 6.15, if no security module forbids it; give it \
+             CAP_SYS_PTRACE"
+        }
         Access::Namespaced => {
             "capabilities do not reach beyond a user namespace; run it outside, as root"
         }
@@ -233,7 +236,7 @@ mod tests {
         for (access, why) in [
             (Access::Ordinary, "not yours; run it as root, or give it CAP_SYS_PTRACE (since"),
             (Access::RootWithout, "root without CAP_SYS_PTRACE; give it back (in a container:"),
-            (Access::Perfmon, "CAP_PERFMON is enough since Linux 6.15 only; give it"),
+            (Access::Perfmon, "CAP_PERFMON is enough since Linux 6.15, if no security"),
             (Access::Namespaced, "capabilities do not reach beyond a user namespace; run it"),
             (Access::Full, "CAP_SYS_PTRACE is there, so a security module forbids it (SELinux,"),
         ] {
