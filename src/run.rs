@@ -1,6 +1,7 @@
 //! The program as a sentence: open, list, survey, group, write, tell.
 #![forbid(unsafe_code)]
 
+use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -46,7 +47,8 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
     let pids = list(options, &root)?;
     clock.phase("list");
     let tuning = tuning(options, &plan);
-    let mut surveyor = Surveyor::open(options.engine, &root, tuning)?;
+    // Never dropped: requests to stuck processes may be in flight, and nothing may wait for them.
+    let mut surveyor = ManuallyDrop::new(Surveyor::open(options.engine, &root, tuning)?);
     clock.phase("set up");
     let survey = surveyor.survey(&pids, &plan, &patience(options, &clock))?;
     clock.phase("survey");
@@ -73,8 +75,6 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
         tell_stats(options, &surveyor, &survey, &clock);
     }
     tell(&missing, &programs, options.total);
-    // Not dropped: requests to stuck processes may be in flight, and nothing may wait for them.
-    std::mem::forget(surveyor);
     let is_incomplete = options.strict && coverage.unknown() > 0;
     Ok(if is_incomplete { Outcome::Incomplete } else { Outcome::Printed })
 }

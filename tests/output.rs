@@ -172,9 +172,18 @@ fn what_is_not_selected_is_not_read() {
     assert!(one < none + 1500, "one rollup: {one} of {all} bytes");
 }
 
+/// A directory of processes that is removed when it is dropped.
+struct Stuck(PathBuf);
+
+impl Drop for Stuck {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 /// Processes whose memory file sleeps for ever when it is opened, as a FIFO does. Their ids begin
 /// with 1, and each has more resident than the one before.
-fn stuck(name: &str, count: usize) -> PathBuf {
+fn stuck(name: &str, count: usize) -> Stuck {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = std::fs::remove_dir_all(&root);
     for pid in 1..=count {
@@ -188,12 +197,12 @@ fn stuck(name: &str, count: usize) -> PathBuf {
         let fifo = dir.join("smaps_rollup");
         mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR, 0).expect("a FIFO");
     }
-    root
+    Stuck(root)
 }
 
-fn run_stuck(root: &Path, arguments: &[&str]) -> Ran {
+fn run_stuck(root: &Stuck, arguments: &[&str]) -> Ran {
     let mut command = program();
-    command.arg("--proc-root").arg(root).args(arguments);
+    command.arg("--proc-root").arg(&root.0).args(arguments);
     output(command)
 }
 

@@ -11,11 +11,10 @@ use crate::sys::ring::kernel::DEPTH_MAX;
 
 const EXAMPLES: &str = "\
 Examples:
-  psm-uring bench                                      the engines on this host
-  psm-uring bench --workers 1,2,4 --depth 32,128       and their parameters
-  psm-uring bench --save before.json                   keep a record
-  psm-uring bench --against before.json --max-ratio 1.10
-                                                       exit with 4 when a figure got worse";
+  psm-uring bench                                  the engines on this host
+  psm-uring bench --workers 1,2,4 --depth 32,128   and their parameters
+  psm-uring bench --save before.json               keep a record
+  psm-uring bench --against before.json            exit with 4 when it got worse";
 
 const FIGURES: &str = "\
 Each survey runs in a process of its own, in turn with the others, after one round to warm up: the
