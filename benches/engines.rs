@@ -16,10 +16,8 @@ use clap::Parser;
 use crowd::{Crowd, Kind, Sizes, Spec};
 use harness::{Candidate, Mode, Times, interleave};
 use psm_uring::engine::{EngineKind, Patience, Surveyor, Tuning};
-use psm_uring::process::Plan;
-use psm_uring::sys::host;
+use psm_uring::process::{Plan, Source};
 use psm_uring::sys::proc_root::ProcRoot;
-use psm_uring::sys::ring::kernel::{DEPTH_MAX, Features};
 use psm_uring::units::{Kib, Pid};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_psm-uring");
@@ -80,11 +78,9 @@ fn main() -> Result<(), String> {
 }
 
 fn open(kind: EngineKind) -> Result<Surveyor, String> {
-    let workers = host::cpus();
-    let depth = (64 * workers).min(DEPTH_MAX);
     let root = ProcRoot::open("/proc".as_ref()).map_err(|errno| format!("/proc: {errno}"))?;
-    let tuning = Tuning { workers, depth, features: Features::ALL };
-    Surveyor::open(kind, &root, tuning).map_err(|error| error.to_string())
+    Surveyor::open(kind, &root, Tuning::new(None, None, Source::Auto))
+        .map_err(|error| error.to_string())
 }
 
 /// Whether this host has the engine; says so where not.

@@ -15,15 +15,8 @@ use crate::program::{self, Lack, Order, Programs, SortKey, TimedOut};
 use crate::report::notes::{Access, Missing};
 use crate::report::{self, TableOptions, Unit};
 use crate::sys::proc_root::ProcRoot;
-use crate::sys::ring::kernel::{DEPTH_MAX, Features};
 use crate::sys::{host, stdio};
 use crate::units::Pid;
-
-/// Processes in flight for each worker. The submitting thread does not interrupt the workers, so
-/// there must be enough to do until it gets a CPU.
-const DEPTH_PER_WORKER: usize = 64;
-/// The same when all of smaps is read: each takes far longer, and needs more room.
-const SMAPS_DEPTH_PER_WORKER: usize = 16;
 
 /// How a run ended that printed its report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,18 +110,7 @@ pub(crate) fn list_all(root: &ProcRoot) -> Result<Vec<Pid>, Error> {
 }
 
 fn tuning(options: &Options, plan: &Plan) -> Tuning {
-    let workers = options.workers.unwrap_or_else(host::cpus);
-    let depth = options.depth.unwrap_or_else(|| default_depth(workers, plan.source));
-    Tuning { workers, depth, features: Features::ALL }
-}
-
-/// Processes in flight unless somebody says otherwise.
-pub(crate) fn default_depth(workers: usize, source: Source) -> usize {
-    let per_worker = match source {
-        Source::Smaps => SMAPS_DEPTH_PER_WORKER,
-        Source::Auto | Source::Rollup => DEPTH_PER_WORKER,
-    };
-    (workers * per_worker).min(DEPTH_MAX)
+    Tuning::new(options.workers, options.depth, plan.source)
 }
 
 /// Processes asked for by id that are all not there are a mistake, not an empty report; nor is

@@ -23,10 +23,9 @@ use crate::cli::BenchOptions;
 use crate::engine::{EngineKind, Surveyor, Tuning};
 use crate::error::Error;
 use crate::process::Source;
-use crate::run::{Outcome, default_depth, list_all, open_root};
+use crate::run::{Outcome, list_all, open_root};
 use crate::sys::proc_root::ProcRoot;
-use crate::sys::ring::kernel::Features;
-use crate::sys::{host, stdio};
+use crate::sys::stdio;
 use crate::units::Errno;
 
 use self::once::Once;
@@ -56,7 +55,7 @@ struct Candidate {
 pub fn bench(options: &BenchOptions) -> Result<Outcome, Error> {
     let root = open_root(&options.proc_root)?;
     let ring = || {
-        let tuning = Tuning { workers: 1, depth: 1, features: Features::ALL };
+        let tuning = Tuning::new(Some(1), Some(1), Source::Rollup);
         match Surveyor::open(EngineKind::Uring, &root, tuning) {
             Err(Error::Ring(errno)) => Err(errno),
             _ => Ok(()),
@@ -119,23 +118,23 @@ fn engines(
 
 /// Every engine with every number of workers, `uring` also with every depth.
 fn candidates(engines: &[EngineKind], options: &BenchOptions) -> Vec<Candidate> {
-    let given = |list: &[usize], usual: usize| match list {
-        [] => vec![usual],
-        list => list.to_vec(),
+    let given = |list: &[usize]| match list {
+        [] => vec![None],
+        list => list.iter().copied().map(Some).collect(),
     };
     let mut candidates: Vec<Candidate> = Vec::new();
     for kind in engines {
         let workers = match kind {
-            EngineKind::Sync => vec![1],
-            _ => given(&options.workers, host::cpus()),
+            EngineKind::Sync => vec![Some(1)],
+            _ => given(&options.workers),
         };
         for workers in workers {
             let depths = match kind {
-                EngineKind::Uring => given(&options.depth, default_depth(workers, options.source)),
-                _ => vec![1],
+                EngineKind::Uring => given(&options.depth),
+                _ => vec![Some(1)],
             };
             for depth in depths {
-                let tuning = Tuning { workers, depth, features: Features::ALL };
+                let tuning = Tuning::new(workers, depth, options.source);
                 candidates.push(Candidate { kind: *kind, tuning, rounds: Vec::new() });
             }
         }

@@ -37,7 +37,7 @@ pub struct BenchOptions {
           value_parser = parse::number::<1, WORKERS_MAX>)]
     pub workers: Vec<usize>,
 
-    /// Processes asked at once by the engine uring, 1 to 256 [default: by workers and source]
+    /// Processes asked at once by the engine uring, 1 to 1024 [default: by workers and source]
     #[arg(long, value_name = "LIST", value_delimiter = ',',
           value_parser = parse::number::<1, DEPTH_MAX>)]
     pub depth: Vec<usize>,

@@ -157,7 +157,7 @@ pub struct Options {
           help_heading = "How", hide_short_help = true)]
     pub workers: Option<usize>,
 
-    /// Processes asked at once by the engine uring, 1 to 256 [default: by workers and source]
+    /// Processes asked at once by the engine uring, 1 to 1024 [default: by workers and source]
     #[arg(long, value_name = "N", value_parser = parse::number::<1, DEPTH_MAX>,
           help_heading = "How", hide_short_help = true)]
     pub depth: Option<usize>,

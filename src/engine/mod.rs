@@ -6,15 +6,19 @@
 //!
 //! - `crew`    `threads` and `sync`: a crew of threads, each carrying one process at a time
 //! - `uring`   one thread, many processes in flight
+//! - `pace`    how many workers a ring needs
 //! - `slot`    a place for one process in the ring
 //! - `carrier` one process from its first file to its fate, with ordinary system calls
+//! - `tuning`  how many workers, how many processes in flight
 //! - `tally`   results on their way from a probe to the survey
 #![forbid(unsafe_code)]
 
 mod carrier;
 mod crew;
+mod pace;
 mod slot;
 mod tally;
+mod tuning;
 mod uring;
 
 use std::time::{Duration, Instant};
@@ -22,11 +26,11 @@ use std::time::{Duration, Instant};
 use crate::error::Error;
 use crate::process::{Coverage, Fate, Plan, ProcessUsage};
 use crate::sys::proc_root::ProcRoot;
-use crate::sys::ring::kernel::Features;
 use crate::units::{Errno, Pid};
 
 use self::crew::Crew;
 pub use self::tally::Tally;
+pub use self::tuning::Tuning;
 pub use self::uring::Uring;
 
 /// So many processes are asked without looking first which of them are threads of the kernel.
@@ -56,17 +60,6 @@ impl EngineKind {
             EngineKind::Sync => "sync",
         }
     }
-}
-
-/// How an engine is set up.
-#[derive(Clone, Copy, Debug)]
-pub struct Tuning {
-    /// Threads that read at once, the kernel's or our own.
-    pub workers: usize,
-    /// Processes asked at once by `uring`.
-    pub depth: usize,
-    /// Features of io_uring that may be used.
-    pub features: Features,
 }
 
 /// Work that was counted.

@@ -4,14 +4,39 @@ use std::time::Duration;
 
 use super::IoStats;
 use crate::process::{Plan, Probe, ProcFile, Progress, TEXT_MAX, Want};
-use crate::sys::buffer::{Buffer, BufferArena};
+use crate::sys::buffer::{Buffer, BufferArena, SEGMENT_BYTES};
 use crate::sys::ring::{Completion, Fetch, From, Place, Request, Ring};
 use crate::units::{Errno, Pid};
 
 /// Room for a rollup: 25 lines. A longer one takes another read.
 const ROLLUP_BYTES: usize = 1024;
-/// Segments of one vectored read of smaps: 128 KiB, more than most processes print.
-const SMAPS_SEGMENTS: usize = 64;
+/// Segments of one vectored read of smaps: 126 KiB, more than most processes print.
+const SMAPS_SEGMENTS: usize = 42;
+/// What all buffers for smaps may take together. With more slots each is smaller, and a long text
+/// takes more reads.
+const SMAPS_BYTES_MAX: usize = 8 << 20;
+
+/// Makes the buffers of slots.
+pub(super) struct Buffers {
+    arena: BufferArena,
+    smaps_segments: usize,
+}
+
+impl Buffers {
+    /// For so many slots.
+    pub(super) fn new(slots: usize) -> Buffers {
+        let fair = SMAPS_BYTES_MAX / SEGMENT_BYTES / slots;
+        Buffers { arena: BufferArena::new(), smaps_segments: fair.clamp(1, SMAPS_SEGMENTS) }
+    }
+
+    fn make(&self, file: ProcFile) -> Buffer {
+        match file {
+            ProcFile::SmapsRollup => self.arena.buffer(ROLLUP_BYTES),
+            ProcFile::Smaps => self.arena.segmented_buffer(self.smaps_segments),
+            _ => self.arena.buffer(TEXT_MAX),
+        }
+    }
+}
 
 /// What became of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,20 +94,20 @@ impl Slot {
         &mut self,
         index: usize,
         plan: &Plan,
-        arena: &BufferArena,
+        buffers: &Buffers,
         ring: &mut R,
     ) -> bool {
         let request = match self.probe.want(plan) {
             None => return false,
             Some(Want::One(file)) => {
                 self.is_pair = false;
-                Request::One(self.fetch(Place::First, file, arena))
+                Request::One(self.fetch(Place::First, file, buffers))
             }
             Some(Want::Pair { name, memory }) => {
                 self.is_pair = true;
                 Request::Pair {
-                    name: self.fetch(Place::First, name, arena),
-                    memory: self.fetch(Place::Second, memory, arena),
+                    name: self.fetch(Place::First, name, buffers),
+                    memory: self.fetch(Place::Second, memory, buffers),
                 }
             }
         };
@@ -90,14 +115,10 @@ impl Slot {
         true
     }
 
-    fn fetch(&mut self, place: Place, file: ProcFile, arena: &BufferArena) -> Fetch {
+    fn fetch(&mut self, place: Place, file: ProcFile, buffers: &Buffers) -> Fetch {
         let path = self.probe.path(file);
         self.fetched[place as usize] = Some(file);
-        let buffer = self.buffer(file).take().unwrap_or_else(|| match file {
-            ProcFile::SmapsRollup => arena.buffer(ROLLUP_BYTES),
-            ProcFile::Smaps => arena.segmented_buffer(SMAPS_SEGMENTS),
-            _ => arena.buffer(TEXT_MAX),
-        });
+        let buffer = self.buffer(file).take().unwrap_or_else(|| buffers.make(file));
         Fetch { file, path, buffer }
     }
 

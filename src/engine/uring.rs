@@ -13,24 +13,18 @@
 
 use std::time::Duration;
 
-use super::slot::{Slot, SlotState};
+use super::pace::Pace;
+use super::slot::{Buffers, Slot, SlotState};
 use super::{Broken, Engine, Patience, Tally, Tuning};
 use crate::process::{Fate, Plan};
-use crate::sys::buffer::BufferArena;
 use crate::sys::host;
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::ring::kernel::{KernelRing, RingSetup};
 use crate::sys::ring::{Completion, Ring};
 use crate::units::{Errno, Pid};
 
-/// How often the workers are looked after.
-const TICK: Duration = Duration::from_millis(5);
-/// Looking at a worker takes a few microseconds; with many, this much longer between looks.
-const TICK_PER_WORKER: Duration = Duration::from_micros(100);
 /// A process that takes this long may be held up by a lock: others go on in its place.
 const HELD_AFTER: Duration = Duration::from_millis(50);
-/// Workers added for each that is blocked: the next requests may block as well.
-const ADDED_PER_BLOCKED: usize = 2;
 
 /// The engine `uring`, over a ring.
 pub struct Uring<R: Ring = KernelRing> {
@@ -40,7 +34,7 @@ pub struct Uring<R: Ring = KernelRing> {
     free: Vec<usize>,
     depth: usize,
     workers: usize,
-    arena: BufferArena,
+    buffers: Buffers,
 }
 
 impl Uring {
@@ -62,8 +56,8 @@ impl<R: Ring> Uring<R> {
     /// The engine over any ring, with so many processes in flight and workers at work.
     pub fn over(ring: R, depth: usize, workers: usize) -> Uring<R> {
         let depth = depth.clamp(1, ring.slots_max());
-        let arena = BufferArena::new();
-        Uring { ring, slots: Vec::new(), free: Vec::new(), depth, workers, arena }
+        let buffers = Buffers::new(depth);
+        Uring { ring, slots: Vec::new(), free: Vec::new(), depth, workers, buffers }
     }
 }
 
@@ -84,7 +78,7 @@ impl<R: Ring> Engine for Uring<R> {
             patience: *patience,
             began: now,
             alive: now,
-            next_look: now + patience.deadline.unwrap_or(TICK).min(TICK),
+            pace: Pace::new(self.workers, now, &self.ring.workers()),
             in_flight: 0,
             held: 0,
             finished: 0,
@@ -108,7 +102,7 @@ struct Run<'a> {
     began: Duration,
     /// When the last completion came or a worker was last seen running.
     alive: Duration,
-    next_look: Duration,
+    pace: Pace,
     /// Slots that are busy, and how many of them are held up and do not count.
     in_flight: usize,
     held: usize,
@@ -120,6 +114,17 @@ impl Run<'_> {
     /// may have completed since.
     fn moving(&self) -> usize {
         self.in_flight.saturating_sub(self.held)
+    }
+
+    fn next_look(&self) -> Duration {
+        let deadline = self.patience.deadline.map(|time| self.began.saturating_add(time));
+        deadline.map_or(self.pace.next_look(), |deadline| deadline.min(self.pace.next_look()))
+    }
+
+    /// Whether there is nothing left to wait for: time is over, or what is in flight is stuck.
+    fn is_over(&self, now: Duration) -> bool {
+        let is_late = self.patience.deadline.is_some_and(|deadline| now - self.began >= deadline);
+        is_late || now.saturating_sub(self.alive) >= self.patience.stuck_after
     }
 }
 
@@ -133,14 +138,18 @@ impl<R: Ring> Uring<R> {
                 let is_done = run.waiting.as_slice().is_empty();
                 return if is_done { Ok(()) } else { Err(Errno::MFILE) };
             }
-            let until = run.next_look.saturating_sub(self.ring.now());
+            let until = run.next_look().saturating_sub(self.ring.now());
             self.ring.submit_and_wait(batch(run.moving()), until)?;
             while let Some(done) = self.ring.reap() {
                 run.alive = self.ring.now();
                 self.take(done, run)?;
             }
             let now = self.ring.now();
-            if now >= run.next_look && self.look_after(run, now) {
+            if now < run.next_look() {
+                continue;
+            }
+            self.look_after(run, now);
+            if run.is_over(now) {
                 self.give_up(run);
                 return Ok(());
             }
@@ -164,7 +173,7 @@ impl<R: Ring> Uring<R> {
             slot.begin(*pid, run.plan, now);
             run.in_flight += 1;
             run.alive = now;
-            slot.advance(index, run.plan, &self.arena, &mut self.ring);
+            slot.advance(index, run.plan, &self.buffers, &mut self.ring);
         }
     }
 
@@ -183,7 +192,7 @@ impl<R: Ring> Uring<R> {
             return Ok(()); // Too late: it was given up and counted.
         }
         slot.take(done, run.plan, &mut run.tally.io, &mut self.ring)?;
-        if slot.is_idle() && !slot.advance(index, run.plan, &self.arena, &mut self.ring) {
+        if slot.is_idle() && !slot.advance(index, run.plan, &self.buffers, &mut self.ring) {
             run.tally.take(&slot.probe);
             run.finished += 1;
             slot.state = SlotState::Free;
@@ -193,9 +202,8 @@ impl<R: Ring> Uring<R> {
         Ok(())
     }
 
-    /// Looks whether anything still moves, and lets more workers run when some are blocked. True:
-    /// there is nothing left to wait for.
-    fn look_after(&mut self, run: &mut Run<'_>, now: Duration) -> bool {
+    /// Looks whether anything still moves, and lets more workers run when some sleep.
+    fn look_after(&mut self, run: &mut Run<'_>, now: Duration) {
         let states = self.ring.workers();
         if states.running > 0 {
             run.alive = now;
@@ -207,14 +215,8 @@ impl<R: Ring> Uring<R> {
         let old = busy.filter(|slot| now.saturating_sub(slot.since) >= HELD_AFTER).count();
         // Most of the old ones may only wait for a worker: a blocked worker excuses one of them.
         run.held = old.min(blocked);
-        self.ring.set_worker_limit(self.workers + ADDED_PER_BLOCKED * blocked);
-        let seen = u32::try_from(states.running + blocked).unwrap_or(u32::MAX);
-        run.next_look = now + TICK + TICK_PER_WORKER * seen;
-        let is_over = run.patience.deadline.is_some_and(|deadline| now - run.began >= deadline);
-        if let Some(deadline) = run.patience.deadline {
-            run.next_look = run.next_look.min(run.began + deadline);
-        }
-        is_over || now.saturating_sub(run.alive) >= run.patience.stuck_after
+        let limit = run.pace.look(now, &states, blocked, [run.finished, run.in_flight]);
+        self.ring.set_worker_limit(limit);
     }
 
     /// Gives up what is in flight and what was never begun.

@@ -59,8 +59,17 @@ pub fn peak_rss() -> Option<Kib> {
 /// CPU time of all threads of this process so far: in user space, in the kernel. Workers of the
 /// ring are threads of the process and are counted.
 pub fn cpu_times() -> (Duration, Duration) {
-    let usage = usage();
+    let usage = usage(libc::RUSAGE_SELF);
     (duration(usage.ru_utime), duration(usage.ru_stime))
+}
+
+/// How often the other threads of this process went to sleep so far (voluntary switches), and for
+/// how long they were on a CPU: for the thread that submits, its workers.
+pub fn other_threads() -> (u64, Duration) {
+    let [all, own] = [libc::RUSAGE_SELF, libc::RUSAGE_THREAD].map(usage);
+    let cpu = |usage: &libc::rusage| duration(usage.ru_utime) + duration(usage.ru_stime);
+    let sleeps = u64::try_from(all.ru_nvcsw - own.ru_nvcsw).unwrap_or(0);
+    (sleeps, cpu(&all).saturating_sub(cpu(&own)))
 }
 
 fn duration(time: libc::timeval) -> Duration {
@@ -68,10 +77,10 @@ fn duration(time: libc::timeval) -> Duration {
     Duration::from_secs(seconds) + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or(0))
 }
 
-fn usage() -> libc::rusage {
+fn usage(whose: libc::c_int) -> libc::rusage {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: the pointer is valid for writes of an rusage.
-    unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) };
+    unsafe { libc::getrusage(whose, usage.as_mut_ptr()) };
     // SAFETY: all-zero bytes are an rusage, and the kernel may have filled it in.
     unsafe { usage.assume_init() }
 }

@@ -65,7 +65,7 @@ impl Ring for ModelRing {
         let mut model = self.0.borrow_mut();
         model.look();
         let (running, blocked) = (model.pool.running(), model.pool.blocked());
-        WorkerStates { running, blocked, idle: 0 }
+        WorkerStates { running, blocked, ..WorkerStates::default() }
     }
 
     fn set_worker_limit(&mut self, workers: usize) {

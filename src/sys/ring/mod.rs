@@ -77,7 +77,7 @@ pub struct RingStats {
     pub enters: u64,
 }
 
-/// What the workers are doing.
+/// What the workers are doing, and did so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WorkerStates {
     /// Walking page tables, or waiting for a CPU to do so.
@@ -86,6 +86,10 @@ pub struct WorkerStates {
     pub blocked: usize,
     /// Asleep otherwise: without work, or in a file that does not block as procfs does.
     pub idle: usize,
+    /// How often one went to sleep since the ring was set up.
+    pub sleeps: u64,
+    /// For how long all together were on a CPU.
+    pub cpu: Duration,
 }
 
 /// Something that carries fetches: io_uring, or a model of it.

@@ -45,7 +45,7 @@ use self::setup::{SLOTS_MAX, build, register_table};
 use self::submission::{Op, Tag};
 
 /// The most that is useful in flight: more requests only wait in the kernel instead of here.
-pub const DEPTH_MAX: usize = 256;
+pub const DEPTH_MAX: usize = 1024;
 
 /// io_uring on a directory of processes.
 pub struct KernelRing {
@@ -171,7 +171,8 @@ impl Ring for KernelRing {
     }
 
     fn workers(&self) -> WorkerStates {
-        let mut states = WorkerStates::default();
+        let (sleeps, cpu) = host::other_threads();
+        let mut states = WorkerStates { sleeps, cpu, ..WorkerStates::default() };
         host::ring_workers(|state| match state {
             ThreadState::Running => states.running += 1,
             ThreadState::Blocked => states.blocked += 1,

@@ -72,8 +72,11 @@ pub(super) fn build(depth: usize, allowed: Features) -> Result<(IoUring, Feature
     let mut features = allowed;
     let wanted = u32::try_from(depth * CHAIN_MAX).unwrap_or(ENTRIES_MAX);
     let mut entries = wanted.next_power_of_two().clamp(ENTRIES_MIN, ENTRIES_MAX);
+    // Two completions a process. With less room the kernel keeps the others elsewhere, more slowly.
+    let mut completions = u32::try_from(2 * depth).unwrap_or(0).max(2 * entries);
     loop {
         let mut builder = IoUring::builder();
+        builder.setup_cqsize(completions);
         if features.submit_all {
             builder.setup_submit_all();
         }
@@ -90,7 +93,10 @@ pub(super) fn build(depth: usize, allowed: Features) -> Result<(IoUring, Feature
             Err(Errno(libc::EINVAL)) if features.coop_taskrun => features.coop_taskrun = false,
             Err(Errno(libc::EINVAL)) if features.submit_all => features.submit_all = false,
             // The memory limit: a smaller ring only means more calls.
-            Err(Errno(libc::ENOMEM)) if entries > ENTRIES_MIN => entries /= 2,
+            Err(Errno(libc::ENOMEM)) if entries > ENTRIES_MIN => {
+                entries /= 2;
+                completions = 2 * entries;
+            }
             Err(errno) => return Err(errno),
         }
     }

@@ -1,0 +1,36 @@
+//! How an engine is set up: how many workers, how many processes in flight.
+
+use crate::process::Source;
+use crate::sys::host;
+use crate::sys::ring::kernel::{DEPTH_MAX, Features};
+
+/// Processes in flight for each worker. The submitting thread does not interrupt workers (see
+/// [`host::prefer_throughput`]), so there must be enough to do until it gets a CPU: a tick of the
+/// scheduler is up to 4 ms, and a small process takes a worker 40 us.
+const PER_WORKER: usize = 128;
+/// The same when all of smaps is read, which takes far longer, and far larger buffers.
+const SMAPS_PER_WORKER: usize = 32;
+
+/// How an engine is set up.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning {
+    /// Threads that read at once, the kernel's or our own.
+    pub workers: usize,
+    /// Processes asked at once by `uring`.
+    pub depth: usize,
+    /// Features of io_uring that may be used.
+    pub features: Features,
+}
+
+impl Tuning {
+    /// The given numbers, or where there are none what suits the host and the memory file.
+    pub fn new(workers: Option<usize>, depth: Option<usize>, source: Source) -> Tuning {
+        let workers = workers.unwrap_or_else(host::cpus);
+        let per_worker = match source {
+            Source::Smaps => SMAPS_PER_WORKER,
+            Source::Auto | Source::Rollup => PER_WORKER,
+        };
+        let depth = depth.unwrap_or(workers.saturating_mul(per_worker)).min(DEPTH_MAX);
+        Tuning { workers, depth, features: Features::ALL }
+    }
+}
