@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::IoStats;
 use crate::process::{Plan, Probe, ProcFile, Progress, TEXT_MAX, Want};
 use crate::sys::buffer::{Buffer, BufferArena, SEGMENT_BYTES};
-use crate::sys::ring::{Completion, Fetch, From, Place, Request, Ring};
+use crate::sys::ring::{Completion, Failure, Fetch, Place, ReadFrom, Request, Ring};
 use crate::units::{Errno, Pid};
 
 /// Room for a rollup: 25 lines. A longer one takes another read.
@@ -57,7 +57,6 @@ pub(super) struct Slot {
     pub(super) since: Duration,
     /// What the fetches in flight are for, by place; `None` when there is none.
     fetched: [Option<ProcFile>; 2],
-    is_pair: bool,
     /// The buffers, made when first needed, where they are not with the ring.
     text: Option<Buffer>,
     rollup: Option<Buffer>,
@@ -71,7 +70,6 @@ impl Slot {
             state: SlotState::Free,
             since: Duration::ZERO,
             fetched: [None; 2],
-            is_pair: false,
             text: None,
             rollup: None,
             smaps: None,
@@ -99,17 +97,11 @@ impl Slot {
     ) -> bool {
         let request = match self.probe.want(plan) {
             None => return false,
-            Some(Want::One(file)) => {
-                self.is_pair = false;
-                Request::One(self.fetch(Place::First, file, buffers))
-            }
-            Some(Want::Pair { name, memory }) => {
-                self.is_pair = true;
-                Request::Pair {
-                    name: self.fetch(Place::First, name, buffers),
-                    memory: self.fetch(Place::Second, memory, buffers),
-                }
-            }
+            Some(Want::One(file)) => Request::One(self.fetch(Place::First, file, buffers)),
+            Some(Want::Pair { name, memory }) => Request::Pair {
+                name: self.fetch(Place::First, name, buffers),
+                memory: self.fetch(Place::Second, memory, buffers),
+            },
         };
         ring.fetch(index, request);
         true
@@ -143,26 +135,23 @@ impl Slot {
     ) -> Result<(), Errno> {
         let Completion { slot, place, result, buffer } = done;
         let Some(file) = self.fetched[place as usize].take() else { return Ok(()) };
-        let is_head = self.is_pair == (place == Place::Second);
         let progress = match result {
             Ok(()) => {
                 io.reads += 1;
                 io.bytes += buffer.bytes().len() as u64;
                 self.probe.feed(plan, file, buffer.bytes(), buffer.room())
             }
-            Err(Errno::CANCELED) if is_head && self.probe.expects(plan, file) => {
-                return Err(Errno::CANCELED);
-            }
-            // The tail of a chain that broke: the failure of the other file says why.
-            Err(Errno::CANCELED) => Progress::Turn,
-            Err(errno) => {
+            Err(Failure::Refused(Errno::CANCELED)) => return Err(Errno::CANCELED),
+            // The failure of the other file says why.
+            Err(Failure::NotTried) => Progress::Turn,
+            Err(Failure::Refused(errno)) => {
                 self.probe.fail(plan, file, errno);
                 Progress::Turn
             }
         };
         let from = match progress {
-            Progress::ReadOn => From::On,
-            Progress::Rewind => From::Beginning,
+            Progress::ReadOn => ReadFrom::On,
+            Progress::Rewind => ReadFrom::Beginning,
             Progress::Turn => {
                 *self.buffer(file) = Some(buffer);
                 return Ok(());

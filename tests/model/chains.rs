@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use psm_uring::process::ProcFile;
 use psm_uring::sys::buffer::Buffer;
-use psm_uring::sys::ring::{Completion, Fetch, From, Place, Request, RingStats};
+use psm_uring::sys::ring::{Completion, Failure, Fetch, Place, ReadFrom, Request, RingStats};
 use psm_uring::units::{Errno, Pid};
 
 use super::dice::Dice;
@@ -158,7 +158,7 @@ impl Model {
     }
 
     /// Takes a further read of a file that the slot has open.
-    pub fn read_more(&mut self, index: usize, place: Place, from: From, buffer: Buffer) {
+    pub fn read_more(&mut self, index: usize, place: Place, from: ReadFrom, buffer: Buffer) {
         let slot = &mut self.slots[index];
         assert!(!slot.is_abandoned, "slot {index} was abandoned and reads on");
         let pending = &mut slot.pending[place as usize];
@@ -169,7 +169,7 @@ impl Model {
         slot.owed += 1;
         self.stats.operations += 1;
         let steps = MORE[place as usize];
-        self.pool.queue(Job { slot: index, steps, at: 0, rewinds: from == From::Beginning });
+        self.pool.queue(Job { slot: index, steps, at: 0, rewinds: from == ReadFrom::Beginning });
     }
 
     /// A slot takes up another process, unless it goes on with the one it has.
@@ -197,26 +197,30 @@ impl Model {
         let tasks = self.world.tasks(place);
         let answer = tasks.as_ref().map(|_| Word::Tasks).map_err(|errno| *errno);
         let text = tasks.unwrap_or_default();
-        self.complete(index, Place::First, answer, &text);
+        self.complete(index, Place::First, answer.map_err(Failure::Refused), &text);
     }
 
     /// Ends one fetch and takes note of what the engine is told of the process.
-    fn complete(&mut self, slot: usize, place: Place, answer: Result<Word, Errno>, text: &[u8]) {
+    fn complete(&mut self, slot: usize, place: Place, answer: Result<Word, Failure>, text: &[u8]) {
         let Some((at, mut buffer)) = self.slots[slot].pending[place as usize].take() else {
             return;
         };
         buffer.put(if answer.is_ok() { text } else { &POISON[..64] });
-        let is_tail = answer == Err(Errno::CANCELED);
-        let note = (!is_tail).then_some(Note { at, answer });
+        let answer_of_process = match answer {
+            Err(Failure::NotTried | Failure::Refused(Errno::CANCELED)) => None,
+            Err(Failure::Refused(errno)) => Some(Err(errno)),
+            Ok(word) => Some(Ok(word)),
+        };
+        let note = answer_of_process.map(|answer| Note { at, answer });
         let completion = Completion { slot, place, result: answer.map(drop), buffer };
         self.ready.push_back(Ready { completion, note });
     }
 
     /// The head could not be done, or an open on the way: the rest of the chain is not tried.
     fn break_chain(&mut self, slot: usize, place: Place, errno: Errno) {
-        self.complete(slot, place, Err(errno), &[]);
+        self.complete(slot, place, Err(Failure::Refused(errno)), &[]);
         for place in [Place::First, Place::Second] {
-            self.complete(slot, place, Err(Errno::CANCELED), &[]);
+            self.complete(slot, place, Err(Failure::NotTried), &[]);
         }
     }
 
@@ -229,9 +233,10 @@ impl Model {
             let is_none = |from| chain == from || chain > from && !no_worker_once;
             if no_worker_from.is_some_and(is_none) {
                 self.world.faults.injected += 1;
-                self.complete(job.slot, job.steps[0].place, Err(Errno::CANCELED), &[]);
+                let no_worker = Err(Failure::Refused(Errno::CANCELED));
+                self.complete(job.slot, job.steps[0].place, no_worker, &[]);
                 if job.steps[0].op == Op::Open {
-                    self.complete(job.slot, Place::First, Err(Errno::CANCELED), &[]);
+                    self.complete(job.slot, Place::First, Err(Failure::NotTried), &[]);
                 }
             } else {
                 self.work_on(job);
@@ -299,7 +304,8 @@ impl Model {
             Op::Link => {
                 let target = self.world.open(at, op);
                 let text = &lives()[self.world.seats[at.seat].life].exe;
-                self.complete(job.slot, place, target.map(|_| Word::Name), text);
+                let name = target.map(|_| Word::Name).map_err(Failure::Refused);
+                self.complete(job.slot, place, name, text);
             }
             Op::Read => {
                 let room = if job.rewinds { 1 } else { self.shorten(at.file, room) };
@@ -308,7 +314,8 @@ impl Model {
                 let read = self.world.read(&mut open, job.rewinds, room);
                 self.slots[job.slot].open[place as usize] = Some(open);
                 let text = read.map_or(&[][..], |(text, _)| text);
-                self.complete(job.slot, place, read.map(|(_, word)| word), text);
+                let word = read.map(|(_, word)| word).map_err(Failure::Refused);
+                self.complete(job.slot, place, word, text);
             }
         }
         true
@@ -328,7 +335,11 @@ impl Model {
                 continue;
             };
             buffer.put(&POISON);
-            let result = if self.dice.percent(70) { Ok(()) } else { Err(Errno(libc::EINTR)) };
+            let result = if self.dice.percent(70) {
+                Ok(())
+            } else {
+                Err(Failure::Refused(Errno(libc::EINTR)))
+            };
             let completion = Completion { slot, place, result, buffer };
             self.ready.push_back(Ready { completion, note: None });
             self.watch.late += 1;

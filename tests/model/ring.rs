@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use psm_uring::sys::buffer::Buffer;
-use psm_uring::sys::ring::{Completion, From, Place, Request, Ring, RingStats, WorkerStates};
+use psm_uring::sys::ring::{Completion, Place, ReadFrom, Request, Ring, RingStats, WorkerStates};
 use psm_uring::units::Errno;
 
 use super::Micros;
@@ -22,7 +22,7 @@ impl Ring for ModelRing {
         self.0.borrow_mut().fetch(slot, request);
     }
 
-    fn read_more(&mut self, slot: usize, place: Place, from: From, buffer: Buffer) {
+    fn read_more(&mut self, slot: usize, place: Place, from: ReadFrom, buffer: Buffer) {
         self.0.borrow_mut().read_more(slot, place, from, buffer);
     }
 

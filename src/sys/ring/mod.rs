@@ -48,11 +48,21 @@ pub enum Place {
 
 /// Where a further read of an open file begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
+pub enum ReadFrom {
     /// Where the last one ended.
     On,
     /// At the beginning, for a single byte.
     Beginning,
+}
+
+/// Why a fetch brought nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The kernel's answer to the open or the read; [`Errno::CANCELED`] when there is no worker to
+    /// be had.
+    Refused(Errno),
+    /// It was not tried, because the other file of the pair could not be opened.
+    NotTried,
 }
 
 /// The end of one fetch.
@@ -61,9 +71,8 @@ pub struct Completion {
     pub slot: usize,
     /// Which of the slot's files.
     pub place: Place,
-    /// Whether the bytes stand in the buffer; none are the end of the file. [`Errno::CANCELED`]
-    /// for a file of a pair that was not tried because the other could not be opened.
-    pub result: Result<(), Errno>,
+    /// Whether the bytes stand in the buffer; none are the end of the file.
+    pub result: Result<(), Failure>,
     /// The buffer of the fetch.
     pub buffer: Buffer,
 }
@@ -98,7 +107,7 @@ pub trait Ring {
     fn fetch(&mut self, slot: usize, request: Request);
 
     /// Queues one more read of a file that the slot's last request opened.
-    fn read_more(&mut self, slot: usize, place: Place, from: From, buffer: Buffer);
+    fn read_more(&mut self, slot: usize, place: Place, from: ReadFrom, buffer: Buffer);
 
     /// Hands everything queued to the kernel and waits until `at_least` completions are there or
     /// the time is over, whichever comes first.

@@ -6,7 +6,7 @@ use super::submission::{Op, Tag};
 use super::{KernelRing, int};
 use crate::process::ProcFile;
 use crate::sys::proc_root;
-use crate::sys::ring::{Completion, From, Place};
+use crate::sys::ring::{Completion, Failure, Place, ReadFrom};
 use crate::units::Errno;
 
 impl KernelRing {
@@ -42,20 +42,20 @@ impl KernelRing {
         }
         self.slots[tag.slot].files[tag.place as usize] = Some(file);
         match tag.place {
-            Place::First => self.push_step(tag.slot, tag.place, Op::Read, From::On),
-            Place::Second => self.push_step(tag.slot, Place::First, Op::Open, From::On),
+            Place::First => self.push_step(tag.slot, tag.place, Op::Read, ReadFrom::On),
+            Place::Second => self.push_step(tag.slot, Place::First, Op::Open, ReadFrom::On),
         }
     }
 
     fn not_opened(&mut self, tag: Tag, errno: Errno) {
         let is_link = self.pending(tag.slot, tag.place).is_some_and(|f| f.file == ProcFile::Exe);
-        self.complete(tag, Err(errno));
+        self.complete(tag, Err(Failure::Refused(errno)));
         if is_link {
             return self.first_is_done(tag);
         }
         // The chain broke here: what was linked behind it never runs.
         for place in [Place::First, Place::Second] {
-            self.complete(Tag { place, ..tag }, Err(Errno::CANCELED));
+            self.complete(Tag { place, ..tag }, Err(Failure::NotTried));
         }
     }
 
@@ -64,7 +64,7 @@ impl KernelRing {
         let is_staged = self.slots[tag.slot].files[1].is_some();
         if tag.place == Place::First && is_staged && self.pending(tag.slot, Place::Second).is_some()
         {
-            self.push_step(tag.slot, Place::Second, Op::Read, From::On);
+            self.push_step(tag.slot, Place::Second, Op::Read, ReadFrom::On);
         }
     }
 
@@ -77,7 +77,7 @@ impl KernelRing {
                 fetch.buffer.put(&text[..len]);
             }
         });
-        self.complete(tag, result);
+        self.complete(tag, result.map_err(Failure::Refused));
     }
 
     /// Completes a fetch whose bytes the kernel wrote.
@@ -88,10 +88,10 @@ impl KernelRing {
                 unsafe { fetch.buffer.set_filled(len) };
             }
         });
-        self.complete(tag, result);
+        self.complete(tag, result.map_err(Failure::Refused));
     }
 
-    pub(super) fn complete(&mut self, tag: Tag, result: Result<(), Errno>) {
+    pub(super) fn complete(&mut self, tag: Tag, result: Result<(), Failure>) {
         let Tag { slot, place, .. } = tag;
         if let Some(fetch) = self.slots[slot].pending[place as usize].take() {
             self.in_flight -= 1;

@@ -32,7 +32,7 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use super::{Completion, Fetch, From, Place, Request, Ring, RingStats, WorkerStates};
+use super::{Completion, Failure, Fetch, Place, ReadFrom, Request, Ring, RingStats, WorkerStates};
 use crate::process::{ProcFile, RelPath};
 use crate::sys::buffer::{Buffer, BufferArena};
 use crate::sys::host::{self, ThreadState};
@@ -142,9 +142,9 @@ impl KernelRing {
         while self.now() - begin < PATIENCE {
             self.submit_and_wait(1, PATIENCE)?;
             match self.reap().map(|done| done.result) {
-                None => {}
-                Some(Err(Errno(libc::EISDIR))) => return Ok(()),
-                Some(Err(errno)) => return Err(errno),
+                None | Some(Err(Failure::NotTried)) => {}
+                Some(Err(Failure::Refused(Errno(libc::EISDIR)))) => return Ok(()),
+                Some(Err(Failure::Refused(errno))) => return Err(errno),
                 Some(Ok(())) => return Err(Errno(libc::EOPNOTSUPP)),
             }
         }
@@ -217,11 +217,11 @@ impl Ring for KernelRing {
         } else {
             let is_pair = self.pending(slot, Place::Second).is_some();
             let head = if is_pair { Place::Second } else { Place::First };
-            self.push_step(slot, head, Op::Open, From::On);
+            self.push_step(slot, head, Op::Open, ReadFrom::On);
         }
     }
 
-    fn read_more(&mut self, slot: usize, place: Place, from: From, buffer: Buffer) {
+    fn read_more(&mut self, slot: usize, place: Place, from: ReadFrom, buffer: Buffer) {
         // Nothing will be opened any more, so neither file nor path matter.
         let fetch = Fetch { file: ProcFile::Smaps, path: RelPath::root(), buffer };
         let pending = &mut self.slots[slot].pending[place as usize];

@@ -9,7 +9,7 @@ use io_uring::types::{DestinationSlot, Fd, SubmitArgs, Timespec};
 
 use super::{KernelRing, int};
 use crate::process::ProcFile;
-use crate::sys::ring::{Fetch, From, Place};
+use crate::sys::ring::{Fetch, Place, ReadFrom};
 use crate::units::Errno;
 
 /// The longest chain: two opens, two reads.
@@ -136,18 +136,18 @@ impl KernelRing {
         }
     }
 
-    fn read_entry(&self, slot: usize, place: Place, from: From) -> Option<Entry> {
+    fn read_entry(&self, slot: usize, place: Place, from: ReadFrom) -> Option<Entry> {
         let buffer = &self.pending(slot, place)?.buffer;
         // An offset of -1 goes on where the descriptor's last read ended.
         let (offset, len) = match from {
-            From::On => (u64::MAX, buffer.room()),
-            From::Beginning => (0, 1),
+            ReadFrom::On => (u64::MAX, buffer.room()),
+            ReadFrom::Beginning => (0, 1),
         };
         let (fd, kind) = match &self.slots[slot].files[place as usize] {
             Some(file) => (Fd(file.as_raw_fd()), Flags::empty()),
             None => (Fd(int(direct(slot, place))), Flags::FIXED_FILE),
         };
-        let read = match buffer.segments().filter(|_| from == From::On) {
+        let read = match buffer.segments().filter(|_| from == ReadFrom::On) {
             Some(segments) => opcode::Readv::new(fd, segments.as_ptr().cast(), int(segments.len()))
                 .offset(offset)
                 .build(),
@@ -162,7 +162,7 @@ impl KernelRing {
         self.push(entry, Tag { slot, place, op: Op::Open, generation });
     }
 
-    fn push_read(&mut self, slot: usize, place: Place, from: From, flags: Flags) {
+    fn push_read(&mut self, slot: usize, place: Place, from: ReadFrom, flags: Flags) {
         let generation = self.slots[slot].generation;
         if let Some(entry) = self.read_entry(slot, place, from) {
             self.push(entry.flags(flags), Tag { slot, place, op: Op::Read, generation });
@@ -191,16 +191,16 @@ impl KernelRing {
             (false, _) => {
                 self.push_open(slot, Place::First, open | head);
                 let behind = if is_pair { Flags::IO_HARDLINK } else { Flags::empty() };
-                self.push_read(slot, Place::First, From::On, behind);
+                self.push_read(slot, Place::First, ReadFrom::On, behind);
             }
         }
         if is_pair {
-            self.push_read(slot, Place::Second, From::On, Flags::empty());
+            self.push_read(slot, Place::Second, ReadFrom::On, Flags::empty());
         }
     }
 
     /// Queues the next step of a request alone.
-    pub(super) fn push_step(&mut self, slot: usize, place: Place, op: Op, from: From) {
+    pub(super) fn push_step(&mut self, slot: usize, place: Place, op: Op, from: ReadFrom) {
         if !self.make_room(1) {
             return;
         }
