@@ -13,7 +13,7 @@ use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::units::Pid;
 use support::child::{Target, become_one};
 use support::survey::{Snapshot, has_uring, open, survey, tuning};
-use support::{Ran, run, skip, until};
+use support::{run, skip, until};
 
 /// How long to wait for two looks at the same process to agree: pages of shared libraries count
 /// differently while other programs come and go.
@@ -109,35 +109,11 @@ fn shared_memory_counts_once() {
     family.push(target.pid());
     let list: Vec<String> = family.iter().map(Pid::to_string).collect();
     let ran = run(["--pid", &list.join(","), "--unit", "KiB", "--no-header"]);
-    let rows = rows(&ran);
+    let rows = ran.rows();
     let [row] = &rows[..] else { panic!("one program expected: {}", ran.stdout()) };
     assert_eq!(row.name, "the family (4)");
     assert!(row.ram >= KIB && row.ram < KIB + KIB / 4, "{} KiB for {KIB}", row.ram);
     assert!(row.shared >= KIB && row.shared <= row.ram, "{} KiB are shared", row.shared);
-}
-
-/// A row of a table in KiB.
-struct Row {
-    ram: u64,
-    shared: u64,
-    name: String,
-}
-
-fn rows(ran: &Ran) -> Vec<Row> {
-    assert_eq!(ran.code, Some(0), "{}", ran.stderr());
-    let row = |line: &str| {
-        let mut cells = line.trim_start().splitn(2, ' ');
-        let ram = cells.next()?.parse().ok()?;
-        let rest = cells.next()?.trim_start();
-        let (shared, name) = rest.split_once("  ")?;
-        Some(Row { ram, shared: shared.parse().ok()?, name: name.trim_start().to_owned() })
-    };
-    let stdout = ran.stdout();
-    stdout
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .map(|line| row(line).expect(line))
-        .collect()
 }
 
 /// What is private to a process is in the table to the kB: RAM less SHARED.
@@ -149,7 +125,7 @@ fn touched_memory_is_in_the_table() {
         let arguments =
             ["-p", &pid, "--by", "pid", "--unit", "kib", "--no-header", "--engine", engine];
         let agreed = until(QUIET_LIMIT, || {
-            let rows = rows(&run(arguments));
+            let rows = run(arguments).rows();
             assert_eq!(rows[0].name, format!("target ({pid})"));
             let kernel = sums(target.pid(), "smaps_rollup");
             let uss = kernel["Private_Clean"] + kernel["Private_Dirty"];
@@ -207,100 +183,18 @@ fn titles_as_processes_set_them() {
         let target = Target::stopped_as(argv0, "touch 4");
         let pid = target.pid().to_string();
         let ran = run(["--pid", &pid, "--no-header", "--unit", "KiB"]);
-        assert_eq!(rows(&ran)[0].name, format!("{shown} (1)"));
+        assert_eq!(ran.rows()[0].name, format!("{shown} (1)"));
         let ran = run(["--pid", &pid, "--no-header", "--unit", "KiB", "--name", "comm"]);
         let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).expect("comm");
-        assert_eq!(rows(&ran)[0].name, format!("{} (1)", comm.trim_end()));
+        assert_eq!(ran.rows()[0].name, format!("{} (1)", comm.trim_end()));
     }
-}
-
-/// What `--stats` says behind a key.
-fn stat(ran: &Ran, key: &str) -> String {
-    let text = ran.stderr();
-    let line = text.lines().find_map(|line| line.strip_prefix(key));
-    line.unwrap_or_else(|| panic!("no {key} in\n{text}")).trim().to_owned()
-}
-
-#[test]
-fn zombies_are_counted() {
-    let zombie = Target::start_as(b"zombie", "exit");
-    zombie.wait_for_state(zombie.pid(), 'Z');
-    for engine in ["sync", "threads", "auto"] {
-        for source in ["auto", "smaps"] {
-            let pid = zombie.pid().to_string();
-            let ran = run(["-p", &pid, "--stats", "--engine", engine, "--source", source]);
-            assert_eq!(ran.code, Some(0), "{}", ran.stderr());
-            let processes = stat(&ran, "processes");
-            assert!(
-                processes.contains("1 listed: 0 measured, 0 kernel threads, 1 zombie"),
-                "{processes}"
-            );
-        }
-    }
-}
-
-/// The first thread is dead, the memory lives on.
-#[test]
-fn leaderless_processes_are_measured() {
-    const KIB: u64 = 30_000;
-    let target = Target::stopped_as(b"leaderless", &format!("leaderless {KIB}"));
-    let child = target.children(1, 'Z')[0];
-    for engine in ["sync", "threads", "auto"] {
-        for source in ["auto", "smaps"] {
-            let list = child.to_string();
-            let big = until(QUIET_LIMIT, || {
-                let ran = run([
-                    "-p",
-                    &list,
-                    "--unit",
-                    "KiB",
-                    "--no-header",
-                    "--engine",
-                    engine,
-                    "--source",
-                    source,
-                ]);
-                let rows = rows(&ran);
-                let [row] = &rows[..] else { panic!("{}", ran.stderr()) };
-                assert_eq!(row.name, "leaderless (1)");
-                (row.ram >= KIB).then_some(())
-            });
-            assert!(big.is_some(), "{engine} {source}: its memory is missing");
-        }
-    }
-}
-
-#[test]
-fn kernel_threads_are_counted() {
-    let status = std::fs::read_to_string("/proc/2/status").unwrap_or_default();
-    if !status.starts_with("Name:\tkthreadd\n") {
-        return skip("kernel_threads_are_counted", "process 2 is not kthreadd (PID namespace)");
-    }
-    for name in ["title", "comm", "exe", "cmdline"] {
-        let ran = run(["--pid", "2", "--stats", "--name", name]);
-        assert_eq!(ran.code, Some(0), "{}", ran.stderr());
-        let processes = stat(&ran, "processes");
-        assert!(
-            processes.contains("1 listed: 0 measured, 1 kernel thread,"),
-            "{name}: {processes}"
-        );
-    }
-}
-
-#[test]
-fn processes_that_left_are_no_report() {
-    let mut target = Target::stopped("touch 4");
-    target.end();
-    let ran = run(["--pid", &target.pid().to_string()]);
-    assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""));
-    assert!(ran.stderr().starts_with("psm-uring: no process with id "), "{}", ran.stderr());
 }
 
 /// The peak of the program's memory, as it tells itself.
 fn peak(pid: Pid, engine: &str) -> u64 {
     let ran = run(["-p", &pid.to_string(), "--source", "smaps", "--stats", "--engine", engine]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr());
-    let peak = stat(&ran, "peak memory");
+    let peak = ran.stat("peak memory");
     peak.split(' ').next().expect("a word").parse().expect("a number")
 }
 
@@ -365,7 +259,7 @@ fn huge_pages_are_counted() {
     let target = Target::stopped("hugetlb 1");
     let agreed = until(QUIET_LIMIT, || {
         let ran = run(["-p", &target.pid().to_string(), "--unit", "KiB", "--no-header"]);
-        let (smaps, row) = (sums(target.pid(), "smaps_rollup"), &rows(&ran)[0]);
+        let (smaps, row) = (sums(target.pid(), "smaps_rollup"), &ran.rows()[0]);
         assert_eq!(smaps["Private_Hugetlb"], 2048);
         let uss = smaps["Private_Clean"] + smaps["Private_Dirty"];
         (row.ram - row.shared == uss + 2048).then_some(())

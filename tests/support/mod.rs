@@ -169,6 +169,38 @@ impl Ran {
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.stderr).into_owned()
     }
+
+    /// The rows of a table in KiB without head, and without its total.
+    pub fn rows(&self) -> Vec<Row> {
+        assert_eq!(self.code, Some(0), "{}", self.stderr());
+        let stdout = self.stdout();
+        let rows = stdout.lines().filter(|line| !line.starts_with('#'));
+        rows.map(|line| Row::parse(line).expect(line)).collect()
+    }
+
+    /// What `--stats` says behind a key.
+    pub fn stat(&self, key: &str) -> String {
+        let text = self.stderr();
+        let line = text.lines().find_map(|line| line.strip_prefix(key));
+        line.unwrap_or_else(|| panic!("no {key} in\n{text}")).trim().to_owned()
+    }
+}
+
+/// A row of a table in KiB.
+pub struct Row {
+    pub ram: u64,
+    pub shared: u64,
+    pub name: String,
+}
+
+impl Row {
+    fn parse(line: &str) -> Option<Row> {
+        let mut cells = line.trim_start().splitn(2, ' ');
+        let ram = cells.next()?.parse().ok()?;
+        let rest = cells.next()?.trim_start();
+        let (shared, name) = rest.split_once("  ")?;
+        Some(Row { ram, shared: shared.parse().ok()?, name: name.trim_start().to_owned() })
+    }
 }
 
 /// The program, to be called on fixtures by short paths; no terminal is near.
