@@ -5,6 +5,7 @@ mod support;
 
 use std::time::Duration;
 
+use rustix::process::Signal;
 use support::child::{Target, become_one};
 use support::{run, skip, until};
 
@@ -32,6 +33,25 @@ fn zombies_are_counted() {
                 "{processes}"
             );
         }
+    }
+}
+
+/// The kernel takes the memory of a process apart before it is a zombie. Meanwhile it is no thread
+/// of the kernel.
+#[test]
+fn exiting_processes_are_no_kernel_threads() {
+    for engine in ["sync", "threads", "auto"] {
+        let target = Target::stopped(&format!("touch {}", 256 << 10));
+        let pid = target.pid().to_string();
+        target.signal(Signal::KILL);
+        let ended = until(QUIET_LIMIT, || {
+            let ran = run(["-p", &pid, "--stats", "--engine", engine]);
+            let is_left = ran.code == Some(1) && ran.stderr().contains("no process with id");
+            let processes = if is_left { String::new() } else { ran.stat("processes") };
+            assert!(!processes.contains("1 kernel thread,"), "{engine}: {processes}");
+            processes.contains("1 zombie,").then_some(())
+        });
+        assert!(ended.is_some(), "{engine}: it does not end");
     }
 }
 

@@ -98,6 +98,7 @@ fn standard(plan: &'static Plan) -> Script {
         (Body::User, 20),
         (Body::User, 24),
         (Body::User, 22), // no smaps
+        (Body::Exiting, 26),
     ];
     let seats = kinds.iter().enumerate().map(|(n, (body, life))| Seat::new(n, *body, *life));
     let mut seats: Vec<Seat> = seats.collect();

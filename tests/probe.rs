@@ -176,11 +176,19 @@ fn a_probe_forgets() {
 #[test]
 fn processes_without_memory() {
     let kthread = "Name:\tkthreadd\nState:\tS (sleeping)\nThreads:\t1\nKthread:\t1\n";
-    let old_kthread = "Name:\tkthreadd\nState:\tS (sleeping)\nThreads:\t1\n";
+    let old_kthread =
+        "Name:\tkthreadd\nState:\tS (sleeping)\nThreads:\t1\nSigIgn:\tffffffffffffffff\n";
+    let exiting = "Name:\tcomm\nState:\tR (running)\nKthread:\t0\nThreads:\t1\n";
+    let old_exiting = "Name:\tcomm\nState:\tR (running)\nThreads:\t1\nSigIgn:\t0000000000000001\n";
+    let exiting_leader = "Name:\tcomm\nState:\tR (running)\nKthread:\t0\nThreads:\t2\n";
     let zombie = "Name:\tcomm\nState:\tZ (zombie)\nThreads:\t1\n";
     for (status, tasks, expected) in [
         (kthread, "7\n", Fate::KernelThread),
         (old_kthread, "7\n", Fate::KernelThread),
+        (exiting, "7\n", Fate::Gone),
+        (old_exiting, "7\n", Fate::Gone),
+        // The others ended meanwhile.
+        (exiting_leader, "7\n", Fate::Zombie),
         (zombie, "7\n", Fate::Zombie),
         ("Name:\tcomm\nState:\tX (dead)\n", "7\n", Fate::Zombie),
         // The other thread ended meanwhile.
@@ -195,6 +203,23 @@ fn processes_without_memory() {
             for plan in plans() {
                 assert_eq!(fate(&world, &plan), expected, "{status:?} {plan:?}");
             }
+        }
+    }
+}
+
+/// All threads of a process are ending: the last one still takes its memory apart.
+#[test]
+fn the_last_thread_is_exiting() {
+    for (status, expected) in [
+        (LEADER, Fate::Gone),
+        ("State:\tR (running)\nKthread:\t0\nThreads:\t2\n", Fate::Gone),
+        ("State:\tR (running)\nKthread:\t0\nThreads:\t1\n", Fate::Gone),
+        ("State:\tZ (zombie)\nThreads:\t1\n", Fate::Zombie),
+    ] {
+        let world = World::leaderless().with("task/8/status", status).with("task/8/cmdline", "");
+        let world = world.failing(&["task/8/smaps", "task/8/smaps_rollup"], Errno::SRCH);
+        for plan in plans() {
+            assert_eq!(fate(&world, &plan), expected, "{status:?} {plan:?}");
         }
     }
 }

@@ -77,7 +77,8 @@ pub enum Fate {
     KernelThread,
     /// Dead, and not yet waited for by its parent: no address space any more.
     Zombie,
-    /// It left between the listing and the last read.
+    /// It left between the listing and the last read, or was leaving: it is no zombie yet and has
+    /// no address space any more.
     Gone,
     /// It exec'ed while it was read, or the thread that was read ended, and once more when it
     /// was read again.

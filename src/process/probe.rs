@@ -14,7 +14,7 @@
 //!   ──────────► Pair: memory opened, name, memory ─────────────────────► Done
 //!                ▲      │ no address space (any more)
 //!                │      ▼
-//!                │    Status ── kernel thread, zombie ─────────────────► Done
+//!                │    Status ── kernel thread, zombie, exiting ────────► Done
 //!                │     │   └─── alive, so it exec'ed: once more, or ───► Done
 //!                └─────┴─ leader dead: Tasks, and again with a thread; if it ends, Status again
 //! ```
@@ -289,8 +289,10 @@ impl Probe {
     fn status_read(&mut self, plan: &Plan) {
         match status::kind(&self.text, self.text.len() < TEXT_MAX) {
             Kind::KernelThread => self.done(Fate::KernelThread),
-            Kind::ZombieLeader if self.task.is_none() => self.one(ProcFile::Tasks),
-            Kind::Zombie | Kind::ZombieLeader => self.done(Fate::Zombie),
+            Kind::Zombie => self.done(Fate::Zombie),
+            Kind::Leaderless if self.task.is_none() => self.one(ProcFile::Tasks),
+            Kind::Leaderless if !self.has_lost_thread => self.thread_gone(),
+            Kind::Leaderless | Kind::Exiting => self.done(Fate::Gone),
             Kind::User if std::mem::take(&mut self.status_names) => {
                 self.is_nameless = true;
                 self.name_by_comm(plan, status::comm);
@@ -327,9 +329,9 @@ impl Probe {
         }
     }
 
-    /// The thread that stood for the process is gone, which says nothing of the process: it may
-    /// have other threads, or have exec'ed, which makes the thread its leader. Status tells. (And
-    /// not a new pair: the memory of this one may still be on its way.)
+    /// The thread that stood for the process is gone or going, which says nothing of the process:
+    /// it may have other threads, or have exec'ed, which makes the thread its leader. Status tells.
+    /// (And not a new pair: the memory of this one may still be on its way.)
     fn thread_gone(&mut self) {
         self.task = None;
         self.status_names = false;

@@ -20,8 +20,10 @@ pub struct Life {
     pub cmdline: Vec<u8>,
     pub comm: Vec<u8>,
     pub exe: Vec<u8>,
-    /// `status` while it lives, when it is a zombie, and of a leader that died before its threads.
+    /// `status` while it lives, when it ends, when it is a zombie, and of a leader that died before
+    /// its threads.
     pub status: String,
+    pub exiting: String,
     pub zombie: String,
     pub leaderless: String,
     pub rollup: Vec<u8>,
@@ -60,6 +62,7 @@ impl Life {
             comm: format!("c-{tag}\n").into_bytes(),
             exe: format!("/opt/dir/e-{tag}").into_bytes(),
             status: format!("{name}State:\tS (sleeping)\nVmSize:\t 100 kB\nThreads:\t1\n"),
+            exiting: format!("{name}State:\tR (running)\nThreads:\t1\nKthread:\t0\n"),
             zombie: format!("{name}State:\tZ (zombie)\nThreads:\t1\n"),
             leaderless: format!("{name}State:\tZ (zombie)\nThreads:\t3\n"),
             rollup: rollup.into_bytes(),

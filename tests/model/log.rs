@@ -12,6 +12,8 @@ use super::world::Place;
 pub enum Kind {
     User,
     Kernel,
+    /// Its address space is gone, and it is no zombie yet.
+    Exiting,
     Zombie,
     /// A dead leader with threads that live.
     Leaderless,
@@ -56,7 +58,7 @@ pub struct Log {
     pub first_life: usize,
     /// Something happened to it since: an event of its script, or a fault.
     pub is_touched: bool,
-    /// It left its id.
+    /// It left its id, or was leaving.
     pub has_left: bool,
     /// How often it was found without its memory, or without its thread.
     pub losses: u32,
@@ -101,6 +103,7 @@ impl Log {
         self.decided.unwrap_or_else(|| match (self.before, self.last) {
             (_, Word::Status(Kind::Zombie | Kind::Leaderless) | Word::Tasks) => Fate::Zombie,
             (_, Word::Status(Kind::Kernel)) => Fate::KernelThread,
+            (_, Word::Status(Kind::Exiting)) => Fate::Gone,
             // It had no name of its own, and the one in its status is not wanted.
             (Word::Name, Word::Status(Kind::User)) | (_, Word::Name) => Fate::NotSelected,
             (_, Word::Status(Kind::User) | Word::NoThread) => Fate::Changed,

@@ -145,6 +145,7 @@ fn random_body(index: usize, dice: &mut Dice) -> Body {
         1 => Body::Zombie,
         2 => Body::Kernel,
         3 | 4 => Body::Leaderless(first_thread(index)),
+        5 => Body::Exiting,
         _ => Body::User,
     }
 }
@@ -167,9 +168,10 @@ fn random_when(dice: &mut Dice) -> When {
 }
 
 fn random_change(dice: &mut Dice, life: &mut impl FnMut() -> usize) -> Change {
-    match dice.below(12) {
+    match dice.below(13) {
         0..=2 => Change::Exec(life()),
         3 => Change::Die,
+        10 => Change::Exit,
         4 => Change::Reap,
         5 => Change::Reuse(life()),
         6 => Change::EndThread,

@@ -18,6 +18,8 @@ const PID_STEP: u32 = 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
     Absent,
+    /// It has given its address space up and is no zombie yet.
+    Exiting,
     Zombie,
     Kernel,
     User,
@@ -56,6 +58,8 @@ pub enum When {
 #[derive(Clone, Copy, Debug)]
 pub enum Change {
     Exec(LifeId),
+    /// It begins to die: its memory is taken apart.
+    Exit,
     /// It dies, and nobody waits for it yet.
     Die,
     /// It is gone for good, dead before or not.
@@ -119,7 +123,7 @@ impl Seat {
         let has_memory = match self.body {
             Body::User => true,
             Body::Leaderless(thread) => task == Some(thread),
-            Body::Absent | Body::Zombie | Body::Kernel => false,
+            Body::Absent | Body::Exiting | Body::Zombie | Body::Kernel => false,
         };
         has_memory.then_some(self.life)
     }
@@ -151,7 +155,11 @@ impl Seat {
                 // The thread that execs becomes the leader.
                 self.begin_life(Body::User, life);
             }
-            Change::Die if is_alive => self.body = Body::Zombie,
+            Change::Exit if is_alive => {
+                self.body = Body::Exiting;
+                self.log.has_left = true;
+            }
+            Change::Die if is_alive || self.body == Body::Exiting => self.body = Body::Zombie,
             Change::Reap => {
                 self.body = Body::Absent;
                 self.log.has_left = true;
@@ -170,7 +178,7 @@ impl Seat {
             Change::Hang(Lock::Memory, until) if is_alive => self.memory_lock = until,
             Change::Hang(Lock::Exec, until) if is_alive => self.exec_lock = until,
             Change::Deny(denial) => self.denial = denial,
-            Change::Exec(_) | Change::Die | Change::Hang(..) => {}
+            Change::Exec(_) | Change::Exit | Change::Die | Change::Hang(..) => {}
         }
     }
 
@@ -189,6 +197,7 @@ impl Seat {
             Body::Kernel => Kind::Kernel,
             Body::Leaderless(_) if task.is_none() => Kind::Leaderless,
             Body::User | Body::Leaderless(_) => Kind::User,
+            Body::Exiting => Kind::Exiting,
             Body::Absent | Body::Zombie => Kind::Zombie,
         }
     }
@@ -210,6 +219,7 @@ impl Seat {
             (Body::Kernel | Body::Zombie, _) if plan.filter.is_none() && lacks_rollup => {
                 Expected::Fate(Fate::Gone)
             }
+            (Body::Exiting, _) => Expected::Fate(Fate::Gone),
             (Body::Kernel, _) => Expected::Fate(Fate::KernelThread),
             (Body::Zombie, _) if is_named && lacks_rollup => Expected::Fate(Fate::Gone),
             (Body::Zombie, _) => Expected::Fate(Fate::Zombie),

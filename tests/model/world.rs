@@ -91,7 +91,7 @@ impl World {
             seat.log.expected = Some(seat.expected(plan, kernel));
             seat.log.first_life = seat.life_count;
             seat.log.is_touched = false;
-            seat.log.has_left = seat.body == Body::Absent;
+            seat.log.has_left = matches!(seat.body, Body::Absent | Body::Exiting);
         }
         seat.steps += 1;
         match self.faults.strike(place, op) {
@@ -218,6 +218,7 @@ fn status(life: &'static Life, kind: Kind) -> &'static str {
     match kind {
         Kind::User => &life.status,
         Kind::Kernel => KERNEL_STATUS,
+        Kind::Exiting => &life.exiting,
         Kind::Zombie => &life.zombie,
         Kind::Leaderless => &life.leaderless,
     }

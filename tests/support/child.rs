@@ -72,6 +72,12 @@ impl Target {
         children.expect("the children of the child are ready")
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        kill_process(pid, signal).expect("a child of ours takes signals");
+    }
+
     /// Ends it and waits for it, so that nothing of it is left.
     pub fn end(&mut self) {
         let _ = self.0.kill();
