@@ -4,6 +4,7 @@
 //! - `name`   argument list, comm and exe to a program's name
 //! - `status` the lines of `status` that we need
 //! - `plan`   what all processes of a run are asked
+//! - `want`   what a probe asks of an engine
 //! - `probe`  one process being measured: says what it wants, is fed bytes
 #![forbid(unsafe_code)]
 
@@ -12,11 +13,13 @@ mod name;
 mod plan;
 mod probe;
 mod status;
+mod want;
 
 pub use file::{PATH_MAX, ProcFile, RelPath};
 pub use name::{NAME_MAX, NameRule};
 pub use plan::{Plan, Source};
-pub use probe::{Probe, Progress, TEXT_MAX, Want};
+pub use probe::{Probe, TEXT_MAX};
+pub use want::{Progress, Want};
 
 use crate::smaps::Smaps;
 use crate::units::{Errno, Kib, Pid};

@@ -22,6 +22,7 @@
 use super::name::{self, NAME_MAX, NameRule};
 use super::plan::{Plan, Source};
 use super::status::{self, Kind};
+use super::want::{Progress, Want};
 use super::{Fate, ProcFile, RelPath};
 use crate::smaps::{Scanner, Smaps};
 use crate::units::{Errno, Pid};
@@ -29,32 +30,6 @@ use crate::units::{Errno, Pid};
 /// The most that is read of a file that is kept as text: cmdline, comm, status, exe, tasks. An
 /// argument list of 64 GiB costs no more than one of 4 KiB.
 pub const TEXT_MAX: usize = NAME_MAX;
-
-/// What a probe wants to be read next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Want {
-    /// One file, opened and read to its end.
-    One(ProcFile),
-    /// Open the memory file, then open and read the name, then read the memory.
-    Pair {
-        /// The file that names the process.
-        name: ProcFile,
-        /// The file with its memory.
-        memory: ProcFile,
-    },
-}
-
-/// Whether the file at hand has more to say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// Read on from where the last read ended.
-    ReadOn,
-    /// Read a little from the beginning once more, to see whether the process still has the
-    /// address space that was read.
-    Rewind,
-    /// This file is done.
-    Turn,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
