@@ -23,6 +23,8 @@ pub enum Error {
     NothingRead(Pid, Errno),
     /// There is no sum, because not one process could be measured; what is missing, and why.
     NoTotal(String),
+    /// No process has a rollup, and nothing else was to be read.
+    NoRollup,
     /// An engine measured this many processes where another measured that many or all.
     NotTheSame(&'static str, usize, usize),
     /// `bench` cannot measure what it was asked to.
@@ -100,6 +102,9 @@ impl fmt::Display for Error {
                  (ulimit -n, ulimit -v) or look at what --proc-root names"
             ),
             Error::NoTotal(missing) => write!(f, "there is no total: {missing}"),
+            Error::NoRollup => f.write_str(
+                "this kernel has no smaps_rollup (it came with 4.14); leave out --source rollup",
+            ),
             Error::NotTheSame(engine, measured, most) => write!(
                 f,
                 "the engines did not do the same work: {engine} measured {measured} processes, \

@@ -16,7 +16,7 @@ use crate::report::notes::{Access, Missing};
 use crate::report::{self, TableOptions, Unit};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::{host, stdio};
-use crate::units::Pid;
+use crate::units::{Errno, Pid};
 
 /// How a run ended that printed its report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,10 +124,16 @@ fn check_outcome(
         return Err(Error::NoSuchProcess(options.pid.clone()));
     }
     let failure = missing.iter().find_map(|(pid, fate)| match fate {
-        Fate::Failed(errno) => Some(Error::NothingRead(*pid, *errno)),
+        Fate::Failed(errno) => Some((*pid, *errno)),
         _ => None,
     });
-    failure.filter(|_| coverage.measured == 0).map_or(Ok(()), Err)
+    match failure {
+        Some((_, Errno::NOENT)) if coverage.measured == 0 && options.source == Source::Rollup => {
+            Err(Error::NoRollup)
+        }
+        Some((pid, errno)) if coverage.measured == 0 => Err(Error::NothingRead(pid, errno)),
+        _ => Ok(()),
+    }
 }
 
 /// The deadline is the whole run's; a part of it has passed.

@@ -63,7 +63,7 @@ const CASES: [(&str, &str); 66] = [
     ("sort-count-top", "ordinary -s count -n 3"),
     ("sort-shared", "ordinary --sort shared"),
     ("sort-swap", "ordinary -s swap"),
-    ("source-rollup-no-rollup", "no-rollup --source rollup"),
+    ("source-rollup", "ordinary --source rollup"),
     ("source-smaps", "ordinary --source smaps"),
     ("source-smaps-malformed", "malformed --source smaps --by pid"),
     ("sort-swap-top", "ordinary -s swap -n 5"),
@@ -81,7 +81,7 @@ const CASES: [(&str, &str); 66] = [
 ];
 
 /// Calls that make no sense, and reports that cannot be: whole command lines.
-const FAULTS: [(&str, &str); 27] = [
+const FAULTS: [(&str, &str); 28] = [
     ("fault-bad-deadline", "--deadline soon"),
     ("fault-bad-depth", "--depth 0"),
     ("fault-bad-engine", "--engine fast"),
@@ -96,6 +96,7 @@ const FAULTS: [(&str, &str); 27] = [
     ("fault-huge-regex", "--filter (((((a{99}){99}){99}){99}){99})"),
     ("fault-max-ratio", "bench --against x --max-ratio nan"),
     ("fault-max-ratio-alone", "bench --max-ratio 1.2"),
+    ("fault-no-rollup", "--proc-root no-rollup --source rollup"),
     ("fault-pid-empty", "-p ,"),
     ("fault-pid-unknown", "--proc-root ordinary --pid 9,8"),
     ("fault-pid-zero", "--pid 0"),

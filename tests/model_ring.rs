@@ -127,6 +127,11 @@ fn fate_after(hit: Hit, seat: &Seat, plan: &Plan) -> Fate {
         // The address space is gone. If there is one, it is another, and read in its turn.
         (_, libc::ESRCH) if is_memory && has_memory && seat.denial != Denial::All => has_lost,
         (_, libc::ESRCH) if is_memory => untouched,
+        // There is no file. If there is memory, it is looked for again.
+        (_, libc::ENOENT) if is_memory && has_memory && seat.denial != Denial::All => {
+            if hit.for_good { Fate::Failed(Errno::NOENT) } else { untouched }
+        }
+        (_, libc::ENOENT) if is_memory => untouched,
         // The thread is gone, and looked for again.
         (_, libc::ENOENT | libc::ESRCH) if hit.place.task.is_some() => has_lost,
         (_, libc::ENOENT | libc::ESRCH) => Fate::Gone,

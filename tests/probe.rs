@@ -40,6 +40,9 @@ fn expected_fate(path: &str, plan: &Plan, fault: Fault) -> Fate {
         }
         // This kernel has no rollup.
         ("smaps_rollup", libc::ENOENT) if plan.source == Source::Auto => Fate::Measured,
+        // There is no such file, though status says that the process lives. Try again.
+        (_, libc::ENOENT) if is_memory && fault.again => Fate::Failed(Errno::NOENT),
+        (_, libc::ENOENT) if is_memory => Fate::Measured,
         // The address space is gone. Status says that the process lives: it exec'ed. Try again.
         (_, libc::ESRCH) if is_memory && fault.again => Fate::Changed,
         (_, libc::ESRCH) if is_memory => Fate::Measured,
@@ -92,7 +95,7 @@ fn an_error_at_every_step() {
                     // A dead leader has no memory to lose.
                     let is_dead = what == "leaderless" && path.matches('/').count() == 1;
                     let expected = match expected_fate(path, &plan, fault) {
-                        Fate::Changed if is_dead => Fate::Measured,
+                        Fate::Changed | Fate::Failed(Errno::NOENT) if is_dead => Fate::Measured,
                         fate => fate,
                     };
                     assert_eq!(found.fate, expected, "{what} {plan:?} {path} {fault:?}");
@@ -221,6 +224,25 @@ fn the_last_thread_is_exiting() {
         for plan in plans() {
             assert_eq!(fate(&world, &plan), expected, "{status:?} {plan:?}");
         }
+    }
+}
+
+/// A file that this kernel does not have says nothing of the process.
+#[test]
+fn no_memory_file() {
+    let kthread = "Name:\tkthreadd\nState:\tS (sleeping)\nThreads:\t1\nKthread:\t1\n";
+    for plan in plans() {
+        let none = World::user().failing(&["smaps", "smaps_rollup"], Errno::NOENT);
+        assert_eq!(fate(&none, &plan), Fate::Failed(Errno::NOENT), "{plan:?}");
+        assert_eq!(fate(&none.clone().with("status", kthread), &plan), Fate::KernelThread);
+        let gone = none.failing(&["status"], Errno::NOENT);
+        assert_eq!(fate(&gone, &plan), Fate::Gone, "{plan:?}");
+        let no_rollup = World::user().failing(&["smaps_rollup"], Errno::NOENT);
+        let expected = match plan.source {
+            Source::Rollup => Fate::Failed(Errno::NOENT),
+            Source::Auto | Source::Smaps => Fate::Measured,
+        };
+        assert_eq!(fate(&no_rollup, &plan), expected, "{plan:?}");
     }
 }
 

@@ -56,6 +56,7 @@ pub struct Probe {
     text: Vec<u8>,
     name: Vec<u8>,
     scanner: Scanner,
+    has_memory_file: bool,
     has_memory_text: bool,
     /// Status is asked for the name, because what the rule asks for is empty.
     status_names: bool,
@@ -84,6 +85,7 @@ impl Probe {
             text: Vec::new(),
             name: Vec::new(),
             scanner: Scanner::new(),
+            has_memory_file: true,
             has_memory_text: false,
             status_names: false,
             is_nameless: false,
@@ -192,6 +194,11 @@ impl Probe {
                 self.pair(ProcFile::Smaps);
             }
             (ProcFile::SmapsRollup | ProcFile::Smaps, Errno::SRCH) => self.no_address_space(),
+            // The process is gone, or this kernel has no such file: status tells.
+            (ProcFile::SmapsRollup | ProcFile::Smaps, Errno::NOENT) => {
+                self.has_memory_file = false;
+                self.no_address_space();
+            }
             (_, Errno::NOENT | Errno::SRCH) if self.task.is_some() => self.thread_gone(),
             (_, Errno::NOENT | Errno::SRCH) => self.done(Fate::Gone),
             (_, Errno::ACCES | Errno::PERM) => self.done(Fate::Denied),
@@ -273,6 +280,9 @@ impl Probe {
                 self.name_by_comm(plan, status::comm);
                 self.select(plan);
             }
+            Kind::User if self.is_second_try && !self.has_memory_file => {
+                self.done(Fate::Failed(Errno::NOENT));
+            }
             // It is alive and has an address space, another one than before.
             Kind::User if self.is_second_try => self.done(Fate::Changed),
             Kind::User => {
@@ -310,6 +320,7 @@ impl Probe {
     fn thread_gone(&mut self) {
         self.task = None;
         self.status_names = false;
+        self.has_memory_file = true;
         if std::mem::replace(&mut self.has_lost_thread, true) {
             self.done(Fate::Changed);
         } else {
@@ -325,7 +336,7 @@ impl Probe {
         }
     }
 
-    /// smaps is empty, or there is "no such process": status tells which kind it is.
+    /// smaps is empty or not there, or there is "no such process": status tells which kind it is.
     fn no_address_space(&mut self) {
         self.one(ProcFile::Status);
     }
@@ -352,6 +363,7 @@ impl Probe {
         self.text.clear();
         self.name.clear();
         self.scanner = Scanner::new();
+        self.has_memory_file = true;
         self.has_memory_text = false;
         self.state = State::Pair(memory);
     }

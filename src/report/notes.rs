@@ -185,6 +185,7 @@ fn failure_remedy(errno: Errno) -> &'static str {
     match errno.0 {
         libc::EMFILE | libc::ENFILE => "raise the limit of open files (ulimit -n)",
         libc::ENOMEM | libc::EAGAIN => "free memory, or raise the limits (ulimit -v, pids.max)",
+        libc::ENOENT => "alive, and no file has its memory; check --source and --proc-root",
         _ => "run it again, and report it if it stays",
     }
 }

@@ -6,7 +6,7 @@ use psm_uring::engine::{Patience, Survey};
 use psm_uring::process::{Coverage, Fate, Plan, Probe, Source};
 use psm_uring::smaps::Smaps;
 use psm_uring::sys::ring::RingStats;
-use psm_uring::units::Pid;
+use psm_uring::units::{Errno, Pid};
 
 use super::chains::Model;
 use super::life::{LifeId, lives};
@@ -207,7 +207,11 @@ fn explained(model: &Model, seat: &Seat, fate: Fate) {
     match fate {
         Fate::Gone => {
             let is_told = hits.any(|hit| [libc::ENOENT, libc::ESRCH].contains(&hit.errno.0));
-            assert!(log.has_left || is_told || lacks_rollup, "{pid} is there: {seat:?}");
+            assert!(log.has_left || is_told, "{pid} is there: {seat:?}");
+        }
+        Fate::Failed(Errno::NOENT) => {
+            let is_told = hits.any(|hit| hit.errno == Errno::NOENT);
+            assert!(lacks_rollup || is_told, "{pid} has a file: {log:?}");
         }
         Fate::Changed => assert!(log.losses >= 2, "{pid} did not change twice: {log:?}"),
         Fate::NotSelected => assert!(model.world.plan.filter.is_some(), "{pid}: {log:?}"),

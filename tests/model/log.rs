@@ -27,6 +27,8 @@ pub enum Word {
     Memory,
     /// Memory without a text: the address space is gone, or never was.
     NoMemory,
+    /// There is no file for its memory, whatever became of the process.
+    NoFile,
     /// Memory that is no smaps.
     Malformed,
     /// The thread that stood for the process is gone.
@@ -60,7 +62,7 @@ pub struct Log {
     pub is_touched: bool,
     /// It left its id, or was leaving.
     pub has_left: bool,
-    /// How often it was found without its memory, or without its thread.
+    /// How often it was found without its memory, or without a file for it, or without its thread.
     pub losses: u32,
     decided: Option<Fate>,
     before: Word,
@@ -94,7 +96,8 @@ impl Log {
             Ok(word) | Err(Meaning::Bearable(word)) => word,
             Err(Meaning::Final(fate)) => return self.decided = Some(fate),
         };
-        self.losses += u32::from(matches!(word, Word::NoMemory | Word::NoThread));
+        let is_lost = matches!(word, Word::NoMemory | Word::NoFile | Word::NoThread);
+        self.losses += u32::from(is_lost);
         self.before = std::mem::replace(&mut self.last, word);
     }
 
@@ -106,11 +109,14 @@ impl Log {
             (_, Word::Status(Kind::Exiting)) => Fate::Gone,
             // It had no name of its own, and the one in its status is not wanted.
             (Word::Name, Word::Status(Kind::User)) | (_, Word::Name) => Fate::NotSelected,
+            (Word::NoFile, Word::Status(Kind::User)) => Fate::Failed(Errno::NOENT),
             (_, Word::Status(Kind::User) | Word::NoThread) => Fate::Changed,
             (_, Word::Malformed) => Fate::Malformed,
             // All of it was read, and the name that came with it is not wanted.
             (_, Word::Memory) => Fate::NotSelected,
-            (_, Word::Nothing | Word::NoMemory) => panic!("it was not finished: {self:?}"),
+            (_, Word::Nothing | Word::NoMemory | Word::NoFile) => {
+                panic!("it was not finished: {self:?}")
+            }
         })
     }
 }
@@ -130,6 +136,8 @@ fn meaning(place: Place, errno: Errno, plan: &Plan) -> Meaning {
             Meaning::Bearable(Word::Nothing)
         }
         libc::ESRCH if is_memory => Meaning::Bearable(Word::NoMemory),
+        // Status tells whether the process is gone.
+        libc::ENOENT if is_memory => Meaning::Bearable(Word::NoFile),
         libc::ENOENT | libc::ESRCH if task.is_some() => Meaning::Bearable(Word::NoThread),
         libc::ENOENT | libc::ESRCH => Meaning::Final(Fate::Gone),
         libc::EACCES | libc::EPERM => Meaning::Final(Fate::Denied),

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use psm_uring::process::{Fate, NameRule, Plan, Source};
-use psm_uring::units::Pid;
+use psm_uring::units::{Errno, Pid};
 
 use super::Micros;
 use super::life::{Life, LifeId, lives};
@@ -216,18 +216,12 @@ impl Seat {
             (Body::Absent, _) => Expected::Fate(Fate::Gone),
             (_, Denial::All) => Expected::Fate(Fate::Denied),
             _ if is_left_out => Expected::Fate(Fate::NotSelected),
-            (Body::Kernel | Body::Zombie, _) if plan.filter.is_none() && lacks_rollup => {
-                Expected::Fate(Fate::Gone)
-            }
             (Body::Exiting, _) => Expected::Fate(Fate::Gone),
             (Body::Kernel, _) => Expected::Fate(Fate::KernelThread),
-            (Body::Zombie, _) if is_named && lacks_rollup => Expected::Fate(Fate::Gone),
             (Body::Zombie, _) => Expected::Fate(Fate::Zombie),
-            // With a filter the leader's name is asked first, and it is the thread that has none.
-            (Body::Leaderless(_), _) if lacks_rollup && plan.filter.is_some() && !is_comm => {
-                Expected::Fate(Fate::Changed)
+            (Body::User | Body::Leaderless(_), _) if lacks_rollup => {
+                Expected::Fate(Fate::Failed(Errno::NOENT))
             }
-            (Body::User | Body::Leaderless(_), _) if lacks_rollup => Expected::Fate(Fate::Gone),
             (Body::User | Body::Leaderless(_), Denial::Memory) => Expected::Fate(Fate::Denied),
             _ if life.is_malformed => Expected::Fate(Fate::Malformed),
             _ => Expected::Measured(self.life),
