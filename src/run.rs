@@ -113,14 +113,18 @@ fn tuning(options: &Options, plan: &Plan) -> Tuning {
     Tuning::new(options.workers, options.depth, plan.source)
 }
 
-/// Processes asked for by id that are all not there are a mistake, not an empty report; nor is
-/// it a report when every read failed.
+/// Nobody there is a mistake, not an empty report; nor is it a report when every read failed.
 fn check_outcome(
     options: &Options,
     coverage: &Coverage,
     missing: &[(Pid, Fate)],
 ) -> Result<(), Error> {
-    if !options.pid.is_empty() && coverage.gone == coverage.listed() {
+    let Coverage { measured, kernel_threads, gone, failed, .. } = *coverage;
+    let listed = coverage.listed();
+    if gone == listed && options.pid.is_empty() {
+        return Err(Error::NoProcesses(options.proc_root.clone()));
+    }
+    if gone == listed {
         return Err(Error::NoSuchProcess(options.pid.clone()));
     }
     let failure = missing.iter().find_map(|(pid, fate)| match fate {
@@ -128,10 +132,13 @@ fn check_outcome(
         _ => None,
     });
     match failure {
-        Some((_, Errno::NOENT)) if coverage.measured == 0 && options.source == Source::Rollup => {
+        Some((_, Errno::NOENT)) if measured == 0 && options.source == Source::Rollup => {
             Err(Error::NoRollup)
         }
-        Some((pid, errno)) if coverage.measured == 0 => Err(Error::NothingRead(pid, errno)),
+        // Threads of the kernel are told without a read of theirs.
+        Some((pid, errno)) if failed + gone + kernel_threads == listed => {
+            Err(Error::NothingRead(pid, errno))
+        }
         _ => Ok(()),
     }
 }

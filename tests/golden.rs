@@ -11,7 +11,7 @@ use support::survey::has_uring;
 use support::{Ran, files, run, tests_path};
 
 /// A golden file, and the arguments behind `--proc-root`.
-const CASES: [(&str, &str); 66] = [
+const CASES: [(&str, &str); 67] = [
     ("default", "ordinary"),
     ("default-empty", "empty"),
     ("default-hugetlb", "hugetlb"),
@@ -32,6 +32,7 @@ const CASES: [(&str, &str); 66] = [
     ("filter", "ordinary --filter nginx|celery"),
     ("filter-anchored", "names -f ^\\[ --by pid"),
     ("filter-comm", "ordinary -f ^postgres$ --name comm"),
+    ("filter-failed", "vanished -f cmd-only"),
     ("filter-kernel-threads", "kernel-threads -f .*"),
     ("filter-nothing", "ordinary -f no-such-name"),
     ("filter-unicode", "names -f ^\\p{Katakana}\\p{L}+$"),
@@ -81,7 +82,7 @@ const CASES: [(&str, &str); 66] = [
 ];
 
 /// Calls that make no sense, and reports that cannot be: whole command lines.
-const FAULTS: [(&str, &str); 28] = [
+const FAULTS: [(&str, &str); 30] = [
     ("fault-bad-deadline", "--deadline soon"),
     ("fault-bad-depth", "--depth 0"),
     ("fault-bad-engine", "--engine fast"),
@@ -97,9 +98,11 @@ const FAULTS: [(&str, &str); 28] = [
     ("fault-max-ratio", "bench --against x --max-ratio nan"),
     ("fault-max-ratio-alone", "bench --max-ratio 1.2"),
     ("fault-no-rollup", "--proc-root no-rollup --source rollup"),
+    ("fault-nothing-read", "--proc-root vanished --pid 602,603"),
     ("fault-pid-empty", "-p ,"),
     ("fault-pid-unknown", "--proc-root ordinary --pid 9,8"),
     ("fault-pid-zero", "--pid 0"),
+    ("fault-root-hollow", "--proc-root hollow"),
     ("fault-root-is-a-file", "--proc-root ordinary/version"),
     ("fault-root-missing", "--proc-root no-such-directory"),
     ("fault-sort-heap", "--proc-root ordinary --sort heap"),

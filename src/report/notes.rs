@@ -132,7 +132,7 @@ impl Missing<'_> {
 
     /// Why there is no row though nothing failed.
     fn nothing(&self) -> Option<String> {
-        let Coverage { measured, not_selected, kernel_threads, zombies, gone, .. } = self.coverage;
+        let Coverage { measured, not_selected, kernel_threads, zombies, .. } = self.coverage;
         if measured + self.coverage.unknown() > 0 {
             return None;
         }
@@ -140,13 +140,11 @@ impl Missing<'_> {
             let filter = escape::typed(self.filter.unwrap_or_default());
             let names = plural(not_selected, "name");
             format!("--filter '{filter}' matches none of {names}; see them without it")
-        } else if kernel_threads + zombies > 0 {
+        } else {
             let parts = [(kernel_threads, "kernel thread"), (zombies, "zombie")];
             let parts = parts.into_iter().filter(|(count, _)| *count > 0);
             let parts: Vec<String> = parts.map(|(count, what)| plural(count, what)).collect();
             format!("nothing but {}; they have no memory of their own", parts.join(" and "))
-        } else {
-            format!("all {gone} are gone, or have no file that --source wants; check --proc-root")
         };
         Some(format!("no row: {why}"))
     }

@@ -336,10 +336,15 @@ HUGETLB = [
     Process(505, b"plain", argv(b"plain"), b"plain", memory(text=60, heap=512), note="none"),
 ]  # fmt: skip
 
+HOLLOW = [
+    Process(1, b"", files={"only": b"0\n"}, note="a directory with a number, and no process"),
+    Process(77, b"", files={"only": b"0\n"}, note="another one"),
+]  # fmt: skip
+
 TREES = {
     "ordinary": ORDINARY, "names": NAMES, "kernel-threads": KERNEL_THREADS,
     "vanished": VANISHED, "no-rollup": NO_ROLLUP, "malformed": MALFORMED, "hugetlb": HUGETLB,
-    "empty": [],
+    "hollow": HOLLOW, "empty": [],
 }  # fmt: skip
 DANGLING = {b"no-such-binary"}
 

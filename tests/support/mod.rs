@@ -19,8 +19,9 @@ pub mod world;
 pub const RUN_LIMIT: Duration = Duration::from_secs(20);
 
 /// The fake `/proc` trees under `tests/procfs`.
-pub const TREES: [&str; 8] = [
+pub const TREES: [&str; 9] = [
     "empty",
+    "hollow",
     "hugetlb",
     "kernel-threads",
     "malformed",
