@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::units::{Errno, Pid};
 
+/// What makes processes visible that `hidepid` hides.
+pub const HIDEPID_REMEDY: &str = "try as root, or with CAP_SYS_PTRACE";
+
 /// The end of a run without a report.
 #[derive(Debug)]
 pub enum Error {
@@ -19,6 +22,8 @@ pub enum Error {
     Listing(PathBuf, Errno),
     /// None of the processes asked for by id exists.
     NoSuchProcess(Vec<Pid>),
+    /// None of them is shown: this mount option may hide them.
+    Hidden(Vec<Pid>, String),
     /// Not one process could be read, and this is why.
     NothingRead(Pid, Errno),
     /// There is no sum, because not one process could be measured; what is missing, and why.
@@ -87,15 +92,17 @@ impl fmt::Display for Error {
                  file system and may be read",
                 path.display()
             ),
-            Error::NoSuchProcess(pids) => {
-                let list: Vec<String> = pids.iter().map(Pid::to_string).collect();
-                write!(
-                    f,
-                    "no process with id {}: gone, or another PID namespace; see the ids with \
-                     --by pid",
-                    list.join(", ")
-                )
-            }
+            Error::NoSuchProcess(pids) => write!(
+                f,
+                "no process with id {}: gone, or another PID namespace; see the ids with --by pid",
+                list(pids)
+            ),
+            Error::Hidden(pids, option) => write!(
+                f,
+                "no process with id {} is shown: gone, or hidden by the mount option {option} of \
+                 proc; {HIDEPID_REMEDY}",
+                list(pids)
+            ),
             Error::NothingRead(pid, errno) => write!(
                 f,
                 "no process could be read, PID {pid} for one: {errno}; raise the limits \
@@ -132,6 +139,10 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+fn list(pids: &[Pid]) -> String {
+    pids.iter().map(Pid::to_string).collect::<Vec<_>>().join(", ")
+}
 
 /// What to change so that io_uring works, by the errno it answers with (io_uring/io_uring.c).
 fn ring_remedy(errno: Errno) -> &'static str {

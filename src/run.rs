@@ -47,7 +47,8 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
     clock.phase("survey");
     let is_over = options.deadline.is_some_and(|deadline| clock.elapsed() >= deadline);
     let (coverage, processes) = (survey.coverage(), survey.missing());
-    check_outcome(options, &coverage, &processes)?;
+    let hidepid = hidepid(options, &root, &coverage);
+    check_outcome(options, &coverage, &processes, hidepid.as_deref())?;
     let timed_out = glimpses(&root, &processes);
     let rows = with_row(options, &timed_out);
     let lack = Lack { count: coverage.unknown(), timed_out: &rows };
@@ -59,6 +60,7 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
         is_over,
         is_by_pid: !options.pid.is_empty(),
         filter: options.filter.as_ref().map(Regex::as_str),
+        hidepid: hidepid.as_deref(),
         access: access(),
     };
     let text = render(options, &programs, &missing)?;
@@ -68,7 +70,7 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
         tell_stats(options, &surveyor, &survey, &clock);
     }
     tell(&missing, &programs, options.total);
-    let is_incomplete = options.strict && coverage.unknown() > 0;
+    let is_incomplete = options.strict && (coverage.unknown() > 0 || hidepid.is_some());
     Ok(if is_incomplete { Outcome::Incomplete } else { Outcome::Printed })
 }
 
@@ -113,11 +115,19 @@ fn tuning(options: &Options, plan: &Plan) -> Tuning {
     Tuning::new(options.workers, options.depth, plan.source)
 }
 
+/// The mount option of proc that may keep processes out of the report: all that were not listed,
+/// or those asked for by id that are not there.
+fn hidepid(options: &Options, root: &ProcRoot, coverage: &Coverage) -> Option<String> {
+    let is_asked = options.pid.is_empty() || coverage.gone > 0;
+    is_asked.then(|| root.hidepid()).flatten()
+}
+
 /// Nobody there is a mistake, not an empty report; nor is it a report when every read failed.
 fn check_outcome(
     options: &Options,
     coverage: &Coverage,
     missing: &[(Pid, Fate)],
+    hidepid: Option<&str>,
 ) -> Result<(), Error> {
     let Coverage { measured, kernel_threads, gone, failed, .. } = *coverage;
     let listed = coverage.listed();
@@ -125,7 +135,11 @@ fn check_outcome(
         return Err(Error::NoProcesses(options.proc_root.clone()));
     }
     if gone == listed {
-        return Err(Error::NoSuchProcess(options.pid.clone()));
+        let pids = options.pid.clone();
+        return Err(match hidepid {
+            Some(option) => Error::Hidden(pids, option.to_owned()),
+            None => Error::NoSuchProcess(pids),
+        });
     }
     let failure = missing.iter().find_map(|(pid, fate)| match fate {
         Fate::Failed(errno) => Some((*pid, *errno)),

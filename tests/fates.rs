@@ -1,13 +1,14 @@
 //! What becomes of a real process that has no memory to show: zombies, processes without their
-//! first thread, threads of the kernel, processes that leave. Needs no privilege.
+//! first thread, threads of the kernel, processes that leave. Needs no privilege but where said so.
 
 mod support;
 
+use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use support::child::{Target, become_one};
-use support::{run, skip, until};
+use support::{Ran, output, run, skip, until};
 
 /// How long to wait for a process to be what it becomes.
 const QUIET_LIMIT: Duration = Duration::from_secs(20);
@@ -110,4 +111,37 @@ fn processes_that_left_are_no_report() {
     let ran = run(["--pid", &target.pid().to_string()]);
     assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""));
     assert!(ran.stderr().starts_with("psm-uring: no process with id "), "{}", ran.stderr());
+}
+
+/// A run by a user to whom proc, mounted so, does not show other processes. `None`: not possible.
+fn run_hidden(hidepid: &str, arguments: &str) -> Option<Ran> {
+    let mut command = Command::new("unshare");
+    let program = env!("CARGO_BIN_EXE_psm-uring");
+    let nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups";
+    let script = format!(
+        "mount -t proc -o hidepid={hidepid} proc /proc && {nobody} test -x {program} || exit 77
+         {nobody} {program} {arguments}"
+    );
+    command.args(["-m", "sh", "-c", &script]);
+    let ran = output(command);
+    (![Some(77), Some(127)].contains(&ran.code) && rustix::process::getuid().is_root())
+        .then_some(ran)
+}
+
+/// What `/proc` does not list is missing in the report, and that is told.
+#[test]
+fn hidden_processes_are_told() {
+    for hidepid in ["2", "4"] {
+        let Some(ran) = run_hidden(hidepid, "--total") else {
+            return skip("hidden_processes_are_told", "needs root, unshare, setpriv, mount");
+        };
+        let told = "psm-uring: processes of others are hidden and not in the report (proc is";
+        assert!(ran.stderr().starts_with(told), "{}", ran.stderr());
+        assert_eq!((ran.code, ran.stderr().lines().count()), (Some(0), 1), "{}", ran.stderr());
+        let strict = run_hidden(hidepid, "--total --strict").expect("as before");
+        assert_eq!((strict.code, strict.stderr()), (Some(3), ran.stderr()));
+        let one = run_hidden(hidepid, "--pid 1").expect("as before");
+        assert_eq!((one.code, one.stdout().as_str()), (Some(1), ""));
+        assert!(one.stderr().contains("hidden by the mount option hidepid="), "{}", one.stderr());
+    }
 }

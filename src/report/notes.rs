@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use super::{escape, plural};
+use crate::error::HIDEPID_REMEDY;
 use crate::process::{Coverage, Fate};
 use crate::program::TimedOut;
 use crate::units::{Errno, Pid};
@@ -42,6 +43,8 @@ pub struct Missing<'run> {
     pub is_by_pid: bool,
     /// The pattern of names, where there is one.
     pub filter: Option<&'run str>,
+    /// The mount option that keeps processes of others from being listed, where there is one.
+    pub hidepid: Option<&'run str>,
     /// What may be read at all.
     pub access: Access,
 }
@@ -49,7 +52,8 @@ pub struct Missing<'run> {
 impl Missing<'_> {
     /// All there is to say, one line each; none when all is well.
     pub fn lines(&self) -> Vec<String> {
-        [self.absent(), self.coverage(), self.nothing()].into_iter().flatten().collect()
+        let lines = [self.absent(), self.coverage(), self.nothing(), self.hidden()];
+        lines.into_iter().flatten().collect()
     }
 
     /// Processes that were asked for by id and are not there.
@@ -149,6 +153,15 @@ impl Missing<'_> {
         Some(format!("no row: {why}"))
     }
 
+    /// Processes that were never listed.
+    fn hidden(&self) -> Option<String> {
+        let option = self.hidepid?;
+        Some(format!(
+            "processes of others are hidden and not in the report (proc is mounted with \
+             {option}); {HIDEPID_REMEDY}"
+        ))
+    }
+
     fn pids(&self, is_wanted: impl Fn(Fate) -> bool) -> Vec<Pid> {
         let wanted = self.processes.iter().filter(|(_, fate)| is_wanted(*fate));
         wanted.map(|(pid, _)| *pid).collect()
@@ -225,6 +238,7 @@ mod tests {
             is_over: false,
             is_by_pid: false,
             filter: None,
+            hidepid: None,
             access,
         }
     }
@@ -258,6 +272,15 @@ mod tests {
         let lines = missing(&failed, Access::Full).lines();
         let text = "; 1 failed (PID 4): Too many open files (os error 24); raise the limit of";
         assert!(lines[0].contains(text), "{lines:?}");
+    }
+
+    #[test]
+    fn what_is_hidden_is_told() {
+        let mut missing = missing(&[], Access::Ordinary);
+        missing.hidepid = Some("hidepid=invisible");
+        let told = "processes of others are hidden and not in the report (proc is mounted with \
+                    hidepid=invisible); try as root, or with CAP_SYS_PTRACE";
+        assert_eq!(missing.lines(), [told]);
     }
 
     /// One that left on its own has no memory any more: nobody misses it, but who named it.

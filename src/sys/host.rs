@@ -48,6 +48,13 @@ fn is_in_user_namespace() -> bool {
     map.is_ok_and(|map| !map.split_whitespace().eq(["0", "0", "4294967295"]))
 }
 
+/// Whether this thread is in a group (`in_group_p`, kernel/groups.c).
+pub(super) fn is_in_group(group: u32) -> bool {
+    use rustix::process::{getegid, getgroups};
+    let is_it = |gid: rustix::process::Gid| gid.as_raw() == group;
+    is_it(getegid()) || getgroups().is_ok_and(|groups| groups.into_iter().any(is_it))
+}
+
 /// The most memory this program ever had resident: `VmHWM` of `/proc/self/status`. `ru_maxrss`
 /// would not do: it begins with what the parent had before the exec.
 pub fn peak_rss() -> Option<Kib> {

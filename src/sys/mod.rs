@@ -5,6 +5,7 @@
 //! failure comes back as an [`Errno`].
 //!
 //! - `proc_root` `/proc` or what stands in for it: listing, opening, reading
+//! - `hidepid`   whether `/proc` hides processes of others
 //! - `buffer`    memory that can be lent to the kernel
 //! - `ring`      requests in, completions out: io_uring behind a trait
 //! - `host`      the machine and this process: CPUs, peak memory, CPU time
@@ -12,6 +13,7 @@
 #![allow(unsafe_code)]
 
 pub mod buffer;
+mod hidepid;
 pub mod host;
 pub mod proc_root;
 pub mod ring;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, OFlags, RawDir};
 
+use super::hidepid;
 use crate::process::{self, KTHREADD, ProcFile, RelPath};
 use crate::units::{Errno, Pid};
 
@@ -47,6 +48,11 @@ impl ProcRoot {
         let mut pids = list_numbers(self.dir.as_fd(), c".")?;
         pids.sort_unstable();
         Ok(pids)
+    }
+
+    /// The mount option that hides processes of others from this one; they are not listed.
+    pub fn hidepid(&self) -> Option<String> {
+        hidepid::in_force(self.dir.as_fd())
     }
 
     /// The threads of the kernel, ascending, as far as they can be told from processes without
