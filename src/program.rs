@@ -1,9 +1,14 @@
 //! From processes to the rows of a report: grouped, summed, sorted, cut.
+//!
+//! - `sharing` rows of processes that run in the memory of others
 #![forbid(unsafe_code)]
+
+mod sharing;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Add;
 
+pub use self::sharing::Sharing;
 use crate::process::{Glimpse, ProcessUsage};
 use crate::smaps::Smaps;
 use crate::units::{Kib, Pid};
@@ -93,7 +98,6 @@ impl<'run> Program<'run> {
     }
 
     fn add(&mut self, smaps: &Smaps) {
-        self.count += 1;
         self.usage.add(&Usage::of(smaps));
         self.shared_hugetlb = self.shared_hugetlb.max(smaps.shared_hugetlb());
     }
@@ -126,6 +130,17 @@ pub struct Unknown {
     pub rss: Option<Kib>,
 }
 
+/// What else was found out about processes, besides their own figures.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a> {
+    /// How many there are whose memory is not known.
+    pub unknown: usize,
+    /// Those of them that could not be measured in time.
+    pub timed_out: &'a [TimedOut],
+    /// Those that run in the memory of another measured one: that one, by process.
+    pub sharing: &'a HashMap<Pid, Pid>,
+}
+
 /// The rows of a report and their sum.
 #[derive(Debug, Default)]
 pub struct Programs<'run> {
@@ -135,7 +150,9 @@ pub struct Programs<'run> {
     pub rest: Option<(usize, Usage)>,
     /// The sum over all rows, cut ones included; `None` when nothing was measured of what is there.
     pub total: Option<Usage>,
-    /// Rows without figures, in the order they are shown.
+    /// Rows without figures, since their memory is in rows that are shown.
+    pub sharing: Vec<Sharing<'run>>,
+    /// Rows without figures, since nobody knows, in the order they are shown.
     pub unknown: Vec<Unknown>,
     /// Those of them that were cut: how many, and their resident pages.
     pub unknown_rest: Option<(usize, Option<Kib>)>,
@@ -154,26 +171,24 @@ pub struct Order {
     pub top: Option<usize>,
 }
 
-/// What a report is made from besides the processes that were measured.
-#[derive(Clone, Copy, Debug)]
-pub struct Lack<'run> {
-    /// How many processes there are whose memory is not known.
-    pub count: usize,
-    /// Those of them that could not be measured in time.
-    pub timed_out: &'run [TimedOut],
-}
-
 /// Sums processes up into rows.
 pub fn group<'run>(
-    processes: impl Iterator<Item = ProcessUsage<'run>>,
-    lack: Lack<'_>,
+    processes: impl Iterator<Item = ProcessUsage<'run>> + Clone,
+    found: Found<'_>,
     grouping: Grouping,
     order: Order,
 ) -> Programs<'run> {
+    let owners = sharing::owners(processes.clone(), found.sharing);
+    let mut sharers = Vec::new();
     let mut rows: Vec<Program<'run>> = Vec::new();
     let mut by_name: HashMap<&[u8], usize> = HashMap::new();
     let mut swap_is_unshared = false;
     for process in processes {
+        let owner = owners.get(&process.pid);
+        if let Some(owner) = owner.filter(|owner| !sharing::is_row_of(&process, owner, grouping)) {
+            sharers.push(Sharing::new(&process, owner, grouping));
+            continue;
+        }
         let place = match grouping {
             Grouping::Program => *by_name.entry(process.name).or_insert(rows.len()),
             Grouping::Pid => rows.len(),
@@ -181,22 +196,29 @@ pub fn group<'run>(
         if place == rows.len() {
             rows.push(Program::new(&process, grouping));
         }
-        rows[place].add(&process.smaps);
-        swap_is_unshared |= process.smaps.swap_is_unshared() && process.smaps.swap() > Kib(0);
+        rows[place].count += 1;
+        if owner.is_none() {
+            rows[place].add(&process.smaps);
+            swap_is_unshared |= process.smaps.swap_is_unshared() && process.smaps.swap() > Kib(0);
+        }
     }
     rows.iter_mut().for_each(Program::finish);
     // Missing is never 0.
-    let total = (lack.count == 0 || !rows.is_empty()).then(|| sum(&rows));
+    let total = (found.unknown == 0 || !rows.is_empty()).then(|| sum(&rows));
     sort(&mut rows, order.key);
     let rest = cut(&mut rows, order).map(|cut| (cut.len(), sum(&cut)));
-    let mut unknown = unknown(lack.timed_out, grouping);
+    if rest.is_some() {
+        sharers.retain(|one| rows.iter().any(|row| one.is_of(row)));
+    }
+    let mut unknown = unknown(found.timed_out, grouping);
     sort_unknown(&mut unknown, order.key);
     let unknown_rest = cut(&mut unknown, order).map(|cut| (cut.len(), resident(&cut)));
     if order.reverse {
         rows.reverse();
         unknown.reverse();
     }
-    Programs { rows, rest, total, unknown, unknown_rest, swap_is_unshared }
+    let sharing = sharing::merged(sharers);
+    Programs { rows, rest, total, sharing, unknown, unknown_rest, swap_is_unshared }
 }
 
 /// Processes of one comm in one row.
@@ -280,8 +302,8 @@ mod tests {
             timed_out(3, "twin", Some(20)),
             timed_out(4, "twin", Some(20)),
         ];
-        let lack = Lack { count: all.len(), timed_out: &all };
-        let group = |order| group([].into_iter(), lack, Grouping::Program, order);
+        let found = Found { unknown: all.len(), timed_out: &all, sharing: &HashMap::new() };
+        let group = |order| group([].into_iter(), found, Grouping::Program, order);
         let whole = group(Order::default());
         assert_eq!(names(&whole), ["dark", "twin", "big"]);
         assert_eq!((whole.total, whole.unknown_rest), (None, None));
@@ -295,8 +317,8 @@ mod tests {
     #[test]
     fn the_sum_of_nothing_is_0_when_nothing_is_missing() {
         let total = |count| {
-            let lack = Lack { count, timed_out: &[] };
-            group([].into_iter(), lack, Grouping::Program, Order::default()).total
+            let found = Found { unknown: count, timed_out: &[], sharing: &HashMap::new() };
+            group([].into_iter(), found, Grouping::Program, Order::default()).total
         };
         assert_eq!(total(0), Some(Usage::default()));
         assert_eq!(total(1), None);

@@ -1,7 +1,12 @@
 //! The program as a sentence: open, list, survey, group, write, tell.
+//!
+//! - `sharing` which processes run in the memory of others
 #![forbid(unsafe_code)]
 
+mod sharing;
+
 use std::mem::ManuallyDrop;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -10,8 +15,8 @@ use regex::bytes::Regex;
 use crate::cli::Options;
 use crate::engine::{Patience, Survey, Surveyor, Tuning};
 use crate::error::Error;
-use crate::process::{Coverage, Fate, Glimpse, Plan, ProcFile, Source, TEXT_MAX};
-use crate::program::{self, Lack, Order, Programs, SortKey, TimedOut};
+use crate::process::{Coverage, Fate, Glimpse, Plan, ProcFile, Source};
+use crate::program::{self, Found, Order, Programs, SortKey, TimedOut};
 use crate::report::notes::{Access, Missing};
 use crate::report::{self, TableOptions, Unit};
 use crate::sys::proc_root::ProcRoot;
@@ -51,8 +56,9 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
     check_outcome(options, &coverage, &processes, hidepid.as_deref())?;
     let timed_out = glimpses(&root, &processes);
     let rows = with_row(options, &timed_out);
-    let lack = Lack { count: coverage.unknown(), timed_out: &rows };
-    let programs = program::group(survey.processes(), lack, options.by, order(options));
+    let sharing = sharing::find(&root, &survey, patience(options, &clock).deadline);
+    let found = Found { unknown: coverage.unknown(), timed_out: &rows, sharing: &sharing };
+    let programs = program::group(survey.processes(), found, options.by, order(options));
     let missing = Missing {
         coverage,
         processes: &processes,
@@ -165,13 +171,8 @@ fn patience(options: &Options, clock: &Clock) -> Patience {
 
 /// What `status` tells of the processes that were given up. It never blocks.
 fn glimpses(root: &ProcRoot, missing: &[(Pid, Fate)]) -> Vec<TimedOut> {
-    let glimpse = |pid: Pid| {
-        let mut room = vec![0; TEXT_MAX];
-        let path = ProcFile::Status.path(pid, None);
-        let read =
-            root.open_file(ProcFile::Status, &path).and_then(|mut file| file.read(&mut room));
-        Glimpse::from_status(&room[..read.unwrap_or(0)])
-    };
+    let status = |pid| root.read_once(ProcFile::Status, pid).unwrap_or_default();
+    let glimpse = |pid: Pid| Glimpse::from_status(&status(pid));
     let timed_out = missing.iter().filter(|(_, fate)| *fate == Fate::TimedOut);
     timed_out.map(|(pid, _)| TimedOut { pid: *pid, glimpse: glimpse(*pid) }).collect()
 }

@@ -108,7 +108,7 @@ impl From<Vec<Tally>> for Survey {
 
 impl Survey {
     /// Those that were measured, in no particular order.
-    pub fn processes(&self) -> impl Iterator<Item = ProcessUsage<'_>> {
+    pub fn processes(&self) -> impl Iterator<Item = ProcessUsage<'_>> + Clone {
         self.tallies.iter().flat_map(Tally::processes)
     }
 

@@ -69,7 +69,7 @@ impl Tally {
         &self.missing
     }
 
-    pub(super) fn processes(&self) -> impl Iterator<Item = ProcessUsage<'_>> {
+    pub(super) fn processes(&self) -> impl Iterator<Item = ProcessUsage<'_>> + Clone {
         let mut begin = 0;
         self.rows.iter().map(move |row| {
             let name = &self.names[begin..row.name_end];

@@ -69,6 +69,11 @@ pub fn kernel_threads(status: &[u8], children: &[u8]) -> Vec<Pid> {
     children.chain([KTHREADD]).collect()
 }
 
+/// The process that started this one, from its `status`; 0 when it is of another PID namespace.
+pub fn parent(status: &[u8]) -> Option<Pid> {
+    status::parent(status)
+}
+
 /// How the measuring of one process ended. Every listed process ends in exactly one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {

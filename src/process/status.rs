@@ -5,7 +5,7 @@
 //! zombies and processes with an empty argument list apart.
 
 use super::Glimpse;
-use crate::units::Kib;
+use crate::units::{Kib, Pid};
 
 /// What kind of process a status text describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,11 @@ pub(super) fn comm(text: &[u8], name: &mut Vec<u8>) {
             other => *other,
         });
     }
+}
+
+/// The process that started it, or that took it over when that one ended.
+pub(super) fn parent(text: &[u8]) -> Option<Pid> {
+    value(text, b"PPid").and_then(Pid::parse)
 }
 
 /// What else there is to tell of a process that cannot be measured.

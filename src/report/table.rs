@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{Unit, escape, width};
-use crate::program::{Grouping, Programs, Unknown, Usage};
+use crate::program::{Grouping, Programs, Sharing, Unknown, Usage};
 use crate::units::Kib;
 
 /// The least width of a column of amounts; all of them grow to the widest amount.
@@ -47,6 +47,9 @@ pub fn table(programs: &Programs<'_>, options: TableOptions) -> String {
     }
     if let Some((rows, usage)) = &programs.rest {
         layout.row(&mut text, usage, "", &format!("({rows} more)"));
+    }
+    for row in &programs.sharing {
+        layout.sharing(&mut text, row);
     }
     for row in &programs.unknown {
         layout.unknown(&mut text, row);
@@ -109,6 +112,25 @@ impl Layout {
         self.dashes(text, &name, &format!(" ({which})"), row.rss);
     }
 
+    /// Its memory is counted in another row: there is no figure to show, nor is one missing.
+    fn sharing(&self, text: &mut String, row: &Sharing<'_>) {
+        (0..if self.heap { 4 } else { 3 }).for_each(|_| self.cell(text, ""));
+        let which = row.pid.map_or_else(|| row.count.to_string(), |pid| pid.to_string());
+        let name = escape::name(row.name);
+        let mut behind = format!(" ({which}) shares the memory of ");
+        match (row.owner_pid, self.room()) {
+            (Some(pid), _) => behind += &pid.to_string(),
+            (None, None) => behind += &escape::name(row.owner),
+            // Two names share what room there is.
+            (None, Some(room)) => {
+                let room = room.saturating_sub(width::columns(&behind));
+                let room = room.saturating_sub(width::columns(&name)).max(room / 2);
+                behind += &width::cut(&escape::name(row.owner), room);
+            }
+        }
+        self.name(text, &name, &behind);
+    }
+
     /// What is not known is `-`, never 0.
     fn dashes(&self, text: &mut String, name: &str, behind: &str, rss: Option<Kib>) {
         (0..if self.heap { 4 } else { 3 }).for_each(|_| self.cell(text, "-"));
@@ -168,9 +190,11 @@ impl Layout {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
     use crate::process::{Glimpse, ProcessUsage};
-    use crate::program::{Lack, Order, TimedOut, group};
+    use crate::program::{Found, Order, TimedOut, group};
     use crate::smaps::Smaps;
     use crate::units::Pid;
 
@@ -178,8 +202,9 @@ mod tests {
         let usage = ProcessUsage { pid: Pid(7), name: name.as_bytes(), smaps: Smaps::default() };
         let (comm, rss) = (b"stuck".to_vec(), Some(Kib(2048)));
         let glimpse = Glimpse { comm, state: None, rss, swap: None };
-        let lack = Lack { count: 1, timed_out: &[TimedOut { pid: Pid(8), glimpse }] };
-        let programs = group([usage].into_iter(), lack, Grouping::Program, Order::default());
+        let timed_out = [TimedOut { pid: Pid(8), glimpse }];
+        let found = Found { unknown: 1, timed_out: &timed_out, sharing: &HashMap::new() };
+        let programs = group([usage].into_iter(), found, Grouping::Program, Order::default());
         table(&programs, TableOptions { columns, ..TableOptions::default() })
     }
 
@@ -197,6 +222,29 @@ mod tests {
         assert_eq!(shown(None, name), wide);
         assert_eq!(shown(Some(80), name), wide);
         assert_eq!(shown(Some(40), name), narrow);
+    }
+
+    #[test]
+    fn both_names_are_cut_where_one_shares_the_memory_of_the_other() {
+        let usage = |pid, name: &'static str| ProcessUsage {
+            pid: Pid(pid),
+            name: name.as_bytes(),
+            smaps: Smaps::default(),
+        };
+        let both = [usage(1, "a server of a long name"), usage(2, "a helper of a long name")];
+        let sharing = HashMap::from([(Pid(2), Pid(1))]);
+        let found = Found { unknown: 0, timed_out: &[], sharing: &sharing };
+        let row = |grouping, columns| {
+            let programs = group(both.into_iter(), found, grouping, Order::default());
+            let options = TableOptions { grouping, columns, ..TableOptions::default() };
+            table(&programs, options).lines().nth(2).expect("a row").trim_start().to_owned()
+        };
+        let whole = "a helper of a long name (1) shares the memory of a server of a long name";
+        assert_eq!(row(Grouping::Program, None), whole);
+        assert_eq!(row(Grouping::Program, Some(32 + whole.len())), whole);
+        let cut = "a helper … (1) shares the memory of a server …";
+        assert_eq!(row(Grouping::Program, Some(32 + 46)), cut);
+        assert_eq!(row(Grouping::Pid, Some(32 + 34)), "a help… (2) shares the memory of 1");
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct Smaps {
     heap: u64,
     /// Header lines seen: the number of mappings in smaps, 1 in a rollup.
     mappings: u64,
+    /// Of the first header.
+    addresses: Option<(u64, u64)>,
 }
 
 impl Smaps {
@@ -93,6 +95,12 @@ impl Smaps {
     /// How many mappings the text described.
     pub fn mappings(&self) -> u64 {
         self.mappings
+    }
+
+    /// Where the first mapping begins and ends; in a rollup, where the first begins and the last
+    /// ends. Equal in processes that share an address space, and in forked ones.
+    pub fn addresses(&self) -> Option<(u64, u64)> {
+        self.addresses
     }
 
     /// Adds one figure. A sum whose bytes do not fit a `u64` cannot be true and is refused.

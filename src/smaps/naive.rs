@@ -18,6 +18,9 @@ pub fn scan(text: &[u8]) -> Result<Smaps, Malformed> {
     let mut in_heap = false;
     for line in text.split(|byte| *byte == b'\n') {
         if header(line) {
+            if smaps.mappings == 0 {
+                smaps.addresses = addresses(&line[..line.len().min(LINE_MAX)]);
+            }
             smaps.mappings += 1;
             let words: Vec<&[u8]> = line.splitn(6, |byte| *byte == b' ').collect();
             let name = words.get(5).copied().unwrap_or_default();
@@ -48,6 +51,16 @@ pub fn scan(text: &[u8]) -> Result<Smaps, Malformed> {
 /// Headers begin with an address in small hexadecimal, all other lines with a capital letter.
 fn header(line: &[u8]) -> bool {
     line.first().is_some_and(|first| b"0123456789abcdef".contains(first))
+}
+
+fn addresses(line: &[u8]) -> Option<(u64, u64)> {
+    let blank = line.iter().position(|byte| *byte == b' ')?;
+    let (start, end) = std::str::from_utf8(&line[..blank]).ok()?.split_once('-')?;
+    let is_small = |text: &str| text.chars().all(|c| "0123456789abcdef".contains(c));
+    if !is_small(start) || !is_small(end) {
+        return None;
+    }
+    Some((u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?))
 }
 
 fn key_and_value(line: &[u8]) -> Option<(&[u8], &[u8])> {

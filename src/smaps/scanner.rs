@@ -148,7 +148,7 @@ impl Scanner {
         // mapping's name cannot begin a line: the kernel prints its newlines as `\012`.
         if !first.is_ascii_uppercase() {
             if is_header(*first) {
-                self.header(is_whole && names_the_heap(line));
+                self.header(line, is_whole && names_the_heap(line));
             }
             return;
         }
@@ -164,8 +164,11 @@ impl Scanner {
         self.malformed |= self.smaps.add(field, kib).is_err();
     }
 
-    fn header(&mut self, is_heap: bool) {
+    fn header(&mut self, line: &[u8], is_heap: bool) {
         self.end_heap();
+        if self.smaps.mappings == 0 {
+            self.smaps.addresses = value::addresses(line);
+        }
         self.smaps.mappings += 1;
         self.heap_began = is_heap.then_some(self.smaps.pss().0);
     }

@@ -1,4 +1,6 @@
-//! The number of a smaps line.
+//! The numbers of a smaps line.
+
+use memchr::memchr;
 
 /// Reads eight columns, a number flush right behind blanks, as one word.
 ///
@@ -52,6 +54,19 @@ pub(super) fn kib(text: &[u8]) -> Option<u64> {
     })
 }
 
+/// The addresses that a header begins with: `55d4c0a00000-7ffe10021000 `.
+pub(super) fn addresses(header: &[u8]) -> Option<(u64, u64)> {
+    let range = &header[..memchr(b' ', header)?];
+    let dash = memchr(b'-', range)?;
+    Some((address(&range[..dash])?, address(&range[dash + 1..])?))
+}
+
+fn address(text: &[u8]) -> Option<u64> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).filter(|_| !byte.is_ascii_uppercase());
+    let add = |sum: u64, byte| Some(sum.checked_mul(16)? + u64::from(digit(byte)?));
+    (!text.is_empty()).then(|| text.iter().try_fold(0, add))?
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +95,25 @@ mod tests {
             b"\xb0\xb0\xb0\xb0\xb0\xb0\xb0\xb0",
         ] {
             assert_eq!(eight_columns(*text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_headers() {
+        let header = b"55d4c0a00000-7ffe10021000 ---p 00000000 00:00 0       [rollup]";
+        assert_eq!(addresses(header), Some((0x55d4_c0a0_0000, 0x7ffe_1002_1000)));
+        let last = b"ffffffffffffffff-ffffffffffffffff r";
+        assert_eq!(addresses(last), Some((u64::MAX, u64::MAX)));
+        for header in [
+            &b"10-20"[..],
+            b"10 20 ",
+            b"-20 ",
+            b"10- ",
+            b"1A-20 ",
+            b"+1-20 ",
+            b"10000000000000000-20 ",
+        ] {
+            assert_eq!(addresses(header), None, "{}", header.escape_ascii());
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::units::Kib;
+use crate::units::{Kib, Pid};
 
 /// CPUs that this process may run on (`sched_getaffinity(2)`, cgroup quotas included).
 pub fn cpus() -> usize {
@@ -53,6 +53,16 @@ pub(super) fn is_in_group(group: u32) -> bool {
     use rustix::process::{getegid, getgroups};
     let is_it = |gid: rustix::process::Gid| gid.as_raw() == group;
     is_it(getegid()) || getgroups().is_ok_and(|groups| groups.into_iter().any(is_it))
+}
+
+/// Whether two processes have one address space (`kcmp(2)`); `None` when the kernel does not say.
+/// Waits for an exec of either to get done.
+pub fn share_memory(one: Pid, other: Pid) -> Option<bool> {
+    const KCMP_VM: libc::c_int = 1;
+    let (one, other) = (i32::try_from(one.0).ok()?, i32::try_from(other.0).ok()?);
+    // SAFETY: numbers go in, a number comes out.
+    let order = unsafe { libc::syscall(libc::SYS_kcmp, one, other, KCMP_VM, 0, 0) };
+    (order >= 0).then_some(order == 0)
 }
 
 /// The most memory this program ever had resident: `VmHWM` of `/proc/self/status`. `ru_maxrss`

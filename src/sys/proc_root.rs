@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rustix::fs::{CWD, Mode, OFlags, RawDir};
 
 use super::hidepid;
-use crate::process::{self, KTHREADD, ProcFile, RelPath};
+use crate::process::{self, KTHREADD, ProcFile, RelPath, TEXT_MAX};
 use crate::units::{Errno, Pid};
 
 /// How much of a directory is listed per call (`getdents64(2)`).
@@ -38,6 +38,24 @@ impl ProcRoot {
     /// Where it was opened.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether its process ids are those that system calls of ours take.
+    pub fn is_own(&self) -> bool {
+        let own = rustix::process::getpid().as_raw_nonzero().to_string();
+        let link = rustix::fs::readlinkat(&*self.dir, "self", Vec::new());
+        link.is_ok_and(|link| link.to_bytes() == own.as_bytes())
+    }
+
+    /// The beginning of a file's text, as far as one read tells.
+    ///
+    /// # Errors
+    /// Those of `open(2)` and `read(2)`.
+    pub fn read_once(&self, file: ProcFile, pid: Pid) -> Result<Vec<u8>, Errno> {
+        let mut text = vec![0; TEXT_MAX];
+        let len = self.open_file(file, &file.path(pid, None))?.read(&mut text)?;
+        text.truncate(len);
+        Ok(text)
     }
 
     /// The processes, ascending.

@@ -118,6 +118,8 @@ fn children_of(parent: Pid) -> Vec<Pid> {
 /// - `swapped KIB`     private memory that the kernel is asked to swap out
 /// - `hugetlb N`       N huge pages
 /// - `leaderless KIB`  a child whose first thread is dead and whose second has the memory
+/// - `vfork KIB`       the same as touch, and a child that runs in this memory; its maker waits
+/// - `clone KIB`       the same, and both go on
 /// - `exit`            the end
 pub fn become_one() {
     let Ok(mode) = std::env::var(MODE) else { return };
@@ -133,6 +135,14 @@ pub fn become_one() {
         "family" => {
             touched = touch(number(1));
             (0..number(2)).for_each(|_| fork(stop_for_ever));
+        }
+        "vfork" => {
+            touched = touch(number(1));
+            clone_with_memory(libc::CLONE_VFORK);
+        }
+        "clone" => {
+            touched = touch(number(1));
+            clone_with_memory(0);
         }
         "mappings" => (0..number(1)).for_each(map_page),
         "swapped" => swap_out(number(1)),
@@ -188,6 +198,24 @@ fn fork(then: impl FnOnce()) {
         then();
         std::process::abort();
     }
+}
+
+/// Makes a child that runs in the memory of this process, on a stack of its own.
+fn clone_with_memory(flags: i32) {
+    const STACK_BYTES: usize = 64 * 1024;
+    extern "C" fn stop(_: *mut libc::c_void) -> i32 {
+        die_with_parent();
+        stop_for_ever();
+        0
+    }
+    let stack = map(STACK_BYTES, libc::PROT_READ | libc::PROT_WRITE, 0);
+    let flags = flags | libc::CLONE_VM | libc::SIGCHLD;
+    // SAFETY: the top of the mapping, where a stack begins.
+    let top = unsafe { stack.add(STACK_BYTES) };
+    // SAFETY: the stack is the child's alone and never unmapped. The child only makes system calls;
+    // all it shares with this thread is `errno`, which nobody here looks at twice.
+    let pid = unsafe { libc::clone(stop, top.cast(), flags, std::ptr::null_mut()) };
+    assert!(pid >= 0, "clone: {}", std::io::Error::last_os_error());
 }
 
 fn leave_a_thread(kib: usize) {

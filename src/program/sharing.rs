@@ -1,0 +1,117 @@
+//! Rows of processes that run in the memory of others: it is summed up in the rows of those.
+
+use std::collections::HashMap;
+
+use super::{Grouping, Program};
+use crate::process::ProcessUsage;
+use crate::units::Pid;
+
+/// A row of processes that have no memory of their own: they run in that of another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sharing<'run> {
+    /// The name of all of them.
+    pub name: &'run [u8],
+    /// The process, when rows are processes.
+    pub pid: Option<Pid>,
+    /// The name of the process whose memory it is.
+    pub owner: &'run [u8],
+    /// That process, when rows are processes.
+    pub owner_pid: Option<Pid>,
+    /// How many there are.
+    pub count: u64,
+}
+
+impl<'run> Sharing<'run> {
+    pub(super) fn new(
+        process: &ProcessUsage<'run>,
+        owner: &ProcessUsage<'run>,
+        grouping: Grouping,
+    ) -> Sharing<'run> {
+        let pid_of = |one: &ProcessUsage<'_>| (grouping == Grouping::Pid).then_some(one.pid);
+        let (pid, owner_pid) = (pid_of(process), pid_of(owner));
+        Sharing { name: process.name, pid, owner: owner.name, owner_pid, count: 1 }
+    }
+
+    /// Whether the memory is counted in this row.
+    pub(super) fn is_of(&self, row: &Program<'_>) -> bool {
+        (self.owner, self.owner_pid) == (row.name, row.pid)
+    }
+}
+
+/// The processes that own the memory of others, by those others.
+pub(super) fn owners<'run>(
+    processes: impl Iterator<Item = ProcessUsage<'run>>,
+    sharing: &HashMap<Pid, Pid>,
+) -> HashMap<Pid, ProcessUsage<'run>> {
+    if sharing.is_empty() {
+        return HashMap::new(); // As nearly always.
+    }
+    let by_pid: HashMap<Pid, ProcessUsage<'run>> = processes.map(|one| (one.pid, one)).collect();
+    let owner = |(pid, owner): (&Pid, &Pid)| Some((*pid, *by_pid.get(owner)?));
+    sharing.iter().filter_map(owner).collect()
+}
+
+/// Whether a process and the owner of its memory stand in one row.
+pub(super) fn is_row_of(
+    process: &ProcessUsage<'_>,
+    owner: &ProcessUsage<'_>,
+    grouping: Grouping,
+) -> bool {
+    grouping == Grouping::Program && process.name == owner.name
+}
+
+/// Equal rows as one, by name.
+pub(super) fn merged(mut sharing: Vec<Sharing<'_>>) -> Vec<Sharing<'_>> {
+    sharing.sort_unstable();
+    sharing.dedup_by(|next, row| {
+        let is_equal = *next == Sharing { count: next.count, ..*row };
+        row.count += if is_equal { next.count } else { 0 };
+        is_equal
+    });
+    sharing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Found, Order, group};
+    use super::*;
+    use crate::smaps::Scanner;
+    use crate::units::Kib;
+
+    /// Who runs in the memory of another one has a place in its row, or a row below it.
+    #[test]
+    fn memory_counts_once() {
+        let usage = |pid, name: &'static str, pss: u64| {
+            let mut scanner = Scanner::new();
+            let rest = "Private_Clean: 0 kB\nPrivate_Dirty: 0 kB\n";
+            scanner.feed(format!("Pss: {pss} kB\n{rest}").as_bytes());
+            let smaps = scanner.finish().expect("smaps");
+            ProcessUsage { pid: Pid(pid), name: name.as_bytes(), smaps }
+        };
+        let all = [
+            usage(1, "shell", 50),
+            usage(2, "shell", 50),
+            usage(3, "job", 50),
+            usage(4, "job", 50),
+            usage(5, "big", 900),
+        ];
+        let sharing = HashMap::from([2, 3, 4].map(|child| (Pid(child), Pid(1))));
+        let found = Found { unknown: 0, timed_out: &[], sharing: &sharing };
+        let group = |grouping, top| {
+            group(all.into_iter(), found, grouping, Order { top, ..Order::default() })
+        };
+        let programs = group(Grouping::Program, None);
+        let rows: Vec<_> = programs.rows.iter().map(|row| (row.count, row.usage.ram)).collect();
+        assert_eq!(rows, [(2, Kib(50)), (1, Kib(900))]);
+        let [job] = &programs.sharing[..] else { panic!("{:?}", programs.sharing) };
+        assert_eq!((job.name, job.owner, job.count), (&b"job"[..], &b"shell"[..], 2));
+        let by_pid = group(Grouping::Pid, None);
+        assert_eq!(by_pid.sharing.len(), 3);
+        for programs in [&programs, &by_pid] {
+            assert_eq!(programs.total.map(|total| total.ram), Some(Kib(950)));
+        }
+        // Nothing is left of a row that was cut, but its part of the sum.
+        assert_eq!(group(Grouping::Pid, Some(1)).sharing, []);
+        assert_eq!(group(Grouping::Pid, Some(2)).sharing.len(), 3);
+    }
+}

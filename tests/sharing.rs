@@ -1,0 +1,90 @@
+//! Real processes that share one address space: their memory counts once. Forked siblings, however
+//! equal, count each. Needs no privilege.
+
+mod support;
+
+use support::child::{Target, become_one};
+use support::{run, skip};
+
+const KIB: u64 = 40_000;
+const ENGINES: [&str; 3] = ["sync", "threads", "auto"];
+
+/// What children of the tests become; see `support::child`.
+#[test]
+fn child() {
+    become_one();
+}
+
+/// Whether this kernel tells at all (`CONFIG_KCMP`), and lets us ask.
+fn has_kcmp(test: &str) -> bool {
+    let own = psm_uring::units::Pid(std::process::id());
+    let is_told = psm_uring::sys::host::share_memory(own, own) == Some(true);
+    if !is_told {
+        skip(test, "kcmp(2) does not answer here");
+    }
+    is_told
+}
+
+/// Parent and child are one row of two processes; by process, the child has no figures.
+fn counts_once(parent: &Target) {
+    let child = parent.children(1, 'T')[0];
+    let parent = parent.pid();
+    let list = format!("{parent},{child}");
+    for engine in ENGINES {
+        let arguments = ["-p", &list, "--unit", "KiB", "--no-header", "--engine", engine];
+        let rows = run(arguments).rows();
+        let [row] = &rows[..] else { panic!("{engine}: {} rows", rows.len()) };
+        assert_eq!(row.name, "pair (2)");
+        assert!((KIB..KIB + KIB / 2).contains(&row.ram), "{engine}: {} KiB", row.ram);
+        let by_pid = run(arguments.into_iter().chain(["--by", "pid"]));
+        let text = by_pid.stdout();
+        let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
+        assert!(lines[0].ends_with(&format!("  pair ({parent})")), "{text}");
+        assert_eq!(lines[1], format!("pair ({child}) shares the memory of {parent}"), "{text}");
+        // The parent's alone, to the KiB: the total is its row.
+        let figure =
+            |line: &str| line.trim_start_matches(['#', ' ']).split(' ').next().map(str::to_owned);
+        assert_eq!(figure(lines[0]), figure(lines[2]), "{text}");
+    }
+}
+
+#[test]
+fn a_vfork_counts_once() {
+    if has_kcmp("a_vfork_counts_once") {
+        counts_once(&Target::start_as(b"pair", &format!("vfork {KIB}")));
+    }
+}
+
+#[test]
+fn a_clone_with_its_memory_counts_once() {
+    if has_kcmp("a_clone_with_its_memory_counts_once") {
+        counts_once(&Target::start_as(b"pair", &format!("clone {KIB}")));
+    }
+}
+
+/// Alone, the child is told with the memory it runs in.
+#[test]
+fn a_child_alone_has_its_figures() {
+    let parent = Target::start_as(b"pair", &format!("clone {KIB}"));
+    let child = parent.children(1, 'T')[0].to_string();
+    let rows = run(["-p", &child, "--unit", "KiB", "--no-header"]).rows();
+    assert!(rows[0].ram >= KIB && rows[0].name == "pair (1)", "{} KiB", rows[0].ram);
+}
+
+/// Equal in layout and in every figure, and each with its own share.
+#[test]
+fn forked_siblings_count_each() {
+    let parent = Target::stopped_as(b"family", &format!("family {KIB} 7"));
+    let mut family = parent.children(7, 'T');
+    family.push(parent.pid());
+    let list: Vec<String> = family.iter().map(ToString::to_string).collect();
+    for engine in ENGINES {
+        let list = list.join(",");
+        let arguments = ["-p", &list, "--unit", "KiB", "--no-header", "--engine", engine];
+        let rows = run(arguments.into_iter().chain(["--by", "pid"])).rows();
+        assert_eq!(rows.len(), 8, "{engine}");
+        assert!(rows.iter().all(|row| row.ram >= KIB / 8), "{engine}: a sibling lost its share");
+        let sum: u64 = rows.iter().map(|row| row.ram).sum();
+        assert!((KIB..KIB + KIB / 2).contains(&sum), "{engine}: {sum} KiB");
+    }
+}
