@@ -139,6 +139,34 @@ fn names_by_rule() {
     }
 }
 
+/// Whenever another process takes the place of one, by an exec or with its id: never the memory of
+/// the one under the name of the other.
+#[test]
+fn name_and_memory_belong_together() {
+    let rollup = ROLLUP.replace("200 kB", "777 kB");
+    let other = |world: World| {
+        let status = "Name:\tother\nState:\tS (sleeping)\nVmSize:\t 9 kB\nThreads:\t1\n";
+        let world = world.with("comm", "other\n").with("exe", "/other").with("status", status);
+        world.with("smaps", &rollup).with("smaps_rollup", &rollup)
+    };
+    let others = [other(World::nameless()), other(World::user()).with("cmdline", "other\0")];
+    for plan in plans() {
+        for first in [World::nameless(), World::user()] {
+            let mut sound = first.clone();
+            sound.carry(&mut Probe::new(), &plan);
+            for (step, other) in
+                (0..sound.steps.len()).flat_map(|n| others.iter().map(move |o| (n, o)))
+            {
+                let next = Some((step, Box::new(other.clone())));
+                let found = World { next, ..first.clone() }.carry(&mut Probe::new(), &plan);
+                assert_eq!(found.fate, Fate::Measured, "{plan:?} step {step}");
+                let is_other = found.smaps.is_some_and(|smaps| smaps.pss().0 == 777);
+                assert_eq!(found.name.contains("other"), is_other, "{plan:?} {step}: {found:?}");
+            }
+        }
+    }
+}
+
 /// However the bytes are cut, the process is the same one.
 #[test]
 fn reads_of_any_size() {
