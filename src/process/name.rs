@@ -22,28 +22,33 @@ pub enum NameRule {
 /// The longest name that is kept, in bytes. Longer ones are cut.
 pub const NAME_MAX: usize = 4096;
 
-/// The longest title that is kept: enough to tell programs apart, too little to fill a screen.
-const TITLE_MAX: usize = 256;
-
 /// The title: `argv[0]`, cut to its last part when it is a path. Empty when it is empty.
 pub(super) fn title(cmdline: &[u8]) -> &[u8] {
     let end = cmdline.iter().position(|byte| *byte == 0).unwrap_or(cmdline.len());
-    let argv0 = last_part(&cmdline[..end]);
-    &argv0[..argv0.len().min(TITLE_MAX)]
-}
-
-/// Cuts `/usr/sbin/nginx` to `nginx`.
-///
-/// Only what begins as a path is one: `postgres: /data` and `sshd: user@pts/0` are titles. Some
-/// programs write their whole command line into `argv[0]`, so a path ends before the first
-/// option, or else the options' slashes would name the program.
-fn last_part(argv0: &[u8]) -> &[u8] {
+    let (argv0, others) = cmdline.split_at(end);
     let is_path = [&b"/"[..], b"./", b"../"].iter().any(|start| argv0.starts_with(start));
+    // Only what begins as a path is one: `postgres: /data` and `sshd: user@pts/0` are titles.
     if !is_path {
         return argv0;
     }
-    let options = argv0.windows(2).position(|two| two == b" -").unwrap_or(argv0.len());
-    let path = &argv0[..options];
+    // Some programs write their whole command line into `argv[0]`, and leave nothing behind it.
+    let is_all = others.iter().all(|byte| *byte == 0);
+    last_part(if is_all { without_options(argv0) } else { argv0 })
+}
+
+/// Ends a path before the first option, or else the options' slashes would name the program. A
+/// dash alone is none: `/opt/My App - beta/app`.
+fn without_options(line: &[u8]) -> &[u8] {
+    let is_option = |rest: &[u8]| {
+        let word = rest.strip_prefix(b" --").or_else(|| rest.strip_prefix(b" -"));
+        word.and_then(<[u8]>::first).is_some_and(u8::is_ascii_alphabetic)
+    };
+    let begin = (0..line.len()).find(|begin| is_option(&line[*begin..]));
+    &line[..begin.unwrap_or(line.len())]
+}
+
+/// Cuts `/usr/sbin/nginx` to `nginx`.
+fn last_part(path: &[u8]) -> &[u8] {
     let trimmed = path.len() - path.iter().rev().take_while(|byte| **byte == b'/').count();
     match path[..trimmed].iter().rposition(|byte| *byte == b'/') {
         Some(slash) => &path[slash + 1..trimmed],
@@ -89,6 +94,13 @@ mod tests {
             (b"../bin/server\0", b"server"),
             (b"/opt/My App/app\0", b"app"),
             (b"/opt/chrome/chrome --type=renderer --dir=/a/b", b"chrome"),
+            (b"/opt/chrome/chrome --type=renderer --dir=/a/b\0\0\0", b"chrome"),
+            (b"/opt/tool -I/usr/include", b"tool"),
+            // Blank and dash in a path: a dash alone, or followed by arguments of their own.
+            (b"/opt/My App - beta/bin/prog\0", b"prog"),
+            (b"/opt/My App - beta/bin/prog -v /x", b"prog"),
+            (b"/opt/My App -beta/bin/prog\0-v\0", b"prog"),
+            (b"/opt/tool -\0", b"tool -"),
             (b"/opt/tool/\0", b"tool"),
             (b"/\0", b"/"),
             (b"//\0", b"//"),
@@ -99,7 +111,6 @@ mod tests {
         ] {
             assert_eq!(title(cmdline), expected, "{}", cmdline.escape_ascii());
         }
-        assert_eq!(title(&[b'a'; 5000]).len(), TITLE_MAX);
     }
 
     #[test]

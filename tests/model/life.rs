@@ -119,7 +119,7 @@ fn arguments(id: LifeId, tag: &str) -> (String, String, String) {
         }
         2 => (String::new(), format!("[c-{tag}]"), format!("[c-{tag}]")),
         3 => (format!("./t-{tag}"), format!("t-{tag}"), format!("./t-{tag}")),
-        _ => (long.clone(), long[..256].to_owned(), long[..4096].to_owned()),
+        _ => (long.clone(), long[..4096].to_owned(), long[..4096].to_owned()),
     }
 }
 

@@ -208,6 +208,11 @@ NAMES = [
           "letters that are blank: Hangul fillers, an empty Braille pattern"),
     named(229, "\u0301".encode(), argv("\u0301a\u034fb\u3164\u0301".encode()),
           "a mark without a letter before it, and a joiner that is never seen"),
+    named(230, b"worker", argv(b"worker: " + b"x" * 300 + b" one"), "titles that differ late"),
+    named(231, b"worker", argv(b"worker: " + b"x" * 300 + b" two"), "another program than 230"),
+    named(232, b"prog", argv(b"/opt/My App - beta/bin/prog"), "blank and dash in the path"),
+    named(233, b"prog", argv(b"/opt/My App -rc/bin/prog", b"-v"),
+          "what looks like an option is none: there are arguments"),
 ]  # fmt: skip
 
 
