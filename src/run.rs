@@ -97,7 +97,7 @@ fn plan(options: &Options) -> Result<Plan, Error> {
         (true, _) => Source::Smaps,
         (false, source) => source,
     };
-    Ok(Plan { name_rule: options.name, source, filter: options.filter.clone() })
+    Ok(Plan { name_rule: options.name, source, filter: options.filter.clone(), ..Plan::default() })
 }
 
 fn list(options: &Options, root: &ProcRoot) -> Result<Vec<Pid>, Error> {

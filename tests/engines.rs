@@ -47,7 +47,7 @@ fn plans() -> Vec<Plan> {
     for source in SOURCES {
         for name_rule in NAMES {
             for filter in [None, Some(filter.clone())] {
-                plans.push(Plan { name_rule, source, filter });
+                plans.push(Plan { name_rule, source, filter, ..Plan::default() });
             }
         }
     }
@@ -203,7 +203,7 @@ fn fates_of_the_fixtures() {
         ("ordinary", Coverage { measured: 12, ..none }),
         ("names", Coverage { measured: 33, ..none }),
         ("hugetlb", Coverage { measured: 5, ..none }),
-        ("kernel-threads", Coverage { measured: 2, kernel_threads: 3, zombies: 1, ..none }),
+        ("kernel-threads", Coverage { measured: 3, kernel_threads: 3, zombies: 1, ..none }),
         ("no-rollup", Coverage { measured: 5, kernel_threads: 1, ..none }),
         ("empty", none),
     ] {

@@ -154,7 +154,7 @@ fn engines_agree_on_live_processes() {
     }
     for name_rule in [NameRule::Title, NameRule::Comm, NameRule::Exe, NameRule::Cmdline] {
         for source in [Source::Auto, Source::Rollup, Source::Smaps] {
-            let plan = Plan { name_rule, source, filter: None };
+            let plan = Plan { name_rule, source, ..Plan::default() };
             let reference =
                 || survey(&mut open(EngineKind::Sync, &root(), tuning(1, 1)), &pids, &plan);
             for (kind, tuning) in &cases {

@@ -147,7 +147,7 @@ fn stats_name_every_fact() {
                 "{engine}: no {key} in\n{text}"
             );
         }
-        let processes = "6 listed: 2 measured, 3 kernel threads, 1 zombie,";
+        let processes = "7 listed: 3 measured, 3 kernel threads, 1 zombie,";
         assert!(text.contains(processes), "{engine}:\n{text}");
         let plain = run(["--proc-root", "kernel-threads", "--engine", engine]);
         assert_eq!(ran.stdout, plain.stdout, "--stats changes nothing in the report");

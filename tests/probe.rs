@@ -8,7 +8,7 @@ use psm_uring::process::{
 };
 use psm_uring::units::Errno;
 use regex::bytes::Regex;
-use support::world::{Fault, LEADER, ROLLUP, World};
+use support::world::{Fault, LEADER, PID, ROLLUP, World};
 
 const NAMES: [NameRule; 4] = [NameRule::Title, NameRule::Comm, NameRule::Exe, NameRule::Cmdline];
 const SOURCES: [Source; 3] = [Source::Auto, Source::Rollup, Source::Smaps];
@@ -17,8 +17,9 @@ fn plans() -> Vec<Plan> {
     let mut plans = Vec::new();
     for name_rule in NAMES {
         for source in SOURCES {
-            plans.push(Plan { name_rule, source, filter: None });
-            plans.push(Plan { name_rule, source, filter: Some(all.clone()) });
+            plans.push(Plan { name_rule, source, ..Plan::default() });
+            let filter = Some(all.clone());
+            plans.push(Plan { name_rule, source, filter, ..Plan::default() });
         }
     }
     plans
@@ -235,6 +236,22 @@ fn processes_without_memory() {
                 assert_eq!(fate(&world, &plan), expected, "{status:?} {plan:?}");
             }
         }
+    }
+}
+
+/// A thread of the kernel that was guessed right costs one file; a wrong guess changes nothing.
+#[test]
+fn guessed_kernel_threads() {
+    let kthread = "Name:\tkthreadd\nState:\tS (sleeping)\nThreads:\t1\nKthread:\t1\n";
+    for plan in plans() {
+        let guess = Plan { kernel_threads: vec![PID], ..plan.clone() };
+        for world in [World::user(), World::nameless(), World::leaderless()] {
+            let expected = world.clone().carry(&mut Probe::new(), &plan);
+            assert_eq!(world.clone().carry(&mut Probe::new(), &guess), expected, "{plan:?}");
+        }
+        let mut world = World::user().with("status", kthread);
+        assert_eq!(world.carry(&mut Probe::new(), &guess).fate, Fate::KernelThread, "{plan:?}");
+        assert_eq!(world.steps, ["7/status", "7/status"], "opened and read");
     }
 }
 

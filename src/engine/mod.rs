@@ -24,7 +24,8 @@ mod uring;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::process::{Coverage, Fate, Plan, ProcessUsage};
+use crate::process::{Coverage, Fate, KTHREADD, Plan, ProcessUsage};
+use crate::sys::host;
 use crate::sys::proc_root::ProcRoot;
 use crate::units::{Errno, Pid};
 
@@ -32,9 +33,6 @@ use self::crew::Crew;
 pub use self::tally::Tally;
 pub use self::tuning::Tuning;
 pub use self::uring::Uring;
-
-/// So many processes are asked without looking first which of them are threads of the kernel.
-const FEW: usize = 16;
 
 /// Which way to carry bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -216,7 +214,8 @@ impl Surveyor {
     ) -> Result<Survey, Error> {
         let began = Instant::now();
         let mut survey = Survey::default();
-        let asked = self.without_kernel_threads(pids, &mut survey.tallies);
+        let (asked, kernel_threads) = self.without_kernel_threads(pids, &mut survey.tallies);
+        let plan = &Plan { kernel_threads, ..plan.clone() };
         if let Err(broken) = self.engine.carry(&asked, plan, patience, &mut survey.tallies) {
             if !self.is_auto || self.kind != EngineKind::Uring {
                 return Err(Error::Ring(broken.errno));
@@ -236,23 +235,24 @@ impl Surveyor {
         Ok(survey)
     }
 
-    /// Leaves out the threads of the kernel, of which there can be hundreds: each would cost a few
-    /// failing opens to be told apart.
-    fn without_kernel_threads(&self, pids: &[Pid], survey: &mut Vec<Tally>) -> Vec<Pid> {
-        if pids.len() <= FEW {
-            return pids.to_vec();
-        }
-        let threads = self.root.kernel_threads();
+    /// Leaves out the threads of the kernel, of which there can be hundreds: each would cost a
+    /// request or more. Children of `kthreadd` that are not proved to be some are left to their
+    /// probes, and told: helpers of the kernel are such, and have memory.
+    fn without_kernel_threads(
+        &self,
+        pids: &[Pid],
+        survey: &mut Vec<Tally>,
+    ) -> (Vec<Pid>, Vec<Pid>) {
+        // Without `kthreadd` this is a choice of processes, not a host.
+        let is_host = pids.contains(&KTHREADD);
+        let threads = if is_host { self.root.kernel_threads() } else { Vec::new() };
+        let is_thread = |pid: &Pid| threads.binary_search(pid).is_ok();
+        let is_own = !threads.is_empty() && self.root.is_own();
+        let is_proved = |pid: &Pid| is_own && is_thread(pid) && host::has_no_memory(*pid);
+        let (proved, asked): (Vec<Pid>, Vec<Pid>) = pids.iter().copied().partition(is_proved);
         let mut tally = Tally::default();
-        let mut is_asked = |pid: &Pid| {
-            let is_thread = threads.binary_search(pid).is_ok();
-            if is_thread {
-                tally.pass_over(*pid, Fate::KernelThread);
-            }
-            !is_thread
-        };
-        let asked = pids.iter().copied().filter(|pid| is_asked(pid)).collect();
+        proved.into_iter().for_each(|pid| tally.pass_over(pid, Fate::KernelThread));
         survey.push(tally);
-        asked
+        (asked, threads)
     }
 }

@@ -3,6 +3,7 @@
 use regex::bytes::Regex;
 
 use super::{NameRule, ProcFile};
+use crate::units::Pid;
 
 /// Where memory figures come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,9 @@ pub struct Plan {
     pub source: Source,
     /// Only processes whose name matches are measured.
     pub filter: Option<Regex>,
+    /// Most likely threads of the kernel, ascending: they are asked for that first. A hint that
+    /// saves requests and decides nothing.
+    pub kernel_threads: Vec<Pid>,
 }
 
 impl Plan {

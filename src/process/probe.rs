@@ -58,6 +58,8 @@ pub struct Probe {
     scanner: Scanner,
     has_memory_file: bool,
     has_memory_text: bool,
+    /// It may be a thread of the kernel, and nothing else was asked yet.
+    is_suspect: bool,
     /// Status is asked for the name, because what the rule asks for is empty.
     status_names: bool,
     /// The name that the rule asks for is empty: comm names it.
@@ -87,6 +89,7 @@ impl Probe {
             scanner: Scanner::new(),
             has_memory_file: true,
             has_memory_text: false,
+            is_suspect: false,
             status_names: false,
             is_nameless: false,
             is_second_try: false,
@@ -102,6 +105,10 @@ impl Probe {
         self.is_second_try = false;
         self.has_lost_thread = false;
         self.begin(plan);
+        if plan.kernel_threads.binary_search(&pid).is_ok() {
+            self.is_suspect = true;
+            self.one(ProcFile::Status);
+        }
     }
 
     /// The process at hand.
@@ -112,9 +119,8 @@ impl Probe {
     /// What to open and read next, or `None` when all is known.
     pub fn want(&self, plan: &Plan) -> Option<Want> {
         match self.state {
-            State::One(file) => Some(Want::One(file)),
+            State::One(file) | State::Memory(file) | State::Verify(file) => Some(Want::One(file)),
             State::Pair(memory) => Some(Want::Pair { name: self.name_file(plan), memory }),
-            State::Memory(file) | State::Verify(file) => Some(Want::One(file)),
             State::Done(_) => None,
         }
     }
@@ -275,16 +281,17 @@ impl Probe {
             Kind::Leaderless if self.task.is_none() => self.one(ProcFile::Tasks),
             Kind::Leaderless if !self.has_lost_thread => self.thread_gone(),
             Kind::Leaderless | Kind::Exiting => self.done(Fate::Gone),
+            Kind::User if self.is_suspect => self.begin(plan),
             Kind::User if std::mem::take(&mut self.status_names) => {
                 self.is_nameless = true;
                 self.name_by_comm(plan, status::comm);
                 self.select(plan);
             }
-            Kind::User if self.is_second_try && !self.has_memory_file => {
-                self.done(Fate::Failed(Errno::NOENT));
-            }
-            // It is alive and has an address space, another one than before.
-            Kind::User if self.is_second_try => self.done(Fate::Changed),
+            // It is alive and has an address space, another one than before, or no file of it.
+            Kind::User if self.is_second_try => self.done(match self.has_memory_file {
+                true => Fate::Changed,
+                false => Fate::Failed(Errno::NOENT),
+            }),
             Kind::User => {
                 self.is_second_try = true;
                 self.begin(plan);
@@ -343,6 +350,7 @@ impl Probe {
 
     /// With a filter the name comes first, alone: what is not selected is not measured.
     fn begin(&mut self, plan: &Plan) {
+        self.is_suspect = false;
         self.status_names = false;
         self.is_nameless = false;
         self.smaps = None;

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use psm_uring::engine::Patience;
 use psm_uring::process::{NameRule, Plan, Source};
-use psm_uring::units::Errno;
+use psm_uring::units::{Errno, Pid};
 use regex::bytes::Regex;
 
 use super::chains::Trouble;
 use super::dice::Dice;
 use super::fault::{ERRNOS, Fault, Faults};
 use super::life::LIVES;
-use super::seat::{Body, Change, Denial, Lock, Seat, When, first_thread};
+use super::seat::{Body, Change, Denial, Lock, Seat, When, first_thread, pid_of};
 use super::world::{Kernel, World};
 use super::{MILLIS, Micros, NEVER};
 
@@ -50,11 +50,18 @@ pub fn plans() -> &'static [Plan] {
                     name_rule,
                     source,
                     filter: filter.clone(),
+                    kernel_threads: guessed(),
                 }));
             }
         }
         plans
     })
+}
+
+/// Every fourth process is taken for a thread of the kernel, whatever it is.
+fn guessed() -> Vec<Pid> {
+    let processes = usize::try_from(PROCESSES_MAX).expect("few processes");
+    (0..processes).step_by(4).map(pid_of).collect()
 }
 
 impl Script {

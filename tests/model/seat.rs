@@ -208,7 +208,9 @@ impl Seat {
         // Without an address space only comm is a name.
         let has_name = matches!(self.body, Body::User | Body::Leaderless(_));
         let is_comm = plan.name_rule == NameRule::Comm;
-        let is_named = has_name || is_comm;
+        // Who is taken for a thread of the kernel has its status read before its name.
+        let is_guessed = plan.kernel_threads.contains(&self.pid);
+        let is_named = has_name || is_comm && !is_guessed;
         let is_even = life.is_even && self.body != Body::Kernel;
         let is_left_out = plan.filter.is_some() && is_named && !is_even;
         let lacks_rollup = plan.source == Source::Rollup && !kernel.has_rollup;
@@ -229,7 +231,8 @@ impl Seat {
     }
 }
 
-fn pid_of(index: usize) -> Pid {
+/// The process id of a seat.
+pub fn pid_of(index: usize) -> Pid {
     Pid(FIRST_PID + PID_STEP * u32::try_from(index).expect("few processes"))
 }
 

@@ -228,7 +228,8 @@ def zombie_leader(pid):
 
 
 KERNEL_THREADS = [
-    Process(2, b"kthreadd", ppid=0, kthread=True, note="kernel thread"),
+    Process(2, b"kthreadd", ppid=0, kthread=True, files={"task/2/children": b"3 17 50 "},
+            note="kernel thread; 50 is its child and none"),
     Process(3, b"pool_workqueue_release", ppid=2, kthread=True, state="I (idle)",
             note="kernel thread; comm longer than 15 bytes"),
     Process(17, b"kworker/0:1H-kblockd", ppid=2, kthread=True, state="I (idle)",
@@ -237,6 +238,8 @@ KERNEL_THREADS = [
             note="the only ordinary process"),
     Process(31, b"defunct", ppid=30, state="Z (zombie)", note="zombie"),
     zombie_leader(40),
+    Process(50, b"core-helper", argv(b"/usr/bin/core-helper"), b"helper", memory(heap=500), ppid=2,
+            note="started by the kernel, with memory"),
 ]  # fmt: skip
 
 GONE = {name: None for name in ("smaps", "smaps_rollup")}
