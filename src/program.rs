@@ -126,8 +126,24 @@ pub struct Unknown {
     pub pid: Option<Pid>,
     /// How many there are.
     pub count: u64,
-    /// Resident pages, shared ones counted whole in each process; `None` when nothing is known.
+    /// What is known all the same.
+    pub known: Known,
+}
+
+/// What the kernel still tells of processes whose memory is not known; `None` when it does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Resident pages, shared ones counted whole in each process.
     pub rss: Option<Kib>,
+    /// Swapped pages, counted likewise.
+    pub swap: Option<Kib>,
+}
+
+impl Known {
+    fn add(&mut self, rss: Option<Kib>, swap: Option<Kib>) {
+        self.rss = self.rss.into_iter().chain(rss).reduce(Kib::add);
+        self.swap = self.swap.into_iter().chain(swap).reduce(Kib::add);
+    }
 }
 
 /// What else was found out about processes, besides their own figures.
@@ -154,8 +170,8 @@ pub struct Programs<'run> {
     pub sharing: Vec<Sharing<'run>>,
     /// Rows without figures, since nobody knows, in the order they are shown.
     pub unknown: Vec<Unknown>,
-    /// Those of them that were cut: how many, and their resident pages.
-    pub unknown_rest: Option<(usize, Option<Kib>)>,
+    /// Those of them that were cut: how many, and what is known of them.
+    pub unknown_rest: Option<(usize, Known)>,
     /// Whether shared swapped pages are counted whole in some process (kernels before 4.3).
     pub swap_is_unshared: bool,
 }
@@ -212,7 +228,7 @@ pub fn group<'run>(
     }
     let mut unknown = unknown(found.timed_out, grouping);
     sort_unknown(&mut unknown, order.key);
-    let unknown_rest = cut(&mut unknown, order).map(|cut| (cut.len(), resident(&cut)));
+    let unknown_rest = cut(&mut unknown, order).map(|cut| (cut.len(), known(&cut)));
     if order.reverse {
         rows.reverse();
         unknown.reverse();
@@ -228,7 +244,7 @@ fn unknown(timed_out: &[TimedOut], grouping: Grouping) -> Vec<Unknown> {
         let pid = (grouping == Grouping::Pid).then_some(*pid);
         let row = rows.entry((&glimpse.comm, pid)).or_default();
         row.count += 1;
-        row.rss = row.rss.into_iter().chain(glimpse.rss).reduce(Kib::add);
+        row.known.add(glimpse.rss, glimpse.swap);
     }
     let named = |((name, pid), row): (_, _)| Unknown { name: <[u8]>::to_vec(name), pid, ..row };
     rows.into_iter().map(named).collect()
@@ -238,12 +254,15 @@ fn unknown(timed_out: &[TimedOut], grouping: Grouping) -> Vec<Unknown> {
 /// where that is equal.
 fn sort_unknown(rows: &mut [Unknown], key: SortKey) {
     if key != SortKey::Name {
-        rows.sort_by_key(|row| row.rss);
+        rows.sort_by_key(|row| row.known.rss);
     }
 }
 
-fn resident(rows: &[Unknown]) -> Option<Kib> {
-    rows.iter().filter_map(|row| row.rss).reduce(Kib::add)
+fn known(rows: &[Unknown]) -> Known {
+    rows.iter().fold(Known::default(), |mut sum, row| {
+        sum.add(row.known.rss, row.known.swap);
+        sum
+    })
 }
 
 fn sum(rows: &[Program<'_>]) -> Usage {
@@ -309,7 +328,7 @@ mod tests {
         assert_eq!((whole.total, whole.unknown_rest), (None, None));
         let top = group(Order { top: Some(1), ..Order::default() });
         assert_eq!(names(&top), ["big"]);
-        assert_eq!(top.unknown_rest, Some((2, Some(Kib(40)))));
+        assert_eq!(top.unknown_rest, Some((2, Known { rss: Some(Kib(40)), swap: None })));
         let reverse = group(Order { reverse: true, ..Order::default() });
         assert_eq!(names(&reverse), ["big", "twin", "dark"]);
     }
@@ -322,5 +341,20 @@ mod tests {
         };
         assert_eq!(total(0), Some(Usage::default()));
         assert_eq!(total(1), None);
+    }
+
+    #[test]
+    fn what_is_known_of_stuck_processes_is_summed() {
+        let stuck = |pid, rss, swap| TimedOut {
+            pid: Pid(pid),
+            glimpse: Glimpse { comm: b"db".to_vec(), rss, swap, ..Glimpse::default() },
+        };
+        let (kib, none) = (|kib| Some(Kib(kib)), None);
+        let all = [stuck(1, kib(5), kib(7)), stuck(2, none, none), stuck(3, kib(1), kib(2))];
+        let [row] = &unknown(&all, Grouping::Program)[..] else { panic!("one program") };
+        assert_eq!((row.count, row.known), (3, Known { rss: kib(6), swap: kib(9) }));
+        let by_pid = unknown(&all, Grouping::Pid);
+        assert_eq!(by_pid[1].known, Known::default(), "missing is never 0");
+        assert_eq!(known(&by_pid), row.known);
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{Unit, escape, width};
-use crate::program::{Grouping, Programs, Sharing, Unknown, Usage};
+use crate::program::{Grouping, Known, Programs, Sharing, Unknown, Usage};
 use crate::units::Kib;
 
 /// The least width of a column of amounts; all of them grow to the widest amount.
@@ -54,8 +54,8 @@ pub fn table(programs: &Programs<'_>, options: TableOptions) -> String {
     for row in &programs.unknown {
         layout.unknown(&mut text, row);
     }
-    if let Some((rows, rss)) = programs.unknown_rest {
-        layout.dashes(&mut text, "", &format!("({rows} more)"), rss);
+    if let Some((rows, known)) = programs.unknown_rest {
+        layout.dashes(&mut text, "", &format!("({rows} more)"), known);
     }
     layout.total(&mut text, programs.total.as_ref());
     text
@@ -109,7 +109,7 @@ impl Layout {
     fn unknown(&self, text: &mut String, row: &Unknown) {
         let name = escape::name(&row.name);
         let which = row.pid.map_or_else(|| row.count.to_string(), |pid| pid.to_string());
-        self.dashes(text, &name, &format!(" ({which})"), row.rss);
+        self.dashes(text, &name, &format!(" ({which})"), row.known);
     }
 
     /// Its memory is counted in another row: there is no figure to show, nor is one missing.
@@ -132,11 +132,16 @@ impl Layout {
     }
 
     /// What is not known is `-`, never 0.
-    fn dashes(&self, text: &mut String, name: &str, behind: &str, rss: Option<Kib>) {
+    fn dashes(&self, text: &mut String, name: &str, behind: &str, known: Known) {
         (0..if self.heap { 4 } else { 3 }).for_each(|_| self.cell(text, "-"));
-        let (unit, amount) = (self.unit.label(), rss.map(|rss| self.unit.format(rss)));
-        let rss = amount.map_or_else(String::new, |amount| format!(", RSS {amount} {unit}"));
-        self.name(text, name, &format!("{behind} timed out{rss}"));
+        let told = |what: &str, amount: Option<Kib>| {
+            let (amount, unit) = (amount.map(|kib| self.unit.format(kib)), self.unit.label());
+            amount.map_or_else(String::new, |amount| format!(", {what} {amount} {unit}"))
+        };
+        let rss = told("RSS", known.rss);
+        // Nothing swapped is nothing to look at.
+        let swap = told("swap", known.swap.filter(|swap| *swap > Kib(0)));
+        self.name(text, name, &format!("{behind} timed out{rss}{swap}"));
     }
 
     /// The sum of SHARED is left out: it would count the same pages in many rows' shares.
@@ -200,8 +205,8 @@ mod tests {
 
     fn shown(columns: Option<usize>, name: &str) -> String {
         let usage = ProcessUsage { pid: Pid(7), name: name.as_bytes(), smaps: Smaps::default() };
-        let (comm, rss) = (b"stuck".to_vec(), Some(Kib(2048)));
-        let glimpse = Glimpse { comm, state: None, rss, swap: None };
+        let (comm, rss, swap) = (b"stuck".to_vec(), Some(Kib(2048)), Some(Kib(512)));
+        let glimpse = Glimpse { comm, state: None, rss, swap };
         let timed_out = [TimedOut { pid: Pid(8), glimpse }];
         let found = Found { unknown: 1, timed_out: &timed_out, sharing: &HashMap::new() };
         let programs = group([usage].into_iter(), found, Grouping::Program, Order::default());
@@ -212,11 +217,11 @@ mod tests {
     fn names_are_cut_and_numbers_are_not() {
         let wide = "   MiB RAM    SHARED   SWAPPED  PROCESS (COUNT)\n       \
                     0.0       0.0            worker of a long name (1)\n         \
-                    -         -         -  stuck (1) timed out, RSS 2.0 MiB\n#      \
+                    -         -         -  stuck (1) timed out, RSS 2.0 MiB, swap 0.5 MiB\n#      \
                     0.0                      TOTAL USED BY PROCESSES\n";
         let narrow = " MiB RAM  SHARED SWAPPED  PROCESS\n     \
                       0.0     0.0          worker of… (1)\n       \
-                      -       -       -  … (1) timed out, RSS 2.0 MiB\n#    \
+                      -       -       -  … (1) timed out, RSS 2.0 MiB, swap 0.5 MiB\n#    \
                       0.0                  TOTAL\n";
         let name = "worker of a long name";
         assert_eq!(shown(None, name), wide);
