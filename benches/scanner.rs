@@ -1,7 +1,8 @@
 //! The scanner against its naive twin, a bare search for newlines over the same bytes, and the
 //! parser that others would take (the crate `procfs`).
 //!
-//! `cargo bench --bench scanner`
+//! `cargo bench --bench scanner`; with `--passes N smaps` it only scans, to be run under callgrind
+//! (`scripts/instructions.sh`).
 
 #![allow(clippy::print_stdout)]
 
@@ -18,7 +19,28 @@ use psm_uring::smaps::{Field, Scanner, naive};
 /// What one `readv` of the ring returns at the most: chunks of this size reach the scanner.
 const CHUNK_BYTES: usize = 128 * 1024;
 
+const CORPUS: &[u8] = include_bytes!("../tests/corpus/real-6.18.smaps");
+const ROLLUP: &[u8] = include_bytes!("../tests/corpus/real-6.18.smaps_rollup");
+
 fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match &words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--passes", passes, "smaps"] => scan_only(CORPUS, passes),
+        ["--passes", passes, "rollup"] => scan_only(ROLLUP, passes),
+        _ => measure(),
+    }
+}
+
+/// Scans and does nothing else: what callgrind counts is the scanner's.
+fn scan_only(text: &[u8], passes: &str) {
+    for _ in 0..passes.parse().expect("a number of passes") {
+        let mut scanner = Scanner::new();
+        black_box(text).chunks(CHUNK_BYTES).for_each(|chunk| scanner.feed(chunk));
+        assert!(black_box(scanner.finish()).is_ok(), "the corpus is sound");
+    }
+}
+
+fn measure() {
     let mode = Mode::of_this_run();
     let megabytes = if mode == Mode::Measure { 8 } else { 1 };
     let text = text(megabytes << 20);
@@ -62,6 +84,5 @@ fn main() {
 
 /// The mappings of the newest kernel in the corpus, again and again.
 fn text(bytes: usize) -> Vec<u8> {
-    const CORPUS: &[u8] = include_bytes!("../tests/corpus/real-6.18.smaps");
     CORPUS.iter().copied().cycle().take(bytes / CORPUS.len() * CORPUS.len()).collect()
 }

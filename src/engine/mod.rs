@@ -249,9 +249,15 @@ impl Surveyor {
         let is_thread = |pid: &Pid| threads.binary_search(pid).is_ok();
         let is_own = !threads.is_empty() && self.root.is_own();
         let is_proved = |pid: &Pid| is_own && is_thread(pid) && host::has_no_memory(*pid);
-        let (proved, asked): (Vec<Pid>, Vec<Pid>) = pids.iter().copied().partition(is_proved);
         let mut tally = Tally::default();
-        proved.into_iter().for_each(|pid| tally.pass_over(pid, Fate::KernelThread));
+        let mut asked = Vec::with_capacity(pids.len());
+        for pid in pids {
+            if is_proved(pid) {
+                tally.pass_over(*pid, Fate::KernelThread);
+            } else {
+                asked.push(*pid);
+            }
+        }
         survey.push(tally);
         (asked, threads)
     }

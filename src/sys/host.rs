@@ -1,6 +1,10 @@
 //! The machine and this process, as far as the program needs to know them.
 
+use std::io::Write;
+use std::mem::MaybeUninit;
 use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags, RawDir};
 
 use crate::units::{Kib, Pid};
 
@@ -107,7 +111,7 @@ fn duration(time: libc::timeval) -> Duration {
 }
 
 fn usage(whose: libc::c_int) -> libc::rusage {
-    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: the pointer is valid for writes of an rusage.
     unsafe { libc::getrusage(whose, usage.as_mut_ptr()) };
     // SAFETY: all-zero bytes are an rusage, and the kernel may have filled it in.
@@ -133,18 +137,19 @@ pub fn thread_id() -> u32 {
 /// What a thread of this process is doing, from `/proc/self/task/TID/stat`; `None` when it ended
 /// or there is no `/proc` of our own. Never blocks: it is our own process.
 pub fn thread_state(thread: u32) -> Option<ThreadState> {
-    let mut room = [0; 256];
-    let stat = read_start(&format!("/proc/self/task/{thread}/stat"), &mut room)?;
-    state_of(stat)
+    state_of(read_stat(thread.to_string().as_bytes(), &mut [0; STAT_BYTES])?)
 }
 
-/// Tells what each worker of the rings of this process is doing.
+/// Tells what each worker of the rings of this process is doing. Allocates nothing: a long survey
+/// looks every few milliseconds.
 pub fn ring_workers(mut tell: impl FnMut(ThreadState)) {
-    let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return };
-    for thread in threads.flatten() {
-        let mut room = [0; 256];
-        let path = format!("/proc/self/task/{}/stat", thread.file_name().display());
-        let Some(stat) = read_start(&path, &mut room) else { continue };
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+    let Ok(dir) = rustix::fs::open("/proc/self/task", flags, Mode::empty()) else { return };
+    let mut listing = [MaybeUninit::uninit(); 4096];
+    let mut threads = RawDir::new(&dir, &mut listing);
+    while let Some(Ok(thread)) = threads.next() {
+        let mut room = [0; STAT_BYTES];
+        let Some(stat) = read_stat(thread.file_name().to_bytes(), &mut room) else { continue };
         // The kernel names them after the thread that submits: `iou-wrk-1234`.
         if stat.windows(9).any(|bytes| bytes == b"(iou-wrk-") {
             state_of(stat).map(&mut tell);
@@ -162,10 +167,20 @@ fn state_of(stat: &[u8]) -> Option<ThreadState> {
     })
 }
 
-fn read_start<'a>(path: &str, room: &'a mut [u8]) -> Option<&'a [u8]> {
-    use rustix::fs::{Mode, OFlags};
-    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    let len = rustix::io::read(&file, &mut *room).ok()?;
+/// More than stands before the state.
+const STAT_BYTES: usize = 256;
+
+/// The start of `stat` of one thread of this process. Allocates nothing.
+fn read_stat<'a>(thread: &[u8], room: &'a mut [u8; STAT_BYTES]) -> Option<&'a [u8]> {
+    let mut path = [0; 48];
+    let mut free = &mut path[..];
+    for part in [b"/proc/self/task/", thread, b"/stat"] {
+        free.write_all(part).ok()?;
+    }
+    let len = 48 - free.len();
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(&path[..len], flags, Mode::empty()).ok()?;
+    let len = rustix::io::read(&file, &mut room[..]).ok()?;
     room.get(..len)
 }
 

@@ -1,0 +1,206 @@
+//! What a process may cost: counted work, which no slow moment of the machine can change.
+//!
+//! Every engine surveys 64 members of a crowd and then all 256; the difference, divided by 192, is
+//! the cost of one process, free of what a survey costs by itself. Each figure has a budget a
+//! little above what was counted, with the reason for it. A build that exceeds one fails: make the
+//! program do less, or raise the budget in a commit that says why.
+
+mod support;
+
+#[path = "support/counting.rs"]
+mod counting;
+#[path = "../benches/crowd/mod.rs"]
+mod crowd;
+
+use std::fs::read;
+
+use crowd::{Crowd, Kind, Spec};
+use psm_uring::engine::{EngineKind, IoStats, Patience, Surveyor};
+use psm_uring::process::{Plan, Source};
+use psm_uring::sys::proc_root::ProcRoot;
+use psm_uring::units::Pid;
+use support::RUN_LIMIT;
+use support::survey::{has_uring, open, tuning};
+
+#[global_allocator]
+static ALLOCATOR: counting::Counting = counting::Counting;
+
+const FEW: usize = 64;
+const ALL: usize = 256;
+const WORKERS: usize = 2;
+const DEPTH: usize = 32;
+/// The least of so many surveys counts: whoever is disturbed enters and allocates more.
+const ROUNDS: usize = 5;
+
+/// Both files are read once. What the kernel prints may change its width between two readings.
+const BYTES_PER_BYTE_OF_FILES: f64 = 1.01;
+/// A process completes twice (name, memory), and one enter waits for a quarter of those in flight:
+/// 0.25. How many more have completed until the loop runs again is the scheduler's to say: counted
+/// 0.05 to 0.3, so this only tells a loop that wakes up for every completion.
+const RING_ENTERS: f64 = 0.5;
+/// With smaps twice as many completions.
+const SMAPS_RING_ENTERS: f64 = 1.0;
+/// A tally's two lists double as they grow: twice for four times as many processes.
+const SYNC_GROWTHS: u64 = 2 * 2;
+/// Threads share the processes as the scheduler likes; at the worst each doubles from nothing on.
+const THREADS_GROWTHS: u64 = WORKERS as u64 * 2 * ALL.ilog2() as u64;
+
+/// What one process may cost.
+struct Budget {
+    kind: EngineKind,
+    source: Source,
+    operations: f64,
+    enters: f64,
+    reads: f64,
+    /// Allocations for all the processes that make the difference.
+    growths: u64,
+    /// Where operations and reads come from.
+    why: &'static str,
+}
+
+const BUDGETS: [Budget; 6] = [
+    Budget {
+        kind: EngineKind::Uring,
+        source: Source::Rollup,
+        operations: 4.1,
+        enters: RING_ENTERS,
+        reads: 2.0,
+        growths: 0,
+        why: "one chain: open, open, read, read; now and then more workers are asked for",
+    },
+    Budget {
+        kind: EngineKind::Uring,
+        source: Source::Smaps,
+        operations: 6.1,
+        enters: SMAPS_RING_ENTERS,
+        reads: 4.0,
+        growths: 0,
+        why: "one chain, of which one read brings all of smaps; its end; whether it was all",
+    },
+    Budget {
+        kind: EngineKind::Threads,
+        source: Source::Rollup,
+        operations: 6.0,
+        enters: 0.0,
+        reads: 2.0,
+        growths: THREADS_GROWTHS,
+        why: "open, read, close of two files",
+    },
+    Budget {
+        kind: EngineKind::Sync,
+        source: Source::Rollup,
+        operations: 6.0,
+        enters: 0.0,
+        reads: 2.0,
+        growths: SYNC_GROWTHS,
+        why: "open, read, close of two files",
+    },
+    Budget {
+        kind: EngineKind::Threads,
+        source: Source::Smaps,
+        operations: 28.0,
+        enters: 0.0,
+        reads: 24.0,
+        growths: THREADS_GROWTHS,
+        why: "a read for 5 of 100 mappings, the name, the end, whether it was all",
+    },
+    Budget {
+        kind: EngineKind::Sync,
+        source: Source::Smaps,
+        operations: 28.0,
+        enters: 0.0,
+        reads: 24.0,
+        growths: SYNC_GROWTHS,
+        why: "a read for 5 of 100 mappings, the name, the end, whether it was all",
+    },
+];
+
+/// What members of the crowd become.
+#[test]
+fn child() {
+    crowd::become_one();
+}
+
+#[test]
+fn a_process_costs_what_it_may() {
+    let spec = Spec { processes: ALL, ..Spec::usual(Kind::Small) };
+    let crowd = Crowd::start(&spec).unwrap_or_else(|error| panic!("{error}"));
+    let has_uring = has_uring("a_process_costs_what_it_may");
+    let budgets = BUDGETS.iter().filter(|budget| budget.kind != EngineKind::Uring || has_uring);
+    let exceeded: Vec<String> = budgets.flat_map(|budget| budget.exceeded(crowd.pids())).collect();
+    assert!(exceeded.is_empty(), "{} budgets exceeded\n{}", exceeded.len(), exceeded.join("\n"));
+}
+
+impl Budget {
+    /// One line for every figure above its budget.
+    fn exceeded(&self, pids: &[Pid]) -> Vec<String> {
+        let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
+        let plan = Plan { source: self.source, ..Plan::default() };
+        let mut surveyor = open(self.kind, &root, tuning(WORKERS, DEPTH));
+        // Slots, buffers and probes get what they keep.
+        survey(&mut surveyor, pids, &plan);
+        let few = Work::least(&mut surveyor, &pids[..FEW], &plan);
+        let all = Work::least(&mut surveyor, pids, &plan);
+        let (kind, source) = (self.kind.word(), self.source);
+        let why = self.why;
+        let mut lines = Vec::new();
+        let mut check = |what: &str, more: u64, budget: f64, why: &str| {
+            let counted = more as f64 / (ALL - FEW) as f64;
+            if counted > budget {
+                let most = format!("at most {budget:.3} ({why})");
+                lines.push(format!("{kind}, {source:?}: {counted:.3} {what} per process, {most}"));
+            }
+        };
+        let files = bytes_of_files(&pids[FEW..], self.source) * BYTES_PER_BYTE_OF_FILES;
+        let growths = self.growths as f64 / (ALL - FEW) as f64;
+        let [io, less] = [all.io, few.io];
+        check("operations", io.operations - less.operations, self.operations, why);
+        check("enters", io.enters.saturating_sub(less.enters), self.enters, "see RING_ENTERS");
+        check("reads", io.reads - less.reads, self.reads, why);
+        check("bytes", io.bytes - less.bytes, files, "what the files hold");
+        let allocations = all.allocations.saturating_sub(few.allocations);
+        check("allocations", allocations, growths, "lists that double");
+        lines
+    }
+}
+
+/// What one survey took.
+struct Work {
+    io: IoStats,
+    allocations: u64,
+}
+
+impl Work {
+    /// The least of several surveys, figure by figure.
+    fn least(surveyor: &mut Surveyor, pids: &[Pid], plan: &Plan) -> Work {
+        let works = (0..ROUNDS).map(|_| survey(surveyor, pids, plan));
+        let least = works.reduce(|a, b| Work {
+            io: IoStats {
+                operations: a.io.operations.min(b.io.operations),
+                enters: a.io.enters.min(b.io.enters),
+                reads: a.io.reads.min(b.io.reads),
+                bytes: a.io.bytes.min(b.io.bytes),
+            },
+            allocations: a.allocations.min(b.allocations),
+        });
+        least.expect("there are rounds")
+    }
+}
+
+fn survey(surveyor: &mut Surveyor, pids: &[Pid], plan: &Plan) -> Work {
+    let patience = Patience { stuck_after: RUN_LIMIT, deadline: None };
+    let before = counting::allocations();
+    let survey = surveyor.survey(pids, plan, &patience);
+    let allocations = counting::allocations() - before;
+    let survey = survey.expect("an engine that works");
+    assert_eq!(survey.coverage().measured, pids.len(), "{:?}", surveyor.kind());
+    Work { io: survey.io(), allocations }
+}
+
+/// What the files of one process hold, read in the plainest way.
+fn bytes_of_files(pids: &[Pid], source: Source) -> f64 {
+    let memory = if source == Source::Smaps { "smaps" } else { "smaps_rollup" };
+    let len = |pid: &Pid, file| read(format!("/proc/{pid}/{file}")).expect("it is there").len();
+    let all: usize = pids.iter().map(|pid| len(pid, memory) + len(pid, "cmdline")).sum();
+    all as f64 / pids.len() as f64
+}
