@@ -18,7 +18,7 @@ bench=$(scripts/bench-path.sh scanner)
 
 # How many instructions so many passes take. The last line of callgrind tells.
 count() {
-    told=$(valgrind --tool=callgrind --callgrind-out-file=/dev/null "$bench" --passes "$2" "$1" 2>&1) ||
+    told=$(valgrind --tool=callgrind --callgrind-out-file=/dev/null "$bench" --bench --passes "$2" "$1" 2>&1) ||
         { echo "instructions.sh: callgrind failed: $told" >&2; exit 1; }
     echo "$told" | sed -n 's/.*Collected : *//p'
 }

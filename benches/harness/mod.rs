@@ -4,6 +4,8 @@
 
 #![allow(dead_code, unreachable_pub)] // Each bench uses its part.
 
+pub mod about;
+
 use std::time::{Duration, Instant};
 
 /// Whether to measure, or only to see that the benches still work.
@@ -56,6 +58,11 @@ impl Times {
     /// The middle one.
     pub fn median(&self) -> Duration {
         self.0[self.0.len() / 2]
+    }
+
+    /// All of them, in nanoseconds.
+    pub fn nanoseconds(&self) -> Vec<u64> {
+        self.0.iter().map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)).collect()
     }
 
     /// The shortest and the longest.
