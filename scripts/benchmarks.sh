@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# Measures all that docs/BENCHMARKS.md tells, and writes it there: see --help.
+set -euo pipefail
+
+usage="\
+Usage: scripts/benchmarks.sh [OPTIONS] [RECORD...]
+
+Installs the tools to compare with, measures every record (or only those named), keeps them under
+benches/record, and writes tables and plots of docs/BENCHMARKS.md. Needs root, 4 GiB of memory, 20,500
+process ids, and a host that is quiet for ten minutes.
+
+Options:
+  --rounds N         how often each command is run [default: 11]
+  --list             what records there are
+  --draw             measure nothing, only write tables and plots from the records
+  -h, --help         this
+
+Environment:
+  PREFIX             words to put before each measurement, such as \`taskset -c 0,1\`"
+
+refuse() {
+    echo "benchmarks.sh: $1" >&2
+    exit "${2:-2}"
+}
+
+sizes=(100 200 500 1000 2000 5000 10000 20000)
+records=(scanner rivals floor engines-small engines-many engines-swapped engines-smaps engines-idle)
+records+=(memory-rollup memory-smaps "${sizes[@]/#/size-}")
+
+rounds=11 draw='' wanted=()
+while [ $# -gt 0 ]; do
+    case $1 in
+    -h | --help) echo "$usage" && exit ;;
+    --list) printf '%s\n' "${records[@]}" && exit ;;
+    --draw) draw=1 ;;
+    --rounds) rounds=${2:-} && shift ;;
+    *) [[ " ${records[*]} " == *" $1 "* ]] || refuse "no record $1: see --list" && wanted+=("$1") ;;
+    esac
+    shift
+done
+[[ $rounds =~ ^[1-9][0-9]{0,2}$ ]] || refuse "--rounds $rounds: a number from 1 to 999 is wanted"
+[ ${#wanted[@]} -gt 0 ] || wanted=("${records[@]}")
+
+cd "$(dirname "$0")/.."
+
+# Each at one version, so that the next record compares with the same.
+install_rivals() {
+    local dir=target/rivals
+    [ -x $dir/metop/bin/metop ] || cargo install --quiet --locked --root $dir/metop \
+        --target-dir $dir/build metop@0.4.0
+    [ -e $dir/ps_mem/bin/ps_mem ] ||
+        python3 -m pip install --quiet --no-deps --target $dir/ps_mem ps_mem==3.14
+    if ! command -v smem >/dev/null || ! command -v smemstat >/dev/null; then
+        apt-get update -qq && apt-get install -qq -y --no-install-recommends smem smemstat
+    fi
+}
+
+program=$PWD/target/release/psm-uring
+commands() {
+    local record=$1
+    shift
+    echo "== $record"
+    ${PREFIX:-} "$commands" --save "benches/record/$record.json" --commit "$commit" --date "$date" \
+        --rounds "$rounds" "$@" --bench
+}
+
+engines() {
+    local engine words=() more=${source:+ --source $source}
+    for engine in threads uring sync; do
+        words+=(--run "$engine=$program --engine $engine$more")
+    done
+    commands "$@" "${words[@]}"
+}
+
+measure() {
+    case $1 in
+    scanner)
+        echo "== $1"
+        ${PREFIX:-} "$scanner" --save benches/record/scanner.json --commit "$commit" --date "$date" \
+            --bench ;;
+    rivals) commands "$1" --crowd small --run "psm-uring=$program" --rivals target/rivals ;;
+    floor) # Without the name of the host, which is nobody's business.
+        echo "== $1"
+        ${PREFIX:-} "$crowd" small -- "$program" bench --rounds "$rounds" --save target/floor.json \
+            --bench && sed 's/"name": ".*"/"name": ""/; s/\("kernel": "[0-9.]*\).*"/\1"/' target/floor.json \
+            >benches/record/floor.json ;;
+    engines-smaps) source=smaps engines "$1" --crowd small ;;
+    engines-idle) engines "$1" --idle ;;
+    engines-*) engines "$1" --crowd "${1#engines-}" ;;
+    memory-*) rounds=1 commands "$1" --crowd many \
+        --run "uring=$program --engine uring --source ${1#memory-}" ;;
+    size-*) engines "$1" --crowd many --processes "${1#size-}" ;;
+    esac
+}
+
+if [ -z "$draw" ]; then
+    [ "$(id -u)" = 0 ] || refuse "only root may read all processes and swap: run as root"
+    install_rivals
+    cargo build --quiet --release --locked
+    commands=$(scripts/bench-path.sh commands)
+    crowd=$(scripts/bench-path.sh crowd)
+    scanner=$(scripts/bench-path.sh scanner)
+    commit=$(git rev-parse --short=12 HEAD)
+    [ -z "$(git status --porcelain -- src Cargo.toml Cargo.lock)" ] || commit+=" and changes"
+    date=$(date -u +%F)
+    mkdir -p benches/record
+    failed=()
+    for record in "${wanted[@]}"; do
+        measure "$record" || failed+=("$record")
+    done
+    [ ${#failed[@]} -eq 0 ] || refuse "not measured: scripts/benchmarks.sh ${failed[*]}" 1
+fi
+
+venv=target/plots-venv
+if [ ! -x $venv/bin/python3 ]; then
+    python3 -m venv $venv
+    $venv/bin/pip install --quiet matplotlib==3.11.2
+fi
+$venv/bin/python3 scripts/plots.py benches/record docs/plots
+UPDATE_GOLDEN=1 cargo test --quiet --locked --test benchmarks
