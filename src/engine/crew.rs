@@ -4,7 +4,7 @@
 //! by others, so that the rest goes on, and given up when it slept too long: nothing can be done
 //! to get it back. A member whose read runs, because its process is big, is waited for.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,8 +20,10 @@ use crate::units::Pid;
 const STACK_BYTES: usize = 128 * 1024;
 /// How often the crew is looked after.
 const TICK: Duration = Duration::from_millis(10);
+/// Looking at a member takes a few microseconds; with many, this much longer between looks.
+const TICK_PER_MEMBER: Duration = Duration::from_micros(50);
 /// A member that sleeps this long in one process is replaced.
-const HELD_AFTER: Duration = Duration::from_millis(50);
+const HELD_AFTER: Duration = Duration::from_millis(20);
 /// How many are added for each that sleeps: the next ones may be stuck as well.
 const ADDED_PER_SLEEPER: usize = 4;
 /// The most members, sleeping ones included, if descriptors allow.
@@ -39,6 +41,7 @@ struct Work {
     pids: Vec<Pid>,
     plan: Plan,
     next: AtomicUsize,
+    began: Instant,
 }
 
 /// One member, as seen by itself and by the watching thread.
@@ -47,6 +50,8 @@ struct Member {
     thread: AtomicU32,
     /// How many processes it has begun: tells the watching thread that it moved on.
     begun: AtomicUsize,
+    /// When it began the last one, in nanoseconds of the work.
+    since: AtomicU64,
     is_done: AtomicBool,
     log: Mutex<Log>,
 }
@@ -83,8 +88,8 @@ impl Engine for Crew {
         survey: &mut Vec<Tally>,
     ) -> Result<(), Broken> {
         let root = self.root.clone();
-        let next = AtomicUsize::new(0);
-        let work = Arc::new(Work { root, pids: pids.to_vec(), plan: plan.clone(), next });
+        let (next, began) = (AtomicUsize::new(0), Instant::now());
+        let work = Arc::new(Work { root, pids: pids.to_vec(), plan: plan.clone(), next, began });
         let mut watch = Watch::start(work, self.workers.min(pids.len()));
         watch.until_done(self.workers, patience);
         survey.extend(watch.tallies());
@@ -116,7 +121,10 @@ impl Member {
             return None;
         }
         log.at_work_on = work.next();
-        self.begun.fetch_add(1, Ordering::Relaxed);
+        let since = u64::try_from(work.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.since.store(since, Ordering::Relaxed);
+        // Release: who sees the number sees the time as well.
+        self.begun.fetch_add(1, Ordering::Release);
         log.at_work_on
     }
 
@@ -189,7 +197,7 @@ impl Watch {
     fn until_done(&mut self, workers: usize, patience: &Patience) {
         let deadline = patience.deadline.and_then(|time| Instant::now().checked_add(time));
         while self.crew.iter().any(Watched::is_at_work) {
-            match self.finished.recv_timeout(TICK) {
+            match self.finished.recv_timeout(self.tick(patience, deadline)) {
                 Ok(()) => continue,
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
@@ -197,7 +205,8 @@ impl Watch {
             let is_over = deadline.is_some_and(|deadline| now >= deadline);
             let mut sleeping = 0;
             for watched in self.crew.iter_mut().filter(|watched| watched.is_at_work()) {
-                let slept = watched.slept(now, HELD_AFTER.min(patience.stuck_after));
+                let suspect_after = HELD_AFTER.min(patience.stuck_after);
+                let slept = watched.slept(self.work.began, now, suspect_after);
                 sleeping += usize::from(slept >= HELD_AFTER);
                 if slept >= patience.stuck_after {
                     watched.abandon();
@@ -212,6 +221,20 @@ impl Watch {
             }
         }
         self.end();
+    }
+
+    /// How long to wait for the next look: it is longer with many to look at, but nobody's time
+    /// passes unnoticed.
+    fn tick(&self, patience: &Patience, deadline: Option<Instant>) -> Duration {
+        let now = Instant::now();
+        let at_work = self.crew.iter().filter(|watched| watched.is_at_work());
+        let (mut count, mut next) = (0, patience.stuck_after);
+        for watched in at_work {
+            count += 1;
+            next = next.min(patience.stuck_after.saturating_sub(now - watched.alive));
+        }
+        let tick = next.clamp(TICK, TICK + TICK_PER_MEMBER * count);
+        deadline.map_or(tick, |deadline| tick.min(deadline.saturating_duration_since(now)))
     }
 
     /// Gives up what is at work, and what nobody has begun: time is over, or nobody is left to
@@ -237,14 +260,14 @@ impl Watched {
 
     /// For how long it has been asleep in one process. Whether it sleeps is asked once it takes
     /// longer than `suspect_after`.
-    fn slept(&mut self, now: Instant, suspect_after: Duration) -> Duration {
-        let begun = self.member.begun.load(Ordering::Relaxed);
+    fn slept(&mut self, began: Instant, now: Instant, suspect_after: Duration) -> Duration {
+        let begun = self.member.begun.load(Ordering::Acquire);
         if begun != self.begun {
             self.begun = begun;
-            self.alive = now;
-            return Duration::ZERO;
+            let since = self.member.since.load(Ordering::Relaxed);
+            self.alive = began + Duration::from_nanos(since);
         }
-        let slept = now - self.alive;
+        let slept = now.saturating_duration_since(self.alive);
         if slept >= suspect_after {
             let thread = self.member.thread.load(Ordering::Relaxed);
             if host::thread_state(thread) == Some(ThreadState::Running) {
