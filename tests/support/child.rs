@@ -15,7 +15,8 @@ use rustix::process::{Signal, getpid, kill_process, set_parent_process_death_sig
 
 use super::until;
 
-const MODE: &str = "PSM_TEST_CHILD";
+/// Tells a test binary what to become.
+pub const MODE: &str = "PSM_TEST_CHILD";
 const TITLE: &str = "PSM_TEST_TITLE";
 const READY_LIMIT: Duration = Duration::from_secs(20);
 const PAGE: usize = 4096;
@@ -99,11 +100,12 @@ fn status(pid: Pid, key: &str) -> Option<String> {
     text.lines().find_map(|line| Some(line.strip_prefix(key)?.trim().to_owned()))
 }
 
-fn state(pid: Pid) -> Option<char> {
+pub fn state(pid: Pid) -> Option<char> {
     status(pid, "State:")?.chars().next()
 }
 
-fn children_of(parent: Pid) -> Vec<Pid> {
+/// The children of a process, in the order of `/proc`.
+pub fn children_of(parent: Pid) -> Vec<Pid> {
     let entries = std::fs::read_dir("/proc").expect("a /proc");
     let pids = entries.filter_map(|entry| Pid::parse(entry.ok()?.file_name().as_bytes()));
     let is_child = |pid: &Pid| status(*pid, "PPid:") == Some(parent.to_string());
@@ -134,7 +136,9 @@ pub fn become_one() {
         "touch" => touched = touch(number(1)),
         "family" => {
             touched = touch(number(1));
-            (0..number(2)).for_each(|_| fork(stop_for_ever));
+            for _ in 0..number(2) {
+                fork(stop_for_ever);
+            }
         }
         "vfork" => {
             touched = touch(number(1));
@@ -161,7 +165,7 @@ fn die_with_parent() {
     set_parent_process_death_signal(Some(Signal::KILL)).expect("prctl");
 }
 
-fn stop_for_ever() {
+pub fn stop_for_ever() {
     loop {
         kill_process(getpid(), Signal::STOP).expect("a signal to itself");
         std::thread::sleep(Duration::from_millis(10));
@@ -188,7 +192,7 @@ fn touch(kib: usize) -> Vec<u8> {
 }
 
 /// Runs `then`, which does not return, in a child.
-fn fork(then: impl FnOnce()) {
+pub fn fork(then: impl FnOnce()) -> Pid {
     // SAFETY: the child uses what this thread owns and calls nothing that another thread may have
     // held a lock of: signals, sleeping, and in one case a new thread with fresh memory.
     let pid = unsafe { libc::fork() };
@@ -198,6 +202,7 @@ fn fork(then: impl FnOnce()) {
         then();
         std::process::abort();
     }
+    Pid(pid.unsigned_abs())
 }
 
 /// Makes a child that runs in the memory of this process, on a stack of its own.

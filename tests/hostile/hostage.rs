@@ -1,0 +1,106 @@
+//! What processes become that hold a lock for ever, or are hard to measure otherwise.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use psm_uring::sys::host;
+use psm_uring::units::Pid;
+
+use super::dead_fs::{MOUNT, UNREADABLE};
+use super::support::child::{MODE, Target, children_of, fork, state, stop_for_ever};
+use super::support::until;
+use super::sys;
+
+/// Far more than a process takes to get where it sleeps.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// How a process holds up its readers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// `mmap_lock` for writing: its mmap waits for the file system.
+    Mmap,
+    /// `exec_update_lock`: its exec waits for a close.
+    Exec,
+    /// `mmap_lock` for reading: somebody reads its memory and waits for the file system; from then
+    /// on it waits for the lock itself, and all readers behind it.
+    Fault,
+}
+
+impl Hold {
+    pub const ALL: [Hold; 3] = [Hold::Mmap, Hold::Exec, Hold::Fault];
+
+    /// Its name in the kernel.
+    pub fn comm(self) -> &'static str {
+        match self {
+            Hold::Mmap => "holds-mmap",
+            Hold::Exec => "holds-exec",
+            Hold::Fault => "holds-fault",
+        }
+    }
+
+    /// Which file of the file system it uses: no two processes use one.
+    fn path(self, n: usize) -> String {
+        let letter = match self {
+            Hold::Mmap => 'm',
+            Hold::Exec => 'e',
+            Hold::Fault => UNREADABLE,
+        };
+        // The kinds share the numbers, so they are kept apart.
+        format!("{MOUNT}/{letter}{}", 3 * n + self as usize)
+    }
+}
+
+/// Starts so many processes that hold up their readers, below one that does not.
+pub fn start(hold: Hold, count: usize) -> (Target, Vec<Pid>) {
+    let herd = Target::stopped(&format!("hold {} {count}", hold as usize));
+    let all_are_there = || Some(children_of(herd.pid())).filter(|pids| pids.len() == count);
+    let pids = until(LIMIT, all_are_there).expect("as many as were forked");
+    (herd, pids)
+}
+
+/// Becomes what the environment says, if it is one of these; see `support::child`.
+pub fn become_one() {
+    let Ok(mode) = std::env::var(MODE) else { return };
+    let words: Vec<&str> = mode.split(' ').collect();
+    let number = |n: usize| words[n].parse::<usize>().expect("a number");
+    if words[0] == "hold" {
+        let hold = Hold::ALL[number(1)];
+        for n in 0..number(2) {
+            fork(move || hold_for_ever(hold, n));
+        }
+        stop_for_ever();
+    }
+}
+
+fn hold_for_ever(hold: Hold, n: usize) {
+    let name = std::ffi::CString::new(hold.comm()).expect("no zero");
+    rustix::thread::set_name(&name).expect("prctl");
+    let path = hold.path(n);
+    let file = File::options().read(true).write(true).open(&path).expect("a file that is there");
+    match hold {
+        Hold::Mmap => sys::dirty_and_cover(&file).expect("mmap"),
+        Hold::Exec => drop(Command::new("sleep").arg("1000").exec()),
+        Hold::Fault => be_read(&file),
+    }
+    // The file system is gone.
+    host::exit(0);
+}
+
+/// Lets a child read memory of this process that never comes, then wants the lock.
+fn be_read(file: &File) {
+    let address = sys::map_untouched(file).expect("mmap");
+    let memory = File::open(Path::new("/proc").join(std::process::id().to_string()).join("mem"));
+    let memory = memory.expect("a child may read its parent");
+    let reader = fork(move || {
+        rustix::thread::set_name(c"reader").expect("prctl");
+        let _ = memory.read_at(&mut [0], address);
+        host::exit(0);
+    });
+    let waits = || state(reader).filter(|state| "SD".contains(*state));
+    until(LIMIT, waits).expect("the reader waits");
+    sys::map_anonymous().expect("mmap");
+}

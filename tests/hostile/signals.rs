@@ -1,0 +1,48 @@
+//! Who ends the program ends it at once, also while all it does is wait.
+
+use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::container::contained;
+use super::hostage::Hold;
+use super::stuck::{Scene, engines};
+use super::support::program;
+use super::timed::start;
+
+const END_LIMIT: Duration = Duration::from_millis(100);
+/// Long enough to be where it waits.
+const BEGIN: Duration = Duration::from_millis(300);
+/// A busy machine disturbs one run, not all of so many.
+const ATTEMPTS: usize = 3;
+
+/// Sends the signal to a run that waits for the stuck; tells how long it lived on.
+fn end_with(signal: Signal, engine: &str) -> Duration {
+    let mut command = program();
+    command.args(["--engine", engine, "--stuck-after", "20s"]);
+    let running = start(command);
+    std::thread::sleep(BEGIN);
+    let sent = Instant::now();
+    kill_process(Pid::from_child(running.child()), signal).expect("a child of ours");
+    let timed = running.wait();
+    let lived_on = sent.elapsed();
+    assert_eq!(timed.status.signal(), Some(signal.as_raw()), "{engine}: {}", timed.status);
+    // Half a table would look like a whole one.
+    assert_eq!((timed.ran.stdout().as_str(), timed.ran.stderr().as_str()), ("", ""), "{engine}");
+    lived_on
+}
+
+#[test]
+fn signals_end_what_waits() {
+    contained(Duration::from_secs(40), || {
+        let Some(_scene) = Scene::of(3, &[Hold::Mmap, Hold::Exec, Hold::Fault]) else { return };
+        for signal in [Signal::INT, Signal::TERM] {
+            for engine in engines() {
+                let attempts = (0..ATTEMPTS).map(|_| end_with(signal, engine));
+                let is_quick = attempts.into_iter().any(|lived_on| lived_on <= END_LIMIT);
+                assert!(is_quick, "{engine} lives longer than {END_LIMIT:?} after {signal:?}");
+            }
+        }
+    });
+}

@@ -1,0 +1,170 @@
+//! Processes that hold a lock for ever, among healthy ones: these are measured, all of them, those
+//! are told, and the program leaves on time.
+
+use std::time::Duration;
+
+use psm_uring::units::Pid;
+
+use super::container::{contained, contained_alone};
+use super::crowd::{Crowd, Kind, Spec};
+use super::dead_fs::DeadFs;
+use super::hostage::{self, Hold};
+use super::support::child::{Target, state};
+use super::support::survey::has_uring;
+use super::support::{say, skip};
+use super::timed::{Timed, run};
+
+/// The time that a run may take with the default of `--stuck-after`, 2 s.
+const REPORT_LIMIT: Duration = Duration::from_millis(2500);
+/// The same for hundreds that are stuck: the kernel starts workers of the ring one by one.
+const RING_LIMIT: Duration = Duration::from_millis(3500);
+/// How much later than `--deadline` it may be.
+const DEADLINE_SLACK: Duration = Duration::from_millis(200);
+/// How long the program may stay after its last word.
+const LINGER_LIMIT: Duration = Duration::from_millis(50);
+/// A busy machine disturbs one run, not all of so many.
+const ATTEMPTS: usize = 3;
+
+/// Processes that are stuck, of all kinds in turn. The file system is dropped first, which ends
+/// them.
+pub struct Scene {
+    _fs: DeadFs,
+    _herds: Vec<Target>,
+    stuck: Vec<(Pid, Hold)>,
+}
+
+impl Scene {
+    /// So many stuck processes, in equal parts of these kinds.
+    pub fn of(count: usize, kinds: &[Hold]) -> Option<Scene> {
+        let fs = match DeadFs::mount() {
+            Ok(fs) => fs,
+            Err(why) => {
+                skip("stuck", &why);
+                return None;
+            }
+        };
+        let (mut herds, mut stuck) = (Vec::new(), Vec::new());
+        for (n, hold) in kinds.iter().enumerate() {
+            let part = count / kinds.len() + usize::from(n < count % kinds.len());
+            let (herd, pids) = hostage::start(*hold, part);
+            stuck.extend(pids.into_iter().map(|pid| (pid, *hold)));
+            herds.push(herd);
+        }
+        fs.wait_for(count);
+        // These go to sleep once more after the file system heard of them.
+        for (pid, _) in stuck.iter().filter(|(_, hold)| *hold == Hold::Fault) {
+            herds[0].wait_for_state(*pid, 'D');
+        }
+        Some(Scene { _fs: fs, _herds: herds, stuck })
+    }
+}
+
+/// The engines that work here.
+pub fn engines() -> Vec<&'static str> {
+    let mut engines = vec!["sync", "threads"];
+    engines.extend(has_uring("stuck").then_some("uring"));
+    engines
+}
+
+/// Everything that must be true of a report whatever its time was; `healthy` includes the program.
+fn check(timed: &Timed, scene: &Scene, healthy: usize) {
+    let (stdout, stderr) = (timed.ran.stdout(), timed.ran.stderr());
+    // The first process of the container is a test, which does not wait for orphans.
+    let all = healthy + scene.stuck.len() + timed.count("zombies");
+    assert_eq!(timed.count("listed"), all, "{stderr}");
+    assert_eq!(timed.count("timed out"), scene.stuck.len(), "{stderr}");
+    assert_eq!(timed.count("measured"), healthy, "{stderr}");
+    let unknown = timed.unknown();
+    assert_eq!(unknown.len(), scene.stuck.len(), "{stdout}");
+    for (pid, hold) in &scene.stuck {
+        let row = unknown.get(pid).unwrap_or_else(|| panic!("{pid} is missing in\n{stdout}"));
+        assert!(row.starts_with(hold.comm()) && row.contains("RSS"), "{row}");
+    }
+    // The first ones are named with their state.
+    let (pid, hold) = scene.stuck[0];
+    let state = state(pid).expect("it is there");
+    for word in [&pid.to_string(), hold.comm(), &format!("state {state}")] {
+        assert!(stderr.contains(word), "no {word} in {stderr}");
+    }
+}
+
+/// Runs until times are met, at the most [`ATTEMPTS`] times; everything else must be right at
+/// once.
+fn on_time(what: &str, limit: Duration, mut attempt: impl FnMut() -> Timed) {
+    let mut seen = Vec::new();
+    for _ in 0..ATTEMPTS {
+        let timed = attempt();
+        let (took, lingered) = (timed.took, timed.lingered);
+        say(&format!("{what}: {took:.1?}, gone {lingered:.1?} after its last word"));
+        if took <= limit && lingered <= LINGER_LIMIT {
+            return;
+        }
+        seen.push((took, lingered));
+    }
+    panic!("{what}: at most {limit:?} and {LINGER_LIMIT:?}, but {seen:?}");
+}
+
+fn crowd(processes: usize) -> Crowd {
+    let spec = Spec { processes, private: 8, shared: 0, ..Spec::usual(Kind::Small) };
+    Crowd::start(&spec).unwrap_or_else(|error| panic!("{spec:?}: {error}"))
+}
+
+/// Stuck processes with lower ids than a crowd of healthy ones.
+fn among_a_crowd(count: usize) {
+    let Some(scene) = Scene::of(count, &[Hold::Mmap, Hold::Exec]) else { return };
+    let crowd = crowd(2000);
+    assert!(crowd.pids().iter().all(|pid| scene.stuck.iter().all(|(stuck, _)| stuck < pid)));
+    // Besides the crowd: the test, the crowd's root, the parents of the stuck, the program.
+    let healthy = crowd.pids().len() + 2 + 2 + 1;
+    for engine in engines() {
+        let what = format!("{count} stuck among 2,000, {engine}");
+        let is_slow = engine == "uring" && count > 64;
+        on_time(&what, if is_slow { RING_LIMIT } else { REPORT_LIMIT }, || {
+            let timed = run(&format!("--engine {engine} --by pid --strict"));
+            check(&timed, &scene, healthy);
+            assert_eq!(timed.ran.code, Some(3), "{what}");
+            timed
+        });
+    }
+    for engine in engines() {
+        let deadline = Duration::from_millis(1500);
+        let what = format!("{count} stuck among 2,000, {engine}, a deadline of 1.5 s");
+        on_time(&what, deadline + DEADLINE_SLACK, || {
+            let timed = run(&format!("--engine {engine} --by pid --deadline 1500ms"));
+            check(&timed, &scene, healthy);
+            assert_eq!(timed.ran.code, Some(0), "{what}");
+            timed
+        });
+    }
+}
+
+#[test]
+fn sixty_four_among_a_crowd() {
+    contained_alone(Duration::from_secs(60), || among_a_crowd(64));
+}
+
+#[test]
+fn five_hundred_among_a_crowd() {
+    contained_alone(Duration::from_secs(60), || among_a_crowd(512));
+}
+
+/// Each way to be stuck, one at a time and eight, in every engine.
+#[test]
+fn every_lock_is_survived() {
+    contained(Duration::from_secs(60), || {
+        for hold in Hold::ALL {
+            for count in [1, 8] {
+                let Some(scene) = Scene::of(count, &[hold]) else { return };
+                // Besides the test, the parent of the stuck and the program: who reads the stuck.
+                let readers = if hold == Hold::Fault { count } else { 0 };
+                for engine in engines() {
+                    let options = format!("--engine {engine} --by pid --stuck-after 300ms");
+                    let timed = run(&options);
+                    check(&timed, &scene, 3 + readers);
+                    assert_eq!(timed.ran.code, Some(0), "{engine} {hold:?}");
+                    assert!(timed.took < Duration::from_secs(3), "{engine}: {:?}", timed.took);
+                }
+            }
+        }
+    });
+}
