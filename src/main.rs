@@ -5,9 +5,13 @@ use clap::Parser;
 use psm_uring::Outcome;
 use psm_uring::cli::{Cli, Command, complaint};
 use psm_uring::error::Error;
-use psm_uring::sys::{host, stdio};
+use psm_uring::sys::{host, memory, stdio};
+
+#[global_allocator]
+static ALLOCATOR: memory::OrExit = memory::OrExit;
 
 fn main() {
+    stdio::prefer_errors_to_signals();
     let outcome = match Cli::try_parse() {
         Ok(Cli { command: None, options }) => psm_uring::run(&options),
         Ok(Cli { command: Some(Command::Bench(options)), .. }) => psm_uring::bench(&options),

@@ -8,6 +8,7 @@
 //! - `hidepid`   whether `/proc` hides processes of others
 //! - `buffer`    memory that can be lent to the kernel
 //! - `ring`      requests in, completions out: io_uring behind a trait
+//! - `memory`    the allocator, which tells when there is none left
 //! - `host`      the machine and this process: CPUs, peak memory, CPU time
 //! - `stdio`     standard output and error, byte for byte, with every error told
 #![allow(unsafe_code)]
@@ -15,6 +16,7 @@
 pub mod buffer;
 mod hidepid;
 pub mod host;
+pub mod memory;
 pub mod proc_root;
 pub mod ring;
 pub mod stdio;

@@ -24,11 +24,18 @@ extern "C" fn look_at_stdout() {
     STDOUT_WAS_CLOSED.store(flags < 0, Ordering::Relaxed);
 }
 
+/// Makes a file that grows beyond `RLIMIT_FSIZE` an error of the write. Otherwise it is a signal,
+/// which ends the program without a word.
+pub fn prefer_errors_to_signals() {
+    // SAFETY: to ignore a signal runs no code of ours.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 /// Writes all of `bytes` to standard output.
 ///
 /// # Errors
-/// Those of `write(2)`: `EPIPE` when the reader left, `ENOSPC` on a full disk, `EBADF` when it is
-/// closed or not open for writing.
+/// Those of `write(2)`: `EPIPE` when the reader left, `ENOSPC` on a full disk, `EFBIG` beyond
+/// `RLIMIT_FSIZE`, `EBADF` when it is closed or not open for writing.
 pub fn write_stdout(bytes: &[u8]) -> Result<(), Errno> {
     if STDOUT_WAS_CLOSED.load(Ordering::Relaxed) {
         return Err(Os::BADF.into());

@@ -1,0 +1,58 @@
+//! The allocator: the system's, but a refusal ends the program as any other error does.
+//!
+//! The standard library would abort, which looks like a crash and may write a core dump. Knows
+//! nothing of who wanted the memory.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{host, stdio};
+
+/// Hands out the system's memory, or ends the program.
+pub struct OrExit;
+
+// SAFETY: all memory is the system allocator's, with the layouts that the caller promised it.
+unsafe impl GlobalAlloc for OrExit {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller keeps what `GlobalAlloc` demands.
+        or_exit(unsafe { System.alloc(layout) })
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above.
+        or_exit(unsafe { System.alloc_zeroed(layout) })
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as above; the memory came from the same allocator.
+        or_exit(unsafe { System.realloc(memory, layout, size) })
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: as above; the memory came from the same allocator.
+        unsafe { System.dealloc(memory, layout) };
+    }
+}
+
+#[inline]
+fn or_exit(memory: *mut u8) -> *mut u8 {
+    if memory.is_null() {
+        tell_and_exit();
+    }
+    memory
+}
+
+/// Allocates nothing.
+#[cold]
+fn tell_and_exit() -> ! {
+    static IS_TOLD: AtomicBool = AtomicBool::new(false);
+    // Threads may run out at the same time. One line is enough, and it must get out.
+    while IS_TOLD.swap(true, Ordering::Relaxed) {
+        rustix::event::pause();
+    }
+    stdio::write_stderr(
+        b"psm-uring: no memory left; raise the limit (ulimit -v, memory of the cgroup), or use \
+          fewer --workers and less --depth\n",
+    );
+    host::exit(1)
+}
