@@ -5,6 +5,8 @@
 //! ends with it. Where a case cannot run it says so. `docs/RELIABILITY.md` lists them.
 //!
 //! - `container` a PID and mount namespace for each case
+//! - `cgroup`    a control group of a case
+//! - `user`      somebody without privilege
 //! - `dead_fs`   a file system whose server does not answer
 //! - `hostage`   what processes become that are to be measured
 //! - `timed`     runs of the program, timed and taken apart
@@ -22,13 +24,16 @@ mod support;
 mod crowd;
 
 mod big;
+mod cgroup;
 mod container;
 mod dead_fs;
 mod hostage;
+mod refused;
 mod signals;
 mod stuck;
 mod sys;
 mod timed;
+mod user;
 
 /// What processes become that the cases start.
 #[test]

@@ -5,6 +5,8 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io::{Error, Result};
 use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 const PAGE: usize = 4096;
 
@@ -56,4 +58,39 @@ pub fn dirty_and_cover(file: &File) -> Result<()> {
     // SAFETY: the page is ours and nobody refers to it.
     let covered = unsafe { libc::mmap(page.cast(), PAGE, libc::PROT_READ, flags, -1, 0) };
     if covered == libc::MAP_FAILED { Err(Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Makes a system call of the command, and of all it starts, fail with an error number.
+pub fn refuse(command: &mut Command, call: i64, errno: i32) {
+    let call = u32::try_from(call).expect("numbers of system calls are small");
+    let refusal = libc::SECCOMP_RET_ERRNO | errno.unsigned_abs();
+    install(command, call, refusal);
+}
+
+/// Installs a filter of system calls: one number has this answer, all others pass.
+fn install(command: &mut Command, call: u32, answer: u32) {
+    const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+    const IS_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
+    let step = |code: u32, k, jt, jf| {
+        let code = u16::try_from(code).expect("codes have 16 bits");
+        libc::sock_filter { code, jt, jf, k }
+    };
+    // The number is the first field of `struct seccomp_data`.
+    let mut steps = [
+        step(LOAD, 0, 0, 0),
+        step(IS_EQUAL, call, 0, 1),
+        step(RETURN, answer, 0, 0),
+        step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
+    ];
+    let install = move || {
+        let program = libc::sock_fprog { len: 4, filter: steps.as_mut_ptr() };
+        // SAFETY: takes numbers only.
+        done(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
+        let filter = &raw const program;
+        // SAFETY: the program and its four steps outlive the call.
+        done(unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, filter) })
+    };
+    // SAFETY: the closure makes two system calls and allocates nothing.
+    unsafe { command.pre_exec(install) };
 }

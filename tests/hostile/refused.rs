@@ -1,0 +1,271 @@
+//! An io_uring that is forbidden or broken, and limits that are reached: the same table comes
+//! another way, or one line says what to change.
+
+use std::fs::File;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+use std::time::Duration;
+
+use psm_uring::units::Pid;
+
+use super::cgroup::Cgroup;
+use super::container::contained;
+use super::crowd::{Crowd, Kind, Spec};
+use super::support::survey::has_uring;
+use super::support::{Ran, output, program, skip, until};
+use super::sys::refuse;
+use super::timed::start;
+use super::user::User;
+
+const LIMIT: Duration = Duration::from_secs(60);
+/// How long to wait for two looks at the same processes to agree: pages of shared libraries count
+/// differently while other programs come and go.
+const QUIET_LIMIT: Duration = Duration::from_secs(20);
+
+/// Processes that stand still, as arguments: `--pid LIST` and what makes their table.
+pub struct Still {
+    list: String,
+}
+
+impl Still {
+    pub fn of(pids: impl Iterator<Item = Pid>) -> Still {
+        let list: Vec<String> = pids.map(|pid| pid.to_string()).collect();
+        Still { list: list.join(",") }
+    }
+
+    /// The command on these processes.
+    pub fn ask(&self, mut command: Command, options: &[&str]) -> Ran {
+        command.args(["--pid", &self.list, "--by", "pid"]).args(options);
+        output(command)
+    }
+
+    /// One way to run it gives the same table as `--engine sync` without any hindrance.
+    pub fn assert_same(&self, what: &str, mut ask: impl FnMut() -> Ran) -> Ran {
+        let reference = || {
+            let ran = self.ask(program(), &["--engine", "sync"]);
+            assert_eq!((ran.code, ran.stderr().as_str()), (Some(0), ""));
+            ran.stdout()
+        };
+        let (mut last, mut expected) = (None, String::new());
+        let agreed = until(QUIET_LIMIT, || {
+            expected = reference();
+            let ran = ask();
+            assert_eq!(ran.code, Some(0), "{what}: {}", ran.stderr());
+            let is_same = ran.stdout() == expected;
+            last = Some(ran.clone());
+            is_same.then_some(ran)
+        });
+        agreed.unwrap_or_else(|| {
+            let found = last.map_or_else(String::new, |ran| ran.stdout());
+            panic!("{what}:\n{found}\nis not\n{expected}")
+        })
+    }
+}
+
+fn crowd() -> (Crowd, Still) {
+    let spec = Spec { processes: 300, private: 20, ..Spec::usual(Kind::Small) };
+    let crowd = Crowd::start(&spec).unwrap_or_else(|error| panic!("{spec:?}: {error}"));
+    let still = Still::of(crowd.pids().iter().copied());
+    (crowd, still)
+}
+
+/// The engine that was used, as `--stats` tells it.
+fn engine(ran: &Ran) -> String {
+    let text = ran.stderr();
+    let line = text.lines().find_map(|line| line.strip_prefix("engine"));
+    line.unwrap_or_else(|| panic!("no engine in\n{text}")).trim().to_owned()
+}
+
+/// No report: nothing on standard output, one line on standard error.
+fn assert_told(ran: &Ran, what: &str) {
+    let text = ran.stderr();
+    assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""), "{what}: {text}");
+    assert!(text.starts_with("psm-uring: "), "{what}: {text}");
+    assert_eq!((text.matches('\n').count(), text.ends_with('\n')), (1, true), "{what}: {text}");
+}
+
+/// What the loader of programs ends with when it lacks something.
+const LOADER: i32 = 127;
+/// So many descriptors may not do: two files, `/proc`, standard streams, and what is inherited.
+const FEW: u64 = 8;
+
+const REFUSALS: [(i32, &str); 5] = [
+    (libc::EPERM, "kernel.io_uring_disabled"),
+    (libc::ENOSYS, "5.11"),
+    (libc::ENOMEM, "ulimit -l"),
+    (libc::EACCES, "kernel.io_uring_disabled"),
+    (libc::EINVAL, "5.11"),
+];
+
+/// `io_uring_setup` fails, or `io_uring_enter` does once there is a ring.
+#[test]
+fn refused_ring_is_replaced() {
+    contained(LIMIT, || {
+        if !has_uring("refused_ring_is_replaced") {
+            return;
+        }
+        let (_crowd, still) = crowd();
+        for call in [libc::SYS_io_uring_setup, libc::SYS_io_uring_enter] {
+            for (errno, remedy) in REFUSALS {
+                let ask = |options: &[&str]| {
+                    let mut command = program();
+                    refuse(&mut command, call, errno);
+                    still.ask(command, options)
+                };
+                let what = format!("{errno} for call {call}");
+                let ran = still.assert_same(&what, || ask(&["--stats"]));
+                assert!(engine(&ran).starts_with("threads (uring: "), "{what}: {}", ran.stderr());
+                let ran = ask(&["--engine", "uring"]);
+                assert_told(&ran, &what);
+                let reason = std::io::Error::from_raw_os_error(errno).to_string();
+                for word in [remedy, &reason] {
+                    assert!(ran.stderr().contains(word), "{what}: no {word}: {}", ran.stderr());
+                }
+            }
+        }
+    });
+}
+
+/// Without `io_uring_register` there is no table of files and no limit of workers, but a ring.
+#[test]
+fn refused_register_is_done_without() {
+    contained(LIMIT, || {
+        if !has_uring("refused_register_is_done_without") {
+            return;
+        }
+        let (_crowd, still) = crowd();
+        for (errno, _) in REFUSALS {
+            for kind in ["auto", "uring"] {
+                let what = format!("{errno} for io_uring_register, {kind}");
+                let ran = still.assert_same(&what, || {
+                    let mut command = program();
+                    refuse(&mut command, libc::SYS_io_uring_register, errno);
+                    still.ask(command, &["--engine", kind, "--stats"])
+                });
+                assert_eq!(engine(&ran), "uring", "{what}");
+            }
+        }
+    });
+}
+
+fn limited(limit: &str) -> Command {
+    let mut command = Command::new("prlimit");
+    command.arg(limit).arg(program().get_program());
+    command
+}
+
+#[test]
+fn few_descriptors_are_enough() {
+    contained(LIMIT, || {
+        let (_crowd, still) = crowd();
+        let mut refused = 0;
+        for kind in ["sync", "threads", "auto"] {
+            for descriptors in 4..=16 {
+                let what = format!("{descriptors} descriptors, {kind}");
+                let limit = format!("--nofile={descriptors}:{descriptors}");
+                let ask = || still.ask(limited(&limit), &["--engine", kind]);
+                let ran = ask();
+                match ran.code {
+                    Some(1) if descriptors <= FEW => {
+                        assert_told(&ran, &what);
+                        refused += 1;
+                    }
+                    Some(LOADER) if descriptors <= FEW => {}
+                    _ => drop(still.assert_same(&what, ask)),
+                }
+            }
+        }
+        assert!(refused > 0, "these limits test nothing");
+    });
+}
+
+/// A table, or one line that says what to raise; never an abort, whatever the limit.
+#[test]
+fn too_little_address_space_is_told() {
+    contained(LIMIT, || {
+        let pid = std::process::id().to_string();
+        let (mut tables, mut told) = (0, 0);
+        for kind in ["sync", "auto"] {
+            for kib in (4_000..16_000).step_by(64) {
+                let mut command = limited(&format!("--as={}", kib * 1024));
+                command.args(["--pid", &pid, "--engine", kind]);
+                let timed = start(command).wait();
+                let ran = timed.ran;
+                let what = format!("{kib} KiB of addresses, {kind}");
+                match ran.code {
+                    Some(0) => tables += 1,
+                    Some(1) => {
+                        assert_told(&ran, &what);
+                        told += 1;
+                    }
+                    // It did not get as far as `main`: the loader or the kernel gave up.
+                    Some(LOADER) => {}
+                    None => {
+                        assert_eq!(timed.status.signal(), Some(libc::SIGSEGV), "{what}");
+                        assert_eq!(ran.stderr(), "", "{what}");
+                    }
+                    code => panic!("{what}: {code:?}: {}", ran.stderr()),
+                }
+            }
+        }
+        assert!(tables > 0 && told > 0, "{tables} tables, {told} told: these sizes test nothing");
+    });
+}
+
+/// A ring that cannot be set up for want of locked memory, or whose every request is cancelled for
+/// want of a worker: `prlimit` for a user, a cgroup of processes for root.
+#[test]
+fn no_memory_and_no_workers_for_the_ring() {
+    contained(LIMIT, || {
+        let user = User::with(20);
+        let still = Still::of(user.pids());
+        for limit in ["--memlock=0", "--memlock=16384", "--memlock=65536", "--nproc=0"] {
+            for kind in ["auto", "threads", "sync"] {
+                let ask = || still.ask(User::limited(limit), &["--engine", kind, "--stats"]);
+                let ran = still.assert_same(&format!("{limit}, {kind}"), ask);
+                if kind == "auto" && ["--memlock=0", "--nproc=0"].contains(&limit) {
+                    assert!(engine(&ran).starts_with("threads (uring: "), "{}", ran.stderr());
+                }
+            }
+        }
+        for limit in ["--memlock=0", "--nproc=0"] {
+            assert_told(&still.ask(User::limited(limit), &["--engine", "uring"]), limit);
+        }
+        let cgroup = match Cgroup::make("pids") {
+            Ok(cgroup) => cgroup,
+            Err(why) => return skip("no_memory_and_no_workers_for_the_ring, cgroup", &why),
+        };
+        cgroup.set("pids.max", "1");
+        for kind in ["auto", "threads", "sync"] {
+            let command = || cgroup.enter(program().get_program());
+            let ask = || still.ask(command(), &["--engine", kind, "--stats"]);
+            let ran = still.assert_same(&format!("pids.max=1, {kind}"), ask);
+            if kind == "auto" {
+                assert!(engine(&ran).starts_with("threads (uring: "), "{}", ran.stderr());
+            }
+        }
+        let ran = still.ask(cgroup.enter(program().get_program()), &["--engine", "uring"]);
+        assert_told(&ran, "pids.max=1");
+        assert!(ran.stderr().contains("pids.max"), "{}", ran.stderr());
+    });
+}
+
+/// A file that may not grow is told like a full disk, not by a signal.
+#[test]
+fn too_big_a_file_is_told() {
+    contained(LIMIT, || {
+        let path = "/mnt/report";
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "tmpfs", "/mnt"]);
+        assert!(mount.status().is_ok_and(|status| status.success()), "{mount:?}");
+        for kind in ["sync", "auto"] {
+            let file = File::create(path).expect("a file on a file system of our own");
+            let mut command = limited("--fsize=100");
+            command.args(["--engine", kind]).stdout(file).stderr(std::process::Stdio::piped());
+            let ended = command.output().expect("prlimit is there");
+            let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
+            assert_eq!(ended.status.code(), Some(1), "{kind}: {} {stderr}", ended.status);
+            assert!(stderr.contains("File too large"), "{stderr}");
+        }
+    });
+}
