@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use psm_uring::units::Pid;
+
 use super::support::until;
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -17,10 +19,7 @@ impl Cgroup {
         if !top.join("cgroup.procs").exists() {
             return Err(format!("no cgroup controller `{controller}` of version 1 is mounted"));
         }
-        // Process ids of the host, where the container's are all the same.
-        let id = std::fs::read_link("/proc/self/ns/pid").map_err(|error| error.to_string())?;
-        let id: String = id.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
-        let path = top.join(format!("psm-uring-{id}"));
+        let path = top.join(name());
         std::fs::create_dir(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(Cgroup(path))
     }
@@ -30,6 +29,15 @@ impl Cgroup {
         std::fs::write(&path, value).unwrap_or_else(|error| panic!("{path:?}: {error}"));
     }
 
+    pub fn get(&self, file: &str) -> String {
+        std::fs::read_to_string(self.0.join(file)).unwrap_or_default()
+    }
+
+    /// Takes a process in.
+    pub fn take(&self, pid: Pid) {
+        self.set("cgroup.procs", &pid.to_string());
+    }
+
     /// A command that runs another inside.
     pub fn enter(&self, program: &std::ffi::OsStr) -> Command {
         let mut command = Command::new("sh");
@@ -37,6 +45,19 @@ impl Cgroup {
         command.arg(program);
         command
     }
+}
+
+/// A name that no other container uses.
+fn name() -> String {
+    let id = std::fs::read_link("/proc/self/ns/pid").expect("a namespace");
+    let digits = id.to_string_lossy().chars().filter(char::is_ascii_digit).collect::<String>();
+    format!("psm-uring-{digits}")
+}
+
+/// Lets frozen processes of this container go on, so that they can die.
+pub fn thaw() {
+    let state = Path::new("/sys/fs/cgroup/freezer").join(name()).join("freezer.state");
+    let _ = std::fs::write(state, "THAWED");
 }
 
 impl Drop for Cgroup {

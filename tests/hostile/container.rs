@@ -51,6 +51,7 @@ fn live(limit: Duration, case: impl FnOnce()) {
     std::thread::spawn(move || {
         std::thread::sleep(limit);
         super::support::say(&format!("not done after {limit:?}"));
+        super::cgroup::thaw();
         std::process::exit(124);
     });
     case();

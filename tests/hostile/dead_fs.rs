@@ -77,7 +77,7 @@ impl Drop for DeadFs {
         // Once nobody has the device open, the kernel fails all requests.
         self.is_over.store(true, Ordering::Relaxed);
         let _ = self.server.take().map(JoinHandle::join);
-        sys::unmount(MOUNT);
+        let _ = sys::unmount(MOUNT);
     }
 }
 
@@ -180,7 +180,7 @@ fn entry(node: u64) -> Vec<u8> {
 
 /// `struct fuse_attr`: the root is a directory, all others are files.
 fn attributes(node: u64) -> Vec<u8> {
-    let mode = if node == 1 { libc::S_IFDIR | 0o755 } else { libc::S_IFREG | 0o666 };
+    let mode = if node == 1 { libc::S_IFDIR | 0o755 } else { libc::S_IFREG | 0o777 };
     let rest = [0, 0, 0, mode, 1, 0, 0, 0, 4096, 0].map(u32::to_ne_bytes).concat();
     [&words(&[node, FILE_BYTES, 8, 0, 0, 0])[..], &rest].concat()
 }

@@ -18,6 +18,11 @@ use super::sys;
 /// Far more than a process takes to get where it sleeps.
 const LIMIT: Duration = Duration::from_secs(20);
 
+/// What a process claims to have been called with.
+const ARGUMENT_BYTES: usize = 64 << 30;
+/// So many directories of 250 bytes make the longest path that the kernel prints.
+pub const DEPTH: usize = 40;
+
 /// How a process holds up its readers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hold {
@@ -28,10 +33,12 @@ pub enum Hold {
     /// `mmap_lock` for reading: somebody reads its memory and waits for the file system; from then
     /// on it waits for the lock itself, and all readers behind it.
     Fault,
+    /// As `Mmap`, under a name that colours a terminal and begins a new line.
+    Evil,
 }
 
 impl Hold {
-    pub const ALL: [Hold; 3] = [Hold::Mmap, Hold::Exec, Hold::Fault];
+    pub const ALL: [Hold; 4] = [Hold::Mmap, Hold::Exec, Hold::Fault, Hold::Evil];
 
     /// Its name in the kernel.
     pub fn comm(self) -> &'static str {
@@ -39,18 +46,19 @@ impl Hold {
             Hold::Mmap => "holds-mmap",
             Hold::Exec => "holds-exec",
             Hold::Fault => "holds-fault",
+            Hold::Evil => "\x1b[31mred\n#  0.0",
         }
     }
 
     /// Which file of the file system it uses: no two processes use one.
     fn path(self, n: usize) -> String {
         let letter = match self {
-            Hold::Mmap => 'm',
+            Hold::Mmap | Hold::Evil => 'm',
             Hold::Exec => 'e',
             Hold::Fault => UNREADABLE,
         };
         // The kinds share the numbers, so they are kept apart.
-        format!("{MOUNT}/{letter}{}", 3 * n + self as usize)
+        format!("{MOUNT}/{letter}{}", Hold::ALL.len() * n + self as usize)
     }
 }
 
@@ -67,13 +75,32 @@ pub fn become_one() {
     let Ok(mode) = std::env::var(MODE) else { return };
     let words: Vec<&str> = mode.split(' ').collect();
     let number = |n: usize| words[n].parse::<usize>().expect("a number");
-    if words[0] == "hold" {
-        let hold = Hold::ALL[number(1)];
-        for n in 0..number(2) {
-            fork(move || hold_for_ever(hold, n));
+    match words[0] {
+        "hold" => {
+            let hold = Hold::ALL[number(1)];
+            for n in 0..number(2) {
+                fork(move || hold_for_ever(hold, n));
+            }
         }
-        stop_for_ever();
+        "vfork" => {
+            let (kib, path) = (number(1), words[2].to_owned());
+            // In a process of one thread: of several, only one would wait.
+            fork(move || {
+                let touched = std::hint::black_box(vec![1_u8; kib * 1024]);
+                // The library makes a child that shares our memory until it has exec'ed.
+                let _ = Command::new(path).spawn();
+                drop(touched);
+                host::exit(0);
+            });
+        }
+        "arguments" => {
+            let stat = std::fs::read_to_string("/proc/self/stat").expect("stat");
+            sys::claim_arguments(&stat, ARGUMENT_BYTES).expect("prctl");
+        }
+        "deep" => map_deep(number(1)),
+        _ => return,
     }
+    stop_for_ever();
 }
 
 fn hold_for_ever(hold: Hold, n: usize) {
@@ -82,7 +109,7 @@ fn hold_for_ever(hold: Hold, n: usize) {
     let path = hold.path(n);
     let file = File::options().read(true).write(true).open(&path).expect("a file that is there");
     match hold {
-        Hold::Mmap => sys::dirty_and_cover(&file).expect("mmap"),
+        Hold::Mmap | Hold::Evil => sys::dirty_and_cover(&file).expect("mmap"),
         Hold::Exec => drop(Command::new("sleep").arg("1000").exec()),
         Hold::Fault => be_read(&file),
     }
@@ -103,4 +130,22 @@ fn be_read(file: &File) {
     let waits = || state(reader).filter(|state| "SD".contains(*state));
     until(LIMIT, waits).expect("the reader waits");
     sys::map_anonymous().expect("mmap");
+}
+
+/// Maps a file that stands deep in directories of a file system of its own.
+fn map_deep(depth: usize) {
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "tmpfs", MOUNT]);
+    assert!(mount.status().is_ok_and(|status| status.success()), "{mount:?}");
+    std::env::set_current_dir(MOUNT).expect("a directory");
+    // Step by step: a whole path of this length is refused.
+    for _ in 0..depth {
+        let name = "d".repeat(250);
+        std::fs::create_dir(&name).expect("a directory");
+        std::env::set_current_dir(&name).expect("a directory");
+    }
+    let file = File::options().read(true).write(true).create_new(true).open("file");
+    let file = file.expect("a file");
+    file.set_len(4096).expect("a page");
+    sys::map_untouched(&file).expect("mmap");
 }

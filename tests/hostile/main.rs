@@ -28,12 +28,16 @@ mod cgroup;
 mod container;
 mod dead_fs;
 mod hostage;
+mod input;
 mod refused;
 mod signals;
+mod still;
+mod storm;
 mod stuck;
 mod sys;
 mod timed;
 mod user;
+mod visible;
 
 /// What processes become that the cases start.
 #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::container::contained;
+use super::container::contained_alone;
 use super::hostage::Hold;
 use super::stuck::{Scene, engines};
 use super::support::program;
@@ -35,12 +35,12 @@ fn end_with(signal: Signal, engine: &str) -> Duration {
 
 #[test]
 fn signals_end_what_waits() {
-    contained(Duration::from_secs(40), || {
+    contained_alone(Duration::from_secs(40), || {
         let Some(_scene) = Scene::of(3, &[Hold::Mmap, Hold::Exec, Hold::Fault]) else { return };
         for signal in [Signal::INT, Signal::TERM] {
             for engine in engines() {
-                let attempts = (0..ATTEMPTS).map(|_| end_with(signal, engine));
-                let is_quick = attempts.into_iter().any(|lived_on| lived_on <= END_LIMIT);
+                let mut attempts = (0..ATTEMPTS).map(|_| end_with(signal, engine));
+                let is_quick = attempts.any(|lived_on| lived_on <= END_LIMIT);
                 assert!(is_quick, "{engine} lives longer than {END_LIMIT:?} after {signal:?}");
             }
         }

@@ -57,6 +57,11 @@ impl Scene {
         }
         Some(Scene { _fs: fs, _herds: herds, stuck })
     }
+
+    /// The stuck ones.
+    pub fn pids(&self) -> Vec<Pid> {
+        self.stuck.iter().map(|(pid, _)| *pid).collect()
+    }
 }
 
 /// The engines that work here.
@@ -152,7 +157,7 @@ fn five_hundred_among_a_crowd() {
 #[test]
 fn every_lock_is_survived() {
     contained(Duration::from_secs(60), || {
-        for hold in Hold::ALL {
+        for hold in [Hold::Mmap, Hold::Exec, Hold::Fault] {
             for count in [1, 8] {
                 let Some(scene) = Scene::of(count, &[hold]) else { return };
                 // Besides the test, the parent of the stuck and the program: who reads the stuck.

@@ -8,6 +8,8 @@ use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use psm_uring::units::Pid;
+
 const PAGE: usize = 4096;
 
 fn done(result: i32) -> Result<()> {
@@ -25,10 +27,10 @@ pub fn mount_fuse(device: &File, target: &str) -> Result<()> {
 }
 
 /// Takes a mount away now, and for those who still use it when they are done.
-pub fn unmount(target: &str) {
-    let Ok(target) = CString::new(target) else { return };
+pub fn unmount(target: &str) -> Result<()> {
+    let target = CString::new(target)?;
     // SAFETY: a string that ends with a zero.
-    unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) };
+    done(unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) })
 }
 
 fn map(file: Option<&File>, rights: i32, flags: i32) -> Result<*mut u8> {
@@ -93,4 +95,71 @@ fn install(command: &mut Command, call: u32, answer: u32) {
     };
     // SAFETY: the closure makes two system calls and allocates nothing.
     unsafe { command.pre_exec(install) };
+}
+
+/// A process that a tracer stopped, let go when it is dropped. Belongs to the thread that made it.
+pub struct Traced(i32);
+
+impl Traced {
+    pub fn stop(pid: Pid) -> Result<Traced> {
+        let pid = i32::try_from(pid.0).expect("process ids are small");
+        let nothing = std::ptr::null_mut::<libc::c_void>();
+        // SAFETY: this request takes no addresses.
+        let seized = unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid, nothing, nothing) };
+        if seized < 0 {
+            return Err(Error::last_os_error());
+        }
+        // SAFETY: as above.
+        let stopped = unsafe { libc::ptrace(libc::PTRACE_INTERRUPT, pid, nothing, nothing) };
+        if stopped < 0 { Err(Error::last_os_error()) } else { Ok(Traced(pid)) }
+    }
+}
+
+impl Drop for Traced {
+    fn drop(&mut self) {
+        let nothing = std::ptr::null_mut::<libc::c_void>();
+        // SAFETY: this request takes no addresses; a failure leaves all as it was.
+        unsafe { libc::ptrace(libc::PTRACE_DETACH, self.0, nothing, nothing) };
+    }
+}
+
+/// Tells the kernel that the arguments of this process are this long: `x`es on the first page,
+/// zeros behind. `stat` is the text of its own `/proc/PID/stat`.
+pub fn claim_arguments(stat: &str, len: usize) -> Result<()> {
+    let rights = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: a new mapping wherever the kernel likes touches nothing that is there.
+    let start = unsafe { libc::mmap(std::ptr::null_mut(), len, rights, flags, -1, 0) };
+    if start == libc::MAP_FAILED {
+        return Err(Error::last_os_error());
+    }
+    // SAFETY: the mapping may be written, and is longer than a page.
+    unsafe { start.cast::<u8>().write_bytes(b'x', PAGE) };
+    // SAFETY: moves nothing, asks only.
+    let brk = unsafe { libc::sbrk(0) }.addr() as u64;
+    let (_, fields) = stat.rsplit_once(") ").expect("a name in parentheses");
+    let fields: Vec<&str> = fields.trim_end().split(' ').collect();
+    // Numbers of proc_pid_stat(5), of which the third is the first behind the name.
+    let field = |number: usize| fields[number - 3].parse::<u64>().expect("an address");
+    let [begin, end] = [start.addr() as u64, (start.addr() + len) as u64];
+    // `struct prctl_mm_map`: all stays as it is, but the arguments. No auxv, no other binary.
+    let (no_auxv, no_binary) = (0, u64::from(u32::MAX) << 32);
+    let map: [u64; 13] = [
+        field(26), // code
+        field(27),
+        field(45), // data
+        field(46),
+        field(47), // heap
+        brk,
+        field(28), // stack
+        begin,     // arguments
+        end,
+        field(50), // environment
+        field(51),
+        no_auxv,
+        no_binary,
+    ];
+    let option = libc::PR_SET_MM_MAP;
+    // SAFETY: the map outlives the call; nothing but `/proc` reads arguments from its addresses.
+    done(unsafe { libc::prctl(libc::PR_SET_MM, option, &raw const map, size_of_val(&map), 0) })
 }

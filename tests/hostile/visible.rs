@@ -1,0 +1,170 @@
+//! A `/proc` that hides, is missing or is something else; capabilities that are missing. What may
+//! be seen is measured, the rest is counted, and the program never refuses to start.
+
+use std::process::Command;
+use std::time::Duration;
+
+use super::container::contained;
+use super::stuck::engines;
+use super::support::{Ran, program, skip};
+use super::sys::unmount;
+use super::timed::{Timed, start};
+use super::user::User;
+
+const LIMIT: Duration = Duration::from_secs(60);
+/// Processes of the user besides the program.
+const THEIRS: usize = 5;
+
+/// Mounts something over `/proc`; false when this kernel cannot.
+fn mount(kind: &str, options: &str) -> bool {
+    let mut command = Command::new("mount");
+    command.args(["-t", kind, "-o", options, kind, "/proc"]);
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// Runs a command with options of the program appended; whatever it measured, it printed.
+fn report(mut command: Command, engine: &str) -> Timed {
+    command.args(["--engine", engine, "--stats"]);
+    let timed = start(command).wait();
+    let ran = &timed.ran;
+    assert_eq!(ran.code, Some(0), "{engine}: {}", ran.stderr());
+    assert!(ran.stdout().contains("TOTAL USED BY PROCESSES"), "{engine}: {}", ran.stdout());
+    assert_eq!(timed.count("failed") + timed.count("timed out"), 0, "{engine}: {}", ran.stderr());
+    timed
+}
+
+/// Ids of others are listed, their files are refused.
+#[test]
+fn hidepid_1_is_denied() {
+    contained(LIMIT, || {
+        let _user = User::with(THEIRS);
+        if !mount("proc", "hidepid=1") {
+            return skip("hidepid_1_is_denied", "this kernel does not know hidepid=1");
+        }
+        for engine in engines() {
+            let timed = report(User::command(User::program()), engine);
+            assert_eq!(timed.count("measured"), THEIRS + 1, "{engine}");
+            // The test itself.
+            assert_eq!(timed.count("denied"), 1, "{engine}: {}", timed.ran.stderr());
+            assert!(timed.ran.stderr().contains("CAP_SYS_PTRACE"), "{}", timed.ran.stderr());
+            let timed = report(program(), engine);
+            assert_eq!(timed.count("measured"), THEIRS + 2, "{engine}: root sees all");
+        }
+    });
+}
+
+/// Others do not exist.
+#[test]
+fn hidepid_2_is_another_world() {
+    contained(LIMIT, || {
+        let _user = User::with(THEIRS);
+        for word in ["hidepid=2", "hidepid=invisible", "hidepid=ptraceable", "hidepid=4"] {
+            if !mount("proc", word) {
+                skip("hidepid_2_is_another_world", &format!("this kernel does not know {word}"));
+                continue;
+            }
+            for engine in engines() {
+                let timed = report(User::command(User::program()), engine);
+                let what = format!("{word}, {engine}: {}", timed.ran.stderr());
+                assert_eq!(timed.count("listed"), THEIRS + 1, "{what}");
+                assert_eq!(timed.count("measured"), THEIRS + 1, "{what}");
+                let timed = report(program(), engine);
+                assert_eq!(timed.count("measured"), THEIRS + 2, "{what}: root sees all");
+            }
+        }
+    });
+}
+
+/// Nothing but processes: no meminfo, no self, no mounts.
+#[test]
+fn processes_are_all_it_needs() {
+    contained(LIMIT, || {
+        let _user = User::with(THEIRS);
+        if !mount("proc", "subset=pid") {
+            return skip("processes_are_all_it_needs", "this kernel does not know subset=pid");
+        }
+        for engine in engines() {
+            let timed = report(program(), engine);
+            assert_eq!(timed.count("measured"), THEIRS + 2, "{engine}: {}", timed.ran.stderr());
+        }
+    });
+}
+
+fn assert_told(ran: &Ran, what: &str) {
+    let text = ran.stderr();
+    assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""), "{what}: {text}");
+    assert!(text.starts_with("psm-uring: ") && text.contains("mount"), "{what}: {text}");
+    assert_eq!((text.matches('\n').count(), text.ends_with('\n')), (1, true), "{what}: {text}");
+}
+
+#[test]
+fn no_proc_is_told() {
+    contained(LIMIT, || {
+        let engines = engines();
+        let told = |what: &str| {
+            for engine in &engines {
+                let mut command = program();
+                command.args(["--engine", engine]);
+                assert_told(&start(command).wait().ran, &format!("{what}, {engine}"));
+            }
+        };
+        assert!(mount("tmpfs", "size=1m"), "tmpfs is everywhere");
+        told("an empty /proc");
+        // Below it are the container's own and the one of the host.
+        while unmount("/proc").is_ok() {}
+        told("no /proc");
+    });
+}
+
+/// Root as containers have it.
+#[test]
+fn dropped_capabilities_are_told() {
+    contained(LIMIT, || {
+        let _user = User::with(THEIRS);
+        let mut tried = Command::new("setpriv");
+        let dropped = "--bounding-set=-sys_ptrace,-sys_admin,-perfmon";
+        tried.args([dropped, "true"]);
+        if !tried.status().is_ok_and(|status| status.success()) {
+            return skip("dropped_capabilities_are_told", "setpriv cannot drop capabilities");
+        }
+        for engine in engines() {
+            let mut command = Command::new("setpriv");
+            command.arg(dropped).arg(program().get_program());
+            let timed = report(command, engine);
+            let stderr = timed.ran.stderr();
+            // The test has more capabilities, the others belong to somebody else.
+            assert_eq!(timed.count("measured"), 1, "{engine}: {stderr}");
+            assert_eq!(timed.count("denied"), THEIRS + 1, "{engine}: {stderr}");
+            assert!(stderr.contains("CAP_SYS_PTRACE"), "{engine}: {stderr}");
+            let mut command = Command::new("setpriv");
+            command
+                .arg(dropped)
+                .arg(program().get_program())
+                .args(["--strict", "--engine", engine]);
+            assert_eq!(start(command).wait().ran.code, Some(3), "{engine}");
+        }
+    });
+}
+
+/// Root of a user namespace is root of nothing else.
+#[test]
+fn user_namespaces_are_no_privilege() {
+    contained(LIMIT, || {
+        let _user = User::with(THEIRS);
+        let inside = |program: &str| {
+            let mut command = User::command("unshare");
+            command.args(["--user", "--map-root-user", program]);
+            command
+        };
+        if !inside("true").status().is_ok_and(|status| status.success()) {
+            let why = "users may not make user namespaces here";
+            return skip("user_namespaces_are_no_privilege", why);
+        }
+        for engine in engines() {
+            let timed = report(inside(&User::program()), engine);
+            let stderr = timed.ran.stderr();
+            assert_eq!(timed.count("measured"), 1, "{engine}: {stderr}");
+            assert_eq!(timed.count("denied"), THEIRS + 1, "{engine}: {stderr}");
+        }
+    });
+}
