@@ -269,3 +269,25 @@ fn too_big_a_file_is_told() {
         }
     });
 }
+
+/// A cgroup with hardly any memory holds a report of 2,000 processes.
+#[test]
+fn little_memory_is_enough() {
+    contained(LIMIT, || {
+        let memory = match Cgroup::make("memory") {
+            Ok(memory) => memory,
+            Err(why) => return skip("little_memory_is_enough", &why),
+        };
+        memory.set("memory.limit_in_bytes", "16M");
+        let spec = Spec { processes: 2000, private: 8, shared: 0, ..Spec::usual(Kind::Small) };
+        let _crowd = Crowd::start(&spec).unwrap_or_else(|error| panic!("{spec:?}: {error}"));
+        for engine in ["sync", "threads", "auto"] {
+            let mut command = memory.enter(program().get_program());
+            command.args(["--engine", engine, "--by", "pid", "--stats"]);
+            let timed = start(command).wait();
+            assert_eq!(timed.ran.code, Some(0), "{engine}: {}", timed.status);
+            // Besides the crowd: its root, the test, the program.
+            assert_eq!(timed.count("measured"), spec.processes + 3, "{engine}");
+        }
+    });
+}
