@@ -9,7 +9,7 @@ use super::container::contained;
 use super::hostage::{self, Hold};
 use super::stuck::{Scene, engines};
 use super::support::child::Target;
-use super::support::program;
+use super::support::{program, skip};
 use super::timed::{Timed, start};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -47,6 +47,28 @@ fn arguments_without_end() {
                 assert!(row.contains("xxxxxxxx") && row.len() < 8192, "{engine}: {}", row.len());
                 let (much, little) = (peak(&timed), peak(&ask(plain.pid(), engine, &options)));
                 assert!(much < little + 1024, "{engine}: {much} KiB, without it {little}");
+            }
+        }
+    });
+}
+
+/// The page with the arguments is held back by its owner (`userfaultfd(2)`): nobody waits for it.
+#[test]
+fn arguments_that_never_come() {
+    contained(LIMIT, || {
+        let target = Target::stopped("held");
+        let files = std::fs::read_dir(format!("/proc/{}/fd", target.pid())).expect("its files");
+        let is_held = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+        if !is_held.into_iter().any(|file| file.to_string_lossy().contains("userfaultfd")) {
+            return skip("arguments_that_never_come", "there is no userfaultfd");
+        }
+        let comm = std::fs::read_to_string(format!("/proc/{}/comm", target.pid())).expect("comm");
+        for engine in engines() {
+            for name in ["title", "cmdline"] {
+                let timed = ask(target.pid(), engine, &format!("--name {name}"));
+                let row = format!("[{}] (1)", comm.trim_end());
+                assert!(timed.ran.stdout().contains(&row), "{engine}: {}", timed.ran.stdout());
+                assert!(timed.took < QUICK, "{engine} {name}: {:?}", timed.took);
             }
         }
     });

@@ -135,13 +135,43 @@ pub fn claim_arguments(stat: &str, len: usize) -> Result<()> {
     }
     // SAFETY: the mapping may be written, and is longer than a page.
     unsafe { start.cast::<u8>().write_bytes(b'x', PAGE) };
+    set_arguments(stat, start.addr(), len)
+}
+
+/// Tells the kernel that the arguments of this process are a page that nobody has and nobody
+/// brings: whoever reads it waits for `userfaultfd(2)`. The error says that there is none.
+pub fn claim_held_arguments(stat: &str) -> Result<()> {
+    /// `_IOWR(0xaa, 0x3f, struct uffdio_api)` and `_IOWR(0xaa, 0, struct uffdio_register)` of
+    /// include/uapi/linux/userfaultfd.h.
+    const UFFDIO_API: u64 = 0xc018_aa3f;
+    const UFFDIO_REGISTER: u64 = 0xc020_aa00;
+    let rights = libc::PROT_READ | libc::PROT_WRITE;
+    let page = map(None, rights, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS)?;
+    // SAFETY: makes a descriptor, which stays open as long as the process lives.
+    let fd = unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC) };
+    let fd = i32::try_from(fd).expect("descriptors are small");
+    if fd < 0 {
+        return Err(Error::last_os_error());
+    }
+    let mut api: [u64; 3] = [0xaa, 0, 0];
+    // SAFETY: the pointer is valid for reads and writes of the structure.
+    done(unsafe { libc::ioctl(fd, UFFDIO_API, api.as_mut_ptr()) })?;
+    let is_missing = 1;
+    let mut register: [u64; 4] = [page.addr() as u64, PAGE as u64, is_missing, 0];
+    // SAFETY: as above; nothing of this process ever touches the page.
+    done(unsafe { libc::ioctl(fd, UFFDIO_REGISTER, register.as_mut_ptr()) })?;
+    set_arguments(stat, page.addr(), PAGE)
+}
+
+/// Tells the kernel where the arguments of this process are.
+fn set_arguments(stat: &str, start: usize, len: usize) -> Result<()> {
     // SAFETY: moves nothing, asks only.
     let brk = unsafe { libc::sbrk(0) }.addr() as u64;
     let (_, fields) = stat.rsplit_once(") ").expect("a name in parentheses");
     let fields: Vec<&str> = fields.trim_end().split(' ').collect();
     // Numbers of proc_pid_stat(5), of which the third is the first behind the name.
     let field = |number: usize| fields[number - 3].parse::<u64>().expect("an address");
-    let [begin, end] = [start.addr() as u64, (start.addr() + len) as u64];
+    let [begin, end] = [start as u64, (start + len) as u64];
     // `struct prctl_mm_map`: all stays as it is, but the arguments. No auxv, no other binary.
     let (no_auxv, no_binary) = (0, u64::from(u32::MAX) << 32);
     let map: [u64; 13] = [
