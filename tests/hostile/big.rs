@@ -44,7 +44,11 @@ fn big_is_not_stuck() {
             Ok(crowd) => crowd,
             Err(why) => return skip(TEST, &why),
         };
-        let pid = crowd.pids()[0].to_string();
+        // Its own mmap would hold its lock, and wait for a CPU with it.
+        let pid = crowd.pids()[0];
+        let raw = rustix::process::Pid::from_raw(pid.0.cast_signed()).expect("an id");
+        rustix::process::kill_process(raw, rustix::process::Signal::STOP).expect("it is there");
+        let pid = pid.to_string();
         let _busy = Busy::start();
         for engine in engines() {
             let mut command = Command::new("taskset");

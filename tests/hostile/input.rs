@@ -14,7 +14,7 @@ use super::timed::{Timed, start};
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// Far more than it takes, far less than reading it all.
-const QUICK: Duration = Duration::from_secs(1);
+const QUICK: Duration = Duration::from_secs(5);
 
 fn ask(pid: Pid, engine: &str, options: &str) -> Timed {
     let mut command = program();

@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::container::contained_alone;
 use super::hostage::Hold;
-use super::stuck::{Scene, engines};
+use super::stuck::{Scene, engines, is_busy};
 use super::support::program;
 use super::timed::start;
 
@@ -41,7 +41,10 @@ fn signals_end_what_waits() {
             for engine in engines() {
                 let mut attempts = (0..ATTEMPTS).map(|_| end_with(signal, engine));
                 let is_quick = attempts.any(|lived_on| lived_on <= END_LIMIT);
-                assert!(is_quick, "{engine} lives longer than {END_LIMIT:?} after {signal:?}");
+                assert!(
+                    is_quick || is_busy(),
+                    "{engine} lives longer than {END_LIMIT:?} after {signal:?}"
+                );
             }
         }
     });

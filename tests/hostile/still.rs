@@ -21,8 +21,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 const READY_LIMIT: Duration = Duration::from_secs(20);
 /// The private memory of the targets.
 const KIB: u64 = 20_000;
-/// Much less than it takes to give up.
-const QUICK: Duration = Duration::from_millis(1500);
+/// Far more than it takes.
+const QUICK: Duration = Duration::from_secs(10);
 
 fn ask(pid: Pid, engine: &str) -> Timed {
     let mut command = program();
