@@ -202,14 +202,20 @@ pub fn file_pairs() -> usize {
 /// A worker of the ring wakes the submitting thread for every request it frees. Without this the
 /// submitting thread takes the CPU from a worker each time, finds nothing to do and sleeps again.
 /// A policy that the user chose (`chrt(1)`) stays.
+///
+/// Called by number, because musl answers `ENOSYS` to both instead of asking the kernel.
 pub fn prefer_throughput() {
-    // SAFETY: 0 is this thread; the call changes nothing.
-    if unsafe { libc::sched_getscheduler(0) } != libc::SCHED_OTHER {
+    const THIS_THREAD: libc::pid_t = 0;
+    // SAFETY: numbers only; the call changes nothing.
+    let policy = unsafe { libc::syscall(libc::SYS_sched_getscheduler, THIS_THREAD) };
+    if policy != libc::c_long::from(libc::SCHED_OTHER) {
         return;
     }
-    let parameters = libc::sched_param { sched_priority: 0 };
-    // SAFETY: 0 is this thread, the pointer is valid for reads; a failure leaves all as it was.
-    unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters) };
+    // The kernel's `struct sched_param`, which is a single number; that of musl has more.
+    let priority: libc::c_int = 0;
+    let (call, batch) = (libc::SYS_sched_setscheduler, libc::SCHED_BATCH);
+    // SAFETY: the pointer is valid for reads of a number; a failure leaves all as it was.
+    unsafe { libc::syscall(call, THIS_THREAD, batch, &raw const priority) };
 }
 
 /// Ends the process as one whose reader left: by `SIGPIPE`, which the standard library had set
