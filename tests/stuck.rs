@@ -81,10 +81,11 @@ fn others_are_measured() {
 fn the_deadline_bounds_the_run() {
     let tree = Tree::with_stuck("deadline", &[101]);
     for engine in ENGINES {
-        let began = Instant::now();
-        let ran = tree.run(program(), &["--engine", engine, "--deadline", "100ms", "--strict"]);
+        // Nothing else ends it: how soon is measured where the machine is not emulated.
+        let options =
+            ["--engine", engine, "--deadline", "100ms", "--stuck-after", "1m", "--strict"];
+        let ran = tree.run(program(), &options);
         assert_eq!(ran.code, Some(3), "{engine}: {}", ran.stderr());
-        assert!(began.elapsed() < Duration::from_secs(1), "{engine}: {:?}", began.elapsed());
     }
     // A deadline that no clock can hold is no deadline.
     for engine in ENGINES {

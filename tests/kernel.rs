@@ -1,0 +1,159 @@
+//! The kernel that this runs on: what it gives the ring, held against what kernels of its version
+//! have, and that the table is the same with the ring, without it, and whoever asks. Runs on many
+//! kernels by `scripts/kernels.sh`.
+
+mod support;
+
+use psm_uring::sys::host;
+use psm_uring::sys::proc_root::ProcRoot;
+use psm_uring::sys::ring::kernel::{Features, KernelRing, RingSetup};
+use psm_uring::units::{Errno, Pid};
+use support::child::{Target, become_one};
+use support::survey::has_uring;
+use support::{RUN_LIMIT, Ran, run, say, skip, until};
+
+/// The first kernel whose ring has all that cannot be done without.
+const OLDEST: (u32, u32) = (5, 11);
+
+/// What children of the tests become; see `support::child`.
+#[test]
+fn child() {
+    become_one();
+}
+
+/// Version and patch level of this kernel.
+fn version() -> (u32, u32) {
+    let (_, release) = host::name_and_kernel();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    let mut next = || numbers.next().and_then(Result::ok).unwrap_or_else(|| panic!("{release}"));
+    (next(), next())
+}
+
+/// Each feature: its name, the version that brought it, whether it is there.
+fn dated(features: Features) -> [(&'static str, (u32, u32), bool); 6] {
+    let Features { submit_all, coop_taskrun, single_issuer, .. } = features;
+    let Features { chains, skip_success, worker_limit, .. } = features;
+    [
+        ("worker_limit", (5, 15), worker_limit),
+        ("skip_success", (5, 17), skip_success),
+        ("submit_all", (5, 18), submit_all),
+        ("coop_taskrun", (5, 19), coop_taskrun),
+        ("chains", (5, 19), chains),
+        ("single_issuer", (6, 0), single_issuer),
+    ]
+}
+
+/// How the ring works on this kernel, in words for the table of docs/KERNELS.md.
+fn described(features: Features) -> String {
+    let way = if features.chains { "chained" } else { "staged" };
+    let missing: Vec<&str> = dated(features)
+        .iter()
+        .filter(|(_, _, is_there)| !is_there)
+        .map(|(name, ..)| *name)
+        .collect();
+    let missing = if missing.is_empty() { "nothing".to_owned() } else { missing.join(", ") };
+    format!("{way}, lacks {missing}")
+}
+
+/// Distributions add features to older kernels, so more than the version promises is no fault.
+#[test]
+fn the_ring_has_what_the_version_promises() {
+    const TEST: &str = "the_ring_has_what_the_version_promises";
+    let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
+    let setup = RingSetup { depth: 8, workers: 2, allowed: Features::ALL };
+    let features = match KernelRing::new(root, setup) {
+        Ok(ring) => ring.features(),
+        Err(Errno(libc::EOPNOTSUPP)) => {
+            say("io_uring: too old");
+            let version = version();
+            assert!(version < OLDEST, "{version:?} has what the ring needs");
+            return;
+        }
+        Err(errno) => {
+            say(&format!("io_uring: {errno}"));
+            assert!(!has_uring(TEST), "a ring for one and not for another: {errno}");
+            return;
+        }
+    };
+    say(&format!("io_uring: {}", described(features)));
+    for (name, since, is_there) in dated(features) {
+        assert!(is_there || version() < since, "{name} is missing: {:?}", version());
+    }
+}
+
+fn ask(pids: &str, source: &str, engine: &str) -> Ran {
+    let what = ["--pid", pids, "--by", "pid", "--unit", "KiB", "--stats"];
+    run(what.into_iter().chain(["--source", source, "--engine", engine]))
+}
+
+fn engine(ran: &Ran) -> String {
+    let text = ran.stderr();
+    let line = text.lines().find_map(|line| line.strip_prefix("engine"));
+    line.unwrap_or_else(|| panic!("no engine in\n{text}")).trim().to_owned()
+}
+
+/// Processes that stand still, of some private memory, shared memory and many mappings.
+#[test]
+fn every_engine_prints_the_same_table() {
+    const TEST: &str = "every_engine_prints_the_same_table";
+    let targets = [
+        Target::stopped("touch 5000"),
+        Target::stopped("family 4096 2"),
+        Target::stopped("mappings 300"),
+    ];
+    let mut pids: Vec<Pid> = targets.iter().map(Target::pid).collect();
+    pids.extend(targets[1].children(2, 'T'));
+    let list = pids.iter().map(Pid::to_string).collect::<Vec<_>>().join(",");
+    let has_uring = has_uring(TEST);
+    for source in ["rollup", "smaps"] {
+        for kind in ["threads", "auto", "uring"] {
+            if kind == "uring" && !has_uring {
+                continue;
+            }
+            let agreed = until(RUN_LIMIT, || {
+                let expected = ask(&list, source, "sync");
+                let found = ask(&list, source, kind);
+                assert_eq!((expected.code, found.code), (Some(0), Some(0)), "{}", found.stderr());
+                assert_eq!(found.stdout().lines().count(), 2 + pids.len(), "{}", found.stdout());
+                (found.stdout == expected.stdout).then_some(found)
+            });
+            let found = agreed.unwrap_or_else(|| panic!("{kind} differs from sync, {source}"));
+            let used = engine(&found);
+            match (kind, has_uring) {
+                ("auto", false) => assert!(used.starts_with("threads (uring: "), "{used}"),
+                ("auto", true) => assert_eq!(used, "uring"),
+                _ => assert_eq!(used, kind),
+            }
+        }
+    }
+}
+
+/// Who insists on the ring is told what to change.
+#[test]
+fn a_ring_that_is_not_there_is_told() {
+    if has_uring("a_ring_that_is_not_there_is_told") {
+        return skip("a_ring_that_is_not_there_is_told", "io_uring works here");
+    }
+    let ran = run(["--engine", "uring"]);
+    assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""));
+    let told = ran.stderr();
+    assert!(told.lines().count() == 1 && told.contains("or leave out --engine uring"), "{told}");
+}
+
+/// The policy of this thread: field 41 of `stat`.
+fn policy() -> i32 {
+    let stat = std::fs::read_to_string("/proc/thread-self/stat").expect("stat of this thread");
+    let (_, fields) = stat.rsplit_once(") ").expect("a name in parentheses");
+    fields.split(' ').nth(38).and_then(|field| field.parse().ok()).expect("a policy")
+}
+
+/// By whatever C library it is linked with.
+#[test]
+fn the_loop_is_a_batch() {
+    let was = policy();
+    if was != libc::SCHED_OTHER {
+        return skip("the_loop_is_a_batch", "the tests run by a policy that somebody chose");
+    }
+    host::prefer_throughput();
+    assert_eq!(policy(), libc::SCHED_BATCH);
+}
