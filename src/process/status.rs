@@ -55,9 +55,11 @@ fn is_kernel_thread(text: &[u8], has_memory: bool) -> bool {
     }
 }
 
-/// comm, as the kernel escapes it here: a newline as `\n`, a backslash doubled.
+/// comm, as the kernel escapes it here: a newline as `\n`, a backslash doubled. Blanks that it
+/// begins with are part of it; only one tab stands before it.
 pub(super) fn comm(text: &[u8], name: &mut Vec<u8>) {
-    let mut bytes = value(text, b"Name").unwrap_or_default().iter();
+    let line = line(text, b"Name").unwrap_or_default();
+    let mut bytes = line.strip_prefix(b"\t").unwrap_or(line).iter();
     while let Some(byte) = bytes.next() {
         name.push(match byte {
             b'\\' => match bytes.next() {
@@ -92,11 +94,14 @@ fn hexadecimal(text: &[u8], key: &[u8]) -> Option<u64> {
     u64::from_str_radix(std::str::from_utf8(value(text, key)?).ok()?, 16).ok()
 }
 
-/// The value of one line, without the tab before it.
+/// The value of one line, without the tab and the blanks before it.
 fn value<'a>(text: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
-    text.split(|byte| *byte == b'\n')
-        .find_map(|line| line.strip_prefix(key)?.strip_prefix(b":"))
-        .map(<[u8]>::trim_ascii_start)
+    line(text, key).map(<[u8]>::trim_ascii_start)
+}
+
+/// One line, behind its key.
+fn line<'a>(text: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+    text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(key)?.strip_prefix(b":"))
 }
 
 #[cfg(test)]
@@ -136,8 +141,14 @@ mod tests {
 
     #[test]
     fn comm_is_unescaped() {
-        let mut name = Vec::new();
-        comm(b"Name:\ta\\nb\\\\c\nState:\tS\n", &mut name);
-        assert_eq!(name, b"a\nb\\c");
+        for (text, expected) in [
+            (&b"Name:\ta\\nb\\\\c\nState:\tS\n"[..], &b"a\nb\\c"[..]),
+            (b"Name:\t\t sh \nState:\tS\n", b"\t sh "),
+            (b"Name:\t\nState:\tS\n", b""),
+        ] {
+            let mut name = Vec::new();
+            comm(text, &mut name);
+            assert_eq!(name, expected, "{}", text.escape_ascii());
+        }
     }
 }
