@@ -5,6 +5,8 @@
 
 use std::fmt::Write;
 
+use unicode_width::UnicodeWidthChar;
+
 /// The name as a line of text: printable characters as they are, every other as an escape.
 ///
 /// Control characters, invalid UTF-8, line and paragraph separators, marks of direction, blank,
@@ -43,8 +45,8 @@ fn push(text: &mut String, c: char, is_letter: bool) -> bool {
     match c {
         ' ' if text.is_empty() => text.push_str("\\u{20}"),
         ' ' | '\'' | '"' => text.push(c),
-        _ if is_combining(c) && is_letter => text.push(c),
-        _ if is_blank(c) => text.extend(c.escape_unicode()),
+        _ if is_letter && is_combining(c, text.chars().next_back()) => text.push(c),
+        _ if is_blank(c) || c.width() == Some(0) => text.extend(c.escape_unicode()),
         // The standard library knows what is printable: no controls, formats, private use,
         // separators, unassigned, and no marks alone.
         _ => text.extend(c.escape_debug()),
@@ -52,11 +54,21 @@ fn push(text: &mut String, c: char, is_letter: bool) -> bool {
     text[before..].chars().eq([c])
 }
 
-/// Marks that stand on the letter before them.
-fn is_combining(c: char) -> bool {
-    matches!(c, '\u{300}'..='\u{34e}' | '\u{350}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}'
-        | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}'
-        | '\u{3099}' | '\u{309a}')
+/// Marks that stand on the letter before them, and vowels and finals of a Hangul syllable.
+fn is_combining(c: char, before: Option<char>) -> bool {
+    match c {
+        '\u{1161}'..='\u{11ff}' | '\u{d7b0}'..='\u{d7fb}' => before.is_some_and(is_hangul),
+        _ => {
+            matches!(c, '\u{300}'..='\u{34e}' | '\u{350}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}'
+                | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}'
+                | '\u{3099}' | '\u{309a}')
+        }
+    }
+}
+
+/// Parts of syllables, and whole ones. Anywhere else a part takes no column and may not be seen.
+fn is_hangul(c: char) -> bool {
+    matches!(c, '\u{1100}'..='\u{11ff}' | '\u{a960}'..='\u{a97c}' | '\u{ac00}'..='\u{d7fb}')
 }
 
 /// Letters and signs without ink: the fillers of Hangul, the empty pattern of Braille.
@@ -78,6 +90,7 @@ mod tests {
             "größe",
             "日本語",
             "e\u{301}",
+            "\u{1112}\u{1161}\u{11ab}",
         ] {
             assert_eq!(name(text.as_bytes()), text);
         }
@@ -111,6 +124,8 @@ mod tests {
                 "\\u{3164}\\u{2800}\\u{115f}\\u{1160}\\u{ffa0}",
             ),
             ("\u{301}a\u{34f}\u{301}".as_bytes(), "\\u{301}a\\u{34f}\\u{301}"),
+            ("\u{1164}nginx\u{1164}".as_bytes(), "\\u{1164}nginx\\u{1164}"),
+            ("nginx\u{d4e}\u{111c2}".as_bytes(), "nginx\\u{d4e}\\u{111c2}"),
         ] {
             assert_eq!(name(bytes), expected);
         }
