@@ -42,14 +42,15 @@ pub fn sources(dirs: &[&str]) -> Vec<Source> {
         }
     }
     // Fixtures are other people's texts.
-    let fixtures = ["tests/corpus", "tests/procfs", "tests/golden", "benches/record"];
+    let fixtures =
+        ["tests/corpus", "tests/procfs", "tests/golden", "tests/seeds", "benches/record"];
     found.retain(|source| !fixtures.iter().any(|dir| source.path.starts_with(dir)));
     found.sort_by(|a, b| a.path.cmp(&b.path));
     found
 }
 
 pub fn rust() -> Vec<Source> {
-    let mut rust = sources(&["src", "tests", "benches"]);
+    let mut rust = sources(&["src", "tests", "benches", "fuzz/src", "fuzz/fuzz_targets"]);
     rust.retain(Source::is_rust);
     assert!(rust.iter().filter(|source| source.is_program()).count() > 20, "src is missing");
     rust

@@ -58,7 +58,11 @@ impl World {
         ])
     }
 
-    pub fn with(mut self, name: &str, text: &str) -> World {
+    pub fn with(self, name: &str, text: &str) -> World {
+        self.with_bytes(name, text.as_bytes())
+    }
+
+    pub fn with_bytes(mut self, name: &str, text: &[u8]) -> World {
         self.texts.insert(format!("7/{name}"), Ok(text.into()));
         self
     }
@@ -124,7 +128,7 @@ impl World {
             if file.is_memory() && *life != self.life {
                 return probe.fail(plan, file, Errno::SRCH);
             }
-            let text = self.texts[path].clone().expect("it was opened");
+            let text = self.texts[path].as_ref().expect("it was opened");
             progress = if progress == Progress::Rewind {
                 let is_gone = self.execs > 0;
                 self.execs = self.execs.saturating_sub(1);

@@ -1,0 +1,154 @@
+//! The fuzz targets on the stable compiler: every seed, then for a second each what becomes of
+//! seeds when they are damaged at random. `scripts/fuzz.sh` runs them for hours, and guided by
+//! coverage where there is a nightly compiler.
+//!
+//! A failure leaves its input in a file and says where. To have it again:
+//!
+//! ```text
+//! PSM_FUZZ_INPUT=FILE cargo test --locked --test fuzz TARGET
+//! ```
+
+mod model;
+mod support;
+mod targets;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use support::sources::{fail_if_any, read, root};
+use support::{Rng, corpus, files, say, skip, tests_path, world};
+use targets::TARGETS;
+
+/// How long each target runs, unless `PSM_FUZZ_SECONDS` says otherwise.
+const SECONDS: u64 = 1;
+/// The longest input.
+const INPUT_BYTES_MAX: usize = 8192;
+
+/// Keeps the input that a target panics on.
+struct Keep<'a>(&'a str, &'a [u8]);
+
+impl Drop for Keep<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{}", self.0));
+            let kept = std::fs::write(&file, self.1);
+            say(&format!("{}: the input is in {}: {kept:?}", self.0, file.display()));
+        }
+    }
+}
+
+fn seeds(target: &str) -> Vec<Vec<u8>> {
+    let mut seeds = files(&tests_path("seeds").join(target));
+    // Miri is a thousand times slower.
+    if ["rollup", "scanner"].contains(&target) && !cfg!(miri) {
+        seeds.extend(corpus());
+    }
+    seeds.into_iter().map(|(_, seed)| seed).collect()
+}
+
+fn fuzz(name: &str) {
+    let (_, run) = TARGETS.iter().find(|target| target.0 == name).expect("a target");
+    let try_one = |input: &[u8]| {
+        let _keep = Keep(name, input);
+        run(input);
+    };
+    if let Some(file) = std::env::var_os("PSM_FUZZ_INPUT") {
+        return try_one(&std::fs::read(&file).expect("the input of PSM_FUZZ_INPUT"));
+    }
+    let seeds = seeds(name);
+    seeds.iter().for_each(|seed| try_one(seed));
+    let given = std::env::var("PSM_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
+    let (seed, limit) = (Rng::seed(), Duration::from_secs(given.unwrap_or(SECONDS)));
+    let (mut rng, mut runs, began) = (Rng::new(seed), 0, Instant::now());
+    while began.elapsed() < limit {
+        try_one(&damaged(&seeds, &mut rng));
+        runs += 1;
+    }
+    let count = seeds.len();
+    say(&format!("fuzz: {name}: {count} seeds, {runs} damaged ones from PSM_SEED={seed}"));
+    assert!(runs > 0 || limit.is_zero(), "nothing was damaged");
+}
+
+/// A seed that is changed in a few places; parts of another one among them.
+fn damaged(seeds: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
+    let mut input = rng.pick(seeds).clone();
+    for _ in 0..=rng.below(6) {
+        let at = rng.below(input.len() + 1);
+        let end = (at + rng.below(40)).min(input.len());
+        match rng.below(7) {
+            0 | 1 if at < input.len() => input[at] = rng.byte(),
+            2 => drop(input.drain(at..end)),
+            3 => input.truncate(at),
+            4 => {
+                let again = input[at..end].to_vec();
+                input.splice(at..at, again);
+            }
+            5 => drop(input.splice(at..at, [rng.byte(), rng.byte()])),
+            _ => {
+                let donor = rng.pick(seeds);
+                let from = rng.below(donor.len() + 1);
+                let to = (from + rng.below(200)).min(donor.len());
+                input.splice(at..end, donor[from..to].iter().copied());
+            }
+        }
+    }
+    input.truncate(INPUT_BYTES_MAX);
+    input
+}
+
+#[test]
+fn escape() {
+    fuzz("escape");
+}
+
+#[test]
+fn filter() {
+    fuzz("filter");
+}
+
+#[test]
+fn model_ring() {
+    fuzz("model");
+}
+
+#[test]
+fn name() {
+    fuzz("name");
+}
+
+#[test]
+fn rollup() {
+    fuzz("rollup");
+}
+
+#[test]
+fn scanner() {
+    fuzz("scanner");
+}
+
+/// Every target has a test here, a program under libFuzzer and seeds; and there are no others.
+#[test]
+fn targets_are_complete() {
+    if !root().join("fuzz").exists() {
+        return skip("targets_are_complete", "fuzz/ is not part of the package");
+    }
+    let (own, manifest) = (read("tests/fuzz.rs"), read("fuzz/Cargo.toml"));
+    let mut wrong = Vec::new();
+    for (name, _) in TARGETS {
+        let program = read(&format!("fuzz/fuzz_targets/{name}.rs"));
+        for (what, is_there) in [
+            ("test in tests/fuzz.rs", own.contains(&format!("fuzz(\"{name}\")"))),
+            ("program in fuzz/Cargo.toml", manifest.contains(&format!("name = \"{name}\""))),
+            ("line of its own", program.contains(&format!("targets::{name}::run"))),
+            ("seed in tests/seeds", files(&tests_path("seeds").join(name)).len() > 2),
+        ] {
+            wrong.extend((!is_there).then(|| format!("fuzz_targets/{name}.rs:1: no {what}")));
+        }
+    }
+    let names: BTreeSet<String> = TARGETS.iter().map(|target| format!("{}.rs", target.0)).collect();
+    let found = files(&root().join("fuzz/fuzz_targets"));
+    let programs: BTreeSet<String> = found.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(programs, names, "fuzz/fuzz_targets against TARGETS of tests/targets");
+    fail_if_any(&wrong);
+}

@@ -1,0 +1,91 @@
+//! Foreign bytes on their way to a terminal: nothing that acts on it gets out, no two names look
+//! alike, a row keeps within its columns. The first byte says how many there are.
+
+use std::collections::HashMap;
+
+use psm_uring::process::{Glimpse, ProcessUsage};
+use psm_uring::program::{Found, Grouping, Order, TimedOut, group};
+use psm_uring::report::{TableOptions, escape, table};
+use psm_uring::smaps::Smaps;
+use psm_uring::units::{Kib, Pid};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// Three amounts, two blanks, one column of a name and what stands behind it.
+const NEEDED: usize = 3 * 8 + 2 + 1 + " (1) timed out, RSS 2.0 MiB".len();
+/// The most bytes that stand for one byte: `\u{0}` for a NUL is less.
+const GROWTH_MAX: usize = 10;
+
+pub fn run(bytes: &[u8]) {
+    let Some((columns, name)) = bytes.split_first() else { return };
+    let escaped = escape::name(name);
+    check_harmless(&escaped);
+    assert!(escaped.len() <= GROWTH_MAX * name.len(), "{} from {}", escaped.len(), name.len());
+    assert_eq!(original(&escaped), name, "not the name that {escaped:?} stands for");
+    check_table(name, usize::from(*columns));
+    if let Ok(text) = std::str::from_utf8(name) {
+        let typed = escape::typed(text);
+        assert!(!typed.contains(char::is_control), "{typed:?}");
+    }
+}
+
+/// No control, nothing that turns the direction or ends a line, nothing without ink.
+fn check_harmless(text: &str) {
+    let acts = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+                | '\u{e000}'..='\u{f8ff}' | '\u{e0000}'..='\u{10ffff}' | '\u{ad}' | '\u{180e}')
+            || c.is_whitespace() && c != ' '
+    };
+    assert!(!text.contains(acts), "{}", text.escape_unicode());
+    assert!(!text.starts_with(' '), "{text:?}");
+    let first = text.chars().next().and_then(UnicodeWidthChar::width);
+    assert_ne!(first, Some(0), "a mark on what stands before the name: {text:?}");
+}
+
+/// The name that an escaped text stands for. That there is but one is what escapes are for.
+fn original(text: &str) -> Vec<u8> {
+    let mut name = Vec::new();
+    let mut chars = text.chars();
+    let utf8 = |name: &mut Vec<u8>, c: char| name.extend(c.encode_utf8(&mut [0; 4]).bytes());
+    while let Some(c) = chars.next() {
+        if c != '\\' {
+            utf8(&mut name, c);
+            continue;
+        }
+        match chars.next().expect("something behind a backslash") {
+            'n' => name.push(b'\n'),
+            'r' => name.push(b'\r'),
+            't' => name.push(b'\t'),
+            '0' => name.push(0),
+            '\\' => name.push(b'\\'),
+            'x' => {
+                let digits: String = chars.by_ref().take(2).collect();
+                name.push(u8::from_str_radix(&digits, 16).expect("two digits"));
+            }
+            'u' => {
+                let digits: String = chars.by_ref().skip(1).take_while(|c| *c != '}').collect();
+                let number = u32::from_str_radix(&digits, 16).expect("a number");
+                utf8(&mut name, char::from_u32(number).expect("a character"));
+            }
+            other => panic!("unknown escape {other:?} in {text:?}"),
+        }
+    }
+    name
+}
+
+/// A row for the name and one for a stuck process of that name.
+fn check_table(name: &[u8], columns: usize) {
+    let usage = ProcessUsage { pid: Pid(1), name, smaps: Smaps::default() };
+    let glimpse = Glimpse { comm: name.to_vec(), rss: Some(Kib(2048)), ..Glimpse::default() };
+    let timed_out = [TimedOut { pid: Pid(2), glimpse }];
+    let found = Found { unknown: 1, timed_out: &timed_out, sharing: &HashMap::new() };
+    let programs = group([usage].into_iter(), found, Grouping::Program, Order::default());
+    let text = table(&programs, TableOptions { columns: Some(columns), ..Default::default() });
+    // Head, two rows, total: whatever the names say.
+    assert_eq!(text.lines().count(), 4, "{text}");
+    let room = columns.max(NEEDED);
+    for line in text.lines() {
+        assert!(line.width() <= room, "{} of {room} columns: {line:?}", line.width());
+    }
+}

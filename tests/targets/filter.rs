@@ -1,0 +1,62 @@
+//! A pattern, and a name it is held against: whatever they are, the answer comes soon, and what
+//! is wrong is told on one line.
+
+use std::time::Duration;
+
+use clap::Parser;
+use psm_uring::cli::{Cli, complaint};
+use psm_uring::process::{Fate, NAME_MAX, NameRule, Plan, Probe};
+use regex::bytes::Regex;
+use rustix::time::{ClockId, clock_gettime};
+
+use super::parts;
+use crate::world::World;
+
+/// Far more CPU time than the largest pattern takes for the longest name: 45 ms, and a hundred
+/// times that in a build that checks every step.
+const LIMIT: Duration = Duration::from_secs(10);
+
+pub fn run(bytes: &[u8]) {
+    let mut parts = parts(bytes);
+    let (pattern, name) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let Ok(pattern) = std::str::from_utf8(pattern) else { return };
+    let option = format!("--filter={pattern}");
+    let parsed = in_time("to parse", || Cli::try_parse_from(["psm-uring", &option]));
+    match parsed {
+        Ok(cli) => check_match(&cli.options.filter.expect("it was given"), name),
+        Err(error) => {
+            let line = complaint(&error);
+            assert!(!line.contains(char::is_control), "{line:?}");
+            assert!(line.starts_with("--filter '"), "{line:?}");
+        }
+    }
+}
+
+/// The longest name there is, made of this one over and over.
+fn check_match(filter: &Regex, name: &[u8]) {
+    let cmdline: Vec<u8> = match name {
+        [] => b"nameless".to_vec(),
+        _ => name.iter().copied().cycle().take(NAME_MAX).collect(),
+    };
+    let plan =
+        Plan { name_rule: NameRule::Cmdline, filter: Some(filter.clone()), ..Plan::default() };
+    let mut probe = Probe::new();
+    let mut world = World::user().with_bytes("cmdline", &cmdline);
+    let found = in_time("to match", || world.carry(&mut probe, &plan));
+    let fate = if filter.is_match(probe.name()) { Fate::Measured } else { Fate::NotSelected };
+    assert_eq!(found.fate, fate, "{:?}", probe.name().escape_ascii());
+}
+
+fn in_time<T>(what: &str, work: impl FnOnce() -> T) -> T {
+    let began = cpu_time();
+    let done = work();
+    let took = cpu_time() - began;
+    assert!(took < LIMIT, "{took:?} {what}");
+    done
+}
+
+/// CPU time of this thread: other load on the machine is not the filter's fault.
+fn cpu_time() -> Duration {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(now).expect("time since the thread began")
+}

@@ -1,0 +1,101 @@
+//! One process by what it tells of itself: status, comm, argument list, binary, threads. Whatever
+//! they say, and in reads of whatever size, it comes to an end, with a name that is bounded and
+//! comes from them. The first bytes say what is asked, what there is, and how large a read is.
+
+use psm_uring::process::{
+    Fate, Glimpse, NAME_MAX, NameRule, Plan, Probe, Source, TEXT_MAX, kernel_threads,
+};
+use psm_uring::units::Errno;
+use regex::bytes::Regex;
+
+use super::parts;
+use crate::world::{Found, World};
+
+/// What the parts of an input stand for, in this order.
+const FILES: [&str; 5] = ["status", "comm", "cmdline", "exe", "task"];
+const RULES: [NameRule; 4] = [NameRule::Title, NameRule::Comm, NameRule::Exe, NameRule::Cmdline];
+
+pub fn run(bytes: &[u8]) {
+    let Some((&[asked, there, room], texts)) = bytes.split_first_chunk() else { return };
+    let texts: Vec<&[u8]> = parts(texts).chain([&b""[..]; 5]).take(FILES.len()).collect();
+    let plan = Plan {
+        name_rule: RULES[usize::from(asked % 4)],
+        source: Source::Rollup,
+        kernel_threads: Vec::new(),
+        filter: (asked & 4 != 0).then(|| Regex::new("a|b|c").expect("a pattern")),
+    };
+    let world = world(&texts, there);
+    let (whole, name) = carry(world.clone(), &plan, TEXT_MAX);
+    if whole.fate == Fate::Measured {
+        check_name(&name, &texts, &plan, there & 4 == 0);
+    }
+    let room = 1 + usize::from(room) * 16;
+    assert_eq!(carry(world, &plan, room), (whole, name), "in reads of {room}");
+    kernel_threads(texts[0], texts[4]);
+    check_glimpse(texts[0], texts[1]);
+}
+
+/// A process with memory or without, with a leader or a dead one, whose binary may be told or not.
+fn world(texts: &[&[u8]], there: u8) -> World {
+    let mut world = if there & 1 == 0 { World::user() } else { World::leaderless() };
+    for (file, text) in FILES.iter().zip(texts) {
+        world = world.with_bytes(file, text).with_bytes(&format!("task/8/{file}"), text);
+    }
+    if there & 2 != 0 {
+        world = world.with_bytes("smaps_rollup", b"");
+    }
+    let exe = ["exe", "task/8/exe"];
+    if there & 4 == 0 { world } else { world.failing(&exe, Errno::ACCES) }
+}
+
+fn carry(mut world: World, plan: &Plan, room: usize) -> (Found, Vec<u8>) {
+    world.room = room;
+    let mut probe = Probe::new();
+    let found = world.carry(&mut probe, plan);
+    (found, probe.name().to_vec())
+}
+
+/// The name as the README describes it, from texts that are cut where reading ends.
+fn check_name(name: &[u8], texts: &[&[u8]], plan: &Plan, has_exe: bool) {
+    let text = |n: usize| &texts[n][..texts[n].len().min(TEXT_MAX)];
+    let (comm, cmdline) = (text(1), text(2));
+    let exe = if has_exe { text(3) } else { b"" };
+    let arguments = cmdline.len() - cmdline.iter().rev().take_while(|byte| **byte == 0).count();
+    let argv0 = cmdline.split(|byte| *byte == 0).next().unwrap_or_default();
+    let comm = comm.strip_suffix(b"\n").unwrap_or(comm);
+    let in_brackets = [b"[", &comm[..comm.len().min(NAME_MAX - 2)], b"]"].concat();
+    let expected = match plan.name_rule {
+        NameRule::Title if !argv0.is_empty() => {
+            let is_part = argv0.windows(name.len().max(1)).any(|part| part == name);
+            assert!(is_part && name.len() <= NAME_MAX, "{:?}", name.escape_ascii());
+            name.to_vec()
+        }
+        NameRule::Cmdline if arguments > 0 => {
+            let blank = |byte: &u8| if *byte == 0 { b' ' } else { *byte };
+            cmdline[..arguments].iter().map(blank).collect()
+        }
+        NameRule::Title | NameRule::Cmdline => in_brackets,
+        NameRule::Exe if exe.rsplit(|byte| *byte == b'/').next() != Some(b"") => {
+            exe.rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec()
+        }
+        NameRule::Exe | NameRule::Comm => comm[..comm.len().min(NAME_MAX - 1)].to_vec(),
+    };
+    assert_eq!(name, expected, "{:?}: {:?}", plan.name_rule, name.escape_ascii());
+}
+
+/// What is told of a stuck process is what its status says, comm unescaped.
+fn check_glimpse(status: &[u8], comm: &[u8]) {
+    Glimpse::from_status(status);
+    let mut text = b"Name:\t".to_vec();
+    for byte in comm {
+        // As `proc_task_name` (fs/proc/array.c) writes it.
+        match byte {
+            b'\n' => text.extend(b"\\n"),
+            b'\\' => text.extend(b"\\\\"),
+            other => text.push(*other),
+        }
+    }
+    text.extend(b"\nState:\tD (disk sleep)\n");
+    let glimpse = Glimpse::from_status(&text);
+    assert_eq!((&glimpse.comm[..], glimpse.state), (comm, Some('D')));
+}

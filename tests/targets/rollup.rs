@@ -1,0 +1,68 @@
+//! Rollups of a few processes, as probes are given them by the kernel in reads of any size, up to
+//! the rows of a report and their sum. The first byte says how large a read is and how rows are
+//! made; then come the processes' texts.
+
+use std::collections::HashMap;
+
+use psm_uring::process::{Fate, Plan, Probe, ProcessUsage, Source};
+use psm_uring::program::{Found, Grouping, Order, Usage, group};
+use psm_uring::report::{TableOptions, table};
+use psm_uring::smaps::{Smaps, naive};
+use psm_uring::units::{Kib, Pid};
+
+use super::parts;
+use crate::world::World;
+
+/// The most processes of one input.
+const PROCESSES_MAX: usize = 6;
+
+pub fn run(bytes: &[u8]) {
+    let Some((choice, texts)) = bytes.split_first() else { return };
+    // One byte at the least, and small enough that a rollup takes many reads.
+    let room = 1 + usize::from(choice >> 1) * 8;
+    let texts: Vec<&[u8]> = parts(texts).take(PROCESSES_MAX).collect();
+    let measured: Vec<Smaps> = texts.iter().filter_map(|text| measure(text, room)).collect();
+    let grouping = if choice & 1 == 0 { Grouping::Program } else { Grouping::Pid };
+    check_rows(&measured, texts.len() - measured.len(), grouping);
+}
+
+/// The memory of one process whose rollup this is, when it can be understood.
+fn measure(text: &[u8], room: usize) -> Option<Smaps> {
+    let plan = Plan { source: Source::Rollup, ..Plan::default() };
+    let mut world = World { room, ..World::user() }.with_bytes("smaps_rollup", text);
+    let mut probe = Probe::new();
+    let found = world.carry(&mut probe, &plan);
+    let expected = match naive::scan(text) {
+        // Without a text it has no memory: status is asked, and says that it lives. Again, too.
+        _ if text.is_empty() => Fate::Changed,
+        Ok(_) => Fate::Measured,
+        Err(_) => Fate::Malformed,
+    };
+    assert_eq!(found.fate, expected, "in reads of {room}");
+    assert_eq!(found.smaps, naive::scan(text).ok().filter(|_| !text.is_empty()));
+    found.smaps
+}
+
+/// Rows add up to the total, nobody shares more than he has, and there is a line for each.
+fn check_rows(measured: &[Smaps], lacking: usize, grouping: Grouping) {
+    let names = [&b"twin"[..], b"alone", b"twin"].into_iter().cycle();
+    let usages = (1..).zip(names).zip(measured);
+    let usages =
+        usages.map(|((pid, name), smaps)| ProcessUsage { pid: Pid(pid), name, smaps: *smaps });
+    let usages: Vec<ProcessUsage<'_>> = usages.collect();
+    let found = Found { unknown: lacking, timed_out: &[], sharing: &HashMap::new() };
+    let programs = group(usages.iter().copied(), found, grouping, Order::default());
+    let count: u64 = programs.rows.iter().map(|row| row.count).sum();
+    assert_eq!(count, measured.len() as u64);
+    let figures = |usage: &Usage| [usage.ram, usage.shared, usage.swap, usage.heap];
+    for usage in programs.rows.iter().map(|row| &row.usage).chain(&programs.total) {
+        assert!(usage.shared <= usage.ram && usage.heap <= usage.ram, "{usage:?}");
+    }
+    for n in 0..4 {
+        let sum: Kib = programs.rows.iter().map(|row| figures(&row.usage)[n]).sum();
+        let total = programs.total.as_ref().map_or(Kib(0), |total| figures(total)[n]);
+        assert_eq!(sum, total, "figure {n} of {programs:?}");
+    }
+    let text = table(&programs, TableOptions { grouping, ..TableOptions::default() });
+    assert_eq!(text.lines().count(), programs.rows.len() + 2, "{text}");
+}
