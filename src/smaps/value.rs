@@ -73,7 +73,9 @@ mod tests {
 
     #[test]
     fn eight_columns_agree_with_the_plain_way() {
-        for number in (0..=99_999_999).step_by(997).chain([0, 9, 10, 99_999_999]) {
+        // Miri is a thousand times slower.
+        const STEP: usize = if cfg!(miri) { 996_997 } else { 997 };
+        for number in (0..=99_999_999).step_by(STEP).chain([0, 9, 10, 99_999_999]) {
             let text: [u8; 8] = format!("{number:8}").into_bytes().try_into().expect("8 columns");
             assert_eq!(eight_columns(text), Some(number));
         }

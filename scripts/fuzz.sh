@@ -1,0 +1,41 @@
+#!/bin/sh
+# Runs fuzz targets: fuzz.sh [TARGET|all] [SECONDS], each so many seconds (600), one after another.
+#
+# Guided by coverage under libFuzzer and AddressSanitizer where there are a nightly compiler and
+# cargo-fuzz; else the same targets at random on the stable compiler. What is found new stays below
+# target/fuzz/corpus; with KEEP=1 what covers more than tests/seeds does is added there, cut to
+# KEEP_BYTES (512). A failure leaves its input in target/fuzz and ends the run.
+set -eu
+cd "$(dirname "$0")/.."
+target=${1:-all} seconds=${2:-600}
+all=$(ls fuzz/fuzz_targets | sed 's/\.rs$//')
+if [ "$target" = all ]; then
+    targets=$all
+elif [ -f "fuzz/fuzz_targets/$target.rs" ]; then
+    targets=$target
+else
+    echo "fuzz.sh: no target '$target'; there are:" $all >&2
+    exit 2
+fi
+
+if ! cargo +nightly fuzz --version >/dev/null 2>&1; then
+    echo "fuzz.sh: not guided by coverage, as there is no nightly compiler or no cargo-fuzz:" \
+        "rustup toolchain install nightly && cargo install cargo-fuzz" >&2
+    for target in $targets; do
+        PSM_FUZZ_SECONDS=$seconds cargo test --release --locked --test fuzz "$target"
+    done
+    exit
+fi
+
+cargo +nightly fuzz build --target-dir target/fuzz
+for target in $targets; do
+    new=target/fuzz/corpus/$target seeds=tests/seeds/$target more=
+    case $target in rollup | scanner) more=tests/corpus ;; esac
+    mkdir -p "$new" "$seeds"
+    # 60 s for one input: only a target that hangs takes that, on a busy machine too.
+    nice -n 10 cargo +nightly fuzz run --target-dir target/fuzz "$target" "$new" "$seeds" $more \
+        -- -max_total_time="$seconds" -timeout=60 -rss_limit_mb=2048 -max_len=8192 \
+        -artifact_prefix="target/fuzz/$target-" -print_final_stats=1
+    [ "${KEEP:-0}" = 0 ] || cargo +nightly fuzz run --target-dir target/fuzz "$target" \
+        "$seeds" $more "$new" -- -merge=1 -max_len="${KEEP_BYTES:-512}"
+done
