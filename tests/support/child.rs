@@ -59,7 +59,7 @@ impl Target {
     }
 
     pub fn wait_for_state(&self, pid: Pid, wanted: char) {
-        let found = until(READY_LIMIT, || (state(pid) == Some(wanted)).then_some(()));
+        let found = until(READY_LIMIT, || is_in_state(pid, wanted).then_some(()));
         assert!(found.is_some(), "{pid} is in state {:?}, not {wanted}", state(pid));
     }
 
@@ -67,7 +67,7 @@ impl Target {
     pub fn children(&self, count: usize, wanted: char) -> Vec<Pid> {
         let children = until(READY_LIMIT, || {
             let children = children_of(self.pid());
-            let ready = children.iter().filter(|pid| state(**pid) == Some(wanted)).count();
+            let ready = children.iter().filter(|pid| is_in_state(**pid, wanted)).count();
             (ready == count).then_some(children)
         });
         children.expect("the children of the child are ready")
@@ -102,6 +102,20 @@ fn status(pid: Pid, key: &str) -> Option<String> {
 
 pub fn state(pid: Pid) -> Option<char> {
     status(pid, "State:")?.chars().next()
+}
+
+/// A process is stopped when all of its threads are. The first often is before the one that sent
+/// the signal, which goes on for a moment and touches pages.
+fn is_in_state(pid: Pid, wanted: char) -> bool {
+    if wanted != 'T' {
+        return state(pid) == Some(wanted);
+    }
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    threads.filter_map(|thread| Pid::parse(thread.ok()?.file_name().as_bytes())).all(is_stopped)
+}
+
+fn is_stopped(thread: Pid) -> bool {
+    state(thread) == Some('T')
 }
 
 /// The children of a process, in the order of `/proc`.
