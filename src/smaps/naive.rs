@@ -56,7 +56,8 @@ fn header(line: &[u8]) -> bool {
 fn addresses(line: &[u8]) -> Option<(u64, u64)> {
     let blank = line.iter().position(|byte| *byte == b' ')?;
     let (start, end) = std::str::from_utf8(&line[..blank]).ok()?.split_once('-')?;
-    let is_small = |text: &str| text.chars().all(|c| "0123456789abcdef".contains(c));
+    let is_digit = |c| "0123456789abcdef".contains(c);
+    let is_small = |text: &str| text.len() <= 16 && text.chars().all(is_digit);
     if !is_small(start) || !is_small(end) {
         return None;
     }

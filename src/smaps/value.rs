@@ -54,6 +54,9 @@ pub(super) fn kib(text: &[u8]) -> Option<u64> {
     })
 }
 
+/// The digits of the highest address.
+const ADDRESS_DIGITS_MAX: usize = 16;
+
 /// The addresses that a header begins with: `55d4c0a00000-7ffe10021000 `.
 pub(super) fn addresses(header: &[u8]) -> Option<(u64, u64)> {
     let range = &header[..memchr(b' ', header)?];
@@ -62,9 +65,17 @@ pub(super) fn addresses(header: &[u8]) -> Option<(u64, u64)> {
 }
 
 fn address(text: &[u8]) -> Option<u64> {
-    let digit = |byte: &u8| char::from(*byte).to_digit(16).filter(|_| !byte.is_ascii_uppercase());
-    let add = |sum: u64, byte| Some(sum.checked_mul(16)? + u64::from(digit(byte)?));
-    (!text.is_empty()).then(|| text.iter().try_fold(0, add))?
+    if text.is_empty() || text.len() > ADDRESS_DIGITS_MAX {
+        return None;
+    }
+    text.iter().try_fold(0, |sum, byte| {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            _ => return None,
+        };
+        Some(sum << 4 | u64::from(digit))
+    })
 }
 
 #[cfg(test)]
