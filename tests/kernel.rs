@@ -86,12 +86,6 @@ fn ask(pids: &str, source: &str, engine: &str) -> Ran {
     run(what.into_iter().chain(["--source", source, "--engine", engine]))
 }
 
-fn engine(ran: &Ran) -> String {
-    let text = ran.stderr();
-    let line = text.lines().find_map(|line| line.strip_prefix("engine"));
-    line.unwrap_or_else(|| panic!("no engine in\n{text}")).trim().to_owned()
-}
-
 /// Processes that stand still, of some private memory, shared memory and many mappings.
 #[test]
 fn every_engine_prints_the_same_table() {
@@ -118,7 +112,7 @@ fn every_engine_prints_the_same_table() {
                 (found.stdout == expected.stdout).then_some(found)
             });
             let found = agreed.unwrap_or_else(|| panic!("{kind} differs from sync, {source}"));
-            let used = engine(&found);
+            let used = found.stat("engine");
             match (kind, has_uring) {
                 ("auto", false) => assert!(used.starts_with("threads (uring: "), "{used}"),
                 ("auto", true) => assert_eq!(used, "uring"),

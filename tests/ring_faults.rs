@@ -4,43 +4,32 @@
 mod support;
 
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
 use std::process::Command;
 
 use support::survey::has_uring;
-use support::{Ran, output, program, skip, tree};
+use support::{Ran, TempDir, output, program, skip, tree};
 
 /// More processes than there are entries in the queue, so that it is full again and again.
 const PROCESSES: u32 = 600;
 
 /// One process of a fixture, many times.
-struct Crowd(PathBuf);
-
-impl Crowd {
-    fn new(name: &str) -> Crowd {
-        let path = std::env::temp_dir().join(format!("psm-uring-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&path).expect("a directory of ours");
-        let crowd = Crowd(path);
-        for n in 0..PROCESSES {
-            symlink(tree("ordinary/111"), crowd.0.join((1000 + n).to_string())).expect("a link");
-        }
-        crowd
+fn crowd(name: &str) -> TempDir {
+    let crowd = TempDir::new(name);
+    for n in 0..PROCESSES {
+        symlink(tree("ordinary/111"), crowd.path().join((1000 + n).to_string())).expect("a link");
     }
-}
-
-impl Drop for Crowd {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+    crowd
 }
 
 /// Runs the program on the crowd, with an answer injected into its calls of `io_uring_enter`.
-fn inject(crowd: &Crowd, fault: &str, engine: &str) -> Ran {
+fn inject(crowd: &TempDir, fault: &str, engine: &str) -> Ran {
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=io_uring_enter"]);
     command.args(["-e", &format!("inject=io_uring_enter:{fault}"), "--"]);
     command.arg(program().get_program());
-    command.args(["--depth", "256", "--stats", "--engine", engine, "--proc-root"]).arg(&crowd.0);
+    command
+        .args(["--depth", "256", "--stats", "--engine", engine, "--proc-root"])
+        .arg(crowd.path());
     output(command)
 }
 
@@ -53,19 +42,14 @@ fn may_inject(test: &str) -> bool {
     may && has_uring(test)
 }
 
-fn engine_of(ran: &Ran) -> String {
-    let text = ran.stderr();
-    let line = text.lines().find_map(|line| line.strip_prefix("engine"));
-    line.unwrap_or_else(|| panic!("no engine in\n{text}")).trim().to_owned()
-}
-
 #[test]
 fn refusals_that_end_are_survived() {
     if !may_inject("refusals_that_end_are_survived") {
         return;
     }
-    let crowd = Crowd::new("refusals");
-    let expected = support::run(["--engine", "sync", "--proc-root", &crowd.0.to_string_lossy()]);
+    let crowd = crowd("refusals");
+    let expected =
+        support::run(["--engine", "sync", "--proc-root", &crowd.path().to_string_lossy()]);
     for fault in [
         "error=EINTR:when=2+3",
         "error=EAGAIN:when=3+2",
@@ -87,8 +71,9 @@ fn refusals_for_good_end_the_ring() {
     if !may_inject("refusals_for_good_end_the_ring") {
         return;
     }
-    let crowd = Crowd::new("for-good");
-    let expected = support::run(["--engine", "sync", "--proc-root", &crowd.0.to_string_lossy()]);
+    let crowd = crowd("for-good");
+    let expected =
+        support::run(["--engine", "sync", "--proc-root", &crowd.path().to_string_lossy()]);
     for (fault, reason) in [
         ("error=EINTR:when=6+", "Interrupted system call"),
         ("error=EAGAIN:when=4+", "Resource temporarily unavailable"),
@@ -101,7 +86,7 @@ fn refusals_for_good_end_the_ring() {
         let ran = inject(&crowd, fault, "auto");
         assert_eq!(ran.code, Some(0), "{fault}: {}", ran.stderr());
         assert_eq!(ran.stdout(), expected.stdout(), "{fault}: {}", ran.stderr());
-        let engine = engine_of(&ran);
+        let engine = ran.stat("engine");
         assert!(engine.starts_with("threads (uring: ") && engine.contains(reason), "{engine}");
         let ran = inject(&crowd, fault, "uring");
         assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""), "{fault}");

@@ -4,46 +4,39 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, Mode};
-use support::{Ran, output, program, skip, tree};
+use support::{Ran, TempDir, output, program, skip, tree};
 
 const ENGINES: [&str; 3] = ["sync", "threads", "auto"];
 /// Far more than the program waits here, far less than for ever.
 const SOON: Duration = Duration::from_secs(5);
 
-/// A copy of a fixture below the directory for temporary files, removed when it is dropped.
-struct Tree(PathBuf);
+/// A copy of a fixture in which some processes are stuck.
+struct Tree(TempDir);
 
 impl Tree {
     fn with_stuck(name: &str, stuck: &[u32]) -> Tree {
-        let path = std::env::temp_dir().join(format!("psm-uring-{}-{name}", std::process::id()));
-        let copy = Tree(path);
-        copy_dir(&tree("ordinary"), &copy.0);
+        let copy = TempDir::new(name);
+        copy_dir(&tree("ordinary"), copy.path());
         for pid in stuck {
-            let file = copy.0.join(format!("{pid}/smaps_rollup"));
+            let file = copy.path().join(format!("{pid}/smaps_rollup"));
             std::fs::remove_file(&file).expect("it was copied");
             let mode = Mode::from_raw_mode(0o600);
             rustix::fs::mknodat(CWD, &file, FileType::Fifo, mode, 0).expect("a FIFO");
         }
-        copy
+        Tree(copy)
     }
 
     fn run(&self, mut command: Command, arguments: &[&str]) -> Ran {
-        command.arg("--proc-root").arg(&self.0).args(arguments);
+        command.arg("--proc-root").arg(self.0.path()).args(arguments);
         let began = Instant::now();
         let ran = output(command);
         assert!(began.elapsed() < SOON, "{arguments:?} took {:?}", began.elapsed());
         ran
-    }
-}
-
-impl Drop for Tree {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

@@ -69,13 +69,6 @@ fn crowd() -> (Crowd, Still) {
     (crowd, still)
 }
 
-/// The engine that was used, as `--stats` tells it.
-fn engine(ran: &Ran) -> String {
-    let text = ran.stderr();
-    let line = text.lines().find_map(|line| line.strip_prefix("engine"));
-    line.unwrap_or_else(|| panic!("no engine in\n{text}")).trim().to_owned()
-}
-
 /// No report: nothing on standard output, one line on standard error.
 fn assert_told(ran: &Ran, what: &str) {
     let text = ran.stderr();
@@ -114,7 +107,11 @@ fn refused_ring_is_replaced() {
                 };
                 let what = format!("{errno} for call {call}");
                 let ran = still.assert_same(&what, || ask(&["--stats"]));
-                assert!(engine(&ran).starts_with("threads (uring: "), "{what}: {}", ran.stderr());
+                assert!(
+                    ran.stat("engine").starts_with("threads (uring: "),
+                    "{what}: {}",
+                    ran.stderr()
+                );
                 let ran = ask(&["--engine", "uring"]);
                 assert_told(&ran, &what);
                 let reason = std::io::Error::from_raw_os_error(errno).to_string();
@@ -142,7 +139,7 @@ fn refused_register_is_done_without() {
                     refuse(&mut command, libc::SYS_io_uring_register, errno);
                     still.ask(command, &["--engine", kind, "--stats"])
                 });
-                assert_eq!(engine(&ran), "uring", "{what}");
+                assert_eq!(ran.stat("engine"), "uring", "{what}");
             }
         }
     });
@@ -224,7 +221,7 @@ fn no_memory_and_no_workers_for_the_ring() {
                 let ask = || still.ask(User::limited(limit), &["--engine", kind, "--stats"]);
                 let ran = still.assert_same(&format!("{limit}, {kind}"), ask);
                 if kind == "auto" && ["--memlock=0", "--nproc=0"].contains(&limit) {
-                    assert!(engine(&ran).starts_with("threads (uring: "), "{}", ran.stderr());
+                    assert!(ran.stat("engine").starts_with("threads (uring: "), "{}", ran.stderr());
                 }
             }
         }
@@ -241,7 +238,7 @@ fn no_memory_and_no_workers_for_the_ring() {
             let ask = || still.ask(command(), &["--engine", kind, "--stats"]);
             let ran = still.assert_same(&format!("pids.max=1, {kind}"), ask);
             if kind == "auto" {
-                assert!(engine(&ran).starts_with("threads (uring: "), "{}", ran.stderr());
+                assert!(ran.stat("engine").starts_with("threads (uring: "), "{}", ran.stderr());
             }
         }
         let ran = still.ask(cgroup.enter(program().get_program()), &["--engine", "uring"]);

@@ -187,6 +187,28 @@ impl Ran {
     }
 }
 
+/// A directory for temporary files of a test, removed with all that is in it when it is dropped.
+pub struct TempDir(PathBuf);
+
+impl TempDir {
+    /// Makes one; no two tests of a run use the same name.
+    pub fn new(name: &str) -> TempDir {
+        let path = std::env::temp_dir().join(format!("psm-uring-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a directory of ours");
+        TempDir(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 /// A row of a table in KiB.
 pub struct Row {
     pub ram: u64,
