@@ -7,6 +7,7 @@ use std::mem::MaybeUninit;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use psm_uring::sys::host::duration;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::MemfdFlags;
 use rustix::process::{Pid, PidfdFlags};
@@ -85,9 +86,4 @@ fn wait4(child: &Child) -> std::io::Result<(i32, libc::rusage)> {
     }
     // SAFETY: all-zero bytes are an rusage, and the kernel has filled it in.
     Ok((status, unsafe { usage.assume_init() }))
-}
-
-fn duration(time: libc::timeval) -> Duration {
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    Duration::from_secs(seconds) + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or(0))
 }

@@ -105,7 +105,8 @@ pub fn other_threads() -> (u64, Duration) {
     (sleeps, cpu(&all).saturating_sub(cpu(&own)))
 }
 
-fn duration(time: libc::timeval) -> Duration {
+/// What the kernel tells as seconds and microseconds (`getrusage(2)`, `wait4(2)`).
+pub fn duration(time: libc::timeval) -> Duration {
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     Duration::from_secs(seconds) + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or(0))
 }
