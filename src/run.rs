@@ -19,8 +19,9 @@ use crate::process::{Coverage, Fate, Glimpse, Plan, ProcFile, Source};
 use crate::program::{self, Found, Order, Programs, SortKey, TimedOut};
 use crate::report::notes::{Access, Missing};
 use crate::report::{self, TableOptions, Unit};
+use crate::sys::host::{self, Privileges};
 use crate::sys::proc_root::ProcRoot;
-use crate::sys::{host, stdio};
+use crate::sys::stdio;
 use crate::units::{Errno, Pid};
 
 /// How a run ended that printed its report.
@@ -52,7 +53,8 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
     clock.phase("survey");
     let is_over = options.deadline.is_some_and(|deadline| clock.elapsed() >= deadline);
     let (coverage, processes) = (survey.coverage(), survey.missing());
-    let hidepid = hidepid(options, &root, &coverage);
+    let privileges = host::privileges();
+    let hidepid = hidepid(options, &root, &coverage, privileges);
     check_outcome(options, &coverage, &processes, hidepid.as_deref())?;
     let timed_out = glimpses(&root, &processes);
     let rows = with_row(options, &timed_out);
@@ -67,13 +69,13 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
         is_by_pid: !options.pid.is_empty(),
         filter: options.filter.as_ref().map(Regex::as_str),
         hidepid: hidepid.as_deref(),
-        access: access(),
+        access: access(privileges),
     };
     let text = render(options, &programs, &missing)?;
     stdio::write_stdout(text.as_bytes()).map_err(Error::Output)?;
     clock.phase("report");
     if options.stats {
-        tell_stats(options, &surveyor, &survey, &clock);
+        tell_stats(plan.source, &surveyor, &survey, &clock);
     }
     tell(&missing, &programs, options.total);
     let is_incomplete = options.strict && (coverage.unknown() > 0 || hidepid.is_some());
@@ -123,9 +125,14 @@ fn tuning(options: &Options, plan: &Plan) -> Tuning {
 
 /// The mount option of proc that may keep processes out of the report: all that were not listed,
 /// or those asked for by id that are not there.
-fn hidepid(options: &Options, root: &ProcRoot, coverage: &Coverage) -> Option<String> {
+fn hidepid(
+    options: &Options,
+    root: &ProcRoot,
+    coverage: &Coverage,
+    privileges: Privileges,
+) -> Option<String> {
     let is_asked = options.pid.is_empty() || coverage.gone > 0;
-    is_asked.then(|| root.hidepid()).flatten()
+    is_asked.then(|| root.hidepid(privileges)).flatten()
 }
 
 /// Nobody there is a mistake, not an empty report; nor is it a report when every read failed.
@@ -191,8 +198,7 @@ fn order(options: &Options) -> Order {
 }
 
 /// What this user may look at.
-fn access() -> Access {
-    let may = host::privileges();
+fn access(may: Privileges) -> Access {
     match may {
         _ if may.is_in_user_namespace => Access::Namespaced,
         _ if may.may_trace => Access::Full,
@@ -230,14 +236,14 @@ fn tell(missing: &Missing<'_>, programs: &Programs<'_>, is_total: bool) {
     }
 }
 
-fn tell_stats(options: &Options, surveyor: &Surveyor, survey: &Survey, clock: &Clock) {
+fn tell_stats(source: Source, surveyor: &Surveyor, survey: &Survey, clock: &Clock) {
     let (tuning, io) = (surveyor.tuning(), survey.io());
     let stats = report::RunStats {
         engine: surveyor.kind().word(),
         fallback: surveyor.fallback().map(|errno| errno.to_string()),
         workers: tuning.workers,
         depth: tuning.depth,
-        source: source_word(options),
+        source: source_words(source),
         coverage: survey.coverage(),
         io: [io.operations, io.enters, io.reads, io.bytes],
         phases: clock.phases,
@@ -247,10 +253,9 @@ fn tell_stats(options: &Options, surveyor: &Surveyor, survey: &Survey, clock: &C
     stdio::write_stderr(report::stats(&stats).as_bytes());
 }
 
-fn source_word(options: &Options) -> &'static str {
-    match options.source {
+fn source_words(source: Source) -> &'static str {
+    match source {
         Source::Smaps => "smaps",
-        _ if options.heap => "smaps",
         Source::Rollup => "smaps_rollup",
         Source::Auto => "smaps_rollup, smaps where there is none",
     }

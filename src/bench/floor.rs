@@ -13,10 +13,7 @@ const READ_BYTES: usize = 16 * 1024;
 
 /// The time of one pass over all processes.
 pub(super) fn measure(root: &ProcRoot, pids: &[Pid], source: Source) -> Duration {
-    let memory = match source {
-        Source::Auto | Source::Rollup => ProcFile::SmapsRollup,
-        Source::Smaps => ProcFile::Smaps,
-    };
+    let memory = source.memory_file();
     let next = AtomicUsize::new(0);
     let pass = || {
         let mut room = vec![0; READ_BYTES];

@@ -17,6 +17,16 @@ pub enum Source {
     Smaps,
 }
 
+impl Source {
+    /// The file that is asked first.
+    pub fn memory_file(self) -> ProcFile {
+        match self {
+            Source::Auto | Source::Rollup => ProcFile::SmapsRollup,
+            Source::Smaps => ProcFile::Smaps,
+        }
+    }
+}
+
 /// What every process of a run is asked.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
@@ -43,14 +53,6 @@ impl Plan {
             NameRule::Title | NameRule::Cmdline => ProcFile::Cmdline,
             NameRule::Comm => ProcFile::Comm,
             NameRule::Exe => ProcFile::Exe,
-        }
-    }
-
-    /// The file with its memory.
-    pub(super) fn memory_file(&self) -> ProcFile {
-        match self.source {
-            Source::Auto | Source::Rollup => ProcFile::SmapsRollup,
-            Source::Smaps => ProcFile::Smaps,
         }
     }
 }

@@ -337,7 +337,7 @@ impl Probe {
 
     fn select(&mut self, plan: &Plan) {
         if plan.selects(&self.name) {
-            self.pair(plan.memory_file());
+            self.pair(plan.source.memory_file());
         } else {
             self.done(Fate::NotSelected);
         }
@@ -358,7 +358,7 @@ impl Probe {
         if plan.filter.is_some() {
             self.one(plan.name_file());
         } else {
-            self.pair(plan.memory_file());
+            self.pair(plan.source.memory_file());
         }
     }
 

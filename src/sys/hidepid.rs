@@ -5,7 +5,7 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::host;
+use super::host::{self, Privileges};
 
 /// How `/proc` hides processes, as `/proc/self/mountinfo` spells it.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,9 +17,8 @@ struct HidePid {
 
 /// The option that hides processes of others from this one: `hidepid=invisible`. `None` when they
 /// are listed, and when there is no `/proc` of our own to ask.
-pub(super) fn in_force(proc: BorrowedFd<'_>) -> Option<String> {
+pub(super) fn in_force(proc: BorrowedFd<'_>, may: Privileges) -> Option<String> {
     // Tracing is allowed, so everything is shown. Mounts can be many: not to be read in vain.
-    let may = host::privileges();
     if may.may_trace && !may.is_in_user_namespace {
         return None;
     }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use rustix::fs::{CWD, Mode, OFlags, RawDir};
 
 use super::hidepid;
+use super::host::Privileges;
 use crate::process::{self, KTHREADD, ProcFile, RelPath, TEXT_MAX};
 use crate::units::{Errno, Pid};
 
@@ -69,8 +70,8 @@ impl ProcRoot {
     }
 
     /// The mount option that hides processes of others from this one; they are not listed.
-    pub fn hidepid(&self) -> Option<String> {
-        hidepid::in_force(self.dir.as_fd())
+    pub fn hidepid(&self, privileges: Privileges) -> Option<String> {
+        hidepid::in_force(self.dir.as_fd(), privileges)
     }
 
     /// The threads of the kernel, ascending, as far as they can be told from processes without
