@@ -36,8 +36,6 @@ pub enum Error {
     Bench(String),
     /// A file that the caller named cannot be used: what was tried, where, and why not.
     File(&'static str, PathBuf, String),
-    /// Descriptors or threads ran out.
-    Resources(Errno),
     /// `--engine uring` was asked for by name, and io_uring cannot be had or failed.
     Ring(Errno),
     /// Standard output does not take the report.
@@ -120,11 +118,6 @@ impl fmt::Display for Error {
             Error::File(what, path, why) => {
                 write!(f, "cannot {what}: {}: {why}; name another file", path.display())
             }
-            Error::Resources(errno) => write!(
-                f,
-                "cannot get a descriptor or a thread: {errno}; raise the limits (ulimit -n, \
-                 ulimit -u, pids.max) or use fewer --workers"
-            ),
             Error::Bench(why) => f.write_str(why),
             Error::Ring(errno) => {
                 write!(f, "{}, or leave out --engine uring", Error::no_ring(*errno))

@@ -77,6 +77,22 @@ impl Crew {
     pub(super) fn new(root: &ProcRoot, workers: usize) -> Crew {
         Crew { root: root.clone(), workers: workers.max(1) }
     }
+
+    /// Measures every listed process or counts it: a crew does not break down.
+    pub(super) fn work_off(
+        &self,
+        pids: &[Pid],
+        plan: &Plan,
+        patience: &Patience,
+        survey: &mut Vec<Tally>,
+    ) {
+        let root = self.root.clone();
+        let (next, began) = (AtomicUsize::new(0), Instant::now());
+        let work = Arc::new(Work { root, pids: pids.to_vec(), plan: plan.clone(), next, began });
+        let mut watch = Watch::start(work, self.workers.min(pids.len()));
+        watch.until_done(self.workers, patience);
+        survey.extend(watch.tallies());
+    }
 }
 
 impl Engine for Crew {
@@ -87,12 +103,7 @@ impl Engine for Crew {
         patience: &Patience,
         survey: &mut Vec<Tally>,
     ) -> Result<(), Broken> {
-        let root = self.root.clone();
-        let (next, began) = (AtomicUsize::new(0), Instant::now());
-        let work = Arc::new(Work { root, pids: pids.to_vec(), plan: plan.clone(), next, began });
-        let mut watch = Watch::start(work, self.workers.min(pids.len()));
-        watch.until_done(self.workers, patience);
-        survey.extend(watch.tallies());
+        self.work_off(pids, plan, patience, survey);
         Ok(())
     }
 }

@@ -221,14 +221,13 @@ impl Surveyor {
                 return Err(Error::Ring(broken.errno));
             }
             let crew = Crew::new(&self.root, self.tuning.workers);
-            // Not dropped: the kernel may still hold some of its requests.
-            std::mem::forget(std::mem::replace(&mut self.engine, Box::new(crew)));
             self.kind = EngineKind::Threads;
             self.fallback = Some(broken.errno);
             let deadline = patience.deadline.map(|time| time.saturating_sub(began.elapsed()));
             let patience = Patience { deadline, ..*patience };
-            let again = self.engine.carry(&broken.left, plan, &patience, &mut survey.tallies);
-            again.map_err(|broken| Error::Resources(broken.errno))?;
+            crew.work_off(&broken.left, plan, &patience, &mut survey.tallies);
+            // Not dropped: the kernel may still hold some of its requests.
+            std::mem::forget(std::mem::replace(&mut self.engine, Box::new(crew)));
         }
         // No process is lost and none is counted twice.
         assert_eq!(survey.coverage().listed(), pids.len(), "every process has one fate");
