@@ -214,7 +214,8 @@ impl Surveyor {
     ) -> Result<Survey, Error> {
         let began = Instant::now();
         let mut survey = Survey::default();
-        let (asked, kernel_threads) = self.without_kernel_threads(pids, &mut survey.tallies);
+        let (asked, kernel_threads) =
+            self.without_kernel_threads(pids, patience, &mut survey.tallies);
         let plan = &Plan { kernel_threads, ..plan.clone() };
         if let Err(broken) = self.engine.carry(&asked, plan, patience, &mut survey.tallies) {
             if !self.is_auto || self.kind != EngineKind::Uring {
@@ -240,6 +241,7 @@ impl Surveyor {
     fn without_kernel_threads(
         &self,
         pids: &[Pid],
+        patience: &Patience,
         survey: &mut Vec<Tally>,
     ) -> (Vec<Pid>, Vec<Pid>) {
         // Without `kthreadd` this is a choice of processes, not a host.
@@ -247,7 +249,10 @@ impl Surveyor {
         let threads = if is_host { self.root.kernel_threads() } else { Vec::new() };
         let is_thread = |pid: &Pid| threads.binary_search(pid).is_ok();
         let is_own = !threads.is_empty() && self.root.is_own();
-        let is_proved = |pid: &Pid| is_own && is_thread(pid) && host::has_no_memory(*pid);
+        // Whom a deadline leaves unasked would be missing. Their status answers at once.
+        let is_told = |pid: &Pid| patience.deadline.is_some() && self.root.is_kernel_thread(*pid);
+        let has_no_memory = |pid: &Pid| is_own && host::has_no_memory(*pid);
+        let is_proved = |pid: &Pid| is_thread(pid) && (has_no_memory(pid) || is_told(pid));
         let mut tally = Tally::default();
         let mut asked = Vec::with_capacity(pids.len());
         for pid in pids {

@@ -85,6 +85,12 @@ impl ProcRoot {
         threads
     }
 
+    /// Whether `status` tells a thread of the kernel. It never blocks.
+    pub fn is_kernel_thread(&self, pid: Pid) -> bool {
+        let status = self.read_once(ProcFile::Status, pid);
+        status.is_ok_and(|status| process::is_kernel_thread(&status))
+    }
+
     /// Reads all of a file that never blocks.
     fn read_whole(&self, file: ProcFile, pid: Pid, task: Option<Pid>) -> Result<Vec<u8>, Errno> {
         let mut open = self.open_file(file, &file.path(pid, task))?;
