@@ -1,0 +1,94 @@
+//! Rows of processes whose memory is not known, and what is known of them all the same.
+
+use std::collections::BTreeMap;
+use std::ops::Add;
+
+use super::{Grouping, SortKey};
+use crate::process::Glimpse;
+use crate::units::{Kib, Pid};
+
+/// A process that could not be measured in time, and what can still be told of it.
+#[derive(Clone, Debug)]
+pub struct TimedOut {
+    /// The process.
+    pub pid: Pid,
+    /// What the kernel tells without waiting.
+    pub glimpse: Glimpse,
+}
+
+/// A row of processes whose memory is not known.
+#[derive(Clone, Debug, Default)]
+pub struct Unknown {
+    /// comm of all of them; other names can take as long as the memory.
+    pub name: Vec<u8>,
+    /// The process, when rows are processes.
+    pub pid: Option<Pid>,
+    /// How many there are.
+    pub count: u64,
+    /// What is known all the same.
+    pub known: Known,
+}
+
+/// What the kernel still tells of processes whose memory is not known; `None` when it does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Resident pages, shared ones counted whole in each process.
+    pub rss: Option<Kib>,
+    /// Swapped pages, counted likewise.
+    pub swap: Option<Kib>,
+}
+
+impl Known {
+    fn add(&mut self, rss: Option<Kib>, swap: Option<Kib>) {
+        self.rss = self.rss.into_iter().chain(rss).reduce(Kib::add);
+        self.swap = self.swap.into_iter().chain(swap).reduce(Kib::add);
+    }
+}
+
+/// Processes of one comm in one row.
+pub(super) fn unknown(timed_out: &[TimedOut], grouping: Grouping) -> Vec<Unknown> {
+    let mut rows: BTreeMap<(&[u8], Option<Pid>), Unknown> = BTreeMap::new();
+    for TimedOut { pid, glimpse } in timed_out {
+        let pid = (grouping == Grouping::Pid).then_some(*pid);
+        let row = rows.entry((&glimpse.comm, pid)).or_default();
+        row.count += 1;
+        row.known.add(glimpse.rss, glimpse.swap);
+    }
+    let named = |((name, pid), row): (_, _)| Unknown { name: <[u8]>::to_vec(name), pid, ..row };
+    rows.into_iter().map(named).collect()
+}
+
+/// By what is resident, as the best guess at RAM. They come by name and process id, and stay so
+/// where that is equal.
+pub(super) fn sort(rows: &mut [Unknown], key: SortKey) {
+    if key != SortKey::Name {
+        rows.sort_by_key(|row| row.known.rss);
+    }
+}
+
+pub(super) fn known(rows: &[Unknown]) -> Known {
+    rows.iter().fold(Known::default(), |mut sum, row| {
+        sum.add(row.known.rss, row.known.swap);
+        sum
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_of_stuck_processes_is_summed() {
+        let stuck = |pid, rss, swap| TimedOut {
+            pid: Pid(pid),
+            glimpse: Glimpse { comm: b"db".to_vec(), rss, swap, ..Glimpse::default() },
+        };
+        let (kib, none) = (|kib| Some(Kib(kib)), None);
+        let all = [stuck(1, kib(5), kib(7)), stuck(2, none, none), stuck(3, kib(1), kib(2))];
+        let [row] = &unknown(&all, Grouping::Program)[..] else { panic!("one program") };
+        assert_eq!((row.count, row.known), (3, Known { rss: kib(6), swap: kib(9) }));
+        let by_pid = unknown(&all, Grouping::Pid);
+        assert_eq!(by_pid[1].known, Known::default(), "missing is never 0");
+        assert_eq!(known(&by_pid), row.known);
+    }
+}
