@@ -1,6 +1,7 @@
 //! What we ask of one process, and what we learned. Knows the files of `/proc/PID`, does no I/O.
 //!
 //! - `file`   the files, their paths, how they are read
+//! - `memory` the memory file, read by read
 //! - `name`   argument list, comm and exe to a program's name
 //! - `status` the lines of `status` that we need
 //! - `plan`   what all processes of a run are asked
@@ -9,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod file;
+mod memory;
 mod name;
 mod plan;
 mod probe;

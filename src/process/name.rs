@@ -3,6 +3,8 @@
 //! Names are claims, and foreign bytes: any process may call itself anything. They are kept raw
 //! here and escaped by the report.
 
+use super::{ProcFile, status};
+
 /// Which of a process's names its program goes by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NameRule {
@@ -22,8 +24,29 @@ pub enum NameRule {
 /// The longest name that is kept, in bytes. Longer ones are cut.
 pub const NAME_MAX: usize = 4096;
 
+/// Takes the name that a file's text gives, by a rule; none when the argument list is empty.
+pub(super) fn take(rule: NameRule, file: ProcFile, text: &[u8], name: &mut Vec<u8>) {
+    match file {
+        ProcFile::Comm => by_comm(rule, name, |name| name.extend_from_slice(comm(text))),
+        ProcFile::Status => by_comm(rule, name, |name| status::comm(text, name)),
+        ProcFile::Exe => name.extend_from_slice(exe(text)),
+        _ if rule == NameRule::Cmdline => arguments(text, name),
+        _ => name.extend_from_slice(title(text)),
+    }
+}
+
+/// Where comm stands for an empty argument list, it stands in brackets.
+fn by_comm(rule: NameRule, name: &mut Vec<u8>, append: impl FnOnce(&mut Vec<u8>)) {
+    let is_title = matches!(rule, NameRule::Title | NameRule::Cmdline);
+    name.extend(is_title.then_some(b'['));
+    append(name);
+    // The kernel's comm is short. One in a directory that stands in for /proc may not be.
+    name.truncate(NAME_MAX - 1);
+    name.extend(is_title.then_some(b']'));
+}
+
 /// The title: `argv[0]`, cut to its last part when it is a path. Empty when it is empty.
-pub(super) fn title(cmdline: &[u8]) -> &[u8] {
+fn title(cmdline: &[u8]) -> &[u8] {
     let end = cmdline.iter().position(|byte| *byte == 0).unwrap_or(cmdline.len());
     let (argv0, others) = cmdline.split_at(end);
     let is_path = [&b"/"[..], b"./", b"../"].iter().any(|start| argv0.starts_with(start));
@@ -58,19 +81,19 @@ fn last_part(path: &[u8]) -> &[u8] {
 }
 
 /// The arguments with blanks between them. The terminating NULs are dropped.
-pub(super) fn arguments(cmdline: &[u8], name: &mut Vec<u8>) {
+fn arguments(cmdline: &[u8], name: &mut Vec<u8>) {
     let ends = cmdline.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     name.extend(cmdline[..ends].iter().map(|byte| if *byte == 0 { b' ' } else { *byte }));
 }
 
 /// The last part of the path that `exe` links to.
-pub(super) fn exe(target: &[u8]) -> &[u8] {
+fn exe(target: &[u8]) -> &[u8] {
     let slash = target.iter().rposition(|byte| *byte == b'/');
     slash.map_or(target, |slash| &target[slash + 1..])
 }
 
 /// comm without its newline. Newlines inside it are part of the name.
-pub(super) fn comm(text: &[u8]) -> &[u8] {
+fn comm(text: &[u8]) -> &[u8] {
     text.strip_suffix(b"\n").unwrap_or(text)
 }
 

@@ -19,12 +19,13 @@
 //!                └─────┴─ leader dead: Tasks, and again with a thread; if it ends, Status again
 //! ```
 
-use super::name::{self, NAME_MAX, NameRule};
+use super::memory::{Memory, Step};
+use super::name::{self, NAME_MAX};
 use super::plan::{Plan, Source};
 use super::status::{self, Kind};
 use super::want::{Progress, Want};
 use super::{Fate, ProcFile, RelPath};
-use crate::smaps::{Scanner, Smaps};
+use crate::smaps::Smaps;
 use crate::units::{Errno, Pid};
 
 /// The most that is read of a file that is kept as text: cmdline, comm, status, exe, tasks. An
@@ -33,15 +34,26 @@ pub const TEXT_MAX: usize = NAME_MAX;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// One file is being read: a name, status or the list of tasks.
+    /// One file is being read: a name or the list of tasks.
     One(ProcFile),
+    /// Status is being read.
+    Status(Why),
     /// The memory file is being opened and the name read.
     Pair(ProcFile),
     /// The name is known (or has to come from status), the memory is being read.
     Memory(ProcFile),
-    /// All of smaps was read; one more read tells whether it was all of it.
-    Verify(ProcFile),
     Done(Fate),
+}
+
+/// Why status is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// It may be a thread of the kernel, and nothing else was asked yet.
+    First,
+    /// What the rule asks for is empty: the name has to come from there.
+    Name,
+    /// There is no address space, or not that one any more.
+    Loss,
 }
 
 /// The state of one process being measured. Made once and restarted for every process, so that
@@ -55,13 +67,8 @@ pub struct Probe {
     /// The text of the file at hand, unless it is memory.
     text: Vec<u8>,
     name: Vec<u8>,
-    scanner: Scanner,
+    memory: Memory,
     has_memory_file: bool,
-    has_memory_text: bool,
-    /// It may be a thread of the kernel, and nothing else was asked yet.
-    is_suspect: bool,
-    /// Status is asked for the name, because what the rule asks for is empty.
-    status_names: bool,
     /// The name that the rule asks for is empty: comm names it.
     is_nameless: bool,
     /// It lost its address space once already and was begun again.
@@ -86,11 +93,8 @@ impl Probe {
             state: State::Done(Fate::NotSelected),
             text: Vec::new(),
             name: Vec::new(),
-            scanner: Scanner::new(),
+            memory: Memory::default(),
             has_memory_file: true,
-            has_memory_text: false,
-            is_suspect: false,
-            status_names: false,
             is_nameless: false,
             is_second_try: false,
             has_lost_thread: false,
@@ -106,8 +110,7 @@ impl Probe {
         self.has_lost_thread = false;
         self.begin(plan);
         if plan.kernel_threads.binary_search(&pid).is_ok() {
-            self.is_suspect = true;
-            self.one(ProcFile::Status);
+            self.status(Why::First);
         }
     }
 
@@ -119,7 +122,8 @@ impl Probe {
     /// What to open and read next, or `None` when all is known.
     pub fn want(&self, plan: &Plan) -> Option<Want> {
         match self.state {
-            State::One(file) | State::Memory(file) | State::Verify(file) => Some(Want::One(file)),
+            State::One(file) | State::Memory(file) => Some(Want::One(file)),
+            State::Status(_) => Some(Want::One(ProcFile::Status)),
             State::Pair(memory) => Some(Want::Pair { name: self.name_file(plan), memory }),
             State::Done(_) => None,
         }
@@ -128,13 +132,14 @@ impl Probe {
     /// Whether the memory file of the pair at hand, already open, is still to be read: not when
     /// its name told that the process is gone.
     pub fn awaits_memory(&self) -> bool {
-        matches!(self.state, State::Memory(_) | State::Verify(_))
+        matches!(self.state, State::Memory(_))
     }
 
     /// Whether this file is part of what is wanted: answers to anything else change nothing.
     pub fn expects(&self, plan: &Plan, file: ProcFile) -> bool {
         match self.state {
-            State::One(wanted) | State::Memory(wanted) | State::Verify(wanted) => file == wanted,
+            State::One(wanted) | State::Memory(wanted) => file == wanted,
+            State::Status(_) => file == ProcFile::Status,
             State::Pair(memory) => file == memory || file == self.name_file(plan),
             State::Done(_) => false,
         }
@@ -177,9 +182,9 @@ impl Probe {
         if bytes.len() == room && self.text.len() < TEXT_MAX {
             return Progress::ReadOn;
         }
-        match file {
-            ProcFile::Status => self.status_read(plan),
-            ProcFile::Tasks => self.tasks_read(plan),
+        match self.state {
+            State::Status(why) => self.status_read(plan, why),
+            _ if file == ProcFile::Tasks => self.tasks_read(plan),
             _ => self.name_read(plan, file),
         }
         Progress::Turn
@@ -199,11 +204,11 @@ impl Probe {
             (ProcFile::SmapsRollup, Errno::NOENT) if plan.source == Source::Auto => {
                 self.pair(ProcFile::Smaps);
             }
-            (ProcFile::SmapsRollup | ProcFile::Smaps, Errno::SRCH) => self.no_address_space(),
+            (ProcFile::SmapsRollup | ProcFile::Smaps, Errno::SRCH) => self.status(Why::Loss),
             // The process is gone, or this kernel has no such file: status tells.
             (ProcFile::SmapsRollup | ProcFile::Smaps, Errno::NOENT) => {
                 self.has_memory_file = false;
-                self.no_address_space();
+                self.status(Why::Loss);
             }
             (_, Errno::NOENT | Errno::SRCH) if self.task.is_some() => self.thread_gone(),
             (_, Errno::NOENT | Errno::SRCH) => self.done(Fate::Gone),
@@ -213,34 +218,18 @@ impl Probe {
     }
 
     fn feed_memory(&mut self, plan: &Plan, file: ProcFile, bytes: &[u8], room: usize) -> Progress {
-        if self.state == State::Verify(file) {
-            if bytes.is_empty() {
-                self.no_address_space();
-            } else {
-                self.measured(plan, file);
-            }
-            return Progress::Turn;
-        }
-        self.has_memory_text |= !bytes.is_empty();
-        self.scanner.feed(bytes);
-        if !bytes.is_empty() && (bytes.len() == room || !file.is_one_record()) {
-            return Progress::ReadOn;
-        }
-        if !self.has_memory_text {
-            self.no_address_space();
-        } else if file.is_one_record() {
-            self.measured(plan, file);
-        } else {
-            // The text of a process that dies or execs half-way ends like any other.
-            self.state = State::Verify(file);
-            return Progress::Rewind;
+        match self.memory.feed(file, bytes, room) {
+            Step::ReadOn => return Progress::ReadOn,
+            Step::Rewind => return Progress::Rewind,
+            Step::Lost => self.status(Why::Loss),
+            Step::Whole => self.measured(plan, file),
         }
         Progress::Turn
     }
 
     /// All of the memory file was read.
     fn measured(&mut self, plan: &Plan, file: ProcFile) {
-        match std::mem::take(&mut self.scanner).finish() {
+        match self.memory.finish() {
             Ok(smaps) => {
                 if self.name.is_empty() && !self.is_nameless {
                     self.is_nameless = true;
@@ -256,57 +245,44 @@ impl Probe {
     }
 
     fn name_read(&mut self, plan: &Plan, file: ProcFile) {
-        match file {
-            ProcFile::Comm => self.name_by_comm(plan, |text, name| name.extend(name::comm(text))),
-            ProcFile::Exe => self.name.extend_from_slice(name::exe(&self.text)),
-            ProcFile::Cmdline if plan.name_rule == NameRule::Cmdline => {
-                name::arguments(&self.text, &mut self.name);
-            }
-            _ => self.name.extend_from_slice(name::title(&self.text)),
-        }
+        name::take(plan.name_rule, file, &self.text, &mut self.name);
         match self.state {
             State::Pair(memory) => self.state = State::Memory(memory),
-            _ if self.name.is_empty() => {
-                self.status_names = true;
-                self.one(ProcFile::Status);
-            }
+            _ if self.name.is_empty() => self.status(Why::Name),
             _ => self.select(plan),
         }
     }
 
-    fn status_read(&mut self, plan: &Plan) {
+    fn status_read(&mut self, plan: &Plan, why: Why) {
         match status::kind(&self.text, self.text.len() < TEXT_MAX) {
             Kind::KernelThread => self.done(Fate::KernelThread),
             Kind::Zombie => self.done(Fate::Zombie),
             Kind::Leaderless if self.task.is_none() => self.one(ProcFile::Tasks),
             Kind::Leaderless if !self.has_lost_thread => self.thread_gone(),
             Kind::Leaderless | Kind::Exiting => self.done(Fate::Gone),
-            Kind::User if self.is_suspect => self.begin(plan),
-            Kind::User if std::mem::take(&mut self.status_names) => {
+            Kind::User => self.lives(plan, why),
+        }
+    }
+
+    /// Status says that it lives and has an address space.
+    fn lives(&mut self, plan: &Plan, why: Why) {
+        match why {
+            Why::First => self.begin(plan),
+            Why::Name => {
                 self.is_nameless = true;
-                self.name_by_comm(plan, status::comm);
+                name::take(plan.name_rule, ProcFile::Status, &self.text, &mut self.name);
                 self.select(plan);
             }
-            // It is alive and has an address space, another one than before, or no file of it.
-            Kind::User if self.is_second_try => self.done(match self.has_memory_file {
+            // It is another address space than before, or there is no file of it.
+            Why::Loss if self.is_second_try => self.done(match self.has_memory_file {
                 true => Fate::Changed,
                 false => Fate::Failed(Errno::NOENT),
             }),
-            Kind::User => {
+            Why::Loss => {
                 self.is_second_try = true;
                 self.begin(plan);
             }
         }
-    }
-
-    /// Where comm stands for an empty argument list, it stands in brackets.
-    fn name_by_comm(&mut self, plan: &Plan, append: impl FnOnce(&[u8], &mut Vec<u8>)) {
-        let is_title = matches!(plan.name_rule, NameRule::Title | NameRule::Cmdline);
-        self.name.extend(is_title.then_some(b'['));
-        append(&self.text, &mut self.name);
-        // The kernel's comm is short. One in a directory that stands in for /proc may not be.
-        self.name.truncate(NAME_MAX - 1);
-        self.name.extend(is_title.then_some(b']'));
     }
 
     /// The leader is dead: go on with the first other thread, name and all.
@@ -326,12 +302,11 @@ impl Probe {
     /// (And not a new pair: the memory of this one may still be on its way.)
     fn thread_gone(&mut self) {
         self.task = None;
-        self.status_names = false;
         self.has_memory_file = true;
         if std::mem::replace(&mut self.has_lost_thread, true) {
             self.done(Fate::Changed);
         } else {
-            self.one(ProcFile::Status);
+            self.status(Why::Loss);
         }
     }
 
@@ -343,15 +318,8 @@ impl Probe {
         }
     }
 
-    /// smaps is empty or not there, or there is "no such process": status tells which kind it is.
-    fn no_address_space(&mut self) {
-        self.one(ProcFile::Status);
-    }
-
     /// With a filter the name comes first, alone: what is not selected is not measured.
     fn begin(&mut self, plan: &Plan) {
-        self.is_suspect = false;
-        self.status_names = false;
         self.is_nameless = false;
         self.smaps = None;
         self.name.clear();
@@ -367,12 +335,16 @@ impl Probe {
         self.state = State::One(file);
     }
 
+    fn status(&mut self, why: Why) {
+        self.text.clear();
+        self.state = State::Status(why);
+    }
+
     fn pair(&mut self, memory: ProcFile) {
         self.text.clear();
         self.name.clear();
-        self.scanner = Scanner::new();
+        self.memory = Memory::default();
         self.has_memory_file = true;
-        self.has_memory_text = false;
         self.state = State::Pair(memory);
     }
 
