@@ -126,7 +126,7 @@ mod tests {
     use crate::process::Glimpse;
 
     fn timed_out(pid: u32, comm: &str, rss: Option<u64>) -> TimedOut {
-        let glimpse = Glimpse { comm: comm.into(), state: None, rss: rss.map(Kib), swap: None };
+        let glimpse = Glimpse { comm: comm.into(), rss: rss.map(Kib), ..Glimpse::default() };
         TimedOut { pid: Pid(pid), glimpse }
     }
 

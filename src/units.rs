@@ -80,6 +80,8 @@ impl Errno {
     pub const PERM: Errno = Errno(libc::EPERM);
     /// No descriptor is left, or no slot of a ring, which has two.
     pub const MFILE: Errno = Errno(libc::EMFILE);
+    /// A path does not fit in a page (`proc_cgroup_show`, kernel/cgroup/cgroup.c).
+    pub const NAME_TOO_LONG: Errno = Errno(libc::ENAMETOOLONG);
     /// There is no such thing to be had here.
     pub const NOT_SUPPORTED: Errno = Errno(libc::EOPNOTSUPP);
     /// The request never ran: its chain broke, or no worker thread could be had.

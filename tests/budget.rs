@@ -42,6 +42,8 @@ const RING_ENTERS: f64 = 0.5;
 const SMAPS_RING_ENTERS: f64 = 1.0;
 /// A tally's two lists double as they grow: twice for four times as many processes.
 const SYNC_GROWTHS: u64 = 2 * 2;
+/// Control groups stand behind the names, for which alone there is room at first.
+const PLACES_GROWTHS: u64 = 2;
 /// Threads share the processes as the scheduler likes; at the worst each doubles from nothing on.
 const THREADS_GROWTHS: u64 = WORKERS as u64 * 2 * ALL.ilog2() as u64;
 
@@ -49,6 +51,8 @@ const THREADS_GROWTHS: u64 = WORKERS as u64 * 2 * ALL.ilog2() as u64;
 struct Budget {
     kind: EngineKind,
     source: Source,
+    /// Whether owner and control group are asked, too.
+    places: bool,
     operations: f64,
     enters: f64,
     reads: f64,
@@ -58,10 +62,11 @@ struct Budget {
     why: &'static str,
 }
 
-const BUDGETS: [Budget; 6] = [
+const BUDGETS: [Budget; 8] = [
     Budget {
         kind: EngineKind::Uring,
         source: Source::Rollup,
+        places: false,
         operations: 4.1,
         enters: RING_ENTERS,
         reads: 2.0,
@@ -71,6 +76,7 @@ const BUDGETS: [Budget; 6] = [
     Budget {
         kind: EngineKind::Uring,
         source: Source::Smaps,
+        places: false,
         operations: 6.1,
         enters: SMAPS_RING_ENTERS,
         reads: 4.0,
@@ -80,6 +86,7 @@ const BUDGETS: [Budget; 6] = [
     Budget {
         kind: EngineKind::Threads,
         source: Source::Rollup,
+        places: false,
         operations: 6.0,
         enters: 0.0,
         reads: 2.0,
@@ -89,6 +96,7 @@ const BUDGETS: [Budget; 6] = [
     Budget {
         kind: EngineKind::Sync,
         source: Source::Rollup,
+        places: false,
         operations: 6.0,
         enters: 0.0,
         reads: 2.0,
@@ -98,6 +106,7 @@ const BUDGETS: [Budget; 6] = [
     Budget {
         kind: EngineKind::Threads,
         source: Source::Smaps,
+        places: false,
         operations: 28.0,
         enters: 0.0,
         reads: 24.0,
@@ -107,11 +116,32 @@ const BUDGETS: [Budget; 6] = [
     Budget {
         kind: EngineKind::Sync,
         source: Source::Smaps,
+        places: false,
         operations: 28.0,
         enters: 0.0,
         reads: 24.0,
         growths: SYNC_GROWTHS,
         why: "a read for 5 of 100 mappings, the name, the end, whether it was all",
+    },
+    Budget {
+        kind: EngineKind::Uring,
+        source: Source::Rollup,
+        places: true,
+        operations: 8.1,
+        enters: SMAPS_RING_ENTERS,
+        reads: 4.0,
+        growths: PLACES_GROWTHS,
+        why: "one chain as without, and two of open and read: status, cgroup",
+    },
+    Budget {
+        kind: EngineKind::Sync,
+        source: Source::Rollup,
+        places: true,
+        operations: 12.0,
+        enters: 0.0,
+        reads: 4.0,
+        growths: SYNC_GROWTHS,
+        why: "open, read, close of four files",
     },
 ];
 
@@ -135,7 +165,8 @@ impl Budget {
     /// One line for every figure above its budget.
     fn exceeded(&self, pids: &[Pid]) -> Vec<String> {
         let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
-        let plan = Plan { source: self.source, ..Plan::default() };
+        let (source, owner, cgroup) = (self.source, self.places, self.places);
+        let plan = Plan { source, owner, cgroup, ..Plan::default() };
         let mut surveyor = open(self.kind, &root, tuning(WORKERS, DEPTH));
         // Slots, buffers and probes get what they keep.
         survey(&mut surveyor, pids, &plan);
@@ -151,7 +182,7 @@ impl Budget {
                 lines.push(format!("{kind}, {source:?}: {counted:.3} {what} per process, {most}"));
             }
         };
-        let files = bytes_of_files(&pids[FEW..], self.source) * BYTES_PER_BYTE_OF_FILES;
+        let files = self.bytes_of_files(&pids[FEW..]) * BYTES_PER_BYTE_OF_FILES;
         let growths = self.growths as f64 / (ALL - FEW) as f64;
         let [io, less] = [all.io, few.io];
         check("operations", io.operations - less.operations, self.operations, why);
@@ -161,6 +192,17 @@ impl Budget {
         let allocations = all.allocations.saturating_sub(few.allocations);
         check("allocations", allocations, growths, "lists that double");
         lines
+    }
+
+    /// What the files of one process hold, read in the plainest way.
+    fn bytes_of_files(&self, pids: &[Pid]) -> f64 {
+        let memory = if self.source == Source::Smaps { "smaps" } else { "smaps_rollup" };
+        let places = ["status", "cgroup"].into_iter().filter(|_| self.places);
+        let files: Vec<&str> = [memory, "cmdline"].into_iter().chain(places).collect();
+        let len = |pid: &Pid, file| read(format!("/proc/{pid}/{file}")).expect("there").len();
+        let all: usize =
+            pids.iter().map(|pid| files.iter().map(|file| len(pid, *file)).sum::<usize>()).sum();
+        all as f64 / pids.len() as f64
     }
 }
 
@@ -195,12 +237,4 @@ fn survey(surveyor: &mut Surveyor, pids: &[Pid], plan: &Plan) -> Work {
     let survey = survey.expect("an engine that works");
     assert_eq!(survey.coverage().measured, pids.len(), "{:?}", surveyor.kind());
     Work { io: survey.io(), allocations }
-}
-
-/// What the files of one process hold, read in the plainest way.
-fn bytes_of_files(pids: &[Pid], source: Source) -> f64 {
-    let memory = if source == Source::Smaps { "smaps" } else { "smaps_rollup" };
-    let len = |pid: &Pid, file| read(format!("/proc/{pid}/{file}")).expect("it is there").len();
-    let all: usize = pids.iter().map(|pid| len(pid, memory) + len(pid, "cmdline")).sum();
-    all as f64 / pids.len() as f64
 }

@@ -122,6 +122,8 @@ fn fate_after(hit: Hit, seat: &Seat, plan: &Plan) -> Fate {
         // There is no binary, or it may not be told: comm will do.
         (ProcFile::Exe, libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM) => untouched,
         (ProcFile::Exe, libc::EOPNOTSUPP) => untouched,
+        (ProcFile::Cgroup, libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM) => untouched,
+        (ProcFile::Cgroup, libc::ENAMETOOLONG) => untouched,
         // A kernel without rollups.
         (ProcFile::SmapsRollup, libc::ENOENT) if plan.source == Source::Auto => untouched,
         // The address space is gone. If there is one, it is another, and read in its turn.
@@ -132,6 +134,8 @@ fn fate_after(hit: Hit, seat: &Seat, plan: &Plan) -> Fate {
             if hit.for_good { Fate::Failed(Errno::NOENT) } else { untouched }
         }
         (_, libc::ENOENT) if is_memory => untouched,
+        // The status of the process fails, too.
+        (ProcFile::Status, libc::ENOENT | libc::ESRCH) if hit.for_good => Fate::Gone,
         // The thread is gone, and looked for again.
         (_, libc::ENOENT | libc::ESRCH) if hit.place.task.is_some() => has_lost,
         (_, libc::ENOENT | libc::ESRCH) => Fate::Gone,

@@ -1,7 +1,7 @@
 //! What a number of probes found.
 //!
-//! Names stand in one run of bytes, so that a process costs no allocation of its own, and so that
-//! a thread can fill a tally that outlives it.
+//! Names, and control groups where they are asked for, stand in one run of bytes, so that a process
+//! costs no allocation of its own, and so that a thread can fill a tally that outlives it.
 
 use super::IoStats;
 use crate::process::{Coverage, Fate, Probe, ProcessUsage};
@@ -12,7 +12,8 @@ use crate::units::Pid;
 #[derive(Debug, Default)]
 pub struct Tally {
     rows: Vec<Row>,
-    names: Vec<u8>,
+    /// Names and control groups, one behind the other.
+    texts: Vec<u8>,
     /// Processes that are neither measured nor left out on purpose.
     missing: Vec<(Pid, Fate)>,
     coverage: Coverage,
@@ -23,6 +24,8 @@ pub struct Tally {
 struct Row {
     pid: Pid,
     name_end: usize,
+    cgroup_end: usize,
+    uid: Option<u32>,
     smaps: Smaps,
 }
 
@@ -32,7 +35,7 @@ impl Tally {
         const USUAL_NAME: usize = 24;
         Tally {
             rows: Vec::with_capacity(processes),
-            names: Vec::with_capacity(processes * USUAL_NAME),
+            texts: Vec::with_capacity(processes * USUAL_NAME),
             ..Tally::default()
         }
     }
@@ -42,9 +45,11 @@ impl Tally {
         let Some(fate) = probe.fate() else { return };
         self.pass_over(probe.pid(), fate);
         if let (Fate::Measured, Some(smaps)) = (fate, probe.smaps()) {
-            self.names.extend_from_slice(probe.name());
-            let name_end = self.names.len();
-            self.rows.push(Row { pid: probe.pid(), name_end, smaps: *smaps });
+            self.texts.extend_from_slice(probe.name());
+            let name_end = self.texts.len();
+            self.texts.extend_from_slice(probe.cgroup());
+            let (pid, uid, cgroup_end) = (probe.pid(), probe.uid(), self.texts.len());
+            self.rows.push(Row { pid, name_end, cgroup_end, uid, smaps: *smaps });
         }
     }
 
@@ -72,9 +77,11 @@ impl Tally {
     pub(super) fn processes(&self) -> impl Iterator<Item = ProcessUsage<'_>> + Clone {
         let mut begin = 0;
         self.rows.iter().map(move |row| {
-            let name = &self.names[begin..row.name_end];
-            begin = row.name_end;
-            ProcessUsage { pid: row.pid, name, smaps: row.smaps }
+            let Row { pid, name_end, cgroup_end, uid, smaps } = *row;
+            let name = &self.texts[begin..name_end];
+            let cgroup = Some(&self.texts[name_end..cgroup_end]).filter(|path| !path.is_empty());
+            begin = cgroup_end;
+            ProcessUsage { pid, name, smaps, uid, cgroup }
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use super::NAME_MAX;
 use crate::units::Pid;
 
 /// A file under `/proc/PID` (`proc(5)`; kernel: fs/proc/base.c, fs/proc/task_mmu.c).
@@ -14,6 +15,8 @@ pub enum ProcFile {
     Comm,
     /// Facts in lines, among them comm, state and number of threads. Never blocks.
     Status,
+    /// The control groups, one hierarchy a line. Waits for no process.
+    Cgroup,
     /// The binary, a symbolic link: its text is the link's target.
     Exe,
     /// The threads, a directory: its text is one thread id a line.
@@ -26,6 +29,10 @@ pub enum ProcFile {
     /// Every mapping with its figures, walked a few mappings at a time.
     Smaps,
 }
+
+/// The most that is read of nearly every file that is kept as text. An argument list of 64 GiB
+/// costs no more than one of 4 KiB.
+pub const TEXT_MAX: usize = NAME_MAX;
 
 /// The longest path we make, with the terminating NUL: two ids of ten digits and the names.
 pub const PATH_MAX: usize = 48;
@@ -63,6 +70,7 @@ impl ProcFile {
             ProcFile::Cmdline => "cmdline",
             ProcFile::Comm => "comm",
             ProcFile::Status => "status",
+            ProcFile::Cgroup => "cgroup",
             ProcFile::Exe => "exe",
             ProcFile::Tasks => "task",
             ProcFile::Children => "children",
@@ -86,6 +94,15 @@ impl ProcFile {
     /// where a read ends with whatever filled a page.
     pub fn is_one_record(self) -> bool {
         !matches!(self, ProcFile::Smaps | ProcFile::Children)
+    }
+
+    /// The most that is read of it when it is kept as text. Of control groups nothing is cut: there
+    /// are a dozen hierarchies, and the kernel tells no path longer than [`TEXT_MAX`].
+    pub fn text_max(self) -> usize {
+        match self {
+            ProcFile::Cgroup => 16 * TEXT_MAX,
+            _ => TEXT_MAX,
+        }
     }
 
     /// Whether its text is scanned for memory.

@@ -1,26 +1,30 @@
 //! What we ask of one process, and what we learned. Knows the files of `/proc/PID`, does no I/O.
 //!
-//! - `file`   the files, their paths, how they are read
-//! - `memory` the memory file, read by read
-//! - `name`   argument list, comm and exe to a program's name
-//! - `status` the lines of `status` that we need
-//! - `plan`   what all processes of a run are asked
-//! - `want`   what a probe asks of an engine
-//! - `probe`  one process being measured: says what it wants, is fed bytes
+//! - `cgroup`  the text of `cgroup`
+//! - `file`    the files, their paths, how they are read
+//! - `memory`  the memory file, read by read
+//! - `name`    argument list, comm and exe to a program's name
+//! - `status`  the lines of `status` that we need
+//! - `plan`    what all processes of a run are asked
+//! - `want`    what a probe asks of an engine
+//! - `probe`   one process being measured: says what it wants, is fed bytes
+//! - `refusal` what an error means, by the file
 #![forbid(unsafe_code)]
 
+mod cgroup;
 mod file;
 mod memory;
 mod name;
 mod plan;
 mod probe;
+mod refusal;
 mod status;
 mod want;
 
-pub use file::{PATH_MAX, ProcFile, RelPath};
+pub use file::{PATH_MAX, ProcFile, RelPath, TEXT_MAX};
 pub use name::{NAME_MAX, NameRule};
 pub use plan::{Plan, Source};
-pub use probe::{Probe, TEXT_MAX};
+pub use probe::Probe;
 pub use want::{Progress, Want};
 
 use crate::smaps::Smaps;
@@ -35,6 +39,10 @@ pub struct ProcessUsage<'run> {
     pub name: &'run [u8],
     /// Its memory.
     pub smaps: Smaps,
+    /// The user it acts as (the effective id), where the [`Plan`] asks for it and the kernel tells.
+    pub uid: Option<u32>,
+    /// The path of its control group, likewise: foreign bytes.
+    pub cgroup: Option<&'run [u8]>,
 }
 
 /// What can still be told of a process whose memory could not be read in time: the kernel
@@ -49,6 +57,8 @@ pub struct Glimpse {
     pub rss: Option<Kib>,
     /// Swapped pages, shared ones counted whole: `VmSwap`.
     pub swap: Option<Kib>,
+    /// The user it acts as.
+    pub uid: Option<u32>,
 }
 
 impl Glimpse {

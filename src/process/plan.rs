@@ -1,4 +1,4 @@
-//! What every process of a run is asked: which name, which memory file.
+//! What every process of a run is asked: which name, which memory file, and what else.
 
 use regex::bytes::Regex;
 
@@ -36,6 +36,10 @@ pub struct Plan {
     pub source: Source,
     /// Only processes whose name matches are measured.
     pub filter: Option<Regex>,
+    /// Who owns it. One file more.
+    pub owner: bool,
+    /// In which control group it is. One file more.
+    pub cgroup: bool,
     /// Most likely threads of the kernel, ascending: they are asked for that first. A hint that
     /// saves requests and decides nothing.
     pub kernel_threads: Vec<Pid>,

@@ -8,33 +8,35 @@
 //! nothing was exec'ed, and no process id given to another process, since before the name was read.
 //!
 //! ```text
-//!   filter? ── Name ── not selected ──► Done
+//!   owner? ─── Status ─ kernel thread, zombie, exiting ───────────────► Done
+//!                │ alive
+//!   filter? ── Name ── not selected ──────────────────────────────────► Done
 //!                │ selected
+//!   cgroup? ── Cgroup
 //!                ▼              name was empty: once more with comm
-//!   ──────────► Pair: memory opened, name, memory ─────────────────────► Done
+//!   ──────────► Pair: memory opened, name, memory ────────────────────► Done
 //!                ▲      │ no address space (any more)
 //!                │      ▼
-//!                │    Status ── kernel thread, zombie, exiting ────────► Done
-//!                │     │   └─── alive, so it exec'ed: once more, or ───► Done
+//!                │    Status ── kernel thread, zombie, exiting ───────► Done
+//!                │     │   └─── alive, so it exec'ed: once more, or ──► Done
 //!                └─────┴─ leader dead: Tasks, and again with a thread; if it ends, Status again
 //! ```
+//!
+//! What is not asked for is not read. Owner and control group may change whenever they like, so
+//! they are those of the moment before the pair, and nothing vouches for them.
 
 use super::memory::{Memory, Step};
-use super::name::{self, NAME_MAX};
 use super::plan::{Plan, Source};
+use super::refusal::{self, Refusal};
 use super::status::{self, Kind};
 use super::want::{Progress, Want};
-use super::{Fate, ProcFile, RelPath};
+use super::{Fate, ProcFile, RelPath, cgroup, name};
 use crate::smaps::Smaps;
 use crate::units::{Errno, Pid};
 
-/// The most that is read of a file that is kept as text: cmdline, comm, status, exe, tasks. An
-/// argument list of 64 GiB costs no more than one of 4 KiB.
-pub const TEXT_MAX: usize = NAME_MAX;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// One file is being read: a name or the list of tasks.
+    /// One file is being read: a name, the control groups or the list of tasks.
     One(ProcFile),
     /// Status is being read.
     Status(Why),
@@ -48,7 +50,7 @@ enum State {
 /// Why status is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Why {
-    /// It may be a thread of the kernel, and nothing else was asked yet.
+    /// It is the first that is asked: for the owner, or for a thread of the kernel.
     First,
     /// What the rule asks for is empty: the name has to come from there.
     Name,
@@ -67,6 +69,9 @@ pub struct Probe {
     /// The text of the file at hand, unless it is memory.
     text: Vec<u8>,
     name: Vec<u8>,
+    uid: Option<u32>,
+    /// The path of its control group; empty when it is not known.
+    cgroup: Vec<u8>,
     memory: Memory,
     has_memory_file: bool,
     /// The name that the rule asks for is empty: comm names it.
@@ -93,6 +98,8 @@ impl Probe {
             state: State::Done(Fate::NotSelected),
             text: Vec::new(),
             name: Vec::new(),
+            uid: None,
+            cgroup: Vec::new(),
             memory: Memory::default(),
             has_memory_file: true,
             is_nameless: false,
@@ -163,6 +170,16 @@ impl Probe {
         &self.name
     }
 
+    /// The user it acts as, as far as it is known.
+    pub fn uid(&self) -> Option<u32> {
+        self.uid
+    }
+
+    /// The path of its control group; empty when it is not known.
+    pub fn cgroup(&self) -> &[u8] {
+        &self.cgroup
+    }
+
     /// Its memory, once its fate is [`Fate::Measured`].
     pub fn smaps(&self) -> Option<&Smaps> {
         self.smaps.as_ref()
@@ -177,14 +194,15 @@ impl Probe {
         if file.is_memory() {
             return self.feed_memory(plan, file, bytes, room);
         }
-        let free = TEXT_MAX - self.text.len();
+        let free = file.text_max() - self.text.len();
         self.text.extend_from_slice(&bytes[..bytes.len().min(free)]);
-        if bytes.len() == room && self.text.len() < TEXT_MAX {
+        if bytes.len() == room && bytes.len() < free {
             return Progress::ReadOn;
         }
         match self.state {
             State::Status(why) => self.status_read(plan, why),
             _ if file == ProcFile::Tasks => self.tasks_read(plan),
+            _ if file == ProcFile::Cgroup => self.cgroup_read(plan),
             _ => self.name_read(plan, file),
         }
         Progress::Turn
@@ -195,25 +213,21 @@ impl Probe {
         if !self.expects(plan, file) {
             return;
         }
-        match (file, errno) {
-            // Kernel threads have no binary, other users' may be refused: comm is the name.
-            (
-                ProcFile::Exe,
-                Errno::NOENT | Errno::SRCH | Errno::ACCES | Errno::PERM | Errno::NOT_SUPPORTED,
-            ) => self.name_read(plan, file),
-            (ProcFile::SmapsRollup, Errno::NOENT) if plan.source == Source::Auto => {
+        match refusal::of(file, errno) {
+            Refusal::DoWithout if file == ProcFile::Cgroup => self.cgroup_read(plan),
+            Refusal::DoWithout => self.name_read(plan, file),
+            Refusal::NoFile if file == ProcFile::SmapsRollup && plan.source == Source::Auto => {
                 self.pair(ProcFile::Smaps);
             }
-            (ProcFile::SmapsRollup | ProcFile::Smaps, Errno::SRCH) => self.status(Why::Loss),
-            // The process is gone, or this kernel has no such file: status tells.
-            (ProcFile::SmapsRollup | ProcFile::Smaps, Errno::NOENT) => {
+            Refusal::NoFile => {
                 self.has_memory_file = false;
                 self.status(Why::Loss);
             }
-            (_, Errno::NOENT | Errno::SRCH) if self.task.is_some() => self.thread_gone(),
-            (_, Errno::NOENT | Errno::SRCH) => self.done(Fate::Gone),
-            (_, Errno::ACCES | Errno::PERM) => self.done(Fate::Denied),
-            (_, errno) => self.done(Fate::Failed(errno)),
+            Refusal::NoAddressSpace => self.status(Why::Loss),
+            Refusal::Gone if self.task.is_some() => self.thread_gone(),
+            Refusal::Gone => self.done(Fate::Gone),
+            Refusal::Denied => self.done(Fate::Denied),
+            Refusal::Failed(errno) => self.done(Fate::Failed(errno)),
         }
     }
 
@@ -254,7 +268,7 @@ impl Probe {
     }
 
     fn status_read(&mut self, plan: &Plan, why: Why) {
-        match status::kind(&self.text, self.text.len() < TEXT_MAX) {
+        match status::kind(&self.text, self.text.len() < ProcFile::Status.text_max()) {
             Kind::KernelThread => self.done(Fate::KernelThread),
             Kind::Zombie => self.done(Fate::Zombie),
             Kind::Leaderless if self.task.is_none() => self.one(ProcFile::Tasks),
@@ -267,7 +281,10 @@ impl Probe {
     /// Status says that it lives and has an address space.
     fn lives(&mut self, plan: &Plan, why: Why) {
         match why {
-            Why::First => self.begin(plan),
+            Why::First => {
+                self.uid = if plan.owner { status::owner(&self.text) } else { None };
+                self.begin_name(plan);
+            }
             Why::Name => {
                 self.is_nameless = true;
                 name::take(plan.name_rule, ProcFile::Status, &self.text, &mut self.name);
@@ -312,19 +329,42 @@ impl Probe {
 
     fn select(&mut self, plan: &Plan) {
         if plan.selects(&self.name) {
-            self.pair(plan.source.memory_file());
+            self.begin_cgroup(plan);
         } else {
             self.done(Fate::NotSelected);
         }
     }
 
-    /// With a filter the name comes first, alone: what is not selected is not measured.
+    fn cgroup_read(&mut self, plan: &Plan) {
+        self.cgroup.extend_from_slice(cgroup::path(&self.text).unwrap_or_default());
+        self.pair(plan.source.memory_file());
+    }
+
     fn begin(&mut self, plan: &Plan) {
         self.is_nameless = false;
         self.smaps = None;
         self.name.clear();
+        self.uid = None;
+        self.cgroup.clear();
+        if plan.owner {
+            self.status(Why::First);
+        } else {
+            self.begin_name(plan);
+        }
+    }
+
+    /// With a filter the name comes first, alone: what is not selected is not measured.
+    fn begin_name(&mut self, plan: &Plan) {
         if plan.filter.is_some() {
             self.one(plan.name_file());
+        } else {
+            self.begin_cgroup(plan);
+        }
+    }
+
+    fn begin_cgroup(&mut self, plan: &Plan) {
+        if plan.cgroup {
+            self.one(ProcFile::Cgroup);
         } else {
             self.pair(plan.source.memory_file());
         }

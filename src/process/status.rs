@@ -1,8 +1,8 @@
 //! The lines of `/proc/PID/status` that tell what kind of process it is.
 //!
-//! Written by `proc_pid_status` (fs/proc/array.c). Read only when the memory is refused with "no
-//! such process" or, with a filter, the argument list is empty: then it tells kernel threads,
-//! zombies and processes with an empty argument list apart.
+//! Written by `proc_pid_status` (fs/proc/array.c). Read when the memory is refused with "no such
+//! process" or, with a filter, the argument list is empty: then it tells kernel threads, zombies
+//! and processes with an empty argument list apart. And where the owner is asked for.
 
 use super::Glimpse;
 use crate::units::{Kib, Pid};
@@ -72,6 +72,13 @@ pub(super) fn comm(text: &[u8], name: &mut Vec<u8>) {
     }
 }
 
+/// The user it acts as: the effective id, second of four.
+pub(super) fn owner(text: &[u8]) -> Option<u32> {
+    let ids = value(text, b"Uid")?;
+    let effective = ids.split(u8::is_ascii_whitespace).nth(1)?;
+    std::str::from_utf8(effective).ok()?.parse().ok()
+}
+
 /// The process that started it, or that took it over when that one ended.
 pub(super) fn parent(text: &[u8]) -> Option<Pid> {
     value(text, b"PPid").and_then(Pid::parse)
@@ -82,7 +89,8 @@ pub(super) fn glimpse(text: &[u8]) -> Glimpse {
     let mut name = Vec::new();
     comm(text, &mut name);
     let state = value(text, b"State").and_then(<[u8]>::first).copied().map(char::from);
-    Glimpse { comm: name, state, rss: kib(text, b"VmRSS"), swap: kib(text, b"VmSwap") }
+    let (rss, swap) = (kib(text, b"VmRSS"), kib(text, b"VmSwap"));
+    Glimpse { comm: name, state, rss, swap, uid: owner(text) }
 }
 
 fn kib(text: &[u8], key: &[u8]) -> Option<Kib> {
@@ -137,6 +145,20 @@ mod tests {
         assert_eq!((seen.comm, seen.state), (b"sh".to_vec(), Some('D')));
         assert_eq!((seen.rss, seen.swap), (Some(Kib(1740)), Some(Kib(0))));
         assert_eq!(glimpse(b""), Glimpse::default());
+    }
+
+    #[test]
+    fn owners() {
+        for (text, expected) in [
+            (&b"Name:\tsu\nUid:\t1000\t0\t0\t0\nGid:\t7\t7\t7\t7\n"[..], Some(0)),
+            (b"Uid:\t33\t4294967294\t33\t33\n", Some(4_294_967_294)),
+            (b"Name:\tUid:\nUid:\t5\t6\t7\t8\n", Some(6)),
+            (b"Uid:\t5\n", None),
+            (b"Uid:\t5\t4294967296\n", None),
+            (b"Gid:\t1\t1\t1\t1\n", None),
+        ] {
+            assert_eq!(owner(text), expected, "{}", text.escape_ascii());
+        }
     }
 
     #[test]

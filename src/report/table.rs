@@ -203,10 +203,15 @@ mod tests {
     use crate::smaps::Smaps;
     use crate::units::Pid;
 
+    fn usage(pid: u32, name: &str) -> ProcessUsage<'_> {
+        let (name, smaps) = (name.as_bytes(), Smaps::default());
+        ProcessUsage { pid: Pid(pid), name, smaps, uid: None, cgroup: None }
+    }
+
     fn shown(columns: Option<usize>, name: &str) -> String {
-        let usage = ProcessUsage { pid: Pid(7), name: name.as_bytes(), smaps: Smaps::default() };
+        let usage = usage(7, name);
         let (comm, rss, swap) = (b"stuck".to_vec(), Some(Kib(2048)), Some(Kib(512)));
-        let glimpse = Glimpse { comm, state: None, rss, swap };
+        let glimpse = Glimpse { comm, rss, swap, ..Glimpse::default() };
         let timed_out = [TimedOut { pid: Pid(8), glimpse }];
         let found = Found { unknown: 1, timed_out: &timed_out, sharing: &HashMap::new() };
         let programs = group([usage].into_iter(), found, Grouping::Program, Order::default());
@@ -231,11 +236,6 @@ mod tests {
 
     #[test]
     fn both_names_are_cut_where_one_shares_the_memory_of_the_other() {
-        let usage = |pid, name: &'static str| ProcessUsage {
-            pid: Pid(pid),
-            name: name.as_bytes(),
-            smaps: Smaps::default(),
-        };
         let both = [usage(1, "a server of a long name"), usage(2, "a helper of a long name")];
         let sharing = HashMap::from([(Pid(2), Pid(1))]);
         let found = Found { unknown: 0, timed_out: &[], sharing: &sharing };

@@ -153,6 +153,8 @@ mod tests {
             pid: Pid(pid),
             name: b"",
             smaps: smaps(addresses, pss),
+            uid: None,
+            cgroup: None,
         };
         let suspects = Suspects::among(processes.into_iter().map(usage));
         assert_eq!(suspects.in_turn, [7, 6, 3, 1, 5, 2].map(Pid));

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use psm_uring::engine::{Patience, Survey};
-use psm_uring::process::{Coverage, Fate, Plan, Probe, Source};
-use psm_uring::smaps::Smaps;
+use psm_uring::process::{Coverage, Fate, Plan, Probe, ProcessUsage, Source};
 use psm_uring::sys::ring::RingStats;
 use psm_uring::units::{Errno, Pid};
 
 use super::chains::Model;
-use super::life::{LifeId, lives};
+use super::life::{Life, LifeId, lives};
 use super::log::{Expected, Log};
 use super::seat::{Body, Seat, seat_of};
 use super::{MILLIS, Micros};
@@ -98,7 +97,7 @@ impl Check<'_> {
         }
         let fate = match row {
             Some(row) => {
-                measured(seat, self.model.world.plan, row.name, &row.smaps);
+                measured(seat, self.model.world.plan, &row);
                 Fate::Measured
             }
             None => {
@@ -169,7 +168,8 @@ impl Check<'_> {
 }
 
 /// Name and memory of one life, whole, which it had while it was asked.
-fn measured(seat: &Seat, plan: &Plan, name: &[u8], smaps: &Smaps) {
+fn measured(seat: &Seat, plan: &Plan, row: &ProcessUsage<'_>) {
+    let ProcessUsage { name, smaps, .. } = row;
     let sources = match plan.source {
         Source::Auto => &[false, true][..],
         Source::Rollup => &[false],
@@ -183,13 +183,32 @@ fn measured(seat: &Seat, plan: &Plan, name: &[u8], smaps: &Smaps) {
     let life = &lives()[*life];
     let is_fallback = life.is_fallback(plan.name_rule, name);
     assert!(
-        name == life.name(plan.name_rule) || is_fallback && seat.log.is_touched,
+        *name == life.name(plan.name_rule) || is_fallback && seat.log.is_touched,
         "{}: `{}` has the memory of `{}`",
         seat.pid,
         name.escape_ascii(),
         life.name(plan.name_rule).escape_ascii()
     );
     assert!(plan.filter.is_none() || life.is_even, "{}: it was not selected", seat.pid);
+    placed(seat, plan, row, life);
+}
+
+/// Owner and control group, where they are asked for, of this life, or if something happened, of
+/// one that it had while it was asked; what cannot be told is left out.
+fn placed(seat: &Seat, plan: &Plan, row: &ProcessUsage<'_>, life: &Life) {
+    let ProcessUsage { pid, uid, cgroup, .. } = *row;
+    let is_touched = seat.log.is_touched;
+    let had = |is_it: &dyn Fn(&Life) -> bool| {
+        let lives_since = &seat.lives[seat.log.first_life..];
+        is_it(life) || is_touched && lives_since.iter().any(|life| is_it(&lives()[*life]))
+    };
+    let is_owner = uid.map_or(!plan.owner, |uid| plan.owner && had(&|life| life.uid == uid));
+    assert!(is_owner, "{pid}: the owner is {uid:?}: {seat:?}");
+    let is_group = match cgroup {
+        Some(path) => plan.cgroup && had(&|life| life.group() == path),
+        None => !plan.cgroup || is_touched,
+    };
+    assert!(is_group, "{pid}: the group is {:?}", cgroup.map(<[u8]>::escape_ascii));
 }
 
 /// What an answer says is not enough: it must have been so.
@@ -225,7 +244,11 @@ pub fn check_left(model: &Model, pid: Pid, fate: Fate, probe: &Probe) {
     let seat = &model.world.seats[seat_of(pid)];
     match (fate, probe.smaps()) {
         (Fate::TimedOut, _) => return,
-        (Fate::Measured, Some(smaps)) => measured(seat, model.world.plan, probe.name(), smaps),
+        (Fate::Measured, Some(smaps)) => {
+            let cgroup = Some(probe.cgroup()).filter(|path| !path.is_empty());
+            let (name, uid, smaps) = (probe.name(), probe.uid(), *smaps);
+            measured(seat, model.world.plan, &ProcessUsage { pid, name, smaps, uid, cgroup });
+        }
         _ => assert_eq!(fate, seat.log.fate(), "{pid} left behind"),
     }
     explained(model, seat, fate);

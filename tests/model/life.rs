@@ -20,6 +20,9 @@ pub struct Life {
     pub cmdline: Vec<u8>,
     pub comm: Vec<u8>,
     pub exe: Vec<u8>,
+    /// Who owns it, and its control group.
+    pub uid: u32,
+    pub cgroup: Vec<u8>,
     /// `status` while it lives, when it ends, when it is a zombie, and of a leader that died before
     /// its threads.
     pub status: String,
@@ -41,7 +44,8 @@ pub struct Life {
 }
 
 /// `status` of a thread of the kernel; nothing in it is even.
-pub const KERNEL_STATUS: &str = "Name:\tkworker\nState:\tI (idle)\nThreads:\t1\nKthread:\t1\n";
+pub const KERNEL_STATUS: &str =
+    "Name:\tkworker\nState:\tI (idle)\nThreads:\t1\nUid:\t0\t0\t0\t0\nKthread:\t1\n";
 
 /// All lives, made once.
 pub fn lives() -> &'static [Life] {
@@ -54,13 +58,17 @@ impl Life {
         let is_even = id.is_multiple_of(2);
         let tag = format!("{}-{id}", if is_even { "even" } else { "odd" });
         let (cmdline, title, arguments) = arguments(id, &tag);
-        let name = format!("Name:\tc-{tag}\n");
+        let uid = uid_of(id);
+        let name = format!("Name:\tc-{tag}\nUid:\t7\t{uid}\t7\t7\n");
         let (rollup, (smaps, ends)) = (rollup(id), smaps(id));
         let sums = [&rollup, &smaps].map(|text| naive::scan(text.as_bytes()));
         Life {
             cmdline: cmdline.into_bytes(),
             comm: format!("c-{tag}\n").into_bytes(),
             exe: format!("/opt/dir/e-{tag}").into_bytes(),
+            uid,
+            // Some take more than one read.
+            cgroup: format!("1:cpu:/{}\n0::/g-{tag}\n", "x".repeat(id % 5 * 1500)).into_bytes(),
             status: format!("{name}State:\tS (sleeping)\nVmSize:\t 100 kB\nThreads:\t1\n"),
             exiting: format!("{name}State:\tR (running)\nThreads:\t1\nKthread:\t0\n"),
             zombie: format!("{name}State:\tZ (zombie)\nThreads:\t1\n"),
@@ -74,6 +82,12 @@ impl Life {
             title: title.into_bytes(),
             arguments: arguments.into_bytes(),
         }
+    }
+
+    /// The path of its control group.
+    pub fn group(&self) -> &[u8] {
+        let path = self.cgroup.iter().rposition(|byte| *byte == b'/').expect("a path");
+        &self.cgroup[path..self.cgroup.len() - 1]
     }
 
     /// The name that a report must show.
@@ -105,6 +119,11 @@ impl Life {
     pub fn sums(&self, of_smaps: bool) -> Result<Smaps, Malformed> {
         self.sums[usize::from(of_smaps)]
     }
+}
+
+/// Who owns a life.
+pub fn uid_of(id: LifeId) -> u32 {
+    1000 + u32::try_from(id).expect("few lives")
 }
 
 /// The argument list, and what is to be made of it.

@@ -35,6 +35,8 @@ pub enum Word {
     NoThread,
     Status(Kind),
     Tasks,
+    /// The control groups, which decide nothing.
+    Group,
 }
 
 /// What must become of a process that nothing happens to while it is read.
@@ -96,6 +98,9 @@ impl Log {
             Ok(word) | Err(Meaning::Bearable(word)) => word,
             Err(Meaning::Final(fate)) => return self.decided = Some(fate),
         };
+        if word == Word::Group {
+            return;
+        }
         let is_lost = matches!(word, Word::NoMemory | Word::NoFile | Word::NoThread);
         self.losses += u32::from(is_lost);
         self.before = std::mem::replace(&mut self.last, word);
@@ -114,7 +119,7 @@ impl Log {
             (_, Word::Malformed) => Fate::Malformed,
             // All of it was read, and the name that came with it is not wanted.
             (_, Word::Memory) => Fate::NotSelected,
-            (_, Word::Nothing | Word::NoMemory | Word::NoFile) => {
+            (_, Word::Nothing | Word::NoMemory | Word::NoFile | Word::Group) => {
                 panic!("it was not finished: {self:?}")
             }
         })
@@ -130,6 +135,12 @@ fn meaning(place: Place, errno: Errno, plan: &Plan) -> Meaning {
             if file == ProcFile::Exe =>
         {
             Meaning::Bearable(Word::Name)
+        }
+        // It is told without a group.
+        libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM | libc::ENAMETOOLONG
+            if file == ProcFile::Cgroup =>
+        {
+            Meaning::Bearable(Word::Group)
         }
         // An old kernel: smaps will do.
         libc::ENOENT if file == ProcFile::SmapsRollup && plan.source == Source::Auto => {

@@ -37,7 +37,7 @@ pub struct Script {
     pub dice: Dice,
 }
 
-/// Every name rule and source, with a filter and without: two halves.
+/// Every name rule and source, with a filter and without; and some that ask for more.
 pub fn plans() -> &'static [Plan] {
     static MADE: OnceLock<Vec<Plan>> = OnceLock::new();
     MADE.get_or_init(|| {
@@ -51,9 +51,12 @@ pub fn plans() -> &'static [Plan] {
                     source,
                     filter: filter.clone(),
                     kernel_threads: guessed(),
+                    ..Plan::default()
                 }));
             }
         }
+        let asked = |plan: &Plan| Plan { owner: true, cgroup: true, ..plan.clone() };
+        plans.extend([0, 7, 14, 21].map(|plan| asked(&plans[plan])));
         plans
     })
 }

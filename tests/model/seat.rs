@@ -208,8 +208,9 @@ impl Seat {
         // Without an address space only comm is a name.
         let has_name = matches!(self.body, Body::User | Body::Leaderless(_));
         let is_comm = plan.name_rule == NameRule::Comm;
-        // Who is taken for a thread of the kernel has its status read before its name.
-        let is_guessed = plan.kernel_threads.contains(&self.pid);
+        // Who is taken for a thread of the kernel has its status read before its name, and so has
+        // everybody when the owner is asked.
+        let is_guessed = plan.kernel_threads.contains(&self.pid) || plan.owner;
         let is_named = has_name || is_comm && !is_guessed;
         let is_even = life.is_even && self.body != Body::Kernel;
         let is_left_out = plan.filter.is_some() && is_named && !is_even;

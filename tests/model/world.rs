@@ -26,7 +26,7 @@ pub struct OpenFile {
     pub file: ProcFile,
     task: Option<Pid>,
     owner: u32,
-    /// The address space it is tied to: memory files only.
+    /// The address space it is tied to, of memory files; whose groups were printed, of cgroup.
     life: Option<LifeId>,
     at: usize,
 }
@@ -47,6 +47,9 @@ impl OpenFile {
 
     /// What its text says.
     fn word(&self) -> Word {
+        if self.file == ProcFile::Cgroup {
+            return Word::Group;
+        }
         let is_malformed = self.life.is_some_and(|life| lives()[life].is_malformed);
         if is_malformed { Word::Malformed } else { Word::Memory }
     }
@@ -155,6 +158,10 @@ impl World {
             ProcFile::Comm if seat.body == Body::Kernel => (b"kworker\n", Word::Name),
             ProcFile::Comm => (&life.comm, Word::Name),
             ProcFile::Exe => (&life.exe, Word::Name),
+            ProcFile::Cgroup => {
+                open.life = Some(seat.life);
+                (&life.cgroup, Word::Group)
+            }
             ProcFile::Status => {
                 let kind = seat.kind(task);
                 (status(life, kind).as_bytes(), Word::Status(kind))
@@ -203,6 +210,7 @@ fn buffered(open: &OpenFile) -> Option<&'static [u8]> {
     let life = &lives()[open.life?];
     let end = match open.file {
         ProcFile::Smaps => *life.ends.iter().find(|end| **end >= open.at)?,
+        ProcFile::Cgroup if open.at > 0 => life.cgroup.len(),
         _ if open.at > 0 => life.rollup.len(),
         _ => 0,
     };
@@ -210,7 +218,11 @@ fn buffered(open: &OpenFile) -> Option<&'static [u8]> {
         ProcFile::Smaps => open.at > 0 && !life.ends.contains(&open.at),
         _ => open.at < end,
     };
-    let text = if open.file == ProcFile::Smaps { &life.smaps } else { &life.rollup };
+    let text = match open.file {
+        ProcFile::Smaps => &life.smaps,
+        ProcFile::Cgroup => &life.cgroup,
+        _ => &life.rollup,
+    };
     is_inside.then(|| &text[open.at..end])
 }
 

@@ -13,6 +13,8 @@ use psm_uring::units::{Errno, Pid};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     pub processes: Vec<(Pid, Vec<u8>, Smaps)>,
+    /// Who owns them, and where they are grouped, where that was asked.
+    pub places: Vec<(Pid, Option<u32>, Option<Vec<u8>>)>,
     pub coverage: Coverage,
 }
 
@@ -41,7 +43,10 @@ pub fn survey(surveyor: &mut Surveyor, pids: &[Pid], plan: &Plan) -> Snapshot {
     let copy = |process: ProcessUsage<'_>| (process.pid, process.name.to_vec(), process.smaps);
     let mut processes: Vec<_> = survey.processes().map(copy).collect();
     processes.sort_unstable_by_key(|process| process.0);
-    Snapshot { processes, coverage: survey.coverage() }
+    let place = |one: ProcessUsage<'_>| (one.pid, one.uid, one.cgroup.map(<[u8]>::to_vec));
+    let mut places: Vec<_> = survey.processes().map(place).collect();
+    places.sort_unstable();
+    Snapshot { processes, places, coverage: survey.coverage() }
 }
 
 /// Whether io_uring works here. Where it does not, says so on standard error, once a test.

@@ -10,8 +10,9 @@ pub const PID: Pid = Pid(7);
 pub const ROLLUP: &str = "55e0-7ffd ---p 00000000 00:00 0                          [rollup]
 Rss:                 300 kB\nPss:                 200 kB\nPrivate_Clean:        40 kB
 Private_Dirty:        60 kB\nSwap:                 24 kB\nSwapPss:              12 kB\n";
-const STATUS: &str = "Name:\tcomm\nState:\tS (sleeping)\nVmSize:\t 100 kB\nThreads:\t1\n";
-pub const LEADER: &str = "Name:\tcomm\nState:\tZ (zombie)\nThreads:\t2\n";
+const STATUS: &str = "Name:\tcomm\nState:\tS (sleeping)\nUid:\t1\t33\t33\t33
+VmSize:\t 100 kB\nThreads:\t1\n";
+pub const LEADER: &str = "Name:\tcomm\nState:\tZ (zombie)\nUid:\t1\t2\t3\t4\nThreads:\t2\n";
 /// More steps than any process needs.
 const STEPS_MAX: usize = 60_000;
 
@@ -53,6 +54,7 @@ impl World {
             ("comm", "comm\n"),
             ("exe", "/bin/exe"),
             ("status", STATUS),
+            ("cgroup", "0::/group\n"),
             ("smaps_rollup", ROLLUP),
             ("smaps", ROLLUP),
         ])
@@ -85,6 +87,7 @@ impl World {
             world.texts.insert(path, text);
         }
         let dead = world.with("smaps_rollup", "").with("smaps", "").with("status", LEADER);
+        let dead = dead.with("cgroup", "0::/dead\n");
         dead.with("task", "7\n8\n")
     }
 
@@ -170,6 +173,8 @@ impl World {
             fate,
             name: if measured { name } else { String::new() },
             smaps: probe.smaps().copied(),
+            uid: probe.uid().filter(|_| measured),
+            cgroup: if measured { probe.cgroup().to_vec() } else { Vec::new() },
         }
     }
 }
@@ -185,4 +190,6 @@ pub struct Found {
     pub fate: Fate,
     pub name: String,
     pub smaps: Option<Smaps>,
+    pub uid: Option<u32>,
+    pub cgroup: Vec<u8>,
 }

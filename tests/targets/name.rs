@@ -1,6 +1,7 @@
-//! One process by what it tells of itself: status, comm, argument list, binary, threads. Whatever
-//! they say, and in reads of whatever size, it comes to an end, with a name that is bounded and
-//! comes from them. The first bytes say what is asked, what there is, and how large a read is.
+//! One process by what it tells of itself: status, comm, argument list, binary, threads, control
+//! groups. Whatever they say, and in reads of whatever size, it comes to an end, with a name, an
+//! owner and a group that are bounded and come from them. The first bytes say what is asked, what
+//! there is, and how large a read is.
 
 use psm_uring::process::{
     Fate, Glimpse, NAME_MAX, NameRule, Plan, Probe, Source, TEXT_MAX, kernel_threads,
@@ -12,22 +13,25 @@ use super::parts;
 use crate::world::{Found, World};
 
 /// What the parts of an input stand for, in this order.
-const FILES: [&str; 5] = ["status", "comm", "cmdline", "exe", "task"];
+const FILES: [&str; 6] = ["status", "comm", "cmdline", "exe", "task", "cgroup"];
 const RULES: [NameRule; 4] = [NameRule::Title, NameRule::Comm, NameRule::Exe, NameRule::Cmdline];
 
 pub fn run(bytes: &[u8]) {
     let Some((&[asked, there, room], texts)) = bytes.split_first_chunk() else { return };
-    let texts: Vec<&[u8]> = parts(texts).chain([&b""[..]; 5]).take(FILES.len()).collect();
+    let texts: Vec<&[u8]> = parts(texts).chain([&b""[..]; FILES.len()]).take(FILES.len()).collect();
     let plan = Plan {
         name_rule: RULES[usize::from(asked % 4)],
         source: Source::Rollup,
-        kernel_threads: Vec::new(),
         filter: (asked & 4 != 0).then(|| Regex::new("a|b|c").expect("a pattern")),
+        owner: asked & 8 != 0,
+        cgroup: asked & 16 != 0,
+        ..Plan::default()
     };
     let world = world(&texts, there);
     let (whole, name) = carry(world.clone(), &plan, TEXT_MAX);
     if whole.fate == Fate::Measured {
         check_name(&name, &texts, &plan, there & 4 == 0);
+        check_places(&whole, &texts, &plan);
     }
     let room = 1 + usize::from(room) * 16;
     assert_eq!(carry(world, &plan, room), (whole, name), "in reads of {room}");
@@ -81,6 +85,42 @@ fn check_name(name: &[u8], texts: &[&[u8]], plan: &Plan, has_exe: bool) {
         NameRule::Exe | NameRule::Comm => comm[..comm.len().min(NAME_MAX - 1)].to_vec(),
     };
     assert_eq!(name, expected, "{:?}: {:?}", plan.name_rule, name.escape_ascii());
+}
+
+/// The owner is the second number of its line, the group a path that is chosen once more and in
+/// other words.
+fn check_places(found: &Found, texts: &[&[u8]], plan: &Plan) {
+    let [status, groups] = [texts[0], texts[5]].map(|text| text.split(|byte| *byte == b'\n'));
+    let mut ids = status.filter_map(|line| line.strip_prefix(b"Uid:"));
+    let second = ids.next().map(|ids| String::from_utf8_lossy(ids).into_owned());
+    let second = second.and_then(|ids| ids.split_ascii_whitespace().nth(1)?.parse().ok());
+    assert!(found.uid.is_none() || plan.owner && found.uid == second, "{:?}", found.uid);
+    let mut paths: [Option<&[u8]>; 3] = [None; 3];
+    for line in groups {
+        let Some((_, line)) = cut(line) else { continue };
+        let Some((controllers, path)) = cut(line) else { continue };
+        for (n, wanted) in [&b"name=systemd"[..], b"memory", b""].into_iter().enumerate() {
+            let mut all = controllers.split(|byte| *byte == b',');
+            if paths[n].is_none() && all.any(|one| one == wanted) {
+                paths[n] = Some(path);
+            }
+        }
+    }
+    let is_told = |path: &&[u8]| *path != b"/";
+    let told = paths.iter().flatten().find(|path| is_told(path));
+    let path = told.or(paths.iter().flatten().last()).copied().unwrap_or_default();
+    assert_eq!(
+        found.cgroup,
+        if plan.cgroup { path } else { b"" },
+        "{}",
+        found.cgroup.escape_ascii()
+    );
+}
+
+/// Before a colon, and behind it.
+fn cut(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = line.iter().position(|byte| *byte == b':')?;
+    Some((&line[..colon], &line[colon + 1..]))
 }
 
 /// What is told of a stuck process is what its status says, comm unescaped.

@@ -47,8 +47,10 @@ fn measure(text: &[u8], room: usize) -> Option<Smaps> {
 fn check_rows(measured: &[Smaps], lacking: usize, grouping: Grouping) {
     let names = [&b"twin"[..], b"alone", b"twin"].into_iter().cycle();
     let usages = (1..).zip(names).zip(measured);
-    let usages =
-        usages.map(|((pid, name), smaps)| ProcessUsage { pid: Pid(pid), name, smaps: *smaps });
+    let usages = usages.map(|((pid, name), smaps)| {
+        let (pid, smaps) = (Pid(pid), *smaps);
+        ProcessUsage { pid, name, smaps, uid: None, cgroup: None }
+    });
     let usages: Vec<ProcessUsage<'_>> = usages.collect();
     let found = Found { unknown: lacking, timed_out: &[], sharing: &HashMap::new() };
     let programs = group(usages.iter().copied(), found, grouping, Order::default());
