@@ -140,7 +140,11 @@ fn check(kind: EngineKind, pids: &[Pid], expected: &Sums) {
     };
     near("Pss", survey.processes().map(|process| process.smaps.pss()).sum(), expected.pss);
     near("Uss", survey.processes().map(|process| process.smaps.uss()).sum(), expected.uss);
-    near("SwapPss", survey.processes().map(|process| process.smaps.swap()).sum(), expected.swap);
+    near(
+        "SwapPss",
+        survey.processes().filter_map(|process| process.smaps.swap()).sum(),
+        expected.swap,
+    );
 }
 
 /// Whole commands, from exec to exit, with pages pushed out before each.

@@ -36,9 +36,8 @@ fn say(message: &clap::Error) -> Result<Outcome, Error> {
     if message.use_stderr() {
         return Err(Error::Usage(complaint(message)));
     }
-    let is_plain = !stdio::stdout_is_terminal() || std::env::var_os("NO_COLOR").is_some();
     let text = message.render();
-    let text = if is_plain { text.to_string() } else { text.ansi().to_string() };
+    let text = if stdio::likes_color() { text.ansi().to_string() } else { text.to_string() };
     stdio::write_stdout(text.as_bytes()).map_err(Error::Output)?;
     Ok(Outcome::Printed)
 }

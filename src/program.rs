@@ -1,5 +1,6 @@
 //! From processes to the rows of a report: grouped, summed, sorted, cut.
 //!
+//! - `column`  what a column is called, and what it is
 //! - `usage`   the memory of a row
 //! - `row`     processes that go by one name
 //! - `unknown` rows of processes whose memory is not known
@@ -7,6 +8,7 @@
 //! - `order`   which row stands where, and which are cut
 #![forbid(unsafe_code)]
 
+mod column;
 mod order;
 mod row;
 mod sharing;
@@ -15,8 +17,9 @@ mod usage;
 
 use std::collections::HashMap;
 
-pub use self::order::{Order, SortKey};
-pub use self::row::Program;
+pub use self::column::{Column, Definition, Kind};
+pub use self::order::Order;
+pub use self::row::{Program, Rest};
 pub use self::sharing::Sharing;
 pub use self::unknown::{Known, TimedOut, Unknown};
 pub use self::usage::Usage;
@@ -49,8 +52,10 @@ pub struct Found<'a> {
 pub struct Programs<'run> {
     /// The rows, in the order they are shown.
     pub rows: Vec<Program<'run>>,
-    /// Rows that were cut: how many, and their sum.
-    pub rest: Option<(usize, Usage)>,
+    /// Rows that were cut.
+    pub rest: Option<Rest>,
+    /// How many processes were measured.
+    pub count: u64,
     /// The sum over all rows, cut ones included; `None` when nothing was measured of what is there.
     pub total: Option<Usage>,
     /// Rows without figures, since their memory is in rows that are shown.
@@ -74,8 +79,9 @@ pub fn group<'run>(
     let mut sharers = Vec::new();
     let mut rows: Vec<Program<'run>> = Vec::new();
     let mut by_name: HashMap<&[u8], usize> = HashMap::new();
-    let mut swap_is_unshared = false;
+    let (mut count, mut swap_is_unshared) = (0, false);
     for process in processes {
+        count += 1;
         let owner = owners.get(&process.pid);
         if let Some(owner) = owner.filter(|owner| !sharing::is_row_of(&process, owner, grouping)) {
             sharers.push(Sharing::new(&process, owner, grouping));
@@ -86,38 +92,32 @@ pub fn group<'run>(
             Grouping::Pid => rows.len(),
         };
         if place == rows.len() {
-            rows.push(Program::new(&process, grouping));
+            rows.push(Program::new(process.name));
         }
-        rows[place].count += 1;
+        rows[place].join(&process);
         if owner.is_none() {
-            rows[place].add(&process.smaps);
-            swap_is_unshared |= process.smaps.swap_is_unshared() && process.smaps.swap() > Kib(0);
+            let smaps = &process.smaps;
+            rows[place].add(smaps);
+            swap_is_unshared |= smaps.swap_is_unshared() && smaps.swap() > Some(Kib(0));
         }
     }
     rows.iter_mut().for_each(Program::finish);
     // Missing is never 0.
-    let total = (found.unknown == 0 || !rows.is_empty()).then(|| sum(&rows));
-    order::sort(&mut rows, order.key);
-    let rest = order::cut(&mut rows, order).map(|cut| (cut.len(), sum(&cut)));
+    let total = (found.unknown == 0 || !rows.is_empty()).then(|| Rest::of(&rows).usage);
+    order::sort(&mut rows, order);
+    let rest = order::cut(&mut rows, order).map(|cut| Rest::of(&cut));
     if rest.is_some() {
         sharers.retain(|one| rows.iter().any(|row| one.is_of(row)));
     }
     let mut unknown = unknown::unknown(found.timed_out, grouping);
-    unknown::sort(&mut unknown, order.key);
+    unknown::sort(&mut unknown, order);
     let unknown_rest = order::cut(&mut unknown, order).map(|cut| (cut.len(), unknown::known(&cut)));
     if order.reverse {
         rows.reverse();
         unknown.reverse();
     }
     let sharing = sharing::merged(sharers);
-    Programs { rows, rest, total, sharing, unknown, unknown_rest, swap_is_unshared }
-}
-
-fn sum(rows: &[Program<'_>]) -> Usage {
-    rows.iter().fold(Usage::default(), |mut sum, row| {
-        sum.add(&row.usage);
-        sum
-    })
+    Programs { rows, rest, count, total, sharing, unknown, unknown_rest, swap_is_unshared }
 }
 
 #[cfg(test)]
@@ -161,7 +161,7 @@ mod tests {
             let found = Found { unknown: count, timed_out: &[], sharing: &HashMap::new() };
             group([].into_iter(), found, Grouping::Program, Order::default()).total
         };
-        assert_eq!(total(0), Some(Usage::default()));
+        assert_eq!(total(0), Some(Usage::NOTHING));
         assert_eq!(total(1), None);
     }
 }

@@ -16,9 +16,9 @@ use crate::cli::Options;
 use crate::engine::{Patience, Survey, Surveyor, Tuning};
 use crate::error::Error;
 use crate::process::{Coverage, Fate, Glimpse, Plan, ProcFile, Source};
-use crate::program::{self, Found, Order, Programs, SortKey, TimedOut};
+use crate::program::{self, Column, Found, Order, Programs, TimedOut};
 use crate::report::notes::{Access, Missing};
-use crate::report::{self, TableOptions, Unit};
+use crate::report::{self, Color, TableOptions, Unit};
 use crate::sys::host::{self, Privileges};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::stdio;
@@ -42,7 +42,8 @@ pub enum Outcome {
 pub fn run(options: &Options) -> Result<Outcome, Error> {
     let mut clock = Clock::start();
     let root = open_root(&options.proc_root)?;
-    let plan = plan(options)?;
+    let columns = columns(options)?;
+    let plan = plan(options, &columns)?;
     let pids = list(options, &root)?;
     clock.phase("list");
     let tuning = tuning(options, &plan);
@@ -71,13 +72,14 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
         hidepid: hidepid.as_deref(),
         access: access(privileges),
     };
-    let text = render(options, &programs, &missing)?;
+    let text = render(options, &columns, &programs, &missing)?;
     stdio::write_stdout(text.as_bytes()).map_err(Error::Output)?;
     clock.phase("report");
     if options.stats {
         tell_stats(plan.source, &surveyor, &survey, &clock);
     }
-    tell(&missing, &programs, options.total);
+    let shows_swap = [Column::Swap, Column::Footprint].iter().any(|swap| columns.contains(swap));
+    tell(&missing, &programs, shows_swap && !options.total);
     let is_incomplete = options.strict && (coverage.unknown() > 0 || hidepid.is_some());
     Ok(if is_incomplete { Outcome::Incomplete } else { Outcome::Printed })
 }
@@ -87,19 +89,53 @@ pub(crate) fn open_root(path: &Path) -> Result<ProcRoot, Error> {
     ProcRoot::open(path).map_err(|errno| Error::NoProc(path.to_owned(), errno))
 }
 
-fn plan(options: &Options) -> Result<Plan, Error> {
-    let usage = |message: &str| Err(Error::Usage(message.to_owned()));
-    let source = match (options.heap, options.source) {
-        (true, Source::Rollup) => {
-            return usage("--heap needs full smaps: leave out --source rollup");
-        }
-        (false, _) if options.sort == SortKey::Heap => {
-            return usage("--sort heap needs the figures of --heap: add --heap");
-        }
-        (true, _) => Source::Smaps,
-        (false, source) => source,
-    };
+fn plan(options: &Options, columns: &[Column]) -> Result<Plan, Error> {
+    let source = source(options, columns).map_err(Error::Usage)?;
     Ok(Plan { name_rule: options.name, source, filter: options.filter.clone(), ..Plan::default() })
+}
+
+/// The columns of the report, each once.
+fn columns(options: &Options) -> Result<Vec<Column>, Error> {
+    let usual = report::COLUMNS.into_iter().flat_map(|column| match column {
+        Column::Swap if options.heap => vec![Column::Heap, column],
+        _ => vec![column],
+    });
+    let columns =
+        if options.columns.is_empty() { usual.collect() } else { options.columns.clone() };
+    let mut rest = &columns[..];
+    while let Some((column, behind)) = rest.split_first() {
+        if behind.contains(column) {
+            let word = column.definition().word;
+            return Err(Error::Usage(format!("--columns names {word} twice; name it once")));
+        }
+        rest = behind;
+    }
+    Ok(columns)
+}
+
+/// The memory file that has the figures which are shown, or what is wrong with the wish.
+fn source(options: &Options, columns: &[Column]) -> Result<Source, String> {
+    let needs_smaps = columns.contains(&Column::Heap);
+    let is_of_rollup =
+        |column: &&Column| matches!(column, Column::PssAnon | Column::PssFile | Column::PssShmem);
+    let needs_rollup = columns.iter().chain([&options.sort]).find(is_of_rollup);
+    let heap = if options.heap { "--heap" } else { "the column heap" };
+    match (needs_rollup.map(|column| column.definition().word), options.source) {
+        (_, Source::Rollup) if needs_smaps => {
+            Err(format!("{heap} needs full smaps: leave out --source rollup"))
+        }
+        _ if options.sort == Column::Heap && !needs_smaps => {
+            Err("--sort heap needs the figures of --heap: add --heap".to_owned())
+        }
+        (Some(word), _) if needs_smaps => Err(format!(
+            "{heap} needs full smaps, and {word} is only in the rollup: ask for one of them"
+        )),
+        (Some(word), Source::Smaps) => {
+            Err(format!("{word} is only in the rollup: leave out --source smaps"))
+        }
+        _ if needs_smaps => Ok(Source::Smaps),
+        (_, source) => Ok(source),
+    }
 }
 
 fn list(options: &Options, root: &ProcRoot) -> Result<Vec<Pid>, Error> {
@@ -210,24 +246,36 @@ fn access(may: Privileges) -> Access {
 
 fn render(
     options: &Options,
+    columns: &[Column],
     programs: &Programs<'_>,
     missing: &Missing<'_>,
 ) -> Result<String, Error> {
     if options.total {
         let no_total = || Error::NoTotal(missing.lines().join("; "));
         let total = programs.total.ok_or_else(no_total)?;
-        return Ok(report::total(total.ram, options.unit.unwrap_or(Unit::Bytes)));
+        let ram = total.get(Column::Ram).unwrap_or_default();
+        return Ok(report::total(ram, options.unit.unwrap_or(Unit::Bytes)));
     }
+    let Options { by: grouping, no_header, .. } = *options;
     let unit = options.unit.unwrap_or_default();
-    let Options { by: grouping, no_header, heap, .. } = *options;
-    let columns = stdio::terminal_columns();
-    Ok(report::table(programs, TableOptions { grouping, unit, no_header, heap, columns }))
+    let terminal = stdio::terminal_columns();
+    let is_colored = is_colored(options.color);
+    let table = TableOptions { columns, grouping, unit, no_header, terminal, is_colored };
+    Ok(report::table(programs, &table))
+}
+
+fn is_colored(color: Color) -> bool {
+    match color {
+        Color::Auto => stdio::likes_color(),
+        Color::Always => true,
+        Color::Never => false,
+    }
 }
 
 /// What there is to say besides the report goes to standard error.
-fn tell(missing: &Missing<'_>, programs: &Programs<'_>, is_total: bool) {
+fn tell(missing: &Missing<'_>, programs: &Programs<'_>, shows_swap: bool) {
     let mut lines = missing.lines();
-    if programs.swap_is_unshared && !is_total {
+    if programs.swap_is_unshared && shows_swap {
         let why = "this kernel has no SwapPss (4.3 or newer has)";
         lines.push(format!("SWAPPED counts shared pages whole in each process: {why}"));
     }

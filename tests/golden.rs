@@ -11,7 +11,7 @@ use support::survey::has_uring;
 use support::{Ran, files, run, tests_path};
 
 /// A golden file, and the arguments behind `--proc-root`.
-const CASES: [(&str, &str); 67] = [
+const CASES: [(&str, &str); 80] = [
     ("default", "ordinary"),
     ("default-empty", "empty"),
     ("default-hugetlb", "hugetlb"),
@@ -29,6 +29,16 @@ const CASES: [(&str, &str); 67] = [
     ("by-pid-top-none", "ordinary --by pid --top 0"),
     ("by-pid-vanished", "vanished --by pid"),
     ("by-program", "ordinary --by program"),
+    ("columns", "ordinary --columns ram,uss,shared,rss,swap,footprint,hugetlb,count,name"),
+    ("columns-bar", "ordinary --columns bar,percent,footprint,count,name -n 3"),
+    ("columns-heap", "ordinary --columns heap,pss,name --sort heap"),
+    ("columns-hugetlb", "hugetlb --columns pss,uss,shared,rss,hugetlb,name"),
+    ("columns-name-first", "names --columns name,ram,pid --sort name -p 211,212,205,203"),
+    ("columns-no-heap", "no-rollup --columns heap,name --source auto"),
+    ("columns-no-rollup", "no-rollup --columns ram,swap,pss-anon,hugetlb,count,name -n 2"),
+    ("columns-parts", "ordinary --columns pss-anon,pss-file,pss-shmem,pid,name --unit KiB"),
+    ("columns-swap-last", "ordinary --columns name,count,swap --no-header"),
+    ("columns-unknown", "malformed --columns percent,bar,swap,name -p 402"),
     ("filter", "ordinary --filter nginx|celery"),
     ("filter-anchored", "names -f ^\\[ --by pid"),
     ("filter-comm", "ordinary -f ^postgres$ --name comm"),
@@ -64,6 +74,9 @@ const CASES: [(&str, &str); 67] = [
     ("sort-count-top", "ordinary -s count -n 3"),
     ("sort-shared", "ordinary --sort shared"),
     ("sort-swap", "ordinary -s swap"),
+    ("sort-footprint", "ordinary --sort footprint -n 3"),
+    ("sort-pid", "ordinary --by pid --sort pid -n 3"),
+    ("sort-pss-shmem", "ordinary --sort pss-shmem -r"),
     ("source-rollup", "ordinary --source rollup"),
     ("source-smaps", "ordinary --source smaps"),
     ("source-smaps-malformed", "malformed --source smaps --by pid"),
@@ -82,7 +95,7 @@ const CASES: [(&str, &str); 67] = [
 ];
 
 /// Calls that make no sense, and reports that cannot be: whole command lines.
-const FAULTS: [(&str, &str); 30] = [
+const FAULTS: [(&str, &str); 35] = [
     ("fault-bad-deadline", "--deadline soon"),
     ("fault-bad-depth", "--depth 0"),
     ("fault-bad-engine", "--engine fast"),
@@ -93,6 +106,10 @@ const FAULTS: [(&str, &str); 30] = [
     ("fault-bad-top", "-n x"),
     ("fault-bad-unit", "--unit furlong"),
     ("fault-bad-workers", "--workers 0"),
+    ("fault-column", "--columns ram,rom"),
+    ("fault-column-twice", "--proc-root ordinary --columns ram,swap,pss"),
+    ("fault-columns-and-heap", "--columns ram --heap"),
+    ("fault-columns-of-two-files", "--columns pss-anon,heap"),
     ("fault-heap-from-rollup", "--proc-root ordinary --heap --source rollup"),
     ("fault-huge-regex", "--filter (((((a{99}){99}){99}){99}){99})"),
     ("fault-max-ratio", "bench --against x --max-ratio nan"),
@@ -106,6 +123,7 @@ const FAULTS: [(&str, &str); 30] = [
     ("fault-root-is-a-file", "--proc-root ordinary/version"),
     ("fault-root-missing", "--proc-root no-such-directory"),
     ("fault-sort-heap", "--proc-root ordinary --sort heap"),
+    ("fault-sort-from-smaps", "--sort pss-file --source smaps"),
     ("fault-stray-word", "nginx"),
     ("fault-total-unknown", "--proc-root malformed -p 402,403 --total"),
     ("fault-top-huge", "-n 99999999999999999999"),

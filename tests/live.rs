@@ -10,7 +10,7 @@ use psm_uring::engine::EngineKind;
 use psm_uring::process::{NameRule, Plan, Source};
 use psm_uring::smaps::Smaps;
 use psm_uring::sys::proc_root::ProcRoot;
-use psm_uring::units::Pid;
+use psm_uring::units::{Kib, Pid};
 use support::child::{Target, become_one};
 use support::survey::{Snapshot, has_uring, open, survey, tuning};
 use support::{run, skip, until};
@@ -77,7 +77,7 @@ fn sums_equal_the_kernels() {
             let uss = kernel["Private_Clean"] + kernel["Private_Dirty"];
             assert_eq!(smaps.uss().0, uss, "{kind:?}");
             let swap = kernel.get("SwapPss").unwrap_or(&kernel["Swap"]);
-            assert_eq!(smaps.swap().0, *swap, "{kind:?}");
+            assert_eq!(smaps.swap(), Some(Kib(*swap)), "{kind:?}");
         }
     }
 }
@@ -96,7 +96,7 @@ fn smaps_differ_by_rounding_only() {
         let uss = kernel["Private_Clean"] + kernel["Private_Dirty"];
         assert_eq!(smaps.uss().0, uss, "whole pages are never rounded");
         let swap = kernel.get("SwapPss").unwrap_or(&kernel["Swap"]);
-        assert!(near(smaps.swap().0, *swap), "{:?} {swap}", smaps.swap());
+        assert!(near(smaps.swap().expect("SwapPss").0, *swap), "{:?} {swap}", smaps.swap());
     }
 }
 
@@ -244,7 +244,7 @@ fn swapped_memory() {
     let target = Target::stopped("swapped 8192");
     for kind in engines("swapped_memory") {
         let (kernel, smaps) = measure(kind, Source::Auto, target.pid());
-        assert_eq!(smaps.swap().0, kernel["SwapPss"]);
+        assert_eq!(smaps.swap(), Some(Kib(kernel["SwapPss"])));
         if kernel["SwapPss"] == 0 {
             skip("swapped_memory", "the kernel did not swap out what it was asked to");
         }

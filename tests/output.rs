@@ -271,6 +271,57 @@ fn kernel_threads_do_not_time_out() {
     }
 }
 
+/// Colour is for terminals, unless somebody says otherwise; without it the same is written.
+#[test]
+fn color_is_for_terminals() {
+    let vars = ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"];
+    let colored = |is_terminal: bool, word: &str, env: &[(&str, &str)]| {
+        let arguments = ["--proc-root", "ordinary", "--color", word];
+        let mut command = program();
+        if is_terminal {
+            let line = format!("{} {}", env!("CARGO_BIN_EXE_psm-uring"), arguments.join(" "));
+            command = std::process::Command::new("script");
+            command.current_dir(support::tests_path("procfs")).stdin(Stdio::null());
+            command.args(["-qec", &line, "/dev/null"]).env("COLUMNS", "100");
+        } else {
+            command.args(arguments);
+        }
+        vars.iter().for_each(|name| _ = command.env_remove(name));
+        command.env("TERM", "xterm").envs(env.iter().copied());
+        output(command).stdout().replace('\r', "")
+    };
+    let plain = run(["--proc-root", "ordinary"]).stdout();
+    let escapes = support::sources::regex("\u{1b}\\[[0-9;]*m");
+    let check = |is_terminal, word, env: &[(&str, &str)], expected| {
+        let text = colored(is_terminal, word, env);
+        assert_eq!(text.contains('\u{1b}'), expected, "{is_terminal} {word} {env:?}\n{text}");
+        assert_eq!(escapes.replace_all(&text, ""), plain, "{is_terminal} {word} {env:?}");
+    };
+    for (word, env, expected) in [
+        ("auto", &[][..], false),
+        ("auto", &[("CLICOLOR_FORCE", "1")], true),
+        ("auto", &[("CLICOLOR_FORCE", "0")], false),
+        ("auto", &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], false),
+        ("always", &[("NO_COLOR", "1")], true),
+        ("never", &[("CLICOLOR_FORCE", "1")], false),
+    ] {
+        check(false, word, env, expected);
+    }
+    if std::process::Command::new("script").arg("--version").output().is_err() {
+        return skip("color_is_for_terminals", "script (util-linux) is missing");
+    }
+    for (word, env, expected) in [
+        ("auto", &[][..], true),
+        ("auto", &[("NO_COLOR", "")], true),
+        ("auto", &[("NO_COLOR", "1")], false),
+        ("auto", &[("TERM", "dumb")], false),
+        ("auto", &[("CLICOLOR", "0")], false),
+        ("never", &[], false),
+    ] {
+        check(true, word, env, expected);
+    }
+}
+
 /// On a terminal names are cut to its width, or to that of COLUMNS; in a pipe they never are.
 #[test]
 fn names_are_cut_on_a_terminal_only() {
@@ -279,7 +330,7 @@ fn names_are_cut_on_a_terminal_only() {
         let line = format!("{before} stty cols {columns}; exec {program} --proc-root ordinary");
         let mut command = std::process::Command::new("script");
         command.current_dir(support::tests_path("procfs")).env_remove("COLUMNS");
-        command.args(["-qec", &line, "/dev/null"]).stdin(Stdio::null());
+        command.args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).env("NO_COLOR", "1");
         output(command).stdout().replace('\r', "")
     };
     if std::process::Command::new("script").arg("--version").output().is_err() {

@@ -107,9 +107,9 @@ fn corpus_sums_are_the_expected() {
             assert_eq!(found, table.figure(row, column), "{name}: {column}");
         }
         assert_eq!(Some(smaps.mappings()), table.figure(row, "mappings"), "{name}");
-        assert_eq!(smaps.heap().0, table.figure(row, "heap").unwrap_or(0), "{name}: heap");
+        assert_eq!(smaps.heap().map(|kib| kib.0), table.figure(row, "heap"), "{name}: heap");
         let swap = table.figure(row, "swap_pss").or(table.figure(row, "swap"));
-        assert_eq!(smaps.swap().0, swap.unwrap_or(0), "{name}: swap");
+        assert_eq!(smaps.swap().map(|kib| kib.0), swap, "{name}: swap");
         assert_eq!(smaps.swap_is_unshared(), table.figure(row, "swap_pss").is_none(), "{name}");
     }
 }
@@ -172,7 +172,7 @@ fn hostile_texts() {
         let figure = |smaps: &Smaps, field| smaps.get(field).map_or(0, |kib| kib.0);
         let found = whole(text).ok().map(|smaps| {
             let [rss, pss, swap] = [Field::Rss, Field::Pss, Field::Swap].map(|f| figure(&smaps, f));
-            [rss, pss, swap, smaps.heap().0]
+            [rss, pss, swap, smaps.heap().map_or(0, |kib| kib.0)]
         });
         if found != *expected {
             wrong.push(format!("{file}: {found:?}, expected {expected:?}"));

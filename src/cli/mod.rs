@@ -21,8 +21,8 @@ pub use self::bench::BenchOptions;
 pub use self::complaint::complaint;
 use crate::engine::EngineKind;
 use crate::process::{NameRule, Source};
-use crate::program::{Grouping, SortKey};
-use crate::report::Unit;
+use crate::program::{Column, Grouping};
+use crate::report::{Color, Unit};
 use crate::sys::ring::kernel::DEPTH_MAX;
 use crate::units::Pid;
 
@@ -105,12 +105,24 @@ pub struct Options {
           hide_possible_values = true)]
     pub name: NameRule,
 
-    /// Sort by this column, the biggest last
-    #[arg(short, long, value_name = "KEY", default_value = "ram",
-          help_heading = "Show", help = words::brief::<SortKey>("By"),
-          long_help = words::whole::<SortKey>("Sort by this column, the biggest last"),
+    /// The columns, from left to right
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Show",
+          help = "Columns, from left to right: see --help",
+          long_help = words::whole::<Column>("The columns, from left to right; pss is ram"),
           hide_possible_values = true)]
-    pub sort: SortKey,
+    pub columns: Vec<Column>,
+
+    /// Sort by this column, the biggest last
+    #[arg(
+        short,
+        long,
+        value_name = "COLUMN",
+        default_value = "ram",
+        help_heading = "Show",
+        help = "Sort by this column, the biggest last",
+        hide_possible_values = true
+    )]
+    pub sort: Column,
 
     /// The biggest first
     #[arg(short, long, help_heading = "Show")]
@@ -122,7 +134,7 @@ pub struct Options {
     pub top: Option<usize>,
 
     /// A column for the heap; reads full smaps, which is slower
-    #[arg(long, help_heading = "Show")]
+    #[arg(long, help_heading = "Show", hide_short_help = true, conflicts_with = "columns")]
     pub heap: bool,
 
     /// Only the sum of RAM, in bytes unless --unit is given
@@ -139,6 +151,12 @@ pub struct Options {
     /// Leave out the head of the table
     #[arg(long, help_heading = "Show", hide_short_help = true)]
     pub no_header: bool,
+
+    /// When there is colour
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Show",
+          long_help = words::whole::<Color>("When there is colour"), hide_short_help = true,
+          hide_possible_values = true)]
+    pub color: Color,
 
     /// How files are read
     #[arg(long, value_name = "ENGINE", default_value = "auto", help_heading = "How",

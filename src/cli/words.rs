@@ -5,8 +5,8 @@ use clap::builder::PossibleValue;
 
 use crate::engine::EngineKind;
 use crate::process::{NameRule, Source};
-use crate::program::{Grouping, SortKey};
-use crate::report::Unit;
+use crate::program::{Column, Definition, Grouping};
+use crate::report::{Color, Unit};
 
 /// Gives an enum of another floor its words on the command line.
 macro_rules! words {
@@ -57,13 +57,22 @@ words!(NameRule {
     Cmdline => "cmdline", "the whole argument list";
 });
 
-words!(SortKey {
-    Ram => "ram", "RAM";
-    Shared => "shared", "SHARED";
-    Swap => "swap", "SWAPPED";
-    Heap => "heap", "HEAP, with --heap";
-    Count => "count", "Number of processes";
-    Name => "name", "Name";
+/// The words of columns stand with the columns.
+impl ValueEnum for Column {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Column::ALL
+    }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let Definition { word, help, .. } = self.definition();
+        let value = PossibleValue::new(word).help(help);
+        Some(if *self == Column::Ram { value.alias("pss") } else { value })
+    }
+}
+
+words!(Color {
+    Auto => "auto", "On a terminal, unless NO_COLOR or CLICOLOR=0 is set";
+    Always => "always", "Always";
+    Never => "never", "Never";
 });
 
 words!(Unit {

@@ -1,60 +1,55 @@
 //! Which row stands where, and which are cut.
 
-use super::Program;
-use crate::units::Kib;
+use std::cmp::Ordering;
 
-/// Which figure decides the order of rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SortKey {
-    /// [`Usage::ram`].
-    #[default]
-    Ram,
-    /// [`Usage::shared`].
-    Shared,
-    /// [`Usage::swap`].
-    Swap,
-    /// [`Usage::heap`].
-    Heap,
-    /// The number of processes.
-    Count,
-    /// The name, as bytes.
-    Name,
-}
+use super::column::Kind;
+use super::{Column, Program};
 
 /// The order and number of rows.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Order {
     /// What decides.
-    pub key: SortKey,
+    pub key: Column,
     /// Biggest first (or Z first) instead of last.
     pub reverse: bool,
     /// Only so many rows, the biggest ones.
     pub top: Option<usize>,
 }
 
+impl Default for Order {
+    fn default() -> Order {
+        Order { key: Column::Ram, reverse: false, top: None }
+    }
+}
+
+impl Order {
+    /// Whether rows stand in alphabetical order, and so the first are kept.
+    pub(super) fn is_by_text(self) -> bool {
+        self.key.definition().kind == Kind::Text
+    }
+}
+
 /// Smallest first. Of equal rows the one with more RAM is the bigger; then name and process id
 /// decide, so that the order is always the same.
-pub(super) fn sort(rows: &mut [Program<'_>], key: SortKey) {
-    let figure = |row: &Program<'_>| match key {
-        SortKey::Ram => row.usage.ram.0,
-        SortKey::Shared => row.usage.shared.0,
-        SortKey::Swap => row.usage.swap.0,
-        SortKey::Heap => row.usage.heap.0,
-        SortKey::Count => row.count,
-        SortKey::Name => 0,
+pub(super) fn sort(rows: &mut [Program<'_>], order: Order) {
+    let ram = |row: &Program<'_>| row.usage.get(Column::Ram);
+    let by_figure = |a: &Program<'_>, b: &Program<'_>| match order.key {
+        Column::Name => Ordering::Equal,
+        Column::Count => a.count.cmp(&b.count).then_with(|| ram(a).cmp(&ram(b))),
+        Column::Pid => a.pid.cmp(&b.pid).then_with(|| ram(a).cmp(&ram(b))),
+        Column::Percent | Column::Bar => ram(a).cmp(&ram(b)),
+        key => a.usage.get(key).cmp(&b.usage.get(key)).then_with(|| ram(a).cmp(&ram(b))),
     };
-    let ram = |row: &Program<'_>| if key == SortKey::Name { Kib(0) } else { row.usage.ram };
     rows.sort_unstable_by(|a, b| {
-        let figures = figure(a).cmp(&figure(b)).then_with(|| ram(a).cmp(&ram(b)));
-        figures.then_with(|| a.name.cmp(b.name)).then_with(|| a.pid.cmp(&b.pid))
+        by_figure(a, b).then_with(|| a.name.cmp(b.name)).then_with(|| a.pid.cmp(&b.pid))
     });
 }
 
 /// Keeps the rows that `--top` asks for, the biggest or the first names, and returns the others.
 pub(super) fn cut<Row>(rows: &mut Vec<Row>, order: Order) -> Option<Vec<Row>> {
     let excess = rows.len().checked_sub(order.top?).filter(|excess| *excess > 0)?;
-    Some(match order.key {
-        SortKey::Name => rows.split_off(rows.len() - excess),
-        _ => rows.drain(..excess).collect(),
+    Some(match order.is_by_text() {
+        true => rows.split_off(rows.len() - excess),
+        false => rows.drain(..excess).collect(),
     })
 }

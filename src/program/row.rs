@@ -1,6 +1,6 @@
 //! One row of a report: processes that go by one name, or one process.
 
-use super::{Grouping, Usage};
+use super::Usage;
 use crate::process::ProcessUsage;
 use crate::smaps::Smaps;
 use crate::units::{Kib, Pid};
@@ -10,7 +10,7 @@ use crate::units::{Kib, Pid};
 pub struct Program<'run> {
     /// The name of all its processes.
     pub name: &'run [u8],
-    /// The process, when rows are processes.
+    /// The process, if it is one.
     pub pid: Option<Pid>,
     /// How many processes it has.
     pub count: u64,
@@ -22,10 +22,14 @@ pub struct Program<'run> {
 }
 
 impl<'run> Program<'run> {
-    pub(super) fn new(process: &ProcessUsage<'run>, grouping: Grouping) -> Program<'run> {
-        let pid = (grouping == Grouping::Pid).then_some(process.pid);
-        let name = process.name;
-        Program { name, pid, count: 0, usage: Usage::default(), shared_hugetlb: Kib(0) }
+    pub(super) fn new(name: &'run [u8]) -> Program<'run> {
+        Program { name, pid: None, count: 0, usage: Usage::NOTHING, shared_hugetlb: Kib(0) }
+    }
+
+    /// One process more, whose memory may be another one's.
+    pub(super) fn join(&mut self, process: &ProcessUsage<'run>) {
+        self.count += 1;
+        self.pid = (self.count == 1).then_some(process.pid);
     }
 
     pub(super) fn add(&mut self, smaps: &Smaps) {
@@ -34,7 +38,28 @@ impl<'run> Program<'run> {
     }
 
     pub(super) fn finish(&mut self) {
-        self.usage.ram += self.shared_hugetlb;
-        self.usage.shared += self.shared_hugetlb;
+        self.usage.add_shared_hugetlb(self.shared_hugetlb);
+    }
+}
+
+/// Rows that were cut, summed up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// How many rows they are.
+    pub rows: usize,
+    /// How many processes they have.
+    pub count: u64,
+    /// Their memory.
+    pub usage: Usage,
+}
+
+impl Rest {
+    pub(super) fn of(rows: &[Program<'_>]) -> Rest {
+        let mut rest = Rest { rows: rows.len(), count: 0, usage: Usage::NOTHING };
+        for row in rows {
+            rest.count += row.count;
+            rest.usage.add(&row.usage);
+        }
+        rest
     }
 }

@@ -7,11 +7,11 @@ use crate::process::ProcessUsage;
 use crate::units::Pid;
 
 /// A row of processes that have no memory of their own: they run in that of another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sharing<'run> {
     /// The name of all of them.
     pub name: &'run [u8],
-    /// The process, when rows are processes.
+    /// The process, if it is one.
     pub pid: Option<Pid>,
     /// The name of the process whose memory it is.
     pub owner: &'run [u8],
@@ -27,14 +27,14 @@ impl<'run> Sharing<'run> {
         owner: &ProcessUsage<'run>,
         grouping: Grouping,
     ) -> Sharing<'run> {
-        let pid_of = |one: &ProcessUsage<'_>| (grouping == Grouping::Pid).then_some(one.pid);
-        let (pid, owner_pid) = (pid_of(process), pid_of(owner));
+        let owner_pid = (grouping == Grouping::Pid).then_some(owner.pid);
+        let pid = Some(process.pid);
         Sharing { name: process.name, pid, owner: owner.name, owner_pid, count: 1 }
     }
 
     /// Whether the memory is counted in this row.
     pub(super) fn is_of(&self, row: &Program<'_>) -> bool {
-        (self.owner, self.owner_pid) == (row.name, row.pid)
+        self.owner == row.name && self.owner_pid.is_none_or(|pid| row.pid == Some(pid))
     }
 }
 
@@ -60,20 +60,24 @@ pub(super) fn is_row_of(
     grouping == Grouping::Program && process.name == owner.name
 }
 
-/// Equal rows as one, by name.
+/// One row for all that have one name and one owner's name, unless rows are processes.
 pub(super) fn merged(mut sharing: Vec<Sharing<'_>>) -> Vec<Sharing<'_>> {
-    sharing.sort_unstable();
+    sharing.sort_unstable_by_key(|one| (one.name, one.owner_pid.and(one.pid), one.owner, one.pid));
     sharing.dedup_by(|next, row| {
-        let is_equal = *next == Sharing { count: next.count, ..*row };
-        row.count += if is_equal { next.count } else { 0 };
-        is_equal
+        let is_process = row.owner_pid.is_some();
+        let is_one = !is_process && (next.name, next.owner) == (row.name, row.owner);
+        if is_one {
+            row.count += next.count;
+            row.pid = None;
+        }
+        is_one
     });
     sharing
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Found, Order, group};
+    use super::super::{Column, Found, Order, Usage, group};
     use super::*;
     use crate::smaps::Scanner;
     use crate::units::Kib;
@@ -100,15 +104,16 @@ mod tests {
         let group = |grouping, top| {
             group(all.into_iter(), found, grouping, Order { top, ..Order::default() })
         };
+        let ram = |usage: &Usage| usage.get(Column::Ram);
         let programs = group(Grouping::Program, None);
-        let rows: Vec<_> = programs.rows.iter().map(|row| (row.count, row.usage.ram)).collect();
-        assert_eq!(rows, [(2, Kib(50)), (1, Kib(900))]);
+        let rows: Vec<_> = programs.rows.iter().map(|row| (row.count, ram(&row.usage))).collect();
+        assert_eq!(rows, [(2, Some(Kib(50))), (1, Some(Kib(900)))]);
         let [job] = &programs.sharing[..] else { panic!("{:?}", programs.sharing) };
         assert_eq!((job.name, job.owner, job.count), (&b"job"[..], &b"shell"[..], 2));
         let by_pid = group(Grouping::Pid, None);
         assert_eq!(by_pid.sharing.len(), 3);
         for programs in [&programs, &by_pid] {
-            assert_eq!(programs.total.map(|total| total.ram), Some(Kib(950)));
+            assert_eq!(programs.total.and_then(|total| ram(&total)), Some(Kib(950)));
         }
         // Nothing is left of a row that was cut, but its part of the sum.
         assert_eq!(group(Grouping::Pid, Some(1)).sharing, []);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Add;
 
-use super::{Grouping, SortKey};
+use super::{Grouping, Order};
 use crate::process::Glimpse;
 use crate::units::{Kib, Pid};
 
@@ -21,7 +21,7 @@ pub struct TimedOut {
 pub struct Unknown {
     /// comm of all of them; other names can take as long as the memory.
     pub name: Vec<u8>,
-    /// The process, when rows are processes.
+    /// The process, if it is one.
     pub pid: Option<Pid>,
     /// How many there are.
     pub count: u64,
@@ -49,19 +49,20 @@ impl Known {
 pub(super) fn unknown(timed_out: &[TimedOut], grouping: Grouping) -> Vec<Unknown> {
     let mut rows: BTreeMap<(&[u8], Option<Pid>), Unknown> = BTreeMap::new();
     for TimedOut { pid, glimpse } in timed_out {
-        let pid = (grouping == Grouping::Pid).then_some(*pid);
-        let row = rows.entry((&glimpse.comm, pid)).or_default();
+        let key = (grouping == Grouping::Pid).then_some(*pid);
+        let row = rows.entry((&glimpse.comm, key)).or_default();
         row.count += 1;
+        row.pid = (row.count == 1).then_some(*pid);
         row.known.add(glimpse.rss, glimpse.swap);
     }
-    let named = |((name, pid), row): (_, _)| Unknown { name: <[u8]>::to_vec(name), pid, ..row };
+    let named = |((name, _), row): (_, _)| Unknown { name: <[u8]>::to_vec(name), ..row };
     rows.into_iter().map(named).collect()
 }
 
 /// By what is resident, as the best guess at RAM. They come by name and process id, and stay so
 /// where that is equal.
-pub(super) fn sort(rows: &mut [Unknown], key: SortKey) {
-    if key != SortKey::Name {
+pub(super) fn sort(rows: &mut [Unknown], order: Order) {
+    if !order.is_by_text() {
         rows.sort_by_key(|row| row.known.rss);
     }
 }

@@ -1,37 +1,89 @@
 //! The memory of a row: what is shown of smaps, and how it is summed up.
 
-use crate::smaps::Smaps;
+use super::Column;
+use crate::smaps::{Field, Smaps};
 use crate::units::Kib;
 
-/// The memory of a row.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Proportional set size and hugetlb pages, which the kernel keeps out of it.
-    pub ram: Kib,
-    /// The part of `ram` that other processes share.
-    pub shared: Kib,
-    /// The proportional share of swap.
-    pub swap: Kib,
-    /// The part of `ram` in heaps grown by `brk(2)`; 0 unless full smaps was read.
-    pub heap: Kib,
-}
+/// Amounts of memory, one for each column that is such.
+///
+/// What the kernel does not print is unknown, and so is every sum that it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage([Option<Kib>; Column::AMOUNTS]);
 
 impl Usage {
-    /// The memory of one process.
+    /// The sum of nothing.
+    pub const NOTHING: Usage = Usage([Some(Kib(0)); Column::AMOUNTS]);
+
+    /// The memory of one process, without the pages that [`Usage::add_shared_hugetlb`] adds.
     pub(super) fn of(smaps: &Smaps) -> Usage {
         let ram = smaps.pss() + smaps.private_hugetlb();
-        Usage {
-            ram,
-            shared: ram.saturating_sub(smaps.uss() + smaps.private_hugetlb()),
-            swap: smaps.swap(),
-            heap: smaps.heap(),
-        }
+        let uss = smaps.uss() + smaps.private_hugetlb();
+        let amounts = Column::ALL.map(|column| match column {
+            Column::Ram => Some(ram),
+            Column::Uss => Some(uss),
+            Column::Shared => Some(ram.saturating_sub(uss)),
+            Column::Rss => smaps.get(Field::Rss),
+            Column::Swap => smaps.swap(),
+            Column::Footprint => smaps.swap().map(|swap| ram + swap),
+            Column::PssAnon => smaps.get(Field::PssAnon),
+            Column::PssFile => smaps.get(Field::PssFile),
+            Column::PssShmem => smaps.get(Field::PssShmem),
+            Column::Hugetlb => smaps.get(Field::PrivateHugetlb),
+            Column::Heap => smaps.heap(),
+            Column::Count | Column::Pid | Column::Percent | Column::Bar | Column::Name => None,
+        });
+        Usage(std::array::from_fn(|place| amounts[place]))
+    }
+
+    /// One of the amounts, if it is known.
+    pub fn get(&self, column: Column) -> Option<Kib> {
+        self.0.get(column as usize).copied().flatten()
     }
 
     pub(super) fn add(&mut self, other: &Usage) {
-        self.ram += other.ram;
-        self.shared += other.shared;
-        self.swap += other.swap;
-        self.heap += other.heap;
+        for (sum, more) in self.0.iter_mut().zip(other.0) {
+            *sum = sum.zip(more).map(|(sum, more)| sum + more);
+        }
+    }
+
+    /// Adds hugetlb pages that several processes map.
+    pub(super) fn add_shared_hugetlb(&mut self, more: Kib) {
+        for column in [Column::Ram, Column::Shared, Column::Footprint, Column::Hugetlb] {
+            if let Some(sum) = &mut self.0[column as usize] {
+                *sum += more;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smaps::naive;
+
+    fn usage(text: &str) -> Usage {
+        let needed = "Pss: 9 kB\nPrivate_Clean: 1 kB\nPrivate_Dirty: 2 kB\n";
+        Usage::of(&naive::scan(format!("{needed}{text}").as_bytes()).expect("smaps"))
+    }
+
+    #[test]
+    fn what_is_not_known_makes_a_sum_unknown() {
+        let (new, old) = (usage("Pss_Anon: 4 kB\nSwapPss: 5 kB\n"), usage("SwapPss: 7 kB\n"));
+        assert_eq!(new.get(Column::PssAnon), Some(Kib(4)));
+        assert_eq!(new.get(Column::Hugetlb), None);
+        assert_eq!(new.get(Column::Count), None);
+        let mut sum = Usage::NOTHING;
+        sum.add(&new);
+        assert_eq!(sum, new);
+        sum.add(&old);
+        assert_eq!(sum.get(Column::PssAnon), None);
+        assert_eq!(sum.get(Column::Swap), Some(Kib(12)));
+        assert_eq!(sum.get(Column::Footprint), Some(Kib(30)));
+        sum.add(&usage(""));
+        assert_eq!((sum.get(Column::Swap), sum.get(Column::Footprint)), (None, None));
+        assert_eq!(
+            [Column::Ram, Column::Uss, Column::Shared].map(|c| sum.get(c)),
+            [27, 9, 18].map(|kib| Some(Kib(kib)))
+        );
     }
 }

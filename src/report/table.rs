@@ -1,63 +1,58 @@
-//! The table for people: the columns of psm, the biggest row next to the prompt.
+//! The table for people: by itself the columns of psm, the biggest row next to the prompt.
 
-use std::fmt::Write;
-
+use super::layout::{Cell, Content, Layout};
+use super::line::{Figures, Label, Line};
+use super::share::{self, BAR};
 use super::{Unit, escape, width};
-use crate::program::{Grouping, Known, Programs, Sharing, Unknown, Usage};
-use crate::units::Kib;
+use crate::program::{Column, Grouping, Kind, Known, Program, Programs, Sharing, Unknown, Usage};
+use crate::units::{Kib, Pid};
 
-/// The least width of a column of amounts; all of them grow to the widest amount.
-const WIDTH_MIN: usize = 10;
-/// The same on a terminal with fewer columns than [`NARROW`]: names need them more.
-const WIDTH_MIN_NARROW: usize = 8;
-const NARROW: usize = 60;
+/// The columns of psm.
+pub const COLUMNS: [Column; 4] = [Column::Ram, Column::Shared, Column::Swap, Column::Name];
 
 /// How a table is to look.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct TableOptions {
+#[derive(Clone, Debug)]
+pub struct TableOptions<'a> {
+    /// The columns, from left to right, each at most once.
+    pub columns: &'a [Column],
     /// What a row stands for.
     pub grouping: Grouping,
     /// The unit of all amounts.
     pub unit: Unit,
     /// Whether the head is left out.
     pub no_header: bool,
-    /// Whether there is a column for heaps.
-    pub heap: bool,
     /// The columns of the terminal it is for. Names are cut to fit, numbers never are.
-    pub columns: Option<usize>,
+    pub terminal: Option<usize>,
+    /// Whether there is colour.
+    pub is_colored: bool,
+}
+
+impl Default for TableOptions<'_> {
+    fn default() -> Self {
+        TableOptions {
+            columns: &COLUMNS,
+            grouping: Grouping::default(),
+            unit: Unit::default(),
+            no_header: false,
+            terminal: None,
+            is_colored: false,
+        }
+    }
 }
 
 /// The whole table.
-pub fn table(programs: &Programs<'_>, options: TableOptions) -> String {
-    let sum = programs.total.unwrap_or_default();
-    let unit = options.unit.resolve(sum.ram.max(sum.swap));
-    let TableOptions { heap, columns, .. } = options;
-    let layout = Layout { unit, heap, width: amount_width(&sum, unit, columns), columns };
+pub fn table(programs: &Programs<'_>, options: &TableOptions<'_>) -> String {
+    let table = Table::new(programs, options);
     let mut text = String::new();
+    let layout = table.layout(options);
+    let mut write = |line: &Line<'_>| {
+        let mark = matches!(line.figures, Figures::Total(_)).then_some('#');
+        layout.line(&mut text, line.style(), mark, |column| table.cell(line, column));
+    };
     if !options.no_header {
-        let what = match options.grouping {
-            Grouping::Program => "PROCESS (COUNT)",
-            Grouping::Pid => "PROCESS (PID)",
-        };
-        layout.head(&mut text, what);
+        write(&table.head());
     }
-    for row in &programs.rows {
-        let which = row.pid.map_or(row.count, |pid| pid.0.into());
-        layout.row(&mut text, &row.usage, &escape::name(row.name), &format!(" ({which})"));
-    }
-    if let Some((rows, usage)) = &programs.rest {
-        layout.row(&mut text, usage, "", &format!("({rows} more)"));
-    }
-    for row in &programs.sharing {
-        layout.sharing(&mut text, row);
-    }
-    for row in &programs.unknown {
-        layout.unknown(&mut text, row);
-    }
-    if let Some((rows, known)) = programs.unknown_rest {
-        layout.dashes(&mut text, "", &format!("({rows} more)"), known);
-    }
-    layout.total(&mut text, programs.total.as_ref());
+    table.each_line(layout.room(Column::Name), write);
     text
 }
 
@@ -72,68 +67,127 @@ pub fn total(ram: Kib, unit: Unit) -> String {
     }
 }
 
-/// Two columns are kept free between amounts; the sums are the widest.
-fn amount_width(sum: &Usage, unit: Unit, columns: Option<usize>) -> usize {
-    let Usage { ram, shared, swap, heap } = *sum;
-    let widest = [ram, shared, swap, heap].map(|amount| unit.format(amount).len());
-    let is_narrow = columns.is_some_and(|columns| columns < NARROW);
-    let least = if is_narrow { WIDTH_MIN_NARROW } else { WIDTH_MIN };
-    widest.into_iter().fold(least, |width, len| width.max(len + 2))
-}
-
-struct Layout {
+struct Table<'a, 'run> {
+    programs: &'a Programs<'run>,
+    columns: &'a [Column],
+    grouping: Grouping,
     unit: Unit,
-    heap: bool,
-    width: usize,
-    columns: Option<usize>,
+    /// RAM of the biggest row and of all, 0 where there is none.
+    biggest: Kib,
+    total: Kib,
 }
 
-impl Layout {
-    fn head(&self, text: &mut String, process: &str) {
-        self.cell(text, &format!("{} RAM", self.unit.label()));
-        self.cell(text, "SHARED");
-        if self.heap {
-            self.cell(text, "HEAP");
+/// It is known of every process that was measured.
+fn ram(usage: &Usage) -> Kib {
+    usage.get(Column::Ram).unwrap_or_default()
+}
+
+impl<'a, 'run> Table<'a, 'run> {
+    fn new(programs: &'a Programs<'run>, options: &TableOptions<'a>) -> Table<'a, 'run> {
+        let total = programs.total.unwrap_or(Usage::NOTHING);
+        let TableOptions { columns, grouping, unit, .. } = *options;
+        let unit = unit.resolve(ram(&total).max(total.get(Column::Swap).unwrap_or_default()));
+        let biggest = programs.rows.iter().map(|row| ram(&row.usage)).max().unwrap_or_default();
+        Table { programs, columns, grouping, unit, biggest, total: ram(&total) }
+    }
+
+    fn layout(&self, options: &TableOptions<'_>) -> Layout {
+        let content = |column: &Column| {
+            // Nothing stands behind the last one.
+            let is_free = self.columns.last() == Some(column) && options.terminal.is_none();
+            let widest = if is_free { 0 } else { self.widest(*column) };
+            let head =
+                if options.no_header { 0 } else { self.cell(&self.head(), *column).columns() };
+            Content { column: *column, head, widest }
+        };
+        let contents: Vec<Content> = self.columns.iter().map(content).collect();
+        Layout::new(&contents, options.terminal, options.is_colored)
+    }
+
+    /// How wide the widest cell of a column is.
+    fn widest(&self, column: Column) -> usize {
+        if column.is_amount() {
+            let usages = self.programs.rows.iter().map(|row| &row.usage);
+            let sums =
+                self.programs.rest.iter().map(|rest| &rest.usage).chain(&self.programs.total);
+            let biggest = usages.chain(sums).filter_map(|usage| usage.get(column)).max();
+            return self.unit.format(biggest.unwrap_or_default()).len();
         }
-        self.cell(text, "SWAPPED");
-        self.words(text, process, "PROCESS");
+        let mut widest = 0;
+        self.each_line(None, |line| widest = widest.max(self.cell(line, column).columns()));
+        widest
     }
 
-    fn row(&self, text: &mut String, usage: &Usage, name: &str, behind: &str) {
-        self.cell(text, &self.unit.format(usage.ram));
-        self.cell(text, &self.unit.format(usage.shared));
-        self.tail(text, usage);
-        self.name(text, name, behind);
+    /// Every line below the head, in turn.
+    fn each_line(&self, room: Option<usize>, mut tell: impl FnMut(&Line<'_>)) {
+        let Programs { rows, rest, sharing, unknown, unknown_rest, .. } = self.programs;
+        rows.iter().for_each(|row| tell(&self.row(row)));
+        if let Some(rest) = rest {
+            tell(&Line {
+                figures: Figures::Rest(&rest.usage),
+                count: Some(rest.count),
+                pid: None,
+                label: Label::Name(b"", format!("({} more)", rest.rows)),
+            });
+        }
+        sharing.iter().for_each(|row| tell(&self.sharing(row, room)));
+        unknown.iter().for_each(|row| tell(&self.unknown(row)));
+        if let Some((rows, known)) = unknown_rest {
+            let behind = format!("({rows} more){}", self.timed_out(*known));
+            let label = Label::Name(b"", behind);
+            tell(&Line { figures: Figures::Unknown, count: None, pid: None, label });
+        }
+        tell(&Line {
+            figures: Figures::Total(self.programs.total.as_ref()),
+            count: Some(self.programs.count),
+            pid: None,
+            label: Label::Words("TOTAL USED BY PROCESSES", "TOTAL"),
+        });
     }
 
-    fn unknown(&self, text: &mut String, row: &Unknown) {
-        let name = escape::name(&row.name);
-        let which = row.pid.map_or_else(|| row.count.to_string(), |pid| pid.to_string());
-        self.dashes(text, &name, &format!(" ({which})"), row.known);
+    fn head(&self) -> Line<'a> {
+        let process = match self.behind() {
+            Some(Column::Pid) => "PROCESS (PID)",
+            Some(_) => "PROCESS (COUNT)",
+            None => "PROCESS",
+        };
+        let label = Label::Words(process, "PROCESS");
+        Line { figures: Figures::Head, count: None, pid: None, label }
     }
 
-    /// Its memory is counted in another row: there is no figure to show, nor is one missing.
-    fn sharing(&self, text: &mut String, row: &Sharing<'_>) {
-        (0..if self.heap { 4 } else { 3 }).for_each(|_| self.cell(text, ""));
-        let which = row.pid.map_or_else(|| row.count.to_string(), |pid| pid.to_string());
-        let name = escape::name(row.name);
-        let mut behind = format!(" ({which}) shares the memory of ");
-        match (row.owner_pid, self.room()) {
+    fn row<'row>(&self, row: &'row Program<'run>) -> Line<'row> {
+        Line {
+            figures: Figures::Row(&row.usage),
+            count: Some(row.count),
+            pid: row.pid,
+            label: Label::Name(row.name, self.which(row.count, row.pid)),
+        }
+    }
+
+    fn sharing<'row>(&self, row: &'row Sharing<'run>, room: Option<usize>) -> Line<'row> {
+        let mut behind = format!("{} shares the memory of ", self.which(row.count, row.pid));
+        match (row.owner_pid, room) {
             (Some(pid), _) => behind += &pid.to_string(),
             (None, None) => behind += &escape::name(row.owner),
             // Two names share what room there is.
             (None, Some(room)) => {
                 let room = room.saturating_sub(width::columns(&behind));
-                let room = room.saturating_sub(width::columns(&name)).max(room / 2);
+                let name = width::columns(&escape::name(row.name));
+                let room = room.saturating_sub(name).max(room / 2);
                 behind += &width::cut(&escape::name(row.owner), room);
             }
         }
-        self.name(text, &name, &behind);
+        let label = Label::Name(row.name, behind);
+        Line { figures: Figures::Elsewhere, count: Some(row.count), pid: row.pid, label }
     }
 
-    /// What is not known is `-`, never 0.
-    fn dashes(&self, text: &mut String, name: &str, behind: &str, known: Known) {
-        (0..if self.heap { 4 } else { 3 }).for_each(|_| self.cell(text, "-"));
+    fn unknown<'row>(&self, row: &'row Unknown) -> Line<'row> {
+        let behind = self.which(row.count, row.pid) + &self.timed_out(row.known);
+        let label = Label::Name(&row.name, behind);
+        Line { figures: Figures::Unknown, count: Some(row.count), pid: row.pid, label }
+    }
+
+    fn timed_out(&self, known: Known) -> String {
         let told = |what: &str, amount: Option<Kib>| {
             let (amount, unit) = (amount.map(|kib| self.unit.format(kib)), self.unit.label());
             amount.map_or_else(String::new, |amount| format!(", {what} {amount} {unit}"))
@@ -141,55 +195,56 @@ impl Layout {
         let rss = told("RSS", known.rss);
         // Nothing swapped is nothing to look at.
         let swap = told("swap", known.swap.filter(|swap| *swap > Kib(0)));
-        self.name(text, name, &format!("{behind} timed out{rss}{swap}"));
+        format!(" timed out{rss}{swap}")
     }
 
-    /// The sum of SHARED is left out: it would count the same pages in many rows' shares.
-    fn total(&self, text: &mut String, usage: Option<&Usage>) {
-        let ram = usage.map_or_else(|| "-".to_owned(), |usage| self.unit.format(usage.ram));
-        let _ = write!(text, "#{ram:>width$}", width = self.width - 1);
-        self.cell(text, "");
-        match usage {
-            Some(usage) => self.tail(text, usage),
-            None => (0..if self.heap { 2 } else { 1 }).for_each(|_| self.cell(text, "-")),
-        }
-        self.words(text, "TOTAL USED BY PROCESSES", "TOTAL");
-    }
-
-    fn tail(&self, text: &mut String, usage: &Usage) {
-        if self.heap {
-            self.cell(text, &self.unit.format(usage.heap));
-        }
-        // Nothing swapped is nothing to look at.
-        let swap = if usage.swap == Kib(0) { String::new() } else { self.unit.format(usage.swap) };
-        self.cell(text, &swap);
-    }
-
-    fn cell(&self, text: &mut String, content: &str) {
-        let _ = write!(text, "{content:>width$}", width = self.width);
-    }
-
-    /// The last column: a name that may be cut, and what is never cut behind it.
-    fn name(&self, text: &mut String, name: &str, behind: &str) {
-        let name = match self.room() {
-            Some(room) if !name.is_empty() => {
-                width::cut(name, room.saturating_sub(width::columns(behind)))
-            }
-            _ => name.into(),
+    /// What stands behind each name, unless it has a column of its own.
+    fn behind(&self) -> Option<Column> {
+        let which = match self.grouping {
+            Grouping::Program => Column::Count,
+            Grouping::Pid => Column::Pid,
         };
-        let _ = writeln!(text, "  {name}{behind}");
+        (!self.columns.contains(&which)).then_some(which)
     }
 
-    /// The last column with words of ours, of which there are fewer where room is short.
-    fn words(&self, text: &mut String, long: &str, short: &str) {
-        let does_fit = self.room().is_none_or(|room| long.len() <= room);
-        let _ = writeln!(text, "  {}", if does_fit { long } else { short });
+    fn which(&self, count: u64, pid: Option<Pid>) -> String {
+        match (self.behind(), pid) {
+            (None, _) => String::new(),
+            (Some(Column::Pid), Some(pid)) => format!(" ({pid})"),
+            (Some(_), _) => format!(" ({count})"),
+        }
     }
 
-    /// What is left for the last column.
-    fn room(&self) -> Option<usize> {
-        let amounts = if self.heap { 4 } else { 3 };
-        self.columns.map(|columns| columns.saturating_sub(amounts * self.width + 2))
+    fn cell(&self, line: &Line<'_>, column: Column) -> Cell {
+        let head = column.definition().head;
+        Cell::Number(match (line.figures, column) {
+            (_, Column::Name) => return line.name(),
+            (Figures::Head, _) if self.is_first_amount(column) => {
+                format!("{} {head}", self.unit.label())
+            }
+            (Figures::Head, Column::Bar) => " ".repeat(BAR),
+            (Figures::Head, _) => head.to_owned(),
+            (_, Column::Count) => line.count.map_or_else(String::new, |count| count.to_string()),
+            (_, Column::Pid) => line.pid(),
+            (Figures::Elsewhere, _) => String::new(),
+            (Figures::Row(usage), Column::Bar) => share::bar(ram(usage), self.biggest),
+            (_, Column::Bar) => String::new(),
+            (figures, Column::Percent) => share::percent(figures.usage().map(ram), self.total),
+            (Figures::Total(_), _) if column.definition().kind == Kind::Overlapping => {
+                String::new()
+            }
+            (figures, _) => match figures.usage().and_then(|usage| usage.get(column)) {
+                // Nothing swapped is nothing to look at.
+                Some(Kib(0)) if column == Column::Swap => String::new(),
+                Some(amount) => self.unit.format(amount),
+                None => "-".to_owned(),
+            },
+        })
+    }
+
+    /// The one that tells the unit of all.
+    fn is_first_amount(&self, column: Column) -> bool {
+        self.columns.iter().find(|column| column.is_amount()) == Some(&column)
     }
 }
 
@@ -200,11 +255,16 @@ mod tests {
     use super::*;
     use crate::process::{Glimpse, ProcessUsage};
     use crate::program::{Found, Order, TimedOut, group};
-    use crate::smaps::Smaps;
+    use crate::smaps::{Smaps, naive};
     use crate::units::Pid;
 
+    fn nothing() -> Smaps {
+        let text = b"Pss: 0 kB\nPrivate_Clean: 0 kB\nPrivate_Dirty: 0 kB\nSwapPss: 0 kB\n";
+        naive::scan(text).expect("smaps")
+    }
+
     fn usage(pid: u32, name: &str) -> ProcessUsage<'_> {
-        let (name, smaps) = (name.as_bytes(), Smaps::default());
+        let (name, smaps) = (name.as_bytes(), nothing());
         ProcessUsage { pid: Pid(pid), name, smaps, uid: None, cgroup: None }
     }
 
@@ -215,7 +275,7 @@ mod tests {
         let timed_out = [TimedOut { pid: Pid(8), glimpse }];
         let found = Found { unknown: 1, timed_out: &timed_out, sharing: &HashMap::new() };
         let programs = group([usage].into_iter(), found, Grouping::Program, Order::default());
-        table(&programs, TableOptions { columns, ..TableOptions::default() })
+        table(&programs, &TableOptions { terminal: columns, ..TableOptions::default() })
     }
 
     #[test]
@@ -241,8 +301,8 @@ mod tests {
         let found = Found { unknown: 0, timed_out: &[], sharing: &sharing };
         let row = |grouping, columns| {
             let programs = group(both.into_iter(), found, grouping, Order::default());
-            let options = TableOptions { grouping, columns, ..TableOptions::default() };
-            table(&programs, options).lines().nth(2).expect("a row").trim_start().to_owned()
+            let options = TableOptions { grouping, terminal: columns, ..TableOptions::default() };
+            table(&programs, &options).lines().nth(2).expect("a row").trim_start().to_owned()
         };
         let whole = "a helper of a long name (1) shares the memory of a server of a long name";
         assert_eq!(row(Grouping::Program, None), whole);
@@ -258,7 +318,7 @@ mod tests {
         {
             let needed = 32 + width::columns(name) + 4;
             for columns in [needed, needed + 1] {
-                let text = shown(Some(columns.max(NARROW)), name);
+                let text = shown(Some(columns.max(60)), name);
                 assert!(text.contains(&format!("  {name} (1)\n")), "{text}");
             }
         }

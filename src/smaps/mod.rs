@@ -36,6 +36,8 @@ pub struct Smaps {
     heap: u64,
     /// Header lines seen: the number of mappings in smaps, 1 in a rollup.
     mappings: u64,
+    /// Whether one record stands for all mappings.
+    is_rollup: bool,
     /// Of the first header.
     addresses: Option<(u64, u64)>,
 }
@@ -78,8 +80,8 @@ impl Smaps {
 
     /// The share of swapped pages: `SwapPss`, or plain `Swap` where the kernel (before 4.3)
     /// prints no `SwapPss`.
-    pub fn swap(&self) -> Kib {
-        self.get(Field::SwapPss).unwrap_or_else(|| self.part(Field::Swap))
+    pub fn swap(&self) -> Option<Kib> {
+        self.get(Field::SwapPss).or(self.get(Field::Swap))
     }
 
     /// Whether [`Smaps::swap`] had to count shared swapped pages whole.
@@ -87,9 +89,10 @@ impl Smaps {
         self.get(Field::SwapPss).is_none() && self.get(Field::Swap).is_some()
     }
 
-    /// `Pss` of the heap grown by `brk(2)`; 0 from a rollup, which cannot tell.
-    pub fn heap(&self) -> Kib {
-        Kib(self.heap)
+    /// `Pss` of the heap grown by `brk(2)`; `None` from a rollup, which cannot tell.
+    pub fn heap(&self) -> Option<Kib> {
+        let has_mappings = self.mappings > 0 && !self.is_rollup;
+        has_mappings.then_some(Kib(self.heap))
     }
 
     /// How many mappings the text described.

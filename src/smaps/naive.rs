@@ -18,14 +18,16 @@ pub fn scan(text: &[u8]) -> Result<Smaps, Malformed> {
     let mut in_heap = false;
     for line in text.split(|byte| *byte == b'\n') {
         if header(line) {
-            if smaps.mappings == 0 {
-                smaps.addresses = addresses(&line[..line.len().min(LINE_MAX)]);
-            }
-            smaps.mappings += 1;
             let words: Vec<&[u8]> = line.splitn(6, |byte| *byte == b' ').collect();
             let name = words.get(5).copied().unwrap_or_default();
             let padding = name.iter().take_while(|byte| **byte == b' ').count();
-            in_heap = line.len() < LINE_MAX && &name[padding..] == b"[heap]";
+            let is_named = |word: &[u8]| line.len() < LINE_MAX && &name[padding..] == word;
+            in_heap = is_named(b"[heap]");
+            if smaps.mappings == 0 {
+                smaps.addresses = addresses(&line[..line.len().min(LINE_MAX)]);
+                smaps.is_rollup = is_named(b"[rollup]");
+            }
+            smaps.mappings += 1;
             continue;
         }
         let Some((key, value)) = key_and_value(line) else { continue };

@@ -148,7 +148,7 @@ impl Scanner {
         // mapping's name cannot begin a line: the kernel prints its newlines as `\012`.
         if !first.is_ascii_uppercase() {
             if is_header(*first) {
-                self.header(line, is_whole && names_the_heap(line));
+                self.header(line, is_whole);
             }
             return;
         }
@@ -164,12 +164,14 @@ impl Scanner {
         self.malformed |= self.smaps.add(field, kib).is_err();
     }
 
-    fn header(&mut self, line: &[u8], is_heap: bool) {
+    fn header(&mut self, line: &[u8], is_whole: bool) {
         self.end_heap();
         if self.smaps.mappings == 0 {
             self.smaps.addresses = value::addresses(line);
+            self.smaps.is_rollup = is_whole && is_named(line, b"[rollup]");
         }
         self.smaps.mappings += 1;
+        let is_heap = is_whole && is_named(line, b"[heap]");
         self.heap_began = is_heap.then_some(self.smaps.pss().0);
     }
 
@@ -199,10 +201,10 @@ fn is_header(first: u8) -> bool {
     matches!(first, b'0'..=b'9' | b'a'..=b'f')
 }
 
-/// Whether the header is that of a heap: `[heap]` is all that stands behind range, permissions,
-/// offset, device and inode. A file whose name ends so has its path there.
-fn names_the_heap(header: &[u8]) -> bool {
-    let Some(before) = header.strip_suffix(b"[heap]") else { return false };
-    let name = before.splitn(6, |byte| *byte == b' ').nth(5);
-    name.is_some_and(|padding| padding.iter().all(|byte| *byte == b' '))
+/// Whether this is the header's name: it is all that stands behind range, permissions, offset,
+/// device and inode. A file whose name ends so has its path there.
+fn is_named(header: &[u8], name: &[u8]) -> bool {
+    let Some(before) = header.strip_suffix(name) else { return false };
+    let padding = before.splitn(6, |byte| *byte == b' ').nth(5);
+    padding.is_some_and(|padding| padding.iter().all(|byte| *byte == b' '))
 }

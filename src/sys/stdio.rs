@@ -65,6 +65,18 @@ pub fn terminal_columns() -> Option<usize> {
     columns.filter(|columns| *columns > 0)
 }
 
+/// Whether colour on standard output is welcome: on a terminal that is no dumb one, unless the
+/// environment forbids (`NO_COLOR`, `CLICOLOR=0`) or demands it (`CLICOLOR_FORCE`).
+pub fn likes_color() -> bool {
+    let value = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let is = |name, word: &str| value(name).is_some_and(|value| value == word);
+    if value("NO_COLOR").is_some() {
+        return false;
+    }
+    let is_forced = value("CLICOLOR_FORCE").is_some() && !is("CLICOLOR_FORCE", "0");
+    is_forced || (stdout_is_terminal() && !is("TERM", "dumb") && !is("CLICOLOR", "0"))
+}
+
 /// Whether somebody watches standard error.
 pub fn stderr_is_terminal() -> bool {
     rustix::termios::isatty(rustix::stdio::stderr())

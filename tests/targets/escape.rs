@@ -82,7 +82,7 @@ fn check_table(name: &[u8], columns: usize) {
     let timed_out = [TimedOut { pid: Pid(2), glimpse }];
     let found = Found { unknown: 1, timed_out: &timed_out, sharing: &HashMap::new() };
     let programs = group([usage].into_iter(), found, Grouping::Program, Order::default());
-    let text = table(&programs, TableOptions { columns: Some(columns), ..Default::default() });
+    let text = table(&programs, &TableOptions { terminal: Some(columns), ..Default::default() });
     // Head, two rows, total: whatever the names say.
     assert_eq!(text.lines().count(), 4, "{text}");
     let room = columns.max(NEEDED);

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use psm_uring::process::{Fate, Plan, Probe, ProcessUsage, Source};
-use psm_uring::program::{Found, Grouping, Order, Usage, group};
+use psm_uring::program::{Column, Found, Grouping, Order, group};
 use psm_uring::report::{TableOptions, table};
 use psm_uring::smaps::{Smaps, naive};
 use psm_uring::units::{Kib, Pid};
@@ -56,15 +56,18 @@ fn check_rows(measured: &[Smaps], lacking: usize, grouping: Grouping) {
     let programs = group(usages.iter().copied(), found, grouping, Order::default());
     let count: u64 = programs.rows.iter().map(|row| row.count).sum();
     assert_eq!(count, measured.len() as u64);
-    let figures = |usage: &Usage| [usage.ram, usage.shared, usage.swap, usage.heap];
     for usage in programs.rows.iter().map(|row| &row.usage).chain(&programs.total) {
-        assert!(usage.shared <= usage.ram && usage.heap <= usage.ram, "{usage:?}");
+        let (ram, figure) = (usage.get(Column::Ram), |column| usage.get(column));
+        assert!(figure(Column::Shared) <= ram, "{usage:?}");
+        assert!(figure(Column::Heap).is_none_or(|heap| Some(heap) <= ram), "{usage:?}");
     }
-    for n in 0..4 {
-        let sum: Kib = programs.rows.iter().map(|row| figures(&row.usage)[n]).sum();
-        let total = programs.total.as_ref().map_or(Kib(0), |total| figures(total)[n]);
-        assert_eq!(sum, total, "figure {n} of {programs:?}");
+    for column in Column::ALL.into_iter().filter(|column| column.is_amount()) {
+        let amounts = programs.rows.iter().map(|row| row.usage.get(column));
+        let sum: Option<Vec<Kib>> = amounts.collect();
+        let sum = sum.map(|amounts| amounts.into_iter().sum::<Kib>());
+        let total = programs.total.map_or(Some(Kib(0)), |total| total.get(column));
+        assert_eq!(sum, total, "{column:?} of {programs:?}");
     }
-    let text = table(&programs, TableOptions { grouping, ..TableOptions::default() });
+    let text = table(&programs, &TableOptions { grouping, ..TableOptions::default() });
     assert_eq!(text.lines().count(), programs.rows.len() + 2, "{text}");
 }

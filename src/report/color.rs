@@ -1,0 +1,46 @@
+//! Colour for a terminal: of whole lines, around what they say.
+
+/// When there is colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Color {
+    /// On a terminal, unless the environment says otherwise.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How a line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    /// As any text.
+    Plain,
+    /// Bold: the head and the sum.
+    Strong,
+    /// Yellow: figures are missing.
+    Warning,
+    /// Faint: nothing to look at.
+    Faint,
+}
+
+impl Style {
+    /// The parameters of `SGR` (ECMA-48, 8.3.117).
+    fn codes(self) -> Option<&'static str> {
+        match self {
+            Style::Plain => None,
+            Style::Strong => Some("1"),
+            Style::Warning => Some("33"),
+            Style::Faint => Some("2"),
+        }
+    }
+
+    /// Writes a line, without its end, in this style.
+    pub(super) fn write(self, text: &mut String, is_colored: bool, line: &str) {
+        match self.codes().filter(|_| is_colored) {
+            Some(codes) => text.extend(["\x1b[", codes, "m", line, "\x1b[0m"]),
+            None => text.push_str(line),
+        }
+    }
+}

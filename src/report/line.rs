@@ -1,0 +1,77 @@
+//! A line of the table: what is known, and whose it is.
+
+use super::color::Style;
+use super::escape;
+use super::layout::Cell;
+use crate::program::Usage;
+use crate::units::Pid;
+
+/// What is known of the memory of a line.
+#[derive(Clone, Copy)]
+pub(super) enum Figures<'a> {
+    /// The words above the columns.
+    Head,
+    /// A row.
+    Row(&'a Usage),
+    /// Rows that were cut.
+    Rest(&'a Usage),
+    /// Counted in another row: there is no figure to show, nor is one missing.
+    Elsewhere,
+    /// Nothing: `-`, never 0.
+    Unknown,
+    /// The sum of all rows, or nothing.
+    Total(Option<&'a Usage>),
+}
+
+/// A line of the table.
+pub(super) struct Line<'a> {
+    pub(super) figures: Figures<'a>,
+    pub(super) count: Option<u64>,
+    pub(super) pid: Option<Pid>,
+    pub(super) label: Label<'a>,
+}
+
+/// What stands in the column of names.
+pub(super) enum Label<'a> {
+    /// A name, and what stands behind it and is never cut.
+    Name(&'a [u8], String),
+    /// Words of ours, long and short.
+    Words(&'static str, &'static str),
+}
+
+impl<'a> Figures<'a> {
+    pub(super) fn usage(self) -> Option<&'a Usage> {
+        match self {
+            Figures::Row(usage) | Figures::Rest(usage) => Some(usage),
+            Figures::Total(usage) => usage,
+            Figures::Head | Figures::Elsewhere | Figures::Unknown => None,
+        }
+    }
+}
+
+impl Line<'_> {
+    pub(super) fn style(&self) -> Style {
+        match self.figures {
+            Figures::Head | Figures::Total(_) => Style::Strong,
+            Figures::Row(_) => Style::Plain,
+            Figures::Rest(_) | Figures::Elsewhere => Style::Faint,
+            Figures::Unknown => Style::Warning,
+        }
+    }
+
+    pub(super) fn name(&self) -> Cell {
+        match &self.label {
+            Label::Name(name, behind) => Cell::Name(escape::name(name), behind.clone()),
+            Label::Words(long, short) => Cell::Words(long, short),
+        }
+    }
+
+    pub(super) fn pid(&self) -> String {
+        match (self.figures, self.pid) {
+            (_, Some(pid)) => pid.to_string(),
+            (Figures::Rest(_) | Figures::Total(_), None) => String::new(),
+            (_, None) if self.count.is_none() => String::new(),
+            (_, None) => "*".to_owned(),
+        }
+    }
+}
