@@ -9,6 +9,7 @@ use std::time::Duration;
 use psm_uring::engine::EngineKind;
 use psm_uring::process::{NameRule, Plan, Source};
 use psm_uring::smaps::Smaps;
+use psm_uring::sys::host;
 use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::units::{Kib, Pid};
 use support::child::{Target, become_one};
@@ -282,4 +283,39 @@ fn the_host_as_it_is() {
         assert!(notes.lines().count() <= 1, "{notes}");
         assert!(notes.is_empty() || notes.starts_with("psm-uring: measured "), "{notes}");
     }
+}
+
+/// Workers that the rings of the calling thread have.
+fn ring_workers() -> usize {
+    let own = format!("iou-wrk-{}\n", host::thread_id());
+    let threads = std::fs::read_dir("/proc/self/task").expect("our own threads");
+    let comms = threads.flatten().map(|thread| std::fs::read_to_string(thread.path().join("comm")));
+    comms.filter(|comm| comm.as_ref().is_ok_and(|comm| *comm == own)).count()
+}
+
+/// Left to itself the kernel gives a crowd as small as most hosts have to a single worker.
+#[test]
+fn a_small_crowd_is_shared_by_two_workers() {
+    const TEST: &str = "a_small_crowd_is_shared_by_two_workers";
+    const CHILDREN: usize = 100;
+    const SURVEYS: usize = 9;
+    if !has_uring(TEST) {
+        return;
+    }
+    if host::cpus() < 2 {
+        return skip(TEST, "there is one CPU");
+    }
+    let target = Target::stopped(&format!("family 64 {CHILDREN}"));
+    let pids = target.children(CHILDREN, 'T');
+    // Workers belong to the thread, not to the ring: each survey has a thread of its own.
+    let workers_of_one = || {
+        let mut surveyor = open(EngineKind::Uring, &root(), tuning(2, 128));
+        let measured = survey(&mut surveyor, &pids, &Plan::default());
+        assert_eq!(measured.coverage.measured, CHILDREN);
+        ring_workers()
+    };
+    let one = || std::thread::scope(|scope| scope.spawn(workers_of_one).join());
+    let workers = [(); SURVEYS].map(|()| one().expect("a survey"));
+    // On a busy machine one may be done before the other is started.
+    assert!(workers.contains(&2), "workers of {SURVEYS} surveys: {workers:?}");
 }

@@ -251,6 +251,23 @@ fn the_stuck_keep_nobody() {
     }
 }
 
+/// All workers are started soon, though a burst starts one at the most.
+#[test]
+fn a_small_crowd_has_all_workers() {
+    for workers in [1, 2, 4, 8, 16] {
+        let time = |lazy: bool| {
+            let mut script = crowd(0, 200, 0, lazy);
+            script.world.seats.iter_mut().for_each(|seat| seat.walk = MILLIS);
+            script.workers = workers;
+            let ran = schedule::run(script);
+            assert_eq!(ran.totals.coverage.measured, 200);
+            ended(&ran)
+        };
+        let (lazy, eager) = (time(true), time(false));
+        assert!(lazy <= eager * 11 / 10 + 5 * MILLIS, "{workers} workers: {lazy}, {eager} µs");
+    }
+}
+
 #[test]
 fn the_deadline_holds_among_the_stuck() {
     for deadline in [0, 1, 50, 500] {

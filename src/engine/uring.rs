@@ -82,6 +82,7 @@ impl<R: Ring> Engine for Uring<R> {
             in_flight: 0,
             held: 0,
             finished: 0,
+            started: 1,
         };
         let outcome = self.run(&mut run);
         let after = self.ring.stats();
@@ -107,6 +108,8 @@ struct Run<'a> {
     in_flight: usize,
     held: usize,
     finished: usize,
+    /// Workers that must have been started by now.
+    started: usize,
 }
 
 impl Run<'_> {
@@ -139,7 +142,7 @@ impl<R: Ring> Uring<R> {
                 return if is_done { Ok(()) } else { Err(Errno::MFILE) };
             }
             let until = run.next_look().saturating_sub(self.ring.now());
-            self.ring.submit_and_wait(batch(run.moving()), until)?;
+            self.ring.submit_and_wait(self.batch(run), until)?;
             while let Some(done) = self.ring.reap() {
                 run.alive = self.ring.now();
                 self.take(done, run)?;
@@ -159,10 +162,17 @@ impl<R: Ring> Uring<R> {
     /// Begins processes until as many as wanted are in flight.
     fn fill(&mut self, run: &mut Run<'_>) {
         let now = self.ring.now();
-        // Slow start. The kernel starts a worker only for a request that comes while all others
-        // are at work; a first burst would be left to a single one. One that is held has taken a
-        // worker, so two more may come: else stuck processes that stand first hold up all others.
-        let depth = self.depth.min(2 * (self.workers + run.held) + run.finished);
+        // The kernel starts a worker only for a request that comes while all others are at work,
+        // so a first burst would be left to a single one: bursts stay short until all are started.
+        // One that is held has taken a worker, so two more may come: else stuck processes that
+        // stand first hold up all others.
+        let mut burst = 2 * (self.workers + run.held) + run.finished;
+        if run.started < self.workers && run.moving() >= run.started {
+            run.started += 1;
+            burst = burst.max(run.moving() + 1);
+        }
+        let is_short = run.started < self.workers;
+        let depth = if is_short { self.depth.min(burst) } else { self.depth };
         while run.moving() < depth {
             let Some(index) = self.free_slot() else { return };
             let Some(pid) = run.waiting.next() else {
@@ -175,6 +185,13 @@ impl<R: Ring> Uring<R> {
             run.alive = now;
             slot.advance(index, run.plan, &self.buffers, &mut self.ring);
         }
+    }
+
+    /// How many completions to wait for. One at a time wakes this thread for every file; waiting
+    /// for all would let the workers run dry. At first each wait is followed by requests that start
+    /// one more worker.
+    fn batch(&self, run: &Run<'_>) -> usize {
+        if run.started < self.workers { 1 } else { (run.moving() / 4).max(1) }
     }
 
     fn free_slot(&mut self) -> Option<usize> {
@@ -233,10 +250,4 @@ impl<R: Ring> Uring<R> {
         let busy = self.slots.iter().filter(|slot| slot.state == SlotState::Busy);
         busy.map(|slot| slot.probe.pid()).chain(run.waiting.clone().copied()).collect()
     }
-}
-
-/// How many completions to wait for. One at a time wakes this thread for every file; waiting for
-/// all would let the workers run dry.
-fn batch(moving: usize) -> usize {
-    (moving / 4).max(1)
 }

@@ -13,6 +13,23 @@ pub fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// The CPUs that this process may run on, but for the one it runs on; `None` when there is no other.
+pub fn other_cpus() -> Option<libc::cpu_set_t> {
+    const THIS_THREAD: libc::pid_t = 0;
+    let mut cpus = MaybeUninit::<libc::cpu_set_t>::zeroed();
+    let bytes = size_of::<libc::cpu_set_t>();
+    // SAFETY: the pointer is valid for writes of so many bytes.
+    let told = unsafe { libc::sched_getaffinity(THIS_THREAD, bytes, cpus.as_mut_ptr()) };
+    // SAFETY: all-zero bytes are a set of CPUs, and the kernel may have filled it in.
+    let mut cpus = unsafe { cpus.assume_init() };
+    let own = rustix::thread::sched_getcpu();
+    // SAFETY: the set is valid for writes, and the kernel has told of it no CPU beyond its end.
+    unsafe { libc::CPU_CLR(own, &mut cpus) };
+    // SAFETY: the set is valid for reads.
+    let others = unsafe { libc::CPU_COUNT(&cpus) };
+    (told == 0 && others > 0).then_some(cpus)
+}
+
 /// The names of the host and of its kernel's release (`uname(2)`).
 pub fn name_and_kernel() -> (String, String) {
     let names = rustix::system::uname();

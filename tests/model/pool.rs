@@ -45,8 +45,8 @@ pub struct Pool {
     pub active: Vec<Active>,
     limit: usize,
     wished_limit: usize,
-    /// A worker is started only when all others are at work or asleep, and one a submission; else
-    /// there are as many as may be at once.
+    /// A submission starts a worker only when all others are at work or asleep, and one at the
+    /// most; else there are as many as may be at once.
     is_lazy: bool,
     width: usize,
     /// Chains get their worker in any order.
@@ -76,7 +76,8 @@ impl Pool {
     }
 
     pub fn submit(&mut self) {
-        if !self.queued.is_empty() || self.limit != self.wished_limit {
+        let is_busy = self.active.len() >= self.width;
+        if !self.queued.is_empty() && is_busy || self.limit != self.wished_limit {
             self.width = (self.width + 1).min(self.wished_limit);
         }
         self.limit = self.wished_limit;

@@ -122,13 +122,30 @@ impl KernelRing {
             stats: RingStats::default(),
         };
         ring.limit_workers(setup.workers);
-        ring.prove()?;
+        ring.prove_elsewhere()?;
         Ok(ring)
     }
 
     /// What this kernel has of what we can use.
     pub fn features(&self) -> Features {
         self.features
+    }
+
+    /// Proves the ring on another CPU, for the first worker is made here and stays where it is
+    /// made. On the CPU of the submitting thread the two would take turns: a thread that wakes
+    /// another one on its own CPU goes on (see [`host::prefer_throughput`]), so the submitting
+    /// thread would come back to a worker without work each time, and the kernel starts a second
+    /// one only while the first is at work. Before 5.14 there is no choice.
+    fn prove_elsewhere(&mut self) -> Result<(), Errno> {
+        let cpus = host::other_cpus();
+        let is_set =
+            cpus.is_some_and(|cpus| self.ring.submitter().register_iowq_aff(&cpus).is_ok());
+        let proved = self.prove();
+        if is_set {
+            // Workers to come may run anywhere. If this were refused: anywhere but here.
+            let _ = self.ring.submitter().unregister_iowq_aff();
+        }
+        proved
     }
 
     /// A ring can be set up and still answer nothing, when no worker can be started. So open and
