@@ -16,8 +16,6 @@ use super::timed::{Timed, run};
 
 /// The time that a run may take with the default of `--stuck-after`, 2 s.
 const REPORT_LIMIT: Duration = Duration::from_millis(2500);
-/// The same for hundreds that are stuck: the kernel starts workers of the ring one by one.
-const RING_LIMIT: Duration = Duration::from_millis(3000);
 /// How much later than `--deadline` it may be.
 const DEADLINE_SLACK: Duration = Duration::from_millis(200);
 /// How long the program may stay after its last word.
@@ -136,8 +134,7 @@ fn among_a_crowd(count: usize) {
     let healthy = crowd.pids().len() + 2 + 2 + 1;
     for engine in engines() {
         let what = format!("{count} stuck among 2,000, {engine}");
-        let is_slow = engine == "uring" && count > 64;
-        on_time(&what, if is_slow { RING_LIMIT } else { REPORT_LIMIT }, || {
+        on_time(&what, REPORT_LIMIT, || {
             let timed = run(&format!("--engine {engine} --by pid --strict"));
             check(&timed, &scene, healthy);
             assert_eq!(timed.ran.code, Some(3), "{what}");
