@@ -1,5 +1,6 @@
-//! Lives: what one address space shows of itself, and what a report must say of it. No two lives
-//! have a name or a sum in common, so a name and a memory that do not belong together are seen.
+//! Lives: what one address space shows of itself, and what a report must say of it. Some have the
+//! recorded memory of real processes. No two have a name or a sum in common, so a name and a memory
+//! that do not belong together are seen.
 
 use std::fmt::Write;
 use std::sync::OnceLock;
@@ -14,6 +15,17 @@ pub type LifeId = usize;
 pub const LIVES: usize = if cfg!(miri) { 60 } else { 400 };
 /// The engine's room for a rollup: some texts are longer, some exactly as long.
 const ROLLUP_ROOM: usize = 1024;
+
+/// Rollup and smaps of real processes: see `tests/procfs/record.sh`. No two have equal sums.
+macro_rules! recorded {
+    ($($pid:literal)*) => {[$([
+        include_str!(concat!("../procfs/recorded/", $pid, "/smaps_rollup")),
+        include_str!(concat!("../procfs/recorded/", $pid, "/smaps")),
+    ]),*]};
+}
+const RECORDED: [[&str; 2]; 6] = recorded!(4 5 6 7 8 9);
+/// The first life that has them: among those that worlds without scripts use too.
+const FIRST_RECORDED: LifeId = 3;
 
 /// The texts of one address space.
 pub struct Life {
@@ -60,7 +72,11 @@ impl Life {
         let (cmdline, title, arguments) = arguments(id, &tag);
         let uid = uid_of(id);
         let name = format!("Name:\tc-{tag}\nUid:\t7\t{uid}\t7\t7\n");
-        let (rollup, (smaps, ends)) = (rollup(id), smaps(id));
+        let recorded = RECORDED.get(id.wrapping_sub(FIRST_RECORDED)).filter(|_| !cfg!(miri));
+        let (rollup, (smaps, ends)) = match recorded {
+            Some([rollup, smaps]) => ((*rollup).to_owned(), ((*smaps).to_owned(), ends(smaps))),
+            None => (rollup(id), smaps(id)),
+        };
         let sums = [&rollup, &smaps].map(|text| naive::scan(text.as_bytes()));
         Life {
             cmdline: cmdline.into_bytes(),
@@ -170,6 +186,16 @@ fn rollup(id: LifeId) -> String {
         let _ = writeln!(text, "Future: {}", "x".repeat(missing));
     }
     text
+}
+
+/// Where the records of a text end: the last line of each tells its flags.
+fn ends(smaps: &str) -> Vec<usize> {
+    let mut at = 0;
+    let lines = smaps.split_inclusive('\n').map(|line| {
+        at += line.len();
+        (line, at)
+    });
+    lines.filter(|(line, _)| line.starts_with("VmFlags:")).map(|(_, end)| end).collect()
 }
 
 /// Records of one to four mappings, and where they end.

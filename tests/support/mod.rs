@@ -19,7 +19,7 @@ pub mod world;
 pub const RUN_LIMIT: Duration = Duration::from_secs(20);
 
 /// The fake `/proc` trees under `tests/procfs`.
-pub const TREES: [&str; 9] = [
+pub const TREES: [&str; 10] = [
     "empty",
     "hollow",
     "hugetlb",
@@ -28,6 +28,7 @@ pub const TREES: [&str; 9] = [
     "names",
     "no-rollup",
     "ordinary",
+    "recorded",
     "vanished",
 ];
 
