@@ -13,7 +13,7 @@ pub fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The CPUs that this process may run on, but for the one it runs on; `None` when there is no other.
+/// The CPUs that this process may run on, but for the one it is on; `None` when there is no other.
 pub fn other_cpus() -> Option<libc::cpu_set_t> {
     const THIS_THREAD: libc::pid_t = 0;
     let mut cpus = MaybeUninit::<libc::cpu_set_t>::zeroed();
