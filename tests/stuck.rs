@@ -90,6 +90,27 @@ fn the_deadline_bounds_the_run() {
     }
 }
 
+/// Nor does it wait for names that have come and are slow to match: tens of milliseconds each.
+#[test]
+fn the_deadline_bounds_a_slow_filter() {
+    const COPIES: u32 = 200;
+    const SLOW: &str = "(?:[a-z]{1,40}){1,40}[0-9]";
+    let crowd = TempDir::new("slow-filter");
+    for pid in 1000..1000 + COPIES {
+        let copy = crowd.path().join(pid.to_string());
+        copy_dir(&tree("ordinary").join("101"), &copy);
+        std::fs::write(copy.join("cmdline"), "ab".repeat(1000)).expect("a file of ours");
+    }
+    let crowd = Tree(crowd);
+    for engine in ENGINES {
+        let ran = crowd
+            .run(program(), &["--engine", engine, "--deadline", "100ms", "-f", SLOW, "--stats"]);
+        assert_eq!(ran.code, Some(0), "{engine}: {}", ran.stderr());
+        let (stats, listed) = (ran.stderr(), format!("{COPIES} listed"));
+        assert!(stats.contains(&listed) && !stats.contains(" 0 timed out"), "{engine}: {stats}");
+    }
+}
+
 /// When all threads sleep and no more can be had, what nobody began is counted as well.
 #[test]
 fn without_more_threads_the_rest_is_counted() {

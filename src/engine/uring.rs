@@ -143,11 +143,16 @@ impl<R: Ring> Uring<R> {
             }
             let until = run.next_look().saturating_sub(self.ring.now());
             self.ring.submit_and_wait(self.batch(run), until)?;
+            let mut now = self.ring.now();
             while let Some(done) = self.ring.reap() {
-                run.alive = self.ring.now();
+                run.alive = now;
                 self.take(done, run)?;
+                now = self.ring.now();
+                // Not all of them at once: with a slow filter the deadline comes before the last.
+                if now >= run.next_look() {
+                    break;
+                }
             }
-            let now = self.ring.now();
             if now < run.next_look() {
                 continue;
             }
