@@ -1,8 +1,12 @@
 //! The program as a sentence: open, list, survey, group, write, tell.
 //!
+//! - `columns` which columns there are, and which memory file they need
+//! - `output`  which form, and where to
 //! - `sharing` which processes run in the memory of others
 #![forbid(unsafe_code)]
 
+mod columns;
+mod output;
 mod sharing;
 
 use std::mem::ManuallyDrop;
@@ -12,13 +16,14 @@ use std::time::{Duration, Instant};
 
 use regex::bytes::Regex;
 
-use crate::cli::Options;
+use crate::cli::{Options, word_of};
 use crate::engine::{Patience, Survey, Surveyor, Tuning};
 use crate::error::Error;
 use crate::process::{Coverage, Fate, Glimpse, Plan, ProcFile, Source};
 use crate::program::{self, Column, Found, Order, Programs, TimedOut};
 use crate::report::notes::{Access, Missing};
-use crate::report::{self, Color, TableOptions, Unit};
+use crate::report::{self, Facts, Format, Report};
+use crate::sys::clock;
 use crate::sys::host::{self, Privileges};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::stdio;
@@ -42,7 +47,8 @@ pub enum Outcome {
 pub fn run(options: &Options) -> Result<Outcome, Error> {
     let mut clock = Clock::start();
     let root = open_root(&options.proc_root)?;
-    let columns = columns(options)?;
+    output::check(options)?;
+    let columns = columns::columns(options)?;
     let plan = plan(options, &columns)?;
     let pids = list(options, &root)?;
     clock.phase("list");
@@ -72,15 +78,25 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
         hidepid: hidepid.as_deref(),
         access: access(privileges),
     };
-    let text = render(options, &columns, &programs, &missing)?;
-    stdio::write_stdout(text.as_bytes()).map_err(Error::Output)?;
+    let notes = notes(options, &columns, &missing, &programs);
+    let report = Report {
+        programs: &programs,
+        grouping: options.by,
+        is_total: options.total,
+        columns: &columns,
+        missing: &missing,
+        notes: &notes,
+        facts: &facts(options, &surveyor, &clock),
+    };
+    output::write(options, &report)?;
     clock.phase("report");
     if options.stats {
         tell_stats(plan.source, &surveyor, &survey, &clock);
     }
-    let shows_swap = [Column::Swap, Column::Footprint].iter().any(|swap| columns.contains(swap));
-    tell(&missing, &programs, shows_swap && !options.total);
-    let is_incomplete = options.strict && (coverage.unknown() > 0 || hidepid.is_some());
+    for line in notes {
+        stdio::write_stderr(format!("psm-uring: {line}\n").as_bytes());
+    }
+    let is_incomplete = options.strict && !missing.is_complete();
     Ok(if is_incomplete { Outcome::Incomplete } else { Outcome::Printed })
 }
 
@@ -90,52 +106,8 @@ pub(crate) fn open_root(path: &Path) -> Result<ProcRoot, Error> {
 }
 
 fn plan(options: &Options, columns: &[Column]) -> Result<Plan, Error> {
-    let source = source(options, columns).map_err(Error::Usage)?;
+    let source = columns::source(options, columns)?;
     Ok(Plan { name_rule: options.name, source, filter: options.filter.clone(), ..Plan::default() })
-}
-
-/// The columns of the report, each once.
-fn columns(options: &Options) -> Result<Vec<Column>, Error> {
-    let usual = report::COLUMNS.into_iter().flat_map(|column| match column {
-        Column::Swap if options.heap => vec![Column::Heap, column],
-        _ => vec![column],
-    });
-    let columns =
-        if options.columns.is_empty() { usual.collect() } else { options.columns.clone() };
-    let mut rest = &columns[..];
-    while let Some((column, behind)) = rest.split_first() {
-        if behind.contains(column) {
-            let word = column.definition().word;
-            return Err(Error::Usage(format!("--columns names {word} twice; name it once")));
-        }
-        rest = behind;
-    }
-    Ok(columns)
-}
-
-/// The memory file that has the figures which are shown, or what is wrong with the wish.
-fn source(options: &Options, columns: &[Column]) -> Result<Source, String> {
-    let needs_smaps = columns.contains(&Column::Heap);
-    let is_of_rollup =
-        |column: &&Column| matches!(column, Column::PssAnon | Column::PssFile | Column::PssShmem);
-    let needs_rollup = columns.iter().chain([&options.sort]).find(is_of_rollup);
-    let heap = if options.heap { "--heap" } else { "the column heap" };
-    match (needs_rollup.map(|column| column.definition().word), options.source) {
-        (_, Source::Rollup) if needs_smaps => {
-            Err(format!("{heap} needs full smaps: leave out --source rollup"))
-        }
-        _ if options.sort == Column::Heap && !needs_smaps => {
-            Err("--sort heap needs the figures of --heap: add --heap".to_owned())
-        }
-        (Some(word), _) if needs_smaps => Err(format!(
-            "{heap} needs full smaps, and {word} is only in the rollup: ask for one of them"
-        )),
-        (Some(word), Source::Smaps) => {
-            Err(format!("{word} is only in the rollup: leave out --source smaps"))
-        }
-        _ if needs_smaps => Ok(Source::Smaps),
-        (_, source) => Ok(source),
-    }
 }
 
 fn list(options: &Options, root: &ProcRoot) -> Result<Vec<Pid>, Error> {
@@ -230,7 +202,9 @@ fn with_row(options: &Options, timed_out: &[TimedOut]) -> Vec<TimedOut> {
 }
 
 fn order(options: &Options) -> Order {
-    Order { key: options.sort, reverse: options.reverse, top: options.top }
+    let is_bounded = options.format() == Format::OpenMetrics;
+    let top = options.top.or_else(|| is_bounded.then_some(report::ROWS_USUAL));
+    Order { key: options.sort, reverse: options.reverse, top }
 }
 
 /// What this user may look at.
@@ -244,43 +218,37 @@ fn access(may: Privileges) -> Access {
     }
 }
 
-fn render(
+/// What there is to say besides the report, for standard error.
+fn notes(
     options: &Options,
     columns: &[Column],
-    programs: &Programs<'_>,
     missing: &Missing<'_>,
-) -> Result<String, Error> {
-    if options.total {
-        let no_total = || Error::NoTotal(missing.lines().join("; "));
-        let total = programs.total.ok_or_else(no_total)?;
-        let ram = total.get(Column::Ram).unwrap_or_default();
-        return Ok(report::total(ram, options.unit.unwrap_or(Unit::Bytes)));
-    }
-    let Options { by: grouping, no_header, .. } = *options;
-    let unit = options.unit.unwrap_or_default();
-    let terminal = stdio::terminal_columns();
-    let is_colored = is_colored(options.color);
-    let table = TableOptions { columns, grouping, unit, no_header, terminal, is_colored };
-    Ok(report::table(programs, &table))
-}
-
-fn is_colored(color: Color) -> bool {
-    match color {
-        Color::Auto => stdio::likes_color(),
-        Color::Always => true,
-        Color::Never => false,
-    }
-}
-
-/// What there is to say besides the report goes to standard error.
-fn tell(missing: &Missing<'_>, programs: &Programs<'_>, shows_swap: bool) {
+    programs: &Programs<'_>,
+) -> Vec<String> {
     let mut lines = missing.lines();
-    if programs.swap_is_unshared && shows_swap {
+    let is_swap = |column: &Column| matches!(column, Column::Swap | Column::Footprint);
+    let is_shown = columns.iter().any(is_swap) && !options.total;
+    if programs.swap_is_unshared && is_shown {
         let why = "this kernel has no SwapPss (4.3 or newer has)";
         lines.push(format!("SWAPPED counts shared pages whole in each process: {why}"));
     }
-    for line in lines {
-        stdio::write_stderr(format!("psm-uring: {line}\n").as_bytes());
+    lines
+}
+
+fn facts(options: &Options, surveyor: &Surveyor, clock: &Clock) -> Facts {
+    let (host, kernel) = host::name_and_kernel();
+    Facts {
+        version: env!("CARGO_PKG_VERSION"),
+        host,
+        kernel,
+        engine: surveyor.kind().word(),
+        fallback: surveyor.fallback().map(|errno| errno.to_string()),
+        source: word_of(&options.source),
+        by: word_of(&options.by),
+        name: word_of(&options.name),
+        started: clock.started,
+        started_at: clock::utc(clock.started),
+        duration: clock.elapsed(),
     }
 }
 
@@ -311,6 +279,8 @@ fn source_words(source: Source) -> &'static str {
 
 /// The time of each phase.
 struct Clock {
+    /// Since 1970.
+    started: Duration,
     run_began: Instant,
     began: Instant,
     phases: [(&'static str, Duration); 4],
@@ -319,8 +289,8 @@ struct Clock {
 
 impl Clock {
     fn start() -> Clock {
-        let now = Instant::now();
-        Clock { run_began: now, began: now, phases: [("", Duration::ZERO); 4], count: 0 }
+        let (started, now) = (clock::since_1970(), Instant::now());
+        Clock { started, run_began: now, began: now, phases: [("", Duration::ZERO); 4], count: 0 }
     }
 
     fn elapsed(&self) -> Duration {

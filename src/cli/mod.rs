@@ -19,10 +19,11 @@ use regex::bytes::Regex;
 
 pub use self::bench::BenchOptions;
 pub use self::complaint::complaint;
+pub use self::words::word_of;
 use crate::engine::EngineKind;
 use crate::process::{NameRule, Source};
 use crate::program::{Column, Grouping};
-use crate::report::{Color, Unit};
+use crate::report::{Color, Format, Unit};
 use crate::sys::ring::kernel::DEPTH_MAX;
 use crate::units::Pid;
 
@@ -128,7 +129,7 @@ pub struct Options {
     #[arg(short, long, help_heading = "Show")]
     pub reverse: bool,
 
-    /// Only the N biggest rows; the others are summed up in one
+    /// Only the N biggest rows; the others are summed up
     #[arg(short = 'n', long, value_name = "N", value_parser = parse::number::<0, TOP_MAX>,
           help_heading = "Show")]
     pub top: Option<usize>,
@@ -143,6 +144,7 @@ pub struct Options {
 
     /// The unit of all amounts [default: MiB]
     #[arg(long, value_name = "UNIT", ignore_case = true, help_heading = "Show",
+          hide_short_help = true,
           help = words::brief::<Unit>("The unit of all amounts"),
           long_help = words::whole::<Unit>("The unit of all amounts, MiB unless given"),
           hide_possible_values = true)]
@@ -157,6 +159,21 @@ pub struct Options {
           long_help = words::whole::<Color>("When there is colour"), hide_short_help = true,
           hide_possible_values = true)]
     pub color: Color,
+
+    /// The form of the report
+    #[arg(short, long, value_name = "FORM", default_value = "table", help_heading = "Show",
+          help = words::brief::<Format>("Form"),
+          long_help = words::whole::<Format>("The form of the report"),
+          hide_possible_values = true)]
+    pub output: Format,
+
+    /// The same as --output json
+    #[arg(long, help_heading = "Show", hide_short_help = true, conflicts_with = "output")]
+    pub json: bool,
+
+    /// Replace this file with the report, at once and as a whole
+    #[arg(long, value_name = "FILE", help_heading = "Show", hide_short_help = true)]
+    pub output_file: Option<PathBuf>,
 
     /// How files are read
     #[arg(long, value_name = "ENGINE", default_value = "auto", help_heading = "How",
@@ -195,7 +212,7 @@ pub struct Options {
     ///
     /// Missing are those that were denied, timed out, not asked, changed while they were read,
     /// not understood, or failed; not those that left.
-    #[arg(long, help_heading = "How")]
+    #[arg(long, help_heading = "How", hide_short_help = true)]
     pub strict: bool,
 
     /// The directory of processes
@@ -211,4 +228,11 @@ pub struct Options {
     /// Tell on standard error how it went: engine, operations, time, memory
     #[arg(long, action = ArgAction::SetTrue, help_heading = "How", hide_short_help = true)]
     pub stats: bool,
+}
+
+impl Options {
+    /// The form of the report.
+    pub fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.output }
+    }
 }

@@ -6,7 +6,7 @@ use clap::builder::PossibleValue;
 use crate::engine::EngineKind;
 use crate::process::{NameRule, Source};
 use crate::program::{Column, Definition, Grouping};
-use crate::report::{Color, Unit};
+use crate::report::{Color, Format, Unit};
 
 /// Gives an enum of another floor its words on the command line.
 macro_rules! words {
@@ -41,6 +41,11 @@ pub(super) fn whole<Word: ValueEnum + 'static>(what: &str) -> String {
     format!("{what}:{}", values::<Word>().map(line).collect::<String>())
 }
 
+/// The word of a value.
+pub fn word_of<Word: ValueEnum>(value: &Word) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
 fn values<Word: ValueEnum + 'static>() -> impl Iterator<Item = PossibleValue> {
     Word::value_variants().iter().filter_map(ValueEnum::to_possible_value)
 }
@@ -73,6 +78,14 @@ words!(Color {
     Auto => "auto", "On a terminal, unless NO_COLOR or CLICOLOR=0 is set";
     Always => "always", "Always";
     Never => "never", "Never";
+});
+
+words!(Format {
+    Table => "table", "Columns for people";
+    Json => "json", "All figures in bytes, coverage and facts of the run";
+    Ndjson => "ndjson", "The same on one line";
+    Csv => "csv", "A record for each line of the table, in bytes";
+    OpenMetrics => "openmetrics", "For the textfile collector of node_exporter";
 });
 
 words!(Unit {

@@ -40,7 +40,8 @@ impl Usage {
         self.0.get(column as usize).copied().flatten()
     }
 
-    pub(super) fn add(&mut self, other: &Usage) {
+    /// Adds another one.
+    pub fn add(&mut self, other: &Usage) {
         for (sum, more) in self.0.iter_mut().zip(other.0) {
             *sum = sum.zip(more).map(|(sum, more)| sum + more);
         }

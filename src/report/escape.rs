@@ -3,6 +3,7 @@
 //! A process may call itself anything. A name must not move the cursor, start a line, forge a
 //! row, or turn the direction of the text around.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use unicode_width::UnicodeWidthChar;
@@ -37,6 +38,39 @@ pub fn typed(text: &str) -> String {
         if c.is_control() { line.extend(c.escape_debug()) } else { line.push(c) }
     }
     line
+}
+
+/// A name that no spreadsheet takes for a formula: a sign that begins one becomes an escape. A `-`
+/// or `+` before a plain word, as in `-bash`, calls nothing and stays.
+pub(super) fn formula(name: String) -> String {
+    let mut rest = name.chars();
+    let is_formula = match rest.next() {
+        Some('=' | '@') => true,
+        Some('-' | '+') => !rest.all(char::is_alphanumeric),
+        _ => false,
+    };
+    match name.chars().next() {
+        Some(first) if is_formula => format!("{}{}", first.escape_unicode(), &name[1..]),
+        _ => name,
+    }
+}
+
+/// A part of a JSON string that needs no escape by its grammar: what is not printable becomes one
+/// all the same.
+pub(super) fn json(fragment: &str) -> Cow<'_, str> {
+    let is_printable = |c: char| c.escape_debug().eq([c]) || c == '\'';
+    if fragment.chars().all(is_printable) {
+        return Cow::Borrowed(fragment);
+    }
+    let mut text = String::with_capacity(fragment.len());
+    for c in fragment.chars() {
+        if is_printable(c) {
+            text.push(c);
+        } else {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| _ = write!(text, "\\u{unit:04x}"));
+        }
+    }
+    Cow::Owned(text)
 }
 
 /// Whether the character stands there as itself.
@@ -128,6 +162,31 @@ mod tests {
             ("nginx\u{d4e}\u{111c2}".as_bytes(), "nginx\\u{d4e}\\u{111c2}"),
         ] {
             assert_eq!(name(bytes), expected);
+        }
+    }
+
+    #[test]
+    fn nothing_is_a_formula() {
+        for (text, expected) in [
+            ("nginx", "nginx"),
+            ("", ""),
+            ("-bash", "-bash"),
+            ("=1+2,\"x\"", "\\u{3d}1+2,\"x\""),
+            ("-2+3+cmd|' /C calc'!A0", "\\u{2d}2+3+cmd|' /C calc'!A0"),
+            ("@SUM(A1)", "\\u{40}SUM(A1)"),
+        ] {
+            assert_eq!(formula(text.to_owned()), expected);
+        }
+    }
+
+    #[test]
+    fn json_is_printable() {
+        for (text, expected) in [
+            ("größe 日本語 it's", "größe 日本語 it's"),
+            ("a\u{7f}\u{9b}31m", "a\\u007f\\u009b31m"),
+            ("\u{202e}x\u{e0041}", "\\u202ex\\udb40\\udc41"),
+        ] {
+            assert_eq!(json(text), expected);
         }
     }
 

@@ -5,6 +5,11 @@
 //! - `layout` where its columns stand
 //! - `share`  what part an amount is of another
 //! - `color`  how its lines look on a terminal
+//! - `json`   for programs
+//! - `csv`    for programs and spreadsheets
+//! - `openmetrics` for Prometheus
+//! - `facts`  a report before it has a form
+//! - `fates`  the words of fates
 //! - `amount` an amount of memory in a unit
 //! - `escape` foreign names made safe
 //! - `notes`  what is missing in the report, for standard error
@@ -14,10 +19,15 @@
 
 mod amount;
 mod color;
+mod csv;
 pub mod escape;
+mod facts;
+mod fates;
+mod json;
 mod layout;
 mod line;
 pub mod notes;
+mod openmetrics;
 mod share;
 mod stats;
 mod table;
@@ -25,8 +35,28 @@ mod width;
 
 pub use amount::Unit;
 pub use color::Color;
+pub use csv::{CSV_COLUMNS, csv};
+pub use facts::{Facts, Report};
+pub use json::{json, ndjson};
+pub use openmetrics::{ROWS_USUAL, openmetrics};
 pub use stats::{RunStats, stats};
 pub use table::{COLUMNS, TableOptions, table, total};
+
+/// What form a report has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// One document.
+    Json,
+    /// One document on one line.
+    Ndjson,
+    /// A record for each line of the table.
+    Csv,
+    /// For Prometheus.
+    OpenMetrics,
+}
 
 /// So many of a thing, which has a plural like most.
 fn plural(count: usize, thing: &str) -> String {

@@ -50,6 +50,12 @@ pub struct Missing<'run> {
 }
 
 impl Missing<'_> {
+    /// Whether the memory of every process is in the report that belongs into it, as far as is
+    /// known.
+    pub fn is_complete(&self) -> bool {
+        self.coverage.unknown() == 0 && self.hidepid.is_none()
+    }
+
     /// All there is to say, one line each; none when all is well.
     pub fn lines(&self) -> Vec<String> {
         let lines = [self.absent(), self.coverage(), self.nothing(), self.hidden()];

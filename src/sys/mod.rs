@@ -10,14 +10,18 @@
 //! - `ring`      requests in, completions out: io_uring behind a trait
 //! - `memory`    the allocator, which tells when there is none left
 //! - `host`      the machine and this process: CPUs, peak memory, CPU time
+//! - `clock`     the time of day
+//! - `replace_file` a file that is replaced as a whole
 //! - `stdio`     standard output and error, byte for byte, with every error told
 #![allow(unsafe_code)]
 
 pub mod buffer;
+pub mod clock;
 mod hidepid;
 pub mod host;
 pub mod memory;
 pub mod proc_root;
+pub mod replace_file;
 pub mod ring;
 pub mod stdio;
 

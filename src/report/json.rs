@@ -1,0 +1,350 @@
+//! JSON, for programs: integers in bytes, keys that stay, `null` for what nobody knows. The schema
+//! is docs/report.schema.json.
+
+use std::io::{self, Write};
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
+
+use super::{Report, escape, fates};
+use crate::process::{Coverage, Fate};
+use crate::program::{Column, Kind, Known, Program, Rest, Sharing, Unknown, Usage};
+use crate::units::{Kib, Pid};
+
+/// Tells this form from others; another number means another meaning of the keys.
+const SCHEMA: &str = "psm-uring.report.v1";
+
+/// A document of many lines.
+pub fn json(report: &Report<'_>) -> String {
+    document(report, Printable(PrettyFormatter::new()))
+}
+
+/// The same on one line, for streams of reports.
+pub fn ndjson(report: &Report<'_>) -> String {
+    document(report, Printable(CompactFormatter))
+}
+
+fn document(report: &Report<'_>, formatter: impl Formatter) -> String {
+    let mut text = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut text, formatter);
+    // A buffer takes everything, and keys are texts.
+    let is_whole = Document::of(report).serialize(&mut serializer).is_ok();
+    debug_assert!(is_whole, "a report has a form");
+    text.push(b'\n');
+    String::from_utf8(text).unwrap_or_default()
+}
+
+#[derive(serde::Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    run: Run<'a>,
+    coverage: Counts<'a>,
+    missing: Vec<Lost<'a>>,
+    notes: &'a [String],
+    total: Option<Total<'a>>,
+    #[serde(flatten)]
+    rows: Option<Rows<'a>>,
+}
+
+/// What is left out where only the sum is asked for.
+#[derive(serde::Serialize)]
+struct Rows<'a> {
+    programs: Vec<Row<'a>>,
+    rest: Option<Cut<'a>>,
+    sharing: Vec<Sharer<'a>>,
+    unknown: Vec<Dark<'a>>,
+    unknown_rest: Option<DarkRest>,
+}
+
+#[derive(serde::Serialize)]
+struct Run<'a> {
+    version: &'a str,
+    host: &'a str,
+    kernel: &'a str,
+    engine: &'a str,
+    fallback: Option<&'a str>,
+    source: &'a str,
+    by: &'a str,
+    name: &'a str,
+    started_at: &'a str,
+    duration_seconds: f64,
+    complete: bool,
+    swap_counts_shared_pages_whole: bool,
+}
+
+#[derive(serde::Serialize)]
+struct Counts<'a> {
+    listed: usize,
+    #[serde(flatten)]
+    fates: Fates,
+    hidepid: Option<&'a str>,
+}
+
+/// Every fate with the number of processes that met it, in the order of the fates.
+struct Fates(Coverage);
+
+#[derive(serde::Serialize)]
+struct Lost<'a> {
+    pid: u32,
+    fate: &'static str,
+    errno: Option<i32>,
+    error: Option<String>,
+    #[serde(flatten)]
+    glimpse: Option<Glimpsed<'a>>,
+}
+
+/// What is still known of a process that timed out.
+#[derive(serde::Serialize)]
+struct Glimpsed<'a> {
+    #[serde(flatten)]
+    name: Name<'a>,
+    state: Option<char>,
+    rss: Option<u64>,
+    swap: Option<u64>,
+}
+
+#[derive(serde::Serialize)]
+struct Total<'a> {
+    count: u64,
+    #[serde(flatten)]
+    figures: Figures<'a>,
+}
+
+#[derive(serde::Serialize)]
+struct Row<'a> {
+    #[serde(flatten)]
+    name: Name<'a>,
+    pid: Option<u32>,
+    count: u64,
+    #[serde(flatten)]
+    figures: Figures<'a>,
+}
+
+#[derive(serde::Serialize)]
+struct Cut<'a> {
+    rows: usize,
+    count: u64,
+    #[serde(flatten)]
+    figures: Figures<'a>,
+}
+
+#[derive(serde::Serialize)]
+struct Sharer<'a> {
+    #[serde(flatten)]
+    name: Name<'a>,
+    pid: Option<u32>,
+    count: u64,
+    owner: Name<'a>,
+    owner_pid: Option<u32>,
+}
+
+#[derive(serde::Serialize)]
+struct Dark<'a> {
+    #[serde(flatten)]
+    name: Name<'a>,
+    pid: Option<u32>,
+    count: u64,
+    rss: Option<u64>,
+    swap: Option<u64>,
+}
+
+#[derive(serde::Serialize)]
+struct DarkRest {
+    rows: usize,
+    rss: Option<u64>,
+    swap: Option<u64>,
+}
+
+/// A name as a text, and its bytes where the text cannot tell them.
+struct Name<'a>(&'a [u8]);
+
+/// The amounts of a row, or those of a sum, which has none that overlap.
+struct Figures<'a> {
+    usage: &'a Usage,
+    is_total: bool,
+}
+
+impl<'a> Document<'a> {
+    fn of(report: &'a Report<'_>) -> Document<'a> {
+        let total = report.programs.total.as_ref().map(|usage| Total {
+            count: report.programs.count,
+            figures: Figures { usage, is_total: true },
+        });
+        Document {
+            schema: SCHEMA,
+            run: Run::of(report),
+            coverage: Counts {
+                listed: report.missing.coverage.listed(),
+                fates: Fates(report.missing.coverage),
+                hidepid: report.missing.hidepid,
+            },
+            missing: lost(report),
+            notes: report.notes,
+            total,
+            rows: (!report.is_total).then(|| Rows::of(report)),
+        }
+    }
+}
+
+impl<'a> Run<'a> {
+    fn of(report: &'a Report<'_>) -> Run<'a> {
+        let facts = report.facts;
+        Run {
+            version: facts.version,
+            host: &facts.host,
+            kernel: &facts.kernel,
+            engine: facts.engine,
+            fallback: facts.fallback.as_deref(),
+            source: &facts.source,
+            by: &facts.by,
+            name: &facts.name,
+            started_at: &facts.started_at,
+            duration_seconds: facts.duration.as_secs_f64(),
+            complete: report.missing.is_complete(),
+            swap_counts_shared_pages_whole: report.programs.swap_is_unshared,
+        }
+    }
+}
+
+impl<'a> Rows<'a> {
+    fn of(report: &'a Report<'_>) -> Rows<'a> {
+        let programs = report.programs;
+        Rows {
+            programs: programs.rows.iter().map(Row::of).collect(),
+            rest: programs.rest.as_ref().map(Cut::of),
+            sharing: programs.sharing.iter().map(Sharer::of).collect(),
+            unknown: programs.unknown.iter().map(Dark::of).collect(),
+            unknown_rest: programs.unknown_rest.map(|(rows, known)| {
+                let Known { rss, swap } = known;
+                DarkRest { rows, rss: bytes(rss), swap: bytes(swap) }
+            }),
+        }
+    }
+}
+
+impl<'a> Row<'a> {
+    fn of(row: &'a Program<'_>) -> Row<'a> {
+        let figures = Figures { usage: &row.usage, is_total: false };
+        Row { name: Name(row.name), pid: id(row.pid), count: row.count, figures }
+    }
+}
+
+impl<'a> Cut<'a> {
+    fn of(rest: &'a Rest) -> Cut<'a> {
+        let figures = Figures { usage: &rest.usage, is_total: false };
+        Cut { rows: rest.rows, count: rest.count, figures }
+    }
+}
+
+impl<'a> Sharer<'a> {
+    fn of(row: &'a Sharing<'_>) -> Sharer<'a> {
+        let (name, owner) = (Name(row.name), Name(row.owner));
+        let (pid, owner_pid) = (id(row.pid), id(row.owner_pid));
+        Sharer { name, pid, count: row.count, owner, owner_pid }
+    }
+}
+
+impl<'a> Dark<'a> {
+    fn of(row: &'a Unknown) -> Dark<'a> {
+        let (rss, swap) = (bytes(row.known.rss), bytes(row.known.swap));
+        Dark { name: Name(&row.name), pid: id(row.pid), count: row.count, rss, swap }
+    }
+}
+
+/// Every process that is missing, by id.
+fn lost<'a>(report: &'a Report<'_>) -> Vec<Lost<'a>> {
+    let glimpse = |pid: Pid| {
+        let found = report.missing.timed_out.iter().find(|one| one.pid == pid)?;
+        let (rss, swap) = (bytes(found.glimpse.rss), bytes(found.glimpse.swap));
+        Some(Glimpsed { name: Name(&found.glimpse.comm), state: found.glimpse.state, rss, swap })
+    };
+    let one = |(pid, fate): &(Pid, Fate)| {
+        let errno = if let Fate::Failed(errno) = fate { Some(*errno) } else { None };
+        Lost {
+            pid: pid.0,
+            fate: fates::word(*fate),
+            errno: errno.map(|errno| errno.0),
+            error: errno.map(|errno| errno.to_string()),
+            glimpse: (*fate == Fate::TimedOut).then(|| glimpse(*pid)).flatten(),
+        }
+    };
+    report.missing.processes.iter().map(one).collect()
+}
+
+fn bytes(amount: Option<Kib>) -> Option<u64> {
+    amount.map(Kib::bytes)
+}
+
+fn id(pid: Option<Pid>) -> Option<u32> {
+    pid.map(|pid| pid.0)
+}
+
+impl Serialize for Fates {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(fates::counts(&self.0))
+    }
+}
+
+impl Serialize for Name<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("name", &String::from_utf8_lossy(self.0))?;
+        if std::str::from_utf8(self.0).is_err() {
+            let hex: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
+            map.serialize_entry("name_bytes", &hex)?;
+        }
+        map.end()
+    }
+}
+
+impl Serialize for Figures<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let is_shown = |column: &Column| match column.definition().kind {
+            Kind::Amount => true,
+            Kind::Overlapping => !self.is_total,
+            Kind::Number | Kind::Text => false,
+        };
+        let figure = |column: Column| {
+            (column.definition().word.replace('-', "_"), bytes(self.usage.get(column)))
+        };
+        serializer.collect_map(Column::ALL.into_iter().filter(is_shown).map(figure))
+    }
+}
+
+/// Writes as an escape what moves a cursor or turns a text around: JSON need not, but reports are
+/// looked at on terminals.
+struct Printable<Inner>(Inner);
+
+macro_rules! as_inner {
+    ($($name:ident($($value:ident: $kind:ty),*);)*) => {
+        $(fn $name<W: ?Sized + Write>(
+            &mut self,
+            writer: &mut W
+            $(, $value: $kind)*
+        ) -> io::Result<()> {
+            self.0.$name(writer $(, $value)*)
+        })*
+    };
+}
+
+impl<Inner: Formatter> Formatter for Printable<Inner> {
+    as_inner! {
+        begin_array();
+        end_array();
+        begin_array_value(first: bool);
+        end_array_value();
+        begin_object();
+        end_object();
+        begin_object_key(first: bool);
+        begin_object_value();
+        end_object_value();
+    }
+
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        writer.write_all(escape::json(fragment).as_bytes())
+    }
+}

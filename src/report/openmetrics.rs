@@ -1,0 +1,129 @@
+//! OpenMetrics, for the textfile collector of Prometheus' node_exporter, which reads the older text
+//! format (version 0.0.4): so this is what both understand. Gauges only, no time stamps, which the
+//! collector refuses, and lines of `UNIT` and `EOF`, which are comments to it.
+
+use std::fmt::Write;
+
+use super::{Report, escape, fates};
+use crate::program::{Column, Program, Rest, Usage};
+use crate::units::Kib;
+
+/// How many rows there are unless somebody says otherwise: each is a label for ever.
+pub const ROWS_USUAL: usize = 50;
+
+/// The row that sums up the others.
+const OTHER: &[u8] = b"other";
+
+/// The amounts that are told; the others can be had from JSON.
+const AMOUNTS: [Column; 5] = [Column::Ram, Column::Uss, Column::Shared, Column::Swap, Column::Heap];
+
+/// The whole text.
+pub fn openmetrics(report: &Report<'_>) -> String {
+    let mut metrics = Metrics(String::new());
+    if !report.is_total {
+        rows(&mut metrics, report);
+    }
+    total(&mut metrics, report);
+    run(&mut metrics, report);
+    metrics.0 + "# EOF\n"
+}
+
+fn rows(metrics: &mut Metrics, report: &Report<'_>) {
+    let label = report.facts.by.as_str();
+    let rows = labelled(&report.programs.rows, report.programs.rest);
+    for column in AMOUNTS {
+        let amount = |(name, usage, _): &(&[u8], Usage, u64)| {
+            Some((labels(&[(label, &escape::name(name))]), usage.get(column)?.bytes().to_string()))
+        };
+        let word = column.definition().word;
+        let help = format!("{}.", column.definition().help);
+        metrics.family(&format!("{word}_bytes"), "bytes", &help, rows.iter().filter_map(amount));
+    }
+    let count = |(name, _, count): &(&[u8], Usage, u64)| {
+        (labels(&[(label, &escape::name(name))]), count.to_string())
+    };
+    metrics.family("processes", "", "Number of processes measured.", rows.iter().map(count));
+}
+
+/// Rows by their names. One that has the name of the rest is summed up with it: two samples of
+/// the same labels would make the collector refuse them all.
+fn labelled<'a>(rows: &[Program<'a>], rest: Option<Rest>) -> Vec<(&'a [u8], Usage, u64)> {
+    let mut labelled: Vec<_> = rows.iter().map(|row| (row.name, row.usage, row.count)).collect();
+    let Some(rest) = rest else { return labelled };
+    match labelled.iter_mut().find(|(name, ..)| *name == OTHER) {
+        Some((_, usage, count)) => {
+            usage.add(&rest.usage);
+            *count += rest.count;
+        }
+        None => labelled.push((OTHER, rest.usage, rest.count)),
+    }
+    labelled
+}
+
+fn total(metrics: &mut Metrics, report: &Report<'_>) {
+    let amount = |column| report.programs.total.and_then(|total| total.get(column));
+    for (name, column, help) in [
+        ("total_ram_bytes", Column::Ram, "Sum of RAM over all rows."),
+        ("total_swap_bytes", Column::Swap, "Sum of swap over all rows."),
+    ] {
+        let sample = amount(column).map(|kib: Kib| (String::new(), kib.bytes().to_string()));
+        metrics.family(name, "bytes", help, sample.into_iter());
+    }
+}
+
+/// What went on: for alerts on reports that are old, slow or lack something.
+fn run(metrics: &mut Metrics, report: &Report<'_>) {
+    let facts = report.facts;
+    let mut one = |name: &str, unit, help, value: String| {
+        metrics.family(name, unit, help, [(String::new(), value)].into_iter());
+    };
+    let seconds = |time: std::time::Duration| format!("{:.6}", time.as_secs_f64());
+    one("duration_seconds", "seconds", "How long the run took.", seconds(facts.duration));
+    one("start_time_seconds", "seconds", "When it began, since 1970.", seconds(facts.started));
+    let complete = u8::from(report.missing.is_complete()).to_string();
+    one("complete", "", "Whether no memory of a process is missing.", complete);
+    let fates = fates::counts(&report.missing.coverage).into_iter();
+    let fates = fates.map(|(fate, count)| (labels(&[("fate", fate)]), count.to_string()));
+    metrics.family("listed_processes", "", "Listed processes by what became of them.", fates);
+    let build = labels(&[("version", facts.version), ("engine", facts.engine)]);
+    let build = [(build, "1".to_owned())].into_iter();
+    metrics.family("run_info", "", "The version, and the engine that was used.", build);
+}
+
+/// The text so far.
+struct Metrics(String);
+
+impl Metrics {
+    /// Writes a family of samples: labels and values. One without samples is left out.
+    fn family(
+        &mut self,
+        name: &str,
+        unit: &str,
+        help: &str,
+        samples: impl Iterator<Item = (String, String)>,
+    ) {
+        let text = &mut self.0;
+        let mut samples = samples.peekable();
+        if samples.peek().is_none() {
+            return;
+        }
+        let name = format!("psm_uring_{}", name.replace('-', "_"));
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+        if !unit.is_empty() {
+            let _ = writeln!(text, "# UNIT {name} {unit}");
+        }
+        for (labels, value) in samples {
+            let _ = writeln!(text, "{name}{labels} {value}");
+        }
+    }
+}
+
+/// Labels in their grammar.
+fn labels(labels: &[(&str, &str)]) -> String {
+    let label = |(name, value): &(&str, &str)| {
+        let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        format!("{name}=\"{value}\"")
+    };
+    let labels: Vec<String> = labels.iter().map(label).collect();
+    format!("{{{}}}", labels.join(","))
+}

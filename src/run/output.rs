@@ -1,0 +1,73 @@
+//! Which form a report has, and where it goes.
+
+use crate::cli::Options;
+use crate::error::Error;
+use crate::program::{Column, Grouping};
+use crate::report::{self, Color, Format, Report, TableOptions, Unit};
+use crate::sys::{replace_file, stdio};
+
+/// Whether the form can be had that the options describe.
+pub(super) fn check(options: &Options) -> Result<(), Error> {
+    let format = options.format();
+    let usage = |message: &str| Err(Error::Usage(message.to_owned()));
+    let is_fixed = !matches!(format, Format::Table | Format::Csv);
+    match options.unit {
+        None | Some(Unit::Bytes) => {}
+        Some(_) if format != Format::Table => {
+            return usage("--unit is for the table; all other formats are in bytes: leave it out");
+        }
+        Some(_) => {}
+    }
+    if is_fixed && !options.columns.is_empty() {
+        return usage("--columns is for table and csv; leave it out (--heap adds the heap)");
+    }
+    if format == Format::OpenMetrics && options.by == Grouping::Pid {
+        return usage(
+            "--by pid would make a new label for each process; leave it out, or use json",
+        );
+    }
+    Ok(())
+}
+
+/// Writes the report to where it belongs.
+pub(super) fn write(options: &Options, report: &Report<'_>) -> Result<(), Error> {
+    let text = render(options, report)?;
+    match &options.output_file {
+        None => stdio::write_stdout(text.as_bytes()).map_err(Error::Output),
+        Some(path) => replace_file::replace(path, text.as_bytes())
+            .map_err(|why| Error::file("write the report", path, &why)),
+    }
+}
+
+fn render(options: &Options, report: &Report<'_>) -> Result<String, Error> {
+    let no_total = || Error::NoTotal(report.missing.lines().join("; "));
+    let total = match report.programs.total {
+        None if options.total => return Err(no_total()),
+        total => total.and_then(|total| total.get(Column::Ram)).unwrap_or_default(),
+    };
+    Ok(match options.format() {
+        Format::Table if options.total => report::total(total, options.unit.unwrap_or(Unit::Bytes)),
+        Format::Table => report::table(report.programs, &look(options, report.columns)),
+        Format::Json => report::json(report),
+        Format::Ndjson => report::ndjson(report),
+        Format::Csv => report::csv(report, options.no_header),
+        Format::OpenMetrics => report::openmetrics(report),
+    })
+}
+
+/// How a table looks. In a file it is whole and plain.
+fn look<'a>(options: &Options, columns: &'a [Column]) -> TableOptions<'a> {
+    let is_file = options.output_file.is_some();
+    TableOptions {
+        columns,
+        grouping: options.by,
+        unit: options.unit.unwrap_or_default(),
+        no_header: options.no_header,
+        terminal: if is_file { None } else { stdio::terminal_columns() },
+        is_colored: match options.color {
+            Color::Auto => !is_file && stdio::likes_color(),
+            Color::Always => true,
+            Color::Never => false,
+        },
+    }
+}

@@ -1,0 +1,60 @@
+//! Programs that others wrote, to read what ours writes. Where one is missing, the error says so.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use crate::support::tests_path;
+
+/// Runs a reader on a text; `None` when there is no such program.
+fn read(mut command: Command, text: &str) -> Option<Output> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().ok()?;
+    let mut stdin = child.stdin.take().expect("piped");
+    let text = text.to_owned();
+    // It may leave early: then its exit code says why.
+    let writer = std::thread::spawn(move || _ = stdin.write_all(text.as_bytes()));
+    let output = child.wait_with_output().expect("a child of ours");
+    writer.join().expect("no panic");
+    Some(output)
+}
+
+/// Holds documents against docs/report.schema.json. Panics when one does not fit.
+pub(crate) fn validate(documents: &[String]) -> Result<(), String> {
+    let script = tests_path("formats/validate.py");
+    let schema = tests_path("../docs/report.schema.json");
+    // Debian's own Python has what Debian's packages bring.
+    for python in ["python3", "/usr/bin/python3"] {
+        let mut command = Command::new(python);
+        command.arg(&script).arg(&schema);
+        let Some(output) = read(command, &documents.concat()) else { continue };
+        let told = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
+        match output.status.code() {
+            Some(0) => return Ok(()),
+            Some(77) => {}
+            _ => panic!("{told}"),
+        }
+    }
+    Err("no JSON Schema validator here (apt-get install python3-jsonschema)".to_owned())
+}
+
+/// Asks Prometheus' checker, which reads as the textfile collector does. Panics when it refuses, or
+/// finds a name or a text that is not as it should be.
+pub(crate) fn promtool(text: &str) -> Result<(), String> {
+    let mut command = Command::new("promtool");
+    command.args(["check", "metrics"]);
+    let Some(output) = read(command, text) else {
+        return Err("no promtool here (apt-get install prometheus)".to_owned());
+    };
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && told.is_empty(), "{told}\n{text}");
+    Ok(())
+}
+
+/// The records of a text of CSV, by the fields of its head.
+pub(crate) fn csv(text: &str) -> Vec<std::collections::HashMap<String, String>> {
+    assert!(text.lines().all(|line| !line.is_empty()) && text.ends_with("\r\n"), "{text:?}");
+    assert_eq!(text.matches('\n').count(), text.matches("\r\n").count(), "{text:?}");
+    let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());
+    reader.deserialize().map(|record| record.expect("a record")).collect()
+}
