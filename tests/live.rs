@@ -317,5 +317,8 @@ fn a_small_crowd_is_shared_by_two_workers() {
     let one = || std::thread::scope(|scope| scope.spawn(workers_of_one).join());
     let workers = [(); SURVEYS].map(|()| one().expect("a survey"));
     // On a busy machine one may be done before the other is started.
-    assert!(workers.contains(&2), "workers of {SURVEYS} surveys: {workers:?}");
+    assert!(
+        workers.iter().any(|workers| *workers >= 2),
+        "workers of {SURVEYS} surveys: {workers:?}"
+    );
 }
