@@ -1,40 +1,39 @@
 //! From processes to the rows of a report: grouped, summed, sorted, cut.
 //!
-//! - `column`  what a column is called, and what it is
-//! - `usage`   the memory of a row
-//! - `row`     processes that go by one name
-//! - `unknown` rows of processes whose memory is not known
-//! - `sharing` rows of processes that run in the memory of others
-//! - `order`   which row stands where, and which are cut
+//! - `grouping`  what a row stands for, and what it goes by
+//! - `unit`      control group to unit of systemd
+//! - `container` control group to container
+//! - `column`    what a column is called, and what it is
+//! - `usage`     the memory of a row
+//! - `row`       processes that go by one name
+//! - `unknown`   rows of processes whose memory is not known
+//! - `sharing`   rows of processes that run in the memory of others
+//! - `order`     which row stands where, and which are cut
 #![forbid(unsafe_code)]
 
 mod column;
+mod container;
+mod grouping;
 mod order;
 mod row;
 mod sharing;
+mod unit;
 mod unknown;
 mod usage;
 
 use std::collections::HashMap;
 
 pub use self::column::{Column, Definition, Kind};
+pub use self::container::container;
+pub use self::grouping::{Grouping, Labels, UserNames};
 pub use self::order::Order;
 pub use self::row::{Program, Rest};
 pub use self::sharing::Sharing;
+pub use self::unit::unit;
 pub use self::unknown::{Known, TimedOut, Unknown};
 pub use self::usage::Usage;
 use crate::process::ProcessUsage;
 use crate::units::{Kib, Pid};
-
-/// What a row stands for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Grouping {
-    /// All processes of one name.
-    #[default]
-    Program,
-    /// One process.
-    Pid,
-}
 
 /// What else was found out about processes, besides their own figures.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +67,8 @@ pub struct Programs<'run> {
     pub swap_is_unshared: bool,
 }
 
-/// Sums processes up into rows.
+/// Sums processes up into rows, by name unless they are one process each: [`Labels::apply`] comes
+/// before.
 pub fn group<'run>(
     processes: impl Iterator<Item = ProcessUsage<'run>> + Clone,
     found: Found<'_>,
@@ -88,8 +88,8 @@ pub fn group<'run>(
             continue;
         }
         let place = match grouping {
-            Grouping::Program => *by_name.entry(process.name).or_insert(rows.len()),
             Grouping::Pid => rows.len(),
+            _ => *by_name.entry(process.name).or_insert(rows.len()),
         };
         if place == rows.len() {
             rows.push(Program::new(process.name));
@@ -126,8 +126,8 @@ mod tests {
     use crate::process::Glimpse;
 
     fn timed_out(pid: u32, comm: &str, rss: Option<u64>) -> TimedOut {
-        let glimpse = Glimpse { comm: comm.into(), rss: rss.map(Kib), ..Glimpse::default() };
-        TimedOut { pid: Pid(pid), glimpse }
+        let glimpse = Glimpse { rss: rss.map(Kib), ..Glimpse::default() };
+        TimedOut { pid: Pid(pid), name: comm.into(), glimpse }
     }
 
     fn names(programs: &Programs<'_>) -> Vec<String> {

@@ -2,12 +2,14 @@
 //!
 //! - `columns` which columns there are, and which memory file they need
 //! - `output`  which form, and where to
+//! - `users`   which users are asked for, and their names
 //! - `sharing` which processes run in the memory of others
 #![forbid(unsafe_code)]
 
 mod columns;
 mod output;
 mod sharing;
+mod users;
 
 use std::mem::ManuallyDrop;
 
@@ -16,11 +18,11 @@ use std::time::{Duration, Instant};
 
 use regex::bytes::Regex;
 
-use crate::cli::{Options, word_of};
+use crate::cli::{Options, User, word_of};
 use crate::engine::{Patience, Survey, Surveyor, Tuning};
 use crate::error::Error;
-use crate::process::{Coverage, Fate, Glimpse, Plan, ProcFile, Source};
-use crate::program::{self, Column, Found, Order, Programs, TimedOut};
+use crate::process::{Coverage, Fate, Glimpse, NameRule, Plan, ProcFile, Source};
+use crate::program::{self, Column, Found, Labels, Order, Programs, TimedOut};
 use crate::report::notes::{Access, Missing};
 use crate::report::{self, Facts, Format, Report};
 use crate::sys::clock;
@@ -49,7 +51,8 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
     let root = open_root(&options.proc_root)?;
     output::check(options)?;
     let columns = columns::columns(options)?;
-    let plan = plan(options, &columns)?;
+    let (users, user_names) = users::find(options, &root)?;
+    let plan = plan(options, &columns, users)?;
     let pids = list(options, &root)?;
     clock.phase("list");
     let tuning = tuning(options, &plan);
@@ -59,22 +62,25 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
     let survey = surveyor.survey(&pids, &plan, &patience(options, &clock))?;
     clock.phase("survey");
     let is_over = options.deadline.is_some_and(|deadline| clock.elapsed() >= deadline);
-    let (coverage, processes) = (survey.coverage(), survey.missing());
+    let (coverage, unmeasured) = (survey.coverage(), survey.missing());
     let privileges = host::privileges();
     let hidepid = hidepid(options, &root, &coverage, privileges);
-    check_outcome(options, &coverage, &processes, hidepid.as_deref())?;
-    let timed_out = glimpses(&root, &processes);
-    let rows = with_row(options, &timed_out);
+    check_outcome(options, &coverage, &unmeasured, hidepid.as_deref())?;
+    let timed_out = glimpses(&root, &unmeasured);
+    let labels = Labels::of(survey.processes(), options.by, &user_names);
+    let rows = with_row(&plan, &timed_out, &labels);
     let sharing = sharing::find(&root, &survey, patience(options, &clock).deadline);
     let found = Found { unknown: coverage.unknown(), timed_out: &rows, sharing: &sharing };
-    let programs = program::group(survey.processes(), found, options.by, order(options));
+    let processes = survey.processes().map(|process| labels.apply(process));
+    let programs = program::group(processes, found, options.by, order(options));
     let missing = Missing {
         coverage,
-        processes: &processes,
+        processes: &unmeasured,
         timed_out: &timed_out,
         is_over,
         is_by_pid: !options.pid.is_empty(),
         filter: options.filter.as_ref().map(Regex::as_str),
+        users: &user_words(options),
         hidepid: hidepid.as_deref(),
         access: access(privileges),
     };
@@ -105,9 +111,14 @@ pub(crate) fn open_root(path: &Path) -> Result<ProcRoot, Error> {
     ProcRoot::open(path).map_err(|errno| Error::NoProc(path.to_owned(), errno))
 }
 
-fn plan(options: &Options, columns: &[Column]) -> Result<Plan, Error> {
+fn plan(options: &Options, columns: &[Column], users: Vec<u32>) -> Result<Plan, Error> {
     let source = columns::source(options, columns)?;
-    Ok(Plan { name_rule: options.name, source, filter: options.filter.clone(), ..Plan::default() })
+    let filter = options.filter.clone();
+    // A name that nobody sees is not worth a look into the memory of the process.
+    let is_named = options.by.needs_name() || filter.is_some();
+    let name_rule = if is_named { options.name } else { NameRule::Comm };
+    let (owner, cgroup) = (options.by.needs_owner(), options.by.needs_cgroup());
+    Ok(Plan { name_rule, source, filter, users, owner, cgroup, ..Plan::default() })
 }
 
 fn list(options: &Options, root: &ProcRoot) -> Result<Vec<Pid>, Error> {
@@ -187,18 +198,26 @@ fn patience(options: &Options, clock: &Clock) -> Patience {
 /// What `status` tells of the processes that were given up. It never blocks.
 fn glimpses(root: &ProcRoot, missing: &[(Pid, Fate)]) -> Vec<TimedOut> {
     let status = |pid| root.read_once(ProcFile::Status, pid).unwrap_or_default();
-    let glimpse = |pid: Pid| Glimpse::from_status(&status(pid));
-    let timed_out = missing.iter().filter(|(_, fate)| *fate == Fate::TimedOut);
-    timed_out.map(|(pid, _)| TimedOut { pid: *pid, glimpse: glimpse(*pid) }).collect()
+    let timed_out = |(pid, _): &(Pid, Fate)| {
+        let glimpse = Glimpse::from_status(&status(*pid));
+        TimedOut { pid: *pid, name: glimpse.comm.clone(), glimpse }
+    };
+    missing.iter().filter(|(_, fate)| *fate == Fate::TimedOut).map(timed_out).collect()
 }
 
 /// Those that have a row though their memory is not known. The name that a filter wants may not be
 /// known either: then comm stands for it. The others are told on standard error.
-fn with_row(options: &Options, timed_out: &[TimedOut]) -> Vec<TimedOut> {
-    let filter = options.filter.as_ref();
+fn with_row(plan: &Plan, timed_out: &[TimedOut], labels: &Labels<'_>) -> Vec<TimedOut> {
+    let is_match = |comm: &[u8]| plan.filter.as_ref().is_none_or(|filter| filter.is_match(comm));
     let is_wanted =
-        |one: &&TimedOut| filter.is_none_or(|filter| filter.is_match(&one.glimpse.comm));
-    timed_out.iter().filter(is_wanted).cloned().collect()
+        |one: &&TimedOut| is_match(&one.glimpse.comm) && plan.selects_owner(one.glimpse.uid);
+    let label = |one: &TimedOut| TimedOut { name: labels.of_glimpse(&one.glimpse), ..one.clone() };
+    timed_out.iter().filter(is_wanted).map(label).collect()
+}
+
+/// The users as they were asked for.
+fn user_words(options: &Options) -> String {
+    options.user.iter().map(User::to_string).collect::<Vec<_>>().join(",")
 }
 
 fn order(options: &Options) -> Order {

@@ -11,7 +11,7 @@ use support::survey::has_uring;
 use support::{Ran, files, run, tests_path};
 
 /// A golden file, and the arguments behind `--proc-root`.
-const CASES: [(&str, &str); 93] = [
+const CASES: [(&str, &str); 105] = [
     ("csv", "names -o csv"),
     ("csv-by-pid", "hugetlb -o csv --by pid --heap -n 2"),
     ("csv-columns", "no-rollup -o csv --columns name,pss-anon,swap,rss,percent,bar -n 3"),
@@ -25,6 +25,9 @@ const CASES: [(&str, &str); 93] = [
     ("default-names", "names"),
     ("default-no-rollup", "no-rollup"),
     ("default-vanished", "vanished"),
+    ("by-cgroup", "grouped --by cgroup"),
+    ("by-container", "grouped --by container"),
+    ("by-container-top", "grouped --by container -n 2 --sort count"),
     ("by-pid", "ordinary --by pid"),
     ("by-pid-hugetlb", "hugetlb --by pid"),
     ("by-pid-kernel-threads", "kernel-threads --by pid"),
@@ -44,6 +47,11 @@ const CASES: [(&str, &str); 93] = [
     ("columns-parts", "ordinary --columns pss-anon,pss-file,pss-shmem,pid,name --unit KiB"),
     ("columns-swap-last", "ordinary --columns name,count,swap --no-header"),
     ("columns-unknown", "malformed --columns percent,bar,swap,name -p 402"),
+    ("by-unit", "grouped --by unit --sort name"),
+    ("by-unit-filter", "grouped --by unit -f ^(redis|web|pipewire)$"),
+    ("by-unit-user", "grouped --by unit -u 1000"),
+    ("by-user", "grouped --by user"),
+    ("by-user-vanished", "vanished --by user"),
     ("filter", "ordinary --filter nginx|celery"),
     ("filter-anchored", "names -f ^\\[ --by pid"),
     ("filter-comm", "ordinary -f ^postgres$ --name comm"),
@@ -105,10 +113,14 @@ const CASES: [(&str, &str); 93] = [
     ("unit-b", "ordinary --unit B --heap"),
     ("unit-gib", "ordinary --unit gib"),
     ("unit-kib", "ordinary --unit KiB"),
+    ("user", "grouped --user 1000,0 --by pid"),
+    ("user-filter-nothing", "grouped -u 1000 -f cron"),
+    ("user-nobody", "grouped -u 4242"),
+    ("user-pid", "ordinary -u 1001 -p 110,120"),
 ];
 
 /// Calls that make no sense, and reports that cannot be: whole command lines.
-const FAULTS: [(&str, &str); 42] = [
+const FAULTS: [(&str, &str); 47] = [
     ("fault-bad-deadline", "--deadline soon"),
     ("fault-bad-depth", "--depth 0"),
     ("fault-bad-engine", "--engine fast"),
@@ -118,6 +130,9 @@ const FAULTS: [(&str, &str); 42] = [
     ("fault-bad-regex", "--filter ["),
     ("fault-bad-stuck-after", "--stuck-after=-1"),
     ("fault-bad-top", "-n x"),
+    ("fault-bad-group", "--by program,user"),
+    ("fault-bad-user", "--user root,"),
+    ("fault-bad-user-number", "-u 4294967296"),
     ("fault-bad-unit", "--unit furlong"),
     ("fault-bad-workers", "--workers 0"),
     ("fault-column", "--columns ram,rom"),
@@ -150,6 +165,8 @@ const FAULTS: [(&str, &str); 42] = [
     ("fault-twice", "--heap --heap"),
     ("fault-unit-of-csv", "-o csv --unit MiB"),
     ("fault-unknown-option", "--colour"),
+    ("fault-user-elsewhere", "--proc-root grouped -u root"),
+    ("fault-user-unknown", "--user root,no-such-user"),
     ("fault-value-missing", "--filter"),
 ];
 

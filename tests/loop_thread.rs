@@ -96,6 +96,8 @@ fn the_loop_thread_touches_no_target() {
         &["--depth", "1"],
         &["--name", "exe"],
         &["--name", "comm"],
+        &["--by", "unit"],
+        &["--by", "user", "--filter", "target"],
         &["--filter", "target"],
         &["--source", "smaps"],
         &["--heap", "--filter", "target", "--name", "cmdline"],

@@ -193,7 +193,10 @@ fn stuck(name: &str, count: usize) -> Stuck {
         write("cmdline", format!("/opt/stuck{pid}\0"));
         write("comm", format!("stuck{pid}\n"));
         let rss = pid * 1024;
-        write("status", format!("Name:\tstuck{pid}\nState:\tD\nVmSize:\t9 kB\nVmRSS:\t{rss} kB\n"));
+        let memory = format!("VmSize:\t9 kB\nVmRSS:\t{rss} kB\n");
+        let uid = 100 + pid % 2;
+        write("status", format!("Name:\tstuck{pid}\nState:\tD\nUid:\t9\t{uid}\t9\t9\n{memory}"));
+        write("cgroup", format!("0::/stuck{pid}.service\n"));
         let fifo = dir.join("smaps_rollup");
         mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR, 0).expect("a FIFO");
     }
@@ -235,6 +238,32 @@ fn stuck_processes_have_rows_without_figures() {
         let ran = run_stuck(&root, &[&usual[..], &["-f", "^/opt/stuck2$"]].concat());
         assert_eq!(ran.stdout().matches(" timed out").count(), 0, "{engine}");
         assert_one_line(&ran, "1 timed out (PID 2 stuck2 in state D)");
+    }
+}
+
+/// A process that timed out stands under its user, which the kernel still tells; its group is not
+/// asked any more. Who is of no interest is not waited for.
+#[test]
+fn stuck_processes_have_rows_of_their_group() {
+    let root = stuck("stuck-grouped", 3);
+    for engine in ["sync", "threads", "auto"] {
+        let usual = ["--engine", engine, "--stuck-after", "100ms", "--no-header"];
+        let rows = |arguments: &[&str]| {
+            let text = run_stuck(&root, &[&usual[..], arguments].concat()).stdout();
+            let rows = text.lines().filter_map(|line| line.rsplit_once("-  "));
+            rows.map(|row| row.1).collect::<Vec<_>>().join("; ")
+        };
+        let unknown = "(unknown) (3) timed out, RSS 6.0 MiB; TOTAL USED BY PROCESSES";
+        for by in ["cgroup", "unit", "container"] {
+            assert_eq!(rows(&["--by", by]), unknown, "{engine} {by}");
+        }
+        let users = "100 (1) timed out, RSS 2.0 MiB; 101 (2) timed out, RSS 4.0 MiB; \
+                     TOTAL USED BY PROCESSES";
+        assert_eq!(rows(&["--by", "user"]), users, "{engine}");
+        let one = rows(&["-u", "100"]);
+        assert!(one.starts_with("stuck2 (1) timed out, RSS 2.0 MiB; TOTAL"), "{engine}: {one}");
+        let ran = run_stuck(&root, &[&usual[..], &["-u", "100"]].concat());
+        assert_one_line(&ran, "measured 0 of 1 process; 1 timed out (PID 2 stuck2 in state D)");
     }
 }
 

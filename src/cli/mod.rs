@@ -19,6 +19,7 @@ use regex::bytes::Regex;
 
 pub use self::bench::BenchOptions;
 pub use self::complaint::complaint;
+pub use self::parse::User;
 pub use self::words::word_of;
 use crate::engine::EngineKind;
 use crate::process::{NameRule, Source};
@@ -38,8 +39,7 @@ Examples:
   psm-uring                       every program, the biggest last
   psm-uring -n 10                 the ten biggest
   psm-uring -f 'celery|nginx'     programs whose name matches
-  psm-uring --by pid -f nginx     each nginx process
-  psm-uring --total               the sum alone, in bytes
+  psm-uring --by unit -u alice    the systemd units of a user
   psm-uring --deadline 1s -n 10   a host in trouble: what can be had at once";
 
 const EXIT_CODES: &str = "\
@@ -92,11 +92,18 @@ pub struct Options {
           help_heading = "Select")]
     pub pid: Vec<Pid>,
 
+    /// Only processes of these users, names or ids: root,1000
+    ///
+    /// Who a process acts as (the effective user) decides. Others are not measured.
+    #[arg(short, long, value_name = "LIST", value_parser = parse::user, value_delimiter = ',',
+          help_heading = "Select")]
+    pub user: Vec<User>,
+
     /// What a row stands for
     #[arg(long, value_name = "WHAT", default_value = "program",
-          help_heading = "Group", help = words::brief::<Grouping>("What a row stands for"),
+          help_heading = "Group", help = words::brief::<Grouping>("A row is a"),
           long_help = words::whole::<Grouping>("What a row stands for"),
-          hide_possible_values = true)]
+          hide_possible_values = true, hide_default_value = true)]
     pub by: Grouping,
 
     /// Which name a program goes by

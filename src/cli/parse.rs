@@ -1,9 +1,11 @@
 //! From a word of the command line to a value, or to what is wrong with it.
 
+use std::fmt;
 use std::time::Duration;
 
 use regex::bytes::{Regex, RegexBuilder};
 
+use crate::report::escape;
 use crate::units::Pid;
 
 /// The most memory a compiled `--filter` may take.
@@ -32,6 +34,36 @@ pub(super) fn pid(text: &str) -> Result<Pid, String> {
     match Pid::parse(text.trim().as_bytes()) {
         Some(Pid(0)) | None => Err("not a process id; a list looks like 1,42,4711".to_owned()),
         Some(pid) => Ok(pid),
+    }
+}
+
+/// A user as the command line names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum User {
+    /// By number, whether anybody has it or not.
+    Id(u32),
+    /// By name.
+    Name(String),
+}
+
+impl fmt::Display for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            User::Id(id) => id.fmt(f),
+            User::Name(name) => f.write_str(&escape::typed(name)),
+        }
+    }
+}
+
+pub(super) fn user(text: &str) -> Result<User, String> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.trim() {
+        "" => Err("not a user; a list looks like root,1000".to_owned()),
+        number if is_number => {
+            let id = number.parse().map(User::Id);
+            id.map_err(|_| "not the number of a user; they end at 4294967295".to_owned())
+        }
+        name => Ok(User::Name(name.to_owned())),
     }
 }
 

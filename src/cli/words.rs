@@ -53,6 +53,10 @@ fn values<Word: ValueEnum + 'static>() -> impl Iterator<Item = PossibleValue> {
 words!(Grouping {
     Program => "program", "All processes of one name";
     Pid => "pid", "One process";
+    User => "user", "All processes of one user";
+    Cgroup => "cgroup", "All processes of one control group";
+    Unit => "unit", "All processes of one systemd unit";
+    Container => "container", "All processes of one container";
 });
 
 words!(NameRule {

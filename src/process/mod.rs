@@ -8,6 +8,7 @@
 //! - `plan`    what all processes of a run are asked
 //! - `want`    what a probe asks of an engine
 //! - `probe`   one process being measured: says what it wants, is fed bytes
+//! - `state`   how far a probe is
 //! - `refusal` what an error means, by the file
 #![forbid(unsafe_code)]
 
@@ -18,6 +19,7 @@ mod name;
 mod plan;
 mod probe;
 mod refusal;
+mod state;
 mod status;
 mod want;
 

@@ -36,6 +36,8 @@ pub struct Plan {
     pub source: Source,
     /// Only processes whose name matches are measured.
     pub filter: Option<Regex>,
+    /// Only processes of these users are measured, ascending; of all, when there is none.
+    pub users: Vec<u32>,
     /// Who owns it. One file more.
     pub owner: bool,
     /// In which control group it is. One file more.
@@ -49,6 +51,16 @@ impl Plan {
     /// Whether a process of this name is to be measured.
     pub(super) fn selects(&self, name: &[u8]) -> bool {
         self.filter.as_ref().is_none_or(|filter| filter.is_match(name))
+    }
+
+    /// Whether a process of this owner is to be measured.
+    pub fn selects_owner(&self, uid: Option<u32>) -> bool {
+        self.users.is_empty() || uid.is_some_and(|uid| self.users.binary_search(&uid).is_ok())
+    }
+
+    /// Whether the owner is needed.
+    pub(super) fn asks_owner(&self) -> bool {
+        self.owner || !self.users.is_empty()
     }
 
     /// The file that names a process.

@@ -9,7 +9,7 @@
 //!
 //! ```text
 //!   owner? ─── Status ─ kernel thread, zombie, exiting ───────────────► Done
-//!                │ alive
+//!                │ alive └───── of another user ────────────────────► Done
 //!   filter? ── Name ── not selected ──────────────────────────────────► Done
 //!                │ selected
 //!   cgroup? ── Cgroup
@@ -28,35 +28,12 @@
 use super::memory::{Memory, Step};
 use super::plan::{Plan, Source};
 use super::refusal::{self, Refusal};
+use super::state::{State, Why};
 use super::status::{self, Kind};
 use super::want::{Progress, Want};
 use super::{Fate, ProcFile, RelPath, cgroup, name};
 use crate::smaps::Smaps;
 use crate::units::{Errno, Pid};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// One file is being read: a name, the control groups or the list of tasks.
-    One(ProcFile),
-    /// Status is being read.
-    Status(Why),
-    /// The memory file is being opened and the name read.
-    Pair(ProcFile),
-    /// The name is known (or has to come from status), the memory is being read.
-    Memory(ProcFile),
-    Done(Fate),
-}
-
-/// Why status is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Why {
-    /// It is the first that is asked: for the owner, or for a thread of the kernel.
-    First,
-    /// What the rule asks for is empty: the name has to come from there.
-    Name,
-    /// There is no address space, or not that one any more.
-    Loss,
-}
 
 /// The state of one process being measured. Made once and restarted for every process, so that
 /// nothing is allocated per process.
@@ -128,12 +105,7 @@ impl Probe {
 
     /// What to open and read next, or `None` when all is known.
     pub fn want(&self, plan: &Plan) -> Option<Want> {
-        match self.state {
-            State::One(file) | State::Memory(file) => Some(Want::One(file)),
-            State::Status(_) => Some(Want::One(ProcFile::Status)),
-            State::Pair(memory) => Some(Want::Pair { name: self.name_file(plan), memory }),
-            State::Done(_) => None,
-        }
+        self.state.want(self.name_file(plan))
     }
 
     /// Whether the memory file of the pair at hand, already open, is still to be read: not when
@@ -144,12 +116,7 @@ impl Probe {
 
     /// Whether this file is part of what is wanted: answers to anything else change nothing.
     pub fn expects(&self, plan: &Plan, file: ProcFile) -> bool {
-        match self.state {
-            State::One(wanted) | State::Memory(wanted) => file == wanted,
-            State::Status(_) => file == ProcFile::Status,
-            State::Pair(memory) => file == memory || file == self.name_file(plan),
-            State::Done(_) => false,
-        }
+        self.state.expects(self.name_file(plan), file)
     }
 
     /// Where a file of this process stands.
@@ -281,10 +248,7 @@ impl Probe {
     /// Status says that it lives and has an address space.
     fn lives(&mut self, plan: &Plan, why: Why) {
         match why {
-            Why::First => {
-                self.uid = if plan.owner { status::owner(&self.text) } else { None };
-                self.begin_name(plan);
-            }
+            Why::First => self.owner_read(plan),
             Why::Name => {
                 self.is_nameless = true;
                 name::take(plan.name_rule, ProcFile::Status, &self.text, &mut self.name);
@@ -327,6 +291,15 @@ impl Probe {
         }
     }
 
+    fn owner_read(&mut self, plan: &Plan) {
+        self.uid = if plan.asks_owner() { status::owner(&self.text) } else { None };
+        if plan.selects_owner(self.uid) {
+            self.begin_name(plan);
+        } else {
+            self.done(Fate::NotSelected);
+        }
+    }
+
     fn select(&mut self, plan: &Plan) {
         if plan.selects(&self.name) {
             self.begin_cgroup(plan);
@@ -346,7 +319,7 @@ impl Probe {
         self.name.clear();
         self.uid = None;
         self.cgroup.clear();
-        if plan.owner {
+        if plan.asks_owner() {
             self.status(Why::First);
         } else {
             self.begin_name(plan);

@@ -57,7 +57,7 @@ pub(super) fn is_row_of(
     owner: &ProcessUsage<'_>,
     grouping: Grouping,
 ) -> bool {
-    grouping == Grouping::Program && process.name == owner.name
+    grouping != Grouping::Pid && process.name == owner.name
 }
 
 /// One row for all that have one name and one owner's name, unless rows are processes.

@@ -12,6 +12,8 @@ use crate::units::{Kib, Pid};
 pub struct TimedOut {
     /// The process.
     pub pid: Pid,
+    /// What its row goes by: foreign bytes.
+    pub name: Vec<u8>,
     /// What the kernel tells without waiting.
     pub glimpse: Glimpse,
 }
@@ -19,7 +21,7 @@ pub struct TimedOut {
 /// A row of processes whose memory is not known.
 #[derive(Clone, Debug, Default)]
 pub struct Unknown {
-    /// comm of all of them; other names can take as long as the memory.
+    /// What they go by: comm, as other names can take as long as the memory; or a group's label.
     pub name: Vec<u8>,
     /// The process, if it is one.
     pub pid: Option<Pid>,
@@ -45,12 +47,12 @@ impl Known {
     }
 }
 
-/// Processes of one comm in one row.
+/// Processes of one name in one row.
 pub(super) fn unknown(timed_out: &[TimedOut], grouping: Grouping) -> Vec<Unknown> {
     let mut rows: BTreeMap<(&[u8], Option<Pid>), Unknown> = BTreeMap::new();
-    for TimedOut { pid, glimpse } in timed_out {
+    for TimedOut { pid, name, glimpse } in timed_out {
         let key = (grouping == Grouping::Pid).then_some(*pid);
-        let row = rows.entry((&glimpse.comm, key)).or_default();
+        let row = rows.entry((name, key)).or_default();
         row.count += 1;
         row.pid = (row.count == 1).then_some(*pid);
         row.known.add(glimpse.rss, glimpse.swap);
@@ -82,7 +84,8 @@ mod tests {
     fn what_is_known_of_stuck_processes_is_summed() {
         let stuck = |pid, rss, swap| TimedOut {
             pid: Pid(pid),
-            glimpse: Glimpse { comm: b"db".to_vec(), rss, swap, ..Glimpse::default() },
+            name: b"db".to_vec(),
+            glimpse: Glimpse { rss, swap, ..Glimpse::default() },
         };
         let (kib, none) = (|kib| Some(Kib(kib)), None);
         let all = [stuck(1, kib(5), kib(7)), stuck(2, none, none), stuck(3, kib(1), kib(2))];

@@ -43,6 +43,8 @@ pub struct Missing<'run> {
     pub is_by_pid: bool,
     /// The pattern of names, where there is one.
     pub filter: Option<&'run str>,
+    /// The users that were asked for, as they were written; empty when there are none.
+    pub users: &'run str,
     /// The mount option that keeps processes of others from being listed, where there is one.
     pub hidepid: Option<&'run str>,
     /// What may be read at all.
@@ -147,9 +149,7 @@ impl Missing<'_> {
             return None;
         }
         let why = if not_selected > 0 {
-            let filter = escape::typed(self.filter.unwrap_or_default());
-            let names = plural(not_selected, "name");
-            format!("--filter '{filter}' matches none of {names}; see them without it")
+            self.nothing_selected(not_selected)
         } else {
             let parts = [(kernel_threads, "kernel thread"), (zombies, "zombie")];
             let parts = parts.into_iter().filter(|(count, _)| *count > 0);
@@ -157,6 +157,21 @@ impl Missing<'_> {
             format!("nothing but {}; they have no memory of their own", parts.join(" and "))
         };
         Some(format!("no row: {why}"))
+    }
+
+    /// Who was asked for is not among so many.
+    fn nothing_selected(&self, count: usize) -> String {
+        let users = format!("--user '{}'", self.users);
+        match self.filter.map(|filter| format!("--filter '{}'", escape::typed(filter))) {
+            Some(filter) if self.users.is_empty() => {
+                let names = plural(count, "name");
+                format!("{filter} matches none of {names}; see them without it")
+            }
+            Some(filter) => {
+                format!("{users} and {filter} leave none of {}; try one alone", processes(count))
+            }
+            None => format!("{users} has none of {}; see them with --by user", processes(count)),
+        }
     }
 
     /// Processes that were never listed.
@@ -221,7 +236,7 @@ fn and_more(count: usize) -> String {
 }
 
 fn glimpse(timed_out: &TimedOut) -> String {
-    let TimedOut { pid, glimpse } = timed_out;
+    let TimedOut { pid, glimpse, .. } = timed_out;
     let state = glimpse.state.map_or_else(String::new, |state| format!(" in state {state}"));
     format!("PID {pid} {}{state}", escape::name(&glimpse.comm))
 }
@@ -244,6 +259,7 @@ mod tests {
             is_over: false,
             is_by_pid: false,
             filter: None,
+            users: "",
             hidepid: None,
             access,
         }

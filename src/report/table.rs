@@ -146,12 +146,8 @@ impl<'a, 'run> Table<'a, 'run> {
     }
 
     fn head(&self) -> Line<'a> {
-        let process = match self.behind() {
-            Some(Column::Pid) => "PROCESS (PID)",
-            Some(_) => "PROCESS (COUNT)",
-            None => "PROCESS",
-        };
-        let label = Label::Words(process, "PROCESS");
+        let [numbered, title] = self.grouping.titles();
+        let label = Label::Words(self.behind().map_or(title, |_| numbered), title);
         Line { figures: Figures::Head, count: None, pid: None, label }
     }
 
@@ -201,8 +197,8 @@ impl<'a, 'run> Table<'a, 'run> {
     /// What stands behind each name, unless it has a column of its own.
     fn behind(&self) -> Option<Column> {
         let which = match self.grouping {
-            Grouping::Program => Column::Count,
             Grouping::Pid => Column::Pid,
+            _ => Column::Count,
         };
         (!self.columns.contains(&which)).then_some(which)
     }
@@ -270,9 +266,9 @@ mod tests {
 
     fn shown(columns: Option<usize>, name: &str) -> String {
         let usage = usage(7, name);
-        let (comm, rss, swap) = (b"stuck".to_vec(), Some(Kib(2048)), Some(Kib(512)));
-        let glimpse = Glimpse { comm, rss, swap, ..Glimpse::default() };
-        let timed_out = [TimedOut { pid: Pid(8), glimpse }];
+        let (rss, swap) = (Some(Kib(2048)), Some(Kib(512)));
+        let glimpse = Glimpse { rss, swap, ..Glimpse::default() };
+        let timed_out = [TimedOut { pid: Pid(8), name: b"stuck".to_vec(), glimpse }];
         let found = Found { unknown: 1, timed_out: &timed_out, sharing: &HashMap::new() };
         let programs = group([usage].into_iter(), found, Grouping::Program, Order::default());
         table(&programs, &TableOptions { terminal: columns, ..TableOptions::default() })

@@ -5,6 +5,7 @@
 //! failure comes back as an [`Errno`].
 //!
 //! - `proc_root` `/proc` or what stands in for it: listing, opening, reading
+//! - `users`     names of users
 //! - `hidepid`   whether `/proc` hides processes of others
 //! - `buffer`    memory that can be lent to the kernel
 //! - `ring`      requests in, completions out: io_uring behind a trait
@@ -24,6 +25,7 @@ pub mod proc_root;
 pub mod replace_file;
 pub mod ring;
 pub mod stdio;
+pub mod users;
 
 use crate::units::Errno;
 

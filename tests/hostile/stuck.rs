@@ -199,6 +199,8 @@ fn no_option_waits_for_the_stuck() {
             "--name comm",
             "--name exe",
             "--name cmdline",
+            "--by user --user 0",
+            "--by unit",
             "--source smaps",
             "--heap",
             "--filter .",

@@ -190,6 +190,8 @@ fn measured(seat: &Seat, plan: &Plan, row: &ProcessUsage<'_>) {
         life.name(plan.name_rule).escape_ascii()
     );
     assert!(plan.filter.is_none() || life.is_even, "{}: it was not selected", seat.pid);
+    let is_selected = plan.users.is_empty() || life.is_even || seat.log.is_touched;
+    assert!(is_selected, "{}: it is another user's", seat.pid);
     placed(seat, plan, row, life);
 }
 
@@ -202,7 +204,8 @@ fn placed(seat: &Seat, plan: &Plan, row: &ProcessUsage<'_>, life: &Life) {
         let lives_since = &seat.lives[seat.log.first_life..];
         is_it(life) || is_touched && lives_since.iter().any(|life| is_it(&lives()[*life]))
     };
-    let is_owner = uid.map_or(!plan.owner, |uid| plan.owner && had(&|life| life.uid == uid));
+    let asks_owner = plan.owner || !plan.users.is_empty();
+    let is_owner = uid.map_or(!asks_owner, |uid| asks_owner && had(&|life| life.uid == uid));
     assert!(is_owner, "{pid}: the owner is {uid:?}: {seat:?}");
     let is_group = match cgroup {
         Some(path) => plan.cgroup && had(&|life| life.group() == path),
@@ -233,7 +236,10 @@ fn explained(model: &Model, seat: &Seat, fate: Fate) {
             assert!(lacks_rollup || is_told, "{pid} has a file: {log:?}");
         }
         Fate::Changed => assert!(log.losses >= 2, "{pid} did not change twice: {log:?}"),
-        Fate::NotSelected => assert!(model.world.plan.filter.is_some(), "{pid}: {log:?}"),
+        Fate::NotSelected => {
+            let plan = model.world.plan;
+            assert!(plan.filter.is_some() || !plan.users.is_empty(), "{pid}: {log:?}");
+        }
         Fate::Zombie => assert!(!matches!(seat.body, Body::User | Body::Kernel) || is_touched),
         _ => {}
     }

@@ -114,6 +114,10 @@ impl Log {
             (_, Word::Status(Kind::Exiting)) => Fate::Gone,
             // It had no name of its own, and the one in its status is not wanted.
             (Word::Name, Word::Status(Kind::User)) | (_, Word::Name) => Fate::NotSelected,
+            // It is well, and nothing more was asked: it is another user's.
+            (Word::Nothing | Word::Tasks | Word::Status(Kind::User), Word::Status(Kind::User)) => {
+                Fate::NotSelected
+            }
             (Word::NoFile, Word::Status(Kind::User)) => Fate::Failed(Errno::NOENT),
             (_, Word::Status(Kind::User) | Word::NoThread) => Fate::Changed,
             (_, Word::Malformed) => Fate::Malformed,

@@ -11,7 +11,7 @@ use regex::bytes::Regex;
 use super::chains::Trouble;
 use super::dice::Dice;
 use super::fault::{ERRNOS, Fault, Faults};
-use super::life::LIVES;
+use super::life::{LIVES, uid_of};
 use super::seat::{Body, Change, Denial, Lock, Seat, When, first_thread, pid_of};
 use super::world::{Kernel, World};
 use super::{MILLIS, Micros, NEVER};
@@ -57,6 +57,9 @@ pub fn plans() -> &'static [Plan] {
         }
         let asked = |plan: &Plan| Plan { owner: true, cgroup: true, ..plan.clone() };
         plans.extend([0, 7, 14, 21].map(|plan| asked(&plans[plan])));
+        let users: Vec<u32> = (0..LIVES).step_by(2).map(uid_of).collect();
+        let selected = |plan: &Plan| Plan { users: users.clone(), ..plan.clone() };
+        plans.extend([1, 18].map(|plan| selected(&plans[plan])));
         plans
     })
 }

@@ -210,10 +210,12 @@ impl Seat {
         let is_comm = plan.name_rule == NameRule::Comm;
         // Who is taken for a thread of the kernel has its status read before its name, and so has
         // everybody when the owner is asked.
-        let is_guessed = plan.kernel_threads.contains(&self.pid) || plan.owner;
+        let asks_owner = plan.owner || !plan.users.is_empty();
+        let is_guessed = plan.kernel_threads.contains(&self.pid) || asks_owner;
         let is_named = has_name || is_comm && !is_guessed;
         let is_even = life.is_even && self.body != Body::Kernel;
-        let is_left_out = plan.filter.is_some() && is_named && !is_even;
+        let is_of_other = !plan.users.is_empty() && has_name && !is_even;
+        let is_left_out = plan.filter.is_some() && is_named && !is_even || is_of_other;
         let lacks_rollup = plan.source == Source::Rollup && !kernel.has_rollup;
         match (self.body, self.denial) {
             (Body::Absent, _) => Expected::Fate(Fate::Gone),

@@ -91,6 +91,8 @@ class Process:
     maps: tuple = ()  # none: kernel thread or zombie, whose smaps and smaps_rollup are empty
     ppid: int = 1
     uid: int = 0
+    euid: int | None = None  # effective, where that is another one
+    cgroup: bytes = b""  # none: no such file, as on a kernel without control groups
     state: str = "S (sleeping)"
     kthread: bool = False
     threads: int = 1
@@ -344,6 +346,69 @@ HUGETLB = [
     Process(505, b"plain", argv(b"plain"), b"plain", memory(text=60, heap=512), note="none"),
 ]  # fmt: skip
 
+ID = b"3f2a9c81d0b4e6f7a8091b2c3d4e5f60718293a4b5c6d7e8f9012a3b4c5d6e7f"
+ID2 = b"77d1e09a6b3c" + ID[12:]
+POD = b"8c1f2e5a-77aa-4d4e-9d35-0a2f5c6b7e81"
+BURSTABLE = (b"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod%s.slice/"
+             % POD.replace(b"-", b"_"))  # fmt: skip
+MANAGER = b"/user.slice/user-1000.slice/user@1000.service/"
+
+
+def v2(path):
+    return b"0::" + path + b"\n"
+
+
+def v1(path, memory=None, unified=b"/"):
+    """Hierarchies as a hybrid host lists them."""
+    memory = path if memory is None else memory
+    numbered = [(9, b"memory", memory), (4, b"cpu,cpuacct", memory), (1, b"name=systemd", path)]
+    lines = [b"%d:%s:%s\n" % one for one in numbered]
+    return b"".join(lines) + v2(unified)
+
+
+def placed(pid, comm, cgroup, note, uid=0, **more):
+    """A process whose only point is who owns it and where it stands."""
+    maps = memory(text=40, heap=(pid % 700) * 100)
+    return Process(pid, comm, argv(b"/usr/bin/" + comm), b"named", maps, uid=uid, cgroup=cgroup,
+                   note=note, **more)  # fmt: skip
+
+
+GROUPED = [
+    placed(1, b"init", v2(b"/init.scope"), "the first process",
+           files={"cmdline": argv(b"/sbin/init")}),
+    placed(701, b"cron", v2(b"/system.slice/cron.service"), "service"),
+    placed(702, b"worker", v2(b"/system.slice/cron.service"), "the same service, another user", 33),
+    placed(703, b"agetty", v2(b"/system.slice/system-getty.slice/getty@tty1.service"), "instance"),
+    placed(704, b"sh", v2(b"/user.slice/user-1000.slice/session-3.scope"), "login session", 1000),
+    placed(705, b"su", v2(b"/user.slice/user-1000.slice/session-3.scope"), "acts as root", 1000,
+           euid=0),
+    placed(706, b"pipewire", v2(MANAGER + b"session.slice/pipewire.service"), "service of a user",
+           1000),
+    placed(707, b"pipewire", v2((MANAGER + b"session.slice/pipewire.service").replace(b"1000",
+                                                                                       b"1001")),
+           "that of another one", 1001),
+    placed(708, b"redis", v2(b"/system.slice/docker-" + ID + b".scope"), "docker, driver systemd",
+           999),
+    placed(709, b"redis", v1(b"/docker/" + ID, unified=b"/system.slice/containerd.service"),
+           "docker, driver cgroupfs, hybrid host: the same container for us", 999),
+    placed(710, b"api", v2(BURSTABLE + b"cri-containerd-" + ID2 + b".scope"),
+           "kubernetes, burstable, driver systemd", 65534),
+    placed(711, b"pause", v2(b"/kubepods/pod" + POD + b"/" + ID), "guaranteed, driver cgroupfs"),
+    placed(712, b"web", v2(MANAGER + b"user.slice/libpod-" + ID2 + b".scope/container"),
+           "podman without root", 1000),
+    placed(713, b"conmon", v2(b"/machine.slice/libpod-conmon-" + ID2 + b".scope"),
+           "watches a container, is in none"),
+    placed(714, b"nginx", v2(b"/lxc.payload.web/system.slice/nginx.service"),
+           "systemd inside of lxc", 100033),
+    placed(715, b"stray", v2(b"/"), "in the root"),
+    placed(716, b"slice", v2(b"/system.slice"), "in a slice, in no unit"),
+    placed(717, b"old", b"", "a kernel without control groups", 1000),
+    placed(718, b"odd", v2(b"/a b/\x1b[31m\xff: (9)/x.service"), "foreign bytes", 4294967294),
+    placed(719, b"sshd", v1(b"/", memory=b"/app"), "root of one hierarchy, not of the other"),
+    Process(2, b"kthreadd", ppid=0, kthread=True, cgroup=v2(b"/"), note="kernel thread"),
+]  # fmt: skip
+
+
 HOLLOW = [
     Process(1, b"", files={"only": b"0\n"}, note="a directory with a number, and no process"),
     Process(77, b"", files={"only": b"0\n"}, note="another one"),
@@ -352,7 +417,7 @@ HOLLOW = [
 TREES = {
     "ordinary": ORDINARY, "names": NAMES, "kernel-threads": KERNEL_THREADS,
     "vanished": VANISHED, "no-rollup": NO_ROLLUP, "malformed": MALFORMED, "hugetlb": HUGETLB,
-    "hollow": HOLLOW, "empty": [],
+    "grouped": GROUPED, "hollow": HOLLOW, "empty": [],
 }  # fmt: skip
 DANGLING = {b"no-such-binary"}
 
@@ -389,7 +454,8 @@ def status(process, tgid):
     size = sum(m.size_kb for m in maps)
     rss = values.get("Rss", 0)
     huge = values.get("Private_Hugetlb", 0) + values.get("Shared_Hugetlb", 0)
-    uids = "\t".join([str(process.uid)] * 4)
+    euid = process.uid if process.euid is None else process.euid
+    uids = "\t".join(str(uid) for uid in (process.uid, euid, euid, euid))
     caps = "000001ffffffffff" if process.uid == 0 else "0000000000000000"
     ignored = "f" * 16 if process.kthread else "0000000000001000"
     zombie = process.state.startswith("Z")
@@ -397,7 +463,7 @@ def status(process, tgid):
         ("99" if zombie else "4.7", "Umask", "0022"), ("2.6", "State", process.state),
         ("2.6", "Tgid", tgid), ("3.13", "Ngid", 0), ("2.6", "Pid", process.pid),
         ("2.6", "PPid", process.ppid),
-        ("2.6", "TracerPid", 0), ("2.6", "Uid", uids), ("2.6", "Gid", uids),
+        ("2.6", "TracerPid", 0), ("2.6", "Uid", uids), ("2.6", "Gid", "\t".join([str(process.uid)] * 4)),
         ("2.6", "FDSize", 0 if zombie else 64 if process.kthread else 256), ("2.6", "Groups", " "),
         ("4.1", "NStgid", tgid), ("4.1", "NSpid", process.pid),
         ("4.1", "NSpgid", 0 if process.kthread else tgid),
@@ -452,6 +518,8 @@ def write_process(directory, process, tgid, to_bin):
         "status": status(process, tgid),
         "smaps": corpus.smaps(process.maps, process.version) if process.maps else b"",
     }
+    if process.cgroup:
+        texts["cgroup"] = process.cgroup
     if corpus.has_rollup(process.version):
         maps = process.maps
         texts["smaps_rollup"] = corpus.rollup(maps, process.version) if maps else b""

@@ -19,8 +19,9 @@ pub mod world;
 pub const RUN_LIMIT: Duration = Duration::from_secs(20);
 
 /// The fake `/proc` trees under `tests/procfs`.
-pub const TREES: [&str; 10] = [
+pub const TREES: [&str; 11] = [
     "empty",
+    "grouped",
     "hollow",
     "hugetlb",
     "kernel-threads",

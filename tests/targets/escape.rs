@@ -78,8 +78,8 @@ fn original(text: &str) -> Vec<u8> {
 fn check_table(name: &[u8], columns: usize) {
     let usage =
         ProcessUsage { pid: Pid(1), name, smaps: Smaps::default(), uid: None, cgroup: None };
-    let glimpse = Glimpse { comm: name.to_vec(), rss: Some(Kib(2048)), ..Glimpse::default() };
-    let timed_out = [TimedOut { pid: Pid(2), glimpse }];
+    let glimpse = Glimpse { rss: Some(Kib(2048)), ..Glimpse::default() };
+    let timed_out = [TimedOut { pid: Pid(2), name: name.to_vec(), glimpse }];
     let found = Found { unknown: 1, timed_out: &timed_out, sharing: &HashMap::new() };
     let programs = group([usage].into_iter(), found, Grouping::Program, Order::default());
     let text = table(&programs, &TableOptions { terminal: Some(columns), ..Default::default() });

@@ -1,0 +1,67 @@
+//! Names of users, from `/etc/passwd` and nowhere else.
+//!
+//! `getpwuid(3)` would load modules into a program that may read everybody's memory, ask servers
+//! that do not answer, and is not to be had in a static build: see docs/DECISIONS.md.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+
+/// More than any host has users in a file.
+const BYTES_MAX: u64 = 64 << 20;
+
+/// The users of this host, in the order of the file.
+#[derive(Debug, Default)]
+pub struct Users(Vec<(u32, Vec<u8>)>);
+
+impl Users {
+    /// Reads them. A host without such a file has none that have names.
+    pub fn read() -> Users {
+        let mut text = Vec::new();
+        let file = File::open("/etc/passwd");
+        let read = file.and_then(|file| file.take(BYTES_MAX).read_to_end(&mut text));
+        Users(if read.is_ok() { parse(&text) } else { Vec::new() })
+    }
+
+    /// The id of a user.
+    pub fn id(&self, name: &[u8]) -> Option<u32> {
+        self.0.iter().find(|user| user.1 == name).map(|user| user.0)
+    }
+
+    /// The names of all ids. Of several users with one id the first gives its name.
+    pub fn into_names(self) -> HashMap<u32, Vec<u8>> {
+        self.0.into_iter().rev().collect()
+    }
+}
+
+/// Lines of `name:password:uid:...`. Those of NIS, which begin with a sign, name nobody.
+fn parse(text: &[u8]) -> Vec<(u32, Vec<u8>)> {
+    let user = |line: &[u8]| {
+        let mut fields = line.split(|byte| *byte == b':');
+        let (name, uid) = (fields.next()?, fields.nth(1)?);
+        let is_name = !name.is_empty() && !name.starts_with(b"+") && !name.starts_with(b"-");
+        let uid = std::str::from_utf8(uid).ok()?.parse().ok()?;
+        is_name.then(|| (uid, name.to_vec()))
+    };
+    text.split(|byte| *byte == b'\n').filter_map(user).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_passwd() {
+        let text = b"root:x:0:0:root:/root:/bin/bash\ntoor:x:0:0::/root:/bin/sh\n\n# a comment\n\
+                     +@staff::::::\n-bad:x:7:7::/:\nbroken:x\nnumber:x:one:1::/:\n:x:5:5::/:\n\
+                     alice:x:1000:1000:A,B:/home/alice:/bin/sh";
+        let users = Users(parse(text));
+        assert_eq!(users.0.len(), 3);
+        for (name, id) in [("root", Some(0)), ("toor", Some(0)), ("alice", Some(1000))] {
+            assert_eq!(users.id(name.as_bytes()), id, "{name}");
+        }
+        assert_eq!((users.id(b"bob"), users.id(b"+@staff"), users.id(b"-bad")), (None, None, None));
+        let names = users.into_names();
+        assert_eq!((names[&0].as_slice(), names[&1000].as_slice()), (&b"root"[..], &b"alice"[..]));
+    }
+}

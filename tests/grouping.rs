@@ -1,0 +1,146 @@
+//! The rules of docs/GROUPING.md, row by row: control groups to units and containers.
+//! What stands there is what the program does.
+
+mod support;
+
+use std::ffi::OsStr;
+
+use psm_uring::program::{container, unit};
+use support::sources::{fail_if_any, read};
+use support::{Ran, program, run};
+
+const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+const POD: &str = "8c1f2e5a-77aa-4d4e-9d35-0a2f5c6b7e81";
+
+/// The rows of the table below a heading: first and last cell, without their back quotes.
+fn table(heading: &str) -> Vec<(String, String)> {
+    let document = read("docs/GROUPING.md");
+    let below = document.split(heading).nth(1).expect("the heading");
+    let lines = below.lines().skip_while(|line| !line.starts_with("| `"));
+    let rows = lines.take_while(|line| line.starts_with('|'));
+    let cell = |cell: &str| cell.trim().trim_matches('`').to_owned();
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").collect();
+        (cell(cells[0]), cell(cells[cells.len() - 1]))
+    };
+    rows.map(row).collect()
+}
+
+/// The words of the document in the place of what they stand for.
+fn whole(text: &str) -> String {
+    let text = text.replace("POD_", &POD.replace('-', "_")).replace("POD", POD);
+    text.replace("ID", ID)
+}
+
+fn check(heading: &str, least: usize, word: &str, found: impl Fn(&[u8]) -> Option<Vec<u8>>) {
+    let rows = table(heading);
+    assert!(rows.len() >= least, "{heading}: {} rows", rows.len());
+    let mut wrong = Vec::new();
+    for (given, expected) in rows {
+        let found = found(whole(&given).as_bytes()).unwrap_or_else(|| word.into());
+        let found = String::from_utf8_lossy(&found).into_owned();
+        if found != whole(&expected) {
+            wrong.push(format!("docs/GROUPING.md: {given}: {found}, not {expected}"));
+        }
+    }
+    fail_if_any(&wrong);
+}
+
+#[test]
+fn units() {
+    check("### Units\n", 20, "(no unit)", unit);
+}
+
+#[test]
+fn containers() {
+    check("### Containers\n", 30, "(no container)", container);
+}
+
+fn grouped<I: IntoIterator<Item: AsRef<OsStr>>>(arguments: I) -> Ran {
+    let mut command = program();
+    command.args(["--proc-root", "grouped", "--engine", "sync"]).args(arguments);
+    support::output(command)
+}
+
+/// However processes are put together, together they are all of them.
+#[test]
+fn every_grouping_has_the_same_total() {
+    let total = |ran: &Ran| ran.stdout().lines().last().expect("a total").to_owned();
+    let expected = total(&grouped(["--unit", "B"]));
+    for by in ["pid", "user", "cgroup", "unit", "container"] {
+        let ran = grouped(["--unit", "B", "--by", by]);
+        assert_eq!(total(&ran), expected, "{by}");
+        let head = format!("  {} (", if by == "pid" { "PROCESS" } else { by }.to_uppercase());
+        assert!(ran.stdout().lines().next().is_some_and(|line| line.contains(&head)), "{by}");
+    }
+}
+
+/// What is not selected is not measured: of others only `status` is read.
+#[test]
+fn other_users_are_not_read() {
+    let reads = |user: &str| {
+        let text = grouped(["--stats", "-u", user]).stderr();
+        let line = text.lines().find(|line| line.starts_with("operations")).expect("a line");
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let place = words.iter().position(|word| *word == "reads,").expect("reads");
+        words[place - 1].parse::<usize>().expect("a number")
+    };
+    let processes = 21;
+    assert_eq!(reads("4242"), processes, "a status each");
+    assert_eq!(reads("1001"), processes + 2, "one more with name and memory");
+    assert_eq!(reads("1001,33,33"), processes + 4);
+}
+
+/// A real process: by its owner, by the group that the kernel says.
+#[test]
+fn a_process_of_this_host() {
+    let directory = support::TempDir::new("grouping");
+    let path = directory.path().join("job-4711.sh");
+    std::fs::write(&path, "read line\n").expect("a file of ours");
+    let mut command = std::process::Command::new("sh");
+    command.arg("-u").arg(&path).stdin(std::process::Stdio::piped());
+    let mut child = command.spawn().expect("a shell");
+    let pid = child.id().to_string();
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let path_of = |mark: &str| {
+        let mut paths = groups.lines().filter_map(|line| line.split_once(mark));
+        paths.next().map(|(_, path)| path).filter(|path| *path != "/")
+    };
+    let is_none = groups.is_empty();
+    let group = ["name=systemd:", ":memory:", "0::"].into_iter().find_map(path_of);
+    let group = group.unwrap_or(if is_none { "(unknown)" } else { "/" });
+    let rows = |arguments: &[&str]| {
+        let ran = run([&["-p", &pid, "--no-header"], arguments].concat());
+        let row = ran.stdout().lines().next().map(str::to_owned).unwrap_or_default();
+        row.trim_end_matches(" (1)").rsplit("  ").next().unwrap_or_default().to_owned()
+    };
+    for engine in ["sync", "threads", "auto"] {
+        assert_eq!(rows(&["--by", "cgroup", "--engine", engine]), group, "{engine}");
+        let own = rustix::process::geteuid().as_raw().to_string();
+        let both = rows(&["--by", "cgroup", "-u", &own, "--engine", engine]);
+        assert_eq!(both, group, "{engine}");
+    }
+    drop(child.stdin.take());
+    child.wait().expect("a child of ours");
+}
+
+/// Names of users are those of this host, which knows root.
+#[test]
+fn users_of_this_host_have_names() {
+    let own = rustix::process::geteuid().as_raw();
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let line = passwd.lines().find(|line| line.split(':').nth(2) == Some(&own.to_string()));
+    let Some(name) = line.and_then(|line| line.split(':').next()) else {
+        return support::skip("users_of_this_host_have_names", "this user has no name");
+    };
+    let pid = std::process::id().to_string();
+    for user in [name, &own.to_string()] {
+        let ran = run(["-p", &pid, "-u", user, "--by", "user", "--no-header"]);
+        let row = ran.stdout().lines().next().map(str::to_owned).unwrap_or_default();
+        assert!(row.ends_with(&format!("  {name} (1)")), "{user}: {row} {}", ran.stderr());
+    }
+    let other = if own == 1 { "2" } else { "1" };
+    let ran = run(["-p", &pid, "-u", other]);
+    let told = format!("no row: --user '{other}' has none of 1 process; see them with --by user\n");
+    assert!(ran.stderr().ends_with(&told), "{}", ran.stderr());
+}
