@@ -13,7 +13,8 @@ use regex::bytes::Regex;
 use support::survey::{Snapshot, has_uring, open, survey, tuning};
 use support::{TREES, Table, tests_path, tree};
 
-const NAMES: [NameRule; 4] = [NameRule::Title, NameRule::Comm, NameRule::Exe, NameRule::Cmdline];
+const NAMES: [NameRule; 5] =
+    [NameRule::Title, NameRule::Comm, NameRule::Exe, NameRule::Script, NameRule::Cmdline];
 const SOURCES: [Source; 3] = [Source::Auto, Source::Rollup, Source::Smaps];
 const WORKERS: [usize; 3] = [1, 2, 8];
 const DEPTHS: [usize; 4] = [1, 2, 3, 64];
@@ -175,7 +176,8 @@ fn no_processes_are_an_empty_survey() {
 }
 
 /// Trees whose files are whole: there, `sync` must say what the generator wrote down.
-const WHOLE: [&str; 6] = ["grouped", "hugetlb", "kernel-threads", "names", "no-rollup", "ordinary"];
+const WHOLE: [&str; 7] =
+    ["grouped", "hugetlb", "kernel-threads", "names", "no-rollup", "ordinary", "scripts"];
 
 #[test]
 fn sums_are_the_expected() {
@@ -223,6 +225,7 @@ fn fates_of_the_fixtures() {
         ("names", Coverage { measured: 33, ..none }),
         ("hugetlb", Coverage { measured: 5, ..none }),
         ("grouped", Coverage { measured: 20, kernel_threads: 1, ..none }),
+        ("scripts", Coverage { measured: 16, ..none }),
         ("kernel-threads", Coverage { measured: 3, kernel_threads: 3, zombies: 1, ..none }),
         ("no-rollup", Coverage { measured: 5, kernel_threads: 1, ..none }),
         ("empty", none),

@@ -11,7 +11,7 @@ use support::survey::has_uring;
 use support::{Ran, files, run, tests_path};
 
 /// A golden file, and the arguments behind `--proc-root`.
-const CASES: [(&str, &str); 105] = [
+const CASES: [(&str, &str); 107] = [
     ("csv", "names -o csv"),
     ("csv-by-pid", "hugetlb -o csv --by pid --heap -n 2"),
     ("csv-columns", "no-rollup -o csv --columns name,pss-anon,swap,rss,percent,bar -n 3"),
@@ -74,6 +74,8 @@ const CASES: [(&str, &str); 105] = [
     ("name-exe", "names --name exe --by pid"),
     ("name-exe-kernel-threads", "kernel-threads --name exe --by pid"),
     ("name-exe-vanished", "vanished --name exe --by pid"),
+    ("name-script", "scripts --name script"),
+    ("name-script-by-pid", "names --name script --by pid --sort name"),
     ("name-title", "ordinary --name title"),
     ("no-header", "ordinary --no-header"),
     ("ndjson", "vanished -o ndjson"),

@@ -1,12 +1,14 @@
-//! The rules of docs/GROUPING.md, row by row: control groups to units and containers.
-//! What stands there is what the program does.
+//! The rules of docs/GROUPING.md, row by row: control groups to units and containers, arguments to
+//! scripts. What stands there is what the program does.
 
 mod support;
 
 use std::ffi::OsStr;
 
+use psm_uring::process::{NameRule, Plan, Probe};
 use psm_uring::program::{container, unit};
 use support::sources::{fail_if_any, read};
+use support::world::World;
 use support::{Ran, program, run};
 
 const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -56,6 +58,40 @@ fn containers() {
     check("### Containers\n", 30, "(no container)", container);
 }
 
+#[test]
+fn scripts() {
+    let plan = Plan { name_rule: NameRule::Script, ..Plan::default() };
+    check("## Scripts\n", 45, "", |arguments| {
+        // A title is no list of arguments.
+        let is_title = arguments.starts_with(b"php-fpm:");
+        let nul = |byte: &u8| if *byte == b' ' && !is_title { 0 } else { *byte };
+        let mut cmdline: Vec<u8> = arguments.iter().map(nul).collect();
+        cmdline.push(0);
+        let mut probe = Probe::new();
+        World::user().with_bytes("cmdline", &cmdline).carry(&mut probe, &plan);
+        Some(probe.name().to_vec())
+    });
+}
+
+/// Whatever stands where the kernel cuts is not taken for a name.
+#[test]
+fn a_word_that_is_cut_is_no_script() {
+    let plan = Plan { name_rule: NameRule::Script, ..Plan::default() };
+    let name = |cmdline: &str| {
+        let mut probe = Probe::new();
+        World::user().with("cmdline", cmdline).carry(&mut probe, &plan);
+        String::from_utf8_lossy(probe.name()).into_owned()
+    };
+    let path = |len| format!("java\0-cp\0{}\0", "x".repeat(len));
+    assert_eq!(name(&(path(60_000) + "kafka.Kafka\0")), "kafka.Kafka");
+    assert_eq!(name(&(path(65_520) + "kafka.Kafka\0")), "java");
+    assert_eq!(name("python3\0\0x.py\0"), "python3");
+    assert_eq!(name("python3\0-m"), "python3");
+    assert_eq!(name("python3\0x.py"), "x.py");
+    let long = format!("python3\0/{}\0", "y".repeat(9000));
+    assert_eq!(name(&long), "y".repeat(4096));
+}
+
 fn grouped<I: IntoIterator<Item: AsRef<OsStr>>>(arguments: I) -> Ran {
     let mut command = program();
     command.args(["--proc-root", "grouped", "--engine", "sync"]).args(arguments);
@@ -91,7 +127,7 @@ fn other_users_are_not_read() {
     assert_eq!(reads("1001,33,33"), processes + 4);
 }
 
-/// A real process: by its owner, by the group that the kernel says.
+/// A real process: by what it runs, by its owner, by the group that the kernel says.
 #[test]
 fn a_process_of_this_host() {
     let directory = support::TempDir::new("grouping");
@@ -109,12 +145,18 @@ fn a_process_of_this_host() {
     let is_none = groups.is_empty();
     let group = ["name=systemd:", ":memory:", "0::"].into_iter().find_map(path_of);
     let group = group.unwrap_or(if is_none { "(unknown)" } else { "/" });
+    // Between fork and exec it is another program.
     let rows = |arguments: &[&str]| {
         let ran = run([&["-p", &pid, "--no-header"], arguments].concat());
         let row = ran.stdout().lines().next().map(str::to_owned).unwrap_or_default();
         row.trim_end_matches(" (1)").rsplit("  ").next().unwrap_or_default().to_owned()
     };
+    let found = support::until(support::RUN_LIMIT, || {
+        (rows(&["--name", "script"]) == "job-4711.sh").then_some(())
+    });
+    assert!(found.is_some(), "{}", rows(&["--name", "script"]));
     for engine in ["sync", "threads", "auto"] {
+        assert_eq!(rows(&["--name", "script", "--engine", engine]), "job-4711.sh", "{engine}");
         assert_eq!(rows(&["--by", "cgroup", "--engine", engine]), group, "{engine}");
         let own = rustix::process::geteuid().as_raw().to_string();
         let both = rows(&["--by", "cgroup", "-u", &own, "--engine", engine]);

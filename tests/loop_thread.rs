@@ -96,6 +96,7 @@ fn the_loop_thread_touches_no_target() {
         &["--depth", "1"],
         &["--name", "exe"],
         &["--name", "comm"],
+        &["--name", "script"],
         &["--by", "unit"],
         &["--by", "user", "--filter", "target"],
         &["--filter", "target"],

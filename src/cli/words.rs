@@ -63,6 +63,7 @@ words!(NameRule {
     Title => "title", "argv[0] as the process shows it, paths cut to the last part";
     Comm => "comm", "the kernel's name of the thread, at most 15 bytes";
     Exe => "exe", "the last part of the binary's path";
+    Script => "script", "what an interpreter runs: script, module, class; else as title";
     Cmdline => "cmdline", "the whole argument list";
 });
 

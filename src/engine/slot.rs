@@ -33,6 +33,8 @@ impl Buffers {
         match file {
             ProcFile::SmapsRollup => self.arena.buffer(ROLLUP_BYTES),
             ProcFile::Smaps => self.arena.segmented_buffer(self.smaps_segments),
+            // In one read: its memory is read behind it, in the same chain.
+            ProcFile::Arguments => self.arena.buffer(file.text_max()),
             _ => self.arena.buffer(TEXT_MAX),
         }
     }
@@ -59,6 +61,7 @@ pub(super) struct Slot {
     fetched: [Option<ProcFile>; 2],
     /// The buffers, made when first needed, where they are not with the ring.
     text: Option<Buffer>,
+    arguments: Option<Buffer>,
     rollup: Option<Buffer>,
     smaps: Option<Buffer>,
 }
@@ -71,6 +74,7 @@ impl Slot {
             since: Duration::ZERO,
             fetched: [None; 2],
             text: None,
+            arguments: None,
             rollup: None,
             smaps: None,
         }
@@ -118,6 +122,7 @@ impl Slot {
         match file {
             ProcFile::SmapsRollup => &mut self.rollup,
             ProcFile::Smaps => &mut self.smaps,
+            ProcFile::Arguments => &mut self.arguments,
             _ => &mut self.text,
         }
     }

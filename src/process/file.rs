@@ -11,6 +11,8 @@ pub enum ProcFile {
     /// The argument list as the process shows it. Touches the target's memory: may swap in a
     /// page, may block on its `mmap_lock`.
     Cmdline,
+    /// The same file, of which more is read: the class of a java stands behind its class path.
+    Arguments,
     /// The name of the leading thread, at most 15 bytes. Never blocks.
     Comm,
     /// Facts in lines, among them comm, state and number of threads. Never blocks.
@@ -67,7 +69,7 @@ impl ProcFile {
     /// Where the file of a process stands, or that of one of its threads.
     pub fn path(self, pid: Pid, task: Option<Pid>) -> RelPath {
         let name = match self {
-            ProcFile::Cmdline => "cmdline",
+            ProcFile::Cmdline | ProcFile::Arguments => "cmdline",
             ProcFile::Comm => "comm",
             ProcFile::Status => "status",
             ProcFile::Cgroup => "cgroup",
@@ -100,7 +102,7 @@ impl ProcFile {
     /// are a dozen hierarchies, and the kernel tells no path longer than [`TEXT_MAX`].
     pub fn text_max(self) -> usize {
         match self {
-            ProcFile::Cgroup => 16 * TEXT_MAX,
+            ProcFile::Cgroup | ProcFile::Arguments => 16 * TEXT_MAX,
             _ => TEXT_MAX,
         }
     }

@@ -4,6 +4,7 @@
 //! - `file`    the files, their paths, how they are read
 //! - `memory`  the memory file, read by read
 //! - `name`    argument list, comm and exe to a program's name
+//! - `script`  the arguments of an interpreter to the name of its script
 //! - `status`  the lines of `status` that we need
 //! - `plan`    what all processes of a run are asked
 //! - `want`    what a probe asks of an engine
@@ -19,6 +20,7 @@ mod name;
 mod plan;
 mod probe;
 mod refusal;
+mod script;
 mod state;
 mod status;
 mod want;

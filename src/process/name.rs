@@ -3,7 +3,7 @@
 //! Names are claims, and foreign bytes: any process may call itself anything. They are kept raw
 //! here and escaped by the report.
 
-use super::{ProcFile, status};
+use super::{ProcFile, script, status};
 
 /// Which of a process's names its program goes by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,9 @@ pub enum NameRule {
     /// The last part of the binary's path, with ` (deleted)` when the file was removed or
     /// replaced; comm where the link is refused.
     Exe,
+    /// What an interpreter (python, node, java, ruby, perl, php, a shell) runs: script, module, jar
+    /// or class; other programs, and one that runs no script, by the title.
+    Script,
     /// The whole argument list, blanks between, at most [`NAME_MAX`] bytes; `[comm]` when empty.
     Cmdline,
 }
@@ -30,6 +33,13 @@ pub(super) fn take(rule: NameRule, file: ProcFile, text: &[u8], name: &mut Vec<u
         ProcFile::Comm => by_comm(rule, name, |name| name.extend_from_slice(comm(text))),
         ProcFile::Status => by_comm(rule, name, |name| status::comm(text, name)),
         ProcFile::Exe => name.extend_from_slice(exe(text)),
+        ProcFile::Arguments => {
+            let script = script::script(text, text.len() < file.text_max());
+            // The title is to be that of the other rule.
+            let head = &text[..text.len().min(NAME_MAX)];
+            name.extend_from_slice(script.unwrap_or_else(|| title(head)));
+            name.truncate(NAME_MAX);
+        }
         _ if rule == NameRule::Cmdline => arguments(text, name),
         _ => name.extend_from_slice(title(text)),
     }
@@ -37,7 +47,7 @@ pub(super) fn take(rule: NameRule, file: ProcFile, text: &[u8], name: &mut Vec<u
 
 /// Where comm stands for an empty argument list, it stands in brackets.
 fn by_comm(rule: NameRule, name: &mut Vec<u8>, append: impl FnOnce(&mut Vec<u8>)) {
-    let is_title = matches!(rule, NameRule::Title | NameRule::Cmdline);
+    let is_title = matches!(rule, NameRule::Title | NameRule::Script | NameRule::Cmdline);
     name.extend(is_title.then_some(b'['));
     append(name);
     // The kernel's comm is short. One in a directory that stands in for /proc may not be.
@@ -71,7 +81,7 @@ fn without_options(line: &[u8]) -> &[u8] {
 }
 
 /// Cuts `/usr/sbin/nginx` to `nginx`.
-fn last_part(path: &[u8]) -> &[u8] {
+pub(super) fn last_part(path: &[u8]) -> &[u8] {
     let trimmed = path.len() - path.iter().rev().take_while(|byte| **byte == b'/').count();
     match path[..trimmed].iter().rposition(|byte| *byte == b'/') {
         Some(slash) => &path[slash + 1..trimmed],

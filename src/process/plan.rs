@@ -67,6 +67,7 @@ impl Plan {
     pub(super) fn name_file(&self) -> ProcFile {
         match self.name_rule {
             NameRule::Title | NameRule::Cmdline => ProcFile::Cmdline,
+            NameRule::Script => ProcFile::Arguments,
             NameRule::Comm => ProcFile::Comm,
             NameRule::Exe => ProcFile::Exe,
         }

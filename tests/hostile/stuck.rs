@@ -199,6 +199,7 @@ fn no_option_waits_for_the_stuck() {
             "--name comm",
             "--name exe",
             "--name cmdline",
+            "--name script",
             "--by user --user 0",
             "--by unit",
             "--source smaps",

@@ -109,7 +109,7 @@ impl Life {
     /// The name that a report must show.
     pub fn name(&self, rule: NameRule) -> &[u8] {
         match rule {
-            NameRule::Title => &self.title,
+            NameRule::Title | NameRule::Script => &self.title,
             NameRule::Cmdline => &self.arguments,
             NameRule::Comm => self.bare_comm(),
             NameRule::Exe => &self.exe[b"/opt/dir/".len()..],
@@ -119,7 +119,7 @@ impl Life {
     /// The name where the one that the rule asks for cannot be had, or was empty a moment ago.
     pub fn is_fallback(&self, rule: NameRule, name: &[u8]) -> bool {
         let bare = match rule {
-            NameRule::Title | NameRule::Cmdline => {
+            NameRule::Title | NameRule::Script | NameRule::Cmdline => {
                 name.strip_prefix(b"[").and_then(|name| name.strip_suffix(b"]"))
             }
             NameRule::Comm | NameRule::Exe => Some(name),

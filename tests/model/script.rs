@@ -60,6 +60,7 @@ pub fn plans() -> &'static [Plan] {
         let users: Vec<u32> = (0..LIVES).step_by(2).map(uid_of).collect();
         let selected = |plan: &Plan| Plan { users: users.clone(), ..plan.clone() };
         plans.extend([1, 18].map(|plan| selected(&plans[plan])));
+        plans.push(Plan { name_rule: NameRule::Script, ..plans[12].clone() });
         plans
     })
 }

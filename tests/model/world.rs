@@ -71,10 +71,11 @@ impl World {
         seat.settle(self.now);
         let is_memory = matches!(place.file, ProcFile::Smaps | ProcFile::SmapsRollup);
         let is_guarded = is_memory || place.file == ProcFile::Exe;
+        let is_arguments = matches!(place.file, ProcFile::Cmdline | ProcFile::Arguments);
         match op {
             _ if seat.memory(place.task).is_none() => 0,
             Op::Open | Op::Link if is_guarded => seat.exec_lock,
-            Op::Read if is_memory || place.file == ProcFile::Cmdline => seat.memory_lock,
+            Op::Read if is_memory || is_arguments => seat.memory_lock,
             _ => 0,
         }
     }
@@ -153,8 +154,10 @@ impl World {
         }
         let life = seat.life();
         let (text, word): (&'static [u8], _) = match file {
-            ProcFile::Cmdline if seat.memory(task).is_none() => (&[], Word::Name),
-            ProcFile::Cmdline => (&life.cmdline, Word::Name),
+            ProcFile::Cmdline | ProcFile::Arguments if seat.memory(task).is_none() => {
+                (&[], Word::Name)
+            }
+            ProcFile::Cmdline | ProcFile::Arguments => (&life.cmdline, Word::Name),
             ProcFile::Comm if seat.body == Body::Kernel => (b"kworker\n", Word::Name),
             ProcFile::Comm => (&life.comm, Word::Name),
             ProcFile::Exe => (&life.exe, Word::Name),

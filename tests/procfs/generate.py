@@ -409,6 +409,34 @@ GROUPED = [
 ]  # fmt: skip
 
 
+def script(pid, *words, comm=None, note=""):
+    """An interpreter at work."""
+    name = words[0].rsplit(b"/", 1)[-1]
+    maps = memory(text=40, heap=(pid - 800) * 100)
+    return Process(pid, comm or name[:15], argv(*words), b"named", maps, note=note)
+
+
+SCRIPTS = [
+    script(801, b"/usr/bin/python3.12", b"-u", b"-W", b"ignore", b"/srv/shop/app.py", b"--port"),
+    script(802, b"python3", b"-Im", b"http.server", b"8000", note="module"),
+    script(803, b"/usr/bin/python3", b"-c", b"import time; time.sleep(9)", note="code is no script"),
+    script(804, b"python3", note="a prompt"),
+    script(805, b"/usr/bin/node", b"--require", b"dotenv/config", b"--inspect=0", b"dist/main.js"),
+    script(806, b"java", b"-Xmx1g", b"-cp", b"/opt/k/libs/a.jar:" + b"b.jar:" * 1500,
+           b"-Dx=y", b"kafka.Kafka", b"server.properties", note="a class behind 9 KB of class path"),
+    script(807, b"/usr/lib/jvm/java-21/bin/java", b"-jar", b"/srv/app/app server.jar", b"-v"),
+    script(808, b"ruby3.1", b"-Ilib", b"-r", b"bundler/setup", b"bin/rails", b"s"),
+    script(809, b"/usr/bin/perl", b"-w", b"-T", b"/usr/sbin/amavisd"),
+    script(810, b"/bin/bash", b"-euo", b"pipefail", b"/opt/run.sh", b"x"),
+    script(811, b"sh", b"-c", b"sleep 9; exit 1", note="code is no script"),
+    script(812, b"php8.2", b"-d", b"memory_limit=1G", b"/srv/www/artisan", b"queue:work"),
+    script(813, b"-bash", note="login shell"),
+    script(814, b"/usr/sbin/nginx", b"-g", b"daemon off;", note="no interpreter"),
+    script(815, b"/usr/bin/python3", b"/srv/other/app.py", note="a script of the same name"),
+    Process(816, b"python3", b"", b"named", memory(heap=1600), note="empty argument list"),
+]  # fmt: skip
+
+
 HOLLOW = [
     Process(1, b"", files={"only": b"0\n"}, note="a directory with a number, and no process"),
     Process(77, b"", files={"only": b"0\n"}, note="another one"),
@@ -417,7 +445,7 @@ HOLLOW = [
 TREES = {
     "ordinary": ORDINARY, "names": NAMES, "kernel-threads": KERNEL_THREADS,
     "vanished": VANISHED, "no-rollup": NO_ROLLUP, "malformed": MALFORMED, "hugetlb": HUGETLB,
-    "grouped": GROUPED, "hollow": HOLLOW, "empty": [],
+    "grouped": GROUPED, "scripts": SCRIPTS, "hollow": HOLLOW, "empty": [],
 }  # fmt: skip
 DANGLING = {b"no-such-binary"}
 

@@ -19,7 +19,7 @@ pub mod world;
 pub const RUN_LIMIT: Duration = Duration::from_secs(20);
 
 /// The fake `/proc` trees under `tests/procfs`.
-pub const TREES: [&str; 11] = [
+pub const TREES: [&str; 12] = [
     "empty",
     "grouped",
     "hollow",
@@ -30,6 +30,7 @@ pub const TREES: [&str; 11] = [
     "no-rollup",
     "ordinary",
     "recorded",
+    "scripts",
     "vanished",
 ];
 

@@ -15,12 +15,15 @@ use crate::world::{Found, World};
 /// What the parts of an input stand for, in this order.
 const FILES: [&str; 6] = ["status", "comm", "cmdline", "exe", "task", "cgroup"];
 const RULES: [NameRule; 4] = [NameRule::Title, NameRule::Comm, NameRule::Exe, NameRule::Cmdline];
+/// Asks for the script in the place of the title.
+const SCRIPT: u8 = 32;
 
 pub fn run(bytes: &[u8]) {
     let Some((&[asked, there, room], texts)) = bytes.split_first_chunk() else { return };
     let texts: Vec<&[u8]> = parts(texts).chain([&b""[..]; FILES.len()]).take(FILES.len()).collect();
+    let rule = RULES[usize::from(asked % 4)];
     let plan = Plan {
-        name_rule: RULES[usize::from(asked % 4)],
+        name_rule: if asked & SCRIPT == 0 { rule } else { NameRule::Script },
         source: Source::Rollup,
         filter: (asked & 4 != 0).then(|| Regex::new("a|b|c").expect("a pattern")),
         owner: asked & 8 != 0,
@@ -74,11 +77,17 @@ fn check_name(name: &[u8], texts: &[&[u8]], plan: &Plan, has_exe: bool) {
             assert!(is_part && name.len() <= NAME_MAX, "{:?}", name.escape_ascii());
             name.to_vec()
         }
+        NameRule::Script if !argv0.is_empty() => {
+            let is_part = texts[2].windows(name.len().max(1)).any(|part| part == name);
+            let is_one = !name.contains(&0) && !name.is_empty() && name.len() <= NAME_MAX;
+            assert!(is_part && is_one, "{:?}", name.escape_ascii());
+            name.to_vec()
+        }
         NameRule::Cmdline if arguments > 0 => {
             let blank = |byte: &u8| if *byte == 0 { b' ' } else { *byte };
             cmdline[..arguments].iter().map(blank).collect()
         }
-        NameRule::Title | NameRule::Cmdline => in_brackets,
+        NameRule::Title | NameRule::Script | NameRule::Cmdline => in_brackets,
         NameRule::Exe if exe.rsplit(|byte| *byte == b'/').next() != Some(b"") => {
             exe.rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec()
         }
