@@ -11,8 +11,9 @@ use support::survey::has_uring;
 use support::{Ran, files, run, tests_path};
 
 /// A golden file, and the arguments behind `--proc-root`.
-const CASES: [(&str, &str); 107] = [
+const CASES: [(&str, &str); 109] = [
     ("csv", "names -o csv"),
+    ("csv-by-container", "grouped -o csv --by container"),
     ("csv-by-pid", "hugetlb -o csv --by pid --heap -n 2"),
     ("csv-columns", "no-rollup -o csv --columns name,pss-anon,swap,rss,percent,bar -n 3"),
     ("csv-no-header", "ordinary -o csv --no-header -s count -r"),
@@ -80,6 +81,7 @@ const CASES: [(&str, &str); 107] = [
     ("no-header", "ordinary --no-header"),
     ("ndjson", "vanished -o ndjson"),
     ("openmetrics", "names -o openmetrics -p 203,204,216,223 -n 3"),
+    ("openmetrics-by-user", "grouped -o openmetrics --by user -n 2"),
     ("openmetrics-heap", "ordinary -o openmetrics --heap -n 1"),
     ("openmetrics-unknown", "malformed -o openmetrics -p 402,403"),
     ("pid", "ordinary --pid 120,101,120"),
