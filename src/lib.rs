@@ -4,6 +4,7 @@
 //! From the top floor to the ground; a module imports only from floors below its own:
 //!
 //! - `bench`   the engines against each other
+//! - `diff`    one saved report against another
 //! - `run`     the program as a sentence
 //! - `cli`     every word of the command line
 //! - `engine`  carries bytes from `/proc` to probes: `uring`, `threads`, `sync`
@@ -17,6 +18,7 @@
 
 mod bench;
 pub mod cli;
+mod diff;
 pub mod engine;
 pub mod error;
 pub mod process;
@@ -28,4 +30,5 @@ pub mod sys;
 pub mod units;
 
 pub use bench::bench;
+pub use diff::diff;
 pub use run::{Outcome, run};

@@ -15,6 +15,7 @@ fn main() {
     let outcome = match Cli::try_parse() {
         Ok(Cli { command: None, options }) => psm_uring::run(&options),
         Ok(Cli { command: Some(Command::Bench(options)), .. }) => psm_uring::bench(&options),
+        Ok(Cli { command: Some(Command::Diff(options)), .. }) => psm_uring::diff(&options),
         Err(message) => say(&message),
     };
     let code = match outcome {

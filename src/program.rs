@@ -9,11 +9,13 @@
 //! - `unknown`   rows of processes whose memory is not known
 //! - `sharing`   rows of processes that run in the memory of others
 //! - `order`     which row stands where, and which are cut
+//! - `growth`    how rows grew from one look to the next
 #![forbid(unsafe_code)]
 
 mod column;
 mod container;
 mod grouping;
+mod growth;
 mod order;
 mod row;
 mod sharing;
@@ -26,6 +28,9 @@ use std::collections::HashMap;
 pub use self::column::{Column, Definition, Kind};
 pub use self::container::container;
 pub use self::grouping::{Grouping, Labels, UserNames};
+pub use self::growth::{
+    Amounts, Change, Delta, Grown, Growth, Identity, Least, Presence, Seen, growth,
+};
 pub use self::order::Order;
 pub use self::row::{Program, Rest};
 pub use self::sharing::Sharing;

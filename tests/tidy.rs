@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use support::sources::{Source, fail_if_any, regex, root, rust, sources};
 
 /// Which modules a module may import: only from floors below its own.
-const FLOORS: [(&str, &[&str]); 11] = [
+const FLOORS: [(&str, &[&str]); 12] = [
     ("units", &[]),
     ("error", &["units"]),
     ("smaps", &["units"]),
@@ -23,6 +23,7 @@ const FLOORS: [(&str, &[&str]); 11] = [
     ("engine", &["error", "process", "smaps", "sys", "units"]),
     ("cli", &["engine", "error", "process", "program", "report", "sys", "units"]),
     ("run", &["cli", "engine", "error", "process", "program", "report", "smaps", "sys", "units"]),
+    ("diff", &["cli", "error", "program", "report", "run", "sys", "units"]),
     ("bench", &["cli", "engine", "error", "process", "run", "smaps", "sys", "units"]),
 ];
 

@@ -1,6 +1,7 @@
 //! Every word of the command line.
 //!
 //! - `bench`     the words of `psm-uring bench`
+//! - `diff`      the words of `psm-uring diff`
 //! - `complaint` what is wrong with the command line
 //! - `parse`     from a word to a value
 //! - `words`     the words for the enums of other floors
@@ -8,6 +9,7 @@
 
 mod bench;
 mod complaint;
+mod diff;
 mod parse;
 mod words;
 
@@ -19,6 +21,7 @@ use regex::bytes::Regex;
 
 pub use self::bench::BenchOptions;
 pub use self::complaint::complaint;
+pub use self::diff::DiffOptions;
 pub use self::parse::User;
 pub use self::words::word_of;
 use crate::engine::EngineKind;
@@ -75,6 +78,8 @@ pub struct Cli {
 pub enum Command {
     /// Measure the engines against each other on this host
     Bench(BenchOptions),
+    /// Show what grew from one saved report to another
+    Diff(DiffOptions),
 }
 
 /// Which table, and how to come by it.

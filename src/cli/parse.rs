@@ -6,7 +6,7 @@ use std::time::Duration;
 use regex::bytes::{Regex, RegexBuilder};
 
 use crate::report::escape;
-use crate::units::Pid;
+use crate::units::{Kib, Pid};
 
 /// The most memory a compiled `--filter` may take.
 const FILTER_BYTES_MAX: usize = 1 << 20;
@@ -71,6 +71,23 @@ pub(super) fn user(text: &str) -> Result<User, String> {
 pub(super) fn number<const MIN: usize, const MAX: usize>(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (MIN..=MAX).contains(number));
     number.ok_or_else(|| format!("not a whole number from {MIN} to {MAX}"))
+}
+
+/// An amount of memory with its unit: `10MiB`, `512KiB`; 0 needs none.
+pub(super) fn size(text: &str) -> Result<Kib, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "kib" => Some(0),
+        "mib" => Some(10),
+        "gib" => Some(20),
+        _ => None,
+    };
+    let number = digits.parse::<u64>().ok();
+    match number.zip(shift) {
+        _ if text == "0" => Ok(Kib(0)),
+        Some((number, shift)) if number <= u64::MAX >> shift => Ok(Kib(number << shift)),
+        _ => Err("not an amount of memory; write 10MiB, 512KiB or 1GiB".to_owned()),
+    }
 }
 
 /// How many times as much is allowed.

@@ -39,6 +39,15 @@ impl Unit {
         }
     }
 
+    /// The least amount that is not shown as 0, whatever `Auto` will stand for.
+    pub fn least_shown(self) -> Kib {
+        match self {
+            Unit::Auto | Unit::Bytes | Unit::Kib => Kib(1),
+            Unit::Mib => Kib(52),
+            Unit::Gib => Kib(5243),
+        }
+    }
+
     /// The amount in this unit, rounded to its decimals, half up.
     pub fn format(self, amount: Kib) -> String {
         match self {
@@ -79,6 +88,15 @@ mod tests {
             (Unit::Bytes, 7, "7168"),
         ] {
             assert_eq!(unit.format(Kib(kib)), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_less_is_shown_as_0() {
+        for unit in [Unit::Bytes, Unit::Kib, Unit::Mib, Unit::Gib] {
+            let least = unit.least_shown();
+            assert_ne!(unit.format(least), unit.format(Kib(0)));
+            assert_eq!(unit.format(Kib(least.0 - 1)), unit.format(Kib(0)));
         }
     }
 

@@ -12,6 +12,17 @@ pub enum Color {
     Never,
 }
 
+impl Color {
+    /// Whether there is some, on a standard output that likes it or does not.
+    pub fn is_wanted(self, is_liked: bool) -> bool {
+        match self {
+            Color::Auto => is_liked,
+            Color::Always => true,
+            Color::Never => false,
+        }
+    }
+}
+
 /// How a line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {

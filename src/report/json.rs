@@ -12,7 +12,7 @@ use crate::program::{Column, Kind, Known, Program, Rest, Sharing, Unknown, Usage
 use crate::units::{Kib, Pid};
 
 /// Tells this form from others; another number means another meaning of the keys.
-const SCHEMA: &str = "psm-uring.report.v1";
+pub(super) const SCHEMA: &str = "psm-uring.report.v1";
 
 /// A document of many lines.
 pub fn json(report: &Report<'_>) -> String {

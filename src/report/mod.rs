@@ -8,6 +8,8 @@
 //! - `json`   for programs
 //! - `csv`    for programs and spreadsheets
 //! - `openmetrics` for Prometheus
+//! - `growth` what grew from one report to another, for people
+//! - `saved`  a report that was saved as JSON, read back
 //! - `facts`  a report before it has a form
 //! - `fates`  the words of fates
 //! - `amount` an amount of memory in a unit
@@ -23,11 +25,13 @@ mod csv;
 pub mod escape;
 mod facts;
 mod fates;
+mod growth;
 mod json;
 mod layout;
 mod line;
 pub mod notes;
 mod openmetrics;
+mod saved;
 mod share;
 mod stats;
 mod table;
@@ -37,8 +41,10 @@ pub use amount::Unit;
 pub use color::Color;
 pub use csv::{CSV_COLUMNS, csv};
 pub use facts::{Facts, Report};
+pub use growth::{GrowthOptions, growth};
 pub use json::{json, ndjson};
 pub use openmetrics::{ROWS_USUAL, openmetrics};
+pub use saved::Saved;
 pub use stats::{RunStats, stats};
 pub use table::{COLUMNS, TableOptions, table, total};
 

@@ -3,7 +3,7 @@
 use crate::cli::Options;
 use crate::error::Error;
 use crate::program::{Column, Grouping};
-use crate::report::{self, Color, Format, Report, TableOptions, Unit};
+use crate::report::{self, Format, Report, TableOptions, Unit};
 use crate::sys::{replace_file, stdio};
 
 /// Whether the form can be had that the options describe.
@@ -64,10 +64,6 @@ fn look<'a>(options: &Options, columns: &'a [Column]) -> TableOptions<'a> {
         unit: options.unit.unwrap_or_default(),
         no_header: options.no_header,
         terminal: if is_file { None } else { stdio::terminal_columns() },
-        is_colored: match options.color {
-            Color::Auto => !is_file && stdio::likes_color(),
-            Color::Always => true,
-            Color::Never => false,
-        },
+        is_colored: options.color.is_wanted(!is_file && stdio::likes_color()),
     }
 }

@@ -1,0 +1,56 @@
+//! The words of `psm-uring diff`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{parse, words};
+use crate::report::{Color, Unit};
+use crate::units::Kib;
+
+const EXAMPLES: &str = "\
+Examples:
+  psm-uring --json --output-file monday.json      save a report
+  psm-uring diff monday.json tuesday.json         what grew most is last
+  psm-uring --json | psm-uring diff monday.json - against now
+  psm-uring diff --min-delta 10MiB a.json b.json  what grew or shrank by 10 MiB or more";
+
+const RULES: &str = "\
+Rows are the same if they have the same name; in reports made with --by pid, if process id and
+start time are the same. Both reports must be made with the same --by and --name, and whole:
+without --top and --total. A figure that one of them lacks gives -, not a number.";
+
+/// Which reports to compare.
+#[derive(Args, Debug)]
+#[command(before_help = EXAMPLES, after_long_help = RULES)]
+pub struct DiffOptions {
+    /// The earlier report, as --json writes it
+    #[arg(value_name = "A.json")]
+    pub before: PathBuf,
+
+    /// The later report; - is standard input
+    #[arg(value_name = "B.json")]
+    pub after: PathBuf,
+
+    /// Leave out rows that changed by less: 10MiB, 512KiB, 1GiB
+    #[arg(long, value_name = "SIZE", value_parser = parse::size, default_value = "0")]
+    pub min_delta: Kib,
+
+    /// What grew most first
+    #[arg(short, long)]
+    pub reverse: bool,
+
+    /// The unit of all amounts [default: MiB]
+    #[arg(long, value_name = "UNIT", ignore_case = true,
+          help = words::brief::<Unit>("The unit of all amounts"), hide_possible_values = true)]
+    pub unit: Option<Unit>,
+
+    /// Leave out the head of the table
+    #[arg(long)]
+    pub no_header: bool,
+
+    /// When there is colour
+    #[arg(long, value_name = "WHEN", default_value = "auto",
+          help = words::brief::<Color>("When there is colour"), hide_possible_values = true)]
+    pub color: Color,
+}

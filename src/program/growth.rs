@@ -1,0 +1,236 @@
+//! How rows grew from one look to the next. What was not known at one of the two has not grown by
+//! any number.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use crate::units::{Kib, Pid};
+
+/// What makes rows of two looks the same one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Identity {
+    /// All processes of one name.
+    Name(Vec<u8>),
+    /// A process: its id, and when it started, for ids are given again. In clock ticks since boot
+    /// (`starttime`, `proc_pid_stat(5)`).
+    Process(Pid, Option<u64>),
+}
+
+/// A row as it was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The same row has the same one later.
+    pub identity: Identity,
+    /// How it is shown; a process may change its name.
+    pub name: Vec<u8>,
+    /// How much there was of it.
+    pub amounts: Amounts,
+}
+
+/// How much there was; `None` is unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amounts {
+    /// The number of processes.
+    pub count: u64,
+    /// RAM.
+    pub ram: Option<Kib>,
+    /// The share of swap.
+    pub swap: Option<Kib>,
+}
+
+impl Amounts {
+    /// What a row has that is not there.
+    const NOTHING: Amounts = Amounts { count: 0, ram: Some(Kib(0)), swap: Some(Kib(0)) };
+}
+
+/// A difference in KiB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Delta(pub i64);
+
+impl Delta {
+    /// From one amount to another. Where one is unknown, so is the difference.
+    fn between(before: Option<Kib>, after: Option<Kib>) -> Option<Delta> {
+        let signed = |kib: Kib| i64::try_from(kib.0).unwrap_or(i64::MAX);
+        before.zip(after).map(|(before, after)| Delta(signed(after) - signed(before)))
+    }
+
+    /// How much it is, up or down.
+    pub fn size(self) -> Kib {
+        Kib(self.0.unsigned_abs())
+    }
+}
+
+/// Whether a row was there at both looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It was.
+    Stayed,
+    /// Only at the later one.
+    New,
+    /// Only at the earlier one.
+    Gone,
+}
+
+/// A row, and by how much it grew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grown {
+    /// The row.
+    pub identity: Identity,
+    /// The later name.
+    pub name: Vec<u8>,
+    /// When it was there.
+    pub presence: Presence,
+    /// By how much it grew.
+    pub change: Change,
+}
+
+/// By how much the amounts differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// The number of processes.
+    pub count: i64,
+    /// RAM.
+    pub ram: Option<Delta>,
+    /// The share of swap.
+    pub swap: Option<Delta>,
+}
+
+impl Change {
+    /// From one look to another.
+    pub fn between(before: &Amounts, after: &Amounts) -> Change {
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        Change {
+            count: signed(after.count) - signed(before.count),
+            ram: Delta::between(before.ram, after.ram),
+            swap: Delta::between(before.swap, after.swap),
+        }
+    }
+
+    /// Whether it differs enough, or nobody knows by how much.
+    fn is_worth_a_row(&self, least: Least) -> bool {
+        let is_large = |delta: Option<Delta>| delta.is_none_or(|delta| delta.size() >= least.size);
+        is_large(self.ram) || is_large(self.swap) || self.count != 0 && least.counts
+    }
+}
+
+/// What is worth a row.
+#[derive(Clone, Copy, Debug)]
+pub struct Least {
+    /// A difference of RAM or swap by so much.
+    pub size: Kib,
+    /// A difference in the number of processes.
+    pub counts: bool,
+}
+
+/// All rows of two looks.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Growth {
+    /// Those that differ enough; what grew most is last.
+    pub rows: Vec<Grown>,
+    /// How many do not.
+    pub alike: usize,
+}
+
+/// Compares two looks. Rows that differ by less are only counted.
+pub fn growth(before: &[Seen], after: &[Seen], least: Least) -> Growth {
+    let mut gone: HashMap<&Identity, &Seen> =
+        before.iter().map(|seen| (&seen.identity, seen)).collect();
+    let mut rows = Vec::new();
+    for seen in after {
+        let (presence, then) = match gone.remove(&seen.identity) {
+            Some(then) => (Presence::Stayed, &then.amounts),
+            None => (Presence::New, &Amounts::NOTHING),
+        };
+        rows.push(grown(seen, presence, Change::between(then, &seen.amounts)));
+    }
+    for seen in gone.into_values() {
+        let change = Change::between(&seen.amounts, &Amounts::NOTHING);
+        rows.push(grown(seen, Presence::Gone, change));
+    }
+    let all = rows.len();
+    rows.retain(|row| row.change.is_worth_a_row(least));
+    rows.sort_unstable_by(by_growth);
+    Growth { alike: all - rows.len(), rows }
+}
+
+fn grown(seen: &Seen, presence: Presence, change: Change) -> Grown {
+    Grown { identity: seen.identity.clone(), name: seen.name.clone(), presence, change }
+}
+
+fn by_growth(a: &Grown, b: &Grown) -> Ordering {
+    let key = |row: &Grown| (row.change.ram, row.change.swap, row.change.count);
+    let id = |row: &Grown| match &row.identity {
+        Identity::Name(_) => None,
+        Identity::Process(pid, start) => Some((*pid, *start)),
+    };
+    key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name)).then_with(|| id(a).cmp(&id(b)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(name: &str, count: u64, ram: Option<u64>) -> Seen {
+        let identity = Identity::Name(name.into());
+        let amounts = Amounts { count, ram: ram.map(Kib), swap: Some(Kib(0)) };
+        Seen { identity, name: name.into(), amounts }
+    }
+
+    fn told(growth: &Growth) -> Vec<(String, Presence, Option<i64>)> {
+        let name = |row: &Grown| String::from_utf8_lossy(&row.name).into_owned();
+        let delta = |row: &Grown| row.change.ram.map(|delta| delta.0);
+        growth.rows.iter().map(|row| (name(row), row.presence, delta(row))).collect()
+    }
+
+    #[test]
+    fn what_grew_most_is_last() {
+        use Presence::{Gone, New, Stayed};
+        let before = [
+            seen("same", 1, Some(7)),
+            seen("less", 1, Some(9)),
+            seen("more", 1, Some(5)),
+            seen("gone", 2, Some(30)),
+            seen("dark", 1, Some(3)),
+            seen("moved", 1, Some(3)),
+        ];
+        let after = [
+            seen("more", 1, Some(8)),
+            seen("same", 1, Some(7)),
+            seen("less", 1, Some(8)),
+            seen("new", 1, Some(20)),
+            seen("dark", 1, None),
+            seen("moved", 2, Some(3)),
+        ];
+        let growth_of =
+            |least| growth(&before, &after, Least { size: Kib(least), counts: least == 1 });
+        assert_eq!(
+            told(&growth_of(1)),
+            [
+                ("dark", Stayed, None),
+                ("gone", Gone, Some(-30)),
+                ("less", Stayed, Some(-1)),
+                ("moved", Stayed, Some(0)),
+                ("more", Stayed, Some(3)),
+                ("new", New, Some(20)),
+            ]
+            .map(|(name, presence, delta)| (name.to_owned(), presence, delta))
+        );
+        assert_eq!(growth_of(1).alike, 1);
+        let few = growth_of(4);
+        let names: Vec<String> = told(&few).into_iter().map(|row| row.0).collect();
+        assert_eq!((names, few.alike), (["dark", "gone", "new"].map(str::to_owned).into(), 4));
+    }
+
+    #[test]
+    fn a_process_is_the_one_that_started_then() {
+        let process = |start, name: &str, ram| {
+            let identity = Identity::Process(Pid(7), Some(start));
+            Seen { identity, ..seen(name, 1, Some(ram)) }
+        };
+        let least = Least { size: Kib(1), counts: true };
+        let renamed = growth(&[process(1, "a", 5)], &[process(1, "b", 6)], least);
+        assert_eq!(told(&renamed), [("b".to_owned(), Presence::Stayed, Some(1))]);
+        let reused = growth(&[process(1, "a", 5)], &[process(2, "a", 5)], least);
+        assert_eq!(reused.rows.len(), 2);
+    }
+}

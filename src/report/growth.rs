@@ -1,0 +1,167 @@
+//! The table of what grew and shrank from one report to another.
+
+use super::color::Style;
+use super::layout::{Cell, Content, Layout};
+use super::{Unit, escape, plural};
+use crate::program::{Change, Column, Delta, Grown, Growth, Identity, Presence};
+
+const COLUMNS: [Column; 4] = [Column::Ram, Column::Swap, Column::Count, Column::Name];
+
+/// How the table is to look.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GrowthOptions {
+    /// The unit of all amounts.
+    pub unit: Unit,
+    /// Whether the head is left out.
+    pub no_header: bool,
+    /// What grew most comes first.
+    pub reverse: bool,
+    /// The columns of the terminal it is for.
+    pub terminal: Option<usize>,
+    /// Whether there is colour.
+    pub is_colored: bool,
+}
+
+/// The whole table; `total` is by how much the sums differ.
+pub fn growth(growth: &Growth, total: &Change, options: GrowthOptions) -> String {
+    let deltas = growth.rows.iter().map(|row| &row.change).chain([total]);
+    let sizes = deltas.flat_map(|change| [change.ram, change.swap]).flatten().map(Delta::size);
+    let table = Table { unit: options.unit.resolve(sizes.max().unwrap_or_default()), total };
+    let mut lines: Vec<Line<'_>> = growth.rows.iter().map(Line::Row).collect();
+    if options.reverse {
+        lines.reverse();
+    }
+    lines.extend((growth.alike > 0).then_some(Line::Alike(growth.alike)));
+    lines.push(Line::Total);
+    if !options.no_header {
+        lines.insert(0, Line::Head);
+    }
+    let contents = COLUMNS.map(|column| {
+        let is_free = column == Column::Name && options.terminal.is_none();
+        let widths = lines.iter().map(|line| table.cell(line, column).columns());
+        let widest = if is_free { 0 } else { widths.max().unwrap_or_default() };
+        Content { column, head: 0, widest }
+    });
+    let layout = Layout::new(&contents, options.terminal, options.is_colored);
+    let mut text = String::new();
+    for line in &lines {
+        let mark = matches!(line, Line::Total).then_some('#');
+        layout.line(&mut text, line.style(), mark, |column| table.cell(line, column));
+    }
+    text
+}
+
+enum Line<'a> {
+    Head,
+    Row(&'a Grown),
+    Alike(usize),
+    Total,
+}
+
+impl Line<'_> {
+    fn style(&self) -> Style {
+        match self {
+            Line::Head | Line::Total => Style::Strong,
+            Line::Row(row) if row.change.ram.is_none() => Style::Warning,
+            Line::Row(_) => Style::Plain,
+            Line::Alike(_) => Style::Faint,
+        }
+    }
+}
+
+struct Table<'a> {
+    unit: Unit,
+    total: &'a Change,
+}
+
+impl Table<'_> {
+    fn cell(&self, line: &Line<'_>, column: Column) -> Cell {
+        match (line, column) {
+            (Line::Head, Column::Name) => Cell::Words("PROCESS", "PROCESS"),
+            (Line::Head, Column::Ram) => Cell::Number(format!("{} RAM", self.unit.label())),
+            (Line::Head, _) => Cell::Number(column.definition().head.to_owned()),
+            (Line::Row(row), Column::Name) => Cell::Name(escape::name(&row.name), behind(row)),
+            (Line::Row(row), _) => Cell::Number(self.number(&row.change, column)),
+            (Line::Alike(rows), Column::Name) => {
+                Cell::Name(String::new(), format!("({} changed less)", plural(*rows, "row")))
+            }
+            (Line::Alike(_), _) => Cell::Number(String::new()),
+            (Line::Total, Column::Name) => Cell::Words("TOTAL USED BY PROCESSES", "TOTAL"),
+            (Line::Total, _) => Cell::Number(self.number(self.total, column)),
+        }
+    }
+
+    fn number(&self, change: &Change, column: Column) -> String {
+        let amount = match column {
+            Column::Count if change.count == 0 => return String::new(),
+            Column::Count => return format!("{:+}", change.count),
+            Column::Ram => change.ram,
+            _ => change.swap,
+        };
+        match amount {
+            None => "-".to_owned(),
+            // Nothing swapped in or out is nothing to look at.
+            Some(Delta(0)) if column == Column::Swap => String::new(),
+            Some(delta) => self.signed(delta),
+        }
+    }
+
+    fn signed(&self, delta: Delta) -> String {
+        let sign = match delta {
+            Delta(0) => "",
+            Delta(1..) => "+",
+            Delta(_) => "-",
+        };
+        format!("{sign}{}", self.unit.format(delta.size()))
+    }
+}
+
+/// What stands behind the name.
+fn behind(row: &Grown) -> String {
+    let pid = match row.identity {
+        Identity::Name(_) => None,
+        Identity::Process(pid, _) => Some(pid.to_string()),
+    };
+    let presence = match row.presence {
+        Presence::Stayed => None,
+        Presence::New => Some("new".to_owned()),
+        Presence::Gone => Some("gone".to_owned()),
+    };
+    let words: Vec<String> = pid.into_iter().chain(presence).collect();
+    if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Pid;
+
+    #[test]
+    fn signs_stand_before_amounts_and_nothing_before_what_nobody_knows() {
+        let row = |name: &str, identity, presence, count, ram, swap| Grown {
+            identity,
+            name: name.into(),
+            presence,
+            change: Change { count, ram, swap },
+        };
+        let named = |name: &str| Identity::Name(name.into());
+        let (some, none) = (|kib| Some(Delta(kib)), None);
+        let process = Identity::Process(Pid(7), Some(3));
+        let rows = vec![
+            row("dark", named("dark"), Presence::Stayed, 0, none, none),
+            row("old\n", named("old"), Presence::Gone, -2, some(-2048), some(0)),
+            row("one", process, Presence::New, 1, some(512), some(1024)),
+        ];
+        let total = Change { count: -1, ram: none, swap: some(1024) };
+        let text = growth(&Growth { rows, alike: 3 }, &total, GrowthOptions::default());
+        let expected = [
+            "   MiB RAM   SWAPPED  COUNT  PROCESS",
+            "         -         -         dark",
+            "      -2.0               -2  old\\n (gone)",
+            "      +0.5      +1.0     +1  one (7, new)",
+            "                             (3 rows changed less)",
+            "#        -      +1.0     -1  TOTAL USED BY PROCESSES",
+        ];
+        assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+    }
+}

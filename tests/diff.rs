@@ -1,0 +1,122 @@
+//! `psm-uring diff` on reports that the program saved itself.
+
+mod support;
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use support::{Ran, TempDir, output, program, run, tree};
+
+/// Reports of fixtures, saved.
+struct Reports(TempDir);
+
+impl Reports {
+    fn new(name: &str) -> Reports {
+        Reports(TempDir::new(name))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Saves a report of a tree.
+    fn save(&self, name: &str, tree: &str, arguments: &[&str]) -> PathBuf {
+        let path = self.path(name);
+        let mut command = program();
+        command.args(["--json", "--proc-root", tree]).args(arguments);
+        let ran = output(command);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr());
+        std::fs::write(&path, ran.stdout).expect("a file of ours");
+        path
+    }
+}
+
+fn diff(before: &PathBuf, after: &PathBuf, arguments: &[&str]) -> Ran {
+    let mut command = program();
+    command.arg("diff").args([before, after]).args(arguments);
+    output(command)
+}
+
+/// The rows between head and total, words by blanks.
+fn rows(ran: &Ran) -> Vec<String> {
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr());
+    let stdout = ran.stdout();
+    let rows = stdout.lines().skip(1).filter(|line| !line.starts_with('#'));
+    rows.map(|row| row.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
+#[test]
+fn a_report_differs_from_itself_in_nothing() {
+    let reports = Reports::new("diff-same");
+    for arguments in [&[][..], &["--by", "pid"]] {
+        let saved = reports.save("a", "ordinary", arguments);
+        let ran = diff(&saved, &saved, &[]);
+        let told = rows(&ran);
+        assert!(told.len() == 1 && told[0].ends_with("rows changed less)"), "{told:?}");
+        let total = ran.stdout().lines().last().map(str::to_owned);
+        assert_eq!(total.as_deref(), Some("#      0.0                   TOTAL USED BY PROCESSES"));
+        assert_eq!(ran.stderr(), "");
+    }
+}
+
+#[test]
+fn what_grew_most_is_last() {
+    let reports = Reports::new("diff-growth");
+    let before = reports.save("before", "ordinary", &["--pid", "101,102,120"]);
+    let after = reports.save("after", "ordinary", &["--pid", "102,110,120"]);
+    let ran = diff(&before, &after, &[]);
+    let (rows, reversed) = (rows(&ran), rows(&diff(&before, &after, &["--reverse"])));
+    assert_eq!(rows.len(), 3, "{rows:?}");
+    assert!(rows[0].starts_with('-') && rows[1].starts_with('+'), "{rows:?}");
+    assert_eq!(reversed[0], rows[1]);
+    assert!(rows[1].ends_with(" (new)"), "{rows:?}");
+    // All of it is in the total.
+    let kib = diff(&before, &after, &["--unit", "KiB", "--no-header"]).stdout();
+    let ram = |line: &str| {
+        line.trim_start_matches('#').split_whitespace().next().and_then(|word| word.parse().ok())
+    };
+    let amounts: Vec<i64> = kib.lines().filter_map(ram).collect();
+    assert_eq!(amounts[..2].iter().sum::<i64>(), amounts[2], "{kib}");
+    let few = diff(&before, &after, &["--min-delta", "100GiB"]);
+    assert_eq!(few.stdout().lines().count(), 3, "{}", few.stdout());
+}
+
+#[test]
+fn standard_input_is_the_later_report() {
+    let reports = Reports::new("diff-stdin");
+    let (before, after) = (reports.save("a", "ordinary", &[]), reports.save("b", "malformed", &[]));
+    let mut command = program();
+    command.arg("diff").arg(&before).arg("-");
+    command.stdin(Stdio::from(std::fs::File::open(&after).expect("a file of ours")));
+    let piped = output(command);
+    assert_eq!(piped.stdout, diff(&before, &after, &[]).stdout);
+    assert!(piped.stderr().contains("standard input lacks"), "{}", piped.stderr());
+}
+
+#[test]
+fn what_cannot_be_compared_is_refused() {
+    let reports = Reports::new("diff-refused");
+    let whole = reports.save("whole", "ordinary", &[]);
+    let by_pid = reports.save("by-pid", "ordinary", &["--by", "pid"]);
+    let comm = reports.save("comm", "ordinary", &["--name", "comm"]);
+    let top = reports.save("top", "ordinary", &["--top", "2"]);
+    let total = reports.save("total", "ordinary", &["--total"]);
+    let none = reports.path("none");
+    let other = tree("ordinary").join("meminfo");
+    for (file, why) in [
+        (&by_pid, "made with --by pid --name title, the other with --by program --name title"),
+        (&comm, "--name comm"),
+        (&top, "without --top"),
+        (&total, "without --total"),
+        (&none, "No such file"),
+        (&other, "not what psm-uring --json writes"),
+    ] {
+        let ran = diff(&whole, file, &[]);
+        assert_eq!((ran.code, ran.stdout.len()), (Some(1), 0), "{}", ran.stdout());
+        let told = ran.stderr();
+        assert!(told.contains(why) && told.lines().count() == 1, "{told}");
+    }
+    for arguments in [&["diff"][..], &["diff", "a"], &["diff", "a", "b", "--min-delta", "10"]] {
+        assert_eq!(run(arguments).code, Some(2), "{arguments:?}");
+    }
+}
