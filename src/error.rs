@@ -20,6 +20,8 @@ pub enum Error {
     NoProc(PathBuf, Errno),
     /// The directory of processes cannot be listed.
     Listing(PathBuf, Errno),
+    /// There is no account of the machine's memory.
+    NoMeminfo(PathBuf, Errno),
     /// None of the processes asked for by id exists.
     NoSuchProcess(Vec<Pid>),
     /// None of them is shown: this mount option may hide them.
@@ -88,6 +90,12 @@ impl fmt::Display for Error {
                 f,
                 "cannot list the processes of {}: {errno}; check that it is a mounted proc \
                  file system and may be read",
+                path.display()
+            ),
+            Error::NoMeminfo(path, errno) => write!(
+                f,
+                "cannot read {}: {errno}; check that --proc-root is a whole proc file system, or \
+                 leave out --summary",
                 path.display()
             ),
             Error::NoSuchProcess(pids) => write!(

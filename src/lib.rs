@@ -12,7 +12,8 @@
 //! - `program` processes to rows
 //! - `sys`     the operating system; the only `unsafe`
 //! - `process` what we ask of one process, without I/O
-//! - `smaps`   bytes to numbers
+//! - `smaps`   bytes to numbers, of one process
+//! - `machine` likewise, of the whole machine
 //! - `error`   why there is no report
 //! - `units`   words shared by all
 
@@ -21,6 +22,7 @@ pub mod cli;
 mod diff;
 pub mod engine;
 pub mod error;
+pub mod machine;
 pub mod process;
 pub mod program;
 pub mod report;

@@ -8,6 +8,7 @@
 //! - `row`       processes that go by one name
 //! - `unknown`   rows of processes whose memory is not known
 //! - `sharing`   rows of processes that run in the memory of others
+//! - `ledger`    the memory of the machine beside that of the programs
 //! - `order`     which row stands where, and which are cut
 //! - `growth`    how rows grew from one look to the next
 #![forbid(unsafe_code)]
@@ -16,6 +17,7 @@ mod column;
 mod container;
 mod grouping;
 mod growth;
+mod ledger;
 mod order;
 mod row;
 mod sharing;
@@ -31,6 +33,7 @@ pub use self::grouping::{Grouping, Labels, UserNames};
 pub use self::growth::{
     Amounts, Change, Delta, Grown, Growth, Identity, Least, Presence, Seen, growth,
 };
+pub use self::ledger::{Ledger, Part};
 pub use self::order::Order;
 pub use self::row::{Program, Rest};
 pub use self::sharing::Sharing;

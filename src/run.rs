@@ -22,9 +22,10 @@ use crate::cli::{Options, User, word_of};
 use crate::engine::{Patience, Survey, Surveyor, Tuning};
 use crate::error::Error;
 use crate::process::{Coverage, Fate, Glimpse, NameRule, Plan, ProcFile, Source};
-use crate::program::{self, Column, Found, Labels, Order, Programs, TimedOut};
+use crate::program::{self, Column, Found, Labels, Ledger, Order, Programs, TimedOut, Usage};
 use crate::report::notes::{Access, Missing};
 use crate::report::{self, Facts, Format, Report};
+use crate::sys;
 use crate::sys::clock;
 use crate::sys::host::{self, Privileges};
 use crate::sys::proc_root::ProcRoot;
@@ -84,6 +85,7 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
         hidepid: hidepid.as_deref(),
         access: access(privileges),
     };
+    let ledger = ledger(options, &root, programs.total)?;
     let notes = notes(options, &columns, &missing, &programs);
     let report = Report {
         programs: &programs,
@@ -92,6 +94,7 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
         columns: &columns,
         missing: &missing,
         notes: &notes,
+        host: ledger.as_ref(),
         facts: &facts(options, &surveyor, &clock),
     };
     output::write(options, &report)?;
@@ -235,6 +238,17 @@ fn access(may: Privileges) -> Access {
         _ if may.may_perfmon => Access::Perfmon,
         _ => Access::Ordinary,
     }
+}
+
+/// The memory of the machine beside that of the programs, if it is asked for.
+fn ledger(options: &Options, root: &ProcRoot, sum: Option<Usage>) -> Result<Option<Ledger>, Error> {
+    if !options.summary {
+        return Ok(None);
+    }
+    let path = || root.path().join("meminfo");
+    let looked = sys::machine::look(root);
+    let machine = looked.map_err(|errno| Error::NoMeminfo(path(), errno))?;
+    Ok(Some(Ledger::new(&machine, sum)))
 }
 
 /// What there is to say besides the report, for standard error.

@@ -11,7 +11,7 @@ use support::survey::has_uring;
 use support::{Ran, files, run, tests_path};
 
 /// A golden file, and the arguments behind `--proc-root`.
-const CASES: [(&str, &str); 109] = [
+const CASES: [(&str, &str); 114] = [
     ("csv", "names -o csv"),
     ("csv-by-container", "grouped -o csv --by container"),
     ("csv-by-pid", "hugetlb -o csv --by pid --heap -n 2"),
@@ -108,6 +108,11 @@ const CASES: [(&str, &str); 109] = [
     ("sort-swap-top", "ordinary -s swap -n 5"),
     ("strict", "ordinary --strict"),
     ("strict-vanished", "vanished --strict"),
+    ("summary", "ordinary --summary -n 2"),
+    ("summary-by-pid", "no-rollup --summary -n 0 --unit auto --by pid"),
+    ("summary-json", "hugetlb --summary --json -n 0"),
+    ("summary-openmetrics", "ordinary --summary -o openmetrics -n 0"),
+    ("summary-unknown", "malformed --summary -p 402"),
     ("top", "ordinary --top 3"),
     ("total", "ordinary --total"),
     ("total-mib", "ordinary -t --unit MiB"),
@@ -124,7 +129,7 @@ const CASES: [(&str, &str); 109] = [
 ];
 
 /// Calls that make no sense, and reports that cannot be: whole command lines.
-const FAULTS: [(&str, &str); 47] = [
+const FAULTS: [(&str, &str); 49] = [
     ("fault-bad-deadline", "--deadline soon"),
     ("fault-bad-depth", "--depth 0"),
     ("fault-bad-engine", "--engine fast"),
@@ -164,6 +169,8 @@ const FAULTS: [(&str, &str); 47] = [
     ("fault-sort-from-smaps", "--sort pss-file --source smaps"),
     ("fault-stray-word", "nginx"),
     ("fault-total-unknown", "--proc-root malformed -p 402,403 --total"),
+    ("fault-summary-of-csv", "--summary -o csv"),
+    ("fault-summary-of-total", "--summary --total"),
     ("fault-top-huge", "-n 99999999999999999999"),
     ("fault-top-negative", "--top=-1"),
     ("fault-twice", "--heap --heap"),

@@ -154,6 +154,13 @@ pub struct Options {
     #[arg(short, long, help_heading = "Show")]
     pub total: bool,
 
+    /// The memory of the host beside that of the programs
+    ///
+    /// Every part of it once, and what stays unattributed; with json and openmetrics, too. What is
+    /// in what stands in the README.
+    #[arg(long, help_heading = "Show", conflicts_with = "total")]
+    pub summary: bool,
+
     /// The unit of all amounts [default: MiB]
     #[arg(long, value_name = "UNIT", ignore_case = true, help_heading = "Show",
           hide_short_help = true,
@@ -175,8 +182,8 @@ pub struct Options {
     /// The form of the report
     #[arg(short, long, value_name = "FORM", default_value = "table", help_heading = "Show",
           help = words::brief::<Format>("Form"),
-          long_help = words::whole::<Format>("The form of the report"),
-          hide_possible_values = true)]
+          long_help = words::whole::<Format>("The form of the report, table unless given"),
+          hide_possible_values = true, hide_default_value = true)]
     pub output: Format,
 
     /// The same as --output json

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::notes::Missing;
-use crate::program::{Column, Grouping, Programs};
+use crate::program::{Column, Grouping, Ledger, Programs};
 
 /// All there is to say.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,8 @@ pub struct Report<'run> {
     pub missing: &'run Missing<'run>,
     /// What else there is to say besides, for people.
     pub notes: &'run [String],
+    /// The memory of the machine, if it is asked for.
+    pub host: Option<&'run Ledger>,
     /// How it was come by.
     pub facts: &'run Facts,
 }

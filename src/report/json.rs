@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
+use super::host_json::Host;
 use super::{Report, escape, fates};
 use crate::process::{Coverage, Fate};
 use crate::program::{Column, Kind, Known, Program, Rest, Sharing, Unknown, Usage};
@@ -42,6 +43,7 @@ struct Document<'a> {
     missing: Vec<Lost<'a>>,
     notes: &'a [String],
     total: Option<Total<'a>>,
+    host: Option<Host<'a>>,
     #[serde(flatten)]
     rows: Option<Rows<'a>>,
 }
@@ -181,6 +183,7 @@ impl<'a> Document<'a> {
             missing: lost(report),
             notes: report.notes,
             total,
+            host: report.host.map(Host::of),
             rows: (!report.is_total).then(|| Rows::of(report)),
         }
     }

@@ -1,11 +1,13 @@
 //! Numbers to text. Knows no engine.
 //!
 //! - `table`  for people
+//! - `summary` the machine's memory below it
 //! - `line`   a line of it
 //! - `layout` where its columns stand
 //! - `share`  what part an amount is of another
 //! - `color`  how its lines look on a terminal
 //! - `json`   for programs
+//! - `host_json` the machine's memory in it
 //! - `csv`    for programs and spreadsheets
 //! - `openmetrics` for Prometheus
 //! - `growth` what grew from one report to another, for people
@@ -26,6 +28,7 @@ pub mod escape;
 mod facts;
 mod fates;
 mod growth;
+mod host_json;
 mod json;
 mod layout;
 mod line;
@@ -34,6 +37,7 @@ mod openmetrics;
 mod saved;
 mod share;
 mod stats;
+mod summary;
 mod table;
 mod width;
 
@@ -46,6 +50,7 @@ pub use json::{json, ndjson};
 pub use openmetrics::{ROWS_USUAL, openmetrics};
 pub use saved::Saved;
 pub use stats::{RunStats, stats};
+pub use summary::summary;
 pub use table::{COLUMNS, TableOptions, table, total};
 
 /// What form a report has.

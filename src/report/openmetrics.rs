@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use super::{Report, escape, fates};
-use crate::program::{Column, Program, Rest, Usage};
+use crate::program::{Column, Ledger, Part, Program, Rest, Usage};
 use crate::units::Kib;
 
 /// How many rows there are unless somebody says otherwise: each is a label for ever.
@@ -24,6 +24,9 @@ pub fn openmetrics(report: &Report<'_>) -> String {
         rows(&mut metrics, report);
     }
     total(&mut metrics, report);
+    if let Some(ledger) = report.host {
+        host(&mut metrics, ledger);
+    }
     run(&mut metrics, report);
     metrics.0 + "# EOF\n"
 }
@@ -69,6 +72,39 @@ fn total(metrics: &mut Metrics, report: &Report<'_>) {
         let sample = amount(column).map(|kib: Kib| (String::new(), kib.bytes().to_string()));
         metrics.family(name, "bytes", help, sample.into_iter());
     }
+}
+
+/// The machine: parts that add up to its memory, and how much of them programs explain.
+fn host(metrics: &mut Metrics, ledger: &Ledger) {
+    let sample = |part: Part, amount: Option<Kib>| {
+        Some((labels(&[("part", part.words().0)]), amount?.bytes().to_string()))
+    };
+    let parts = Part::ALL.into_iter().filter_map(|part| sample(part, ledger.get(part)));
+    let help = "Memory of the host, by what it is; all of it adds up.";
+    metrics.family("host_memory_bytes", "bytes", help, parts);
+    let of_programs = |part: Part| sample(part, ledger.of_programs(part.column()?));
+    let explained = Part::ALL.into_iter().filter_map(of_programs);
+    let help = "The part of it that the programs of the report have.";
+    metrics.family("host_explained_bytes", "bytes", help, explained);
+    let (all, used) = ledger.swap;
+    for (name, help, amount) in [
+        ("host_available_bytes", "What could be had without swapping.", ledger.available),
+        ("host_swap_size_bytes", "All of swap.", all),
+        ("host_swap_used_bytes", "Swap that is used.", used),
+    ] {
+        let sample = amount.map(|kib| (String::new(), kib.bytes().to_string()));
+        metrics.family(name, "bytes", help, sample.into_iter());
+    }
+    let stalls = ledger.pressure.map(|pressure| [("some", pressure.some), ("full", pressure.full)]);
+    let stalls = stalls.into_iter().flatten().flat_map(|(kind, stall)| {
+        [("10s", stall.avg10), ("60s", stall.avg60), ("300s", stall.avg300)].map(
+            |(window, percent)| {
+                (labels(&[("kind", kind), ("window", window)]), format!("{:.4}", percent / 100.0))
+            },
+        )
+    });
+    let help = "The part of the time in which tasks waited for memory.";
+    metrics.family("host_pressure_ratio", "ratio", help, stalls);
 }
 
 /// What went on: for alerts on reports that are old, slow or lack something.

@@ -21,6 +21,9 @@ pub(super) fn check(options: &Options) -> Result<(), Error> {
     if is_fixed && !options.columns.is_empty() {
         return usage("--columns is for table and csv; leave it out (--heap adds the heap)");
     }
+    if format == Format::Csv && options.summary {
+        return usage("--summary is no record of csv; leave it out, or use json");
+    }
     if format == Format::OpenMetrics && options.by == Grouping::Pid {
         return usage(
             "--by pid would make a new label for each process; leave it out, or use json",
@@ -47,7 +50,11 @@ fn render(options: &Options, report: &Report<'_>) -> Result<String, Error> {
     };
     Ok(match options.format() {
         Format::Table if options.total => report::total(total, options.unit.unwrap_or(Unit::Bytes)),
-        Format::Table => report::table(report.programs, &look(options, report.columns)),
+        Format::Table => {
+            let look = look(options, report.columns);
+            let summary = |host| report::summary(host, look.unit, look.is_colored);
+            report::table(report.programs, &look) + &report.host.map(summary).unwrap_or_default()
+        }
         Format::Json => report::json(report),
         Format::Ndjson => report::ndjson(report),
         Format::Csv => report::csv(report, options.no_header),

@@ -6,6 +6,7 @@
 //!
 //! - `proc_root` `/proc` or what stands in for it: listing, opening, reading
 //! - `users`     names of users
+//! - `machine`   the files that tell of the whole machine
 //! - `hidepid`   whether `/proc` hides processes of others
 //! - `buffer`    memory that can be lent to the kernel
 //! - `ring`      requests in, completions out: io_uring behind a trait
@@ -20,6 +21,7 @@ pub mod buffer;
 pub mod clock;
 mod hidepid;
 pub mod host;
+pub mod machine;
 pub mod memory;
 pub mod proc_root;
 pub mod replace_file;

@@ -1,0 +1,227 @@
+//! What the programs explain of the memory of the machine.
+//!
+//! Everything is counted once. What is in what, by the kernel's own accounting (mm/show_mem.c,
+//! fs/proc/meminfo.c):
+//!
+//! ```text
+//! MemTotal = MemFree                        free
+//!          + AnonPages                      anonymous: Pss_Anon of all processes
+//!          + Cached - Shmem + Buffers       page cache: Pss_File is a part of it
+//!          + Shmem                          shared memory and tmpfs: Pss_Shmem is a part of it
+//!          + Hugetlb                        huge pages, used or not; in no Pss
+//!          + Slab
+//!          + PageTables + SecPageTables
+//!          + KernelStack
+//!          + VmallocUsed - KernelStack      stacks are made by vmalloc
+//!          + Percpu
+//!          + mem_used_total of zram         in no line of meminfo
+//!          + Zswap
+//!          + what is left: unattributed     drivers, firmware, balloons, unmapped swap cache
+//! ```
+
+use super::{Column, Usage};
+use crate::machine::{Item, Machine, Pressure, Zram};
+use crate::units::Kib;
+
+/// A part of the machine's memory. All of them add up to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Anonymous pages.
+    Anonymous,
+    /// Pages of files and block devices.
+    PageCache,
+    /// Shared memory and tmpfs.
+    Shmem,
+    /// The pool of huge pages.
+    Hugetlb,
+    /// Memory of the slab allocators.
+    Slab,
+    /// Page tables.
+    PageTables,
+    /// Stacks of threads in the kernel.
+    KernelStacks,
+    /// Other memory of `vmalloc`.
+    Vmalloc,
+    /// Memory that each CPU has for itself.
+    Percpu,
+    /// Compressed memory that is a device.
+    Zram,
+    /// Compressed memory before swap.
+    Zswap,
+    /// What nobody accounts for.
+    Unattributed,
+    /// What nobody uses.
+    Free,
+}
+
+impl Part {
+    /// Every part.
+    pub const ALL: [Part; 13] = [
+        Part::Anonymous,
+        Part::PageCache,
+        Part::Shmem,
+        Part::Hugetlb,
+        Part::Slab,
+        Part::PageTables,
+        Part::KernelStacks,
+        Part::Vmalloc,
+        Part::Percpu,
+        Part::Zram,
+        Part::Zswap,
+        Part::Unattributed,
+        Part::Free,
+    ];
+
+    /// The word of machine formats, and what people read.
+    pub fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Part::Anonymous => ("anonymous", "anonymous memory"),
+            Part::PageCache => ("page_cache", "page cache"),
+            Part::Shmem => ("shmem", "shared memory and tmpfs"),
+            Part::Hugetlb => ("hugetlb", "huge pages (hugetlb), used or not"),
+            Part::Slab => ("slab", "slab"),
+            Part::PageTables => ("page_tables", "page tables"),
+            Part::KernelStacks => ("kernel_stacks", "kernel stacks"),
+            Part::Vmalloc => ("vmalloc", "vmalloc, without stacks"),
+            Part::Percpu => ("percpu", "per CPU"),
+            Part::Zram => ("zram", "zram"),
+            Part::Zswap => ("zswap", "zswap"),
+            Part::Unattributed => ("unattributed", "unattributed"),
+            Part::Free => ("free", "free"),
+        }
+    }
+
+    /// The column of programs that is a part of this part.
+    pub fn column(self) -> Option<Column> {
+        match self {
+            Part::Anonymous => Some(Column::PssAnon),
+            Part::PageCache => Some(Column::PssFile),
+            Part::Shmem => Some(Column::PssShmem),
+            Part::Hugetlb => Some(Column::Hugetlb),
+            _ => None,
+        }
+    }
+}
+
+/// The machine's memory beside that of the programs of a report. `None` is unknown everywhere.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    /// All of it.
+    pub total: Option<Kib>,
+    /// What could be had without swapping.
+    pub available: Option<Kib>,
+    /// The sum of the programs of the report.
+    pub programs: Option<Usage>,
+    /// Swap: all of it, and what is used.
+    pub swap: (Option<Kib>, Option<Kib>),
+    /// Pages in swap that are in memory, too.
+    pub swap_cached: Option<Kib>,
+    /// Compressed memory that is a device.
+    pub zram: Option<Zram>,
+    /// What zswap holds, before it was compressed.
+    pub zswapped: Option<Kib>,
+    /// How long tasks waited for memory.
+    pub pressure: Option<Pressure>,
+    parts: [Option<Kib>; Part::ALL.len()],
+}
+
+impl Ledger {
+    /// Puts both side by side.
+    pub fn new(machine: &Machine, programs: Option<Usage>) -> Ledger {
+        let meminfo = &machine.meminfo;
+        let total = meminfo.get(Item::MemTotal);
+        let mut parts = Part::ALL.map(|part| amount(part, machine));
+        let known: Kib = parts.iter().flatten().copied().sum();
+        // Without these two nobody knows what is left. Nor if parts overlap that should not.
+        let is_known = parts[Part::Free as usize].is_some() && Some(known) <= total;
+        let left = total.filter(|_| is_known).map(|total| total.saturating_sub(known));
+        parts[Part::Unattributed as usize] = left;
+        let swap = meminfo.get(Item::SwapTotal);
+        let free = meminfo.get(Item::SwapFree);
+        let used = swap.zip(free).map(|(total, free)| total.saturating_sub(free));
+        Ledger {
+            total,
+            available: meminfo.get(Item::MemAvailable),
+            programs,
+            swap: (swap, used),
+            swap_cached: meminfo.get(Item::SwapCached),
+            zram: machine.zram,
+            zswapped: meminfo.get(Item::Zswapped),
+            pressure: machine.pressure,
+            parts,
+        }
+    }
+
+    /// How much of the machine's memory a part is.
+    pub fn get(&self, part: Part) -> Option<Kib> {
+        self.parts[part as usize]
+    }
+
+    /// How much of a column the programs have.
+    pub fn of_programs(&self, column: Column) -> Option<Kib> {
+        self.programs.as_ref().and_then(|usage| usage.get(column))
+    }
+}
+
+/// What the kernel tells of a part; of what is left it does not.
+fn amount(part: Part, machine: &Machine) -> Option<Kib> {
+    let meminfo = &machine.meminfo;
+    let get = |item| meminfo.get(item);
+    match part {
+        Part::Anonymous => get(Item::AnonPages),
+        Part::PageCache => {
+            let files = get(Item::Cached)?.saturating_sub(get(Item::Shmem)?);
+            Some(files + get(Item::Buffers)?)
+        }
+        Part::Shmem => get(Item::Shmem),
+        Part::Hugetlb => meminfo.hugetlb(),
+        Part::Slab => get(Item::Slab),
+        Part::PageTables => {
+            Some(get(Item::PageTables)? + get(Item::SecPageTables).unwrap_or_default())
+        }
+        Part::KernelStacks => get(Item::KernelStack),
+        Part::Vmalloc => meminfo.vmalloc(),
+        Part::Percpu => get(Item::Percpu),
+        Part::Zram => machine.zram.map(|zram| zram.takes),
+        Part::Zswap => get(Item::Zswap),
+        Part::Unattributed => None,
+        Part::Free => get(Item::MemFree),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::Meminfo;
+
+    const TEXT: &str = "MemTotal: 1000 kB\nMemFree: 100 kB\nBuffers: 5 kB\nCached: 300 kB\n\
+        AnonPages: 200 kB\nShmem: 50 kB\nSlab: 80 kB\nKernelStack: 10 kB\nPageTables: 20 kB\n\
+        VmallocUsed: 25 kB\nPercpu: 3 kB\nHugetlb: 64 kB\nZswap: 7 kB\n";
+
+    fn ledger(text: &str) -> Ledger {
+        let meminfo = Meminfo::parse(text.as_bytes());
+        let zram = Some(Zram { holds: Kib(90), takes: Kib(30) });
+        Ledger::new(&Machine { meminfo, zram, pressure: None }, None)
+    }
+
+    #[test]
+    fn parts_add_up_and_count_once() {
+        let ledger = ledger(TEXT);
+        let parts = Part::ALL.map(|part| ledger.get(part).expect("known").0);
+        assert_eq!(parts, [200, 255, 50, 64, 80, 20, 10, 15, 3, 30, 7, 166, 100]);
+        assert_eq!(parts.iter().sum::<u64>(), 1000);
+    }
+
+    #[test]
+    fn what_is_not_told_is_left_over_or_unknown() {
+        // A part that this kernel does not tell stays in what is left.
+        let old = ledger(&TEXT.replace("Percpu", "No"));
+        assert_eq!((old.get(Part::Percpu), old.get(Part::Unattributed)), (None, Some(Kib(169))));
+        for key in ["MemTotal", "MemFree"] {
+            let ledger = ledger(&TEXT.replace(key, "No"));
+            assert_eq!(ledger.get(Part::Unattributed), None, "without {key}");
+        }
+        let too_much = ledger(&TEXT.replace("Slab: 80", "Slab: 800"));
+        assert_eq!(too_much.get(Part::Unattributed), None);
+    }
+}

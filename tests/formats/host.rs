@@ -1,0 +1,93 @@
+//! `--summary`: the memory of the machine, held against the kernel's own account.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use crate::support::{TempDir, output, program, run};
+
+/// `/proc/meminfo` in bytes, read once more and plainly.
+fn meminfo() -> HashMap<String, u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").expect("meminfo");
+    let line = |line: &str| {
+        let (key, value) = line.split_once(':')?;
+        let number: u64 = value.split_whitespace().next()?.parse().ok()?;
+        Some((key.to_owned(), number * 1024))
+    };
+    text.lines().filter_map(line).collect()
+}
+
+fn host() -> Value {
+    let ran = run(["--json", "--summary", "-n", "0"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr());
+    let mut value: Value = serde_json::from_str(&ran.stdout()).expect("JSON");
+    value["host"].take()
+}
+
+/// On this machine, whatever it is: every part once, and all of them are its memory.
+#[test]
+fn parts_add_up_to_all_memory() {
+    let (host, kernel) = (host(), meminfo());
+    let total = host["total"].as_u64().expect("MemTotal");
+    assert_eq!(total, kernel["MemTotal"]);
+    let parts = host["parts"].as_object().expect("parts");
+    let amount = |part: &str| parts[part]["host"].as_u64();
+    let sum: u64 = parts.keys().filter_map(|part| amount(part)).sum();
+    assert_eq!(sum, total, "{host:#}");
+    let left = amount("unattributed").expect("what is left is known");
+    assert!(left < total / 4, "{left} of {total} are unattributed: {host:#}");
+    // These move while we look; far less than they are.
+    let near = |found: Option<u64>, expected: u64| {
+        found.is_some_and(|found| found.abs_diff(expected) < total / 16)
+    };
+    assert!(near(amount("free"), kernel["MemFree"]), "{host:#}");
+    assert!(near(amount("anonymous"), kernel["AnonPages"]), "{host:#}");
+    assert!(near(amount("slab"), kernel["Slab"]), "{host:#}");
+    let files = kernel["Cached"] + kernel["Buffers"] - kernel["Shmem"];
+    assert!(near(amount("page_cache"), files), "{host:#}");
+    let programs = host["programs"].as_u64().expect("this program is one");
+    assert!(programs > 0 && programs < total, "{host:#}");
+}
+
+/// What programs have of a part is no more than the part, and their parts are their memory.
+#[test]
+fn programs_are_a_part() {
+    let host = host();
+    let parts = host["parts"].as_object().expect("parts");
+    let explained: Vec<(&String, u64, u64)> = parts
+        .iter()
+        .filter_map(|(part, amounts)| {
+            Some((part, amounts["programs"].as_u64()?, amounts["host"].as_u64()?))
+        })
+        .collect();
+    if explained.is_empty() {
+        return crate::support::skip("programs_are_a_part", "no parts of Pss before Linux 5.9");
+    }
+    // Processes come and go between the two accounts.
+    let slack = host["total"].as_u64().expect("MemTotal") / 16;
+    for (part, programs, host) in &explained {
+        assert!(*programs <= host + slack, "{part}: {programs} of {host}");
+    }
+    let sum: u64 = explained.iter().map(|(_, programs, _)| programs).sum();
+    let programs = host["programs"].as_u64().expect("a sum");
+    // Each part of each process is rounded down.
+    assert!(sum <= programs && programs - sum < programs / 16 + (1 << 20), "{sum} of {programs}");
+}
+
+/// Without its file there is no account, and so no report that was asked for.
+#[test]
+fn no_meminfo_is_told() {
+    let root = TempDir::new("no-meminfo");
+    let dir = root.path().join("7");
+    std::fs::create_dir_all(&dir).expect("a directory");
+    for file in ["cmdline", "comm", "status", "smaps_rollup"] {
+        let from = crate::support::tree("ordinary").join("150").join(file);
+        std::fs::copy(from, dir.join(file)).expect("a fixture");
+    }
+    let mut command = program();
+    command.args(["--summary", "--proc-root"]).arg(root.path());
+    let ran = output(command);
+    let told = format!("psm-uring: cannot read {}/meminfo: No such file", root.path().display());
+    assert!(ran.stderr().starts_with(&told), "{}", ran.stderr());
+    assert_eq!((ran.code, ran.stderr().matches('\n').count()), (Some(1), 1));
+}
