@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use support::sources::{Source, fail_if_any, regex, root, rust, sources};
 
 /// Which modules a module may import: only from floors below its own.
-const FLOORS: [(&str, &[&str]); 12] = [
+const FLOORS: [(&str, &[&str]); 13] = [
     ("units", &[]),
     ("error", &["units"]),
     ("smaps", &["units"]),

@@ -138,7 +138,7 @@ pub struct Options {
     pub sort: Column,
 
     /// The biggest first
-    #[arg(short, long, help_heading = "Show")]
+    #[arg(short, long, help_heading = "Show", hide_short_help = true)]
     pub reverse: bool,
 
     /// Only the N biggest rows; the others are summed up
