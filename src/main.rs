@@ -3,7 +3,7 @@
 
 use clap::Parser;
 use psm_uring::Outcome;
-use psm_uring::cli::{Cli, Command, complaint};
+use psm_uring::cli::{self, Cli, Command};
 use psm_uring::error::Error;
 use psm_uring::sys::{host, memory, stdio};
 
@@ -16,6 +16,10 @@ fn main() {
         Ok(Cli { command: None, options }) => psm_uring::run(&options),
         Ok(Cli { command: Some(Command::Bench(options)), .. }) => psm_uring::bench(&options),
         Ok(Cli { command: Some(Command::Diff(options)), .. }) => psm_uring::diff(&options),
+        Ok(Cli { command: Some(Command::Completions { shell }), .. }) => {
+            print(cli::completions(shell).as_bytes())
+        }
+        Ok(Cli { command: Some(Command::Man), .. }) => print(cli::manual().as_bytes()),
         Err(message) => say(&message),
     };
     let code = match outcome {
@@ -35,10 +39,14 @@ fn main() {
 /// Prints help or version, or what is wrong with the command line.
 fn say(message: &clap::Error) -> Result<Outcome, Error> {
     if message.use_stderr() {
-        return Err(Error::Usage(complaint(message)));
+        return Err(Error::Usage(cli::complaint(message)));
     }
-    let text = message.render();
+    let text = cli::help(message);
     let text = if stdio::likes_color() { text.ansi().to_string() } else { text.to_string() };
-    stdio::write_stdout(text.as_bytes()).map_err(Error::Output)?;
+    print(text.as_bytes())
+}
+
+fn print(text: &[u8]) -> Result<Outcome, Error> {
+    stdio::write_stdout(text).map_err(Error::Output)?;
     Ok(Outcome::Printed)
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use super::{WORKERS_MAX, parse, words};
 use crate::engine::EngineKind;
@@ -54,7 +54,7 @@ pub struct BenchOptions {
     pub rounds: usize,
 
     /// The directory of processes
-    #[arg(long, value_name = "DIR", default_value = "/proc")]
+    #[arg(long, value_name = "DIR", default_value = "/proc", value_hint = ValueHint::DirPath)]
     pub proc_root: PathBuf,
 
     /// Print the record as JSON instead of a table
@@ -62,11 +62,11 @@ pub struct BenchOptions {
     pub json: bool,
 
     /// Keep the record in a file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub save: Option<PathBuf>,
 
     /// Compare with a record that was kept
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub against: Option<PathBuf>,
 
     /// Exit with 4 when a figure is more than this many times that of --against

@@ -19,11 +19,19 @@ pub fn complaint(error: &clap::Error) -> String {
             let why = error.source().map(ToString::to_string).unwrap_or_default();
             format!("{option} '{}': {why}", context(ContextKind::InvalidValue))
         }
-        ErrorKind::InvalidSubcommand => format!(
-            "there is no command '{}'; programs are chosen with --filter REGEX, processes with \
-             --pid LIST",
-            context(ContextKind::InvalidSubcommand)
-        ),
+        ErrorKind::InvalidSubcommand => {
+            let similar = match error.get(ContextKind::SuggestedSubcommand) {
+                Some(ContextValue::Strings(words)) => words.first(),
+                _ => None,
+            };
+            let similar = similar.map(|word| format!("a similar command exists: '{word}'; "));
+            format!(
+                "there is no command '{}'; {}programs are chosen with --filter REGEX, processes \
+                 with --pid LIST",
+                context(ContextKind::InvalidSubcommand),
+                similar.unwrap_or_default()
+            )
+        }
         _ => flat(&error.render().to_string()),
     }
 }

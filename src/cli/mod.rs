@@ -1,27 +1,35 @@
 //! Every word of the command line.
 //!
-//! - `bench`     the words of `psm-uring bench`
-//! - `diff`      the words of `psm-uring diff`
-//! - `complaint` what is wrong with the command line
-//! - `parse`     from a word to a value
-//! - `words`     the words for the enums of other floors
+//! - `bench`       the words of `psm-uring bench`
+//! - `diff`        the words of `psm-uring diff`
+//! - `complaint`   what is wrong with the command line
+//! - `completions` scripts that let a shell complete words
+//! - `manual`      the manual page
+//! - `parse`       from a word to a value
+//! - `short`       what `-h` prints
+//! - `words`       the words for the enums of other floors
 #![forbid(unsafe_code)]
 
 mod bench;
 mod complaint;
+mod completions;
 mod diff;
+mod manual;
 mod parse;
+mod short;
 mod words;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueHint};
 use regex::bytes::Regex;
 
 pub use self::bench::BenchOptions;
 pub use self::complaint::complaint;
+pub use self::completions::{Shell, completions};
 pub use self::diff::DiffOptions;
+pub use self::manual::manual;
 pub use self::parse::User;
 pub use self::words::word_of;
 use crate::engine::EngineKind;
@@ -52,8 +60,17 @@ Exit codes:
   2  the command line makes no sense
   3  the report lacks the memory of a process, and --strict was given
   4  bench: a figure is worse than --max-ratio allows
-A reader that leaves early, as in `psm-uring | head -1`, ends it silently by SIGPIPE.
+A reader that leaves early, as in `psm-uring | head -1`, ends it silently by SIGPIPE.";
 
+const ENVIRONMENT: &str = "\
+Environment:
+  COLUMNS         how wide a line may be on a terminal, instead of what the terminal says
+  NO_COLOR        no colour, unless --color always
+  CLICOLOR_FORCE  colour, even in a pipe or a file
+  CLICOLOR        0: no colour
+  TERM            dumb: no colour";
+
+const AMOUNTS: &str = "\
 Amounts are in units of 1,024. RAM is the proportional set size (PSS): each page divided by the
 number of processes that map it, so that programs add up. SHARED is the part of RAM that others
 map too, SWAPPED the proportional share of swap.";
@@ -61,7 +78,7 @@ map too, SWAPPED the proportional share of swap.";
 /// Which program uses how much RAM and swap, really.
 #[derive(Debug, Parser)]
 #[command(name = "psm-uring", bin_name = "psm-uring", version, before_help = EXAMPLES,
-          after_long_help = EXIT_CODES, max_term_width = 100,
+          after_long_help = after_help(), max_term_width = 100,
           args_conflicts_with_subcommands = true)]
 pub struct Cli {
     /// What to do instead of printing the table.
@@ -73,6 +90,17 @@ pub struct Cli {
     pub options: Options,
 }
 
+fn after_help() -> String {
+    [EXIT_CODES, ENVIRONMENT, AMOUNTS].join("\n\n")
+}
+
+/// Help as it was asked for.
+pub fn help(message: &clap::Error) -> clap::builder::StyledStr {
+    let text = message.render();
+    let is_short = text.to_string() == Cli::command().render_help().to_string();
+    if is_short { short::short().into() } else { text }
+}
+
 /// What else the program can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -80,6 +108,14 @@ pub enum Command {
     Bench(BenchOptions),
     /// Show what grew from one saved report to another
     Diff(DiffOptions),
+    /// Print a script that lets a shell complete words
+    Completions {
+        /// For which shell: bash, zsh, fish
+        #[arg(hide_possible_values = true)]
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
 }
 
 /// Which table, and how to come by it.
@@ -239,6 +275,7 @@ pub struct Options {
         long,
         value_name = "DIR",
         default_value = "/proc",
+        value_hint = ValueHint::DirPath,
         help_heading = "How",
         hide_short_help = true
     )]

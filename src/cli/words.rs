@@ -3,6 +3,7 @@
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
+use super::Shell;
 use crate::engine::EngineKind;
 use crate::process::{NameRule, Source};
 use crate::program::{Column, Definition, Grouping};
@@ -118,4 +119,10 @@ words!(Source {
     Auto => "auto", "smaps_rollup, or smaps where there is none";
     Rollup => "rollup", "smaps_rollup only";
     Smaps => "smaps", "smaps only: every mapping";
+});
+
+words!(Shell {
+    Bash => "bash", "";
+    Zsh => "zsh", "";
+    Fish => "fish", "";
 });

@@ -1,0 +1,176 @@
+//! The manual page, from the definitions of the command line and the texts of its help.
+//!
+//! Knows the layout that help is written in: a line of a list begins with two blanks and has a
+//! word, two blanks or more, and what the word is; an empty line stands between paragraphs. The
+//! first line of a section is its heading, and ends in a colon.
+
+use clap::{Arg, Command, CommandFactory};
+use roff::{Inline, Roff, bold, italic, roman};
+
+use super::{AMOUNTS, Cli, ENVIRONMENT, EXAMPLES, EXIT_CODES};
+
+const DESCRIPTION: &str = "\
+psm-uring reads what the kernel accounts for each process, many of them at once through io_uring,
+and sums it up per program. The table has the biggest program last, next to the prompt. What could
+not be measured is told on standard error, with the reason and what to do.
+";
+
+const FILES: &str = "\
+Files:
+  /proc/PID/smaps_rollup  what a process uses, summed up by the kernel (4.14 or newer)
+  /proc/PID/smaps         the same for each mapping: for --heap, and on older kernels
+  /proc/PID/cmdline       its name, unless --name says otherwise
+  /proc/PID/status        what a stuck process still tells";
+
+const SEE_ALSO: &str = "\
+See also:
+  proc(5)          the files, and what their figures mean
+  io_uring(7)      how they are read; where it is forbidden, threads read them
+  capabilities(7)  who may measure processes of others: CAP_SYS_PTRACE, or CAP_PERFMON since 6.15";
+
+/// How paragraphs and lists are set: in a section, or in the text of an option.
+struct Place {
+    paragraph: &'static str,
+    shift: &'static str,
+}
+
+/// Where the explanation of a word begins at the latest, or else on the next line.
+const TAG_COLUMNS_MAX: usize = 24;
+
+const SECTION: Place = Place { paragraph: "PP", shift: "0" };
+const OPTION: Place = Place { paragraph: "IP", shift: "7" };
+
+/// The page, for `man(1)` and `mandoc(1)`.
+pub fn manual() -> String {
+    let mut cli = Cli::command().disable_help_subcommand(true);
+    // Gives commands their whole names.
+    cli.build();
+    let version = format!("{} {}", cli.get_name(), env!("CARGO_PKG_VERSION"));
+    let mut page = Roff::new();
+    page.control("TH", ["PSM-URING", "1", "\"\"", &version, "User Commands"]);
+    page.control("SH", ["NAME"]);
+    page.text([roman(format!("{} - {}", cli.get_name(), about(&cli)))]);
+    page.control("SH", ["SYNOPSIS"]);
+    synopsis(&mut page, &mut cli);
+    page.control("SH", ["DESCRIPTION"]);
+    prose(&mut page, &[DESCRIPTION, AMOUNTS].join("\n"), &SECTION);
+    section(&mut page, EXAMPLES);
+    page.control("SH", ["OPTIONS"]);
+    options(&mut page, &cli, "SS");
+    page.control("SH", ["COMMANDS"]);
+    cli.get_subcommands().for_each(|command| self::command(&mut page, command));
+    [EXIT_CODES, ENVIRONMENT, FILES, SEE_ALSO].iter().for_each(|text| section(&mut page, text));
+    page.render()
+}
+
+fn about(command: &Command) -> String {
+    command.get_about().map(ToString::to_string).unwrap_or_default()
+}
+
+/// How to call the program, and each of its commands.
+fn synopsis(page: &mut Roff, cli: &mut Command) {
+    let usages = cli.get_subcommands_mut().map(Command::render_usage);
+    let usages: Vec<String> = usages.map(|usage| usage.to_string()).collect();
+    page.text([bold(cli.get_name()), roman(" [OPTIONS]")]);
+    for usage in &usages {
+        let usage = usage.trim_start_matches("Usage: ");
+        let words = usage.find(['[', '<']).unwrap_or(usage.len());
+        let (words, rest) = usage.split_at(words);
+        page.control("br", []).text([bold(words), roman(rest)]);
+    }
+}
+
+fn command(page: &mut Roff, command: &Command) {
+    page.control("SS", [command.get_bin_name().unwrap_or_default()]);
+    prose(page, &about(command), &SECTION);
+    let texts = [command.get_before_help(), command.get_after_long_help()];
+    for text in texts.into_iter().flatten() {
+        page.control("PP", []);
+        prose(page, &text.to_string(), &SECTION);
+    }
+    options(page, command, "PP");
+}
+
+/// Every option, by group; the group's name stands behind the macro.
+fn options(page: &mut Roff, command: &Command, group: &str) {
+    let mut last = None;
+    for option in command.get_arguments().filter(|option| !option.is_hide_set()) {
+        let heading = option.get_help_heading();
+        if heading != last {
+            page.control(group, [heading.unwrap_or("Help")]);
+            last = heading;
+        }
+        page.control("TP", []);
+        page.text(head(option));
+        let help = option.get_long_help().or(option.get_help());
+        prose(page, &help.map(ToString::to_string).unwrap_or_default(), &OPTION);
+    }
+}
+
+/// `-n, --top N [default: 10]`
+fn head(option: &Arg) -> Vec<Inline> {
+    let short = option.get_short().map(|short| format!("-{short}"));
+    let long = option.get_long().map(|long| format!("--{long}"));
+    let mut head = Vec::new();
+    for word in [short, long].into_iter().flatten() {
+        if !head.is_empty() {
+            head.push(roman(", "));
+        }
+        head.push(bold(word));
+    }
+    if option.get_action().takes_values() {
+        let names = option.get_value_names().unwrap_or_default();
+        let blank = if head.is_empty() { "" } else { " " };
+        head.extend([roman(blank), italic(names.join(" "))]);
+        let values = option.get_default_values().iter().map(|value| value.to_string_lossy());
+        let values: Vec<_> = values.collect();
+        if !values.is_empty() {
+            head.push(roman(format!(" [default: {}]", values.join(","))));
+        }
+    }
+    head
+}
+
+/// A section whose heading is the first line.
+fn section(page: &mut Roff, text: &str) {
+    let (heading, text) = text.split_once(":\n").unwrap_or_default();
+    page.control("SH", [heading.to_uppercase().as_str()]);
+    prose(page, text, &SECTION);
+}
+
+fn prose(page: &mut Roff, text: &str, place: &Place) {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut is_first = true;
+    for block in lines.chunk_by(|one, next| is_item(one) == is_item(next)) {
+        if is_item(block[0]) {
+            list(page, block, place);
+            is_first = false;
+            continue;
+        }
+        let paragraphs = block.split(|line| line.is_empty());
+        for paragraph in paragraphs.filter(|paragraph| !paragraph.is_empty()) {
+            if !is_first {
+                page.control(place.paragraph, []);
+            }
+            for line in paragraph {
+                page.text([roman(*line)]);
+            }
+            is_first = false;
+        }
+    }
+}
+
+fn is_item(line: &str) -> bool {
+    line.starts_with("  ")
+}
+
+fn list(page: &mut Roff, lines: &[&str], place: &Place) {
+    let items = lines.iter().map(|line| line.trim().split_once("  ").unwrap_or((line.trim(), "")));
+    let widest = items.clone().map(|(word, _)| word.len()).max().unwrap_or(0);
+    let room = (widest + 2).min(TAG_COLUMNS_MAX).to_string();
+    page.control("RS", [place.shift]).control("PD", ["0"]);
+    for (word, what) in items {
+        page.control("TP", [room.as_str()]).text([bold(word)]).text([roman(what.trim())]);
+    }
+    page.control("PD", []).control("RE", []);
+}

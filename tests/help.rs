@@ -1,0 +1,196 @@
+//! What the program tells of itself: short and whole help, the manual page, completions, and what
+//! it makes of a word that is nearly right.
+
+mod support;
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use support::sources::{regex, sources};
+use support::{Ran, TempDir, output, program, run, skip};
+
+fn help(arguments: &[&str]) -> String {
+    let mut command = program();
+    command.arg0("ps").env("COLUMNS", "80").args(arguments);
+    let ran = output(command);
+    assert_eq!((ran.stderr().as_str(), ran.code), ("", Some(0)), "{arguments:?}");
+    ran.stdout()
+}
+
+/// `-h` fits a screen, `--help` says it all, `help` is the same; whatever the program is called.
+#[test]
+fn help_is_short_or_whole() {
+    let (short, whole) = (help(&["-h"]), help(&["--help"]));
+    assert!(short.lines().count() <= 24, "more than a screen\n{short}");
+    assert!(short.lines().all(|line| line.chars().count() <= 80), "{short}");
+    assert!(
+        short.contains("\n  psm-uring -n 10 ") && short.contains("\n  -f, --filter "),
+        "{short}"
+    );
+    assert!(short.contains("--help") && short.contains("bench, diff, completions, man"), "{short}");
+    assert!(whole.starts_with("Examples:\n") && whole.contains("\nUsage: psm-uring "), "{whole}");
+    for part in ["\nExit codes:\n", "\nEnvironment:\n", "  title    argv[0]", "\nSelect:\n"] {
+        assert!(whole.contains(part), "no {part:?} in\n{whole}");
+    }
+    assert_eq!(help(&["help"]), whole);
+    assert_eq!(help(&["help", "bench"]), help(&["bench", "--help"]));
+    assert!(help(&["bench", "-h"]).starts_with("Examples:\n"));
+}
+
+/// Flags that an expression finds in a text, in order.
+fn flags(text: &str, pattern: &str) -> Vec<String> {
+    let flag = regex(pattern);
+    let mut flags: Vec<_> = flag.captures_iter(text).map(|found| found[1].to_owned()).collect();
+    flags.sort();
+    flags
+}
+
+/// Runs a tool over a text in a file; `None` when the tool is not there, which is told.
+fn tool(test: &str, words: &[&str], text: &[u8]) -> Option<Ran> {
+    let dir = TempDir::new(&format!("{test}-{}", words[0]));
+    let file = dir.path().join("psm-uring.1");
+    std::fs::write(&file, text).expect("a file of ours");
+    let mut command = Command::new(words[0]);
+    // Width and language are those of the test, not of who runs it.
+    command.args(&words[1..]).arg(&file).env("MANWIDTH", "80").env("LC_ALL", "C.UTF-8");
+    if Command::new(words[0]).arg("-h").output().is_err() {
+        skip(test, &format!("{} is missing", words[0]));
+        return None;
+    }
+    Some(output(command))
+}
+
+#[test]
+fn the_manual_page_is_whole() {
+    let page = help(&["man"]);
+    let heading = regex("(?m)^\\.SH \"?([A-Z ]+)\"?$");
+    let headings: Vec<_> = heading.captures_iter(&page).map(|found| found[1].to_owned()).collect();
+    let expected = "NAME SYNOPSIS DESCRIPTION EXAMPLES OPTIONS COMMANDS EXIT CODES ENVIRONMENT \
+                    FILES SEE ALSO";
+    assert_eq!(headings.join(" "), expected);
+    assert!(page.contains(&format!("psm-uring {}", env!("CARGO_PKG_VERSION"))), "{page}");
+    let in_page = r"(?m)^\.TP\n(?:\\fB-[a-zA-Z]\\fR, )?\\fB(--[a-z-]+)\\fR";
+    let in_help = r"(?m)^ {2,6}(?:-[a-zA-Z], )?(--[a-z-]+)";
+    let mut expected = flags(&help(&["--help"]), in_help);
+    for command in ["bench", "diff", "completions", "man"] {
+        expected.extend(flags(&help(&[command, "--help"]), in_help));
+    }
+    expected.sort();
+    assert_eq!(flags(&page.replace("\\-", "-"), in_page), expected, "{page}");
+}
+
+/// Nobody who formats the page has anything to say about it.
+#[test]
+fn the_manual_page_is_well_made() {
+    let page = help(&["man"]).into_bytes();
+    for words in [
+        &["mandoc", "-T", "lint", "-W", "warning"][..],
+        &["groff", "-man", "-Tutf8", "-ww", "-z"],
+        &["man", "--warnings", "-l"],
+    ] {
+        let Some(ran) = tool("the_manual_page_is_well_made", words, &page) else { continue };
+        let told = if words[0] == "mandoc" { ran.stdout() } else { ran.stderr() };
+        // A page that is printed by a program is of no day.
+        let told: Vec<_> = told.lines().filter(|line| !line.contains("missing date")).collect();
+        assert!(told.is_empty(), "{words:?}\n{}", told.join("\n"));
+    }
+}
+
+/// What the program reads from its environment is told, and nothing else.
+#[test]
+fn the_environment_is_documented() {
+    let whole = help(&["--help"]);
+    let begin = whole.find("\nEnvironment:\n").expect("the section");
+    let section = whole[begin + 1..].split("\n\n").next().expect("its end");
+    let word = regex("(?m)^  ([A-Z_]+) ");
+    let told: Vec<_> = word.captures_iter(section).map(|found| found[1].to_owned()).collect();
+    let read = regex("(?s)\\b(?:var|var_os|value|is)\\(\\s*\"([A-Z_]+)\"");
+    let mut found: Vec<String> = Vec::new();
+    for source in sources(&["src"]) {
+        found.extend(read.captures_iter(&source.text).map(|found| found[1].to_owned()));
+    }
+    let sorted = |mut words: Vec<String>| {
+        words.sort();
+        words.dedup();
+        words
+    };
+    assert_eq!(sorted(told), sorted(found));
+}
+
+/// A shell with no files of its user, or `None` when it is not there, which is told.
+fn shell(words: &[&str], script: &str) -> Option<String> {
+    let mut command = Command::new(words[0]);
+    let dir = TempDir::new(&format!("completions-{}", words[0]));
+    command.args(&words[1..]).args(["-c", script]).env("HOME", dir.path()).env("TERM", "dumb");
+    command.env("XDG_CONFIG_HOME", dir.path()).env("XDG_DATA_HOME", dir.path());
+    command.env("PSM", env!("CARGO_BIN_EXE_psm-uring")).stdin(std::process::Stdio::null());
+    if Command::new(words[0]).arg("--version").output().is_err() {
+        skip("completions", &format!("{} is missing", words[0]));
+        return None;
+    }
+    let ran = output(command);
+    assert_eq!((ran.stderr().as_str(), ran.code), ("", Some(0)), "{}", words[0]);
+    Some(ran.stdout())
+}
+
+#[test]
+fn bash_completes() {
+    let complete = |words: &str| {
+        // The name of the function is the library's business.
+        let script = format!(
+            "source <($PSM completions bash) && COMP_WORDS=({words}) && \
+             COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)) && registered=($(complete -p psm-uring)) && \
+             ${{registered[-2]}} psm-uring \"${{COMP_WORDS[-1]}}\" \"${{COMP_WORDS[-2]}}\" && \
+             echo \"${{COMPREPLY[@]}}\""
+        );
+        shell(&["bash", "--norc"], &script)
+    };
+    let Some(options) = complete("psm-uring --st") else { return };
+    assert_eq!(options, "--stuck-after --strict --stats\n");
+    for (words, expected) in [
+        ("psm-uring b", "bench\n"),
+        ("psm-uring --name c", "comm cmdline\n"),
+        ("psm-uring bench --ag", "--against\n"),
+        ("psm-uring completions z", "zsh\n"),
+    ] {
+        assert_eq!(complete(words).unwrap_or_default(), expected, "{words}");
+    }
+}
+
+#[test]
+fn zsh_completes() {
+    let load = "autoload -U compinit && compinit -D -u && source <($PSM completions zsh) && \
+                print -- $_comps[psm-uring] && functions _psm-uring | grep -c -e --stuck-after";
+    if let Some(found) = shell(&["zsh", "-f"], load) {
+        assert_eq!(found, "_psm-uring\n1\n");
+    }
+}
+
+#[test]
+fn fish_completes() {
+    let ask = "$PSM completions fish | source; complete -C 'psm-uring --name c'; \
+               complete -C 'psm-uring --stri'; complete -C 'psm-uring b'";
+    if let Some(found) = shell(&["fish", "--no-config"], ask) {
+        let words: Vec<_> = found.lines().filter_map(|line| line.split('\t').next()).collect();
+        assert_eq!(words, ["cmdline", "comm", "--strict", "bench"], "{found}");
+    }
+}
+
+/// A word that is nearly right is answered with the right one, on one line.
+#[test]
+fn wrong_words_suggest_right_ones() {
+    for (line, suggestion) in [
+        ("--filtr x", "a similar argument exists: '--filter'"),
+        ("--colour always", "a similar argument exists: '--color'"),
+        ("--by progam", "a similar value exists: 'program'"),
+        ("--columns ram,nmae", "a similar value exists: 'name'"),
+        ("benhc", "a similar command exists: 'bench'"),
+        ("bench --roundz 3", "a similar argument exists: '--rounds'"),
+        ("completions bsh", "a similar value exists: 'bash'"),
+    ] {
+        let ran = run(line.split(' '));
+        let told = ran.stderr();
+        assert!(told.starts_with("psm-uring: ") && told.contains(suggestion), "{line}: {told}");
+        assert_eq!((told.matches('\n').count(), ran.code), (1, Some(2)), "{line}: {told}");
+    }
+}
