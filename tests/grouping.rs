@@ -4,6 +4,8 @@
 mod support;
 
 use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use psm_uring::process::{NameRule, Plan, Probe};
 use psm_uring::program::{container, unit};
@@ -133,8 +135,8 @@ fn a_process_of_this_host() {
     let directory = support::TempDir::new("grouping");
     let path = directory.path().join("job-4711.sh");
     std::fs::write(&path, "read line\n").expect("a file of ours");
-    let mut command = std::process::Command::new("sh");
-    command.arg("-u").arg(&path).stdin(std::process::Stdio::piped());
+    let mut command = Command::new("sh");
+    command.arg("-u").arg(&path).stdin(Stdio::piped());
     let mut child = command.spawn().expect("a shell");
     let pid = child.id().to_string();
     let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
@@ -164,6 +166,54 @@ fn a_process_of_this_host() {
     }
     drop(child.stdin.take());
     child.wait().expect("a child of ours");
+}
+
+/// A control group that goes away with its name.
+struct Cgroup(PathBuf);
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        support::until(support::RUN_LIMIT, || std::fs::remove_dir(&self.0).ok());
+    }
+}
+
+impl Cgroup {
+    /// Makes one in the hierarchy that stands for processes here; the error says why not.
+    fn make(name: &str) -> std::io::Result<Cgroup> {
+        let tops = ["systemd", "memory", "."].map(|top| Path::new("/sys/fs/cgroup").join(top));
+        let top = tops.iter().find(|top| top.join("cgroup.procs").exists());
+        let path = top.ok_or(std::io::ErrorKind::NotFound)?.join(name);
+        std::fs::create_dir(&path)?;
+        Ok(Cgroup(path))
+    }
+}
+
+/// A real process in a real control group, named as docker names its own.
+#[test]
+fn a_container_of_this_host() {
+    const TEST: &str = "a_container_of_this_host";
+    let id = format!("{:08x}{}", std::process::id(), "ab".repeat(28));
+    let scope = format!("docker-{id}.scope");
+    let cgroup = match Cgroup::make(&scope) {
+        Ok(cgroup) => cgroup,
+        Err(error) => return support::skip(TEST, &format!("no control group: {error}")),
+    };
+    let mut child = Command::new("sleep").arg("60").spawn().expect("sleep");
+    let moved = std::fs::write(cgroup.0.join("cgroup.procs"), child.id().to_string());
+    let found = ["unit", "container", "cgroup"].map(|by| {
+        let row = run(["-p", &child.id().to_string(), "--no-header", "--by", by]).stdout();
+        row.lines().next().and_then(|row| row.rsplit("  ").next()).unwrap_or_default().to_owned()
+    });
+    child.kill().expect("a child of ours");
+    child.wait().expect("a child of ours");
+    if let Err(error) = moved {
+        return support::skip(TEST, &format!("it takes no process: {error}"));
+    }
+    let container = format!("docker:{}", &id[..12]);
+    let [unit, found_container, path] = found;
+    assert_eq!(unit, format!("{scope} (1)"));
+    assert_eq!(found_container, format!("{container} (1)"));
+    assert!(path.ends_with(&format!("/{scope} (1)")), "{path}");
 }
 
 /// Names of users are those of this host, which knows root.
