@@ -6,6 +6,7 @@
 use psm_uring::process::{
     Fate, Glimpse, NAME_MAX, NameRule, Plan, Probe, Source, TEXT_MAX, kernel_threads,
 };
+use psm_uring::program::{container, unit};
 use psm_uring::units::Errno;
 use regex::bytes::Regex;
 
@@ -35,6 +36,7 @@ pub fn run(bytes: &[u8]) {
     if whole.fate == Fate::Measured {
         check_name(&name, &texts, &plan, there & 4 == 0);
         check_places(&whole, &texts, &plan);
+        check_labels(&whole.cgroup);
     }
     let room = 1 + usize::from(room) * 16;
     assert_eq!(carry(world, &plan, room), (whole, name), "in reads of {room}");
@@ -124,6 +126,15 @@ fn check_places(found: &Found, texts: &[&[u8]], plan: &Plan) {
         "{}",
         found.cgroup.escape_ascii()
     );
+}
+
+/// Whatever stands in a path, a unit ends in its kind, and a container tells who runs it.
+fn check_labels(path: &[u8]) {
+    let kinds = [&b".service"[..], b".scope", b".socket", b".mount", b".swap"];
+    let unit = unit(path);
+    assert!(unit.is_none_or(|unit| kinds.iter().any(|kind| unit.ends_with(kind))));
+    let container = container(path);
+    assert!(container.is_none_or(|label| label.contains(&b':') && label.len() <= path.len() + 12));
 }
 
 /// Before a colon, and behind it.
