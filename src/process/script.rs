@@ -160,9 +160,15 @@ pub(super) fn script(cmdline: &[u8], is_whole: bool) -> Option<&[u8]> {
     let name = match found {
         Found::Nothing => None,
         Found::Name(name) => name,
-        Found::File(path) => path.map(last_part),
+        Found::File(path) => path.filter(|path| !is_descriptor(path)).map(last_part),
     };
     name.filter(|name| !name.is_empty())
+}
+
+/// A script from a pipe, as `bash <(...)` runs it, has a number and no name.
+fn is_descriptor(path: &[u8]) -> bool {
+    let begins = [&b"/dev/fd/"[..], b"/proc/self/fd/"].iter().any(|dir| path.starts_with(dir));
+    begins || path == b"/dev/stdin"
 }
 
 /// `python`, `python3`, `python3.12`, `python3.13t`: a name and perhaps a version.
