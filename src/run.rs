@@ -3,11 +3,13 @@
 //! - `columns` which columns there are, and which memory file they need
 //! - `output`  which form, and where to
 //! - `users`   which users are asked for, and their names
+//! - `progress` a line for somebody who watches
 //! - `sharing` which processes run in the memory of others
 #![forbid(unsafe_code)]
 
 mod columns;
 mod output;
+mod progress;
 mod sharing;
 mod users;
 
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use regex::bytes::Regex;
 
+pub(crate) use self::progress::Progress;
 use crate::cli::{Options, User, word_of};
 use crate::engine::{Patience, Survey, Surveyor, Tuning};
 use crate::error::Error;
@@ -60,7 +63,7 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
     // Never dropped: requests to stuck processes may be in flight, and nothing may wait for them.
     let mut surveyor = ManuallyDrop::new(Surveyor::open(options.engine, &root, tuning)?);
     clock.phase("set up");
-    let survey = surveyor.survey(&pids, &plan, &patience(options, &clock))?;
+    let survey = progress::survey(&mut surveyor, &pids, &plan, &patience(options, &clock))?;
     clock.phase("survey");
     let is_over = options.deadline.is_some_and(|deadline| clock.elapsed() >= deadline);
     let (coverage, unmeasured) = (survey.coverage(), survey.missing());

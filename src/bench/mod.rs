@@ -2,7 +2,6 @@
 //!
 //! - `floor`    the bare cost: open, read, close, no parsing
 //! - `once`     one survey in a process of its own
-//! - `progress` a line for somebody who watches
 //! - `record`   what was measured, kept as JSON and compared
 //! - `table`    the same for people
 //!
@@ -12,7 +11,6 @@
 
 mod floor;
 mod once;
-mod progress;
 mod record;
 mod table;
 
@@ -23,13 +21,12 @@ use crate::cli::BenchOptions;
 use crate::engine::{EngineKind, Surveyor, Tuning};
 use crate::error::Error;
 use crate::process::Source;
-use crate::run::{Outcome, list_all, open_root};
+use crate::run::{Outcome, Progress, list_all, open_root};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::stdio;
 use crate::units::Errno;
 
 use self::once::Once;
-use self::progress::Progress;
 use self::record::Record;
 
 /// A survey that leaves this much more of the processes unmeasured than another did less work.
@@ -173,19 +170,20 @@ fn measure(
     mut candidates: Vec<Candidate>,
 ) -> Result<Record, Error> {
     let mut floor: Vec<Duration> = Vec::new();
-    let mut progress = Progress::new(options.rounds);
+    let mut progress = Progress::new();
+    let rounds = options.rounds;
     let mut listed = 0;
     // The first round warms up: it is measured and thrown away.
-    for round in 0..=options.rounds {
+    for round in 0..=rounds {
         let mut measured = Vec::new();
         for candidate in &mut candidates {
-            progress.show(round, &candidate.label());
+            progress.show(|| format!("round {round} of {rounds}: {}", candidate.label()));
             let once = Once::run(candidate, options)?;
             measured.push((candidate.kind, once.measured, once.unknown));
             candidate.rounds.push(once);
         }
         check_same_work(&measured)?;
-        progress.show(round, "floor");
+        progress.show(|| format!("round {round} of {rounds}: floor"));
         let pids = list_all(root)?;
         listed = pids.len();
         floor.push(floor::measure(root, &pids, options.source));

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::carrier::Carrier;
-use super::{Broken, Engine, Patience, Tally};
+use super::{Broken, Engine, Headway, Patience, Tally};
 use crate::process::{Fate, Plan};
 use crate::sys::host::{self, ThreadState};
 use crate::sys::proc_root::ProcRoot;
@@ -84,13 +84,14 @@ impl Crew {
         pids: &[Pid],
         plan: &Plan,
         patience: &Patience,
+        observer: &mut dyn FnMut(Headway),
         survey: &mut Vec<Tally>,
     ) {
         let root = self.root.clone();
         let (next, began) = (AtomicUsize::new(0), Instant::now());
         let work = Arc::new(Work { root, pids: pids.to_vec(), plan: plan.clone(), next, began });
         let mut watch = Watch::start(work, self.workers.min(pids.len()));
-        watch.until_done(self.workers, patience);
+        watch.until_done(self.workers, patience, observer);
         survey.extend(watch.tallies());
     }
 }
@@ -101,9 +102,10 @@ impl Engine for Crew {
         pids: &[Pid],
         plan: &Plan,
         patience: &Patience,
+        observer: &mut dyn FnMut(Headway),
         survey: &mut Vec<Tally>,
     ) -> Result<(), Broken> {
-        self.work_off(pids, plan, patience, survey);
+        self.work_off(pids, plan, patience, observer, survey);
         Ok(())
     }
 }
@@ -205,7 +207,12 @@ impl Watch {
         self.crew.push(Watched { member, begun: 0, alive, is_abandoned: false });
     }
 
-    fn until_done(&mut self, workers: usize, patience: &Patience) {
+    fn until_done(
+        &mut self,
+        workers: usize,
+        patience: &Patience,
+        observer: &mut dyn FnMut(Headway),
+    ) {
         let deadline = patience.deadline.and_then(|time| Instant::now().checked_add(time));
         while self.crew.iter().any(Watched::is_at_work) {
             match self.finished.recv_timeout(self.tick(patience, deadline)) {
@@ -223,6 +230,7 @@ impl Watch {
                     watched.abandon();
                 }
             }
+            observer(self.headway(sleeping));
             if is_over {
                 break;
             }
@@ -232,6 +240,13 @@ impl Watch {
             }
         }
         self.end();
+    }
+
+    fn headway(&self, held: usize) -> Headway {
+        let listed = self.work.pids.len();
+        let begun = self.work.next.load(Ordering::Relaxed).min(listed);
+        let under_way = self.crew.iter().filter(|watched| watched.is_at_work()).count();
+        Headway { finished: begun.saturating_sub(under_way), listed, held }
     }
 
     /// How long to wait for the next look: it is longer with many to look at, but nobody's time

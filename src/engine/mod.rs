@@ -91,6 +91,17 @@ pub struct Patience {
     pub deadline: Option<Duration>,
 }
 
+/// How far a survey is.
+#[derive(Clone, Copy, Debug)]
+pub struct Headway {
+    /// Processes whose fate is known.
+    pub finished: usize,
+    /// All that are asked.
+    pub listed: usize,
+    /// Those under way that seem to sleep in their target.
+    pub held: usize,
+}
+
 /// Every listed process, measured or counted.
 #[derive(Debug, Default)]
 pub struct Survey {
@@ -143,7 +154,8 @@ pub struct Broken {
 
 /// A way to read every process once.
 pub trait Engine {
-    /// Measures every listed process as the plan says, and adds what it found.
+    /// Measures every listed process as the plan says, and adds what it found. Whenever it looks
+    /// whether anything still moves, it tells the observer, which costs it nothing.
     ///
     /// # Errors
     /// The engine itself failed. A process that cannot be read is no error: it is counted.
@@ -152,6 +164,7 @@ pub trait Engine {
         pids: &[Pid],
         plan: &Plan,
         patience: &Patience,
+        observer: &mut dyn FnMut(Headway),
         survey: &mut Vec<Tally>,
     ) -> Result<(), Broken>;
 }
@@ -212,12 +225,27 @@ impl Surveyor {
         plan: &Plan,
         patience: &Patience,
     ) -> Result<Survey, Error> {
+        self.observed(pids, plan, patience, &mut |_| {})
+    }
+
+    /// The same, telling somebody every few milliseconds how far it is.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn observed(
+        &mut self,
+        pids: &[Pid],
+        plan: &Plan,
+        patience: &Patience,
+        observer: &mut dyn FnMut(Headway),
+    ) -> Result<Survey, Error> {
         let began = Instant::now();
         let mut survey = Survey::default();
         let (asked, kernel_threads) =
             self.without_kernel_threads(pids, patience, &mut survey.tallies);
         let plan = &Plan { kernel_threads, ..plan.clone() };
-        if let Err(broken) = self.engine.carry(&asked, plan, patience, &mut survey.tallies) {
+        let tallies = &mut survey.tallies;
+        if let Err(broken) = self.engine.carry(&asked, plan, patience, observer, tallies) {
             if !self.is_auto || self.kind != EngineKind::Uring {
                 return Err(Error::Ring(broken.errno));
             }
@@ -226,7 +254,11 @@ impl Surveyor {
             self.fallback = Some(broken.errno);
             let deadline = patience.deadline.map(|time| time.saturating_sub(began.elapsed()));
             let patience = Patience { deadline, ..*patience };
-            crew.work_off(&broken.left, plan, &patience, &mut survey.tallies);
+            let (listed, before) = (asked.len(), asked.len() - broken.left.len());
+            let mut observer = |headway: Headway| {
+                observer(Headway { finished: before + headway.finished, listed, ..headway });
+            };
+            crew.work_off(&broken.left, plan, &patience, &mut observer, tallies);
             // Not dropped: the kernel may still hold some of its requests.
             std::mem::forget(std::mem::replace(&mut self.engine, Box::new(crew)));
         }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::pace::Pace;
 use super::slot::{Buffers, Slot, SlotState};
-use super::{Broken, Engine, Patience, Tally, Tuning};
+use super::{Broken, Engine, Headway, Patience, Tally, Tuning};
 use crate::process::{Fate, Plan};
 use crate::sys::host;
 use crate::sys::proc_root::ProcRoot;
@@ -67,6 +67,7 @@ impl<R: Ring> Engine for Uring<R> {
         pids: &[Pid],
         plan: &Plan,
         patience: &Patience,
+        observer: &mut dyn FnMut(Headway),
         survey: &mut Vec<Tally>,
     ) -> Result<(), Broken> {
         let before = self.ring.stats();
@@ -76,6 +77,8 @@ impl<R: Ring> Engine for Uring<R> {
             waiting: pids.iter(),
             plan,
             patience: *patience,
+            observer,
+            listed: pids.len(),
             began: now,
             alive: now,
             pace: Pace::new(self.workers, now, &self.ring.workers()),
@@ -100,6 +103,8 @@ struct Run<'a> {
     waiting: std::slice::Iter<'a, Pid>,
     plan: &'a Plan,
     patience: Patience,
+    observer: &'a mut dyn FnMut(Headway),
+    listed: usize,
     began: Duration,
     /// When the last completion came or a worker was last seen running.
     alive: Duration,
@@ -239,6 +244,8 @@ impl<R: Ring> Uring<R> {
         run.held = old.min(blocked);
         let limit = run.pace.look(now, &states, blocked, [run.finished, run.in_flight]);
         self.ring.set_worker_limit(limit);
+        let Run { finished, listed, held, .. } = *run;
+        (run.observer)(Headway { finished, listed, held });
     }
 
     /// Gives up what is in flight and what was never begun.

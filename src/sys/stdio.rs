@@ -77,9 +77,10 @@ pub fn likes_color() -> bool {
     is_forced || (stdout_is_terminal() && !is("TERM", "dumb") && !is("CLICOLOR", "0"))
 }
 
-/// Whether somebody watches standard error.
-pub fn stderr_is_terminal() -> bool {
-    rustix::termios::isatty(rustix::stdio::stderr())
+/// Whether somebody watches standard error where a line can be wiped out again.
+pub fn stderr_is_redrawn() -> bool {
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    !is_dumb && rustix::termios::isatty(rustix::stdio::stderr())
 }
 
 /// Writes all of `bytes`.

@@ -81,7 +81,7 @@ pub fn run(script: Script) -> Ran {
         let (plan, stats) = (model.borrow().world.plan, model.borrow().stats);
         let began = model.borrow().world.now;
         let mut tallies = Vec::new();
-        let outcome = engine.carry(&pids, plan, &patience, &mut tallies);
+        let outcome = engine.carry(&pids, plan, &patience, &mut |_| {}, &mut tallies);
         let survey = Survey::from(tallies);
         let model = &mut *model.borrow_mut();
         let left = outcome.as_ref().err().map_or(&[][..], |broken| &broken.left);

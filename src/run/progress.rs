@@ -1,0 +1,82 @@
+//! A line on standard error while it takes long, and only for somebody who watches.
+
+use std::time::{Duration, Instant};
+
+use crate::engine::{Headway, Patience, Survey, Surveyor};
+use crate::error::Error;
+use crate::process::Plan;
+use crate::sys::stdio;
+use crate::units::Pid;
+
+/// Progress is shown when the whole takes longer than this.
+const SHOWN_AFTER: Duration = Duration::from_secs(1);
+/// Numbers that change more often cannot be read.
+const SHOWN_EVERY: Duration = Duration::from_millis(100);
+
+/// Wiped out when it is dropped.
+pub(crate) struct Progress {
+    next: Instant,
+    is_shown: bool,
+}
+
+impl Progress {
+    pub(crate) fn new() -> Progress {
+        Progress { next: Instant::now() + SHOWN_AFTER, is_shown: false }
+    }
+
+    /// Shows a line in place of the one before, if it is time.
+    pub(crate) fn show(&mut self, line: impl FnOnce() -> String) {
+        let now = Instant::now();
+        if now >= self.next && stdio::stderr_is_redrawn() {
+            self.next = now + SHOWN_EVERY;
+            self.is_shown = true;
+            stdio::write_stderr(format!("\r\x1b[K{}", line()).as_bytes());
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.is_shown {
+            stdio::write_stderr(b"\r\x1b[K");
+        }
+    }
+}
+
+/// A survey that shows how far it is.
+pub(super) fn survey(
+    surveyor: &mut Surveyor,
+    pids: &[Pid],
+    plan: &Plan,
+    patience: &Patience,
+) -> Result<Survey, Error> {
+    let mut progress = Progress::new();
+    surveyor.observed(pids, plan, patience, &mut |headway| progress.show(|| words(&headway)))
+}
+
+/// `1,240 of 5,812, 3 slow`
+fn words(headway: &Headway) -> String {
+    let Headway { finished, listed, held } = *headway;
+    let slow = if held > 0 { format!(", {} slow", grouped(held)) } else { String::new() };
+    format!("{} of {}{slow}", grouped(finished), grouped(listed))
+}
+
+/// A number with a comma behind thousands.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
+    groups.collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_short() {
+        let words = |finished, listed, held| words(&Headway { finished, listed, held });
+        assert_eq!(words(0, 7, 0), "0 of 7");
+        assert_eq!(words(1240, 5812, 3), "1,240 of 5,812, 3 slow");
+        assert_eq!(words(999, 1_000_000, 1000), "999 of 1,000,000, 1,000 slow");
+    }
+}

@@ -1,0 +1,90 @@
+//! What somebody who waits at a terminal sees: how far it is, after a second, and then no trace
+//! of that.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use support::sources::regex;
+use support::{output, skip};
+
+/// Wipes a line out.
+const WIPE: &str = "\r\u{1b}[K";
+const HEALTHY: usize = 1200;
+
+/// A directory of processes that is removed when it is dropped.
+struct Tree(PathBuf);
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Healthy processes, and two whose memory file sleeps for ever when it is opened.
+fn tree(name: &str) -> Tree {
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&root);
+    for pid in 1..=HEALTHY + 2 {
+        let dir = root.join(pid.to_string());
+        std::fs::create_dir_all(&dir).expect("a directory");
+        let write = |file: &str, text: &str| std::fs::write(dir.join(file), text).expect(file);
+        write("cmdline", "/opt/one\0");
+        write("comm", "one\n");
+        write("status", "Name:\tone\nState:\tS\nVmSize:\t9 kB\nVmRSS:\t4 kB\n");
+        let rollup = dir.join("smaps_rollup");
+        if pid > HEALTHY {
+            mknodat(CWD, &rollup, FileType::Fifo, Mode::RUSR, 0).expect("a FIFO");
+        } else {
+            write("smaps_rollup", "0-1 ---p 0 0:0 0 [rollup]\nRss: 4 kB\nPss: 4 kB\n");
+        }
+    }
+    Tree(root)
+}
+
+/// What a run leaves on a terminal, or `None` without script(1).
+fn on_terminal(tree: &Tree, arguments: &str, term: &str) -> Option<String> {
+    if Command::new("script").arg("--version").output().is_err() {
+        skip("progress", "script (util-linux) is missing");
+        return None;
+    }
+    let (program, root) = (env!("CARGO_BIN_EXE_psm-uring"), tree.0.display());
+    let line = format!("exec {program} --proc-root {root} {arguments}");
+    let mut command = Command::new("script");
+    command.args(["-qec", &line, "/dev/null"]).stdin(Stdio::null());
+    command.env("TERM", term).env("NO_COLOR", "1");
+    Some(output(command).stdout().replace("\r\n", "\n"))
+}
+
+#[test]
+fn progress_leaves_no_trace() {
+    let tree = tree("progress");
+    for engine in ["uring", "threads", "sync"] {
+        let arguments = format!("--engine {engine} --stuck-after 1500ms --no-header");
+        let Some(shown) = on_terminal(&tree, &arguments, "xterm") else { return };
+        let pieces: Vec<&str> = shown.split(WIPE).collect();
+        let [before, lines @ .., report] = &pieces[..] else { panic!("{engine}: {shown:?}") };
+        assert_eq!(*before, "", "{engine}: nothing in the first second");
+        // Every tenth of a second of the last half of one.
+        assert!((1..=30).contains(&lines.len()), "{engine}: {} {lines:?}", lines.len());
+        let line = regex("^(1,200|1,201|0) of 1,202, [12] slow$");
+        assert!(lines.iter().all(|text| line.is_match(text)), "{engine}: {lines:?}");
+        assert!(report.starts_with("         -         -         -  one (2) timed"), "{report}");
+    }
+}
+
+/// Nor where it could not be wiped out, nor when it is over within a second.
+#[test]
+fn progress_is_for_those_who_wait() {
+    let tree = tree("no-progress");
+    for (arguments, term) in [
+        ("--stuck-after 1300ms", "dumb"),
+        ("--stuck-after 1300ms 2>/dev/null", "xterm"),
+        ("--stuck-after 200ms", "xterm"),
+    ] {
+        let Some(shown) = on_terminal(&tree, arguments, term) else { return };
+        assert!(shown.contains("TOTAL") && !shown.contains(WIPE), "{arguments}: {shown:?}");
+    }
+}
