@@ -3,6 +3,7 @@
 //! - `grouping`  what a row stands for, and what it goes by
 //! - `unit`      control group to unit of systemd
 //! - `container` control group to container
+//! - `common`    what processes of a row have in common
 //! - `column`    what a column is called, and what it is
 //! - `usage`     the memory of a row
 //! - `row`       processes that go by one name
@@ -14,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod column;
+mod common;
 mod container;
 mod grouping;
 mod growth;
@@ -28,8 +30,9 @@ mod usage;
 use std::collections::HashMap;
 
 pub use self::column::{Column, Definition, Kind};
+pub use self::common::Common;
 pub use self::container::container;
-pub use self::grouping::{Grouping, Labels, UserNames};
+pub use self::grouping::{Grouping, Labels, UserNames, user_name};
 pub use self::growth::{
     Amounts, Change, Delta, Grown, Growth, Identity, Least, Presence, Seen, growth,
 };
@@ -71,6 +74,8 @@ pub struct Programs<'run> {
     pub unknown: Vec<Unknown>,
     /// Those of them that were cut: how many, and what is known of them.
     pub unknown_rest: Option<(usize, Known)>,
+    /// Names of users, where rows are to show some.
+    pub users: Option<&'run UserNames>,
     /// Whether shared swapped pages are counted whole in some process (kernels before 4.3).
     pub swap_is_unshared: bool,
 }
@@ -125,7 +130,8 @@ pub fn group<'run>(
         unknown.reverse();
     }
     let sharing = sharing::merged(sharers);
-    Programs { rows, rest, count, total, sharing, unknown, unknown_rest, swap_is_unshared }
+    let users = None;
+    Programs { rows, rest, count, total, sharing, unknown, unknown_rest, users, swap_is_unshared }
 }
 
 #[cfg(test)]

@@ -55,8 +55,11 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
     let root = open_root(&options.proc_root)?;
     output::check(options)?;
     let columns = columns::columns(options)?;
-    let (users, user_names) = users::find(options, &root)?;
-    let plan = plan(options, &columns, users)?;
+    let needs = |column| options.sort == column || columns.contains(&column);
+    let needs_owner = options.by.needs_owner() || needs(Column::User);
+    let needs_cgroup = options.by.needs_cgroup() || needs(Column::Cgroup);
+    let (users, user_names) = users::find(options, needs_owner, &root)?;
+    let plan = Plan { owner: needs_owner, cgroup: needs_cgroup, ..plan(options, &columns, users)? };
     let pids = list(options, &root)?;
     clock.phase("list");
     let tuning = tuning(options, &plan);
@@ -76,7 +79,8 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
     let sharing = sharing::find(&root, &survey, patience(options, &clock).deadline);
     let found = Found { unknown: coverage.unknown(), timed_out: &rows, sharing: &sharing };
     let processes = survey.processes().map(|process| labels.apply(process));
-    let programs = program::group(processes, found, options.by, order(options));
+    let mut programs = program::group(processes, found, options.by, order(options));
+    programs.users = Some(&user_names);
     let missing = Missing {
         coverage,
         processes: &unmeasured,
@@ -95,6 +99,8 @@ pub fn run(options: &Options) -> Result<Outcome, Error> {
         grouping: options.by,
         is_total: options.total,
         columns: &columns,
+        has_owner: plan.owner,
+        has_cgroup: plan.cgroup,
         missing: &missing,
         notes: &notes,
         host: ledger.as_ref(),
@@ -123,8 +129,7 @@ fn plan(options: &Options, columns: &[Column], users: Vec<u32>) -> Result<Plan, 
     // A name that nobody sees is not worth a look into the memory of the process.
     let is_named = options.by.needs_name() || filter.is_some();
     let name_rule = if is_named { options.name } else { NameRule::Comm };
-    let (owner, cgroup) = (options.by.needs_owner(), options.by.needs_cgroup());
-    Ok(Plan { name_rule, source, filter, users, owner, cgroup, ..Plan::default() })
+    Ok(Plan { name_rule, source, filter, users, ..Plan::default() })
 }
 
 fn list(options: &Options, root: &ProcRoot) -> Result<Vec<Pid>, Error> {

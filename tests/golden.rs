@@ -11,7 +11,7 @@ use support::survey::has_uring;
 use support::{Ran, files, run, tests_path};
 
 /// A golden file, and the arguments behind `--proc-root`.
-const CASES: [(&str, &str); 114] = [
+const CASES: [(&str, &str); 119] = [
     ("csv", "names -o csv"),
     ("csv-by-container", "grouped -o csv --by container"),
     ("csv-by-pid", "hugetlb -o csv --by pid --heap -n 2"),
@@ -47,6 +47,11 @@ const CASES: [(&str, &str); 114] = [
     ("columns-no-rollup", "no-rollup --columns ram,swap,pss-anon,hugetlb,count,name -n 2"),
     ("columns-parts", "ordinary --columns pss-anon,pss-file,pss-shmem,pid,name --unit KiB"),
     ("columns-swap-last", "ordinary --columns name,count,swap --no-header"),
+    ("columns-places", "grouped --columns user,cgroup,count,ram,name --name comm -n 9"),
+    ("columns-places-by-pid", "grouped --by pid --columns ram,user,cgroup --sort cgroup -n 4"),
+    ("columns-places-csv", "grouped --columns user,cgroup,pid,name -o csv --name comm -s user"),
+    ("columns-places-json", "grouped --json --columns user,cgroup --by pid -n 2"),
+    ("columns-places-unknown", "malformed --columns user,cgroup,name --sort user"),
     ("columns-unknown", "malformed --columns percent,bar,swap,name -p 402"),
     ("by-unit", "grouped --by unit --sort name"),
     ("by-unit-filter", "grouped --by unit -f ^(redis|web|pipewire)$"),
@@ -148,7 +153,7 @@ const FAULTS: [(&str, &str); 49] = [
     ("fault-column-twice", "--proc-root ordinary --columns ram,swap,pss"),
     ("fault-columns-and-heap", "--columns ram --heap"),
     ("fault-columns-of-two-files", "--columns pss-anon,heap"),
-    ("fault-columns-of-json", "--json --columns ram"),
+    ("fault-columns-of-metrics", "-o openmetrics --columns ram"),
     ("fault-heap-from-rollup", "--proc-root ordinary --heap --source rollup"),
     ("fault-huge-regex", "--filter (((((a{99}){99}){99}){99}){99})"),
     ("fault-json-and-csv", "--json -o csv"),

@@ -34,6 +34,10 @@ pub enum Column {
     Percent,
     /// `Ram` beside that of the biggest row, for eyes.
     Bar,
+    /// The user that the processes act as.
+    User,
+    /// The path of their control group.
+    Cgroup,
     /// The name.
     Name,
 }
@@ -85,6 +89,8 @@ impl Column {
         Column::Pid,
         Column::Percent,
         Column::Bar,
+        Column::User,
+        Column::Cgroup,
         Column::Name,
     ];
 
@@ -111,6 +117,10 @@ impl Column {
             Column::Pid => ("pid", "PID", "process id, * where a row has several", Number),
             Column::Percent => ("percent", "%RAM", "the part of the total RAM", Number),
             Column::Bar => ("bar", "", "RAM beside the biggest row, for eyes", Number),
+            Column::User => ("user", "USER", "user, * where they differ; one file more", Text),
+            Column::Cgroup => {
+                ("cgroup", "CGROUP", "control group, * where they differ; one file more", Text)
+            }
             Column::Name => ("name", "PROCESS", "name", Text),
         };
         Definition { word, head, help, kind }

@@ -111,10 +111,7 @@ impl<'run> Labels<'run> {
         let none = |what: &[u8]| what.to_vec();
         match (place, self.grouping) {
             (Place::Owner(None) | Place::Group(None), _) => none(UNKNOWN),
-            (Place::Owner(Some(uid)), _) => {
-                let name = self.users.get(&uid).cloned();
-                name.unwrap_or_else(|| uid.to_string().into_bytes())
-            }
+            (Place::Owner(Some(uid)), _) => user_name(self.users, uid),
             (Place::Group(Some(path)), Grouping::Unit) => {
                 unit(path).unwrap_or_else(|| none(b"(no unit)"))
             }
@@ -124,6 +121,11 @@ impl<'run> Labels<'run> {
             (Place::Group(Some(path)), _) => path.to_vec(),
         }
     }
+}
+
+/// The name of a user, or the number of one without a name.
+pub fn user_name(users: &UserNames, uid: u32) -> Vec<u8> {
+    users.get(&uid).cloned().unwrap_or_else(|| uid.to_string().into_bytes())
 }
 
 fn place<'run>(grouping: Grouping, process: &ProcessUsage<'run>) -> Option<Place<'run>> {

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::column::Kind;
-use super::{Column, Program};
+use super::{Column, Common, Program};
 
 /// The order and number of rows.
 #[derive(Clone, Copy, Debug)]
@@ -37,12 +37,23 @@ pub(super) fn sort(rows: &mut [Program<'_>], order: Order) {
         Column::Name => Ordering::Equal,
         Column::Count => a.count.cmp(&b.count).then_with(|| ram(a).cmp(&ram(b))),
         Column::Pid => a.pid.cmp(&b.pid).then_with(|| ram(a).cmp(&ram(b))),
+        Column::User => key(a.uid).cmp(&key(b.uid)).then_with(|| ram(a).cmp(&ram(b))),
+        Column::Cgroup => key(a.cgroup).cmp(&key(b.cgroup)).then_with(|| ram(a).cmp(&ram(b))),
         Column::Percent | Column::Bar => ram(a).cmp(&ram(b)),
-        key => a.usage.get(key).cmp(&b.usage.get(key)).then_with(|| ram(a).cmp(&ram(b))),
+        column => a.usage.get(column).cmp(&b.usage.get(column)).then_with(|| ram(a).cmp(&ram(b))),
     };
     rows.sort_unstable_by(|a, b| {
         by_figure(a, b).then_with(|| a.name.cmp(b.name)).then_with(|| a.pid.cmp(&b.pid))
     });
+}
+
+/// What is not known comes first, what is not the same last.
+fn key<T>(common: Common<T>) -> (u8, Option<T>) {
+    match common {
+        Common::Unknown => (0, None),
+        Common::One(value) => (1, Some(value)),
+        Common::Several => (2, None),
+    }
 }
 
 /// Keeps the rows that `--top` asks for, the biggest or the first names, and returns the others.

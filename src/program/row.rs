@@ -1,6 +1,6 @@
 //! One row of a report: processes that go by one name, or one process.
 
-use super::Usage;
+use super::{Common, Usage};
 use crate::process::ProcessUsage;
 use crate::smaps::Smaps;
 use crate::units::{Kib, Pid};
@@ -14,6 +14,10 @@ pub struct Program<'run> {
     pub pid: Option<Pid>,
     /// How many processes it has.
     pub count: u64,
+    /// The user they act as, by id.
+    pub uid: Common<u32>,
+    /// The path of their control group: foreign bytes.
+    pub cgroup: Common<&'run [u8]>,
     /// Their memory.
     pub usage: Usage,
     /// Hugetlb pages that more than one process maps. The kernel counts them whole in every one
@@ -23,13 +27,29 @@ pub struct Program<'run> {
 
 impl<'run> Program<'run> {
     pub(super) fn new(name: &'run [u8]) -> Program<'run> {
-        Program { name, pid: None, count: 0, usage: Usage::NOTHING, shared_hugetlb: Kib(0) }
+        Program {
+            name,
+            pid: None,
+            count: 0,
+            uid: Common::Unknown,
+            cgroup: Common::Unknown,
+            usage: Usage::NOTHING,
+            shared_hugetlb: Kib(0),
+        }
     }
 
     /// One process more, whose memory may be another one's.
     pub(super) fn join(&mut self, process: &ProcessUsage<'run>) {
         self.count += 1;
-        self.pid = (self.count == 1).then_some(process.pid);
+        if self.count == 1 {
+            self.pid = Some(process.pid);
+            self.uid = Common::of(process.uid);
+            self.cgroup = Common::of(process.cgroup);
+        } else {
+            self.pid = None;
+            self.uid.join(process.uid);
+            self.cgroup.join(process.cgroup);
+        }
     }
 
     pub(super) fn add(&mut self, smaps: &Smaps) {

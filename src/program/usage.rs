@@ -30,7 +30,7 @@ impl Usage {
             Column::PssShmem => smaps.get(Field::PssShmem),
             Column::Hugetlb => smaps.get(Field::PrivateHugetlb),
             Column::Heap => smaps.heap(),
-            Column::Count | Column::Pid | Column::Percent | Column::Bar | Column::Name => None,
+            _ => None,
         });
         Usage(std::array::from_fn(|place| amounts[place]))
     }

@@ -2,8 +2,8 @@
 //! CR and LF behind each. The first field says what kind of line it is; amounts are in bytes, and
 //! what nobody knows is an empty field.
 
-use super::{Report, Unit, escape, share};
-use crate::program::{Column, Kind, Usage};
+use super::{Report, Unit, escape, place, share};
+use crate::program::{Column, Kind, Program, Usage};
 use crate::units::{Kib, Pid};
 
 /// The columns that are shown unless somebody says otherwise: those of the table, and what stands
@@ -36,7 +36,9 @@ fn each_row(report: &Report<'_>, tell: &mut impl FnMut(&Line<'_>)) {
     let programs = report.programs;
     for row in &programs.rows {
         let (usage, count) = (Some(&row.usage), Some(row.count));
-        tell(&Line { usage, count, pid: row.pid, name: row.name, ..Line::of("program") });
+        let (pid, name) = (row.pid, row.name);
+        let row = Some(row);
+        tell(&Line { usage, count, pid, name, row, ..Line::of("program") });
     }
     if let Some(rest) = &programs.rest {
         tell(&Line { usage: Some(&rest.usage), count: Some(rest.count), ..Line::of("rest") });
@@ -61,11 +63,12 @@ struct Line<'a> {
     count: Option<u64>,
     pid: Option<Pid>,
     name: &'a [u8],
+    row: Option<&'a Program<'a>>,
 }
 
 impl Line<'_> {
     fn of(kind: &'static str) -> Line<'static> {
-        Line { kind, usage: None, count: None, pid: None, name: b"" }
+        Line { kind, usage: None, count: None, pid: None, name: b"", row: None }
     }
 
     fn field(&self, report: &Report<'_>, column: Column) -> String {
@@ -76,6 +79,11 @@ impl Line<'_> {
             Column::Count => self.count.map_or_else(String::new, |count| count.to_string()),
             Column::Pid => self.pid.map_or_else(String::new, |pid| pid.to_string()),
             Column::Name => escape::formula(escape::name(self.name)),
+            Column::User | Column::Cgroup => {
+                let text = |row| place::text(report.programs, row, column);
+                let text = self.row.and_then(text).unwrap_or_default();
+                escape::formula(escape::name(&text))
+            }
             Column::Percent if amount(Column::Ram).is_none() => String::new(),
             Column::Percent => share::percent(amount(Column::Ram), total.unwrap_or_default()),
             Column::Bar if self.kind != "program" => String::new(),

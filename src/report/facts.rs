@@ -17,6 +17,10 @@ pub struct Report<'run> {
     pub is_total: bool,
     /// The columns, from left to right, for formats that have some.
     pub columns: &'run [Column],
+    /// Whether it was asked who owns processes, and which control groups they are in.
+    pub has_owner: bool,
+    /// See `has_owner`.
+    pub has_cgroup: bool,
     /// What is not in it, and why.
     pub missing: &'run Missing<'run>,
     /// What else there is to say besides, for people.

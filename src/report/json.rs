@@ -7,9 +7,9 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
 use super::host_json::Host;
-use super::{Report, escape, fates};
+use super::{Report, escape, fates, place};
 use crate::process::{Coverage, Fate};
-use crate::program::{Column, Kind, Known, Program, Rest, Sharing, Unknown, Usage};
+use crate::program::{Column, Common, Kind, Known, Program, Rest, Sharing, Unknown, Usage};
 use crate::units::{Kib, Pid};
 
 /// Tells this form from others; another number means another meaning of the keys.
@@ -119,7 +119,26 @@ struct Row<'a> {
     pid: Option<u32>,
     count: u64,
     #[serde(flatten)]
+    owner: Option<Owner>,
+    #[serde(flatten)]
+    cgroup: Option<Group>,
+    #[serde(flatten)]
     figures: Figures<'a>,
+}
+
+/// Who owns the processes of a row, where that was asked.
+#[derive(serde::Serialize)]
+struct Owner {
+    uid: Option<u32>,
+    user: Option<String>,
+}
+
+/// Where they are, likewise.
+#[derive(serde::Serialize)]
+struct Group {
+    cgroup: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cgroup_bytes: Option<String>,
 }
 
 #[derive(serde::Serialize)]
@@ -213,7 +232,7 @@ impl<'a> Rows<'a> {
     fn of(report: &'a Report<'_>) -> Rows<'a> {
         let programs = report.programs;
         Rows {
-            programs: programs.rows.iter().map(Row::of).collect(),
+            programs: programs.rows.iter().map(|row| Row::of(report, row)).collect(),
             rest: programs.rest.as_ref().map(Cut::of),
             sharing: programs.sharing.iter().map(Sharer::of).collect(),
             unknown: programs.unknown.iter().map(Dark::of).collect(),
@@ -226,9 +245,19 @@ impl<'a> Rows<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn of(row: &'a Program<'_>) -> Row<'a> {
+    fn of(report: &Report<'_>, row: &'a Program<'_>) -> Row<'a> {
+        let text = |column| place::text(report.programs, row, column);
+        let owner = report.has_owner.then(|| Owner {
+            uid: if let Common::One(uid) = row.uid { Some(uid) } else { None },
+            user: text(Column::User).map(|user| lossy(&user)),
+        });
+        let cgroup = report.has_cgroup.then(|| {
+            let path = text(Column::Cgroup);
+            let cgroup = path.as_deref().map(lossy);
+            Group { cgroup, cgroup_bytes: path.and_then(|path| hex(&path)) }
+        });
         let figures = Figures { usage: &row.usage, is_total: false };
-        Row { name: Name(row.name), pid: id(row.pid), count: row.count, figures }
+        Row { name: Name(row.name), pid: id(row.pid), count: row.count, owner, cgroup, figures }
     }
 }
 
@@ -274,6 +303,17 @@ fn lost<'a>(report: &'a Report<'_>) -> Vec<Lost<'a>> {
     report.missing.processes.iter().map(one).collect()
 }
 
+/// As much of a text as is UTF-8.
+fn lossy(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
+}
+
+/// The bytes of a text that is not UTF-8.
+fn hex(text: &[u8]) -> Option<String> {
+    let is_text = std::str::from_utf8(text).is_ok();
+    (!is_text).then(|| text.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 fn bytes(amount: Option<Kib>) -> Option<u64> {
     amount.map(Kib::bytes)
 }
@@ -291,10 +331,9 @@ impl Serialize for Fates {
 impl Serialize for Name<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("name", &String::from_utf8_lossy(self.0))?;
-        if std::str::from_utf8(self.0).is_err() {
-            let hex: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
-            map.serialize_entry("name_bytes", &hex)?;
+        map.serialize_entry("name", &lossy(self.0))?;
+        if let Some(bytes) = hex(self.0) {
+            map.serialize_entry("name_bytes", &bytes)?;
         }
         map.end()
     }

@@ -3,7 +3,7 @@
 use super::color::Style;
 use super::escape;
 use super::layout::Cell;
-use crate::program::Usage;
+use crate::program::{Program, Usage};
 use crate::units::Pid;
 
 /// What is known of the memory of a line.
@@ -12,7 +12,7 @@ pub(super) enum Figures<'a> {
     /// The words above the columns.
     Head,
     /// A row.
-    Row(&'a Usage),
+    Row(&'a Program<'a>),
     /// Rows that were cut.
     Rest(&'a Usage),
     /// Counted in another row: there is no figure to show, nor is one missing.
@@ -42,7 +42,8 @@ pub(super) enum Label<'a> {
 impl<'a> Figures<'a> {
     pub(super) fn usage(self) -> Option<&'a Usage> {
         match self {
-            Figures::Row(usage) | Figures::Rest(usage) => Some(usage),
+            Figures::Row(row) => Some(&row.usage),
+            Figures::Rest(usage) => Some(usage),
             Figures::Total(usage) => usage,
             Figures::Head | Figures::Elsewhere | Figures::Unknown => None,
         }

@@ -4,6 +4,7 @@
 //! - `summary` the machine's memory below it
 //! - `line`   a line of it
 //! - `layout` where its columns stand
+//! - `place`  whose processes a row has, and where
 //! - `share`  what part an amount is of another
 //! - `color`  how its lines look on a terminal
 //! - `json`   for programs
@@ -34,6 +35,7 @@ mod layout;
 mod line;
 pub mod notes;
 mod openmetrics;
+mod place;
 mod saved;
 mod share;
 mod stats;

@@ -153,7 +153,7 @@ impl<'a, 'run> Table<'a, 'run> {
 
     fn row<'row>(&self, row: &'row Program<'run>) -> Line<'row> {
         Line {
-            figures: Figures::Row(&row.usage),
+            figures: Figures::Row(row),
             count: Some(row.count),
             pid: row.pid,
             label: Label::Name(row.name, self.which(row.count, row.pid)),
@@ -215,6 +215,9 @@ impl<'a, 'run> Table<'a, 'run> {
         let head = column.definition().head;
         Cell::Number(match (line.figures, column) {
             (_, Column::Name) => return line.name(),
+            (figures, Column::User | Column::Cgroup) => {
+                return Cell::Name(self.place(figures, column), String::new());
+            }
             (Figures::Head, _) if self.is_first_amount(column) => {
                 format!("{} {head}", self.unit.label())
             }
@@ -223,7 +226,7 @@ impl<'a, 'run> Table<'a, 'run> {
             (_, Column::Count) => line.count.map_or_else(String::new, |count| count.to_string()),
             (_, Column::Pid) => line.pid(),
             (Figures::Elsewhere, _) => String::new(),
-            (Figures::Row(usage), Column::Bar) => share::bar(ram(usage), self.biggest),
+            (Figures::Row(row), Column::Bar) => share::bar(ram(&row.usage), self.biggest),
             (_, Column::Bar) => String::new(),
             (figures, Column::Percent) => share::percent(figures.usage().map(ram), self.total),
             (Figures::Total(_), _) if column.definition().kind == Kind::Overlapping => {
@@ -236,6 +239,19 @@ impl<'a, 'run> Table<'a, 'run> {
                 None => "-".to_owned(),
             },
         })
+    }
+
+    /// The user or the control group of a row.
+    fn place(&self, figures: Figures<'_>, column: Column) -> String {
+        match figures {
+            Figures::Head => column.definition().head.to_owned(),
+            Figures::Row(row) => {
+                let text = super::place::text(self.programs, row, column);
+                text.map_or("-".to_owned(), |text| escape::name(&text))
+            }
+            Figures::Unknown => "-".to_owned(),
+            Figures::Rest(_) | Figures::Elsewhere | Figures::Total(_) => String::new(),
+        }
     }
 
     /// The one that tells the unit of all.

@@ -10,7 +10,6 @@ use crate::sys::{replace_file, stdio};
 pub(super) fn check(options: &Options) -> Result<(), Error> {
     let format = options.format();
     let usage = |message: &str| Err(Error::Usage(message.to_owned()));
-    let is_fixed = !matches!(format, Format::Table | Format::Csv);
     match options.unit {
         None | Some(Unit::Bytes) => {}
         Some(_) if format != Format::Table => {
@@ -18,8 +17,8 @@ pub(super) fn check(options: &Options) -> Result<(), Error> {
         }
         Some(_) => {}
     }
-    if is_fixed && !options.columns.is_empty() {
-        return usage("--columns is for table and csv; leave it out (--heap adds the heap)");
+    if format == Format::OpenMetrics && !options.columns.is_empty() {
+        return usage("--columns is not for openmetrics; leave it out (--heap adds the heap)");
     }
     if format == Format::Csv && options.summary {
         return usage("--summary is no record of csv; leave it out, or use json");

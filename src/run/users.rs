@@ -10,9 +10,13 @@ use crate::sys::proc_root::ProcRoot;
 use crate::sys::users::Users;
 
 /// The ids that `--user` asks for, ascending, and the names that rows need.
-pub(super) fn find(options: &Options, root: &ProcRoot) -> Result<(Vec<u32>, UserNames), Error> {
+pub(super) fn find(
+    options: &Options,
+    shows_user: bool,
+    root: &ProcRoot,
+) -> Result<(Vec<u32>, UserNames), Error> {
     let is_named = options.user.iter().any(|user| matches!(user, User::Name(_)));
-    let is_own = (is_named || options.by.needs_owner()) && root.is_own();
+    let is_own = (is_named || shows_user) && root.is_own();
     let users = if is_own { Users::read() } else { Users::default() };
     let mut ids = Vec::new();
     for user in &options.user {

@@ -34,6 +34,7 @@ fn calls() -> Vec<String> {
     }
     calls.push("--proc-root ordinary -f no-such-name".to_owned());
     calls.push("--proc-root malformed -p 402,403".to_owned());
+    calls.push("--proc-root grouped --by user".to_owned());
     calls
 }
 
@@ -49,6 +50,8 @@ fn json_keeps_its_schema() {
     let mut documents: Vec<String> = calls().iter().map(|call| print(call, "ndjson").0).collect();
     documents.push(run(["--output", "ndjson", "--heap", "--by", "pid", "--summary"]).stdout());
     documents.push(file::stuck_report());
+    let places = ["-o", "ndjson", "--columns", "user,cgroup", "--proc-root", "grouped"];
+    documents.push(run(places).stdout());
     let pair = Target::start_as(b"pair", "vfork 4000");
     let child = pair.children(1, 'T')[0];
     let pids = format!("{},{child}", pair.pid());
@@ -150,6 +153,32 @@ fn prometheus_takes_the_metrics() {
     // It does refuse: two samples of the same labels, a time stamp is another matter.
     let twice = std::panic::catch_unwind(|| readers::promtool("a_bytes 1\na_bytes 2\n"));
     assert!(twice.is_err(), "promtool takes everything");
+}
+
+/// Who owns a process, and where it is, is told to who asks.
+#[test]
+fn owners_and_groups_are_told() {
+    let own = std::process::id().to_string();
+    let value = |columns: &str| -> Value {
+        let mut words = vec!["--json", "--by", "pid", "-p", &own];
+        words.extend((!columns.is_empty()).then_some(["--columns", columns]).into_iter().flatten());
+        serde_json::from_str(&run(words).stdout()).expect("JSON")
+    };
+    let plain = value("");
+    assert_eq!(plain["programs"][0].get("uid"), None, "nobody asked");
+    assert_eq!(plain["programs"][0].get("cgroup"), None, "nobody asked");
+    let value = value("user,cgroup");
+    let row = &value["programs"][0];
+    let uid = std::fs::metadata(format!("/proc/{own}"))
+        .map(|dir| std::os::unix::fs::MetadataExt::uid(&dir));
+    assert_eq!(row["uid"].as_u64(), uid.ok().map(u64::from));
+    let user = row["user"].as_str().expect("a name, or a number");
+    assert!(!user.is_empty() && user != "*", "{row}");
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    match row["cgroup"].as_str() {
+        Some(path) => assert!(groups.contains(path) && path.starts_with('/'), "{groups}: {row}"),
+        None => skip("owners_and_groups_are_told", "no control group here"),
+    }
 }
 
 /// Labels are for ever, so there are few, and none for a process.
