@@ -1,0 +1,50 @@
+//! How a report was come by: for the report itself, and for `--stats`.
+
+use super::clock::Clock;
+use crate::cli::{Options, word_of};
+use crate::engine::{Survey, Surveyor};
+use crate::process::Source;
+use crate::report::{self, Facts};
+use crate::sys::{clock, host, stdio};
+
+pub(super) fn facts(options: &Options, surveyor: &Surveyor, clock: &Clock) -> Facts {
+    let (host, kernel) = host::name_and_kernel();
+    Facts {
+        version: env!("CARGO_PKG_VERSION"),
+        host,
+        kernel,
+        engine: surveyor.kind().word(),
+        fallback: surveyor.fallback().map(|errno| errno.to_string()),
+        source: word_of(&options.source),
+        by: word_of(&options.by),
+        name: word_of(&options.name),
+        started: clock.started,
+        started_at: clock::utc(clock.started),
+        duration: clock.elapsed(),
+    }
+}
+
+pub(super) fn tell_stats(source: Source, surveyor: &Surveyor, survey: &Survey, clock: &Clock) {
+    let (tuning, io) = (surveyor.tuning(), survey.io());
+    let stats = report::RunStats {
+        engine: surveyor.kind().word(),
+        fallback: surveyor.fallback().map(|errno| errno.to_string()),
+        workers: tuning.workers,
+        depth: tuning.depth,
+        source: source_words(source),
+        coverage: survey.coverage(),
+        io: [io.operations, io.enters, io.reads, io.bytes],
+        phases: clock.phases,
+        cpu: host::cpu_times(),
+        peak_rss: host::peak_rss(),
+    };
+    stdio::write_stderr(report::stats(&stats).as_bytes());
+}
+
+fn source_words(source: Source) -> &'static str {
+    match source {
+        Source::Smaps => "smaps",
+        Source::Rollup => "smaps_rollup",
+        Source::Auto => "smaps_rollup, smaps where there is none",
+    }
+}

@@ -1,0 +1,151 @@
+//! One engine, and the reports that it makes.
+
+use std::mem::ManuallyDrop;
+
+use regex::bytes::Regex;
+
+use super::clock::Clock;
+use super::missing::{access, check_outcome, glimpses, hidepid, notes, user_words, with_row};
+use super::{Outcome, columns, facts, list_all, open_root, output, progress, sharing, users};
+use crate::cli::Options;
+use crate::engine::{Patience, Surveyor, Tuning};
+use crate::error::Error;
+use crate::process::{NameRule, Plan};
+use crate::program::{self, Column, Found, Labels, Ledger, Order, Usage, UserNames};
+use crate::report::notes::Missing;
+use crate::report::{self, Format, Report};
+use crate::sys;
+use crate::sys::host;
+use crate::sys::proc_root::ProcRoot;
+use crate::sys::stdio;
+use crate::units::Pid;
+
+/// What stays from report to report.
+pub(super) struct Session {
+    root: ProcRoot,
+    columns: Vec<Column>,
+    plan: Plan,
+    user_names: UserNames,
+    /// Never dropped: requests to stuck processes may be in flight, and nothing may wait for them.
+    surveyor: ManuallyDrop<Surveyor>,
+}
+
+impl Session {
+    /// Checks the options and sets an engine up.
+    pub(super) fn open(options: &Options) -> Result<Session, Error> {
+        let root = open_root(&options.proc_root)?;
+        output::check(options)?;
+        let columns = columns::columns(options)?;
+        let needs = |column| options.sort == column || columns.contains(&column);
+        let owner = options.by.needs_owner() || needs(Column::User);
+        let cgroup = options.by.needs_cgroup() || needs(Column::Cgroup);
+        let (users, user_names) = users::find(options, owner, &root)?;
+        let plan = Plan { owner, cgroup, ..plan(options, &columns, users)? };
+        let tuning = Tuning::new(options.workers, options.depth, plan.source);
+        let surveyor = ManuallyDrop::new(Surveyor::open(options.engine, &root, tuning)?);
+        Ok(Session { root, columns, plan, user_names, surveyor })
+    }
+
+    /// Measures, and tells the report to somebody who writes it; then what there is to say besides.
+    pub(super) fn report(
+        &mut self,
+        options: &Options,
+        clock: &mut Clock,
+        write: impl FnOnce(&Report<'_>) -> Result<(), Error>,
+    ) -> Result<Outcome, Error> {
+        let pids = list(options, &self.root)?;
+        clock.phase("list");
+        let patience_now = patience(options, clock);
+        let survey = progress::survey(&mut self.surveyor, &pids, &self.plan, &patience_now)?;
+        clock.phase("survey");
+        let is_over = options.deadline.is_some_and(|deadline| clock.elapsed() >= deadline);
+        let (coverage, unmeasured) = (survey.coverage(), survey.missing());
+        let privileges = host::privileges();
+        let hidepid = hidepid(options, &self.root, &coverage, privileges);
+        check_outcome(options, &coverage, &unmeasured, hidepid.as_deref())?;
+        let timed_out = glimpses(&self.root, &unmeasured);
+        let labels = Labels::of(survey.processes(), options.by, &self.user_names);
+        let rows = with_row(&self.plan, &timed_out, &labels);
+        let sharing = sharing::find(&self.root, &survey, patience(options, clock).deadline);
+        let found = Found { unknown: coverage.unknown(), timed_out: &rows, sharing: &sharing };
+        let processes = survey.processes().map(|process| labels.apply(process));
+        let mut programs = program::group(processes, found, options.by, order(options));
+        programs.users = Some(&self.user_names);
+        let missing = Missing {
+            coverage,
+            processes: &unmeasured,
+            timed_out: &timed_out,
+            is_over,
+            is_by_pid: !options.pid.is_empty(),
+            filter: options.filter.as_ref().map(Regex::as_str),
+            users: &user_words(options),
+            hidepid: hidepid.as_deref(),
+            access: access(privileges),
+        };
+        let ledger = ledger(options, &self.root, programs.total)?;
+        let notes = notes(options, &self.columns, &missing, &programs);
+        write(&Report {
+            programs: &programs,
+            grouping: options.by,
+            is_total: options.total,
+            columns: &self.columns,
+            has_owner: self.plan.owner,
+            has_cgroup: self.plan.cgroup,
+            missing: &missing,
+            notes: &notes,
+            host: ledger.as_ref(),
+            facts: &facts::facts(options, &self.surveyor, clock),
+        })?;
+        clock.phase("report");
+        if options.stats {
+            facts::tell_stats(self.plan.source, &self.surveyor, &survey, clock);
+        }
+        for line in notes {
+            stdio::write_stderr(format!("psm-uring: {line}\n").as_bytes());
+        }
+        let is_incomplete = options.strict && !missing.is_complete();
+        Ok(if is_incomplete { Outcome::Incomplete } else { Outcome::Printed })
+    }
+}
+
+fn plan(options: &Options, columns: &[Column], users: Vec<u32>) -> Result<Plan, Error> {
+    let source = columns::source(options, columns)?;
+    let filter = options.filter.clone();
+    // A name that nobody sees is not worth a look into the memory of the process.
+    let is_named = options.by.needs_name() || filter.is_some();
+    let name_rule = if is_named { options.name } else { NameRule::Comm };
+    Ok(Plan { name_rule, source, filter, users, ..Plan::default() })
+}
+
+fn list(options: &Options, root: &ProcRoot) -> Result<Vec<Pid>, Error> {
+    if options.pid.is_empty() {
+        return list_all(root);
+    }
+    let mut pids = options.pid.clone();
+    pids.sort_unstable();
+    pids.dedup();
+    Ok(pids)
+}
+
+/// The deadline is the whole run's; a part of it has passed.
+fn patience(options: &Options, clock: &Clock) -> Patience {
+    let deadline = options.deadline.map(|time| time.saturating_sub(clock.elapsed()));
+    Patience { stuck_after: options.stuck_after, deadline }
+}
+
+/// The memory of the machine beside that of the programs, if it is asked for.
+fn ledger(options: &Options, root: &ProcRoot, sum: Option<Usage>) -> Result<Option<Ledger>, Error> {
+    if !options.summary {
+        return Ok(None);
+    }
+    let path = || root.path().join("meminfo");
+    let looked = sys::machine::look(root);
+    let machine = looked.map_err(|errno| Error::NoMeminfo(path(), errno))?;
+    Ok(Some(Ledger::new(&machine, sum)))
+}
+
+fn order(options: &Options) -> Order {
+    let is_bounded = options.format() == Format::OpenMetrics;
+    let top = options.top.or_else(|| is_bounded.then_some(report::ROWS_USUAL));
+    Order { key: options.sort, reverse: options.reverse, top }
+}
