@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
-use crate::cli::DiffOptions;
+use crate::cli::{DiffOptions, word_of};
 use crate::error::Error;
-use crate::program::{self, Change, Least};
+use crate::process::NameRule;
+use crate::program::{self, Change, Grouping, Least};
 use crate::report::{self, GrowthOptions, Saved};
-use crate::run::Outcome;
 use crate::sys::stdio;
 use crate::units::Kib;
 
@@ -18,13 +18,9 @@ const STDIN: &str = "-";
 ///
 /// # Errors
 /// A report cannot be read, or the two cannot be compared, or the table cannot be written.
-pub fn diff(options: &DiffOptions) -> Result<Outcome, Error> {
+pub fn diff(options: &DiffOptions) -> Result<(), Error> {
     let (before, after) = (load(&options.before)?, load(&options.after)?);
-    if [&before.by, &before.name] != [&after.by, &after.name] {
-        let words = |saved: &Saved| format!("--by {} --name {}", saved.by, saved.name);
-        let why = format!("it was made with {}, the other with {}", words(&after), words(&before));
-        return Err(Error::file("compare", &options.after, &why));
-    }
+    check_rules(&options.after, &after, &before.by, &before.name)?;
     let unit = options.unit.unwrap_or_default();
     let least = Least {
         size: options.min_delta.max(unit.least_shown()),
@@ -44,7 +40,7 @@ pub fn diff(options: &DiffOptions) -> Result<Outcome, Error> {
     for (path, saved) in [(&options.before, &before), (&options.after, &after)] {
         tell_missing(path, saved);
     }
-    Ok(Outcome::Printed)
+    Ok(())
 }
 
 /// Reads a saved report; `-` is standard input.
@@ -56,6 +52,28 @@ pub(crate) fn load(path: &Path) -> Result<Saved, Error> {
     };
     let text = text.map_err(|error| Error::file("read", path, &error))?;
     Saved::read(&text).map_err(|why| Error::file("read as a report", path, &why))
+}
+
+/// Whether a saved report and one to come can be compared.
+pub(crate) fn check_alike(
+    path: &Path,
+    saved: &Saved,
+    by: &Grouping,
+    name: &NameRule,
+) -> Result<(), Error> {
+    check_rules(path, saved, &word_of(by), &word_of(name))
+}
+
+/// Rows that stand for other things, or go by other names, have nothing in common.
+fn check_rules(path: &Path, saved: &Saved, by: &str, name: &str) -> Result<(), Error> {
+    if (&*saved.by, &*saved.name) == (by, name) {
+        return Ok(());
+    }
+    let Saved { by: its_by, name: its_name, .. } = saved;
+    let why = format!(
+        "it was made with --by {its_by} --name {its_name}, the other with --by {by} --name {name}"
+    );
+    Err(Error::file("compare", path, &why))
 }
 
 /// What is missing in one report may be what is new in the other.

@@ -4,8 +4,8 @@
 //! From the top floor to the ground; a module imports only from floors below its own:
 //!
 //! - `bench`   the engines against each other
-//! - `diff`    one saved report against another
 //! - `run`     the program as a sentence
+//! - `diff`    one saved report against another
 //! - `cli`     every word of the command line
 //! - `engine`  carries bytes from `/proc` to probes: `uring`, `threads`, `sync`
 //! - `report`  numbers to text

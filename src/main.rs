@@ -15,7 +15,9 @@ fn main() {
     let outcome = match Cli::try_parse() {
         Ok(Cli { command: None, options }) => psm_uring::run(&options),
         Ok(Cli { command: Some(Command::Bench(options)), .. }) => psm_uring::bench(&options),
-        Ok(Cli { command: Some(Command::Diff(options)), .. }) => psm_uring::diff(&options),
+        Ok(Cli { command: Some(Command::Diff(options)), .. }) => {
+            psm_uring::diff(&options).map(|()| Outcome::Printed)
+        }
         Ok(Cli { command: Some(Command::Completions { shell }), .. }) => {
             print(cli::completions(shell).as_bytes())
         }

@@ -34,7 +34,7 @@ pub use self::common::Common;
 pub use self::container::container;
 pub use self::grouping::{Grouping, Labels, UserNames, user_name};
 pub use self::growth::{
-    Amounts, Change, Delta, Grown, Growth, Identity, Least, Presence, Seen, growth,
+    Amounts, Change, Delta, Grown, Growth, Identity, LastLook, Least, Presence, Seen, growth,
 };
 pub use self::ledger::{Ledger, Part};
 pub use self::order::Order;

@@ -9,6 +9,7 @@
 //! - `missing` what a report lacks, and why
 //! - `facts`   how a report was come by
 //! - `clock`   how long it took
+//! - `watch`   again and again
 #![forbid(unsafe_code)]
 
 mod clock;
@@ -20,6 +21,7 @@ mod progress;
 mod session;
 mod sharing;
 mod users;
+mod watch;
 
 use std::path::Path;
 
@@ -47,6 +49,9 @@ pub enum Outcome {
 /// # Errors
 /// There is no report, or not all of it was written.
 pub fn run(options: &Options) -> Result<Outcome, Error> {
+    if let Some(every) = options.watch {
+        return watch::watch(options, every);
+    }
     let mut clock = Clock::start();
     let mut session = Session::open(options)?;
     clock.phase("set up");

@@ -4,12 +4,11 @@
 
 mod support;
 
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, Mode};
-use support::{Ran, TempDir, output, program, skip, tree};
+use support::{Ran, TempDir, copy_dir, output, program, skip, tree};
 
 const ENGINES: [&str; 3] = ["sync", "threads", "auto"];
 /// Far more than the program waits here, far less than for ever.
@@ -37,19 +36,6 @@ impl Tree {
         let ran = output(command);
         assert!(began.elapsed() < SOON, "{arguments:?} took {:?}", began.elapsed());
         ran
-    }
-}
-
-fn copy_dir(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a directory of ours");
-    for entry in std::fs::read_dir(from).expect("a fixture") {
-        let entry = entry.expect("a directory entry");
-        let (kind, to) = (entry.file_type().expect("a kind"), to.join(entry.file_name()));
-        if kind.is_dir() {
-            copy_dir(&entry.path(), &to);
-        } else if kind.is_file() {
-            std::fs::copy(entry.path(), to).expect("a file of ours");
-        }
     }
 }
 

@@ -23,8 +23,14 @@ const FLOORS: [(&str, &[&str]); 13] = [
     ("report", &["error", "machine", "process", "program", "smaps", "units"]),
     ("engine", &["error", "process", "smaps", "sys", "units"]),
     ("cli", &["engine", "error", "process", "program", "report", "sys", "units"]),
-    ("run", &["cli", "engine", "error", "process", "program", "report", "smaps", "sys", "units"]),
-    ("diff", &["cli", "error", "program", "report", "run", "sys", "units"]),
+    ("diff", &["cli", "error", "process", "program", "report", "sys", "units"]),
+    (
+        "run",
+        &[
+            "cli", "diff", "engine", "error", "process", "program", "report", "smaps", "sys",
+            "units",
+        ],
+    ),
     ("bench", &["cli", "engine", "error", "process", "run", "smaps", "sys", "units"]),
 ];
 

@@ -65,6 +65,7 @@ A reader that leaves early, as in `psm-uring | head -1`, ends it silently by SIG
 const ENVIRONMENT: &str = "\
 Environment:
   COLUMNS         how wide a line may be on a terminal, instead of what the terminal says
+  LINES           how many of them --watch may draw, likewise
   NO_COLOR        no colour, unless --color always
   CLICOLOR_FORCE  colour, even in a pipe or a file
   CLICOLOR        0: no colour
@@ -119,7 +120,7 @@ pub enum Command {
 }
 
 /// Which table, and how to come by it.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Options {
     /// Only programs whose name matches
     ///
@@ -229,6 +230,25 @@ pub struct Options {
     /// Replace this file with the report, at once and as a whole
     #[arg(long, value_name = "FILE", help_heading = "Show", hide_short_help = true)]
     pub output_file: Option<PathBuf>,
+
+    /// Again every TIME, or 2 s; drawn over the last one
+    ///
+    /// Over the last one on a terminal. Marks tell how rows changed since the last time: + grew, - shrank, * is new. Where nobody
+    /// watches, tables follow each other with a blank line between, or documents of --output
+    /// ndjson; --output-file holds the last one. Ctrl-C ends it.
+    #[arg(short, long, value_name = "TIME", value_parser = parse::interval, num_args = 0..=1,
+          default_missing_value = "2s", help_heading = "Again")]
+    pub watch: Option<Duration>,
+
+    /// So many times, then end
+    #[arg(long, value_name = "N", value_parser = parse::number::<1, { usize::MAX }>,
+          requires = "watch", help_heading = "Again", hide_short_help = true)]
+    pub count: Option<usize>,
+
+    /// Show what grew since this report, which --json wrote
+    #[arg(long, value_name = "FILE", requires = "watch", conflicts_with_all = ["top", "columns"],
+          help_heading = "Again", hide_short_help = true)]
+    pub since: Option<PathBuf>,
 
     /// How files are read
     #[arg(long, value_name = "ENGINE", default_value = "auto", help_heading = "How",

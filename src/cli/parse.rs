@@ -10,6 +10,8 @@ use crate::units::{Kib, Pid};
 
 /// The most memory a compiled `--filter` may take.
 const FILTER_BYTES_MAX: usize = 1 << 20;
+/// The shortest interval of `--watch`: every report costs all of these processes a little.
+const INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// The shortest `--stuck-after`.
 const PATIENCE_MIN: Duration = Duration::from_millis(20);
 
@@ -101,6 +103,14 @@ pub(super) fn ratio(text: &str) -> Result<f64, String> {
 pub(super) fn patience(text: &str) -> Result<Duration, String> {
     match duration(text) {
         Ok(time) if time < PATIENCE_MIN => Err("too short; write 20ms or more".to_owned()),
+        parsed => parsed,
+    }
+}
+
+/// How long from one report to the next.
+pub(super) fn interval(text: &str) -> Result<Duration, String> {
+    match duration(text) {
+        Ok(time) if time < INTERVAL_MIN => Err("too short; write 100ms or more".to_owned()),
         parsed => parsed,
     }
 }

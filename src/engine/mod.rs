@@ -8,6 +8,7 @@
 //! - `uring`   one thread, many processes in flight
 //! - `pace`    how many workers a ring needs
 //! - `slot`    a place for one process in the ring
+//! - `held`    processes that an earlier survey gave up
 //! - `carrier` one process from its first file to its fate, with ordinary system calls
 //! - `tuning`  how many workers, how many processes in flight
 //! - `tally`   results on their way from a probe to the survey
@@ -15,6 +16,7 @@
 
 mod carrier;
 mod crew;
+mod held;
 mod pace;
 mod slot;
 mod tally;
@@ -30,6 +32,7 @@ use crate::sys::proc_root::ProcRoot;
 use crate::units::{Errno, Pid};
 
 use self::crew::Crew;
+use self::held::Held;
 pub use self::tally::Tally;
 pub use self::tuning::Tuning;
 pub use self::uring::Uring;
@@ -178,6 +181,7 @@ pub struct Surveyor {
     fallback: Option<Errno>,
     root: ProcRoot,
     tuning: Tuning,
+    held: Held,
 }
 
 impl Surveyor {
@@ -197,7 +201,8 @@ impl Surveyor {
                 Err(errno) => return Err(Error::Ring(errno)),
             },
         };
-        Ok(Surveyor { engine, kind, is_auto, fallback, root: root.clone(), tuning })
+        let (root, held) = (root.clone(), Held::default());
+        Ok(Surveyor { engine, kind, is_auto, fallback, root, tuning, held })
     }
 
     /// The engine at work; never [`EngineKind::Auto`].
@@ -241,8 +246,9 @@ impl Surveyor {
     ) -> Result<Survey, Error> {
         let began = Instant::now();
         let mut survey = Survey::default();
-        let (asked, kernel_threads) =
+        let (users, kernel_threads) =
             self.without_kernel_threads(pids, patience, &mut survey.tallies);
+        let asked = self.without_held(&users, &mut survey.tallies);
         let plan = &Plan { kernel_threads, ..plan.clone() };
         let tallies = &mut survey.tallies;
         if let Err(broken) = self.engine.carry(&asked, plan, patience, observer, tallies) {
@@ -262,9 +268,25 @@ impl Surveyor {
             // Not dropped: the kernel may still hold some of its requests.
             std::mem::forget(std::mem::replace(&mut self.engine, Box::new(crew)));
         }
+        self.held.note(&asked, &survey.missing(), &self.root);
         // No process is lost and none is counted twice.
         assert_eq!(survey.coverage().listed(), pids.len(), "every process has one fate");
         Ok(survey)
+    }
+
+    /// Leaves out those that were stuck and may still be: they are given up once more, unasked.
+    fn without_held(&mut self, pids: &[Pid], survey: &mut Vec<Tally>) -> Vec<Pid> {
+        let mut tally = Tally::default();
+        let mut asked = pids.to_vec();
+        asked.retain(|pid| {
+            let rests = self.held.rests(*pid, &self.root);
+            if rests {
+                tally.give_up(*pid);
+            }
+            !rests
+        });
+        survey.push(tally);
+        asked
     }
 
     /// Leaves out the threads of the kernel, of which there can be hundreds: each would cost a

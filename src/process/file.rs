@@ -17,6 +17,8 @@ pub enum ProcFile {
     Comm,
     /// Facts in lines, among them comm, state and number of threads. Never blocks.
     Status,
+    /// Facts in one line, among them when the process started. Never blocks.
+    Stat,
     /// The control groups, one hierarchy a line. Waits for no process.
     Cgroup,
     /// The binary, a symbolic link: its text is the link's target.
@@ -72,6 +74,7 @@ impl ProcFile {
             ProcFile::Cmdline | ProcFile::Arguments => "cmdline",
             ProcFile::Comm => "comm",
             ProcFile::Status => "status",
+            ProcFile::Stat => "stat",
             ProcFile::Cgroup => "cgroup",
             ProcFile::Exe => "exe",
             ProcFile::Tasks => "task",

@@ -9,6 +9,7 @@
 //! - `plan`    what all processes of a run are asked
 //! - `want`    what a probe asks of an engine
 //! - `probe`   one process being measured: says what it wants, is fed bytes
+//! - `stat`    when a process started
 //! - `state`   how far a probe is
 //! - `refusal` what an error means, by the file
 #![forbid(unsafe_code)]
@@ -21,6 +22,7 @@ mod plan;
 mod probe;
 mod refusal;
 mod script;
+mod stat;
 mod state;
 mod status;
 mod want;
@@ -88,6 +90,11 @@ pub fn kernel_threads(status: &[u8], children: &[u8]) -> Vec<Pid> {
 /// Whether this is the `status` of a thread of the kernel.
 pub fn is_kernel_thread(status: &[u8]) -> bool {
     status::kind(status, true) == status::Kind::KernelThread
+}
+
+/// When a process started, from its `stat`: in clock ticks since boot.
+pub fn start_time(stat: &[u8]) -> Option<u64> {
+    stat::start_time(stat)
 }
 
 /// The process that started this one, from its `status`; 0 when it is of another PID namespace.

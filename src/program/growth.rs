@@ -4,6 +4,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use super::{Column, Grouping, Program, Programs, Unknown, Usage};
 use crate::units::{Kib, Pid};
 
 /// What makes rows of two looks the same one.
@@ -27,6 +28,38 @@ pub struct Seen {
     pub amounts: Amounts,
 }
 
+impl Identity {
+    fn of(name: &[u8], pid: Option<Pid>, start_time: Option<u64>, grouping: Grouping) -> Identity {
+        match pid.filter(|_| grouping == Grouping::Pid) {
+            Some(pid) => Identity::Process(pid, start_time),
+            None => Identity::Name(name.to_vec()),
+        }
+    }
+
+    /// That of a row.
+    pub fn of_row(row: &Program<'_>, grouping: Grouping) -> Identity {
+        Identity::of(row.name, row.pid, row.start_time, grouping)
+    }
+}
+
+impl Seen {
+    /// Every row of a report.
+    pub fn all(programs: &Programs<'_>, grouping: Grouping) -> Vec<Seen> {
+        let known = |row: &Program<'_>| Seen {
+            identity: Identity::of_row(row, grouping),
+            name: row.name.to_vec(),
+            amounts: Amounts::of(row.count, &row.usage),
+        };
+        let unknown = |row: &Unknown| Seen {
+            identity: Identity::of(&row.name, row.pid, row.start_time, grouping),
+            name: row.name.clone(),
+            amounts: Amounts { count: row.count, ..Amounts::default() },
+        };
+        let known = programs.rows.iter().map(known);
+        known.chain(programs.unknown.iter().map(unknown)).collect()
+    }
+}
+
 /// How much there was; `None` is unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Amounts {
@@ -41,6 +74,43 @@ pub struct Amounts {
 impl Amounts {
     /// What a row has that is not there.
     const NOTHING: Amounts = Amounts { count: 0, ram: Some(Kib(0)), swap: Some(Kib(0)) };
+
+    fn of(count: u64, usage: &Usage) -> Amounts {
+        Amounts { count, ram: usage.get(Column::Ram), swap: usage.get(Column::Swap) }
+    }
+
+    /// The sum of a report.
+    pub fn total(programs: &Programs<'_>) -> Amounts {
+        let known = |usage: &Usage| Amounts::of(programs.count, usage);
+        programs.total.as_ref().map_or_else(Amounts::default, known)
+    }
+}
+
+/// RAM of every row at the last look.
+#[derive(Clone, Debug, Default)]
+pub struct LastLook {
+    rows: HashMap<Identity, Option<Kib>>,
+    /// Whether there were no others, which were cut.
+    is_whole: bool,
+}
+
+impl LastLook {
+    /// Remembers the rows of a report.
+    pub fn of(programs: &Programs<'_>, grouping: Grouping) -> LastLook {
+        let rows = Seen::all(programs, grouping).into_iter();
+        let is_whole = programs.rest.is_none() && programs.unknown_rest.is_none();
+        LastLook { rows: rows.map(|seen| (seen.identity, seen.amounts.ram)).collect(), is_whole }
+    }
+
+    /// What a row had; `None` when nobody knows.
+    pub fn ram(&self, identity: &Identity) -> Option<Kib> {
+        self.rows.get(identity).copied().flatten()
+    }
+
+    /// Whether a row was not there.
+    pub fn is_new(&self, identity: &Identity) -> bool {
+        self.is_whole && !self.rows.contains_key(identity)
+    }
 }
 
 /// A difference in KiB.

@@ -12,6 +12,8 @@ pub struct Program<'run> {
     pub name: &'run [u8],
     /// The process, if it is one.
     pub pid: Option<Pid>,
+    /// When that started, in clock ticks since boot, where it was asked for.
+    pub start_time: Option<u64>,
     /// How many processes it has.
     pub count: u64,
     /// The user they act as, by id.
@@ -30,6 +32,7 @@ impl<'run> Program<'run> {
         Program {
             name,
             pid: None,
+            start_time: None,
             count: 0,
             uid: Common::Unknown,
             cgroup: Common::Unknown,

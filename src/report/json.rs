@@ -117,6 +117,8 @@ struct Row<'a> {
     #[serde(flatten)]
     name: Name<'a>,
     pid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_time: Option<u64>,
     count: u64,
     #[serde(flatten)]
     owner: Option<Owner>,
@@ -164,6 +166,8 @@ struct Dark<'a> {
     #[serde(flatten)]
     name: Name<'a>,
     pid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_time: Option<u64>,
     count: u64,
     rss: Option<u64>,
     swap: Option<u64>,
@@ -257,7 +261,8 @@ impl<'a> Row<'a> {
             Group { cgroup, cgroup_bytes: path.and_then(|path| hex(&path)) }
         });
         let figures = Figures { usage: &row.usage, is_total: false };
-        Row { name: Name(row.name), pid: id(row.pid), count: row.count, owner, cgroup, figures }
+        let (name, pid, start_time) = (Name(row.name), id(row.pid), row.start_time);
+        Row { name, pid, start_time, count: row.count, owner, cgroup, figures }
     }
 }
 
@@ -279,7 +284,8 @@ impl<'a> Sharer<'a> {
 impl<'a> Dark<'a> {
     fn of(row: &'a Unknown) -> Dark<'a> {
         let (rss, swap) = (bytes(row.known.rss), bytes(row.known.swap));
-        Dark { name: Name(&row.name), pid: id(row.pid), count: row.count, rss, swap }
+        let (pid, start_time) = (id(row.pid), row.start_time);
+        Dark { name: Name(&row.name), pid, start_time, count: row.count, rss, swap }
     }
 }
 

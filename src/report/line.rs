@@ -29,6 +29,8 @@ pub(super) struct Line<'a> {
     pub(super) count: Option<u64>,
     pub(super) pid: Option<Pid>,
     pub(super) label: Label<'a>,
+    /// What stands before everything else, in the gap of the first column.
+    pub(super) mark: Option<char>,
 }
 
 /// What stands in the column of names.

@@ -4,7 +4,9 @@ use super::layout::{Cell, Content, Layout};
 use super::line::{Figures, Label, Line};
 use super::share::{self, BAR};
 use super::{Unit, escape, width};
-use crate::program::{Column, Grouping, Kind, Known, Program, Programs, Sharing, Unknown, Usage};
+use crate::program::{
+    Column, Grouping, Identity, Kind, Known, LastLook, Program, Programs, Sharing, Unknown, Usage,
+};
 use crate::units::{Kib, Pid};
 
 /// The columns of psm.
@@ -25,6 +27,8 @@ pub struct TableOptions<'a> {
     pub terminal: Option<usize>,
     /// Whether there is colour.
     pub is_colored: bool,
+    /// What rows had at the last look: marks tell how they changed, `+`, `-`, and `*` for new ones.
+    pub before: Option<&'a LastLook>,
 }
 
 impl Default for TableOptions<'_> {
@@ -36,6 +40,7 @@ impl Default for TableOptions<'_> {
             no_header: false,
             terminal: None,
             is_colored: false,
+            before: None,
         }
     }
 }
@@ -46,8 +51,7 @@ pub fn table(programs: &Programs<'_>, options: &TableOptions<'_>) -> String {
     let mut text = String::new();
     let layout = table.layout(options);
     let mut write = |line: &Line<'_>| {
-        let mark = matches!(line.figures, Figures::Total(_)).then_some('#');
-        layout.line(&mut text, line.style(), mark, |column| table.cell(line, column));
+        layout.line(&mut text, line.style(), line.mark, |column| table.cell(line, column));
     };
     if !options.no_header {
         write(&table.head());
@@ -72,6 +76,7 @@ struct Table<'a, 'run> {
     columns: &'a [Column],
     grouping: Grouping,
     unit: Unit,
+    before: Option<&'a LastLook>,
     /// RAM of the biggest row and of all, 0 where there is none.
     biggest: Kib,
     total: Kib,
@@ -85,10 +90,10 @@ fn ram(usage: &Usage) -> Kib {
 impl<'a, 'run> Table<'a, 'run> {
     fn new(programs: &'a Programs<'run>, options: &TableOptions<'a>) -> Table<'a, 'run> {
         let total = programs.total.unwrap_or(Usage::NOTHING);
-        let TableOptions { columns, grouping, unit, .. } = *options;
+        let TableOptions { columns, grouping, unit, before, .. } = *options;
         let unit = unit.resolve(ram(&total).max(total.get(Column::Swap).unwrap_or_default()));
         let biggest = programs.rows.iter().map(|row| ram(&row.usage)).max().unwrap_or_default();
-        Table { programs, columns, grouping, unit, biggest, total: ram(&total) }
+        Table { programs, columns, grouping, unit, before, biggest, total: ram(&total) }
     }
 
     fn layout(&self, options: &TableOptions<'_>) -> Layout {
@@ -128,6 +133,7 @@ impl<'a, 'run> Table<'a, 'run> {
                 count: Some(rest.count),
                 pid: None,
                 label: Label::Name(b"", format!("({} more)", rest.rows)),
+                mark: None,
             });
         }
         sharing.iter().for_each(|row| tell(&self.sharing(row, room)));
@@ -135,20 +141,21 @@ impl<'a, 'run> Table<'a, 'run> {
         if let Some((rows, known)) = unknown_rest {
             let behind = format!("({rows} more){}", self.timed_out(*known));
             let label = Label::Name(b"", behind);
-            tell(&Line { figures: Figures::Unknown, count: None, pid: None, label });
+            tell(&Line { figures: Figures::Unknown, count: None, pid: None, label, mark: None });
         }
         tell(&Line {
             figures: Figures::Total(self.programs.total.as_ref()),
             count: Some(self.programs.count),
             pid: None,
             label: Label::Words("TOTAL USED BY PROCESSES", "TOTAL"),
+            mark: Some('#'),
         });
     }
 
     fn head(&self) -> Line<'a> {
         let [numbered, title] = self.grouping.titles();
         let label = Label::Words(self.behind().map_or(title, |_| numbered), title);
-        Line { figures: Figures::Head, count: None, pid: None, label }
+        Line { figures: Figures::Head, count: None, pid: None, label, mark: None }
     }
 
     fn row<'row>(&self, row: &'row Program<'run>) -> Line<'row> {
@@ -157,7 +164,19 @@ impl<'a, 'run> Table<'a, 'run> {
             count: Some(row.count),
             pid: row.pid,
             label: Label::Name(row.name, self.which(row.count, row.pid)),
+            mark: self.mark(row),
         }
+    }
+
+    /// How a row changed, as far as the table shows it.
+    fn mark(&self, row: &Program<'run>) -> Option<char> {
+        let (before, identity) = (self.before?, Identity::of_row(row, self.grouping));
+        if before.is_new(&identity) {
+            return Some('*');
+        }
+        let (then, now) = (before.ram(&identity)?, ram(&row.usage));
+        let is_shown = self.unit.format(then) != self.unit.format(now);
+        is_shown.then_some(if now > then { '+' } else { '-' })
     }
 
     fn sharing<'row>(&self, row: &'row Sharing<'run>, room: Option<usize>) -> Line<'row> {
@@ -174,13 +193,19 @@ impl<'a, 'run> Table<'a, 'run> {
             }
         }
         let label = Label::Name(row.name, behind);
-        Line { figures: Figures::Elsewhere, count: Some(row.count), pid: row.pid, label }
+        Line {
+            figures: Figures::Elsewhere,
+            count: Some(row.count),
+            pid: row.pid,
+            label,
+            mark: None,
+        }
     }
 
     fn unknown<'row>(&self, row: &'row Unknown) -> Line<'row> {
         let behind = self.which(row.count, row.pid) + &self.timed_out(row.known);
         let label = Label::Name(&row.name, behind);
-        Line { figures: Figures::Unknown, count: Some(row.count), pid: row.pid, label }
+        Line { figures: Figures::Unknown, count: Some(row.count), pid: row.pid, label, mark: None }
     }
 
     fn timed_out(&self, known: Known) -> String {

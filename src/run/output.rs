@@ -2,7 +2,7 @@
 
 use crate::cli::Options;
 use crate::error::Error;
-use crate::program::{Column, Grouping};
+use crate::program::{Column, Grouping, LastLook};
 use crate::report::{self, Format, Report, TableOptions, Unit};
 use crate::sys::{replace_file, stdio};
 
@@ -33,7 +33,11 @@ pub(super) fn check(options: &Options) -> Result<(), Error> {
 
 /// Writes the report to where it belongs.
 pub(super) fn write(options: &Options, report: &Report<'_>) -> Result<(), Error> {
-    let text = render(options, report)?;
+    write_text(options, &render(options, report, None)?)
+}
+
+/// Writes a text to where the report belongs.
+pub(super) fn write_text(options: &Options, text: &str) -> Result<(), Error> {
     match &options.output_file {
         None => stdio::write_stdout(text.as_bytes()).map_err(Error::Output),
         Some(path) => replace_file::replace(path, text.as_bytes())
@@ -41,7 +45,12 @@ pub(super) fn write(options: &Options, report: &Report<'_>) -> Result<(), Error>
     }
 }
 
-fn render(options: &Options, report: &Report<'_>) -> Result<String, Error> {
+/// The report as a text; a table with marks for how rows changed.
+pub(super) fn render(
+    options: &Options,
+    report: &Report<'_>,
+    before: Option<&LastLook>,
+) -> Result<String, Error> {
     let no_total = || Error::NoTotal(report.missing.lines().join("; "));
     let total = match report.programs.total {
         None if options.total => return Err(no_total()),
@@ -50,7 +59,7 @@ fn render(options: &Options, report: &Report<'_>) -> Result<String, Error> {
     Ok(match options.format() {
         Format::Table if options.total => report::total(total, options.unit.unwrap_or(Unit::Bytes)),
         Format::Table => {
-            let look = look(options, report.columns);
+            let look = TableOptions { before, ..look(options, report.columns) };
             let summary = |host| report::summary(host, look.unit, look.is_colored);
             report::table(report.programs, &look) + &report.host.map(summary).unwrap_or_default()
         }
@@ -71,5 +80,6 @@ fn look<'a>(options: &Options, columns: &'a [Column]) -> TableOptions<'a> {
         no_header: options.no_header,
         terminal: if is_file { None } else { stdio::terminal_columns() },
         is_colored: options.color.is_wanted(!is_file && stdio::likes_color()),
+        before: None,
     }
 }

@@ -11,7 +11,9 @@ use crate::cli::Options;
 use crate::engine::{Patience, Surveyor, Tuning};
 use crate::error::Error;
 use crate::process::{NameRule, Plan};
-use crate::program::{self, Column, Found, Labels, Ledger, Order, Usage, UserNames};
+use crate::program::{
+    self, Column, Found, Grouping, Labels, Ledger, Order, Programs, Usage, UserNames,
+};
 use crate::report::notes::Missing;
 use crate::report::{self, Format, Report};
 use crate::sys;
@@ -28,6 +30,8 @@ pub(super) struct Session {
     user_names: UserNames,
     /// Never dropped: requests to stuck processes may be in flight, and nothing may wait for them.
     surveyor: ManuallyDrop<Surveyor>,
+    /// What standard error was told last: nobody is told the same twice in a row.
+    told: Vec<String>,
 }
 
 impl Session {
@@ -43,7 +47,7 @@ impl Session {
         let plan = Plan { owner, cgroup, ..plan(options, &columns, users)? };
         let tuning = Tuning::new(options.workers, options.depth, plan.source);
         let surveyor = ManuallyDrop::new(Surveyor::open(options.engine, &root, tuning)?);
-        Ok(Session { root, columns, plan, user_names, surveyor })
+        Ok(Session { root, columns, plan, user_names, surveyor, told: Vec::new() })
     }
 
     /// Measures, and tells the report to somebody who writes it; then what there is to say besides.
@@ -71,6 +75,7 @@ impl Session {
         let processes = survey.processes().map(|process| labels.apply(process));
         let mut programs = program::group(processes, found, options.by, order(options));
         programs.users = Some(&self.user_names);
+        self.date(options, &mut programs);
         let missing = Missing {
             coverage,
             processes: &unmeasured,
@@ -100,11 +105,35 @@ impl Session {
         if options.stats {
             facts::tell_stats(self.plan.source, &self.surveyor, &survey, clock);
         }
-        for line in notes {
-            stdio::write_stderr(format!("psm-uring: {line}\n").as_bytes());
-        }
         let is_incomplete = options.strict && !missing.is_complete();
+        self.tell(notes);
         Ok(if is_incomplete { Outcome::Incomplete } else { Outcome::Printed })
+    }
+
+    /// Tells standard error what there is to say, unless it has just heard it.
+    fn tell(&mut self, notes: Vec<String>) {
+        if notes != self.told {
+            for line in &notes {
+                stdio::write_stderr(format!("psm-uring: {line}\n").as_bytes());
+            }
+            self.told = notes;
+        }
+    }
+
+    /// Whoever listens has forgotten what it was told.
+    pub(super) fn forget_told(&mut self) {
+        self.told.clear();
+    }
+
+    /// Tells rows when their processes started, where rows of several reports are compared.
+    fn date(&self, options: &Options, programs: &mut Programs<'_>) {
+        let is_kept = matches!(options.format(), Format::Json | Format::Ndjson);
+        if options.by != Grouping::Pid || !is_kept && options.watch.is_none() {
+            return;
+        }
+        let start_time = |pid: Option<Pid>| pid.and_then(|pid| self.root.start_time(pid));
+        programs.rows.iter_mut().for_each(|row| row.start_time = start_time(row.pid));
+        programs.unknown.iter_mut().for_each(|row| row.start_time = start_time(row.pid));
     }
 }
 

@@ -65,6 +65,15 @@ pub fn terminal_columns() -> Option<usize> {
     columns.filter(|columns| *columns > 0)
 }
 
+/// How many lines the terminal at standard output has: `LINES` (`environ(7)`), or what it says
+/// itself.
+pub fn terminal_lines() -> Option<usize> {
+    let said = std::env::var("LINES").ok().and_then(|lines| lines.parse().ok());
+    let known = || rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok();
+    let lines = said.or_else(|| known().map(|size| size.ws_row.into()));
+    lines.filter(|lines| *lines > 0)
+}
+
 /// Whether colour on standard output is welcome: on a terminal that is no dumb one, unless the
 /// environment forbids (`NO_COLOR`, `CLICOLOR=0`) or demands it (`CLICOLOR_FORCE`).
 pub fn likes_color() -> bool {

@@ -212,6 +212,20 @@ impl Drop for TempDir {
     }
 }
 
+/// Copies files and directories; links are left out.
+pub fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a directory of ours");
+    for entry in std::fs::read_dir(from).expect("a fixture") {
+        let entry = entry.expect("a directory entry");
+        let (kind, to) = (entry.file_type().expect("a kind"), to.join(entry.file_name()));
+        if kind.is_dir() {
+            copy_dir(&entry.path(), &to);
+        } else if kind.is_file() {
+            std::fs::copy(entry.path(), to).expect("a file of ours");
+        }
+    }
+}
+
 /// A row of a table in KiB.
 pub struct Row {
     pub ram: u64,
