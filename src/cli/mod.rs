@@ -233,9 +233,9 @@ pub struct Options {
 
     /// Again every TIME, or 2 s; drawn over the last one
     ///
-    /// Over the last one on a terminal. Marks tell how rows changed since the last time: + grew, - shrank, * is new. Where nobody
-    /// watches, tables follow each other with a blank line between, or documents of --output
-    /// ndjson; --output-file holds the last one. Ctrl-C ends it.
+    /// Marks tell how rows changed since the last time: + grew, - shrank, * is new. Over the last
+    /// one on a terminal; elsewhere tables follow each other with a blank line between, or documents
+    /// of --output ndjson; --output-file holds the last one. Ctrl-C ends it.
     #[arg(short, long, value_name = "TIME", value_parser = parse::interval, num_args = 0..=1,
           default_missing_value = "2s", help_heading = "Again")]
     pub watch: Option<Duration>,
