@@ -234,8 +234,8 @@ pub struct Options {
     /// Again every TIME, or 2 s; drawn over the last one
     ///
     /// Marks tell how rows changed since the last time: + grew, - shrank, * is new. Over the last
-    /// one on a terminal; elsewhere tables follow each other with a blank line between, or documents
-    /// of --output ndjson; --output-file holds the last one. Ctrl-C ends it.
+    /// one on a terminal; elsewhere tables follow each other with a blank line between, or
+    /// documents of --output ndjson; --output-file holds the last one. Ctrl-C ends it.
     #[arg(short, long, value_name = "TIME", value_parser = parse::interval, num_args = 0..=1,
           default_missing_value = "2s", help_heading = "Again")]
     pub watch: Option<Duration>,

@@ -15,8 +15,8 @@ use super::{MILLIS, Micros};
 
 /// The engine may be late by what one call of the ring takes, and its look at the workers.
 const SLACK: Micros = MILLIS;
-/// The most opens and reads of one process: it is read twice at the most, in short pieces.
-const STEPS_MAX: u32 = 400;
+/// The most opens and reads of one process, besides those of smaps, that are as short as a byte.
+const STEPS_MAX: u64 = 100;
 
 /// One survey with all that is known of it.
 pub struct Check<'a> {
@@ -145,8 +145,11 @@ impl Check<'_> {
         assert_eq!(io.enters, stats.enters - before.enters, "enters");
         assert_eq!(io.reads, watch.reads_delivered, "reads");
         assert!(watch.moving_max <= self.depth, "{} in flight, not held", watch.moving_max);
-        let processes = self.pids.len() as u64;
-        assert!(io.operations <= processes * u64::from(STEPS_MAX), "{} operations", io.operations);
+        // Each is read twice at the most.
+        let longest = |seat: &Seat| seat.lives.iter().map(|life| lives()[*life].smaps.len()).max();
+        let reads = |pid: &Pid| 2 * longest(self.seat(*pid)).unwrap_or(0) as u64;
+        let most: u64 = self.pids.iter().map(|pid| reads(pid) + STEPS_MAX).sum();
+        assert!(io.operations <= most, "{} operations, {most} at the most", io.operations);
         let looks = (world.now - self.began) / (5 * MILLIS);
         let enters_max = io.operations + 2 * looks + 50;
         assert!(io.enters <= enters_max, "{} calls, it spins: {enters_max}", io.enters);
