@@ -21,11 +21,11 @@ pub fn scan(text: &[u8]) -> Result<Smaps, Malformed> {
             let words: Vec<&[u8]> = line.splitn(6, |byte| *byte == b' ').collect();
             let name = words.get(5).copied().unwrap_or_default();
             let padding = name.iter().take_while(|byte| **byte == b' ').count();
-            let is_named = |word: &[u8]| line.len() < LINE_MAX && &name[padding..] == word;
-            in_heap = is_named(b"[heap]");
+            in_heap = line.len() < LINE_MAX && &name[padding..] == b"[heap]";
             if smaps.mappings == 0 {
                 smaps.addresses = addresses(&line[..line.len().min(LINE_MAX)]);
-                smaps.is_rollup = is_named(b"[rollup]");
+                let is_path = line.contains(&b'/');
+                smaps.is_rollup = line.len() < LINE_MAX && line.ends_with(b" [rollup]") && !is_path;
             }
             smaps.mappings += 1;
             continue;

@@ -168,10 +168,10 @@ impl Scanner {
         self.end_heap();
         if self.smaps.mappings == 0 {
             self.smaps.addresses = value::addresses(line);
-            self.smaps.is_rollup = is_whole && is_named(line, b"[rollup]");
+            self.smaps.is_rollup = is_whole && is_rollup(line);
         }
         self.smaps.mappings += 1;
-        let is_heap = is_whole && is_named(line, b"[heap]");
+        let is_heap = is_whole && names_the_heap(line);
         self.heap_began = is_heap.then_some(self.smaps.pss().0);
     }
 
@@ -201,10 +201,16 @@ fn is_header(first: u8) -> bool {
     matches!(first, b'0'..=b'9' | b'a'..=b'f')
 }
 
-/// Whether this is the header's name: it is all that stands behind range, permissions, offset,
-/// device and inode. A file whose name ends so has its path there.
-fn is_named(header: &[u8], name: &[u8]) -> bool {
-    let Some(before) = header.strip_suffix(name) else { return false };
-    let padding = before.splitn(6, |byte| *byte == b' ').nth(5);
-    padding.is_some_and(|padding| padding.iter().all(|byte| *byte == b' '))
+/// Whether the header is that of a rollup. Only files have names that could end so, and those have
+/// a path.
+fn is_rollup(header: &[u8]) -> bool {
+    header.ends_with(b" [rollup]") && memchr(b'/', header).is_none()
+}
+
+/// Whether the header is that of a heap: `[heap]` is all that stands behind range, permissions,
+/// offset, device and inode. A file whose name ends so has its path there.
+fn names_the_heap(header: &[u8]) -> bool {
+    let Some(before) = header.strip_suffix(b"[heap]") else { return false };
+    let name = before.splitn(6, |byte| *byte == b' ').nth(5);
+    name.is_some_and(|padding| padding.iter().all(|byte| *byte == b' '))
 }
