@@ -1,0 +1,38 @@
+# Sourced by the scripts beside it: builds the static binary and lays out what a package holds.
+# Everything but the binary is printed by it or stands in the tree.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+version=$(cargo pkgid)
+version=${version##*[#@]}
+machine=$(uname -m)
+out=target/package
+# The same commit gives the same bytes.
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
+export SOURCE_DATE_EPOCH
+umask 022
+
+# The static binary; prints its path.
+build() {
+    local target=$machine-unknown-linux-musl
+    rustup target list --installed 2>/dev/null | grep -qx "$target" || rustup target add "$target" >&2
+    cargo build --release --locked --target "$target" >&2
+    echo "target/$target/release/psm-uring"
+}
+
+# stage ROOT ZSH: all files below ROOT, completions of zsh below ROOT/ZSH.
+stage() {
+    local root=$1 zsh=$2 binary
+    binary=$(build)
+    rm -rf "$root"
+    install -Ds "$binary" "$root/usr/bin/psm-uring"
+    install -d "$root"/usr/share/{man/man1,bash-completion/completions,fish/vendor_completions.d} \
+        "$root/$zsh" "$root/usr/share/doc/psm-uring" "$root"/usr/lib/{systemd/system,sysusers.d}
+    "$binary" man | gzip -9n >"$root/usr/share/man/man1/psm-uring.1.gz"
+    "$binary" completions bash >"$root/usr/share/bash-completion/completions/psm-uring"
+    "$binary" completions fish >"$root/usr/share/fish/vendor_completions.d/psm-uring.fish"
+    "$binary" completions zsh >"$root/$zsh/_psm-uring"
+    install -m 644 packaging/systemd/psm-uring.{service,timer} "$root/usr/lib/systemd/system"
+    install -m 644 packaging/systemd/psm-uring.sysusers "$root/usr/lib/sysusers.d/psm-uring.conf"
+    install -m 644 README.md "$root/usr/share/doc/psm-uring"
+}

@@ -1,0 +1,31 @@
+//! What packages hold, as far as it can be checked without building them;
+//! `scripts/package-check.sh` builds, installs and runs them.
+
+mod support;
+
+use support::sources::read;
+use support::{TempDir, run};
+
+/// The service calls the program as the program wants to be called.
+#[test]
+fn the_service_calls_what_is_there() {
+    let unit = read("packaging/systemd/psm-uring.service");
+    let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/psm-uring "));
+    let dir = TempDir::new("service");
+    let file = dir.path().join("psm-uring.prom");
+    let line = line.expect("a line that starts it");
+    let line = line.replace("/var/lib/psm-uring/psm-uring.prom", &file.display().to_string());
+    let ran = run(line.split(' ').chain(["--proc-root", "ordinary"]));
+    assert_eq!((ran.stdout().as_str(), ran.stderr().as_str(), ran.code), ("", "", Some(0)));
+    let metrics = std::fs::read_to_string(file).expect("the file that the collector reads");
+    assert!(metrics.contains("psm_uring_ram_bytes{program=\"java\"} "), "{metrics}");
+}
+
+#[test]
+fn the_changelog_knows_the_version() {
+    let changelog = read("CHANGELOG.md");
+    let version = env!("CARGO_PKG_VERSION");
+    let is_told = changelog.contains(&format!("## [{version}]"));
+    let is_next = changelog.contains("## [Unreleased]") && changelog.contains(version);
+    assert!(is_told || is_next, "CHANGELOG.md: no word about {version}");
+}
