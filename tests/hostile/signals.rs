@@ -9,6 +9,7 @@ use super::container::contained_alone;
 use super::hostage::Hold;
 use super::stuck::{Scene, engines, is_busy};
 use super::support::program;
+use super::sys;
 use super::timed::start;
 
 const END_LIMIT: Duration = Duration::from_millis(100);
@@ -21,6 +22,7 @@ const ATTEMPTS: usize = 3;
 fn end_with(signal: Signal, engine: &str) -> Duration {
     let mut command = program();
     command.args(["--engine", engine, "--stuck-after", "20s"]);
+    sys::heed(&mut command, signal.as_raw());
     let running = start(command);
     std::thread::sleep(BEGIN);
     let sent = Instant::now();

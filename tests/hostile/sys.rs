@@ -62,6 +62,18 @@ pub fn dirty_and_cover(file: &File) -> Result<()> {
     if covered == libc::MAP_FAILED { Err(Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Lets a signal end the command, even if whoever started the tests ignores it, as a shell does with
+/// `SIGINT` for what runs in the background.
+pub fn heed(command: &mut Command, signal: i32) {
+    let heed = move || {
+        // SAFETY: the default action runs no code of this process.
+        let before = unsafe { libc::signal(signal, libc::SIG_DFL) };
+        if before == libc::SIG_ERR { Err(Error::last_os_error()) } else { Ok(()) }
+    };
+    // SAFETY: the closure makes one system call and allocates nothing.
+    unsafe { command.pre_exec(heed) };
+}
+
 /// Makes a system call of the command, and of all it starts, fail with an error number.
 pub fn refuse(command: &mut Command, call: i64, errno: i32) {
     let call = u32::try_from(call).expect("numbers of system calls are small");
