@@ -322,3 +322,16 @@ fn a_small_crowd_is_shared_by_two_workers() {
         "workers of {SURVEYS} surveys: {workers:?}"
     );
 }
+
+/// Two processes of one id differ by it.
+#[test]
+fn the_start_time_is_that_of_stat() {
+    let target = Target::stopped("touch 64");
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", target.pid())).expect("a child");
+    let fields: Vec<&str> = stat.rsplit_once(')').expect("a name").1.split_whitespace().collect();
+    let list = target.pid().to_string();
+    let ran = run(["--pid", &list, "--by", "pid", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout()).expect("a document");
+    let told = &report["programs"][0]["start_time"];
+    assert_eq!(told.to_string(), fields[19], "{stat}");
+}

@@ -100,6 +100,7 @@ fn the_loop_thread_touches_no_target() {
         &["--by", "unit"],
         &["--by", "user", "--filter", "target"],
         &["--filter", "target"],
+        &["--by", "pid", "--output", "ndjson"],
         &["--source", "smaps"],
         &["--heap", "--filter", "target", "--name", "cmdline"],
     ] {

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::process::Fate;
+use crate::process::{self, Fate, Glimpse, ProcFile};
 use crate::sys::proc_root::ProcRoot;
 use crate::units::Pid;
 
@@ -17,10 +17,14 @@ const REST_MAX: u32 = 1024;
 #[derive(Debug, Default)]
 pub(super) struct Held(HashMap<Pid, Rest>);
 
+/// Its comm and the process that started it. An exec and the death of the parent change them: then
+/// it is asked once more often. The start time would be better, but `stat` waits for an exec.
+type Face = (Vec<u8>, Option<Pid>);
+
 #[derive(Debug)]
 struct Rest {
-    /// Whether it is still the same process.
-    start_time: Option<u64>,
+    /// Whether it is still the same process, as far as can be told without waiting for it.
+    face: Face,
     /// So many surveys go without it, of which so many are left.
     surveys: u32,
     left: u32,
@@ -30,7 +34,7 @@ impl Held {
     /// Whether a process is left alone this time.
     pub(super) fn rests(&mut self, pid: Pid, root: &ProcRoot) -> bool {
         let Some(rest) = self.0.get_mut(&pid) else { return false };
-        if rest.start_time != root.start_time(pid) {
+        if rest.face != face(pid, root) {
             self.0.remove(&pid);
             return false;
         }
@@ -48,7 +52,7 @@ impl Held {
                 continue;
             }
             let rest = self.0.entry(*pid).or_insert_with(|| Rest {
-                start_time: root.start_time(*pid),
+                face: face(*pid, root),
                 surveys: 0,
                 left: 0,
             });
@@ -56,6 +60,11 @@ impl Held {
             rest.left = rest.surveys;
         }
     }
+}
+
+fn face(pid: Pid, root: &ProcRoot) -> Face {
+    let status = root.read_once(ProcFile::Status, pid).unwrap_or_default();
+    (Glimpse::from_status(&status).comm, process::parent(&status))
 }
 
 #[cfg(test)]

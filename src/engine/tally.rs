@@ -26,6 +26,7 @@ struct Row {
     name_end: usize,
     cgroup_end: usize,
     uid: Option<u32>,
+    start_time: Option<u64>,
     smaps: Smaps,
 }
 
@@ -49,7 +50,8 @@ impl Tally {
             let name_end = self.texts.len();
             self.texts.extend_from_slice(probe.cgroup());
             let (pid, uid, cgroup_end) = (probe.pid(), probe.uid(), self.texts.len());
-            self.rows.push(Row { pid, name_end, cgroup_end, uid, smaps: *smaps });
+            let start_time = probe.start_time();
+            self.rows.push(Row { pid, name_end, cgroup_end, uid, start_time, smaps: *smaps });
         }
     }
 
@@ -77,11 +79,11 @@ impl Tally {
     pub(super) fn processes(&self) -> impl Iterator<Item = ProcessUsage<'_>> + Clone {
         let mut begin = 0;
         self.rows.iter().map(move |row| {
-            let Row { pid, name_end, cgroup_end, uid, smaps } = *row;
+            let Row { pid, name_end, cgroup_end, uid, start_time, smaps } = *row;
             let name = &self.texts[begin..name_end];
             let cgroup = Some(&self.texts[name_end..cgroup_end]).filter(|path| !path.is_empty());
             begin = cgroup_end;
-            ProcessUsage { pid, name, smaps, uid, cgroup }
+            ProcessUsage { pid, name, smaps, uid, cgroup, start_time }
         })
     }
 }

@@ -49,6 +49,9 @@ pub struct ProcessUsage<'run> {
     pub uid: Option<u32>,
     /// The path of its control group, likewise: foreign bytes.
     pub cgroup: Option<&'run [u8]>,
+    /// When it started, in clock ticks since boot (`starttime`, `proc_pid_stat(5)`), where that was
+    /// asked for and told: with its id it is one process for ever.
+    pub start_time: Option<u64>,
 }
 
 /// What can still be told of a process whose memory could not be read in time: the kernel
@@ -90,11 +93,6 @@ pub fn kernel_threads(status: &[u8], children: &[u8]) -> Vec<Pid> {
 /// Whether this is the `status` of a thread of the kernel.
 pub fn is_kernel_thread(status: &[u8]) -> bool {
     status::kind(status, true) == status::Kind::KernelThread
-}
-
-/// When a process started, from its `stat`: in clock ticks since boot.
-pub fn start_time(stat: &[u8]) -> Option<u64> {
-    stat::start_time(stat)
 }
 
 /// The process that started this one, from its `status`; 0 when it is of another PID namespace.

@@ -42,6 +42,8 @@ pub struct Plan {
     pub owner: bool,
     /// In which control group it is. One file more.
     pub cgroup: bool,
+    /// When it started. One file more.
+    pub start_time: bool,
     /// Most likely threads of the kernel, ascending: they are asked for that first. A hint that
     /// saves requests and decides nothing.
     pub kernel_threads: Vec<Pid>,

@@ -31,7 +31,7 @@ use super::refusal::{self, Refusal};
 use super::state::{State, Why};
 use super::status::{self, Kind};
 use super::want::{Progress, Want};
-use super::{Fate, ProcFile, RelPath, cgroup, name};
+use super::{Fate, ProcFile, RelPath, cgroup, name, stat};
 use crate::smaps::Smaps;
 use crate::units::{Errno, Pid};
 
@@ -49,6 +49,7 @@ pub struct Probe {
     uid: Option<u32>,
     /// The path of its control group; empty when it is not known.
     cgroup: Vec<u8>,
+    start_time: Option<u64>,
     memory: Memory,
     has_memory_file: bool,
     /// The name that the rule asks for is empty: comm names it.
@@ -77,6 +78,7 @@ impl Probe {
             name: Vec::new(),
             uid: None,
             cgroup: Vec::new(),
+            start_time: None,
             memory: Memory::default(),
             has_memory_file: true,
             is_nameless: false,
@@ -147,6 +149,11 @@ impl Probe {
         &self.cgroup
     }
 
+    /// When it started, in clock ticks since boot, as far as it is known.
+    pub fn start_time(&self) -> Option<u64> {
+        self.start_time
+    }
+
     /// Its memory, once its fate is [`Fate::Measured`].
     pub fn smaps(&self) -> Option<&Smaps> {
         self.smaps.as_ref()
@@ -170,6 +177,7 @@ impl Probe {
             State::Status(why) => self.status_read(plan, why),
             _ if file == ProcFile::Tasks => self.tasks_read(plan),
             _ if file == ProcFile::Cgroup => self.cgroup_read(plan),
+            _ if file == ProcFile::Stat => self.stat_read(plan),
             _ => self.name_read(plan, file),
         }
         Progress::Turn
@@ -182,6 +190,7 @@ impl Probe {
         }
         match refusal::of(file, errno) {
             Refusal::DoWithout if file == ProcFile::Cgroup => self.cgroup_read(plan),
+            Refusal::DoWithout if file == ProcFile::Stat => self.stat_read(plan),
             Refusal::DoWithout => self.name_read(plan, file),
             Refusal::NoFile if file == ProcFile::SmapsRollup && plan.source == Source::Auto => {
                 self.pair(ProcFile::Smaps);
@@ -310,6 +319,11 @@ impl Probe {
 
     fn cgroup_read(&mut self, plan: &Plan) {
         self.cgroup.extend_from_slice(cgroup::path(&self.text).unwrap_or_default());
+        self.begin_stat(plan);
+    }
+
+    fn stat_read(&mut self, plan: &Plan) {
+        self.start_time = stat::start_time(&self.text);
         self.pair(plan.source.memory_file());
     }
 
@@ -319,6 +333,7 @@ impl Probe {
         self.name.clear();
         self.uid = None;
         self.cgroup.clear();
+        self.start_time = None;
         if plan.asks_owner() {
             self.status(Why::First);
         } else {
@@ -338,6 +353,14 @@ impl Probe {
     fn begin_cgroup(&mut self, plan: &Plan) {
         if plan.cgroup {
             self.one(ProcFile::Cgroup);
+        } else {
+            self.begin_stat(plan);
+        }
+    }
+
+    fn begin_stat(&mut self, plan: &Plan) {
+        if plan.start_time {
+            self.one(ProcFile::Stat);
         } else {
             self.pair(plan.source.memory_file());
         }

@@ -30,7 +30,7 @@ pub(super) fn of(file: ProcFile, errno: Errno) -> Refusal {
         ) => Refusal::DoWithout,
         // Gone, which memory tells; or a kernel without control groups; or too long a path.
         (
-            ProcFile::Cgroup,
+            ProcFile::Cgroup | ProcFile::Stat,
             Errno::NOENT | Errno::SRCH | Errno::ACCES | Errno::PERM | Errno::NAME_TOO_LONG,
         ) => Refusal::DoWithout,
         (ProcFile::SmapsRollup | ProcFile::Smaps, Errno::SRCH) => Refusal::NoAddressSpace,

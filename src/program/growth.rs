@@ -28,7 +28,31 @@ pub struct Seen {
     pub amounts: Amounts,
 }
 
+/// What two rows have in common that may be the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Name(Vec<u8>),
+    Process(Pid),
+}
+
 impl Identity {
+    fn key(&self) -> Key {
+        match self {
+            Identity::Name(name) => Key::Name(name.clone()),
+            Identity::Process(pid, _) => Key::Process(*pid),
+        }
+    }
+
+    /// Whether a row of the same key is the same, as far as anybody knows.
+    fn is(&self, other: &Identity) -> bool {
+        match (self, other) {
+            (Identity::Process(_, Some(start)), Identity::Process(_, Some(other))) => {
+                start == other
+            }
+            _ => true,
+        }
+    }
+
     fn of(name: &[u8], pid: Option<Pid>, start_time: Option<u64>, grouping: Grouping) -> Identity {
         match pid.filter(|_| grouping == Grouping::Pid) {
             Some(pid) => Identity::Process(pid, start_time),
@@ -51,7 +75,7 @@ impl Seen {
             amounts: Amounts::of(row.count, &row.usage),
         };
         let unknown = |row: &Unknown| Seen {
-            identity: Identity::of(&row.name, row.pid, row.start_time, grouping),
+            identity: Identity::of(&row.name, row.pid, None, grouping),
             name: row.name.clone(),
             amounts: Amounts { count: row.count, ..Amounts::default() },
         };
@@ -89,7 +113,7 @@ impl Amounts {
 /// RAM of every row at the last look.
 #[derive(Clone, Debug, Default)]
 pub struct LastLook {
-    rows: HashMap<Identity, Option<Kib>>,
+    rows: HashMap<Key, (Identity, Option<Kib>)>,
     /// Whether there were no others, which were cut.
     is_whole: bool,
 }
@@ -98,18 +122,23 @@ impl LastLook {
     /// Remembers the rows of a report.
     pub fn of(programs: &Programs<'_>, grouping: Grouping) -> LastLook {
         let rows = Seen::all(programs, grouping).into_iter();
+        let row = |seen: Seen| (seen.identity.key(), (seen.identity, seen.amounts.ram));
         let is_whole = programs.rest.is_none() && programs.unknown_rest.is_none();
-        LastLook { rows: rows.map(|seen| (seen.identity, seen.amounts.ram)).collect(), is_whole }
+        LastLook { rows: rows.map(row).collect(), is_whole }
+    }
+
+    fn row(&self, identity: &Identity) -> Option<&(Identity, Option<Kib>)> {
+        self.rows.get(&identity.key()).filter(|(then, _)| then.is(identity))
     }
 
     /// What a row had; `None` when nobody knows.
     pub fn ram(&self, identity: &Identity) -> Option<Kib> {
-        self.rows.get(identity).copied().flatten()
+        self.row(identity).and_then(|(_, ram)| *ram)
     }
 
     /// Whether a row was not there.
     pub fn is_new(&self, identity: &Identity) -> bool {
-        self.is_whole && !self.rows.contains_key(identity)
+        self.is_whole && self.row(identity).is_none()
     }
 }
 
@@ -203,11 +232,14 @@ pub struct Growth {
 
 /// Compares two looks. Rows that differ by less are only counted.
 pub fn growth(before: &[Seen], after: &[Seen], least: Least) -> Growth {
-    let mut gone: HashMap<&Identity, &Seen> =
-        before.iter().map(|seen| (&seen.identity, seen)).collect();
+    let mut gone: HashMap<Key, &Seen> =
+        before.iter().map(|seen| (seen.identity.key(), seen)).collect();
     let mut rows = Vec::new();
     for seen in after {
-        let (presence, then) = match gone.remove(&seen.identity) {
+        let key = seen.identity.key();
+        let is_it = gone.get(&key).is_some_and(|then| then.identity.is(&seen.identity));
+        let then = if is_it { gone.remove(&key) } else { None };
+        let (presence, then) = match then {
             Some(then) => (Presence::Stayed, &then.amounts),
             None => (Presence::New, &Amounts::NOTHING),
         };

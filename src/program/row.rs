@@ -46,10 +46,11 @@ impl<'run> Program<'run> {
         self.count += 1;
         if self.count == 1 {
             self.pid = Some(process.pid);
+            self.start_time = process.start_time;
             self.uid = Common::of(process.uid);
             self.cgroup = Common::of(process.cgroup);
         } else {
-            self.pid = None;
+            (self.pid, self.start_time) = (None, None);
             self.uid.join(process.uid);
             self.cgroup.join(process.cgroup);
         }

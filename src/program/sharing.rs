@@ -90,7 +90,14 @@ mod tests {
             let rest = "Private_Clean: 0 kB\nPrivate_Dirty: 0 kB\n";
             scanner.feed(format!("Pss: {pss} kB\n{rest}").as_bytes());
             let smaps = scanner.finish().expect("smaps");
-            ProcessUsage { pid: Pid(pid), name: name.as_bytes(), smaps, uid: None, cgroup: None }
+            ProcessUsage {
+                pid: Pid(pid),
+                name: name.as_bytes(),
+                smaps,
+                uid: None,
+                cgroup: None,
+                start_time: None,
+            }
         };
         let all = [
             usage(1, "shell", 50),

@@ -25,8 +25,6 @@ pub struct Unknown {
     pub name: Vec<u8>,
     /// The process, if it is one.
     pub pid: Option<Pid>,
-    /// When that started, in clock ticks since boot, where it was asked for.
-    pub start_time: Option<u64>,
     /// How many there are.
     pub count: u64,
     /// What is known all the same.

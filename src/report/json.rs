@@ -166,8 +166,6 @@ struct Dark<'a> {
     #[serde(flatten)]
     name: Name<'a>,
     pid: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    start_time: Option<u64>,
     count: u64,
     rss: Option<u64>,
     swap: Option<u64>,
@@ -284,8 +282,7 @@ impl<'a> Sharer<'a> {
 impl<'a> Dark<'a> {
     fn of(row: &'a Unknown) -> Dark<'a> {
         let (rss, swap) = (bytes(row.known.rss), bytes(row.known.swap));
-        let (pid, start_time) = (id(row.pid), row.start_time);
-        Dark { name: Name(&row.name), pid, start_time, count: row.count, rss, swap }
+        Dark { name: Name(&row.name), pid: id(row.pid), count: row.count, rss, swap }
     }
 }
 

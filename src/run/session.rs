@@ -11,9 +11,7 @@ use crate::cli::Options;
 use crate::engine::{Patience, Surveyor, Tuning};
 use crate::error::Error;
 use crate::process::{NameRule, Plan};
-use crate::program::{
-    self, Column, Found, Grouping, Labels, Ledger, Order, Programs, Usage, UserNames,
-};
+use crate::program::{self, Column, Found, Grouping, Labels, Ledger, Order, Usage, UserNames};
 use crate::report::notes::Missing;
 use crate::report::{self, Format, Report};
 use crate::sys;
@@ -44,7 +42,8 @@ impl Session {
         let owner = options.by.needs_owner() || needs(Column::User);
         let cgroup = options.by.needs_cgroup() || needs(Column::Cgroup);
         let (users, user_names) = users::find(options, owner, &root)?;
-        let plan = Plan { owner, cgroup, ..plan(options, &columns, users)? };
+        let start_time = needs_start_time(options);
+        let plan = Plan { owner, cgroup, start_time, ..plan(options, &columns, users)? };
         let tuning = Tuning::new(options.workers, options.depth, plan.source);
         let surveyor = ManuallyDrop::new(Surveyor::open(options.engine, &root, tuning)?);
         Ok(Session { root, columns, plan, user_names, surveyor, told: Vec::new() })
@@ -75,7 +74,6 @@ impl Session {
         let processes = survey.processes().map(|process| labels.apply(process));
         let mut programs = program::group(processes, found, options.by, order(options));
         programs.users = Some(&self.user_names);
-        self.date(options, &mut programs);
         let missing = Missing {
             coverage,
             processes: &unmeasured,
@@ -124,17 +122,6 @@ impl Session {
     pub(super) fn forget_told(&mut self) {
         self.told.clear();
     }
-
-    /// Tells rows when their processes started, where rows of several reports are compared.
-    fn date(&self, options: &Options, programs: &mut Programs<'_>) {
-        let is_kept = matches!(options.format(), Format::Json | Format::Ndjson);
-        if options.by != Grouping::Pid || !is_kept && options.watch.is_none() {
-            return;
-        }
-        let start_time = |pid: Option<Pid>| pid.and_then(|pid| self.root.start_time(pid));
-        programs.rows.iter_mut().for_each(|row| row.start_time = start_time(row.pid));
-        programs.unknown.iter_mut().for_each(|row| row.start_time = start_time(row.pid));
-    }
 }
 
 fn plan(options: &Options, columns: &[Column], users: Vec<u32>) -> Result<Plan, Error> {
@@ -144,6 +131,12 @@ fn plan(options: &Options, columns: &[Column], users: Vec<u32>) -> Result<Plan, 
     let is_named = options.by.needs_name() || filter.is_some();
     let name_rule = if is_named { options.name } else { NameRule::Comm };
     Ok(Plan { name_rule, source, filter, users, ..Plan::default() })
+}
+
+/// Whether processes of several reports are to be told from each other.
+fn needs_start_time(options: &Options) -> bool {
+    let is_kept = matches!(options.format(), Format::Json | Format::Ndjson);
+    options.by == Grouping::Pid && (is_kept || options.watch.is_some())
 }
 
 fn list(options: &Options, root: &ProcRoot) -> Result<Vec<Pid>, Error> {

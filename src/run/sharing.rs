@@ -155,6 +155,7 @@ mod tests {
             smaps: smaps(addresses, pss),
             uid: None,
             cgroup: None,
+            start_time: None,
         };
         let suspects = Suspects::among(processes.into_iter().map(usage));
         assert_eq!(suspects.in_turn, [7, 6, 3, 1, 5, 2].map(Pid));

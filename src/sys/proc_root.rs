@@ -91,11 +91,6 @@ impl ProcRoot {
         status.is_ok_and(|status| process::is_kernel_thread(&status))
     }
 
-    /// When a process started, in clock ticks since boot: with its id it is one process for ever.
-    pub fn start_time(&self, pid: Pid) -> Option<u64> {
-        process::start_time(&self.read_once(ProcFile::Stat, pid).ok()?)
-    }
-
     /// Reads all of a file that never blocks.
     fn read_whole(&self, file: ProcFile, pid: Pid, task: Option<Pid>) -> Result<Vec<u8>, Errno> {
         let mut open = self.open_file(file, &file.path(pid, task))?;

@@ -205,6 +205,7 @@ fn no_option_waits_for_the_stuck() {
             "--source smaps",
             "--heap",
             "--filter .",
+            "--by pid --output ndjson",
             "--name exe --filter hostile",
             &list,
             "--top 1",

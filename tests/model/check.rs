@@ -256,7 +256,9 @@ pub fn check_left(model: &Model, pid: Pid, fate: Fate, probe: &Probe) {
         (Fate::Measured, Some(smaps)) => {
             let cgroup = Some(probe.cgroup()).filter(|path| !path.is_empty());
             let (name, uid, smaps) = (probe.name(), probe.uid(), *smaps);
-            measured(seat, model.world.plan, &ProcessUsage { pid, name, smaps, uid, cgroup });
+            let start_time = probe.start_time();
+            let row = ProcessUsage { pid, name, smaps, uid, cgroup, start_time };
+            measured(seat, model.world.plan, &row);
         }
         _ => assert_eq!(fate, seat.log.fate(), "{pid} left behind"),
     }

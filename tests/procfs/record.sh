@@ -23,7 +23,7 @@ for dir in /proc/[0-9]*; do
     [ "$pid" -gt 1 ] && [ -r "$dir/smaps" ] && [ "$(cat "$dir/comm")" != cat ] || continue
     to=$OLDPWD/recorded/$pid
     mkdir "$to"
-    for file in cgroup cmdline comm smaps smaps_rollup status; do
+    for file in cgroup cmdline comm smaps smaps_rollup stat status; do
         cat "$dir/$file" >"$to/$file"
     done
     ln -s "$(readlink "$dir/exe")" "$to/exe"

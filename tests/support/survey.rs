@@ -13,8 +13,8 @@ use psm_uring::units::{Errno, Pid};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     pub processes: Vec<(Pid, Vec<u8>, Smaps)>,
-    /// Who owns them, and where they are grouped, where that was asked.
-    pub places: Vec<(Pid, Option<u32>, Option<Vec<u8>>)>,
+    /// Who owns them, where they are grouped and when they started, where that was asked.
+    pub places: Vec<(Pid, Option<u32>, Option<Vec<u8>>, Option<u64>)>,
     pub coverage: Coverage,
 }
 
@@ -43,7 +43,8 @@ pub fn survey(surveyor: &mut Surveyor, pids: &[Pid], plan: &Plan) -> Snapshot {
     let copy = |process: ProcessUsage<'_>| (process.pid, process.name.to_vec(), process.smaps);
     let mut processes: Vec<_> = survey.processes().map(copy).collect();
     processes.sort_unstable_by_key(|process| process.0);
-    let place = |one: ProcessUsage<'_>| (one.pid, one.uid, one.cgroup.map(<[u8]>::to_vec));
+    let place =
+        |one: ProcessUsage<'_>| (one.pid, one.uid, one.cgroup.map(<[u8]>::to_vec), one.start_time);
     let mut places: Vec<_> = survey.processes().map(place).collect();
     places.sort_unstable();
     Snapshot { processes, places, coverage: survey.coverage() }

@@ -76,8 +76,14 @@ fn original(text: &str) -> Vec<u8> {
 
 /// A row for the name and one for a stuck process of that name.
 fn check_table(name: &[u8], columns: usize) {
-    let usage =
-        ProcessUsage { pid: Pid(1), name, smaps: Smaps::default(), uid: None, cgroup: None };
+    let usage = ProcessUsage {
+        pid: Pid(1),
+        name,
+        smaps: Smaps::default(),
+        uid: None,
+        cgroup: None,
+        start_time: None,
+    };
     let glimpse = Glimpse { rss: Some(Kib(2048)), ..Glimpse::default() };
     let timed_out = [TimedOut { pid: Pid(2), name: name.to_vec(), glimpse }];
     let found = Found { unknown: 1, timed_out: &timed_out, sharing: &HashMap::new() };
