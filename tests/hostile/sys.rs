@@ -62,8 +62,8 @@ pub fn dirty_and_cover(file: &File) -> Result<()> {
     if covered == libc::MAP_FAILED { Err(Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Lets a signal end the command, even if whoever started the tests ignores it, as a shell does with
-/// `SIGINT` for what runs in the background.
+/// Lets a signal end the command, even if whoever started the tests ignores it, as a shell does
+/// with `SIGINT` for what runs in the background.
 pub fn heed(command: &mut Command, signal: i32) {
     let heed = move || {
         // SAFETY: the default action runs no code of this process.

@@ -9,12 +9,14 @@ use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::sys::ring::kernel::Features;
 use psm_uring::units::{Errno, Pid};
 
+/// A process, who owns it, where it is grouped and when it started, where that was asked.
+pub type Place = (Pid, Option<u32>, Option<Vec<u8>>, Option<u64>);
+
 /// What a survey says, in an order that does not depend on who was first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     pub processes: Vec<(Pid, Vec<u8>, Smaps)>,
-    /// Who owns them, where they are grouped and when they started, where that was asked.
-    pub places: Vec<(Pid, Option<u32>, Option<Vec<u8>>, Option<u64>)>,
+    pub places: Vec<Place>,
     pub coverage: Coverage,
 }
 
