@@ -15,7 +15,10 @@ umask 022
 # The static binary; prints its path.
 build() {
     local target=$machine-unknown-linux-musl
-    rustup target list --installed 2>/dev/null | grep -qx "$target" || rustup target add "$target" >&2
+    # Other installations of Rust have the target as a package, or not at all.
+    if command -v rustup >/dev/null && ! rustup target list --installed | grep -qx "$target"; then
+        rustup target add "$target" >&2
+    fi
     cargo build --release --locked --target "$target" >&2
     echo "target/$target/release/psm-uring"
 }
