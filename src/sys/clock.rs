@@ -10,7 +10,8 @@ pub fn since_1970() -> Duration {
 
 /// A time since 1970 as RFC 3339 has it, in UTC: `2026-11-25T21:06:11.250Z`.
 pub fn utc(since_1970: Duration) -> String {
-    let seconds = libc::time_t::try_from(since_1970.as_secs()).unwrap_or(libc::time_t::MAX);
+    // A `time_t`, whose name musl's bindings warn of. None is too big for it.
+    let seconds = since_1970.as_secs().try_into().unwrap_or_default();
     let mut parts = MaybeUninit::<libc::tm>::zeroed();
     // SAFETY: both pointers are valid, the second for writes of a tm.
     unsafe { libc::gmtime_r(&raw const seconds, parts.as_mut_ptr()) };
