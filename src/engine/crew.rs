@@ -242,10 +242,12 @@ impl Watch {
         self.end();
     }
 
-    fn headway(&self, held: usize) -> Headway {
+    /// How far it is, with so many that slept, some of which may have been given up.
+    fn headway(&self, slept: usize) -> Headway {
         let listed = self.work.pids.len();
         let begun = self.work.next.load(Ordering::Relaxed).min(listed);
         let under_way = self.crew.iter().filter(|watched| watched.is_at_work()).count();
+        let held = slept.min(under_way);
         Headway { finished: begun.saturating_sub(under_way), listed, held }
     }
 
