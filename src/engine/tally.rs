@@ -4,7 +4,7 @@
 //! costs no allocation of its own, and so that a thread can fill a tally that outlives it.
 
 use super::IoStats;
-use crate::process::{Coverage, Fate, Probe, ProcessUsage};
+use crate::process::{Coverage, Fate, Plan, Probe, ProcessUsage};
 use crate::smaps::Smaps;
 use crate::units::Pid;
 
@@ -12,6 +12,8 @@ use crate::units::Pid;
 #[derive(Debug, Default)]
 pub struct Tally {
     rows: Vec<Row>,
+    /// What else is known of some, in the same order: of nobody unless it was asked for.
+    places: Vec<Place>,
     /// Names and control groups, one behind the other.
     texts: Vec<u8>,
     /// Processes that are neither measured nor left out on purpose.
@@ -24,18 +26,25 @@ pub struct Tally {
 struct Row {
     pid: Pid,
     name_end: usize,
+    smaps: Smaps,
+}
+
+#[derive(Debug)]
+struct Place {
+    /// Whose it is.
+    row: usize,
     cgroup_end: usize,
     uid: Option<u32>,
     start_time: Option<u64>,
-    smaps: Smaps,
 }
 
 impl Tally {
     /// A tally with room for so many processes.
-    pub(super) fn with_room(processes: usize) -> Tally {
+    pub(super) fn with_room(processes: usize, plan: &Plan) -> Tally {
         const USUAL_NAME: usize = 24;
         Tally {
             rows: Vec::with_capacity(processes),
+            places: Vec::with_capacity(if plan.asks_more() { processes } else { 0 }),
             texts: Vec::with_capacity(processes * USUAL_NAME),
             ..Tally::default()
         }
@@ -47,11 +56,19 @@ impl Tally {
         self.pass_over(probe.pid(), fate);
         if let (Fate::Measured, Some(smaps)) = (fate, probe.smaps()) {
             self.texts.extend_from_slice(probe.name());
-            let name_end = self.texts.len();
+            let (pid, name_end) = (probe.pid(), self.texts.len());
+            self.place(probe);
+            self.rows.push(Row { pid, name_end, smaps: *smaps });
+        }
+    }
+
+    /// Takes over what was asked besides of the process that has the next row.
+    fn place(&mut self, probe: &Probe) {
+        let (uid, start_time) = (probe.uid(), probe.start_time());
+        if uid.is_some() || start_time.is_some() || !probe.cgroup().is_empty() {
             self.texts.extend_from_slice(probe.cgroup());
-            let (pid, uid, cgroup_end) = (probe.pid(), probe.uid(), self.texts.len());
-            let start_time = probe.start_time();
-            self.rows.push(Row { pid, name_end, cgroup_end, uid, start_time, smaps: *smaps });
+            let (row, cgroup_end) = (self.rows.len(), self.texts.len());
+            self.places.push(Place { row, cgroup_end, uid, start_time });
         }
     }
 
@@ -77,12 +94,15 @@ impl Tally {
     }
 
     pub(super) fn processes(&self) -> impl Iterator<Item = ProcessUsage<'_>> + Clone {
-        let mut begin = 0;
-        self.rows.iter().map(move |row| {
-            let Row { pid, name_end, cgroup_end, uid, start_time, smaps } = *row;
+        let (mut begin, mut places) = (0, self.places.iter().peekable());
+        self.rows.iter().enumerate().map(move |(index, row)| {
+            let Row { pid, name_end, smaps } = *row;
             let name = &self.texts[begin..name_end];
-            let cgroup = Some(&self.texts[name_end..cgroup_end]).filter(|path| !path.is_empty());
-            begin = cgroup_end;
+            let place = places.next_if(|place| place.row == index);
+            begin = place.map_or(name_end, |place| place.cgroup_end);
+            let cgroup = Some(&self.texts[name_end..begin]).filter(|path| !path.is_empty());
+            let uid = place.and_then(|place| place.uid);
+            let start_time = place.and_then(|place| place.start_time);
             ProcessUsage { pid, name, smaps, uid, cgroup, start_time }
         })
     }

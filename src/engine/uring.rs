@@ -73,7 +73,7 @@ impl<R: Ring> Engine for Uring<R> {
         let before = self.ring.stats();
         let now = self.ring.now();
         let mut run = Run {
-            tally: Tally::with_room(pids.len()),
+            tally: Tally::with_room(pids.len(), plan),
             waiting: pids.iter(),
             plan,
             patience: *patience,

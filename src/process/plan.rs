@@ -65,6 +65,11 @@ impl Plan {
         self.owner || !self.users.is_empty()
     }
 
+    /// Whether more is asked than name and memory.
+    pub fn asks_more(&self) -> bool {
+        self.asks_owner() || self.cgroup || self.start_time
+    }
+
     /// The file that names a process.
     pub(super) fn name_file(&self) -> ProcFile {
         match self.name_rule {

@@ -62,35 +62,48 @@ fn eldest(parents: &HashMap<Pid, Pid>, pid: Pid) -> Pid {
 /// Where an address space begins and ends.
 type Addresses = (u64, u64);
 
+/// What is compared of a process.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Look {
+    addresses: Addresses,
+    /// Equal for equal figures, and hardly ever else: there are thousands of these, and it only
+    /// decides who is asked first.
+    figures: u64,
+    pid: Pid,
+}
+
+impl Look {
+    fn at(process: ProcessUsage<'_>) -> Option<Look> {
+        let ProcessUsage { pid, smaps, .. } = process;
+        let [rss, pss, uss] = [smaps.rss(), smaps.pss(), smaps.uss()].map(|Kib(kib)| kib);
+        let figures = rss ^ pss.rotate_left(21) ^ uss.rotate_left(42);
+        Some(Look { addresses: smaps.addresses()?, figures, pid })
+    }
+}
+
 /// Processes with the addresses of another one.
 struct Suspects {
     /// The most suspicious first.
     in_turn: Vec<Pid>,
-    addresses: Vec<(Pid, Addresses)>,
+    looks: Vec<Look>,
     in_vain_max: usize,
 }
 
 impl Suspects {
     fn among<'run>(processes: impl Iterator<Item = ProcessUsage<'run>>) -> Suspects {
-        let seen = |process: ProcessUsage<'_>| {
-            let ProcessUsage { pid, smaps, .. } = process;
-            Some((smaps.addresses()?, [smaps.rss(), smaps.pss(), smaps.uss()], pid))
-        };
-        let mut all: Vec<(Addresses, [Kib; 3], Pid)> = processes.filter_map(seen).collect();
-        all.sort_unstable();
+        let mut looks: Vec<Look> = processes.filter_map(Look::at).collect();
+        let in_vain_max = IN_VAIN_MAX + looks.len() / MEASURED_PER_VAIN;
+        looks.sort_unstable();
         let mut in_turn = Vec::new();
-        let mut addresses = Vec::new();
-        for alike in all.chunk_by(|a, b| a.0 == b.0).filter(|alike| alike.len() > 1) {
-            for equal in alike.chunk_by(|a, b| a.1 == b.1) {
-                in_turn.extend(equal.iter().map(|(_, _, pid)| (equal.len() > 1, *pid)));
+        for alike in looks.chunk_by(|a, b| a.addresses == b.addresses).filter(|a| a.len() > 1) {
+            for equal in alike.chunk_by(|a, b| a.figures == b.figures) {
+                in_turn.extend(equal.iter().map(|look| (equal.len() > 1, look.pid)));
             }
-            addresses.extend(alike.iter().map(|(range, _, pid)| (*pid, *range)));
         }
         // One that does not run, or hardly, has the figures of its parent; and it is young.
         in_turn.sort_unstable_by(|a, b| b.cmp(a));
         let in_turn = in_turn.into_iter().map(|(_, pid)| pid).collect();
-        let in_vain_max = IN_VAIN_MAX + all.len() / MEASURED_PER_VAIN;
-        Suspects { in_turn, addresses, in_vain_max }
+        Suspects { in_turn, looks, in_vain_max }
     }
 
     /// Tells each that shares the memory of its parent, with the parent.
@@ -119,7 +132,7 @@ impl Suspects {
 
     /// Looked for one by one: few are asked, and a map of all would cost more.
     fn addresses(&self, pid: Pid) -> Option<Addresses> {
-        self.addresses.iter().find(|one| one.0 == pid).map(|one| one.1)
+        self.looks.iter().find(|look| look.pid == pid).map(|look| look.addresses)
     }
 }
 
@@ -160,7 +173,7 @@ mod tests {
         let suspects = Suspects::among(processes.into_iter().map(usage));
         assert_eq!(suspects.in_turn, [7, 6, 3, 1, 5, 2].map(Pid));
         assert_eq!(suspects.addresses(Pid(7)), Some((0x40, 0x50)));
-        assert_eq!(suspects.addresses(Pid(4)), None);
+        assert_eq!(suspects.addresses(Pid(8)), None);
     }
 
     #[test]
