@@ -44,7 +44,6 @@ impl Uring {
     /// Those of [`KernelRing::new`].
     pub fn open(root: &ProcRoot, tuning: Tuning) -> Result<Uring, Errno> {
         let Tuning { workers, depth, features } = tuning;
-        host::prefer_throughput();
         let depth = depth.min(host::file_pairs());
         let setup = RingSetup { depth, workers, allowed: features };
         let ring = KernelRing::new(root.clone(), setup)?;
@@ -86,6 +85,7 @@ impl<R: Ring> Engine for Uring<R> {
             held: 0,
             finished: 0,
             started: 1,
+            has_all: false,
         };
         let outcome = self.run(&mut run);
         let after = self.ring.stats();
@@ -115,6 +115,7 @@ struct Run<'a> {
     finished: usize,
     /// Workers that must have been started by now.
     started: usize,
+    has_all: bool,
 }
 
 impl Run<'_> {
@@ -182,6 +183,9 @@ impl<R: Ring> Uring<R> {
             burst = burst.max(run.moving() + 1);
         }
         let is_short = run.started < self.workers;
+        if !is_short && !std::mem::replace(&mut run.has_all, true) {
+            self.ring.all_started();
+        }
         let depth = if is_short { self.depth.min(burst) } else { self.depth };
         while run.moving() < depth {
             let Some(index) = self.free_slot() else { return };

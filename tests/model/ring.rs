@@ -72,6 +72,8 @@ impl Ring for ModelRing {
         self.0.borrow_mut().pool.wish_limit(workers);
     }
 
+    fn all_started(&mut self) {}
+
     fn stats(&self) -> RingStats {
         self.0.borrow().stats
     }

@@ -132,6 +132,10 @@ pub trait Ring {
     /// get one.
     fn set_worker_limit(&mut self, workers: usize);
 
+    /// Every worker was started. Until then the submitting thread should get a CPU whenever it
+    /// wakes, for it has to come while the others are at work.
+    fn all_started(&mut self);
+
     /// What was counted so far.
     fn stats(&self) -> RingStats;
 }

@@ -132,10 +132,9 @@ impl KernelRing {
     }
 
     /// Proves the ring on another CPU, for the first worker is made here and stays where it is
-    /// made. On the CPU of the submitting thread the two would take turns: a thread that wakes
-    /// another one on its own CPU goes on (see [`host::prefer_throughput`]), so the submitting
-    /// thread would come back to a worker without work each time, and the kernel starts a second
-    /// one only while the first is at work. Before 5.14 there is no choice.
+    /// made. On the CPU of the submitting thread the two would take turns: the submitting thread
+    /// would come back to a worker without work each time, and the kernel starts a second one only
+    /// while the first is at work. Before 5.14 there is no choice.
     fn prove_elsewhere(&mut self) -> Result<(), Errno> {
         let cpus = host::other_cpus();
         let is_set =
@@ -203,6 +202,10 @@ impl Ring for KernelRing {
             self.limit_workers(workers);
             self.push_nudge();
         }
+    }
+
+    fn all_started(&mut self) {
+        host::prefer_throughput();
     }
 
     fn fetch(&mut self, slot: usize, request: Request) {
