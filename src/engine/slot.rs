@@ -47,7 +47,7 @@ pub(super) enum SlotState {
     Free,
     /// A process is being measured.
     Busy,
-    /// The kernel never answered: nothing of this slot is touched again.
+    /// The kernel has not answered: nothing of this slot is touched until it does.
     Abandoned,
 }
 
@@ -125,6 +125,14 @@ impl Slot {
             ProcFile::Arguments => &mut self.arguments,
             _ => &mut self.text,
         }
+    }
+
+    /// Takes the buffer of a completion that nobody waits for any more. True: it was the last one.
+    pub(super) fn take_back(&mut self, done: Completion) -> bool {
+        if let Some(file) = self.fetched[done.place as usize].take() {
+            *self.buffer(file) = Some(done.buffer);
+        }
+        self.is_idle()
     }
 
     /// Feeds one completion to the probe, and reads on if the file has more.

@@ -30,7 +30,7 @@ const HELD_AFTER: Duration = Duration::from_millis(50);
 pub struct Uring<R: Ring = KernelRing> {
     ring: R,
     slots: Vec<Slot>,
-    /// Slots with nothing in flight. Slots of stuck processes never come back here.
+    /// Slots with nothing in flight. Those of stuck processes come back when these wake up.
     free: Vec<usize>,
     depth: usize,
     workers: usize,
@@ -220,7 +220,12 @@ impl<R: Ring> Uring<R> {
         let index = done.slot;
         let Some(slot) = self.slots.get_mut(index) else { return Ok(()) };
         if slot.state != SlotState::Busy {
-            return Ok(()); // Too late: it was given up and counted.
+            // Too late: it was given up and counted. With all it was lent it is like any other.
+            if slot.state == SlotState::Abandoned && slot.take_back(done) {
+                slot.state = SlotState::Free;
+                self.free.push(index);
+            }
+            return Ok(());
         }
         slot.take(done, run.plan, &mut run.tally.io, &mut self.ring)?;
         if slot.is_idle() && !slot.advance(index, run.plan, &self.buffers, &mut self.ring) {
@@ -244,8 +249,10 @@ impl<R: Ring> Uring<R> {
         let blocked = states.blocked + if is_stalled { states.idle } else { 0 };
         let busy = self.slots.iter().filter(|slot| slot.state == SlotState::Busy);
         let old = busy.filter(|slot| now.saturating_sub(slot.since) >= HELD_AFTER).count();
-        // Most of the old ones may only wait for a worker: a blocked worker excuses one of them.
-        run.held = old.min(blocked);
+        // Most of the old ones may only wait for a worker: a blocked worker excuses one of them,
+        // unless it is one that an earlier survey left behind.
+        let abandoned = self.slots.iter().filter(|slot| slot.state == SlotState::Abandoned).count();
+        run.held = old.min(blocked.saturating_sub(abandoned));
         let limit = run.pace.look(now, &states, blocked, [run.finished, run.in_flight]);
         self.ring.set_worker_limit(limit);
         let Run { finished, listed, held, .. } = *run;

@@ -271,7 +271,7 @@ impl Model {
             }
         }
         if self.slots[job.slot].is_abandoned {
-            return self.complete_late(job.slot);
+            return self.complete_late(job);
         }
         if self.carry_out(job) {
             job.at += 1;
@@ -329,9 +329,11 @@ impl Model {
     }
 
     /// What nobody waits for any more completes all the same, and scribbles over its buffers.
-    fn complete_late(&mut self, slot: usize) {
-        for place in [Place::First, Place::Second] {
-            let Some((_, mut buffer)) = self.slots[slot].pending[place as usize].take() else {
+    fn complete_late(&mut self, job: Job) {
+        let slot = job.slot;
+        for Step { place, .. } in &job.steps[job.at..] {
+            let (place, pending) = (*place, &mut self.slots[slot].pending);
+            let Some((_, mut buffer)) = pending[place as usize].take() else {
                 continue;
             };
             buffer.put(&POISON);
@@ -368,6 +370,9 @@ impl Model {
         self.watch.last_reaped = self.world.now;
         self.watch.idle_enters = 0;
         if slot.is_abandoned {
+            // All of it came back: it is a slot like any other.
+            slot.is_abandoned = slot.owed > 0;
+            self.watch.abandoned -= usize::from(slot.owed == 0);
             return Some(completion);
         }
         self.watch.in_flight -= usize::from(slot.owed == 0);
