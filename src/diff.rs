@@ -3,89 +3,123 @@
 
 use std::path::Path;
 
-use crate::cli::{DiffOptions, word_of};
+use clap::ValueEnum;
+
+use crate::cli::DiffOptions;
 use crate::error::Error;
 use crate::process::NameRule;
-use crate::program::{self, Change, Grouping, Least};
+use crate::program::{self, Amounts, Change, Grouping, Least, Seen};
 use crate::report::{self, GrowthOptions, Saved};
-use crate::sys::stdio;
+use crate::sys::{saved_file, stdio};
 use crate::units::Kib;
-
-/// The name of standard input.
-const STDIN: &str = "-";
 
 /// Compares two reports, and prints what grew and shrank.
 ///
 /// # Errors
 /// A report cannot be read, or the two cannot be compared, or the table cannot be written.
 pub fn diff(options: &DiffOptions) -> Result<(), Error> {
-    let (before, after) = (load(&options.before)?, load(&options.after)?);
-    check_rules(&options.after, &after, &before.by, &before.name)?;
-    let unit = options.unit.unwrap_or_default();
-    let least = Least {
-        size: options.min_delta.max(unit.least_shown()),
-        counts: options.min_delta == Kib(0),
-    };
-    let growth = program::growth(&before.rows, &after.rows, least);
-    let total = Change::between(&before.total, &after.total);
+    let before = Earlier::load(&options.before)?;
+    let after = Earlier::load(&options.after)?;
+    after.check(&before.rules, &saved_file::name(&options.before))?;
     let look = GrowthOptions {
-        unit,
+        grouping: before.rules.by,
+        unit: options.unit.unwrap_or_default(),
         no_header: options.no_header,
         reverse: options.reverse,
         terminal: stdio::terminal_columns(),
         is_colored: options.color.is_wanted(stdio::likes_color()),
     };
-    let text = report::growth(&growth, &total, look);
+    let later = (&after.saved.rows[..], &after.saved.total);
+    let text = before.compare(later, options.min_delta, usize::MAX, look);
     stdio::write_stdout(text.as_bytes()).map_err(Error::Output)?;
-    for (path, saved) in [(&options.before, &before), (&options.after, &after)] {
-        tell_missing(path, saved);
-    }
+    before.tell_missing();
+    after.tell_missing();
     Ok(())
 }
 
-/// Reads a saved report; `-` is standard input.
-pub(crate) fn load(path: &Path) -> Result<Saved, Error> {
-    let text = if path.as_os_str() == STDIN {
-        std::io::read_to_string(std::io::stdin()).map(String::into_bytes)
-    } else {
-        std::fs::read(path)
-    };
-    let text = text.map_err(|error| Error::file("read", path, &error))?;
-    Saved::read(&text).map_err(|why| Error::file("read as a report", path, &why))
+/// What rows stand for, what they go by, and of which processes they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rules {
+    /// What a row stands for.
+    pub(crate) by: Grouping,
+    /// What it goes by.
+    pub(crate) name: NameRule,
+    /// Which processes were selected, in the words of the command line.
+    pub(crate) selection: Option<String>,
 }
 
-/// Whether a saved report and one to come can be compared.
-pub(crate) fn check_alike(
-    path: &Path,
-    saved: &Saved,
-    by: &Grouping,
-    name: &NameRule,
-) -> Result<(), Error> {
-    check_rules(path, saved, &word_of(by), &word_of(name))
+/// A saved report, and where it stands.
+#[derive(Debug)]
+pub(crate) struct Earlier {
+    path: Box<Path>,
+    rules: Rules,
+    saved: Saved,
 }
 
-/// Rows that stand for other things, or go by other names, have nothing in common.
-fn check_rules(path: &Path, saved: &Saved, by: &str, name: &str) -> Result<(), Error> {
-    if (&*saved.by, &*saved.name) == (by, name) {
-        return Ok(());
+impl Earlier {
+    /// Reads a saved report; `-` is standard input.
+    pub(crate) fn load(path: &Path) -> Result<Earlier, Error> {
+        let text = saved_file::read(path).map_err(|why| Error::file("read", path, &why))?;
+        let saved = Saved::read(&text);
+        let saved = saved.map_err(|why| Error::file("read as a report", path, &why))?;
+        let strange = |what: &str| Error::file("read as a report", path, &format!("its {what}"));
+        let rules = Rules {
+            by: word(&saved.by).ok_or_else(|| strange("rows stand for something unknown"))?,
+            name: word(&saved.name).ok_or_else(|| strange("names follow an unknown rule"))?,
+            selection: saved.selection.clone(),
+        };
+        Ok(Earlier { path: path.into(), rules, saved })
     }
-    let Saved { by: its_by, name: its_name, .. } = saved;
-    let why = format!(
-        "it was made with --by {its_by} --name {its_name}, the other with --by {by} --name {name}"
-    );
-    Err(Error::file("compare", path, &why))
+
+    /// Rows that stand for other things, go by other names or are a choice of others have nothing
+    /// in common.
+    pub(crate) fn check(&self, rules: &Rules, other: &str) -> Result<(), Error> {
+        let (ours, theirs) = (self.rules.words(), rules.words());
+        if ours == theirs {
+            return Ok(());
+        }
+        let why = format!("it was made with {ours}, {other} with {theirs}");
+        Err(Error::file("compare", &self.path, &why))
+    }
+
+    /// The table of what grew since, at least so much, and no more than so many rows.
+    pub(crate) fn compare(
+        &self,
+        (rows, total): (&[Seen], &Amounts),
+        min_delta: Kib,
+        rows_max: usize,
+        look: GrowthOptions,
+    ) -> String {
+        let size = min_delta.max(look.unit.least_shown());
+        let least = Least { size, counts: min_delta == Kib(0) };
+        let mut growth = program::growth(&self.saved.rows, rows, least);
+        growth.keep(rows_max);
+        report::growth(&growth, &Change::between(&self.saved.total, total), look)
+    }
+
+    /// What is missing in one report may be what is new in the other.
+    pub(crate) fn tell_missing(&self) {
+        if self.saved.missing > 0 {
+            let (count, path) = (self.saved.missing, saved_file::name(&self.path));
+            let line = format!(
+                "psm-uring: {path} lacks {count} of the processes that were there: what is new or \
+                 gone may be one of them\n"
+            );
+            stdio::write_stderr(line.as_bytes());
+        }
+    }
 }
 
-/// What is missing in one report may be what is new in the other.
-pub(crate) fn tell_missing(path: &Path, saved: &Saved) {
-    if saved.missing > 0 {
-        let is_stdin = path.as_os_str() == STDIN;
-        let path = if is_stdin { "standard input".into() } else { path.to_string_lossy() };
-        let count = saved.missing;
-        let line = format!(
-            "psm-uring: {path} lacks {count} of the processes that were there: what is new or gone \
-             may be one of them\n"
-        );
-        stdio::write_stderr(line.as_bytes());
+impl Rules {
+    fn words(&self) -> String {
+        let (by, name) = (crate::cli::word_of(&self.by), crate::cli::word_of(&self.name));
+        let selection = self.selection.as_deref().map(report::escape::typed);
+        let selection = selection.map_or_else(String::new, |words| format!(" {words}"));
+        format!("--by {by} --name {name}{selection}")
     }
+}
+
+/// What a word of the command line stands for.
+fn word<Word: ValueEnum>(word: &str) -> Option<Word> {
+    Word::from_str(word, false).ok()
 }

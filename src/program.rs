@@ -62,7 +62,9 @@ pub struct Found<'a> {
 pub struct Programs<'run> {
     /// The rows, in the order they are shown.
     pub rows: Vec<Program<'run>>,
-    /// Rows that were cut.
+    /// Rows that were cut, and their sum if there are some.
+    pub cut: Vec<Program<'run>>,
+    /// See `cut`.
     pub rest: Option<Rest>,
     /// How many processes were measured.
     pub count: u64,
@@ -118,7 +120,8 @@ pub fn group<'run>(
     // Missing is never 0.
     let total = (found.unknown == 0 || !rows.is_empty()).then(|| Rest::of(&rows).usage);
     order::sort(&mut rows, order);
-    let rest = order::cut(&mut rows, order).map(|cut| Rest::of(&cut));
+    let cut = order::cut(&mut rows, order).unwrap_or_default();
+    let rest = (!cut.is_empty()).then(|| Rest::of(&cut));
     if rest.is_some() {
         sharers.retain(|one| rows.iter().any(|row| one.is_of(row)));
     }
@@ -131,7 +134,18 @@ pub fn group<'run>(
     }
     let sharing = sharing::merged(sharers);
     let users = None;
-    Programs { rows, rest, count, total, sharing, unknown, unknown_rest, users, swap_is_unshared }
+    Programs {
+        rows,
+        cut,
+        rest,
+        count,
+        total,
+        sharing,
+        unknown,
+        unknown_rest,
+        users,
+        swap_is_unshared,
+    }
 }
 
 #[cfg(test)]

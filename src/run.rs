@@ -10,6 +10,7 @@
 //! - `facts`   how a report was come by
 //! - `clock`   how long it took
 //! - `watch`   again and again
+//! - `screen`  one report over the other
 #![forbid(unsafe_code)]
 
 mod clock;
@@ -18,6 +19,7 @@ mod facts;
 mod missing;
 mod output;
 mod progress;
+mod screen;
 mod session;
 mod sharing;
 mod users;

@@ -5,7 +5,7 @@ mod support;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use support::{Ran, TempDir, output, program, run, tree};
+use support::{Ran, TempDir, copy_dir, output, program, run, tree};
 
 /// Reports of fixtures, saved.
 struct Reports(TempDir);
@@ -28,6 +28,17 @@ impl Reports {
         assert_eq!(ran.code, Some(0), "{}", ran.stderr());
         std::fs::write(&path, ran.stdout).expect("a file of ours");
         path
+    }
+}
+
+impl Reports {
+    /// Saves a report of some processes of the usual tree, which has no others.
+    fn save_of(&self, name: &str, pids: &[&str]) -> PathBuf {
+        let tree_of_some = self.path(&format!("{name}-tree"));
+        for pid in pids {
+            copy_dir(&tree("ordinary").join(pid), &tree_of_some.join(pid));
+        }
+        self.save(name, tree_of_some.to_str().expect("a path of ours"), &[])
     }
 }
 
@@ -62,8 +73,8 @@ fn a_report_differs_from_itself_in_nothing() {
 #[test]
 fn what_grew_most_is_last() {
     let reports = Reports::new("diff-growth");
-    let before = reports.save("before", "ordinary", &["--pid", "101,102,120"]);
-    let after = reports.save("after", "ordinary", &["--pid", "102,110,120"]);
+    let before = reports.save_of("before", &["101", "102", "120"]);
+    let after = reports.save_of("after", &["102", "110", "120"]);
     let ran = diff(&before, &after, &[]);
     let (rows, reversed) = (rows(&ran), rows(&diff(&before, &after, &["--reverse"])));
     assert_eq!(rows.len(), 3, "{rows:?}");
@@ -101,10 +112,12 @@ fn what_cannot_be_compared_is_refused() {
     let comm = reports.save("comm", "ordinary", &["--name", "comm"]);
     let top = reports.save("top", "ordinary", &["--top", "2"]);
     let total = reports.save("total", "ordinary", &["--total"]);
+    let some = reports.save("some", "ordinary", &["--pid", "102,101"]);
     let none = reports.path("none");
     let other = tree("ordinary").join("meminfo");
     for (file, why) in [
-        (&by_pid, "made with --by pid --name title, the other with --by program --name title"),
+        (&by_pid, "whole with --by program --name title"),
+        (&some, "with --by program --name title --pid 101,102, "),
         (&comm, "--name comm"),
         (&top, "without --top"),
         (&total, "without --total"),

@@ -80,7 +80,7 @@ map too, SWAPPED the proportional share of swap.";
 #[derive(Debug, Parser)]
 #[command(name = "psm-uring", bin_name = "psm-uring", version, before_help = EXAMPLES,
           after_long_help = after_help(), max_term_width = 100,
-          args_conflicts_with_subcommands = true)]
+          args_conflicts_with_subcommands = true, args_override_self = true)]
 pub struct Cli {
     /// What to do instead of printing the table.
     #[command(subcommand)]
@@ -246,7 +246,8 @@ pub struct Options {
     pub count: Option<usize>,
 
     /// Show what grew since this report, which --json wrote
-    #[arg(long, value_name = "FILE", requires = "watch", conflicts_with_all = ["top", "columns"],
+    #[arg(long, value_name = "FILE", requires = "watch",
+          conflicts_with_all = ["top", "columns", "heap", "sort", "summary"],
           help_heading = "Again", hide_short_help = true)]
     pub since: Option<PathBuf>,
 
@@ -279,7 +280,8 @@ pub struct Options {
 
     /// Give up what is not finished by then: 500ms, 2s, 1m
     ///
-    /// What is known is printed. Counted from the start of the program.
+    /// What is known is printed. Counted from the start of the program; with --watch, from that of
+    /// each report.
     #[arg(long, value_name = "TIME", value_parser = parse::duration, help_heading = "How")]
     pub deadline: Option<Duration>,
 

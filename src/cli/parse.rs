@@ -12,6 +12,8 @@ use crate::units::{Kib, Pid};
 const FILTER_BYTES_MAX: usize = 1 << 20;
 /// The shortest interval of `--watch`: every report costs all of these processes a little.
 const INTERVAL_MIN: Duration = Duration::from_millis(100);
+/// The longest: a day.
+const INTERVAL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// The shortest `--stuck-after`.
 const PATIENCE_MIN: Duration = Duration::from_millis(20);
 
@@ -111,6 +113,7 @@ pub(super) fn patience(text: &str) -> Result<Duration, String> {
 pub(super) fn interval(text: &str) -> Result<Duration, String> {
     match duration(text) {
         Ok(time) if time < INTERVAL_MIN => Err("too short; write 100ms or more".to_owned()),
+        Ok(time) if time > INTERVAL_MAX => Err("too long; write 1440m or less".to_owned()),
         parsed => parsed,
     }
 }

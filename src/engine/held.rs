@@ -10,7 +10,7 @@ use crate::process::{self, Fate, Glimpse, ProcFile};
 use crate::sys::proc_root::ProcRoot;
 use crate::units::Pid;
 
-/// The most surveys in a row that leave a process out: an hour at one in two seconds.
+/// The most surveys in a row that leave a process out: half an hour at one in two seconds.
 const REST_MAX: u32 = 1024;
 
 /// Who was given up.
@@ -18,7 +18,8 @@ const REST_MAX: u32 = 1024;
 pub(super) struct Held(HashMap<Pid, Rest>);
 
 /// Its comm and the process that started it. An exec and the death of the parent change them: then
-/// it is asked once more often. The start time would be better, but `stat` waits for an exec.
+/// it is asked once more often. The start time would be better, but a read of `stat` was seen to
+/// wait for ever for an exec that is stuck (6.18).
 type Face = (Vec<u8>, Option<Pid>);
 
 #[derive(Debug)]
@@ -43,12 +44,20 @@ impl Held {
         does_rest
     }
 
-    /// Takes note of a survey: of those it asked, and of those it misses.
-    pub(super) fn note(&mut self, asked: &[Pid], missing: &[(Pid, Fate)], root: &ProcRoot) {
+    /// Takes note of a survey: of those it listed, those it asked, and those it misses; the first
+    /// two ascending.
+    pub(super) fn note(
+        &mut self,
+        [listed, asked]: [&[Pid]; 2],
+        missing: &[(Pid, Fate)],
+        root: &ProcRoot,
+    ) {
         let given_up = |pid: &Pid| missing.contains(&(*pid, Fate::TimedOut));
-        self.0.retain(|pid, _| asked.binary_search(pid).is_err() || given_up(pid));
+        let is_asked = |pid: &Pid| asked.binary_search(pid).is_ok();
+        self.0.retain(|pid, _| listed.binary_search(pid).is_ok());
+        self.0.retain(|pid, _| !is_asked(pid) || given_up(pid));
         for (pid, fate) in missing {
-            if *fate != Fate::TimedOut || asked.binary_search(pid).is_err() {
+            if *fate != Fate::TimedOut || !is_asked(pid) {
                 continue;
             }
             let rest = self.0.entry(*pid).or_insert_with(|| Rest {
@@ -77,14 +86,24 @@ mod tests {
         let (pid, mut held, mut asked) = (Pid(std::process::id()), Held::default(), Vec::new());
         for survey in 0..16 {
             if held.rests(pid, &root) {
-                held.note(&[], &[], &root);
+                held.note([&[pid], &[]], &[], &root);
                 continue;
             }
             asked.push(survey);
             let missing = [(pid, Fate::TimedOut)];
-            held.note(&[pid], if is_stuck(survey) { &missing } else { &[] }, &root);
+            held.note([&[pid]; 2], if is_stuck(survey) { &missing } else { &[] }, &root);
         }
         asked
+    }
+
+    #[test]
+    fn the_dead_are_forgotten() {
+        let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
+        let (pid, mut held) = (Pid(std::process::id()), Held::default());
+        held.note([&[pid]; 2], &[(pid, Fate::TimedOut)], &root);
+        assert!(held.rests(pid, &root));
+        held.note([&[], &[]], &[], &root);
+        assert!(!held.rests(pid, &root));
     }
 
     #[test]

@@ -220,7 +220,7 @@ impl Surveyor {
         self.fallback
     }
 
-    /// Measures every listed process.
+    /// Measures every listed process; ids ascend.
     ///
     /// # Errors
     /// [`Error::Ring`] when the ring breaks down and was asked for by name.
@@ -268,7 +268,10 @@ impl Surveyor {
             // Not dropped: the kernel may still hold some of its requests.
             std::mem::forget(std::mem::replace(&mut self.engine, Box::new(crew)));
         }
-        self.held.note(&asked, &survey.missing(), &self.root);
+        // Whom a deadline cuts off may be well.
+        if patience.deadline.is_none_or(|deadline| began.elapsed() < deadline) {
+            self.held.note([pids, &asked], &survey.missing(), &self.root);
+        }
         // No process is lost and none is counted twice.
         assert_eq!(survey.coverage().listed(), pids.len(), "every process has one fate");
         Ok(survey)

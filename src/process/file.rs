@@ -17,8 +17,8 @@ pub enum ProcFile {
     Comm,
     /// Facts in lines, among them comm, state and number of threads. Never blocks.
     Status,
-    /// Facts in one line, among them when the process started. Waits for an exec to get done
-    /// (`do_task_stat`, fs/proc/array.c, takes `exec_update_lock`).
+    /// Facts in one line, among them when the process started. Was seen to wait for an exec that is
+    /// stuck, as opens of memory do (6.18).
     Stat,
     /// The control groups, one hierarchy a line. Waits for no process.
     Cgroup,

@@ -69,18 +69,36 @@ impl Identity {
 impl Seen {
     /// Every row of a report.
     pub fn all(programs: &Programs<'_>, grouping: Grouping) -> Vec<Seen> {
-        let known = |row: &Program<'_>| Seen {
-            identity: Identity::of_row(row, grouping),
-            name: row.name.to_vec(),
-            amounts: Amounts::of(row.count, &row.usage),
-        };
         let unknown = |row: &Unknown| Seen {
             identity: Identity::of(&row.name, row.pid, None, grouping),
             name: row.name.clone(),
             amounts: Amounts { count: row.count, ..Amounts::default() },
         };
-        let known = programs.rows.iter().map(known);
-        known.chain(programs.unknown.iter().map(unknown)).collect()
+        let known = programs.rows.iter().map(|row| Seen::known(row, grouping));
+        Seen::merged(known.chain(programs.unknown.iter().map(unknown)))
+    }
+
+    fn known(row: &Program<'_>, grouping: Grouping) -> Seen {
+        Seen {
+            identity: Identity::of_row(row, grouping),
+            name: row.name.to_vec(),
+            amounts: Amounts::of(row.count, &row.usage),
+        }
+    }
+
+    /// Rows of the same identity in one: a program may have processes that were measured and others
+    /// that were not, and then nobody knows what all of it has.
+    pub fn merged(rows: impl Iterator<Item = Seen>) -> Vec<Seen> {
+        let mut merged: Vec<Seen> = Vec::new();
+        let mut places: HashMap<Key, usize> = HashMap::new();
+        for row in rows {
+            let place = *places.entry(row.identity.key()).or_insert(merged.len());
+            match merged.get_mut(place) {
+                Some(seen) => seen.amounts.add(&row.amounts),
+                None => merged.push(row),
+            }
+        }
+        merged
     }
 }
 
@@ -98,6 +116,13 @@ pub struct Amounts {
 impl Amounts {
     /// What a row has that is not there.
     const NOTHING: Amounts = Amounts { count: 0, ram: Some(Kib(0)), swap: Some(Kib(0)) };
+
+    fn add(&mut self, other: &Amounts) {
+        let sum = |a: Option<Kib>, b: Option<Kib>| a.zip(b).map(|(a, b)| a + b);
+        self.count += other.count;
+        self.ram = sum(self.ram, other.ram);
+        self.swap = sum(self.swap, other.swap);
+    }
 
     fn of(count: u64, usage: &Usage) -> Amounts {
         Amounts { count, ram: usage.get(Column::Ram), swap: usage.get(Column::Swap) }
@@ -121,9 +146,10 @@ pub struct LastLook {
 impl LastLook {
     /// Remembers the rows of a report.
     pub fn of(programs: &Programs<'_>, grouping: Grouping) -> LastLook {
-        let rows = Seen::all(programs, grouping).into_iter();
+        let cut = programs.cut.iter().map(|row| Seen::known(row, grouping));
+        let rows = Seen::all(programs, grouping).into_iter().chain(cut);
         let row = |seen: Seen| (seen.identity.key(), (seen.identity, seen.amounts.ram));
-        let is_whole = programs.rest.is_none() && programs.unknown_rest.is_none();
+        let is_whole = programs.unknown_rest.is_none();
         LastLook { rows: rows.map(row).collect(), is_whole }
     }
 
@@ -209,6 +235,22 @@ impl Change {
     fn is_worth_a_row(&self, least: Least) -> bool {
         let is_large = |delta: Option<Delta>| delta.is_none_or(|delta| delta.size() >= least.size);
         is_large(self.ram) || is_large(self.swap) || self.count != 0 && least.counts
+    }
+}
+
+impl Growth {
+    /// Keeps the rows that changed most, if there are more than so many.
+    pub fn keep(&mut self, rows: usize) {
+        let excess = self.rows.len().saturating_sub(rows);
+        let size = |row: &Grown| row.change.ram.map_or(Kib(u64::MAX), Delta::size);
+        let mut sizes: Vec<Kib> = self.rows.iter().map(size).collect();
+        sizes.sort_unstable();
+        for least in sizes.into_iter().take(excess) {
+            if let Some(place) = self.rows.iter().position(|row| size(row) == least) {
+                self.rows.remove(place);
+                self.alike += 1;
+            }
+        }
     }
 }
 
@@ -318,9 +360,25 @@ mod tests {
             .map(|(name, presence, delta)| (name.to_owned(), presence, delta))
         );
         assert_eq!(growth_of(1).alike, 1);
+        let mut kept = growth_of(1);
+        kept.keep(3);
+        let names: Vec<String> = told(&kept).into_iter().map(|row| row.0).collect();
+        assert_eq!((names, kept.alike), (["dark", "gone", "new"].map(str::to_owned).into(), 4));
         let few = growth_of(4);
         let names: Vec<String> = told(&few).into_iter().map(|row| row.0).collect();
         assert_eq!((names, few.alike), (["dark", "gone", "new"].map(str::to_owned).into(), 4));
+    }
+
+    #[test]
+    fn what_is_known_in_part_is_one_row() {
+        let both = [seen("java", 10, Some(500)), seen("java", 1, None), seen("sh", 1, Some(3))];
+        let merged = Seen::merged(both.into_iter());
+        let rows: Vec<_> = merged.iter().map(|row| (row.amounts.count, row.amounts.ram)).collect();
+        assert_eq!(rows, [(11, None), (1, Some(Kib(3)))]);
+        let least = Least { size: Kib(1), counts: true };
+        let after = [seen("java", 11, Some(550)), seen("sh", 1, Some(3))];
+        let growth = growth(&merged, &after, least);
+        assert_eq!(told(&growth), [("java".to_owned(), Presence::Stayed, None)]);
     }
 
     #[test]

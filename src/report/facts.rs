@@ -51,6 +51,8 @@ pub struct Facts {
     pub by: String,
     /// See `source`.
     pub name: String,
+    /// Which processes were selected, in the words of the command line; all if `None`.
+    pub selection: Option<String>,
     /// When it began, since 1970.
     pub started: Duration,
     /// The same as people write it (RFC 3339).

@@ -3,13 +3,15 @@
 use super::color::Style;
 use super::layout::{Cell, Content, Layout};
 use super::{Unit, escape, plural};
-use crate::program::{Change, Column, Delta, Grown, Growth, Identity, Presence};
+use crate::program::{Change, Column, Delta, Grouping, Grown, Growth, Identity, Presence};
 
 const COLUMNS: [Column; 4] = [Column::Ram, Column::Swap, Column::Count, Column::Name];
 
 /// How the table is to look.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct GrowthOptions {
+    /// What the rows are.
+    pub grouping: Grouping,
     /// The unit of all amounts.
     pub unit: Unit,
     /// Whether the head is left out.
@@ -26,7 +28,8 @@ pub struct GrowthOptions {
 pub fn growth(growth: &Growth, total: &Change, options: GrowthOptions) -> String {
     let deltas = growth.rows.iter().map(|row| &row.change).chain([total]);
     let sizes = deltas.flat_map(|change| [change.ram, change.swap]).flatten().map(Delta::size);
-    let table = Table { unit: options.unit.resolve(sizes.max().unwrap_or_default()), total };
+    let unit = options.unit.resolve(sizes.max().unwrap_or_default());
+    let table = Table { unit, total, title: options.grouping.titles()[1] };
     let mut lines: Vec<Line<'_>> = growth.rows.iter().map(Line::Row).collect();
     if options.reverse {
         lines.reverse();
@@ -72,12 +75,13 @@ impl Line<'_> {
 struct Table<'a> {
     unit: Unit,
     total: &'a Change,
+    title: &'static str,
 }
 
 impl Table<'_> {
     fn cell(&self, line: &Line<'_>, column: Column) -> Cell {
         match (line, column) {
-            (Line::Head, Column::Name) => Cell::Words("PROCESS", "PROCESS"),
+            (Line::Head, Column::Name) => Cell::Words(self.title, self.title),
             (Line::Head, Column::Ram) => Cell::Number(format!("{} RAM", self.unit.label())),
             (Line::Head, _) => Cell::Number(column.definition().head.to_owned()),
             (Line::Row(row), Column::Name) => Cell::Name(escape::name(&row.name), behind(row)),
@@ -153,7 +157,15 @@ mod tests {
             row("one", process, Presence::New, 1, some(512), some(1024)),
         ];
         let total = Change { count: -1, ram: none, swap: some(1024) };
-        let text = growth(&Growth { rows, alike: 3 }, &total, GrowthOptions::default());
+        let options = GrowthOptions {
+            grouping: Grouping::Program,
+            unit: Unit::default(),
+            no_header: false,
+            reverse: false,
+            terminal: None,
+            is_colored: false,
+        };
+        let text = growth(&Growth { rows, alike: 3 }, &total, options);
         let expected = [
             "   MiB RAM   SWAPPED  COUNT  PROCESS",
             "         -         -         dark",

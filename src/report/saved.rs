@@ -8,6 +8,8 @@ use crate::units::{Kib, Pid};
 
 /// The word of the command line for rows that stand for a process each.
 const BY_PID: &str = "pid";
+/// The fate of a process that left, which is missing in no report.
+const GONE: &str = "gone";
 
 /// What is compared of a saved report.
 #[derive(Debug)]
@@ -16,6 +18,8 @@ pub struct Saved {
     pub by: String,
     /// See `by`.
     pub name: String,
+    /// Which processes were selected, in these words; all if `None`.
+    pub selection: Option<String>,
     /// How many processes are missing in it.
     pub missing: usize,
     /// Every row.
@@ -27,7 +31,7 @@ pub struct Saved {
 #[derive(Deserialize)]
 struct Document {
     run: Run,
-    missing: Vec<serde::de::IgnoredAny>,
+    missing: Vec<Lost>,
     total: Option<Figures>,
     programs: Option<Vec<Row>>,
     rest: Option<serde::de::IgnoredAny>,
@@ -39,6 +43,12 @@ struct Document {
 struct Run {
     by: String,
     name: String,
+    selection: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Lost {
+    fate: String,
 }
 
 #[derive(Deserialize)]
@@ -92,8 +102,11 @@ impl Saved {
         Ok(Saved {
             by: run.by,
             name: run.name,
-            missing: missing.len(),
-            rows: rows.map(|row| row.seen(is_by_pid)).collect::<Result<_, _>>()?,
+            selection: run.selection,
+            missing: missing.iter().filter(|lost| lost.fate != GONE).count(),
+            rows: Seen::merged(
+                rows.map(|row| row.seen(is_by_pid)).collect::<Result<Vec<_>, _>>()?.into_iter(),
+            ),
             total: total.map_or_else(Amounts::default, Figures::amounts),
         })
     }
@@ -136,7 +149,8 @@ mod tests {
     fn document(rest: &str) -> String {
         format!(
             r#"{{"schema": "{SCHEMA}", "run": {{"by": "pid", "name": "title"}},
-               "missing": [{{"pid": 4}}], "total": {{"count": 3, "ram": 8192, "swap": 0}} {rest}}}"#
+               "missing": [{{"pid": 4, "fate": "denied"}}, {{"pid": 5, "fate": "gone"}}],
+               "total": {{"count": 3, "ram": 8192, "swap": 0}} {rest}}}"#
         )
     }
 

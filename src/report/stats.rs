@@ -25,7 +25,7 @@ pub struct RunStats {
     /// Requests to the kernel, calls of `io_uring_enter(2)`, reads and their bytes.
     pub io: [u64; 4],
     /// Time of each phase, in order.
-    pub phases: [(&'static str, Duration); 4],
+    pub phases: Vec<(&'static str, Duration)>,
     /// CPU time in user space and in the kernel.
     pub cpu: (Duration, Duration),
     /// The most memory this process had resident.
@@ -45,8 +45,8 @@ pub fn stats(stats: &RunStats) -> String {
     line("processes", processes(&stats.coverage));
     let [operations, enters, reads, bytes] = stats.io;
     line("operations", format!("{operations} in {enters} enters, {reads} reads, {bytes} bytes"));
-    let phases = stats.phases.map(|(name, time)| format!("{name} {}", milliseconds(time)));
-    line("time", phases.join(", "));
+    let phase = |(name, time): &(_, _)| format!("{name} {}", milliseconds(*time));
+    line("time", stats.phases.iter().map(phase).collect::<Vec<_>>().join(", "));
     let (user, system) = stats.cpu;
     line("CPU", format!("user {}, system {}", milliseconds(user), milliseconds(system)));
     let peak = stats.peak_rss.map_or("-".to_owned(), |peak| format!("{} KiB", peak.0));

@@ -14,7 +14,7 @@ pub(super) fn columns(text: &str) -> usize {
 
 /// The text itself, or as much of its beginning as fits in so many columns. Something is always
 /// left, so that a row never looks nameless.
-pub(super) fn cut(text: &str, columns: usize) -> Cow<'_, str> {
+pub fn cut(text: &str, columns: usize) -> Cow<'_, str> {
     if text.width() <= columns {
         return Cow::Borrowed(text);
     }

@@ -10,14 +10,13 @@ pub(super) struct Clock {
     pub(super) started: Duration,
     run_began: Instant,
     began: Instant,
-    pub(super) phases: [(&'static str, Duration); 4],
-    count: usize,
+    pub(super) phases: Vec<(&'static str, Duration)>,
 }
 
 impl Clock {
     pub(super) fn start() -> Clock {
         let (started, now) = (clock::since_1970(), Instant::now());
-        Clock { started, run_began: now, began: now, phases: [("", Duration::ZERO); 4], count: 0 }
+        Clock { started, run_began: now, began: now, phases: Vec::new() }
     }
 
     pub(super) fn elapsed(&self) -> Duration {
@@ -27,10 +26,7 @@ impl Clock {
     /// Ends the phase that began with the one before.
     pub(super) fn phase(&mut self, name: &'static str) {
         let now = Instant::now();
-        if let Some(phase) = self.phases.get_mut(self.count) {
-            *phase = (name, now - self.began);
-        }
+        self.phases.push((name, now - self.began));
         self.began = now;
-        self.count += 1;
     }
 }

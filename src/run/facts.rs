@@ -18,10 +18,25 @@ pub(super) fn facts(options: &Options, surveyor: &Surveyor, clock: &Clock) -> Fa
         source: word_of(&options.source),
         by: word_of(&options.by),
         name: word_of(&options.name),
+        selection: selection(options),
         started: clock.started,
         started_at: clock::utc(clock.started),
         duration: clock.elapsed(),
     }
+}
+
+/// The options that select processes, one after another in a fixed order.
+pub(crate) fn selection(options: &Options) -> Option<String> {
+    let filter = options.filter.as_ref().map(|filter| format!("--filter {filter}"));
+    let list = |option: &str, mut values: Vec<String>| {
+        values.sort();
+        values.dedup();
+        (!values.is_empty()).then(|| format!("--{option} {}", values.join(",")))
+    };
+    let pids = list("pid", options.pid.iter().map(ToString::to_string).collect());
+    let users = list("user", options.user.iter().map(ToString::to_string).collect());
+    let words: Vec<String> = filter.into_iter().chain(pids).chain(users).collect();
+    (!words.is_empty()).then(|| words.join(" "))
 }
 
 pub(super) fn tell_stats(source: Source, surveyor: &Surveyor, survey: &Survey, clock: &Clock) {
@@ -34,7 +49,7 @@ pub(super) fn tell_stats(source: Source, surveyor: &Surveyor, survey: &Survey, c
         source: source_words(source),
         coverage: survey.coverage(),
         io: [io.operations, io.enters, io.reads, io.bytes],
-        phases: clock.phases,
+        phases: clock.phases.clone(),
         cpu: host::cpu_times(),
         peak_rss: host::peak_rss(),
     };

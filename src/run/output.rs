@@ -71,7 +71,7 @@ pub(super) fn render(
 }
 
 /// How a table looks. In a file it is whole and plain.
-fn look<'a>(options: &Options, columns: &'a [Column]) -> TableOptions<'a> {
+pub(super) fn look<'a>(options: &Options, columns: &'a [Column]) -> TableOptions<'a> {
     let is_file = options.output_file.is_some();
     TableOptions {
         columns,

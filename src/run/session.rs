@@ -30,6 +30,8 @@ pub(super) struct Session {
     surveyor: ManuallyDrop<Surveyor>,
     /// What standard error was told last: nobody is told the same twice in a row.
     told: Vec<String>,
+    /// How wide a note may be, where it must not take more than a line.
+    columns_of_notes: Option<usize>,
 }
 
 impl Session {
@@ -46,7 +48,15 @@ impl Session {
         let plan = Plan { owner, cgroup, start_time, ..plan(options, &columns, users)? };
         let tuning = Tuning::new(options.workers, options.depth, plan.source);
         let surveyor = ManuallyDrop::new(Surveyor::open(options.engine, &root, tuning)?);
-        Ok(Session { root, columns, plan, user_names, surveyor, told: Vec::new() })
+        Ok(Session {
+            root,
+            columns,
+            plan,
+            user_names,
+            surveyor,
+            told: Vec::new(),
+            columns_of_notes: None,
+        })
     }
 
     /// Measures, and tells the report to somebody who writes it; then what there is to say besides.
@@ -110,17 +120,21 @@ impl Session {
 
     /// Tells standard error what there is to say, unless it has just heard it.
     fn tell(&mut self, notes: Vec<String>) {
-        if notes != self.told {
-            for line in &notes {
-                stdio::write_stderr(format!("psm-uring: {line}\n").as_bytes());
-            }
-            self.told = notes;
+        if notes == self.told {
+            return;
         }
+        for note in &notes {
+            let line = format!("psm-uring: {note}");
+            let room = self.columns_of_notes.unwrap_or(usize::MAX);
+            stdio::write_stderr(format!("{}\n", report::cut(&line, room)).as_bytes());
+        }
+        self.told = notes;
     }
 
-    /// Whoever listens has forgotten what it was told.
-    pub(super) fn forget_told(&mut self) {
+    /// Whoever listens has forgotten what it was told, and has room for one line of each.
+    pub(super) fn forget_told(&mut self, columns: Option<usize>) {
         self.told.clear();
+        self.columns_of_notes = columns;
     }
 }
 

@@ -6,32 +6,39 @@
 use std::time::{Duration, Instant};
 
 use super::clock::Clock;
+use super::screen::Screen;
 use super::session::Session;
-use super::{Outcome, output};
+use super::{Outcome, facts, output};
 use crate::cli::Options;
-use crate::diff;
+use crate::diff::{Earlier, Rules};
 use crate::error::Error;
-use crate::program::{self, Amounts, Change, LastLook, Least, Seen};
-use crate::report::{self, Format, GrowthOptions, Report, Saved};
+use crate::program::{Amounts, LastLook, Seen};
+use crate::report::{Format, GrowthOptions, Report};
 use crate::sys::stdio;
+use crate::units::Kib;
 
-/// Lines of a table that are no rows: the line above it, head, rows that were cut, total.
-const LINES_AROUND: usize = 4;
+/// Lines of a table of growth that are no rows: head, rows that changed less, total.
+const GROWTH_LINES_AROUND: usize = 3;
 
 /// Makes a report every so often, as often as `--count` says.
 pub(super) fn watch(options: &Options, every: Duration) -> Result<Outcome, Error> {
-    let is_live = stdio::stdout_is_terminal() && options.output_file.is_none();
     check(options)?;
-    let since = options.since.as_deref().map(diff::load).transpose()?;
-    let mut watch = Watch { every, is_live, is_first: true, since, before: None, lines_below: 1 };
-    watch.check_since(options)?;
+    let since = options.since.as_deref().map(Earlier::load).transpose()?;
+    if let Some(since) = &since {
+        since.check(&rules(options), "this report")?;
+        since.tell_missing();
+    }
+    let is_table = options.format() == Format::Table && options.output_file.is_none();
+    let is_live = is_table && stdio::stdout_is_terminal();
+    let screen = is_live.then(|| Screen::new(every));
+    let mut watch = Watch { is_table, is_first: true, since, screen, before: None };
     let mut session = Session::open(options)?;
     let mut outcome = Outcome::Printed;
     let mut next = Instant::now();
     for _ in 0..options.count.unwrap_or(usize::MAX) {
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
         if is_live {
-            session.forget_told();
+            session.forget_told(stdio::terminal_columns());
         }
         let options = &watch.fitted(options);
         let mut clock = Clock::start();
@@ -63,118 +70,61 @@ fn check(options: &Options) -> Result<(), Error> {
     Ok(())
 }
 
+/// What a saved report must have been made with.
+fn rules(options: &Options) -> Rules {
+    Rules { by: options.by, name: options.name, selection: facts::selection(options) }
+}
+
 /// What is known between two reports.
 struct Watch {
-    every: Duration,
-    is_live: bool,
+    /// Whether tables stand one behind the other.
+    is_table: bool,
     is_first: bool,
     /// The report that all are held against.
-    since: Option<Saved>,
+    since: Option<Earlier>,
+    /// Where each is drawn over the last one.
+    screen: Option<Screen>,
     before: Option<LastLook>,
-    /// Lines of the terminal below the table: the last notes, and that of the cursor.
-    lines_below: usize,
 }
 
 impl Watch {
-    fn check_since(&self, options: &Options) -> Result<(), Error> {
-        match (&self.since, &options.since) {
-            (Some(saved), Some(path)) => {
-                diff::check_alike(path, saved, &options.by, &options.name)?;
-                diff::tell_missing(path, saved);
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// On a terminal, no more rows than it has lines for.
     fn fitted(&self, options: &Options) -> Options {
-        let lines = stdio::terminal_lines().filter(|_| self.is_live && self.since.is_none());
-        let fitting =
-            lines.map(|lines| lines.saturating_sub(self.lines_below + LINES_AROUND).max(1));
+        let fitting = self.screen.as_ref().map(|screen| screen.rows_max(options.summary));
         let top = options.top.into_iter().chain(fitting).min();
-        Options { top, ..options.clone() }
+        Options { top: if self.since.is_some() { None } else { top }, ..options.clone() }
     }
 
     fn show(&mut self, options: &Options, report: &Report<'_>) -> Result<(), Error> {
         let mut text = match &self.since {
-            Some(saved) => growth(options, saved, report),
+            Some(since) => self.growth(since, options, report),
             None => output::render(options, report, self.before.as_ref())?,
         };
-        self.lines_below = 1 + report.notes.iter().map(|note| lines_of(note)).sum::<usize>();
         self.before = Some(LastLook::of(report.programs, options.by));
-        if options.format() == Format::Table && options.output_file.is_none() {
-            text = self.frame(&text, report);
+        if let Some(screen) = &mut self.screen {
+            text = screen.draw(&text, options.reverse || options.summary, report);
+        } else if self.is_table && !self.is_first && !report.is_total {
+            text.insert(0, '\n');
         }
         self.is_first = false;
         output::write_text(options, &text)
     }
 
-    /// A table among others: over the last one on a terminal, else a blank line behind it.
-    fn frame(&self, table: &str, report: &Report<'_>) -> String {
-        if !self.is_live {
-            let is_one_line = report.is_total;
-            let gap = if self.is_first || is_one_line { "" } else { "\n" };
-            return format!("{gap}{table}");
-        }
-        let at = report.facts.started_at.get(..19).unwrap_or_default().replace('T', " ");
-        let above = format!("{} UTC, every {:?}: {}", at, self.every, report.facts.host);
-        let lines = stdio::terminal_lines().unwrap_or(usize::MAX);
-        draw(&above, table, lines.saturating_sub(1 + self.lines_below), self.is_first)
-    }
-}
-
-/// How many lines of the terminal a note takes.
-fn lines_of(note: &str) -> usize {
-    let columns = stdio::terminal_columns().unwrap_or(usize::MAX);
-    ("psm-uring: ".len() + note.chars().count()).div_ceil(columns)
-}
-
-/// Draws lines over what a terminal shows (ECMA-48: `CUP`, `EL`, `ED`). Of a table that is too long
-/// the end is shown, where the biggest rows are.
-fn draw(above: &str, table: &str, lines_max: usize, is_first: bool) -> String {
-    const HOME: &str = "\x1b[H";
-    const CLEAR_LINE: &str = "\x1b[K";
-    const CLEAR_BELOW: &str = "\x1b[J";
-    let lines: Vec<&str> = table.lines().collect();
-    let excess = lines.len().saturating_sub(lines_max.max(2));
-    let mut text = if is_first { format!("{HOME}{CLEAR_BELOW}") } else { HOME.to_owned() };
-    let head = lines.iter().take(usize::from(excess > 0));
-    let rest = lines.iter().skip(if excess > 0 { excess + 1 } else { 0 });
-    for line in [&above].into_iter().chain(head).chain(rest) {
-        text.extend([line, CLEAR_LINE, "\n"]);
-    }
-    text + CLEAR_BELOW
-}
-
-/// What grew since a saved report.
-fn growth(options: &Options, saved: &Saved, report: &Report<'_>) -> String {
-    let rows = Seen::all(report.programs, options.by);
-    let unit = options.unit.unwrap_or_default();
-    let least = Least { size: unit.least_shown(), counts: true };
-    let total = Change::between(&saved.total, &Amounts::total(report.programs));
-    let is_file = options.output_file.is_some();
-    let look = GrowthOptions {
-        unit,
-        no_header: options.no_header,
-        reverse: options.reverse,
-        terminal: stdio::terminal_columns().filter(|_| !is_file),
-        is_colored: options.color.is_wanted(!is_file && stdio::likes_color()),
-    };
-    report::growth(&program::growth(&saved.rows, &rows, least), &total, look)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_a_long_table_the_end_is_drawn() {
-        let table = "head\n1\n2\n3\ntotal\n";
-        let drawn = |lines, is_first| draw("now", table, lines, is_first);
-        let whole = "\x1b[Hnow\x1b[K\nhead\x1b[K\n1\x1b[K\n2\x1b[K\n3\x1b[K\ntotal\x1b[K\n\x1b[J";
-        assert_eq!(drawn(5, false), whole);
-        let cut = "\x1b[H\x1b[Jnow\x1b[K\nhead\x1b[K\n3\x1b[K\ntotal\x1b[K\n\x1b[J";
-        assert_eq!(drawn(3, true), cut);
+    /// What grew since the saved report.
+    fn growth(&self, since: &Earlier, options: &Options, report: &Report<'_>) -> String {
+        let table = output::look(options, report.columns);
+        let look = GrowthOptions {
+            grouping: table.grouping,
+            unit: table.unit,
+            no_header: table.no_header,
+            reverse: options.reverse,
+            terminal: table.terminal,
+            is_colored: table.is_colored,
+        };
+        let rows = Seen::all(report.programs, options.by);
+        let total = Amounts::total(report.programs);
+        let lines = self.screen.as_ref().map_or(usize::MAX, |screen| screen.lines(report));
+        let rows_max = lines.saturating_sub(GROWTH_LINES_AROUND).max(1);
+        since.compare((&rows, &total), Kib(0), rows_max, look)
     }
 }

@@ -23,11 +23,15 @@ pub fn other_cpus() -> Option<libc::cpu_set_t> {
     // SAFETY: all-zero bytes are a set of CPUs, and the kernel may have filled it in.
     let mut cpus = unsafe { cpus.assume_init() };
     let own = rustix::thread::sched_getcpu();
-    // SAFETY: the set is valid for writes, and the kernel has told of it no CPU beyond its end.
+    // A machine with more CPUs than the set has room for.
+    if told != 0 || own >= 8 * bytes {
+        return None;
+    }
+    // SAFETY: the set is valid for writes, and has room for this CPU: see above.
     unsafe { libc::CPU_CLR(own, &mut cpus) };
     // SAFETY: the set is valid for reads.
     let others = unsafe { libc::CPU_COUNT(&cpus) };
-    (told == 0 && others > 0).then_some(cpus)
+    (others > 0).then_some(cpus)
 }
 
 /// The names of the host and of its kernel's release (`uname(2)`).

@@ -14,6 +14,7 @@
 //! - `host`      the machine and this process: CPUs, peak memory, CPU time
 //! - `clock`     the time of day
 //! - `replace_file` a file that is replaced as a whole
+//! - `saved_file` a report that was saved
 //! - `stdio`     standard output and error, byte for byte, with every error told
 #![allow(unsafe_code)]
 
@@ -26,6 +27,7 @@ pub mod memory;
 pub mod proc_root;
 pub mod replace_file;
 pub mod ring;
+pub mod saved_file;
 pub mod stdio;
 pub mod users;
 

@@ -337,11 +337,8 @@ impl Model {
                 continue;
             };
             buffer.put(&POISON);
-            let result = if self.dice.percent(70) {
-                Ok(())
-            } else {
-                Err(Failure::Refused(Errno(libc::EINTR)))
-            };
+            let is_well = self.dice.percent(70);
+            let result = is_well.then_some(()).ok_or(Failure::Refused(Errno(libc::EINTR)));
             let completion = Completion { slot, place, result, buffer };
             self.ready.push_back(Ready { completion, note: None });
             self.watch.late += 1;
