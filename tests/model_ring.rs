@@ -293,6 +293,19 @@ fn the_big_are_waited_for() {
     }
 }
 
+/// A deadline cuts off who is only late. The slots of these are there again for the next survey.
+#[test]
+fn slots_of_the_late_come_back() {
+    let mut script = crowd(0, 12, 0, false);
+    script.world.seats.iter_mut().for_each(|seat| seat.walk = 50 * MILLIS);
+    script.patience.deadline = Some(Duration::from_millis(20));
+    (script.slots_max, script.depth, script.surveys) = (10, 4, 12);
+    script.comes_back = true;
+    let ran = schedule::run(script);
+    assert_eq!((ran.totals.broken, ran.totals.coverage.listed()), (0, 12 * 12));
+    assert!(ran.totals.late >= 10, "{} came late", ran.totals.late);
+}
+
 /// When stuck processes have all the slots, the next survey is for others to make.
 #[test]
 fn no_slot_is_left() {

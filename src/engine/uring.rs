@@ -130,10 +130,14 @@ impl Run<'_> {
         deadline.map_or(self.pace.next_look(), |deadline| deadline.min(self.pace.next_look()))
     }
 
-    /// Whether there is nothing left to wait for: time is over, or what is in flight is stuck.
-    fn is_over(&self, now: Duration) -> bool {
-        let is_late = self.patience.deadline.is_some_and(|deadline| now - self.began >= deadline);
-        is_late || now.saturating_sub(self.alive) >= self.patience.stuck_after
+    /// Whether time is over.
+    fn is_late(&self, now: Duration) -> bool {
+        self.patience.deadline.is_some_and(|deadline| now - self.began >= deadline)
+    }
+
+    /// Whether what is in flight is stuck.
+    fn is_stuck(&self, now: Duration) -> bool {
+        now.saturating_sub(self.alive) >= self.patience.stuck_after
     }
 }
 
@@ -141,11 +145,10 @@ impl<R: Ring> Uring<R> {
     fn run(&mut self, run: &mut Run<'_>) -> Result<(), Errno> {
         loop {
             self.fill(run);
-            if run.in_flight == 0 {
-                // Stuck processes of earlier surveys may have all the slots: then somebody else
-                // has to go on.
-                let is_done = run.waiting.as_slice().is_empty();
-                return if is_done { Ok(()) } else { Err(Errno::MFILE) };
+            // Late processes of earlier surveys may have all the slots: some come back.
+            let has_none = run.in_flight == 0;
+            if has_none && run.waiting.as_slice().is_empty() {
+                return Ok(());
             }
             let until = run.next_look().saturating_sub(self.ring.now());
             self.ring.submit_and_wait(self.batch(run), until)?;
@@ -163,9 +166,12 @@ impl<R: Ring> Uring<R> {
                 continue;
             }
             self.look_after(run, now);
-            if run.is_over(now) {
+            if run.is_late(now) || run.is_stuck(now) && !has_none {
                 self.give_up(run);
                 return Ok(());
+            }
+            if run.is_stuck(now) {
+                return Err(Errno::MFILE); // None comes back: somebody else has to go on.
             }
         }
     }
