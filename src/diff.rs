@@ -23,6 +23,7 @@ pub fn diff(options: &DiffOptions) -> Result<(), Error> {
     after.check(&before.rules, &saved_file::name(&options.before))?;
     let look = GrowthOptions {
         grouping: before.rules.by,
+        leaves_out: options.min_delta > Kib(0),
         unit: options.unit.unwrap_or_default(),
         no_header: options.no_header,
         reverse: options.reverse,
@@ -90,10 +91,13 @@ impl Earlier {
         rows_max: usize,
         look: GrowthOptions,
     ) -> String {
-        let size = min_delta.max(look.unit.least_shown());
-        let least = Least { size, counts: min_delta == Kib(0) };
+        let is_all = min_delta == Kib(0);
+        let size = if is_all { look.unit.least_shown() } else { min_delta };
+        let least = Least { size, counts: is_all };
         let mut growth = program::growth(&self.saved.rows, rows, least);
         growth.keep(rows_max);
+        let leaves_out = look.leaves_out || growth.rows.len() == rows_max;
+        let look = GrowthOptions { leaves_out, ..look };
         report::growth(&growth, &Change::between(&self.saved.total, total), look)
     }
 

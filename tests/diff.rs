@@ -63,7 +63,7 @@ fn a_report_differs_from_itself_in_nothing() {
         let saved = reports.save("a", "ordinary", arguments);
         let ran = diff(&saved, &saved, &[]);
         let told = rows(&ran);
-        assert!(told.len() == 1 && told[0].ends_with("rows changed less)"), "{told:?}");
+        assert!(told.len() == 1 && told[0].ends_with("rows alike)"), "{told:?}");
         let total = ran.stdout().lines().last().map(str::to_owned);
         assert_eq!(total.as_deref(), Some("#      0.0                   TOTAL USED BY PROCESSES"));
         assert_eq!(ran.stderr(), "");

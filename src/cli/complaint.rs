@@ -40,7 +40,9 @@ pub fn complaint(error: &clap::Error) -> String {
 fn flat(text: &str) -> String {
     let text = text.trim_start_matches("error: ");
     let paragraphs = text.split("\n\n").map(str::trim).filter(|paragraph| {
-        !paragraph.starts_with("Usage:") && !paragraph.starts_with("For more information")
+        let is_about_dashes = paragraph.starts_with("tip: to pass");
+        let is_said_better = ["Usage:", "For more information"];
+        !is_about_dashes && !is_said_better.iter().any(|begin| paragraph.starts_with(begin))
     });
     let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut lines: Vec<String> = paragraphs.map(line).collect();

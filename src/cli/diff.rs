@@ -32,8 +32,9 @@ pub struct DiffOptions {
     #[arg(value_name = "B.json")]
     pub after: PathBuf,
 
-    /// Leave out rows that changed by less: 10MiB, 512KiB, 1GiB
-    #[arg(long, value_name = "SIZE", value_parser = parse::size, default_value = "0")]
+    /// Leave out rows that changed by less: 10MiB, 512KiB, 1GiB; by itself, by less than is shown
+    #[arg(long, value_name = "SIZE", value_parser = parse::size, default_value = "0",
+          hide_default_value = true)]
     pub min_delta: Kib,
 
     /// What grew most first

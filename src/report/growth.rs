@@ -12,6 +12,8 @@ const COLUMNS: [Column; 4] = [Column::Ram, Column::Swap, Column::Count, Column::
 pub struct GrowthOptions {
     /// What the rows are.
     pub grouping: Grouping,
+    /// Whether rows are left out though they changed as much as is shown.
+    pub leaves_out: bool,
     /// The unit of all amounts.
     pub unit: Unit,
     /// Whether the head is left out.
@@ -34,7 +36,8 @@ pub fn growth(growth: &Growth, total: &Change, options: GrowthOptions) -> String
     if options.reverse {
         lines.reverse();
     }
-    lines.extend((growth.alike > 0).then_some(Line::Alike(growth.alike)));
+    let how = if options.leaves_out { "changed less" } else { "alike" };
+    lines.extend((growth.alike > 0).then_some(Line::Alike(growth.alike, how)));
     lines.push(Line::Total);
     if !options.no_header {
         lines.insert(0, Line::Head);
@@ -57,7 +60,7 @@ pub fn growth(growth: &Growth, total: &Change, options: GrowthOptions) -> String
 enum Line<'a> {
     Head,
     Row(&'a Grown),
-    Alike(usize),
+    Alike(usize, &'static str),
     Total,
 }
 
@@ -67,7 +70,7 @@ impl Line<'_> {
             Line::Head | Line::Total => Style::Strong,
             Line::Row(row) if row.change.ram.is_none() => Style::Warning,
             Line::Row(_) => Style::Plain,
-            Line::Alike(_) => Style::Faint,
+            Line::Alike(..) => Style::Faint,
         }
     }
 }
@@ -86,10 +89,10 @@ impl Table<'_> {
             (Line::Head, _) => Cell::Number(column.definition().head.to_owned()),
             (Line::Row(row), Column::Name) => Cell::Name(escape::name(&row.name), behind(row)),
             (Line::Row(row), _) => Cell::Number(self.number(&row.change, column)),
-            (Line::Alike(rows), Column::Name) => {
-                Cell::Name(String::new(), format!("({} changed less)", plural(*rows, "row")))
+            (Line::Alike(rows, how), Column::Name) => {
+                Cell::Name(String::new(), format!("({} {how})", plural(*rows, "row")))
             }
-            (Line::Alike(_), _) => Cell::Number(String::new()),
+            (Line::Alike(..), _) => Cell::Number(String::new()),
             (Line::Total, Column::Name) => Cell::Words("TOTAL USED BY PROCESSES", "TOTAL"),
             (Line::Total, _) => Cell::Number(self.number(self.total, column)),
         }
@@ -159,6 +162,7 @@ mod tests {
         let total = Change { count: -1, ram: none, swap: some(1024) };
         let options = GrowthOptions {
             grouping: Grouping::Program,
+            leaves_out: true,
             unit: Unit::default(),
             no_header: false,
             reverse: false,

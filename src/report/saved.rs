@@ -69,6 +69,7 @@ struct Figures {
 }
 
 #[derive(Deserialize)]
+#[serde(rename = "report")]
 struct Head {
     schema: String,
 }
@@ -81,7 +82,12 @@ impl Saved {
     pub fn read(text: &[u8]) -> Result<Saved, String> {
         let is_not =
             |error: serde_json::Error| format!("not what psm-uring --json writes: {error}");
-        let head: Head = serde_json::from_slice(text).map_err(is_not)?;
+        let mut documents = serde_json::Deserializer::from_slice(text).into_iter::<Head>();
+        let head = documents.next().unwrap_or_else(|| serde_json::from_slice(text));
+        let head = head.map_err(is_not)?;
+        if documents.next().is_some_and(|another| another.is_ok()) {
+            return Err("it holds several reports; give one, as tail -n 1 does".to_owned());
+        }
         if head.schema != SCHEMA {
             return Err(format!("it says {:?}, wanted {SCHEMA:?}", head.schema));
         }
@@ -184,6 +190,7 @@ mod tests {
             (String::new(), "EOF while parsing"),
             ("{}".to_owned(), "missing field `schema`"),
             (r#"{"schema": "other"}"#.to_owned(), r#"it says "other""#),
+            ([document(""), document("")].join("\n"), "tail -n 1"),
             (document(""), "without --total"),
             (document(r#", "programs": [], "rest": {"rows": 1}"#), "without --top"),
             (document(r#", "programs": [], "unknown_rest": {"rows": 1}"#), "without --top"),

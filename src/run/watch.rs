@@ -115,6 +115,7 @@ impl Watch {
         let table = output::look(options, report.columns);
         let look = GrowthOptions {
             grouping: table.grouping,
+            leaves_out: false,
             unit: table.unit,
             no_header: table.no_header,
             reverse: options.reverse,
