@@ -135,7 +135,7 @@ const CASES: [(&str, &str); 120] = [
 ];
 
 /// Calls that make no sense, and reports that cannot be: whole command lines.
-const FAULTS: [(&str, &str); 48] = [
+const FAULTS: [(&str, &str); 49] = [
     ("fault-bad-deadline", "--deadline soon"),
     ("fault-bad-depth", "--depth 0"),
     ("fault-bad-engine", "--engine fast"),
@@ -164,6 +164,7 @@ const FAULTS: [(&str, &str); 48] = [
     ("fault-no-rollup", "--proc-root no-rollup --source rollup"),
     ("fault-nothing-read", "--proc-root vanished --pid 602,603"),
     ("fault-output-file", "--proc-root ordinary --output-file no/such/directory"),
+    ("fault-output-file-is-a-dash", "--output-file -"),
     ("fault-output-file-is-a-device", "--proc-root ordinary --output-file /dev/null"),
     ("fault-pid-empty", "-p ,"),
     ("fault-pid-unknown", "--proc-root ordinary --pid 9,8"),

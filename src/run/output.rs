@@ -1,5 +1,7 @@
 //! Which form a report has, and where it goes.
 
+use std::path::Path;
+
 use crate::cli::Options;
 use crate::error::Error;
 use crate::program::{Column, Grouping, LastLook};
@@ -16,6 +18,12 @@ pub(super) fn check(options: &Options) -> Result<(), Error> {
             return usage("--unit is for the table; all other formats are in bytes: leave it out");
         }
         Some(_) => {}
+    }
+    if options.output_file.as_deref().is_some_and(|path| path == Path::new("-")) {
+        return usage(
+            "standard output is where it goes without --output-file; write ./- for a file of that \
+             name",
+        );
     }
     if format == Format::OpenMetrics && !options.columns.is_empty() {
         return usage("--columns is not for openmetrics; leave it out (--heap adds the heap)");

@@ -72,6 +72,16 @@ fn a_failure_leaves_the_old_file() {
     assert_eq!(entries(dir.path()), ["report.json"]);
 }
 
+/// A name as long as the file system takes leaves no room for a longer one beside it.
+#[test]
+fn a_long_name_is_a_name() {
+    let dir = TempDir::new("long-name");
+    let name = "n".repeat(255);
+    let ran = write(&dir.path().join(&name), "--proc-root ordinary --json");
+    assert_eq!((ran.code, ran.stderr().as_str()), (Some(0), ""));
+    assert_eq!(entries(dir.path()), [name]);
+}
+
 /// Root could replace `/dev/null`.
 #[test]
 fn only_a_regular_file_is_replaced() {
