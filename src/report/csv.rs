@@ -3,7 +3,7 @@
 //! what nobody knows is an empty field.
 
 use super::{Report, Unit, escape, place, share};
-use crate::program::{Column, Kind, Program, Usage};
+use crate::program::{Column, Kind, Program, Programs, Usage};
 use crate::units::{Kib, Pid};
 
 /// The columns that are shown unless somebody says otherwise: those of the table, and what stands
@@ -19,8 +19,9 @@ pub fn csv(report: &Report<'_>, no_header: bool) -> String {
         let words = columns.iter().map(|column| column.definition().word.replace('-', "_"));
         write(&mut text, ["row".to_owned()].into_iter().chain(words));
     }
+    let wholes = Wholes::of(report.programs);
     let mut line = |line: &Line<'_>| {
-        let fields = columns.iter().map(|column| line.field(report, *column));
+        let fields = columns.iter().map(|column| line.field(report.programs, wholes, *column));
         write(&mut text, [line.kind.to_owned()].into_iter().chain(fields));
     };
     if !report.is_total {
@@ -56,6 +57,23 @@ fn each_row(report: &Report<'_>, tell: &mut impl FnMut(&Line<'_>)) {
     }
 }
 
+/// What shares are parts of, 0 where nobody knows.
+#[derive(Clone, Copy)]
+struct Wholes {
+    /// RAM of all rows.
+    total: Kib,
+    /// RAM of the biggest one.
+    biggest: Kib,
+}
+
+impl Wholes {
+    fn of(programs: &Programs<'_>) -> Wholes {
+        let total = programs.total.and_then(|total| total.get(Column::Ram)).unwrap_or_default();
+        let rows = programs.rows.iter().map(|row| row.usage.get(Column::Ram));
+        Wholes { total, biggest: rows.max().flatten().unwrap_or_default() }
+    }
+}
+
 /// A record, before it has columns.
 struct Line<'a> {
     kind: &'static str,
@@ -71,24 +89,21 @@ impl Line<'_> {
         Line { kind, usage: None, count: None, pid: None, name: b"", row: None }
     }
 
-    fn field(&self, report: &Report<'_>, column: Column) -> String {
+    fn field(&self, programs: &Programs<'_>, wholes: Wholes, column: Column) -> String {
         let amount = |column| self.usage.and_then(|usage| usage.get(column));
-        let total = report.programs.total.and_then(|total| total.get(Column::Ram));
-        let rows = report.programs.rows.iter().map(|row| row.usage.get(Column::Ram));
+        let Wholes { total, biggest } = wholes;
         match column {
             Column::Count => self.count.map_or_else(String::new, |count| count.to_string()),
             Column::Pid => self.pid.map_or_else(String::new, |pid| pid.to_string()),
             Column::Name => escape::formula(escape::name(self.name)),
             Column::User | Column::Cgroup => {
-                let text = |row| place::text(report.programs, row, column);
+                let text = |row| place::text(programs, row, column);
                 let text = self.row.and_then(text).unwrap_or_default();
                 escape::formula(escape::name(&text))
             }
-            Column::Percent if amount(Column::Ram).is_none() => String::new(),
-            Column::Percent => share::percent(amount(Column::Ram), total.unwrap_or_default()),
+            Column::Percent => share::percent(amount(Column::Ram), total).unwrap_or_default(),
             Column::Bar if self.kind != "program" => String::new(),
             Column::Bar => {
-                let biggest = rows.max().flatten().unwrap_or_default();
                 share::bar(amount(Column::Ram).unwrap_or_default(), biggest).trim_end().to_owned()
             }
             _ if self.kind == "total" && column.definition().kind == Kind::Overlapping => {

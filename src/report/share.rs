@@ -6,11 +6,11 @@ use crate::units::Kib;
 pub(super) const BAR: usize = 10;
 
 /// The part in per cent with one decimal, rounded half up; nobody knows the part of nothing.
-pub(super) fn percent(part: Option<Kib>, whole: Kib) -> String {
-    let Some(part) = part.filter(|_| whole > Kib(0)) else { return "-".to_owned() };
+pub(super) fn percent(part: Option<Kib>, whole: Kib) -> Option<String> {
+    let part = part.filter(|_| whole > Kib(0))?;
     let (part, whole) = (u128::from(part.0), u128::from(whole.0));
     let tenths = (part * 1000 + whole / 2) / whole;
-    format!("{}.{}", tenths / 10, tenths % 10)
+    Some(format!("{}.{}", tenths / 10, tenths % 10))
 }
 
 /// A bar, and blanks to its whole length.
@@ -29,16 +29,16 @@ mod tests {
     #[test]
     fn parts_are_rounded_and_bars_are_not() {
         for (part, whole, number, drawn) in [
-            (0, 3, "0.0", "          "),
-            (1, 3, "33.3", "███▎      "),
-            (2, 3, "66.7", "██████▋   "),
-            (3, 3, "100.0", "██████████"),
-            (u64::MAX, u64::MAX, "100.0", "██████████"),
-            (0, 0, "-", "          "),
+            (0, 3, Some("0.0"), "          "),
+            (1, 3, Some("33.3"), "███▎      "),
+            (2, 3, Some("66.7"), "██████▋   "),
+            (3, 3, Some("100.0"), "██████████"),
+            (u64::MAX, u64::MAX, Some("100.0"), "██████████"),
+            (0, 0, None, "          "),
         ] {
-            assert_eq!(percent(Some(Kib(part)), Kib(whole)), number);
+            assert_eq!(percent(Some(Kib(part)), Kib(whole)).as_deref(), number);
             assert_eq!(bar(Kib(part), Kib(whole)), drawn);
         }
-        assert_eq!(percent(None, Kib(3)), "-");
+        assert_eq!(percent(None, Kib(3)), None);
     }
 }

@@ -253,7 +253,10 @@ impl<'a, 'run> Table<'a, 'run> {
             (Figures::Elsewhere, _) => String::new(),
             (Figures::Row(row), Column::Bar) => share::bar(ram(&row.usage), self.biggest),
             (_, Column::Bar) => String::new(),
-            (figures, Column::Percent) => share::percent(figures.usage().map(ram), self.total),
+            (figures, Column::Percent) => {
+                let percent = share::percent(figures.usage().map(ram), self.total);
+                percent.unwrap_or_else(|| "-".to_owned())
+            }
             (Figures::Total(_), _) if column.definition().kind == Kind::Overlapping => {
                 String::new()
             }

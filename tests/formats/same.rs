@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde_json::Value;
 
 use crate::support::survey::has_uring;
-use crate::support::{TREES, run};
+use crate::support::{TREES, TempDir, output, program, run};
 use crate::{print, readers};
 
 /// What every format tells of a row: kind, name, count, and amounts by their words.
@@ -179,4 +179,22 @@ fn engines_carry_the_same_numbers() {
             assert_eq!(texts.len(), 1, "{tree} {format}: {texts:?}");
         }
     }
+}
+
+/// The part of nothing is a number that nobody knows, so its field is empty.
+#[test]
+fn the_part_of_nothing_is_empty_in_csv() {
+    let root = TempDir::new("csv-nothing");
+    let dir = root.path().join("1");
+    std::fs::create_dir(&dir).expect("a directory");
+    let figures = "Rss: 0 kB\nPss: 0 kB\nPrivate_Clean: 0 kB\nPrivate_Dirty: 0 kB\n";
+    let rollup = &format!("0-1 ---p 0 0:0 0 [rollup]\n{figures}");
+    for (file, text) in [("cmdline", "one\0"), ("comm", "one\n"), ("smaps_rollup", rollup)] {
+        std::fs::write(dir.join(file), text).expect(file);
+    }
+    let mut command = program();
+    command.args("-o csv --columns name,percent --no-header --proc-root".split(' '));
+    command.arg(root.path());
+    let ran = output(command);
+    assert_eq!(ran.stdout(), "program,one,\r\ntotal,,\r\n", "{}", ran.stderr());
 }
