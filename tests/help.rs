@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use support::sources::{regex, sources};
-use support::{Ran, TempDir, output, program, run, skip};
+use support::{Ran, TempDir, output, program, run, skip, tests_path};
 
 fn help(arguments: &[&str]) -> String {
     let mut command = program();
@@ -121,6 +121,7 @@ fn the_environment_is_documented() {
 fn shell(words: &[&str], script: &str) -> Option<String> {
     let mut command = Command::new(words[0]);
     let dir = TempDir::new(&format!("completions-{}", words[0]));
+    command.current_dir(tests_path("procfs"));
     command.args(&words[1..]).args(["-c", script]).env("HOME", dir.path()).env("TERM", "dumb");
     command.env("XDG_CONFIG_HOME", dir.path()).env("XDG_DATA_HOME", dir.path());
     command.env("PSM", env!("CARGO_BIN_EXE_psm-uring")).stdin(std::process::Stdio::null());
@@ -138,7 +139,7 @@ fn bash_completes() {
     let complete = |words: &str| {
         // The name of the function is the library's business.
         let script = format!(
-            "source <($PSM completions bash) && COMP_WORDS=({words}) && \
+            "source <($PSM completions bash) && compopt() {{ :; }} && COMP_WORDS=({words}) && \
              COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)) && registered=($(complete -p psm-uring)) && \
              ${{registered[-2]}} psm-uring \"${{COMP_WORDS[-1]}}\" \"${{COMP_WORDS[-2]}}\" && \
              echo \"${{COMPREPLY[@]}}\""
@@ -152,6 +153,18 @@ fn bash_completes() {
         ("psm-uring --name c", "comm cmdline\n"),
         ("psm-uring bench --ag", "--against\n"),
         ("psm-uring completions z", "zsh\n"),
+        ("psm-uring bench --on", "\n"),
+        ("psm-uring --columns s", "shared swap\n"),
+        ("psm-uring --columns ram,s", "ram,shared ram,swap\n"),
+        ("psm-uring --columns bar,swap,ra", "bar,swap,ram\n"),
+        ("psm-uring bench --engines sync,t", "sync,threads\n"),
+        ("psm-uring --by = u", "user unit\n"),
+        ("psm-uring --columns = ram,sw", "ram,swap\n"),
+        ("psm-uring --color =", "auto always never\n"),
+        // The shell stands beside a directory of this name.
+        ("psm-uring --watch ord", "ord\n"),
+        ("psm-uring --filter ord", "ord\n"),
+        ("psm-uring --output-file ord", "ordinary\n"),
     ] {
         assert_eq!(complete(words).unwrap_or_default(), expected, "{words}");
     }
@@ -169,10 +182,15 @@ fn zsh_completes() {
 #[test]
 fn fish_completes() {
     let ask = "$PSM completions fish | source; complete -C 'psm-uring --name c'; \
-               complete -C 'psm-uring --stri'; complete -C 'psm-uring b'";
+               complete -C 'psm-uring --stri'; complete -C 'psm-uring b'; \
+               complete -C 'psm-uring --columns s'; complete -C 'psm-uring --columns ram,s'; \
+               complete -C 'psm-uring --columns=ram,sw'; complete -C 'psm-uring --watch ord'; \
+               complete -C 'psm-uring --output-file ord'; complete -C 'psm-uring bench --on'";
     if let Some(found) = shell(&["fish", "--no-config"], ask) {
         let words: Vec<_> = found.lines().filter_map(|line| line.split('\t').next()).collect();
-        assert_eq!(words, ["cmdline", "comm", "--strict", "bench"], "{found}");
+        let expected = "cmdline comm --strict bench shared swap ram,shared ram,swap \
+                        --columns=ram,swap ordinary/";
+        assert_eq!(words.join(" "), expected, "{found}");
     }
 }
 

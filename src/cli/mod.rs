@@ -228,7 +228,8 @@ pub struct Options {
     pub json: bool,
 
     /// Replace this file with the report, at once and as a whole
-    #[arg(long, value_name = "FILE", help_heading = "Show", hide_short_help = true)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Show",
+          hide_short_help = true)]
     pub output_file: Option<PathBuf>,
 
     /// Again every TIME, or 2 s; drawn over the last one
@@ -246,7 +247,7 @@ pub struct Options {
     pub count: Option<usize>,
 
     /// Show what grew since this report, which --json wrote
-    #[arg(long, value_name = "FILE", requires = "watch",
+    #[arg(long, value_name = "FILE", requires = "watch", value_hint = ValueHint::FilePath,
           conflicts_with_all = ["top", "columns", "heap", "sort", "summary"],
           help_heading = "Again", hide_short_help = true)]
     pub since: Option<PathBuf>,
