@@ -278,6 +278,20 @@ fn kernel_threads_do_not_time_out() {
     }
 }
 
+/// Behind a comma of a list there may be blanks.
+#[test]
+fn lists_may_have_blanks() {
+    let told = |list: [&str; 3]| {
+        let [columns, users, pids] = list;
+        let words = ["--columns", columns, "--user", users, "--pid", pids];
+        let ran = run(["--proc-root", "ordinary"].into_iter().chain(words));
+        (ran.stdout(), ran.stderr(), ran.code)
+    };
+    let expected = told(["ram,name", "0,33", "101,102"]);
+    assert_eq!((expected.1.as_str(), expected.2), ("", Some(0)));
+    assert_eq!(told(["ram, name ", "0, 33", " 101, 102"]), expected);
+}
+
 /// Colour is for terminals, unless somebody says otherwise; without it the same is written.
 #[test]
 fn color_is_for_terminals() {

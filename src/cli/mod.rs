@@ -157,7 +157,7 @@ pub struct Options {
 
     /// The columns, from left to right
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Show",
-          help = "Columns, from left to right: see --help",
+          value_parser = words::ListedColumn, help = "Columns, from left to right: see --help",
           long_help = words::whole::<Column>("The columns, from left to right; pss is ram"),
           hide_possible_values = true)]
     pub columns: Vec<Column>,

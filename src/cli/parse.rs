@@ -60,8 +60,9 @@ impl fmt::Display for User {
 }
 
 pub(super) fn user(text: &str) -> Result<User, String> {
+    let text = text.trim();
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    match text.trim() {
+    match text {
         "" => Err("not a user; a list looks like root,1000".to_owned()),
         number if is_number => {
             let id = number.parse().map(User::Id);

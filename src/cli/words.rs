@@ -1,7 +1,9 @@
 //! The words for the enums of other floors.
 
-use clap::ValueEnum;
-use clap::builder::PossibleValue;
+use std::ffi::OsStr;
+
+use clap::builder::{EnumValueParser, PossibleValue, TypedValueParser};
+use clap::{Arg, Command, ValueEnum};
 
 use super::Shell;
 use crate::engine::EngineKind;
@@ -77,6 +79,28 @@ impl ValueEnum for Column {
         let Definition { word, help, .. } = self.definition();
         let value = PossibleValue::new(word).help(help);
         Some(if *self == Column::Ram { value.alias("pss") } else { value })
+    }
+}
+
+/// A word of a list, with the blanks that may stand behind the comma before it.
+#[derive(Clone)]
+pub(super) struct ListedColumn;
+
+impl TypedValueParser for ListedColumn {
+    type Value = Column;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        option: Option<&Arg>,
+        word: &OsStr,
+    ) -> Result<Column, clap::Error> {
+        let trimmed = word.to_str().map_or(word, |text| OsStr::new(text.trim()));
+        EnumValueParser::<Column>::new().parse_ref(command, option, trimmed)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(values::<Column>()))
     }
 }
 
