@@ -111,6 +111,16 @@ impl ProcFile {
         }
     }
 
+    /// Whether it is opened and read at once, whatever state the process is in: by the thread that
+    /// must not be held up, if there is no other. All others can wait for ever in a stuck process,
+    /// or for locks that somebody else holds.
+    ///
+    /// `comm` copies a name under a spin lock, `status` sums up counters, `task` walks a list under
+    /// RCU, `children` another one under `tasklist_lock` (fs/proc/array.c, fs/proc/base.c).
+    pub fn never_blocks(self) -> bool {
+        matches!(self, ProcFile::Comm | ProcFile::Status | ProcFile::Tasks | ProcFile::Children)
+    }
+
     /// Whether its text is scanned for memory.
     pub fn is_memory(self) -> bool {
         matches!(self, ProcFile::SmapsRollup | ProcFile::Smaps)

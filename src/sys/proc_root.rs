@@ -1,7 +1,7 @@
 //! `/proc`, or a directory that stands in for it: what is listed, opened and read there.
 //!
-//! The calls here wait until the kernel answers. Of the files of a process, `comm`, `status`,
-//! `statm` and `task` always answer at once; the others can wait for ever in a stuck process.
+//! The calls here wait until the kernel answers, which for most files of a process can be for ever:
+//! [`ProcFile::never_blocks`] says for which it is not.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -48,11 +48,12 @@ impl ProcRoot {
         link.is_ok_and(|link| link.to_bytes() == own.as_bytes())
     }
 
-    /// The beginning of a file's text, as far as one read tells.
+    /// The beginning of the text of a file that never blocks, as far as one read tells.
     ///
     /// # Errors
     /// Those of `open(2)` and `read(2)`.
     pub fn read_once(&self, file: ProcFile, pid: Pid) -> Result<Vec<u8>, Errno> {
+        debug_assert!(file.never_blocks(), "{file:?} is for a worker");
         let mut text = vec![0; TEXT_MAX];
         let len = self.open_file(file, &file.path(pid, None))?.read(&mut text)?;
         text.truncate(len);
@@ -93,6 +94,7 @@ impl ProcRoot {
 
     /// Reads all of a file that never blocks.
     fn read_whole(&self, file: ProcFile, pid: Pid, task: Option<Pid>) -> Result<Vec<u8>, Errno> {
+        debug_assert!(file.never_blocks(), "{file:?} is for a worker");
         let mut open = self.open_file(file, &file.path(pid, task))?;
         let mut text = Vec::new();
         let mut room = vec![0; LISTING_BYTES];
