@@ -14,7 +14,7 @@ use crate::units::{Errno, Pid};
 const NAMED_MAX: usize = 5;
 
 /// What this user may look at, as far as it explains a refusal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Only what is his own.
     Ordinary,
@@ -24,12 +24,13 @@ pub enum Access {
     Perfmon,
     /// Everything inside of a user namespace.
     Namespaced,
-    /// Everything, as far as capabilities go.
-    Full,
+    /// Everything, as far as capabilities go; the security modules that may refuse it all the same,
+    /// with commas between, as far as they are known.
+    Full(String),
 }
 
 /// What there is to know about what is missing.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Missing<'run> {
     /// How many processes met which fate.
     pub coverage: Coverage,
@@ -84,7 +85,7 @@ impl Missing<'_> {
         let parts = [
             self.timed_out(),
             self.not_asked(),
-            self.part("denied", Fate::Denied, denial(self.access)),
+            self.part("denied", Fate::Denied, &denial(&self.access)),
             self.part(
                 "changed",
                 Fate::Changed,
@@ -190,8 +191,8 @@ impl Missing<'_> {
 }
 
 /// Why the kernel refused, and what would help.
-fn denial(access: Access) -> &'static str {
-    match access {
+fn denial(access: &Access) -> String {
+    let why = match access {
         Access::Ordinary => {
             "not yours; run it as root, or give it CAP_SYS_PTRACE (since Linux 6.15 CAP_PERFMON \
              is enough)"
@@ -206,11 +207,15 @@ fn denial(access: Access) -> &'static str {
         Access::Namespaced => {
             "capabilities do not reach beyond a user namespace; run it outside, as root"
         }
-        Access::Full => {
-            "CAP_SYS_PTRACE is there, so a security module forbids it (SELinux, AppArmor); see \
-             its log, or run psm-uring unconfined"
+        Access::Full(modules) => {
+            let modules = if modules.is_empty() { "" } else { &format!(" ({modules})") };
+            return format!(
+                "CAP_SYS_PTRACE is there, so a security module forbids it{modules}; see its log, \
+                 or run psm-uring unconfined"
+            );
         }
-    }
+    };
+    why.to_owned()
 }
 
 fn failure_remedy(errno: Errno) -> &'static str {
@@ -273,7 +278,14 @@ mod tests {
             (Access::RootWithout, "root without CAP_SYS_PTRACE; give it back (in a container:"),
             (Access::Perfmon, "CAP_PERFMON is enough since Linux 6.15, if no security"),
             (Access::Namespaced, "capabilities do not reach beyond a user namespace; run it"),
-            (Access::Full, "CAP_SYS_PTRACE is there, so a security module forbids it (SELinux,"),
+            (
+                Access::Full(String::new()),
+                "CAP_SYS_PTRACE is there, so a security module forbids it; see",
+            ),
+            (
+                Access::Full("selinux".to_owned()),
+                "CAP_SYS_PTRACE is there, so a security module forbids it (selinux); see",
+            ),
         ] {
             let lines = missing(&denied, access).lines();
             let begin = format!("measured 3 of 5 processes; 2 denied (PID 1, 7): {why}");
@@ -284,14 +296,14 @@ mod tests {
     #[test]
     fn many_are_not_all_named() {
         let changed: Vec<_> = (1..=9).map(|pid| (Pid(pid), Fate::Changed)).collect();
-        let lines = missing(&changed, Access::Full).lines();
+        let lines = missing(&changed, Access::Full(String::new())).lines();
         assert!(lines[0].contains("; 9 changed (PID 1, 2, 3, 4, 5 and 4 more): "), "{lines:?}");
     }
 
     #[test]
     fn failures_say_their_error_and_remedy() {
         let failed = [(Pid(4), Fate::Failed(Errno(libc::EMFILE)))];
-        let lines = missing(&failed, Access::Full).lines();
+        let lines = missing(&failed, Access::Full(String::new())).lines();
         let text = "; 1 failed (PID 4): Too many open files (os error 24); raise the limit of";
         assert!(lines[0].contains(text), "{lines:?}");
     }
@@ -309,7 +321,7 @@ mod tests {
     #[test]
     fn who_left_is_told_to_who_asked() {
         let gone = [(Pid(8), Fate::Gone), (Pid(9), Fate::Gone)];
-        let mut missing = missing(&gone, Access::Full);
+        let mut missing = missing(&gone, Access::Full(String::new()));
         assert_eq!(missing.lines(), Vec::<String>::new());
         missing.is_by_pid = true;
         assert_eq!(missing.lines(), ["PID 8, 9 are not there (any more)"]);

@@ -8,6 +8,10 @@ use rustix::fs::{Mode, OFlags, RawDir};
 
 use crate::units::{Kib, Pid};
 
+/// Security modules that have a say when one process reads of another's memory (the hook
+/// `ptrace_access_check`; yama has it too, and looks at debuggers only).
+const SECURITY_MODULES: [&str; 5] = ["selinux", "apparmor", "smack", "landlock", "bpf"];
+
 /// CPUs that this process may run on (`sched_getaffinity(2)`, cgroup quotas included).
 pub fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -140,6 +144,19 @@ fn usage(whose: libc::c_int) -> libc::rusage {
     unsafe { usage.assume_init() }
 }
 
+/// The security modules that may have refused a read, none where securityfs is not mounted or not
+/// to be read.
+pub fn security_modules() -> Vec<&'static str> {
+    let active = std::fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
+    those_that_refuse(&active)
+}
+
+/// Of a list with commas between.
+fn those_that_refuse(active: &str) -> Vec<&'static str> {
+    let is_active = |name: &&str| active.trim_end().split(',').any(|active| active == *name);
+    SECURITY_MODULES.into_iter().filter(is_active).collect()
+}
+
 /// What a thread of this process is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ThreadState {
@@ -267,5 +284,14 @@ mod tests {
         assert!(!has_no_memory(own));
         assert!(!has_no_memory(Pid(u32::MAX)) && !has_no_memory(Pid(0x7fff_ffff)));
         assert_ne!(share_memory(own, own), Some(false));
+    }
+
+    #[test]
+    fn only_who_can_refuse_is_suspected() {
+        let active = "lockdown,capability,landlock,yama,apparmor,ima,evm\n";
+        assert_eq!(those_that_refuse(active), ["apparmor", "landlock"]);
+        assert_eq!(those_that_refuse("capability,selinux"), ["selinux"]);
+        assert!(those_that_refuse("capability,yama").is_empty());
+        assert!(those_that_refuse("").is_empty());
     }
 }
