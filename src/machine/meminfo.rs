@@ -37,7 +37,8 @@ pub enum Item {
     PageTables,
     /// Page tables of virtual machines (6.1).
     SecPageTables,
-    /// What `vmalloc` gave away, kernel stacks among it. 0 from 4.4 to 5.2, whatever it is.
+    /// What `vmalloc` gave away, kernel stacks among it (5.3). 0 from 4.4 on, whatever it is;
+    /// before that the length of all its address ranges, devices (`ioremap`) among them.
     VmallocUsed,
     /// Memory that each CPU has for itself (4.20).
     Percpu,
@@ -112,8 +113,9 @@ impl Meminfo {
     }
 
     /// Memory of `vmalloc` without kernel stacks, which are told apart. The kernel has some, so 0
-    /// says that it does not count.
+    /// says that it does not count; one without `Percpu` may count what is no memory.
     pub fn vmalloc(&self) -> Option<Kib> {
+        self.get(Item::Percpu)?;
         let used = self.get(Item::VmallocUsed).filter(|used| *used > Kib(0))?;
         Some(used.saturating_sub(self.get(Item::KernelStack).unwrap_or_default()))
     }
@@ -137,8 +139,11 @@ mod tests {
         let found = Meminfo::parse(b"MemTotal: 9x kB\nVmallocUsed: 0 kB\nMemFree\n\xff: 1 kB\n");
         assert_eq!(found.get(Item::MemTotal), None);
         assert_eq!((found.vmalloc(), found.hugetlb()), (None, None));
-        let old = b"HugePages_Total:    3\nHugepagesize:    2048 kB\nVmallocUsed: 9 kB\n";
-        let old = Meminfo::parse(&[&old[..], b"KernelStack: 4 kB\n"].concat());
-        assert_eq!((old.vmalloc(), old.hugetlb()), (Some(Kib(5)), Some(Kib(6144))));
+        let old = "HugePages_Total:    3\nHugepagesize:    2048 kB\nVmallocUsed: 9 kB\n\
+                   KernelStack: 4 kB\n";
+        let found = Meminfo::parse(old.as_bytes());
+        assert_eq!((found.vmalloc(), found.hugetlb()), (None, Some(Kib(6144))));
+        let newer = Meminfo::parse(format!("{old}Percpu: 1 kB\n").as_bytes());
+        assert_eq!(newer.vmalloc(), Some(Kib(5)));
     }
 }
