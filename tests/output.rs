@@ -278,7 +278,7 @@ fn kernel_threads_do_not_time_out() {
     }
 }
 
-/// Behind a comma of a list there may be blanks.
+/// Behind a comma of a list there may be blanks; lists that are given one by one are one.
 #[test]
 fn lists_may_have_blanks() {
     let told = |list: [&str; 3]| {
@@ -290,6 +290,9 @@ fn lists_may_have_blanks() {
     let expected = told(["ram,name", "0,33", "101,102"]);
     assert_eq!((expected.1.as_str(), expected.2), ("", Some(0)));
     assert_eq!(told(["ram, name ", "0, 33", " 101, 102"]), expected);
+    let words = "--columns ram --columns name -u 0 -u 33 -p 101 -p 102";
+    let ran = run(["--proc-root", "ordinary"].into_iter().chain(words.split(' ')));
+    assert_eq!((ran.stdout(), ran.stderr(), ran.code), expected);
 }
 
 /// Colour is for terminals, unless somebody says otherwise; without it the same is written.
