@@ -21,17 +21,28 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn new() -> Progress {
-        Progress { next: Instant::now() + SHOWN_AFTER, is_shown: false }
+        Progress::since(Instant::now())
+    }
+
+    fn since(began: Instant) -> Progress {
+        Progress { next: began + SHOWN_AFTER, is_shown: false }
     }
 
     /// Shows a line in place of the one before, if it is time.
     pub(crate) fn show(&mut self, line: impl FnOnce() -> String) {
-        let now = Instant::now();
-        if now >= self.next && stdio::stderr_is_redrawn() {
-            self.next = now + SHOWN_EVERY;
+        if self.is_time(Instant::now()) && stdio::stderr_is_redrawn() {
             self.is_shown = true;
             stdio::write_stderr(format!("\r\x1b[K{}", line()).as_bytes());
         }
+    }
+
+    /// Whether a line is due, which the next one is only a while later.
+    fn is_time(&mut self, now: Instant) -> bool {
+        let is_time = now >= self.next;
+        if is_time {
+            self.next = now + SHOWN_EVERY;
+        }
+        is_time
     }
 }
 
@@ -71,6 +82,16 @@ fn grouped(number: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_waits_a_second_sees_ten_lines_in_each() {
+        let began = Instant::now();
+        let mut progress = Progress::since(began);
+        let mut is_time = |ms| progress.is_time(began + Duration::from_millis(ms));
+        let due: Vec<u64> = (0..1300).filter(|ms| is_time(*ms)).collect();
+        assert_eq!(due, [1000, 1100, 1200]);
+        assert!(is_time(5000) && !is_time(5099) && is_time(5100), "as late as it is");
+    }
 
     #[test]
     fn words_are_short() {
