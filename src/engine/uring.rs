@@ -9,7 +9,8 @@
 //! A slot is a place for one process. Its buffers move into the ring with a fetch and come back
 //! with the completion.
 //!
-//! The loop never opens or reads a file of a process itself: either can block for ever.
+//! The loop opens and reads no file of a process itself but those that never block
+//! (`ProcFile::never_blocks`): anything else can block for ever.
 
 use std::time::Duration;
 
