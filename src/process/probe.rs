@@ -51,7 +51,8 @@ pub struct Probe {
     cgroup: Vec<u8>,
     start_time: Option<u64>,
     memory: Memory,
-    has_memory_file: bool,
+    /// How often in a row there was no file of it. Once, the id may have been given away.
+    missed_files: u8,
     /// The name that the rule asks for is empty: comm names it.
     is_nameless: bool,
     /// It lost its address space once already and was begun again.
@@ -80,7 +81,7 @@ impl Probe {
             cgroup: Vec::new(),
             start_time: None,
             memory: Memory::default(),
-            has_memory_file: true,
+            missed_files: 0,
             is_nameless: false,
             is_second_try: false,
             has_lost_thread: false,
@@ -94,6 +95,7 @@ impl Probe {
         self.task = None;
         self.is_second_try = false;
         self.has_lost_thread = false;
+        self.missed_files = 0;
         self.begin(plan);
         if plan.kernel_threads.binary_search(&pid).is_ok() {
             self.status(Why::First);
@@ -196,10 +198,10 @@ impl Probe {
                 self.pair(ProcFile::Smaps);
             }
             Refusal::NoFile => {
-                self.has_memory_file = false;
+                self.missed_files += 1;
                 self.status(Why::Loss);
             }
-            Refusal::NoAddressSpace => self.status(Why::Loss),
+            Refusal::NoAddressSpace => self.memory_lost(),
             Refusal::Gone if self.task.is_some() => self.thread_gone(),
             Refusal::Gone => self.done(Fate::Gone),
             Refusal::Denied => self.done(Fate::Denied),
@@ -207,11 +209,16 @@ impl Probe {
         }
     }
 
+    fn memory_lost(&mut self) {
+        (self.missed_files, self.state) = (0, State::Status(Why::Loss));
+        self.text.clear();
+    }
+
     fn feed_memory(&mut self, plan: &Plan, file: ProcFile, bytes: &[u8], room: usize) -> Progress {
         match self.memory.feed(file, bytes, room) {
             Step::ReadOn => return Progress::ReadOn,
             Step::Rewind => return Progress::Rewind,
-            Step::Lost => self.status(Why::Loss),
+            Step::Lost => self.memory_lost(),
             Step::Whole => self.measured(plan, file),
         }
         Progress::Turn
@@ -264,10 +271,10 @@ impl Probe {
                 self.select(plan);
             }
             // It is another address space than before, or there is no file of it.
-            Why::Loss if self.is_second_try => self.done(match self.has_memory_file {
-                true => Fate::Changed,
-                false => Fate::Failed(Errno::NOENT),
-            }),
+            Why::Loss if self.is_second_try && self.missed_files > 1 => {
+                self.done(Fate::Failed(Errno::NOENT));
+            }
+            Why::Loss if self.is_second_try => self.done(Fate::Changed),
             Why::Loss => {
                 self.is_second_try = true;
                 self.begin(plan);
@@ -292,7 +299,7 @@ impl Probe {
     /// (And not a new pair: the memory of this one may still be on its way.)
     fn thread_gone(&mut self) {
         self.task = None;
-        self.has_memory_file = true;
+        self.missed_files = 0;
         if std::mem::replace(&mut self.has_lost_thread, true) {
             self.done(Fate::Changed);
         } else {
@@ -380,7 +387,6 @@ impl Probe {
         self.text.clear();
         self.name.clear();
         self.memory = Memory::default();
-        self.has_memory_file = true;
         self.state = State::Pair(memory);
     }
 

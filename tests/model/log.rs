@@ -66,6 +66,8 @@ pub struct Log {
     pub has_left: bool,
     /// How often it was found without its memory, or without a file for it, or without its thread.
     pub losses: u32,
+    /// How often there was no file for its memory, of one and the same thread.
+    missed_files: u32,
     decided: Option<Fate>,
     before: Word,
     last: Word,
@@ -79,6 +81,7 @@ impl Default for Log {
             is_touched: false,
             has_left: false,
             losses: 0,
+            missed_files: 0,
             decided: None,
             before: Word::Nothing,
             last: Word::Nothing,
@@ -103,6 +106,10 @@ impl Log {
         }
         let is_lost = matches!(word, Word::NoMemory | Word::NoFile | Word::NoThread);
         self.losses += u32::from(is_lost);
+        self.missed_files += u32::from(word == Word::NoFile);
+        if matches!(word, Word::NoThread | Word::NoMemory) {
+            self.missed_files = 0;
+        }
         self.before = std::mem::replace(&mut self.last, word);
     }
 
@@ -118,7 +125,9 @@ impl Log {
             (Word::Nothing | Word::Tasks | Word::Status(Kind::User), Word::Status(Kind::User)) => {
                 Fate::NotSelected
             }
-            (Word::NoFile, Word::Status(Kind::User)) => Fate::Failed(Errno::NOENT),
+            (Word::NoFile, Word::Status(Kind::User)) if self.missed_files > 1 => {
+                Fate::Failed(Errno::NOENT)
+            }
             (_, Word::Status(Kind::User) | Word::NoThread) => Fate::Changed,
             (_, Word::Malformed) => Fate::Malformed,
             // All of it was read, and the name that came with it is not wanted.
