@@ -335,3 +335,15 @@ fn the_start_time_is_that_of_stat() {
     let told = &report["programs"][0]["start_time"];
     assert_eq!(told.to_string(), fields[19], "{stat}");
 }
+
+/// Even at once it can be told who is dead.
+#[test]
+fn a_zombie_does_not_time_out() {
+    let target = Target::start_as(b"zombie", "exit");
+    target.wait_for_state(target.pid(), 'Z');
+    let list = target.pid().to_string();
+    for engine in ["auto", "threads", "sync"] {
+        let ran = run(["--pid", &list, "--deadline", "0", "--engine", engine, "--stats"]);
+        assert!(ran.stderr().contains(" 0 timed out"), "{engine}: {}", ran.stderr());
+    }
+}

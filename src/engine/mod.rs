@@ -37,6 +37,9 @@ pub use self::tally::Tally;
 pub use self::tuning::Tuning;
 pub use self::uring::Uring;
 
+/// How long it may take after a deadline to find out who is dead.
+const JUDGING_MAX: Duration = Duration::from_millis(50);
+
 /// Which way to carry bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EngineKind {
@@ -268,9 +271,14 @@ impl Surveyor {
             // Not dropped: the kernel may still hold some of its requests.
             std::mem::forget(std::mem::replace(&mut self.engine, Box::new(crew)));
         }
-        // Whom a deadline cuts off may be well.
-        if patience.deadline.is_none_or(|deadline| began.elapsed() < deadline) {
-            self.held.note([pids, &asked], &survey.missing(), &self.root);
+        // Whom a deadline cuts off may be well, or dead, which can be told at once.
+        match patience.deadline.filter(|deadline| began.elapsed() >= *deadline) {
+            None => self.held.note([pids, &asked], &survey.missing(), &self.root),
+            Some(deadline) => {
+                let has_time = || began.elapsed() < deadline + JUDGING_MAX;
+                let better = |pid| has_time().then(|| self.root.fate_at_once(pid)).flatten();
+                survey.tallies.iter_mut().for_each(|tally| tally.judge_again(better));
+            }
         }
         // No process is lost and none is counted twice.
         assert_eq!(survey.coverage().listed(), pids.len(), "every process has one fate");

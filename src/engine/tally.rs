@@ -85,6 +85,18 @@ impl Tally {
         self.pass_over(pid, Fate::TimedOut);
     }
 
+    /// Judges once more who was given up, as long as somebody knows better.
+    pub(super) fn judge_again(&mut self, better: impl Fn(Pid) -> Option<Fate>) {
+        let given_up = |(_, fate): &(Pid, Fate)| *fate == Fate::TimedOut;
+        let (late, rest) = std::mem::take(&mut self.missing).into_iter().partition(given_up);
+        self.missing = rest;
+        let late: Vec<(Pid, Fate)> = late;
+        self.coverage.timed_out -= late.len();
+        for (pid, fate) in late {
+            self.pass_over(pid, better(pid).unwrap_or(fate));
+        }
+    }
+
     pub(super) fn coverage(&self) -> &Coverage {
         &self.coverage
     }

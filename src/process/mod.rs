@@ -95,6 +95,16 @@ pub fn is_kernel_thread(status: &[u8]) -> bool {
     status::kind(status, true) == status::Kind::KernelThread
 }
 
+/// What became of a process without memory, from its `status`; `None` when it may have some.
+pub fn fate_of_memoryless(status: &[u8]) -> Option<Fate> {
+    match status::kind(status, true) {
+        status::Kind::KernelThread => Some(Fate::KernelThread),
+        status::Kind::Zombie => Some(Fate::Zombie),
+        status::Kind::Exiting => Some(Fate::Gone),
+        status::Kind::User | status::Kind::Leaderless => None,
+    }
+}
+
 /// The process that started this one, from its `status`; 0 when it is of another PID namespace.
 pub fn parent(status: &[u8]) -> Option<Pid> {
     status::parent(status)

@@ -12,7 +12,7 @@ use rustix::fs::{CWD, Mode, OFlags, RawDir};
 
 use super::hidepid;
 use super::host::Privileges;
-use crate::process::{self, KTHREADD, ProcFile, RelPath, TEXT_MAX};
+use crate::process::{self, Fate, KTHREADD, ProcFile, RelPath, TEXT_MAX};
 use crate::units::{Errno, Pid};
 
 /// How much of a directory is listed per call (`getdents64(2)`).
@@ -90,6 +90,15 @@ impl ProcRoot {
     pub fn is_kernel_thread(&self, pid: Pid) -> bool {
         let status = self.read_once(ProcFile::Status, pid);
         status.is_ok_and(|status| process::is_kernel_thread(&status))
+    }
+
+    /// What can be told at once of a process that was not finished: `None` when it may have memory.
+    pub fn fate_at_once(&self, pid: Pid) -> Option<Fate> {
+        match self.read_once(ProcFile::Status, pid) {
+            Ok(status) => process::fate_of_memoryless(&status),
+            Err(Errno::NOENT | Errno::SRCH) => Some(Fate::Gone),
+            Err(_) => None,
+        }
     }
 
     /// Reads all of a file that never blocks.
