@@ -225,6 +225,30 @@ fn swapped_members_are_in_swap() {
     }
 }
 
+/// Pages of others that were in swap and are used again stay in the swap cache for good: they are
+/// no reason to say that the crowd's own are there.
+#[test]
+fn pages_of_others_may_stay_in_the_swap_cache() {
+    const NAME: &str = "pages_of_others_may_stay_in_the_swap_cache";
+    let _alone = alone();
+    let spec = few(Kind::Swapped, 16);
+    let swapped = || match Crowd::start(&spec) {
+        Err(why) if why.contains("only root may") || why.contains("swap file") => {
+            skip(NAME, &why);
+            None
+        }
+        started => Some(started.unwrap_or_else(|error| panic!("{error}"))),
+    };
+    let Some(mut crowd) = swapped() else { return };
+    let Some(others) = swapped() else { return };
+    are_in_swap(&spec, others.pids());
+    crowd.push_out().expect("the crowd stands");
+    are_in_swap(&spec, crowd.pids());
+    for crowd in [others, crowd] {
+        crowd.end().expect("swap goes off");
+    }
+}
+
 #[test]
 fn a_swap_file_that_cannot_be_is_refused() {
     let _alone = alone();

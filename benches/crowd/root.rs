@@ -147,7 +147,7 @@ impl Root {
                 return Ok(());
             }
             // There is one order.
-            if let Some(outcasts) = &self.outcasts {
+            if let Some(outcasts) = &mut self.outcasts {
                 outcasts.push_out()?;
             }
             self.answer("out")?;

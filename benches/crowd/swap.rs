@@ -18,6 +18,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use super::spec::Spec;
 use super::sys::{self, Range};
+use super::verify;
 
 /// The pages of a member's arguments and environment, and room for what others push out meanwhile.
 const PAGES_BESIDES: usize = 8;
@@ -90,13 +91,14 @@ pub(super) fn off(path: &Path) -> Result<(), String> {
 pub(super) struct Outcasts {
     members: Vec<(Pid, Vec<Range>)>,
     pages: u64,
-    /// Of others, before the crowd came.
-    cached_before: u64,
+    /// Pages of others in the swap cache: those that were there before the crowd came, then what
+    /// was there when each page of the crowd had to be read from disk.
+    cached_of_others: u64,
 }
 
 impl Outcasts {
-    pub(super) fn new(cached_before: u64) -> Outcasts {
-        Outcasts { members: Vec::new(), pages: 0, cached_before }
+    pub(super) fn new(cached_of_others: u64) -> Outcasts {
+        Outcasts { members: Vec::new(), pages: 0, cached_of_others }
     }
 
     /// The pages of a member's arguments and of its private memory.
@@ -115,23 +117,32 @@ impl Outcasts {
     }
 
     /// Takes the pages from the members until they are in no cache either.
-    pub(super) fn push_out(&self) -> Result<(), String> {
+    ///
+    /// The kernel counts the pages in its swap cache for the whole host. A page of others that was
+    /// in swap and is used again stays there for good, so the count says nothing once the pages of
+    /// the crowd were all read from disk: it is what others have.
+    pub(super) fn push_out(&mut self) -> Result<(), String> {
         let allowed = self.members.len() as u64 / MEMBERS_PER_PAGE;
         let began = Instant::now();
         loop {
             self.settle()?;
             self.each("page out", page_out)?;
-            let (cached, pages) = (self.cached(), self.pages);
-            if cached <= allowed {
+            let cached = swap_cached();
+            if cached <= self.cached_of_others + allowed {
                 return Ok(());
             }
             if began.elapsed() > PUSH_LIMIT {
+                let (cached, pages) = (cached - self.cached_of_others, self.pages);
                 return Err(format!(
                     "the kernel keeps {cached} of {pages} pages in its swap cache"
                 ));
             }
             std::thread::sleep(PAUSE);
+            let before = verify::bytes_read_from_disk()?;
             self.each("touch", sys::touch)?;
+            if verify::bytes_read_from_disk()? - before >= self.bytes() {
+                self.cached_of_others = cached;
+            }
         }
     }
 
@@ -150,8 +161,8 @@ impl Outcasts {
         sched_setaffinity(None, &all).map_err(told)
     }
 
-    fn cached(&self) -> u64 {
-        swap_cached().saturating_sub(self.cached_before)
+    fn bytes(&self) -> u64 {
+        self.pages * rustix::param::page_size() as u64
     }
 
     fn each(

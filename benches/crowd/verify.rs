@@ -135,7 +135,7 @@ fn sum(mappings: &[Mapping], range: Range) -> Mapping {
 }
 
 /// What this process made the kernel read from disks, the swap area among them.
-fn bytes_read_from_disk() -> Result<u64, String> {
+pub(super) fn bytes_read_from_disk() -> Result<u64, String> {
     let io = read_to_string("/proc/self/io").map_err(|error| format!("/proc/self/io: {error}"))?;
     let value = io.lines().find_map(|line| line.strip_prefix("read_bytes: "));
     value.and_then(|value| value.parse().ok()).ok_or_else(|| "no read_bytes".to_owned())
