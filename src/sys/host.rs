@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, RawDir};
+use rustix::path::DecInt;
 
 use crate::units::{Kib, Pid};
 
@@ -174,9 +175,9 @@ pub fn thread_id() -> u32 {
 }
 
 /// What a thread of this process is doing, from `/proc/self/task/TID/stat`; `None` when it ended
-/// or there is no `/proc` of our own. Never blocks: it is our own process.
+/// or there is no `/proc` of our own. Never blocks: it is our own process. Allocates nothing.
 pub fn thread_state(thread: u32) -> Option<ThreadState> {
-    state_of(read_stat(thread.to_string().as_bytes(), &mut [0; STAT_BYTES])?)
+    state_of(read_stat(DecInt::new(thread).as_bytes(), &mut [0; STAT_BYTES])?)
 }
 
 /// Tells what each worker of the rings of this process is doing. Allocates nothing: a long survey
