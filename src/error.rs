@@ -154,7 +154,7 @@ fn ring_remedy(errno: Errno) -> &'static str {
         libc::EPERM | libc::EACCES => {
             "set sysctl kernel.io_uring_disabled=0, or allow io_uring in the seccomp profile"
         }
-        libc::ENOMEM => "raise the memory lock limit (ulimit -l 64 or more)",
+        libc::ENOMEM => "raise the limits of locked memory and of addresses (ulimit -l, ulimit -v)",
         libc::ECANCELED | libc::EAGAIN => {
             "allow more threads (ulimit -u, pids.max of the cgroup): no worker could be started"
         }

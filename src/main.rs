@@ -12,6 +12,7 @@ static ALLOCATOR: memory::OrExit = memory::OrExit;
 
 fn main() {
     stdio::prefer_errors_to_signals();
+    memory::share_one_heap();
     let outcome = match Cli::try_parse() {
         Ok(Cli { command: None, options }) => psm_uring::run(&options),
         Ok(Cli { command: Some(Command::Bench(options)), .. }) => psm_uring::bench(&options),

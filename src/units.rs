@@ -80,6 +80,8 @@ impl Errno {
     pub const PERM: Errno = Errno(libc::EPERM);
     /// No descriptor is left, or no slot of a ring, which has two.
     pub const MFILE: Errno = Errno(libc::EMFILE);
+    /// There is no memory, or no more addresses.
+    pub const NOMEM: Errno = Errno(libc::ENOMEM);
     /// A path does not fit in a page (`proc_cgroup_show`, kernel/cgroup/cgroup.c).
     pub const NAME_TOO_LONG: Errno = Errno(libc::ENAMETOOLONG);
     /// There is no such thing to be had here.

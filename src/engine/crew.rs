@@ -10,14 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::carrier::Carrier;
+use super::tuning::bytes_left;
 use super::{Broken, Engine, Headway, Patience, Tally};
 use crate::process::{Fate, Plan};
 use crate::sys::host::{self, ThreadState};
 use crate::sys::proc_root::ProcRoot;
+use crate::sys::thread;
 use crate::units::Pid;
 
-/// What a member needs of stack: it calls nothing deep.
-const STACK_BYTES: usize = 128 * 1024;
 /// How often the crew is looked after.
 const TICK: Duration = Duration::from_millis(10);
 /// Looking at a member takes a few microseconds; with many, this much longer between looks.
@@ -26,6 +26,8 @@ const TICK_PER_MEMBER: Duration = Duration::from_micros(50);
 const HELD_AFTER: Duration = Duration::from_millis(20);
 /// How many are added for each that sleeps: the next ones may be stuck as well.
 const ADDED_PER_SLEEPER: usize = 4;
+/// What a member takes besides its stack: its buffer, its tally, and a heap of its own.
+const MEMBER_BYTES: usize = 192 * 1024;
 /// The most members, sleeping ones included, if descriptors allow.
 const MEMBERS_MAX: usize = 2048;
 
@@ -186,16 +188,18 @@ impl Watch {
 
     fn hire(&mut self, members: usize) {
         let allowed = MEMBERS_MAX.min(host::file_pairs());
-        for _ in 0..members.min(allowed.saturating_sub(self.crew.len())) {
+        for hired in 0..members.min(allowed.saturating_sub(self.crew.len())) {
             let member = Arc::new(Member::default());
             let (work, sender) = (Arc::clone(&self.work), self.sender.clone());
-            let (its_own, thread) = (Arc::clone(&member), std::thread::Builder::new());
-            let spawned = thread.stack_size(STACK_BYTES).spawn(move || {
+            let its_own = Arc::clone(&member);
+            // Those before it have hardly begun to take theirs.
+            let left = bytes_left(self.work.pids.len()) + (hired + 1) * MEMBER_BYTES;
+            let is_hired = thread::spawn(left, move || {
                 its_own.work(&work);
                 // Nobody listening any more is no concern of the member.
                 let _ = sender.send(());
             });
-            if spawned.is_err() {
+            if !is_hired {
                 return; // Fewer do the same work.
             }
             self.watch(member);

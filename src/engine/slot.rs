@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::IoStats;
-use crate::process::{Plan, Probe, ProcFile, Progress, TEXT_MAX, Want};
+use crate::process::{Plan, Probe, ProcFile, Progress, Source, TEXT_MAX, Want};
 use crate::sys::buffer::{Buffer, BufferArena, SEGMENT_BYTES};
 use crate::sys::ring::{Completion, Failure, Fetch, Place, ReadFrom, Request, Ring};
 use crate::units::{Errno, Pid};
@@ -27,6 +27,16 @@ impl Buffers {
     pub(super) fn new(slots: usize) -> Buffers {
         let fair = SMAPS_BYTES_MAX / SEGMENT_BYTES / slots;
         Buffers { arena: BufferArena::new(), smaps_segments: fair.clamp(1, SMAPS_SEGMENTS) }
+    }
+
+    /// What a slot takes at the most, and its buffers, of which an arena keeps up to as much again
+    /// in store.
+    pub(super) fn bytes_of_slot(&self, source: Source) -> usize {
+        let memory = match source {
+            Source::Smaps => self.smaps_segments * SEGMENT_BYTES,
+            Source::Auto | Source::Rollup => ROLLUP_BYTES,
+        };
+        size_of::<Slot>() + 2 * (memory + ProcFile::Arguments.text_max() + TEXT_MAX)
     }
 
     fn make(&self, file: ProcFile) -> Buffer {

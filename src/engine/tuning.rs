@@ -11,12 +11,22 @@ const PER_WORKER: usize = 128;
 /// The same when all of smaps is read, which takes far longer, and far larger buffers.
 const SMAPS_PER_WORKER: usize = 32;
 
+/// What must be left when an engine takes memory: the C library takes so much at a time, ...
+const LEFT_BYTES: usize = 512 * 1024;
+/// ... and each process has a row, and a part in the report.
+const LEFT_PER_PROCESS: usize = 512;
+
+/// How much memory an engine must leave to the rest of a run that measures so many processes.
+pub(super) fn bytes_left(processes: usize) -> usize {
+    LEFT_BYTES + LEFT_PER_PROCESS * processes
+}
+
 /// How an engine is set up.
 #[derive(Clone, Copy, Debug)]
 pub struct Tuning {
     /// Threads that read at once, the kernel's or our own.
     pub workers: usize,
-    /// Processes asked at once by `uring`.
+    /// Processes asked at once by `uring`, where memory and open files allow so many.
     pub depth: usize,
     /// Features of io_uring that may be used.
     pub features: Features,

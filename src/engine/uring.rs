@@ -16,9 +16,11 @@ use std::time::Duration;
 
 use super::pace::Pace;
 use super::slot::{Buffers, Slot, SlotState};
+use super::tuning::bytes_left;
 use super::{Broken, Engine, Headway, Patience, Tally, Tuning};
-use crate::process::{Fate, Plan};
+use crate::process::{Fate, Plan, Source};
 use crate::sys::host;
+use crate::sys::memory;
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::ring::kernel::{KernelRing, RingSetup};
 use crate::sys::ring::{Completion, Ring};
@@ -26,6 +28,8 @@ use crate::units::{Errno, Pid};
 
 /// A process that takes this long may be held up by a lock: others go on in its place.
 const HELD_AFTER: Duration = Duration::from_millis(50);
+/// What a ring needs to be set up: its slots, its queues, and what must be left.
+const RING_BYTES: usize = 1536 * 1024;
 
 /// The engine `uring`, over a ring.
 pub struct Uring<R: Ring = KernelRing> {
@@ -42,10 +46,13 @@ impl Uring {
     /// Sets up a ring that works here, or says why not.
     ///
     /// # Errors
-    /// Those of [`KernelRing::new`].
+    /// Those of [`KernelRing::new`]; `ENOMEM` also when addresses are short.
     pub fn open(root: &ProcRoot, tuning: Tuning) -> Result<Uring, Errno> {
         let Tuning { workers, depth, features } = tuning;
         let depth = depth.min(host::file_pairs());
+        if !memory::has_room(RING_BYTES) {
+            return Err(Errno::NOMEM);
+        }
         let setup = RingSetup { depth, workers, allowed: features };
         let ring = KernelRing::new(root.clone(), setup)?;
         Ok(Uring::over(ring, depth, workers))
@@ -59,6 +66,20 @@ impl<R: Ring> Uring<R> {
         let buffers = Buffers::new(depth);
         Uring { ring, slots: Vec::new(), free: Vec::new(), depth, workers, buffers }
     }
+
+    /// How many slots may be in use so that memory is left for the rest of the run. `None`: so few
+    /// that some workers would have nothing to do.
+    fn affordable(&self, processes: usize, source: Source) -> Option<usize> {
+        let each = self.buffers.bytes_of_slot(source);
+        let is_affordable = |depth: &usize| {
+            let slots = depth.saturating_sub(self.slots.len());
+            slots == 0 || memory::has_room(slots * each + bytes_left(processes))
+        };
+        let wanted = self.depth.min(processes);
+        let least = wanted.min(self.workers.max(1));
+        let depths = std::iter::successors(Some(wanted), |depth| Some(depth / 2));
+        depths.take_while(|depth| *depth >= least).find(is_affordable)
+    }
 }
 
 impl<R: Ring> Engine for Uring<R> {
@@ -70,11 +91,15 @@ impl<R: Ring> Engine for Uring<R> {
         observer: &mut dyn FnMut(Headway),
         survey: &mut Vec<Tally>,
     ) -> Result<(), Broken> {
+        let Some(depth) = self.affordable(pids.len(), plan.source) else {
+            return Err(Broken { errno: Errno::NOMEM, left: pids.to_vec() });
+        };
         let before = self.ring.stats();
         let now = self.ring.now();
         let mut run = Run {
             tally: Tally::with_room(pids.len(), plan),
             waiting: pids.iter(),
+            depth,
             plan,
             patience: *patience,
             observer,
@@ -102,6 +127,8 @@ impl<R: Ring> Engine for Uring<R> {
 struct Run<'a> {
     tally: Tally,
     waiting: std::slice::Iter<'a, Pid>,
+    /// So many are in flight at once, those that are held up not counted.
+    depth: usize,
     plan: &'a Plan,
     patience: Patience,
     observer: &'a mut dyn FnMut(Headway),
@@ -193,7 +220,7 @@ impl<R: Ring> Uring<R> {
         if !is_short && !std::mem::replace(&mut run.has_all, true) {
             self.ring.all_started();
         }
-        let depth = if is_short { self.depth.min(burst) } else { self.depth };
+        let depth = if is_short { run.depth.min(burst) } else { run.depth };
         while run.moving() < depth {
             let Some(index) = self.free_slot() else { return };
             let Some(pid) = run.waiting.next() else {

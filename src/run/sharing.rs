@@ -13,6 +13,7 @@ use crate::engine::Survey;
 use crate::process::{self, ProcFile, ProcessUsage};
 use crate::sys::host;
 use crate::sys::proc_root::ProcRoot;
+use crate::sys::thread;
 use crate::units::{Kib, Pid};
 
 /// So many processes are asked in vain, and one more for so many that were measured: a server can
@@ -21,8 +22,8 @@ const IN_VAIN_MAX: usize = 8;
 const MEASURED_PER_VAIN: usize = 256;
 /// How long to wait for the answers: an exec that got stuck would keep `kcmp(2)` for ever.
 const WAIT_MAX: Duration = Duration::from_millis(100);
-/// What the asking thread needs of stack.
-const STACK_BYTES: usize = 128 * 1024;
+/// What the asking thread must leave to others, and needs itself.
+const LEFT_BYTES: usize = 512 * 1024;
 
 /// Processes whose memory is that of another one: that one, by process. It is an ancestor, and
 /// shares its memory with none of its own.
@@ -36,11 +37,11 @@ pub(super) fn find(
         return HashMap::new();
     }
     let (sender, receiver) = mpsc::channel();
-    let (root, thread) = (root.clone(), std::thread::Builder::new().stack_size(STACK_BYTES));
+    let root = root.clone();
     let until = Instant::now() + deadline.unwrap_or(WAIT_MAX).min(WAIT_MAX);
     let mut found = HashMap::new();
     // A thread that is stuck is left behind. Without one, nobody is asked.
-    if thread.spawn(move || suspects.ask(&root, &sender)).is_ok() {
+    if thread::spawn(LEFT_BYTES, move || suspects.ask(&root, &sender)) {
         let next = || receiver.recv_timeout(until.saturating_duration_since(Instant::now())).ok();
         found.extend(std::iter::from_fn(next));
     }

@@ -10,7 +10,8 @@
 //! - `hidepid`   whether `/proc` hides processes of others
 //! - `buffer`    memory that can be lent to the kernel
 //! - `ring`      requests in, completions out: io_uring behind a trait
-//! - `memory`    the allocator, which tells when there is none left
+//! - `memory`    the allocator, which tells when there is none left, and how much there is
+//! - `thread`    threads that may be refused
 //! - `host`      the machine and this process: CPUs, peak memory, CPU time
 //! - `clock`     the time of day
 //! - `replace_file` a file that is replaced as a whole
@@ -29,6 +30,7 @@ pub mod replace_file;
 pub mod ring;
 pub mod saved_file;
 pub mod stdio;
+pub mod thread;
 pub mod users;
 
 use crate::units::Errno;

@@ -145,6 +145,15 @@ fn refused_register_is_done_without() {
     });
 }
 
+/// Ways to run that would like more memory than `--engine sync`.
+const RICHER: [&str; 5] = [
+    "--engine auto",
+    "--engine auto --depth 1024",
+    "--engine auto --source smaps",
+    "--engine threads",
+    "--engine threads --workers 1024",
+];
+
 fn limited(limit: &str) -> Command {
     let mut command = Command::new("prlimit");
     command.arg(limit).arg(program().get_program());
@@ -182,7 +191,7 @@ fn too_little_address_space_is_told() {
     contained(LIMIT, || {
         let pid = std::process::id().to_string();
         let (mut tables, mut told) = (0, 0);
-        for kind in ["sync", "auto"] {
+        for kind in ["sync", "threads", "auto"] {
             for kib in (4_000..16_000).step_by(64) {
                 let mut command = limited(&format!("--as={}", kib * 1024));
                 command.args(["--pid", &pid, "--engine", kind]);
@@ -208,6 +217,34 @@ fn too_little_address_space_is_told() {
             }
         }
         assert!(tables > 0 && told > 0, "{tables} tables, {told} told: these sizes test nothing");
+    });
+}
+
+/// Who can do with less does: where the simplest engine prints, every other one does.
+#[test]
+fn little_address_space_is_enough() {
+    contained(LIMIT, || {
+        let (_crowd, still) = crowd();
+        for limit in ["as", "data"] {
+            let code = |kib: u64, options: &str| {
+                let command = limited(&format!("--{limit}={}", kib * 1024));
+                let options: Vec<&str> = options.split(' ').collect();
+                let ran = still.ask(command, &options);
+                (ran.code, ran.stderr())
+            };
+            let is_enough = |kib| code(kib, "--engine sync").0 == Some(0);
+            let (mut too_little, mut enough) = (128, 64 * 1024);
+            assert!(is_enough(enough) && !is_enough(too_little), "these sizes test nothing");
+            while enough - too_little > 32 {
+                let between = (enough + too_little) / 2;
+                *if is_enough(between) { &mut enough } else { &mut too_little } = between;
+            }
+            let more = (6..20).map(|power| enough + (1 << power));
+            for (kib, options) in more.flat_map(|kib| RICHER.map(|options| (kib, options))) {
+                let what = format!("{limit}: {kib} KiB, sync gets by with {enough}: {options}");
+                assert_eq!(code(kib, options), (Some(0), String::new()), "{what}");
+            }
+        }
     });
 }
 
