@@ -315,7 +315,9 @@ impl Surveyor {
         let is_thread = |pid: &Pid| threads.binary_search(pid).is_ok();
         let is_own = !threads.is_empty() && self.root.is_own();
         // Whom a deadline leaves unasked would be missing. Their status answers at once.
-        let is_told = |pid: &Pid| patience.deadline.is_some() && self.root.is_kernel_thread(*pid);
+        let has_deadline = patience.deadline.is_some();
+        let is_told =
+            |pid: &Pid| has_deadline && self.root.fate_at_once(*pid) == Some(Fate::KernelThread);
         let has_no_memory = |pid: &Pid| is_own && host::has_no_memory(*pid);
         let is_proved = |pid: &Pid| is_thread(pid) && (has_no_memory(pid) || is_told(pid));
         let mut tally = Tally::default();

@@ -83,16 +83,11 @@ pub const KTHREADD: Pid = Pid(2);
 /// `kthreadd` and the kernel threads that it started, from its `status` and `children`; none when
 /// that process is an ordinary one, as in a container.
 pub fn kernel_threads(status: &[u8], children: &[u8]) -> Vec<Pid> {
-    if !is_kernel_thread(status) {
+    if fate_of_memoryless(status) != Some(Fate::KernelThread) {
         return Vec::new();
     }
     let children = children.split(|byte| *byte == b' ').filter_map(Pid::parse);
     children.chain([KTHREADD]).collect()
-}
-
-/// Whether this is the `status` of a thread of the kernel.
-pub fn is_kernel_thread(status: &[u8]) -> bool {
-    status::kind(status, true) == status::Kind::KernelThread
 }
 
 /// What became of a process without memory, from its `status`; `None` when it may have some.

@@ -86,13 +86,8 @@ impl ProcRoot {
         threads
     }
 
-    /// Whether `status` tells a thread of the kernel. It never blocks.
-    pub fn is_kernel_thread(&self, pid: Pid) -> bool {
-        let status = self.read_once(ProcFile::Status, pid);
-        status.is_ok_and(|status| process::is_kernel_thread(&status))
-    }
-
-    /// What can be told at once of a process that was not finished: `None` when it may have memory.
+    /// What can be told at once of a process, by its `status`, which never blocks: `None` when it
+    /// may have memory.
     pub fn fate_at_once(&self, pid: Pid) -> Option<Fate> {
         match self.read_once(ProcFile::Status, pid) {
             Ok(status) => process::fate_of_memoryless(&status),
