@@ -9,6 +9,10 @@ use crate::units::{Errno, Pid};
 /// What makes processes visible that `hidepid` hides.
 pub const HIDEPID_REMEDY: &str = "try as root, or with CAP_SYS_PTRACE";
 
+/// What makes a directory of processes.
+const MOUNT_REMEDY: &str =
+    "mount proc there (mount -t proc proc /proc) or name another with --proc-root";
+
 /// The end of a run without a report.
 #[derive(Debug)]
 pub enum Error {
@@ -36,8 +40,8 @@ pub enum Error {
     NotTheSame(&'static str, usize, usize),
     /// `bench` cannot measure what it was asked to.
     Bench(String),
-    /// A file that the caller named cannot be used: what was tried, where, and why not.
-    File(&'static str, PathBuf, String),
+    /// A file cannot be used: what was tried, where, why not, and what to do.
+    File(&'static str, PathBuf, String, &'static str),
     /// `--engine uring` was asked for by name, and io_uring cannot be had or failed.
     Ring(Errno),
     /// Standard output does not take the report.
@@ -48,7 +52,13 @@ pub enum Error {
 impl Error {
     /// A file that the caller named cannot be used.
     pub fn file(what: &'static str, path: &Path, why: &dyn fmt::Display) -> Error {
-        Error::File(what, path.to_owned(), why.to_string())
+        Error::File(what, path.to_owned(), why.to_string(), "name another file")
+    }
+
+    /// The kernel says no to a file.
+    pub fn refused(what: &'static str, path: &Path, errno: Errno) -> Error {
+        let remedy = remedy(errno).unwrap_or("name another file");
+        Error::File(what, path.to_owned(), errno.to_string(), remedy)
     }
 
     /// Why io_uring cannot be had, and what would help.
@@ -76,27 +86,29 @@ impl fmt::Display for Error {
             Error::Usage(message) => f.write_str(message),
             Error::NoProcesses(path) => write!(
                 f,
-                "there are no processes in {}: it is no proc file system; mount proc there \
-                 (mount -t proc proc /proc) or name another with --proc-root",
+                "there are no processes in {}: it is no proc file system; {MOUNT_REMEDY}",
                 path.display()
             ),
             Error::NoProc(path, errno) => write!(
                 f,
-                "cannot open {} as a directory of processes: {errno}; mount proc there \
-                 (mount -t proc proc /proc) or name another with --proc-root",
-                path.display()
+                "cannot open {} as a directory of processes: {errno}; {}",
+                path.display(),
+                remedy(*errno).unwrap_or(MOUNT_REMEDY)
             ),
             Error::Listing(path, errno) => write!(
                 f,
-                "cannot list the processes of {}: {errno}; check that it is a mounted proc \
-                 file system and may be read",
-                path.display()
+                "cannot list the processes of {}: {errno}; {}",
+                path.display(),
+                remedy(*errno)
+                    .unwrap_or("check that it is a mounted proc file system and may be read")
             ),
             Error::NoMeminfo(path, errno) => write!(
                 f,
-                "cannot read {}: {errno}; check that --proc-root is a whole proc file system, or \
-                 leave out --summary",
-                path.display()
+                "cannot read {}: {errno}; {}",
+                path.display(),
+                remedy(*errno).unwrap_or(
+                    "check that --proc-root is a whole proc file system, or leave out --summary"
+                )
             ),
             Error::NoSuchProcess(pids) => write!(
                 f,
@@ -111,8 +123,8 @@ impl fmt::Display for Error {
             ),
             Error::NothingRead(pid, errno) => write!(
                 f,
-                "no process could be read, PID {pid} for one: {errno}; raise the limits \
-                 (ulimit -n, ulimit -v) or look at what --proc-root names"
+                "no process could be read, PID {pid} for one: {errno}; {}",
+                remedy(*errno).unwrap_or("look at what --proc-root names")
             ),
             Error::NoTotal(missing) => write!(f, "there is no total: {missing}"),
             Error::NoRollup => f.write_str(
@@ -123,8 +135,8 @@ impl fmt::Display for Error {
                 "the engines did not do the same work: {engine} measured {measured} processes, \
                  another {most}; run it again when fewer processes come and go"
             ),
-            Error::File(what, path, why) => {
-                write!(f, "cannot {what}: {}: {why}; name another file", path.display())
+            Error::File(what, path, why, remedy) => {
+                write!(f, "cannot {what}: {}: {why}; {remedy}", path.display())
             }
             Error::Bench(why) => f.write_str(why),
             Error::Ring(errno) => {
@@ -145,6 +157,17 @@ fn list(pids: &[Pid]) -> String {
     pids.iter().map(Pid::to_string).collect::<Vec<_>>().join(", ")
 }
 
+/// What helps when something ran out that every file and every thread needs; `None` when it is a
+/// matter of what was to be had.
+pub fn remedy(errno: Errno) -> Option<&'static str> {
+    Some(match errno.0 {
+        libc::EMFILE => "raise the limit of open files (ulimit -n)",
+        libc::ENFILE => "raise the host's limit of open files (sysctl fs.file-max)",
+        libc::ENOMEM | libc::EAGAIN => "free memory, or raise the limits (ulimit -v, pids.max)",
+        _ => return None,
+    })
+}
+
 /// What to change so that io_uring works, by the errno it answers with (io_uring/io_uring.c).
 fn ring_remedy(errno: Errno) -> &'static str {
     match errno.0 {
@@ -158,7 +181,33 @@ fn ring_remedy(errno: Errno) -> &'static str {
         libc::ECANCELED | libc::EAGAIN => {
             "allow more threads (ulimit -u, pids.max of the cgroup): no worker could be started"
         }
-        libc::EMFILE | libc::ENFILE => "raise the limit of open files (ulimit -n)",
-        _ => "use a newer kernel (5.11 at the least, 5.19 for all of it)",
+        _ => remedy(errno).unwrap_or("use a newer kernel (5.11 at the least, 5.19 for all of it)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever was to be opened: to name another would not help.
+    #[test]
+    fn a_lack_of_descriptors_has_its_remedy() {
+        let path = || PathBuf::from("x");
+        for (errno, remedy) in [(libc::EMFILE, "(ulimit -n)"), (libc::ENFILE, "fs.file-max)")] {
+            let errno = Errno(errno);
+            for error in [
+                Error::NoProc(path(), errno),
+                Error::Listing(path(), errno),
+                Error::NoMeminfo(path(), errno),
+                Error::NothingRead(Pid(7), errno),
+                Error::refused("read", &path(), errno),
+            ] {
+                let told = error.to_string();
+                assert!(told.ends_with(remedy), "{told}");
+            }
+            assert!(Error::Ring(errno).to_string().contains(remedy));
+        }
+        let told = Error::refused("read", &path(), Errno::NOENT).to_string();
+        assert!(told.ends_with("; name another file"), "{told}");
     }
 }

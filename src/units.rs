@@ -78,7 +78,7 @@ impl Errno {
     pub const ACCES: Errno = Errno(libc::EACCES);
     /// Refused by `hidepid=1` (fs/proc/base.c) or a security module.
     pub const PERM: Errno = Errno(libc::EPERM);
-    /// No descriptor is left, or no slot of a ring, which has two.
+    /// No descriptor is left to this process, or no slot of a ring, which has two.
     pub const MFILE: Errno = Errno(libc::EMFILE);
     /// There is no memory, or no more addresses.
     pub const NOMEM: Errno = Errno(libc::ENOMEM);
@@ -88,6 +88,14 @@ impl Errno {
     pub const NOT_SUPPORTED: Errno = Errno(libc::EOPNOTSUPP);
     /// The request never ran: its chain broke, or no worker thread could be had.
     pub const CANCELED: Errno = Errno(libc::ECANCELED);
+}
+
+impl Errno {
+    /// Whether it says nothing of what was to be opened: there is no descriptor for it, because of
+    /// a limit of this process or of the host.
+    pub fn is_lack_of_descriptors(self) -> bool {
+        matches!(self.0, libc::EMFILE | libc::ENFILE)
+    }
 }
 
 impl fmt::Display for Errno {

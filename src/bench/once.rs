@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use super::Candidate;
 use crate::cli::BenchOptions;
 use crate::engine::{Patience, Surveyor};
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::process::Plan;
 use crate::run::{list_all, open_root};
 use crate::sys::host;
+use crate::units::Errno;
 
 /// Healthy hosts only: a stuck process would be waited for in every round.
 const STUCK_AFTER: Duration = Duration::from_secs(2);
@@ -69,7 +70,11 @@ impl Once {
         let cannot = |why: &dyn std::fmt::Display| Error::Bench(format!("{label}: {why}"));
         let mut command = Command::new("/proc/self/exe");
         command.stdin(Stdio::null()).args(arguments(candidate, options));
-        let output = command.output().map_err(|error| cannot(&error))?;
+        let output = command.output().map_err(|error| {
+            let errno = Errno::from(error);
+            let remedy = error::remedy(errno).unwrap_or("check that /proc is mounted");
+            cannot(&format!("{errno}; {remedy}"))
+        })?;
         if !output.status.success() {
             let told = String::from_utf8_lossy(&output.stderr);
             let told = told.trim().trim_start_matches("psm-uring: ");

@@ -175,11 +175,13 @@ impl Record {
     }
 
     pub(super) fn save(&self, path: &Path) -> Result<(), Error> {
-        std::fs::write(path, self.to_json()).map_err(|error| Error::file("write", path, &error))
+        std::fs::write(path, self.to_json())
+            .map_err(|error| Error::refused("write", path, error.into()))
     }
 
     pub(super) fn load(path: &Path) -> Result<Record, Error> {
-        let text = std::fs::read(path).map_err(|error| Error::file("read", path, &error))?;
+        let text = std::fs::read(path);
+        let text = text.map_err(|error| Error::refused("read", path, error.into()))?;
         let record: Record = serde_json::from_slice(&text)
             .map_err(|error| Error::file("read as a record of bench", path, &error))?;
         if record.schema != SCHEMA {

@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use super::{escape, plural};
-use crate::error::HIDEPID_REMEDY;
+use crate::error::{self, HIDEPID_REMEDY};
 use crate::process::{Coverage, Fate};
 use crate::program::TimedOut;
 use crate::units::{Errno, Pid};
@@ -219,12 +219,10 @@ fn denial(access: &Access) -> String {
 }
 
 fn failure_remedy(errno: Errno) -> &'static str {
-    match errno.0 {
-        libc::EMFILE | libc::ENFILE => "raise the limit of open files (ulimit -n)",
-        libc::ENOMEM | libc::EAGAIN => "free memory, or raise the limits (ulimit -v, pids.max)",
-        libc::ENOENT => "alive, and no file has its memory; check --source and --proc-root",
+    error::remedy(errno).unwrap_or(match errno {
+        Errno::NOENT => "alive, and no file has its memory; check --source and --proc-root",
         _ => "run it again, and report it if it stays",
-    }
+    })
 }
 
 /// `PID 7`, `PID 7, 8`, and not too many.

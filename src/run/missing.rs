@@ -40,11 +40,18 @@ pub(super) fn check_outcome(
             None => Error::NoSuchProcess(pids),
         });
     }
-    let failure = missing.iter().find_map(|(pid, fate)| match fate {
-        Fate::Failed(errno) => Some((*pid, *errno)),
-        _ => None,
-    });
-    match failure {
+    let failures = || {
+        missing.iter().filter_map(|(pid, fate)| match fate {
+            Fate::Failed(errno) => Some((*pid, *errno)),
+            _ => None,
+        })
+    };
+    // It says nothing of the others either, whatever their fates.
+    let lacking = failures().find(|(_, errno)| measured == 0 && errno.is_lack_of_descriptors());
+    if let Some((pid, errno)) = lacking {
+        return Err(Error::NothingRead(pid, errno));
+    }
+    match failures().next() {
         Some((_, Errno::NOENT)) if measured == 0 && options.source == Source::Rollup => {
             Err(Error::NoRollup)
         }

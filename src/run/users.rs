@@ -7,7 +7,7 @@ use crate::cli::{Options, User};
 use crate::error::Error;
 use crate::program::UserNames;
 use crate::sys::proc_root::ProcRoot;
-use crate::sys::users::Users;
+use crate::sys::users::{PASSWD, Users};
 
 /// The ids that `--user` asks for, ascending, and the names that rows need.
 pub(super) fn find(
@@ -17,7 +17,8 @@ pub(super) fn find(
 ) -> Result<(Vec<u32>, UserNames), Error> {
     let is_named = options.user.iter().any(|user| matches!(user, User::Name(_)));
     let is_own = (is_named || shows_user) && root.is_own();
-    let users = if is_own { Users::read() } else { Users::default() };
+    let read = || Users::read().map_err(|why| Error::refused("read", PASSWD.as_ref(), why));
+    let users = if is_own { read()? } else { Users::default() };
     let mut ids = Vec::new();
     for user in &options.user {
         ids.push(match user {

@@ -1,10 +1,14 @@
 //! The files that tell of the whole machine. They answer at once: none of them looks into a
 //! process, and a device that is just being set up is waited for no longer than that takes.
 
-use std::path::Path;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags};
+use rustix::path::Arg;
 
+use super::if_there;
 use super::proc_root::ProcRoot;
 use crate::machine::{Machine, Meminfo, Pressure, Zram};
 use crate::units::Errno;
@@ -21,40 +25,41 @@ const DEVICES_MAX: usize = 256;
 pub fn look(root: &ProcRoot) -> Result<Machine, Errno> {
     let meminfo = Meminfo::parse(&read(root, "meminfo")?);
     // Older than 4.20, or switched off.
-    let pressure = read(root, "pressure/memory").ok();
+    let pressure = if_there(read(root, "pressure/memory"))?;
     let pressure = pressure.and_then(|text| Pressure::parse(&text));
     // Devices are those of the machine we run on.
-    let zram = if root.is_own() { devices(Path::new("/sys/block")) } else { None };
+    let zram = if root.is_own() { devices(Path::new("/sys/block"))? } else { None };
     Ok(Machine { meminfo, zram, pressure })
 }
 
 /// All devices of compressed memory; none of them is an answer, no sysfs is not, nor are too many.
-fn devices(block: &Path) -> Option<Zram> {
-    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-    let dir = rustix::fs::openat(CWD, block, flags, Mode::empty()).ok()?;
+fn devices(block: &Path) -> Result<Option<Zram>, Errno> {
+    let Some(stats) = if_there(stats(block))? else { return Ok(None) };
     let mut sum = Zram::default();
-    let mut count = 0;
-    for entry in rustix::fs::Dir::read_from(&dir).ok()? {
-        let name = entry.ok()?.file_name().to_bytes().to_vec();
-        if name.starts_with(b"zram") {
-            count += 1;
-            if count > DEVICES_MAX {
-                return None;
-            }
-            let path = [&name[..], b"/mm_stat"].concat();
-            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-            let file = rustix::fs::openat(&dir, path, flags, Mode::empty());
-            let mut text = [0; 512];
-            let len = rustix::io::read(file.ok()?, &mut text).ok()?;
-            sum.add(&Zram::parse(&text[..len])?);
-        }
+    for stat in &stats {
+        let text = if_there(read(CWD, stat))?;
+        let Some(zram) = text.and_then(|text| Zram::parse(&text)) else { return Ok(None) };
+        sum.add(&zram);
     }
-    Some(sum)
+    Ok((stats.len() <= DEVICES_MAX).then_some(sum))
 }
 
-fn read(root: &ProcRoot, path: &str) -> Result<Vec<u8>, Errno> {
+/// Where each device tells of itself. None is opened while they are listed: a descriptor may be all
+/// there is.
+fn stats(block: &Path) -> Result<Vec<PathBuf>, Errno> {
+    let mut stats = Vec::new();
+    for entry in std::fs::read_dir(block)? {
+        let device = entry?;
+        if device.file_name().as_bytes().starts_with(b"zram") && stats.len() <= DEVICES_MAX {
+            stats.push(device.path().join("mm_stat"));
+        }
+    }
+    Ok(stats)
+}
+
+fn read(dir: impl AsFd, path: impl Arg) -> Result<Vec<u8>, Errno> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(root, path, flags, Mode::empty())?;
+    let file = rustix::fs::openat(dir, path, flags, Mode::empty())?;
     let mut text = vec![0; TEXT_MAX];
     let mut len = 0;
     while len < text.len() {
@@ -84,13 +89,13 @@ mod tests {
             std::fs::create_dir_all(&device).expect("a device");
             std::fs::write(device.join("mm_stat"), "4096 100 2048 0 0 0 0\n").expect("its text");
         };
-        assert_eq!(devices(&block), Some(Zram::default()));
+        assert_eq!(devices(&block), Ok(Some(Zram::default())));
         (0..DEVICES_MAX).for_each(add);
         let takes = Kib(2 * DEVICES_MAX as u64);
-        assert_eq!(devices(&block).map(|all| all.takes), Some(takes));
+        assert_eq!(devices(&block).map(|all| all.map(|all| all.takes)), Ok(Some(takes)));
         add(DEVICES_MAX);
-        assert_eq!(devices(&block), None, "a sum of some would be a wrong one");
+        assert_eq!(devices(&block), Ok(None), "a sum of some would be a wrong one");
         std::fs::remove_dir_all(&block).expect("ours");
-        assert_eq!(devices(&block), None);
+        assert_eq!(devices(&block), Ok(None));
     }
 }

@@ -35,6 +35,14 @@ pub mod users;
 
 use crate::units::Errno;
 
+/// What may be missing, or may not be read, as an answer. Without a descriptor there is none.
+fn if_there<T>(found: Result<T, Errno>) -> Result<Option<T>, Errno> {
+    match found {
+        Err(errno) if errno.is_lack_of_descriptors() => Err(errno),
+        found => Ok(found.ok()),
+    }
+}
+
 impl From<rustix::io::Errno> for Errno {
     fn from(errno: rustix::io::Errno) -> Errno {
         Errno(errno.raw_os_error())

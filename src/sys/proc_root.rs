@@ -65,7 +65,9 @@ impl ProcRoot {
     /// # Errors
     /// Those of `getdents64(2)`.
     pub fn pids(&self) -> Result<Vec<Pid>, Errno> {
-        let mut pids = list_numbers(self.dir.as_fd(), c".")?;
+        // A descriptor of its own: a listing moves the descriptor's position.
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        let mut pids = list_numbers(rustix::fs::openat(&*self.dir, c".", flags, Mode::empty())?)?;
         pids.sort_unstable();
         Ok(pids)
     }
@@ -135,7 +137,7 @@ impl ProcRoot {
     /// (`proc_task_readdir`, fs/proc/base.c).
     pub(super) fn tasks(&self, path: &RelPath) -> Result<Vec<u8>, Errno> {
         let dir = self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        let tasks = list_numbers(dir.as_fd(), c".")?;
+        let tasks = list_numbers(dir)?;
         Ok(tasks.iter().flat_map(|task| format!("{task}\n").into_bytes()).collect())
     }
 
@@ -209,10 +211,7 @@ pub(super) fn link_target(file: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
     }
 }
 
-fn list_numbers(dir: BorrowedFd<'_>, path: &std::ffi::CStr) -> Result<Vec<Pid>, Errno> {
-    // A descriptor of its own: a listing moves the descriptor's position.
-    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-    let dir = rustix::fs::openat(dir, path, flags, Mode::empty())?;
+fn list_numbers(dir: OwnedFd) -> Result<Vec<Pid>, Errno> {
     let mut room = vec![MaybeUninit::uninit(); LISTING_BYTES];
     let mut entries = RawDir::new(dir, &mut room);
     let mut numbers = Vec::new();

@@ -7,6 +7,11 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 
+use super::if_there;
+use crate::units::Errno;
+
+/// The file.
+pub const PASSWD: &str = "/etc/passwd";
 /// More than any host has users in a file.
 const BYTES_MAX: u64 = 64 << 20;
 
@@ -16,11 +21,15 @@ pub struct Users(Vec<(u32, Vec<u8>)>);
 
 impl Users {
     /// Reads them. A host without such a file has none that have names.
-    pub fn read() -> Users {
+    ///
+    /// # Errors
+    /// There is no descriptor left to read it by.
+    pub fn read() -> Result<Users, Errno> {
         let mut text = Vec::new();
-        let file = File::open("/etc/passwd");
+        let file = File::open(PASSWD);
         let read = file.and_then(|file| file.take(BYTES_MAX).read_to_end(&mut text));
-        Users(if read.is_ok() { parse(&text) } else { Vec::new() })
+        let is_read = if_there(read.map_err(Errno::from))?.is_some();
+        Ok(Users(if is_read { parse(&text) } else { Vec::new() }))
     }
 
     /// The id of a user.

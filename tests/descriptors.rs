@@ -1,0 +1,110 @@
+//! Few descriptors: the same answer whatever the engine, and where it is none, one line that names
+//! the limit. `prlimit` sets it; the loader of programs needs some itself.
+
+mod support;
+
+use std::process::Command;
+
+use support::survey::has_uring;
+use support::{Ran, TempDir, output, program, skip};
+
+/// From what the loader needs to what is enough for everything: two files of a process, `/proc` and
+/// a ring, standard streams, and some that whoever runs the tests left open.
+const LIMITS: [u64; 7] = [4, 5, 6, 7, 8, 9, 24];
+/// What the loader of programs ends with when it lacks something.
+const LOADER: i32 = 127;
+
+/// Runs the program with so many descriptors.
+fn limited(descriptors: u64, words: &str) -> Ran {
+    let mut command = Command::new("prlimit");
+    command.current_dir(support::tests_path("procfs"));
+    command.arg(format!("--nofile={descriptors}:{descriptors}")).arg(program().get_program());
+    command.args(words.split(' ')).stdin(std::process::Stdio::null());
+    output(command)
+}
+
+fn has_prlimit(test: &str) -> bool {
+    let is_there = Command::new("prlimit").arg("--version").output().is_ok();
+    if !is_there {
+        skip(test, "prlimit (util-linux) is missing");
+    }
+    is_there
+}
+
+/// One line that says what to raise, or a report; which of them it was.
+fn is_report(ran: &Ran, what: &str) -> bool {
+    let told = ran.stderr();
+    match ran.code {
+        Some(0) => true,
+        Some(1) => {
+            assert_eq!((ran.stdout().as_str(), told.lines().count()), ("", 1), "{what}: {told}");
+            assert!(
+                told.starts_with("psm-uring: ") && told.contains("ulimit -n"),
+                "{what}: {told}"
+            );
+            assert!(!told.contains("mount") && !told.contains("another"), "{what}: {told}");
+            false
+        }
+        code => panic!("{what}: {code:?}: {told}"),
+    }
+}
+
+#[test]
+fn engines_agree_on_too_few_descriptors() {
+    if !has_prlimit("engines_agree_on_too_few_descriptors") {
+        return;
+    }
+    let mut engines = vec!["sync", "threads", "auto"];
+    engines.extend(has_uring("engines_agree_on_too_few_descriptors").then_some("uring"));
+    let dir = TempDir::new("descriptors");
+    let file = format!("--output-file {}", dir.path().join("report").display());
+    let (mut reports, mut refused) = (0, 0);
+    let on_fixture = ["--by pid", "--summary", "--columns user,name", "-f .", "--name exe", &file];
+    let calls = on_fixture.map(|words| format!("--proc-root ordinary {words}"));
+    // Names of users are those of this host.
+    for words in calls.into_iter().chain(["-u root --top 1".to_owned()]) {
+        for descriptors in LIMITS {
+            let ask = |engine: &&str| {
+                let words = format!("{words} --engine {engine}");
+                let ran = limited(descriptors, &words);
+                (ran, format!("{descriptors} descriptors, {words}"))
+            };
+            let asked: Vec<(Ran, String)> = engines.iter().map(ask).collect();
+            if asked.iter().all(|(ran, _)| ran.code == Some(LOADER)) {
+                continue;
+            }
+            let outcomes: Vec<bool> =
+                asked.iter().map(|(ran, what)| is_report(ran, what)).collect();
+            assert!(outcomes.iter().all(|one| *one == outcomes[0]), "{outcomes:?}: {}", asked[0].1);
+            assert!(outcomes[0] || descriptors < 24, "{}", asked[0].1);
+            reports += usize::from(outcomes[0]);
+            refused += usize::from(!outcomes[0]);
+        }
+    }
+    assert!(reports > 0 && refused > 0, "{reports} reports, {refused} refused: tests nothing");
+}
+
+/// It starts programs, which takes pipes.
+#[test]
+fn bench_names_the_limit() {
+    if !has_prlimit("bench_names_the_limit") {
+        return;
+    }
+    let mut refused = 0;
+    for engine in ["sync", "auto"] {
+        let words = &format!("bench --proc-root ordinary --rounds 1 --engines {engine}");
+        for descriptors in LIMITS {
+            let ran = limited(descriptors, words);
+            let told = ran.stderr();
+            // The program, or the one that it started, did not get as far as `main`.
+            if ran.code == Some(0) || told.contains("loading shared libraries") {
+                continue;
+            }
+            let last = told.lines().last().unwrap_or_default();
+            assert_eq!(ran.code, Some(1), "{descriptors} {words}: {told}");
+            assert!(last.contains("ulimit -n"), "{descriptors} {words}: {told}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 0, "these limits test nothing");
+}
