@@ -78,6 +78,8 @@ impl Errno {
     pub const ACCES: Errno = Errno(libc::EACCES);
     /// Refused by `hidepid=1` (fs/proc/base.c) or a security module.
     pub const PERM: Errno = Errno(libc::EPERM);
+    /// What should be a directory is none.
+    pub const NOTDIR: Errno = Errno(libc::ENOTDIR);
     /// No descriptor is left to this process, or no slot of a ring, which has two.
     pub const MFILE: Errno = Errno(libc::EMFILE);
     /// There is no memory, or no more addresses.

@@ -135,7 +135,7 @@ const CASES: [(&str, &str); 120] = [
 ];
 
 /// Calls that make no sense, and reports that cannot be: whole command lines.
-const FAULTS: [(&str, &str); 49] = [
+const FAULTS: [(&str, &str); 50] = [
     ("fault-bad-deadline", "--deadline soon"),
     ("fault-bad-depth", "--depth 0"),
     ("fault-bad-engine", "--engine fast"),
@@ -170,6 +170,7 @@ const FAULTS: [(&str, &str); 49] = [
     ("fault-pid-unknown", "--proc-root ordinary --pid 9,8"),
     ("fault-pid-zero", "--pid 0"),
     ("fault-root-hollow", "--proc-root hollow"),
+    ("fault-root-of-descriptors", "--proc-root /dev/fd"),
     ("fault-root-is-a-file", "--proc-root ordinary/version"),
     ("fault-root-missing", "--proc-root no-such-directory"),
     ("fault-sort-heap", "--proc-root ordinary --sort heap"),

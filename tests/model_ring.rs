@@ -135,10 +135,12 @@ fn fate_after(hit: Hit, seat: &Seat, plan: &Plan) -> Fate {
         }
         (_, libc::ENOENT) if is_memory => untouched,
         // The status of the process fails, too.
-        (ProcFile::Status, libc::ENOENT | libc::ESRCH) if hit.for_good => Fate::Gone,
+        (ProcFile::Status, libc::ENOENT | libc::ESRCH | libc::ENOTDIR) if hit.for_good => {
+            Fate::Gone
+        }
         // The thread is gone, and looked for again.
-        (_, libc::ENOENT | libc::ESRCH) if hit.place.task.is_some() => has_lost,
-        (_, libc::ENOENT | libc::ESRCH) => Fate::Gone,
+        (_, libc::ENOENT | libc::ESRCH | libc::ENOTDIR) if hit.place.task.is_some() => has_lost,
+        (_, libc::ENOENT | libc::ESRCH | libc::ENOTDIR) => Fate::Gone,
         (_, libc::EACCES | libc::EPERM) => Fate::Denied,
         (_, errno) => Fate::Failed(Errno(errno)),
     }

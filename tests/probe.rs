@@ -57,15 +57,18 @@ fn expected_fate(path: &str, plan: &Plan, fault: Fault) -> Fate {
         (_, libc::ESRCH) if is_memory && fault.again => Fate::Changed,
         (_, libc::ESRCH) if is_memory => Fate::Measured,
         // The thread is gone. The process is there: try again.
-        (_, libc::ENOENT | libc::ESRCH) if path.contains("/task/") && fault.again => Fate::Changed,
-        (_, libc::ENOENT | libc::ESRCH) if path.contains("/task/") => Fate::Measured,
-        (_, libc::ENOENT | libc::ESRCH) => Fate::Gone,
+        (_, libc::ENOENT | libc::ESRCH | libc::ENOTDIR) => match path.contains("/task/") {
+            true if fault.again => Fate::Changed,
+            true => Fate::Measured,
+            false => Fate::Gone,
+        },
         (_, libc::EACCES | libc::EPERM) => Fate::Denied,
         (_, errno) => Fate::Failed(Errno(errno)),
     }
 }
 
-const ERRNOS: [i32; 14] = [
+const ERRNOS: [i32; 15] = [
+    libc::ENOTDIR,
     libc::ENAMETOOLONG,
     libc::EOPNOTSUPP,
     libc::ENOENT,
@@ -92,11 +95,8 @@ fn an_error_at_every_step() {
     ] {
         for plan in plans() {
             let mut sound = world.clone();
-            assert_eq!(
-                sound.carry(&mut Probe::new(), &plan).fate,
-                Fate::Measured,
-                "{what} {plan:?}"
-            );
+            let fate = sound.carry(&mut Probe::new(), &plan).fate;
+            assert_eq!(fate, Fate::Measured, "{what} {plan:?}");
             for (step, path) in sound.steps.iter().enumerate() {
                 for (errno, again) in ERRNOS.iter().flat_map(|e| [(*e, false), (*e, true)]) {
                     let fault = Fault { step, errno: Errno(errno), again };

@@ -21,13 +21,20 @@ impl Tree {
     fn with_stuck(name: &str, stuck: &[u32]) -> Tree {
         let copy = TempDir::new(name);
         copy_dir(&tree("ordinary"), copy.path());
-        for pid in stuck {
-            let file = copy.path().join(format!("{pid}/smaps_rollup"));
-            std::fs::remove_file(&file).expect("it was copied");
-            let mode = Mode::from_raw_mode(0o600);
-            rustix::fs::mknodat(CWD, &file, FileType::Fifo, mode, 0).expect("a FIFO");
-        }
-        Tree(copy)
+        let copy = Tree(copy);
+        stuck.iter().for_each(|pid| copy.silence(&format!("{pid}/smaps_rollup")));
+        copy
+    }
+
+    /// Puts a FIFO where a file or a directory is.
+    fn silence(&self, file: &str) {
+        let file = self.0.path().join(file);
+        let is_dir = file.is_dir();
+        let removed =
+            if is_dir { std::fs::remove_dir_all(&file) } else { std::fs::remove_file(&file) };
+        removed.expect("it was copied");
+        let mode = Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(CWD, &file, FileType::Fifo, mode, 0).expect("a FIFO");
     }
 
     fn run(&self, mut command: Command, arguments: &[&str]) -> Ran {
@@ -117,6 +124,48 @@ fn without_more_threads_the_rest_is_counted() {
         assert!(ran.stderr().contains("12 listed"), "{engine}: {}", ran.stderr());
         assert!(ran.stderr().contains(" timed out (PID 101 nginx in state S"), "{}", ran.stderr());
         assert!(ran.stderr().contains(" not asked: stuck processes took all"), "{}", ran.stderr());
+    }
+}
+
+/// Whatever file of a directory does not answer that was named with `--proc-root`: what a worker
+/// reads is given up, and nobody else waits.
+#[test]
+fn no_file_is_waited_for() {
+    const FILES: [&str; 14] = [
+        "2/cmdline",
+        "2/comm",
+        "2/status",
+        "2/task/2/children",
+        "30",
+        "30/cgroup",
+        "30/cmdline",
+        "30/comm",
+        "30/smaps",
+        "30/smaps_rollup",
+        "30/stat",
+        "30/status",
+        "40/task",
+        "pressure/memory",
+    ];
+    for file in FILES.into_iter().chain(["meminfo", "version"]) {
+        let copy = Tree(TempDir::new("silent"));
+        copy_dir(&tree("kernel-threads"), copy.0.path());
+        for one in ["30/cgroup", "30/stat"] {
+            std::fs::write(copy.0.path().join(one), "").expect("a file of ours");
+        }
+        copy.silence(file);
+        for engine in ENGINES {
+            for words in [
+                "--columns user,cgroup,ram,name --summary --watch 100ms --count 2",
+                "--by pid --json --name script --deadline 300ms",
+                "--filter . --name comm --source smaps",
+            ] {
+                let patience = ["--stuck-after", "100ms", "--engine", engine];
+                let arguments: Vec<&str> = words.split(' ').chain(patience).collect();
+                let ran = copy.run(program(), &arguments);
+                assert_eq!(ran.code, Some(0), "{file}, {words}: {}", ran.stderr());
+            }
+        }
     }
 }
 

@@ -35,7 +35,8 @@ pub(super) fn of(file: ProcFile, errno: Errno) -> Refusal {
         ) => Refusal::DoWithout,
         (ProcFile::SmapsRollup | ProcFile::Smaps, Errno::SRCH) => Refusal::NoAddressSpace,
         (ProcFile::SmapsRollup | ProcFile::Smaps, Errno::NOENT) => Refusal::NoFile,
-        (_, Errno::NOENT | Errno::SRCH) => Refusal::Gone,
+        // A number that is no directory is no process: proc has none, what stands in for it may.
+        (_, Errno::NOENT | Errno::SRCH | Errno::NOTDIR) => Refusal::Gone,
         (_, Errno::ACCES | Errno::PERM) => Refusal::Denied,
         (_, errno) => Refusal::Failed(errno),
     }

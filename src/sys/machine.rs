@@ -57,8 +57,9 @@ fn stats(block: &Path) -> Result<Vec<PathBuf>, Errno> {
     Ok(stats)
 }
 
+/// What stands in for one of them may be a FIFO, which is not waited for either.
 fn read(dir: impl AsFd, path: impl Arg) -> Result<Vec<u8>, Errno> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = rustix::fs::openat(dir, path, flags, Mode::empty())?;
     let mut text = vec![0; TEXT_MAX];
     let mut len = 0;

@@ -17,6 +17,8 @@ use crate::units::{Errno, Pid};
 
 /// How much of a directory is listed per call (`getdents64(2)`).
 const LISTING_BYTES: usize = 32 * 1024;
+/// More than all processes that any Linux has at a time, eight bytes for each.
+const CHILDREN_BYTES_MAX: usize = 64 << 20;
 
 /// An open directory of processes. Cheap to clone: all clones share one descriptor.
 #[derive(Clone, Debug)]
@@ -53,14 +55,13 @@ impl ProcRoot {
     /// # Errors
     /// Those of `open(2)` and `read(2)`.
     pub fn read_once(&self, file: ProcFile, pid: Pid) -> Result<Vec<u8>, Errno> {
-        debug_assert!(file.never_blocks(), "{file:?} is for a worker");
         let mut text = vec![0; TEXT_MAX];
-        let len = self.open_file(file, &file.path(pid, None))?.read(&mut text)?;
+        let len = self.open_at_once(file, pid, None)?.read(&mut text)?;
         text.truncate(len);
         Ok(text)
     }
 
-    /// The processes, ascending.
+    /// The processes, ascending. None has the number 0.
     ///
     /// # Errors
     /// Those of `getdents64(2)`.
@@ -68,6 +69,7 @@ impl ProcRoot {
         // A descriptor of its own: a listing moves the descriptor's position.
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
         let mut pids = list_numbers(rustix::fs::openat(&*self.dir, c".", flags, Mode::empty())?)?;
+        pids.retain(|pid| *pid != Pid(0));
         pids.sort_unstable();
         Ok(pids)
     }
@@ -100,16 +102,25 @@ impl ProcRoot {
 
     /// Reads all of a file that never blocks.
     fn read_whole(&self, file: ProcFile, pid: Pid, task: Option<Pid>) -> Result<Vec<u8>, Errno> {
-        debug_assert!(file.never_blocks(), "{file:?} is for a worker");
-        let mut open = self.open_file(file, &file.path(pid, task))?;
+        let mut open = self.open_at_once(file, pid, task)?;
         let mut text = Vec::new();
         let mut room = vec![0; LISTING_BYTES];
-        loop {
+        while text.len() < CHILDREN_BYTES_MAX {
             match open.read(&mut room)? {
                 0 => return Ok(text),
                 len => text.extend_from_slice(&room[..len]),
             }
         }
+        Err(Errno(libc::EFBIG))
+    }
+
+    /// Opens a file that never blocks in proc, for a thread that must not wait. In a directory that
+    /// stands in for proc it may be a FIFO, which then is empty or says that it would block. Files
+    /// of proc take no notice of the flag.
+    fn open_at_once(&self, file: ProcFile, pid: Pid, task: Option<Pid>) -> Result<OpenFile, Errno> {
+        debug_assert!(file.never_blocks(), "{file:?} is for a worker");
+        let path = file.path(pid, task);
+        Ok(OpenFile(Text::File(self.open_at(&path, OFlags::RDONLY | OFlags::NONBLOCK)?)))
     }
 
     /// Opens a file of a process for [`OpenFile::read`].

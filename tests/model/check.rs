@@ -231,7 +231,8 @@ fn explained(model: &Model, seat: &Seat, fate: Fate) {
     let mut hits = model.world.faults.hits.iter().filter(|hit| hit.place.seat == seat_of(*pid));
     match fate {
         Fate::Gone => {
-            let is_told = hits.any(|hit| [libc::ENOENT, libc::ESRCH].contains(&hit.errno.0));
+            let says = [Errno::NOENT, Errno::SRCH, Errno::NOTDIR];
+            let is_told = hits.any(|hit| says.contains(&hit.errno));
             assert!(log.has_left || is_told, "{pid} is there: {seat:?}");
         }
         Fate::Failed(Errno::NOENT) => {

@@ -15,7 +15,7 @@ pub enum Op {
 
 /// Errors that opens and reads are made to answer. `ECANCELED` is none of them: nobody cancels,
 /// so only the head of a chain can say so, when there is no worker (`Trouble::no_worker_from`).
-pub const ERRNOS: [i32; 21] = [
+pub const ERRNOS: [i32; 22] = [
     libc::ENOENT,
     libc::ESRCH,
     libc::EACCES,
@@ -36,6 +36,7 @@ pub const ERRNOS: [i32; 21] = [
     libc::EOVERFLOW,
     libc::ETIMEDOUT,
     libc::EISDIR,
+    libc::ENOTDIR,
     libc::ENAMETOOLONG,
 ];
 

@@ -162,8 +162,10 @@ fn meaning(place: Place, errno: Errno, plan: &Plan) -> Meaning {
         libc::ESRCH if is_memory => Meaning::Bearable(Word::NoMemory),
         // Status tells whether the process is gone.
         libc::ENOENT if is_memory => Meaning::Bearable(Word::NoFile),
-        libc::ENOENT | libc::ESRCH if task.is_some() => Meaning::Bearable(Word::NoThread),
-        libc::ENOENT | libc::ESRCH => Meaning::Final(Fate::Gone),
+        libc::ENOENT | libc::ESRCH | libc::ENOTDIR => match task {
+            Some(_) => Meaning::Bearable(Word::NoThread),
+            None => Meaning::Final(Fate::Gone),
+        },
         libc::EACCES | libc::EPERM => Meaning::Final(Fate::Denied),
         other => Meaning::Final(Fate::Failed(Errno(other))),
     }
