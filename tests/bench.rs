@@ -5,12 +5,13 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::Value;
-use support::{Ran, run};
+use support::{Ran, TempDir, copy_dir, run, tree};
 
 fn bench(arguments: &[&str]) -> Ran {
-    let usual = ["bench", "--proc-root", "ordinary", "-n", "2"];
-    run(usual.iter().chain(arguments))
+    let root = if arguments.contains(&"--proc-root") { &[][..] } else { &["--proc-root=ordinary"] };
+    run(["bench", "-n", "2"].iter().chain(root).chain(arguments))
 }
 
 /// A file of this test's own.
@@ -104,6 +105,22 @@ fn what_cannot_be_compared_is_refused() {
     let ran = bench(&["--against", text(&other)]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr().contains("as a record of bench"), "{}", ran.stderr());
+}
+
+/// The floor has no patience: it would wait for ever.
+#[test]
+fn who_does_not_answer_ends_it() {
+    let copy = TempDir::new("bench-stuck");
+    copy_dir(&tree("ordinary"), copy.path());
+    let file = copy.path().join("101/smaps_rollup");
+    std::fs::remove_file(&file).expect("it was copied");
+    mknodat(CWD, &file, FileType::Fifo, Mode::RUSR, 0).expect("a FIFO");
+    for engine in ["auto", "threads"] {
+        let ran = bench(&["--proc-root", text(copy.path()), "--engines", engine]);
+        assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""), "{}", ran.stderr());
+        let told = ran.stderr();
+        assert!(told.contains("PID 101 does not answer") && told.lines().count() == 1, "{told}");
+    }
 }
 
 /// A part that is missing on either side is told, the rest is compared.

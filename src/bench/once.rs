@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use super::Candidate;
 use crate::cli::BenchOptions;
-use crate::engine::{Patience, Surveyor};
+use crate::engine::{Patience, Survey, Surveyor};
 use crate::error::{self, Error};
-use crate::process::Plan;
+use crate::process::{Fate, Plan};
 use crate::run::{list_all, open_root};
 use crate::sys::host;
-use crate::units::Errno;
+use crate::units::{Errno, Pid};
 
-/// Healthy hosts only: a stuck process would be waited for in every round.
+/// Healthy hosts only: the floor would wait for a stuck process for ever.
 const STUCK_AFTER: Duration = Duration::from_secs(2);
 
 /// What one survey took and did.
@@ -50,6 +50,7 @@ impl Once {
         let (time, (user_now, system_now)) = (began.elapsed(), host::cpu_times());
         // Not dropped: the process ends without waiting for anything.
         std::mem::forget(surveyor);
+        check_all_answer(&survey)?;
         let io = survey.io();
         Ok(Once {
             time,
@@ -87,6 +88,15 @@ impl Once {
         // Numbers only: there is nothing in it that JSON cannot hold.
         serde_json::to_string(&self).unwrap_or_default()
     }
+}
+
+fn check_all_answer(survey: &Survey) -> Result<(), Error> {
+    let is_stuck = |(_, fate): &&(Pid, Fate)| *fate == Fate::TimedOut;
+    let Some((pid, _)) = survey.missing().iter().find(is_stuck).copied() else { return Ok(()) };
+    Err(Error::Bench(format!(
+        "PID {pid} does not answer, and the floor would wait for it for ever; look at \
+         /proc/{pid}/stack, and run it where nothing is stuck"
+    )))
 }
 
 /// The command line of a process that measures once.
