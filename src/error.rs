@@ -52,13 +52,18 @@ pub enum Error {
 impl Error {
     /// A file that the caller named cannot be used.
     pub fn file(what: &'static str, path: &Path, why: &dyn fmt::Display) -> Error {
-        Error::File(what, path.to_owned(), why.to_string(), "name another file")
+        Error::refused(what, path, why, None)
     }
 
-    /// The kernel says no to a file.
-    pub fn refused(what: &'static str, path: &Path, errno: Errno) -> Error {
-        let remedy = remedy(errno).unwrap_or("name another file");
-        Error::File(what, path.to_owned(), errno.to_string(), remedy)
+    /// The same, where it may be the kernel that says no.
+    pub fn refused(
+        what: &'static str,
+        path: &Path,
+        why: &dyn fmt::Display,
+        errno: Option<Errno>,
+    ) -> Error {
+        let remedy = errno.and_then(remedy).unwrap_or("name another file");
+        Error::File(what, path.to_owned(), why.to_string(), remedy)
     }
 
     /// Why io_uring cannot be had, and what would help.
@@ -200,14 +205,14 @@ mod tests {
                 Error::Listing(path(), errno),
                 Error::NoMeminfo(path(), errno),
                 Error::NothingRead(Pid(7), errno),
-                Error::refused("read", &path(), errno),
+                Error::refused("read", &path(), &errno, Some(errno)),
             ] {
                 let told = error.to_string();
                 assert!(told.ends_with(remedy), "{told}");
             }
             assert!(Error::Ring(errno).to_string().contains(remedy));
         }
-        let told = Error::refused("read", &path(), Errno::NOENT).to_string();
+        let told = Error::refused("read", &path(), &"gone", Some(Errno::NOENT)).to_string();
         assert!(told.ends_with("; name another file"), "{told}");
     }
 }

@@ -5,6 +5,7 @@ mod support;
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use rustix::fs::{CWD, FileType, mknodat};
 use support::{Ran, TempDir, copy_dir, output, program, run, tree};
 
 /// Reports of fixtures, saved.
@@ -102,6 +103,30 @@ fn standard_input_is_the_later_report() {
     let piped = output(command);
     assert_eq!(piped.stdout, diff(&before, &after, &[]).stdout);
     assert!(piped.stderr().contains("standard input lacks"), "{}", piped.stderr());
+}
+
+/// As `diff <(psm-uring --json) <(...)` does in a shell, and with a FIFO that is written late.
+#[test]
+fn a_pipe_is_a_report_too() {
+    let reports = Reports::new("diff-pipes");
+    let (before, after) = (reports.save("a", "ordinary", &[]), reports.save("b", "grouped", &[]));
+    let expected = diff(&before, &after, &[]).stdout();
+    assert!(expected.lines().count() > 10, "{expected}");
+    let fifo = reports.path("fifo");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    mknodat(CWD, &fifo, FileType::Fifo, mode, 0).expect("a FIFO");
+    let [before, after, late] = [&before, &after, &fifo].map(|path| path.display().to_string());
+    for line in [
+        format!("exec $PSM diff <(cat {before}) <(sleep 0.2; cat {after})"),
+        format!("(sleep 0.2; cat {after} > {late}) & exec $PSM diff {before} {late}"),
+        format!("(cat {before} > {late}) & cat {after} | $PSM diff {late} -"),
+    ] {
+        let mut command = std::process::Command::new("bash");
+        command.args(["-c", &line]).env("PSM", program().get_program());
+        let ran = output(command);
+        let found = (ran.code, ran.stdout(), ran.stderr());
+        assert_eq!(found, (Some(0), expected.clone(), String::new()), "{line}");
+    }
 }
 
 #[test]

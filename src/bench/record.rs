@@ -10,7 +10,8 @@ use super::{Candidate, source_word};
 use crate::engine::EngineKind;
 use crate::error::Error;
 use crate::process::Source;
-use crate::sys::host;
+use crate::sys::{host, saved_file};
+use crate::units::Errno;
 
 /// Tells this form from others; another number means another meaning of the fields.
 const SCHEMA: &str = "psm-uring.bench.v2";
@@ -175,13 +176,13 @@ impl Record {
     }
 
     pub(super) fn save(&self, path: &Path) -> Result<(), Error> {
-        std::fs::write(path, self.to_json())
-            .map_err(|error| Error::refused("write", path, error.into()))
+        let written = std::fs::write(path, self.to_json()).map_err(Errno::from);
+        written.map_err(|errno| Error::refused("write", path, &errno, Some(errno)))
     }
 
     pub(super) fn load(path: &Path) -> Result<Record, Error> {
-        let text = std::fs::read(path);
-        let text = text.map_err(|error| Error::refused("read", path, error.into()))?;
+        let text = saved_file::read(path);
+        let text = text.map_err(|why| Error::refused("read", path, &why, why.errno()))?;
         let record: Record = serde_json::from_slice(&text)
             .map_err(|error| Error::file("read as a record of bench", path, &error))?;
         if record.schema != SCHEMA {

@@ -18,7 +18,8 @@ Examples:
 const RULES: &str = "\
 Rows are the same if they have the same name; in reports made with --by pid, if process id and
 start time are the same. Both reports must be made with the same --by and --name, and whole:
-without --top and --total. A figure that one of them lacks gives -, not a number.";
+without --top and --total. A figure that one of them lacks gives -, not a number. They may come
+through pipes, as with <(psm-uring --json) in bash; one that is silent for a minute is given up.";
 
 /// Which reports to compare.
 #[derive(Args, Debug)]

@@ -6,8 +6,7 @@ use crate::cli::Options;
 use crate::error::Error;
 use crate::program::{Column, Grouping, LastLook};
 use crate::report::{self, Format, Report, TableOptions, Unit};
-use crate::sys::replace_file::{self, Refusal};
-use crate::sys::stdio;
+use crate::sys::{replace_file, stdio};
 
 /// Whether the form can be had that the options describe.
 pub(super) fn check(options: &Options) -> Result<(), Error> {
@@ -49,12 +48,8 @@ pub(super) fn write(options: &Options, report: &Report<'_>) -> Result<(), Error>
 pub(super) fn write_text(options: &Options, text: &str) -> Result<(), Error> {
     match &options.output_file {
         None => stdio::write_stdout(text.as_bytes()).map_err(Error::Output),
-        Some(path) => {
-            replace_file::replace(path, text.as_bytes()).map_err(|refusal| match refusal {
-                Refusal::Errno(errno) => Error::refused("write the report", path, errno),
-                why => Error::file("write the report", path, &why),
-            })
-        }
+        Some(path) => replace_file::replace(path, text.as_bytes())
+            .map_err(|why| Error::refused("write the report", path, &why, why.errno())),
     }
 }
 

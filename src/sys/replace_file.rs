@@ -27,6 +27,13 @@ pub enum Refusal {
     NoDirectory,
 }
 
+impl Refusal {
+    /// What the kernel says, if it is that.
+    pub fn errno(self) -> Option<Errno> {
+        if let Refusal::Errno(errno) = self { Some(errno) } else { None }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,31 +1,130 @@
-//! A report that was saved: a file, or standard input.
+//! What this program has saved: a file, standard input, or a pipe that another program writes to.
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::{self, Read};
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno as Os;
+
+use crate::units::Errno;
 
 /// The name of standard input.
 const STDIN: &str = "-";
 /// The most that is read: 100,000 rows take a tenth of it.
-const BYTES_MAX: u64 = 1 << 30;
+const BYTES_MAX: usize = 1 << 30;
+/// How much is read at once.
+const READ_BYTES: usize = 64 * 1024;
+/// How long a pipe may be silent: who writes to it may ask a host in trouble, or for a password.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// Why there is nothing to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The kernel says no, or `EFBIG`: it is too big to be ours.
+    Errno(Errno),
+    /// It is no file, and nobody has written anything for so long.
+    Silent(Duration),
+}
+
+impl Refusal {
+    /// What the kernel says, if it is that.
+    pub fn errno(self) -> Option<Errno> {
+        if let Refusal::Errno(errno) = self { Some(errno) } else { None }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Errno(errno) => errno.fmt(f),
+            Refusal::Silent(time) => write!(f, "nobody wrote anything to it for {time:?}"),
+        }
+    }
+}
+
+impl<E: Into<Errno>> From<E> for Refusal {
+    fn from(errno: E) -> Refusal {
+        Refusal::Errno(errno.into())
+    }
+}
 
 /// Reads it all.
 ///
 /// # Errors
-/// Those of `open(2)` and `read(2)`, and `EFBIG` for what is no report.
-pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    let file: Box<dyn Read> = match path.as_os_str() == STDIN {
-        true => Box::new(io::stdin()),
-        false => Box::new(File::open(path)?),
-    };
-    file.take(BYTES_MAX + 1).read_to_end(&mut text)?;
-    let is_whole = text.len() as u64 <= BYTES_MAX;
-    if is_whole { Ok(text) } else { Err(io::Error::from_raw_os_error(libc::EFBIG)) }
+/// Those of `open(2)` and `read(2)`, that it is too big, or a pipe that stays silent.
+pub fn read(path: &Path) -> Result<Vec<u8>, Refusal> {
+    read_within(path, SILENCE_MAX)
+}
+
+fn read_within(path: &Path, silence_max: Duration) -> Result<Vec<u8>, Refusal> {
+    if path.as_os_str() == STDIN {
+        return read_all(rustix::stdio::stdin(), silence_max);
+    }
+    // To open a FIFO that nobody writes to would take for ever. With this flag it is open at once,
+    // and ready when somebody has written.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    read_all(rustix::fs::openat(CWD, path, flags, Mode::empty())?.as_fd(), silence_max)
+}
+
+fn read_all(file: BorrowedFd<'_>, silence_max: Duration) -> Result<Vec<u8>, Refusal> {
+    let (mut text, mut room) = (Vec::new(), vec![0; READ_BYTES]);
+    while text.len() <= BYTES_MAX {
+        wait(file, silence_max)?;
+        match rustix::io::read(file, &mut room[..]) {
+            Ok(0) => return Ok(text),
+            Ok(len) => text.extend_from_slice(&room[..len]),
+            // Somebody else was quicker to read what there was.
+            Err(Os::AGAIN | Os::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Err(Errno(libc::EFBIG).into())
+}
+
+/// Waits for something to read; files always have it.
+fn wait(file: BorrowedFd<'_>, silence_max: Duration) -> Result<(), Refusal> {
+    let timeout = Timespec::try_from(silence_max).ok();
+    match poll(&mut [PollFd::new(&file, PollFlags::IN)], timeout.as_ref()) {
+        Ok(0) => Err(Refusal::Silent(silence_max)),
+        Ok(_) | Err(Os::INTR) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 /// What to call it.
 pub fn name(path: &Path) -> Cow<'_, str> {
     if path.as_os_str() == STDIN { "standard input".into() } else { path.to_string_lossy() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use rustix::fs::{FileType, mknodat};
+
+    use super::*;
+
+    /// Neither its open nor its reads, whether somebody has it open or not.
+    #[test]
+    fn a_silent_pipe_is_not_waited_for() {
+        const PATIENCE: Duration = Duration::from_millis(50);
+        let silent = Err(Refusal::Silent(PATIENCE));
+        let fifo = std::env::temp_dir().join(format!("psm-uring-silent-{}", std::process::id()));
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
+        assert_eq!(read_within(&fifo, PATIENCE), silent);
+        // Open for both, it is open at once.
+        let mut both = std::fs::OpenOptions::new();
+        let mut writer = both.read(true).write(true).open(&fifo).expect("ours");
+        assert_eq!(read_within(&fifo, PATIENCE), silent);
+        writer.write_all(b"half of").expect("it has room");
+        assert_eq!(read_within(&fifo, PATIENCE), silent, "its end does not come");
+        drop(writer);
+        std::fs::remove_file(&fifo).expect("ours");
+        let told = Refusal::Silent(SILENCE_MAX).to_string();
+        assert_eq!(told, "nobody wrote anything to it for 60s");
+    }
 }
