@@ -31,7 +31,8 @@ pub(super) fn watch(options: &Options, every: Duration) -> Result<Outcome, Error
     let is_table = options.format() == Format::Table && options.output_file.is_none();
     let is_live = is_table && stdio::stdout_is_terminal();
     let screen = is_live.then(|| Screen::new(every));
-    let mut watch = Watch { is_table, is_first: true, since, screen, before: None };
+    let has_marks = has_marks(options);
+    let mut watch = Watch { is_table, is_first: true, since, screen, has_marks, before: None };
     let mut session = Session::open(options)?;
     let mut outcome = Outcome::Printed;
     let mut next = Instant::now();
@@ -70,6 +71,11 @@ fn check(options: &Options) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether rows show how they changed since the last report: a table of all of them does.
+fn has_marks(options: &Options) -> bool {
+    options.format() == Format::Table && !options.total && options.since.is_none()
+}
+
 /// What a saved report must have been made with.
 fn rules(options: &Options) -> Rules {
     Rules { by: options.by, name: options.name, selection: facts::selection(options) }
@@ -84,6 +90,8 @@ struct Watch {
     since: Option<Earlier>,
     /// Where each is drawn over the last one.
     screen: Option<Screen>,
+    /// Whether marks tell how rows changed, and what they had in the last one.
+    has_marks: bool,
     before: Option<LastLook>,
 }
 
@@ -100,7 +108,7 @@ impl Watch {
             Some(since) => self.growth(since, options, report),
             None => output::render(options, report, self.before.as_ref())?,
         };
-        self.before = Some(LastLook::of(report.programs, options.by));
+        self.before = self.has_marks.then(|| LastLook::of(report.programs, options.by));
         if let Some(screen) = &mut self.screen {
             text = screen.draw(&text, options.reverse || options.summary, report);
         } else if self.is_table && !self.is_first && !report.is_total {
@@ -127,5 +135,25 @@ impl Watch {
         let lines = self.screen.as_ref().map_or(usize::MAX, |screen| screen.lines(report));
         let rows_max = lines.saturating_sub(GROWTH_LINES_AROUND).max(1);
         since.compare((&rows, &total), Kib(0), rows_max, look)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn rows_are_remembered_where_marks_are_shown() {
+        let shown = |words: &str| {
+            let words = ["psm-uring", "--watch"].into_iter().chain(words.split_whitespace());
+            has_marks(&Cli::try_parse_from(words).expect("words that make sense").options)
+        };
+        assert!(shown("") && shown("--by pid") && shown("--output-file x"));
+        for words in ["-o ndjson", "--json --output-file x", "--since x", "--total"] {
+            assert!(!shown(words), "{words}");
+        }
     }
 }
