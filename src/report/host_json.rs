@@ -3,9 +3,9 @@
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
+use super::json_text::bytes;
 use crate::machine::{Pressure, Stall, Zram};
 use crate::program::{Column, Ledger, Part};
-use crate::units::Kib;
 
 /// What `--summary` asks for.
 #[derive(Serialize)]
@@ -112,8 +112,4 @@ impl Serialize for Parts<'_> {
         }
         map.end()
     }
-}
-
-fn bytes(amount: Option<Kib>) -> Option<u64> {
-    amount.map(Kib::bytes)
 }

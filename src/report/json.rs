@@ -1,38 +1,26 @@
 //! JSON, for programs: integers in bytes, keys that stay, `null` for what nobody knows. The schema
 //! is docs/report.schema.json.
 
-use std::io::{self, Write};
-
-use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
+use serde::ser::{Serialize, Serializer};
 
 use super::host_json::Host;
-use super::{Report, escape, fates, place};
+use super::json_text::{self, Name, bytes, hex, lossy};
+use super::{Report, fates, place};
 use crate::process::{Coverage, Fate};
 use crate::program::{Column, Common, Kind, Known, Program, Rest, Sharing, Unknown, Usage};
-use crate::units::{Kib, Pid};
+use crate::units::Pid;
 
 /// Tells this form from others; another number means another meaning of the keys.
 pub(super) const SCHEMA: &str = "psm-uring.report.v1";
 
 /// A document of many lines.
 pub fn json(report: &Report<'_>) -> String {
-    document(report, Printable(PrettyFormatter::new()))
+    json_text::lines(&Document::of(report))
 }
 
 /// The same on one line, for streams of reports.
 pub fn ndjson(report: &Report<'_>) -> String {
-    document(report, Printable(CompactFormatter))
-}
-
-fn document(report: &Report<'_>, formatter: impl Formatter) -> String {
-    let mut text = Vec::new();
-    let mut serializer = serde_json::Serializer::with_formatter(&mut text, formatter);
-    // A buffer takes everything, and keys are texts.
-    let is_whole = Document::of(report).serialize(&mut serializer).is_ok();
-    debug_assert!(is_whole, "a report has a form");
-    text.push(b'\n');
-    String::from_utf8(text).unwrap_or_default()
+    json_text::line(&Document::of(report))
 }
 
 #[derive(serde::Serialize)]
@@ -179,9 +167,6 @@ struct DarkRest {
     swap: Option<u64>,
 }
 
-/// A name as a text, and its bytes where the text cannot tell them.
-struct Name<'a>(&'a [u8]);
-
 /// The amounts of a row, or those of a sum, which has none that overlap.
 struct Figures<'a> {
     usage: &'a Usage,
@@ -308,21 +293,6 @@ fn lost<'a>(report: &'a Report<'_>) -> Vec<Lost<'a>> {
     report.missing.processes.iter().map(one).collect()
 }
 
-/// As much of a text as is UTF-8.
-fn lossy(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).into_owned()
-}
-
-/// The bytes of a text that is not UTF-8.
-fn hex(text: &[u8]) -> Option<String> {
-    let is_text = std::str::from_utf8(text).is_ok();
-    (!is_text).then(|| text.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn bytes(amount: Option<Kib>) -> Option<u64> {
-    amount.map(Kib::bytes)
-}
-
 fn id(pid: Option<Pid>) -> Option<u32> {
     pid.map(|pid| pid.0)
 }
@@ -330,17 +300,6 @@ fn id(pid: Option<Pid>) -> Option<u32> {
 impl Serialize for Fates {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(fates::counts(&self.0))
-    }
-}
-
-impl Serialize for Name<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("name", &lossy(self.0))?;
-        if let Some(bytes) = hex(self.0) {
-            map.serialize_entry("name_bytes", &bytes)?;
-        }
-        map.end()
     }
 }
 
@@ -355,43 +314,5 @@ impl Serialize for Figures<'_> {
             (column.definition().word.replace('-', "_"), bytes(self.usage.get(column)))
         };
         serializer.collect_map(Column::ALL.into_iter().filter(is_shown).map(figure))
-    }
-}
-
-/// Writes as an escape what moves a cursor or turns a text around: JSON need not, but reports are
-/// looked at on terminals.
-struct Printable<Inner>(Inner);
-
-macro_rules! as_inner {
-    ($($name:ident($($value:ident: $kind:ty),*);)*) => {
-        $(fn $name<W: ?Sized + Write>(
-            &mut self,
-            writer: &mut W
-            $(, $value: $kind)*
-        ) -> io::Result<()> {
-            self.0.$name(writer $(, $value)*)
-        })*
-    };
-}
-
-impl<Inner: Formatter> Formatter for Printable<Inner> {
-    as_inner! {
-        begin_array();
-        end_array();
-        begin_array_value(first: bool);
-        end_array_value();
-        begin_object();
-        end_object();
-        begin_object_key(first: bool);
-        begin_object_value();
-        end_object_value();
-    }
-
-    fn write_string_fragment<W: ?Sized + Write>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        writer.write_all(escape::json(fragment).as_bytes())
     }
 }

@@ -8,6 +8,7 @@
 //! - `share`  what part an amount is of another
 //! - `color`  how its lines look on a terminal
 //! - `json`   for programs
+//! - `json_text` what documents have in common
 //! - `host_json` the machine's memory in it
 //! - `csv`    for programs and spreadsheets
 //! - `openmetrics` for Prometheus
@@ -31,6 +32,7 @@ mod fates;
 mod growth;
 mod host_json;
 mod json;
+mod json_text;
 mod layout;
 mod line;
 pub mod notes;
