@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use crate::cli::DiffOptions;
 use crate::error::Error;
 use crate::process::NameRule;
-use crate::program::{self, Amounts, Change, Grouping, Least, Seen};
+use crate::program::{self, Amounts, Grouping, Growth, Least, Looks, Seen};
 use crate::report::{self, GrowthOptions, Saved};
 use crate::sys::{saved_file, stdio};
 use crate::units::Kib;
@@ -21,17 +21,20 @@ pub fn diff(options: &DiffOptions) -> Result<(), Error> {
     let before = Earlier::load(&options.before)?;
     let after = Earlier::load(&options.after)?;
     after.check(&before.rules, &saved_file::name(&options.before))?;
+    let unit = options.unit.unwrap_or_default();
+    let mut growth = before.growth(&after.saved.rows, options.min_delta, unit.least_shown());
+    if options.reverse {
+        growth.rows.reverse();
+    }
     let look = GrowthOptions {
         grouping: before.rules.by,
         leaves_out: options.min_delta > Kib(0),
-        unit: options.unit.unwrap_or_default(),
+        unit,
         no_header: options.no_header,
-        reverse: options.reverse,
         terminal: stdio::terminal_columns(),
         is_colored: options.color.is_wanted(stdio::likes_color()),
     };
-    let later = (&after.saved.rows[..], &after.saved.total);
-    let text = before.compare(later, options.min_delta, usize::MAX, look);
+    let text = report::growth(&growth, &before.total(after.saved.total), look);
     stdio::write_stdout(text.as_bytes()).map_err(Error::Output)?;
     before.tell_missing();
     after.tell_missing();
@@ -84,22 +87,16 @@ impl Earlier {
         Err(Error::file("compare", &self.path, &why))
     }
 
-    /// The table of what grew since, at least so much, and no more than so many rows.
-    pub(crate) fn compare(
-        &self,
-        (rows, total): (&[Seen], &Amounts),
-        min_delta: Kib,
-        rows_max: usize,
-        look: GrowthOptions,
-    ) -> String {
+    /// What grew since by at least so much; by itself, by what is shown.
+    pub(crate) fn growth(&self, rows: &[Seen], min_delta: Kib, least_shown: Kib) -> Growth {
         let is_all = min_delta == Kib(0);
-        let size = if is_all { look.unit.least_shown() } else { min_delta };
-        let least = Least { size, counts: is_all };
-        let mut growth = program::growth(&self.saved.rows, rows, least);
-        growth.keep(rows_max);
-        let leaves_out = look.leaves_out || growth.rows.len() == rows_max;
-        let look = GrowthOptions { leaves_out, ..look };
-        report::growth(&growth, &Change::between(&self.saved.total, total), look)
+        let size = if is_all { least_shown } else { min_delta };
+        program::growth(&self.saved.rows, rows, Least { size, counts: is_all })
+    }
+
+    /// The sums, then and later.
+    pub(crate) fn total(&self, after: Amounts) -> Looks {
+        Looks { before: self.saved.total, after }
     }
 
     /// What is missing in one report may be what is new in the other.

@@ -12,6 +12,7 @@
 //! - `ledger`    the memory of the machine beside that of the programs
 //! - `order`     which row stands where, and which are cut
 //! - `growth`    how rows grew from one look to the next
+//! - `last_look` what rows had in the report before
 #![forbid(unsafe_code)]
 
 mod column;
@@ -19,6 +20,7 @@ mod common;
 mod container;
 mod grouping;
 mod growth;
+mod last_look;
 mod ledger;
 mod order;
 mod row;
@@ -34,8 +36,9 @@ pub use self::common::Common;
 pub use self::container::container;
 pub use self::grouping::{Grouping, Labels, UserNames, user_name};
 pub use self::growth::{
-    Amounts, Change, Delta, Grown, Growth, Identity, LastLook, Least, Presence, Seen, growth,
+    Amounts, Change, Delta, Grown, Growth, Identity, Least, Looks, Presence, Seen, growth,
 };
+pub use self::last_look::LastLook;
 pub use self::ledger::{Ledger, Part};
 pub use self::order::Order;
 pub use self::row::{Program, Rest};

@@ -30,13 +30,13 @@ pub struct Seen {
 
 /// What two rows have in common that may be the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Key {
+pub(super) enum Key {
     Name(Vec<u8>),
     Process(Pid),
 }
 
 impl Identity {
-    fn key(&self) -> Key {
+    pub(super) fn key(&self) -> Key {
         match self {
             Identity::Name(name) => Key::Name(name.clone()),
             Identity::Process(pid, _) => Key::Process(*pid),
@@ -44,7 +44,7 @@ impl Identity {
     }
 
     /// Whether a row of the same key is the same, as far as anybody knows.
-    fn is(&self, other: &Identity) -> bool {
+    pub(super) fn is(&self, other: &Identity) -> bool {
         match (self, other) {
             (Identity::Process(_, Some(start)), Identity::Process(_, Some(other))) => {
                 start == other
@@ -78,7 +78,7 @@ impl Seen {
         Seen::merged(known.chain(programs.unknown.iter().map(unknown)))
     }
 
-    fn known(row: &Program<'_>, grouping: Grouping) -> Seen {
+    pub(super) fn known(row: &Program<'_>, grouping: Grouping) -> Seen {
         Seen {
             identity: Identity::of_row(row, grouping),
             name: row.name.to_vec(),
@@ -135,39 +135,6 @@ impl Amounts {
     }
 }
 
-/// RAM of every row at the last look.
-#[derive(Clone, Debug, Default)]
-pub struct LastLook {
-    rows: HashMap<Key, (Identity, Option<Kib>)>,
-    /// Whether there were no others, which were cut.
-    is_whole: bool,
-}
-
-impl LastLook {
-    /// Remembers the rows of a report.
-    pub fn of(programs: &Programs<'_>, grouping: Grouping) -> LastLook {
-        let cut = programs.cut.iter().map(|row| Seen::known(row, grouping));
-        let rows = Seen::all(programs, grouping).into_iter().chain(cut);
-        let row = |seen: Seen| (seen.identity.key(), (seen.identity, seen.amounts.ram));
-        let is_whole = programs.unknown_rest.is_none();
-        LastLook { rows: rows.map(row).collect(), is_whole }
-    }
-
-    fn row(&self, identity: &Identity) -> Option<&(Identity, Option<Kib>)> {
-        self.rows.get(&identity.key()).filter(|(then, _)| then.is(identity))
-    }
-
-    /// What a row had; `None` when nobody knows.
-    pub fn ram(&self, identity: &Identity) -> Option<Kib> {
-        self.row(identity).and_then(|(_, ram)| *ram)
-    }
-
-    /// Whether a row was not there.
-    pub fn is_new(&self, identity: &Identity) -> bool {
-        self.is_whole && self.row(identity).is_none()
-    }
-}
-
 /// A difference in KiB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Delta(pub i64);
@@ -205,8 +172,17 @@ pub struct Grown {
     pub name: Vec<u8>,
     /// When it was there.
     pub presence: Presence,
-    /// By how much it grew.
-    pub change: Change,
+    /// What it had; nothing when it was not there.
+    pub looks: Looks,
+}
+
+/// How much there was at each of two looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Looks {
+    /// The earlier one.
+    pub before: Amounts,
+    /// The later one.
+    pub after: Amounts,
 }
 
 /// By how much the amounts differ.
@@ -220,9 +196,10 @@ pub struct Change {
     pub swap: Option<Delta>,
 }
 
-impl Change {
-    /// From one look to another.
-    pub fn between(before: &Amounts, after: &Amounts) -> Change {
+impl Looks {
+    /// From one to the other.
+    pub fn change(&self) -> Change {
+        let Looks { before, after } = self;
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         Change {
             count: signed(after.count) - signed(before.count),
@@ -230,7 +207,9 @@ impl Change {
             swap: Delta::between(before.swap, after.swap),
         }
     }
+}
 
+impl Change {
     /// Whether it differs enough, or nobody knows by how much.
     fn is_worth_a_row(&self, least: Least) -> bool {
         let is_large = |delta: Option<Delta>| delta.is_none_or(|delta| delta.size() >= least.size);
@@ -242,7 +221,7 @@ impl Growth {
     /// Keeps the rows that changed most, if there are more than so many.
     pub fn keep(&mut self, rows: usize) {
         let excess = self.rows.len().saturating_sub(rows);
-        let size = |row: &Grown| row.change.ram.map_or(Kib(u64::MAX), Delta::size);
+        let size = |row: &Grown| row.looks.change().ram.map_or(Kib(u64::MAX), Delta::size);
         let mut sizes: Vec<Kib> = self.rows.iter().map(size).collect();
         sizes.sort_unstable();
         for least in sizes.into_iter().take(excess) {
@@ -281,28 +260,31 @@ pub fn growth(before: &[Seen], after: &[Seen], least: Least) -> Growth {
         let key = seen.identity.key();
         let is_it = gone.get(&key).is_some_and(|then| then.identity.is(&seen.identity));
         let then = if is_it { gone.remove(&key) } else { None };
-        let (presence, then) = match then {
-            Some(then) => (Presence::Stayed, &then.amounts),
-            None => (Presence::New, &Amounts::NOTHING),
+        let (presence, before) = match then {
+            Some(then) => (Presence::Stayed, then.amounts),
+            None => (Presence::New, Amounts::NOTHING),
         };
-        rows.push(grown(seen, presence, Change::between(then, &seen.amounts)));
+        rows.push(grown(seen, presence, Looks { before, after: seen.amounts }));
     }
     for seen in gone.into_values() {
-        let change = Change::between(&seen.amounts, &Amounts::NOTHING);
-        rows.push(grown(seen, Presence::Gone, change));
+        let looks = Looks { before: seen.amounts, after: Amounts::NOTHING };
+        rows.push(grown(seen, Presence::Gone, looks));
     }
     let all = rows.len();
-    rows.retain(|row| row.change.is_worth_a_row(least));
+    rows.retain(|row| row.looks.change().is_worth_a_row(least));
     rows.sort_unstable_by(by_growth);
     Growth { alike: all - rows.len(), rows }
 }
 
-fn grown(seen: &Seen, presence: Presence, change: Change) -> Grown {
-    Grown { identity: seen.identity.clone(), name: seen.name.clone(), presence, change }
+fn grown(seen: &Seen, presence: Presence, looks: Looks) -> Grown {
+    Grown { identity: seen.identity.clone(), name: seen.name.clone(), presence, looks }
 }
 
 fn by_growth(a: &Grown, b: &Grown) -> Ordering {
-    let key = |row: &Grown| (row.change.ram, row.change.swap, row.change.count);
+    let key = |row: &Grown| {
+        let Change { count, ram, swap } = row.looks.change();
+        (ram, swap, count)
+    };
     let id = |row: &Grown| match &row.identity {
         Identity::Name(_) => None,
         Identity::Process(pid, start) => Some((*pid, *start)),
@@ -322,7 +304,7 @@ mod tests {
 
     fn told(growth: &Growth) -> Vec<(String, Presence, Option<i64>)> {
         let name = |row: &Grown| String::from_utf8_lossy(&row.name).into_owned();
-        let delta = |row: &Grown| row.change.ram.map(|delta| delta.0);
+        let delta = |row: &Grown| row.looks.change().ram.map(|delta| delta.0);
         growth.rows.iter().map(|row| (name(row), row.presence, delta(row))).collect()
     }
 

@@ -3,7 +3,7 @@
 use super::color::Style;
 use super::layout::{Cell, Content, Layout};
 use super::{Unit, escape, plural};
-use crate::program::{Change, Column, Delta, Grouping, Grown, Growth, Identity, Presence};
+use crate::program::{Change, Column, Delta, Grouping, Grown, Growth, Identity, Looks, Presence};
 
 const COLUMNS: [Column; 4] = [Column::Ram, Column::Swap, Column::Count, Column::Name];
 
@@ -18,24 +18,20 @@ pub struct GrowthOptions {
     pub unit: Unit,
     /// Whether the head is left out.
     pub no_header: bool,
-    /// What grew most comes first.
-    pub reverse: bool,
     /// The columns of the terminal it is for.
     pub terminal: Option<usize>,
     /// Whether there is colour.
     pub is_colored: bool,
 }
 
-/// The whole table; `total` is by how much the sums differ.
-pub fn growth(growth: &Growth, total: &Change, options: GrowthOptions) -> String {
-    let deltas = growth.rows.iter().map(|row| &row.change).chain([total]);
+/// The whole table, with the sums of both reports.
+pub fn growth(growth: &Growth, total: &Looks, options: GrowthOptions) -> String {
+    let total = total.change();
+    let deltas = growth.rows.iter().map(|row| row.looks.change()).chain([total]);
     let sizes = deltas.flat_map(|change| [change.ram, change.swap]).flatten().map(Delta::size);
     let unit = options.unit.resolve(sizes.max().unwrap_or_default());
     let table = Table { unit, total, title: options.grouping.titles()[1] };
     let mut lines: Vec<Line<'_>> = growth.rows.iter().map(Line::Row).collect();
-    if options.reverse {
-        lines.reverse();
-    }
     let how = if options.leaves_out { "changed less" } else { "alike" };
     lines.extend((growth.alike > 0).then_some(Line::Alike(growth.alike, how)));
     lines.push(Line::Total);
@@ -68,27 +64,27 @@ impl Line<'_> {
     fn style(&self) -> Style {
         match self {
             Line::Head | Line::Total => Style::Strong,
-            Line::Row(row) if row.change.ram.is_none() => Style::Warning,
+            Line::Row(row) if row.looks.change().ram.is_none() => Style::Warning,
             Line::Row(_) => Style::Plain,
             Line::Alike(..) => Style::Faint,
         }
     }
 }
 
-struct Table<'a> {
+struct Table {
     unit: Unit,
-    total: &'a Change,
+    total: Change,
     title: &'static str,
 }
 
-impl Table<'_> {
+impl Table {
     fn cell(&self, line: &Line<'_>, column: Column) -> Cell {
         match (line, column) {
             (Line::Head, Column::Name) => Cell::Words(self.title, self.title),
             (Line::Head, Column::Ram) => Cell::Number(format!("{} RAM", self.unit.label())),
             (Line::Head, _) => Cell::Number(column.definition().head.to_owned()),
             (Line::Row(row), Column::Name) => Cell::Name(escape::name(&row.name), behind(row)),
-            (Line::Row(row), _) => Cell::Number(self.number(&row.change, column)),
+            (Line::Row(row), _) => Cell::Number(self.number(row.looks.change(), column)),
             (Line::Alike(rows, how), Column::Name) => {
                 Cell::Name(String::new(), format!("({} {how})", plural(*rows, "row")))
             }
@@ -98,7 +94,7 @@ impl Table<'_> {
         }
     }
 
-    fn number(&self, change: &Change, column: Column) -> String {
+    fn number(&self, change: Change, column: Column) -> String {
         let amount = match column {
             Column::Count if change.count == 0 => return String::new(),
             Column::Count => return format!("{:+}", change.count),
@@ -141,31 +137,52 @@ fn behind(row: &Grown) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::Pid;
+    use crate::program::Amounts;
+    use crate::units::{Kib, Pid};
 
     #[test]
     fn signs_stand_before_amounts_and_nothing_before_what_nobody_knows() {
-        let row = |name: &str, identity, presence, count, ram, swap| Grown {
+        let amounts = |count, ram: Option<u64>, swap: Option<u64>| Amounts {
+            count,
+            ram: ram.map(Kib),
+            swap: swap.map(Kib),
+        };
+        let row = |name: &str, identity, presence, looks| Grown {
             identity,
             name: name.into(),
             presence,
-            change: Change { count, ram, swap },
+            looks,
         };
         let named = |name: &str| Identity::Name(name.into());
-        let (some, none) = (|kib| Some(Delta(kib)), None);
+        let none = amounts(0, Some(0), Some(0));
         let process = Identity::Process(Pid(7), Some(3));
         let rows = vec![
-            row("dark", named("dark"), Presence::Stayed, 0, none, none),
-            row("old\n", named("old"), Presence::Gone, -2, some(-2048), some(0)),
-            row("one", process, Presence::New, 1, some(512), some(1024)),
+            row(
+                "dark",
+                named("dark"),
+                Presence::Stayed,
+                Looks { before: amounts(1, Some(7), Some(0)), after: amounts(1, None, None) },
+            ),
+            row(
+                "old\n",
+                named("old"),
+                Presence::Gone,
+                Looks { before: amounts(2, Some(2048), Some(0)), after: none },
+            ),
+            row(
+                "one",
+                process,
+                Presence::New,
+                Looks { before: none, after: amounts(1, Some(512), Some(1024)) },
+            ),
         ];
-        let total = Change { count: -1, ram: none, swap: some(1024) };
+        let (before, after) = (amounts(9, None, Some(0)), amounts(8, Some(1), Some(1024)));
+        let total = Looks { before, after };
         let options = GrowthOptions {
             grouping: Grouping::Program,
             leaves_out: true,
             unit: Unit::default(),
             no_header: false,
-            reverse: false,
             terminal: None,
             is_colored: false,
         };

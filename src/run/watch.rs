@@ -13,7 +13,7 @@ use crate::cli::Options;
 use crate::diff::{Earlier, Rules};
 use crate::error::Error;
 use crate::program::{Amounts, LastLook, Seen};
-use crate::report::{Format, GrowthOptions, Report};
+use crate::report::{self, Format, GrowthOptions, Report};
 use crate::sys::stdio;
 use crate::units::Kib;
 
@@ -121,20 +121,23 @@ impl Watch {
     /// What grew since the saved report.
     fn growth(&self, since: &Earlier, options: &Options, report: &Report<'_>) -> String {
         let table = output::look(options, report.columns);
+        let rows = Seen::all(report.programs, options.by);
+        let mut growth = since.growth(&rows, Kib(0), table.unit.least_shown());
+        let lines = self.screen.as_ref().map_or(usize::MAX, |screen| screen.lines(report));
+        let rows_max = lines.saturating_sub(GROWTH_LINES_AROUND).max(1);
+        growth.keep(rows_max);
+        if options.reverse {
+            growth.rows.reverse();
+        }
         let look = GrowthOptions {
             grouping: table.grouping,
-            leaves_out: false,
+            leaves_out: growth.rows.len() == rows_max,
             unit: table.unit,
             no_header: table.no_header,
-            reverse: options.reverse,
             terminal: table.terminal,
             is_colored: table.is_colored,
         };
-        let rows = Seen::all(report.programs, options.by);
-        let total = Amounts::total(report.programs);
-        let lines = self.screen.as_ref().map_or(usize::MAX, |screen| screen.lines(report));
-        let rows_max = lines.saturating_sub(GROWTH_LINES_AROUND).max(1);
-        since.compare((&rows, &total), Kib(0), rows_max, look)
+        report::growth(&growth, &since.total(Amounts::total(report.programs)), look)
     }
 }
 
