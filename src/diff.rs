@@ -5,11 +5,11 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-use crate::cli::DiffOptions;
+use crate::cli::{DiffOptions, check_unit};
 use crate::error::Error;
 use crate::process::NameRule;
 use crate::program::{self, Amounts, Grouping, Growth, Least, Looks, Seen};
-use crate::report::{self, GrowthOptions, Saved};
+use crate::report::{self, GrowthFormat, GrowthOptions, Saved, Unit};
 use crate::sys::{saved_file, stdio};
 use crate::units::Kib;
 
@@ -18,10 +18,12 @@ use crate::units::Kib;
 /// # Errors
 /// A report cannot be read, or the two cannot be compared, or the table cannot be written.
 pub fn diff(options: &DiffOptions) -> Result<(), Error> {
+    let is_table = options.format() == GrowthFormat::Table;
+    check_unit(is_table, options.unit)?;
     let before = Earlier::load(&options.before)?;
     let after = Earlier::load(&options.after)?;
     after.check(&before.rules, &saved_file::name(&options.before))?;
-    let unit = options.unit.unwrap_or_default();
+    let unit = options.unit.unwrap_or(if is_table { Unit::default() } else { Unit::Bytes });
     let mut growth = before.growth(&after.saved.rows, options.min_delta, unit.least_shown());
     if options.reverse {
         growth.rows.reverse();
@@ -34,7 +36,12 @@ pub fn diff(options: &DiffOptions) -> Result<(), Error> {
         terminal: stdio::terminal_columns(),
         is_colored: options.color.is_wanted(stdio::likes_color()),
     };
-    let text = report::growth(&growth, &before.total(after.saved.total), look);
+    let (earlier, later) = (&before.saved, &after.saved);
+    let text = match options.format() {
+        GrowthFormat::Table => report::growth(&growth, &before.total(later.total), look),
+        GrowthFormat::Json => report::growth_json(earlier, later, &growth),
+        GrowthFormat::Ndjson => report::growth_ndjson(earlier, later, &growth),
+    };
     stdio::write_stdout(text.as_bytes()).map_err(Error::Output)?;
     before.tell_missing();
     after.tell_missing();

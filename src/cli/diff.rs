@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{parse, words};
-use crate::report::{Color, Unit};
+use crate::report::{Color, GrowthFormat, Unit};
 use crate::units::Kib;
 
 const EXAMPLES: &str = "\
@@ -13,7 +13,8 @@ Examples:
   psm-uring --json --output-file monday.json      save a report
   psm-uring diff monday.json tuesday.json         what grew most is last
   psm-uring --json | psm-uring diff monday.json - against now
-  psm-uring diff --min-delta 10MiB a.json b.json  what grew or shrank by 10 MiB or more";
+  psm-uring diff --min-delta 10MiB a.json b.json  what grew or shrank by 10 MiB or more
+  psm-uring diff --json a.json b.json | jq        for scripts";
 
 const RULES: &str = "\
 Rows are the same if they have the same name; in reports made with --by pid, if process id and
@@ -42,6 +43,17 @@ pub struct DiffOptions {
     #[arg(short, long)]
     pub reverse: bool,
 
+    /// The form of the comparison
+    #[arg(short, long, value_name = "FORM", default_value = "table",
+          help = words::brief::<GrowthFormat>("Form"),
+          long_help = words::whole::<GrowthFormat>("The form of the comparison"),
+          hide_possible_values = true, hide_default_value = true)]
+    pub output: GrowthFormat,
+
+    /// The same as --output json
+    #[arg(long, conflicts_with = "output")]
+    pub json: bool,
+
     /// The unit of all amounts [default: MiB]
     #[arg(long, value_name = "UNIT", ignore_case = true,
           help = words::brief::<Unit>("The unit of all amounts"), hide_possible_values = true)]
@@ -55,4 +67,11 @@ pub struct DiffOptions {
     #[arg(long, value_name = "WHEN", default_value = "auto",
           help = words::brief::<Color>("When there is colour"), hide_possible_values = true)]
     pub color: Color,
+}
+
+impl DiffOptions {
+    /// The form of the comparison.
+    pub fn format(&self) -> GrowthFormat {
+        if self.json { GrowthFormat::Json } else { self.output }
+    }
 }

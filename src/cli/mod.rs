@@ -33,6 +33,7 @@ pub use self::manual::manual;
 pub use self::parse::User;
 pub use self::words::word_of;
 use crate::engine::EngineKind;
+use crate::error::Error;
 use crate::process::{NameRule, Source};
 use crate::program::{Column, Grouping};
 use crate::report::{Color, Format, Unit};
@@ -307,6 +308,18 @@ pub struct Options {
     /// Tell on standard error how it went: engine, operations, time, memory
     #[arg(long, action = ArgAction::SetTrue, help_heading = "How", hide_short_help = true)]
     pub stats: bool,
+}
+
+/// Whether the unit suits the form: a table has any, all others are in bytes, so that nobody has to
+/// know later which it was.
+pub(crate) fn check_unit(is_table: bool, unit: Option<Unit>) -> Result<(), Error> {
+    match unit {
+        None | Some(Unit::Bytes) => Ok(()),
+        Some(_) if is_table => Ok(()),
+        Some(_) => Err(Error::Usage(
+            "--unit is for the table; all other formats are in bytes: leave it out".to_owned(),
+        )),
+    }
 }
 
 impl Options {

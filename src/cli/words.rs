@@ -9,7 +9,7 @@ use super::Shell;
 use crate::engine::EngineKind;
 use crate::process::{NameRule, Source};
 use crate::program::{Column, Definition, Grouping};
-use crate::report::{Color, Format, Unit};
+use crate::report::{Color, Format, GrowthFormat, Unit};
 
 /// Gives an enum of another floor its words on the command line.
 macro_rules! words {
@@ -116,6 +116,12 @@ words!(Format {
     Ndjson => "ndjson", "The same on one line";
     Csv => "csv", "A record for each line of the table, in bytes";
     OpenMetrics => "openmetrics", "For the textfile collector of node_exporter";
+});
+
+words!(GrowthFormat {
+    Table => "table", "Columns for people";
+    Json => "json", "What each row had before and after, in bytes";
+    Ndjson => "ndjson", "The same on one line";
 });
 
 words!(Unit {

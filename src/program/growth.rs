@@ -146,6 +146,11 @@ impl Delta {
         before.zip(after).map(|(before, after)| Delta(signed(after) - signed(before)))
     }
 
+    /// The same in bytes.
+    pub fn bytes(self) -> i64 {
+        self.0.saturating_mul(1024)
+    }
+
     /// How much it is, up or down.
     pub fn size(self) -> Kib {
         Kib(self.0.unsigned_abs())

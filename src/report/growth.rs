@@ -7,6 +7,18 @@ use crate::program::{Change, Column, Delta, Grouping, Grown, Growth, Identity, L
 
 const COLUMNS: [Column; 4] = [Column::Ram, Column::Swap, Column::Count, Column::Name];
 
+/// What form a comparison has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GrowthFormat {
+    /// For people.
+    #[default]
+    Table,
+    /// One document.
+    Json,
+    /// One document on one line.
+    Ndjson,
+}
+
 /// How the table is to look.
 #[derive(Clone, Copy, Debug)]
 pub struct GrowthOptions {

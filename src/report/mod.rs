@@ -13,6 +13,7 @@
 //! - `csv`    for programs and spreadsheets
 //! - `openmetrics` for Prometheus
 //! - `growth` what grew from one report to another, for people
+//! - `growth_json` the same for programs
 //! - `saved`  a report that was saved as JSON, read back
 //! - `facts`  a report before it has a form
 //! - `fates`  the words of fates
@@ -30,6 +31,7 @@ pub mod escape;
 mod facts;
 mod fates;
 mod growth;
+mod growth_json;
 mod host_json;
 mod json;
 mod json_text;
@@ -49,7 +51,8 @@ pub use amount::Unit;
 pub use color::Color;
 pub use csv::{CSV_COLUMNS, csv};
 pub use facts::{Facts, Report};
-pub use growth::{GrowthOptions, growth};
+pub use growth::{GrowthFormat, GrowthOptions, growth};
+pub use growth_json::{growth_json, growth_ndjson};
 pub use json::{json, ndjson};
 pub use openmetrics::{ROWS_USUAL, openmetrics};
 pub use saved::Saved;

@@ -20,6 +20,10 @@ pub struct Saved {
     pub name: String,
     /// Which processes were selected, in these words; all if `None`.
     pub selection: Option<String>,
+    /// The name of the host, and when it was begun (RFC 3339), where it says so.
+    pub host: Option<String>,
+    /// See `host`.
+    pub started_at: Option<String>,
     /// How many processes are missing in it.
     pub missing: usize,
     /// Every row.
@@ -44,6 +48,8 @@ struct Run {
     by: String,
     name: String,
     selection: Option<String>,
+    host: Option<String>,
+    started_at: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -109,6 +115,8 @@ impl Saved {
             by: run.by,
             name: run.name,
             selection: run.selection,
+            host: run.host,
+            started_at: run.started_at,
             missing: missing.iter().filter(|lost| lost.fate != GONE).count(),
             rows: Seen::merged(
                 rows.map(|row| row.seen(is_by_pid)).collect::<Result<Vec<_>, _>>()?.into_iter(),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::cli::Options;
+use crate::cli::{Options, check_unit};
 use crate::error::Error;
 use crate::program::{Column, Grouping, LastLook};
 use crate::report::{self, Format, Report, TableOptions, Unit};
@@ -12,13 +12,7 @@ use crate::sys::{replace_file, stdio};
 pub(super) fn check(options: &Options) -> Result<(), Error> {
     let format = options.format();
     let usage = |message: &str| Err(Error::Usage(message.to_owned()));
-    match options.unit {
-        None | Some(Unit::Bytes) => {}
-        Some(_) if format != Format::Table => {
-            return usage("--unit is for the table; all other formats are in bytes: leave it out");
-        }
-        Some(_) => {}
-    }
+    check_unit(format == Format::Table, options.unit)?;
     if options.output_file.as_deref().is_some_and(|path| path == Path::new("-")) {
         return usage(
             "standard output is where it goes without --output-file; write ./- for a file of that \

@@ -5,6 +5,7 @@
 mod support;
 
 mod file;
+mod growth;
 mod host;
 mod readers;
 mod same;
@@ -61,7 +62,7 @@ fn json_keeps_its_schema() {
     for document in &documents {
         assert_eq!(document.matches('\n').count(), 1, "one document, one line: {document}");
     }
-    if let Err(why) = readers::validate(&documents) {
+    if let Err(why) = readers::validate("report", &documents) {
         skip("json_keeps_its_schema", &why);
     }
 }
@@ -85,7 +86,8 @@ fn the_schema_tells_faults() {
     for (what, make) in faults {
         let mut value: Value = serde_json::from_str(&document).expect("JSON");
         make(&mut value);
-        let told = std::panic::catch_unwind(|| readers::validate(&[format!("{value}\n")]));
+        let told =
+            std::panic::catch_unwind(|| readers::validate("report", &[format!("{value}\n")]));
         match told {
             Ok(Err(why)) => return skip("the_schema_tells_faults", &why),
             Ok(Ok(())) => panic!("not told: {what}"),

@@ -18,10 +18,10 @@ fn read(mut command: Command, text: &str) -> Option<Output> {
     Some(output)
 }
 
-/// Holds documents against docs/report.schema.json. Panics when one does not fit.
-pub(crate) fn validate(documents: &[String]) -> Result<(), String> {
+/// Holds documents against a schema in docs. Panics when one does not fit.
+pub(crate) fn validate(schema: &str, documents: &[String]) -> Result<(), String> {
     let script = tests_path("formats/validate.py");
-    let schema = tests_path("../docs/report.schema.json");
+    let schema = tests_path(&format!("../docs/{schema}.schema.json"));
     // Debian's own Python has what Debian's packages bring.
     for python in ["python3", "/usr/bin/python3"] {
         let mut command = Command::new(python);

@@ -1,0 +1,136 @@
+//! What grew from one report to another as JSON: what each row had at both looks, and the
+//! difference. Integers in bytes, `null` for what nobody knows, and for a look at which a row was
+//! not there. The schema is docs/diff.schema.json.
+
+use serde::Serialize;
+
+use super::Saved;
+use super::json_text::{self, Name, bytes};
+use crate::program::{self, Delta, Grown, Growth, Identity, Looks, Presence};
+
+/// Tells this form from others; another number means another meaning of the keys.
+const SCHEMA: &str = "psm-uring.diff.v1";
+
+/// A document of many lines, from two reports by the same rules and what grew between them.
+pub fn growth_json(before: &Saved, after: &Saved, growth: &Growth) -> String {
+    json_text::lines(&Document::of(before, after, growth))
+}
+
+/// The same on one line.
+pub fn growth_ndjson(before: &Saved, after: &Saved, growth: &Growth) -> String {
+    json_text::line(&Document::of(before, after, growth))
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    by: &'a str,
+    name: &'a str,
+    selection: Option<&'a str>,
+    before: Source<'a>,
+    after: Source<'a>,
+    total: Amounts,
+    rows: Vec<Row<'a>>,
+    /// Rows that changed by less.
+    left_out: usize,
+}
+
+/// One of the reports.
+#[derive(Serialize)]
+struct Source<'a> {
+    host: Option<&'a str>,
+    started_at: Option<&'a str>,
+    missing: usize,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    #[serde(flatten)]
+    name: Name<'a>,
+    pid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_time: Option<u64>,
+    presence: &'static str,
+    #[serde(flatten)]
+    amounts: Amounts,
+}
+
+#[derive(Serialize)]
+struct Amounts {
+    change: Change,
+    before: Option<Figures>,
+    after: Option<Figures>,
+}
+
+#[derive(Serialize)]
+struct Change {
+    count: i64,
+    ram: Option<i64>,
+    swap: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct Figures {
+    count: u64,
+    ram: Option<u64>,
+    swap: Option<u64>,
+}
+
+impl<'a> Document<'a> {
+    fn of(before: &'a Saved, after: &'a Saved, growth: &'a Growth) -> Document<'a> {
+        let total = Looks { before: before.total, after: after.total };
+        Document {
+            schema: SCHEMA,
+            by: &before.by,
+            name: &before.name,
+            selection: before.selection.as_deref(),
+            before: Source::of(before),
+            after: Source::of(after),
+            total: Amounts::of(&total, Presence::Stayed),
+            rows: growth.rows.iter().map(Row::of).collect(),
+            left_out: growth.alike,
+        }
+    }
+}
+
+impl<'a> Source<'a> {
+    fn of(saved: &'a Saved) -> Source<'a> {
+        let (host, started_at) = (saved.host.as_deref(), saved.started_at.as_deref());
+        Source { host, started_at, missing: saved.missing }
+    }
+}
+
+impl<'a> Row<'a> {
+    fn of(row: &'a Grown) -> Row<'a> {
+        let (pid, start_time) = match row.identity {
+            Identity::Name(_) => (None, None),
+            Identity::Process(pid, start_time) => (Some(pid.0), start_time),
+        };
+        let presence = match row.presence {
+            Presence::Stayed => "stayed",
+            Presence::New => "new",
+            Presence::Gone => "gone",
+        };
+        let amounts = Amounts::of(&row.looks, row.presence);
+        Row { name: Name(&row.name), pid, start_time, presence, amounts }
+    }
+}
+
+impl Amounts {
+    fn of(looks: &Looks, presence: Presence) -> Amounts {
+        let program::Change { count, ram, swap } = looks.change();
+        let [ram, swap] = [ram, swap].map(|delta| delta.map(Delta::bytes));
+        Amounts {
+            change: Change { count, ram, swap },
+            before: (presence != Presence::New).then(|| Figures::of(&looks.before)),
+            after: (presence != Presence::Gone).then(|| Figures::of(&looks.after)),
+        }
+    }
+}
+
+impl Figures {
+    fn of(amounts: &program::Amounts) -> Figures {
+        let program::Amounts { count, ram, swap } = *amounts;
+        Figures { count, ram: bytes(ram), swap: bytes(swap) }
+    }
+}

@@ -1,0 +1,147 @@
+//! `psm-uring diff` for scripts: the document keeps its schema, and all forms say the same.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::readers;
+use crate::support::{Ran, TempDir, copy_dir, output, program, run, skip, tree};
+
+/// Reports of fixtures, saved.
+struct Reports(TempDir);
+
+impl Reports {
+    fn new(name: &str) -> Reports {
+        Reports(TempDir::new(name))
+    }
+
+    fn save(&self, name: &str, words: &str) -> PathBuf {
+        let path = self.0.path().join(name);
+        let mut command = program();
+        command.arg("--json").args(words.split(' ')).arg("--output-file").arg(&path);
+        let ran = output(command);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr());
+        path
+    }
+
+    /// Of some processes, of which the first has grown by a MiB if so wished.
+    fn save_of(&self, name: &str, pids: &[&str], has_grown: bool) -> PathBuf {
+        let copy = self.0.path().join(format!("{name}-tree"));
+        for (place, pid) in pids.iter().enumerate() {
+            copy_dir(&tree("ordinary").join(pid), &copy.join(pid));
+            let file = copy.join(pid).join("smaps_rollup");
+            let text = std::fs::read_to_string(&file).expect("a rollup");
+            let pss = text.lines().find(|line| line.starts_with("Pss:")).expect("Pss");
+            let kib: u64 = pss.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect(pss);
+            let more = if has_grown && place == 0 { 1024 } else { 0 };
+            let text = text.replace(pss, &format!("Pss: {} kB", kib + more));
+            std::fs::write(file, text).expect("a file of ours");
+        }
+        self.save(name, &format!("--proc-root {}", copy.display()))
+    }
+}
+
+fn diff(before: &Path, after: &Path, words: &str) -> Ran {
+    let mut command = program();
+    command.arg("diff").args([before, after]).args(words.split_whitespace());
+    let ran = output(command);
+    assert_eq!(ran.code, Some(0), "{words}: {}", ran.stderr());
+    ran
+}
+
+fn document(ran: &Ran) -> Value {
+    serde_json::from_slice(&ran.stdout).expect("JSON")
+}
+
+#[test]
+fn diff_keeps_its_schema() {
+    let reports = Reports::new("growth-schema");
+    let pairs = [
+        ("--proc-root ordinary", "--proc-root names"),
+        ("--proc-root names", "--proc-root malformed"),
+        ("--proc-root ordinary --by pid", "--proc-root no-rollup --by pid"),
+        ("--proc-root malformed -p 402", "--proc-root malformed -p 402"),
+        ("--by pid", "--by pid"),
+    ];
+    let mut documents = Vec::new();
+    for (before, after) in pairs {
+        let [before, after] =
+            [("a", before), ("b", after)].map(|(name, words)| reports.save(name, words));
+        documents.push(diff(&before, &after, "-o ndjson").stdout());
+        documents
+            .push(diff(&after, &before, "--output ndjson --reverse --min-delta 1MiB").stdout());
+    }
+    for document in &documents {
+        assert_eq!(document.matches('\n').count(), 1, "one document, one line: {document}");
+    }
+    if let Err(why) = readers::validate("diff", &documents) {
+        skip("diff_keeps_its_schema", &why);
+    }
+}
+
+#[test]
+fn amounts_are_told_at_both_looks() {
+    let reports = Reports::new("growth-amounts");
+    let before = reports.save_of("before", &["120", "101", "102"], false);
+    let after = reports.save_of("after", &["120", "102", "110"], true);
+    let ran = diff(&before, &after, "--json");
+    assert!(
+        ran.stdout().starts_with("{\n  \"schema\": \"psm-uring.diff.v1\",\n"),
+        "{}",
+        ran.stdout()
+    );
+    let told = document(&ran);
+    let saved = |path: &Path| -> Value {
+        serde_json::from_slice(&std::fs::read(path).expect("a report")).expect("JSON")
+    };
+    for (key, path) in [("before", &before), ("after", &after)] {
+        let report = saved(path);
+        assert_eq!(told[key]["started_at"], report["run"]["started_at"]);
+        assert_eq!(told[key]["host"], report["run"]["host"]);
+        assert_eq!(told[key]["missing"], 0);
+        assert_eq!(told["total"][key]["ram"], report["total"]["ram"]);
+    }
+    let rows = told["rows"].as_array().expect("rows");
+    let presences: Vec<_> = rows.iter().map(|row| row["presence"].as_str()).collect();
+    assert_eq!(presences, [Some("gone"), Some("stayed"), Some("new")], "{rows:?}");
+    assert_eq!(told["left_out"], 1, "one has not changed");
+    assert_eq!((&rows[0]["after"], &rows[2]["before"]), (&Value::Null, &Value::Null));
+    assert_eq!(rows[1]["change"]["ram"], 1 << 20);
+    let sum: i64 = rows.iter().map(|row| row["change"]["ram"].as_i64().expect("bytes")).sum();
+    assert_eq!(told["total"]["change"]["ram"], sum, "all of it is in the total");
+    let reversed = document(&diff(&before, &after, "--json --reverse"));
+    let turned: Vec<&Value> = rows.iter().rev().collect();
+    assert_eq!(reversed["rows"].as_array().expect("rows").iter().collect::<Vec<_>>(), turned);
+    let few = document(&diff(&before, &after, "--json --min-delta 1GiB"));
+    assert_eq!((few["rows"].as_array().map(Vec::len), &few["left_out"]), (Some(0), &4.into()));
+}
+
+/// What is not UTF-8 has its bytes; and who lacks processes is told as for the table.
+#[test]
+fn names_and_words_survive_in_a_diff() {
+    let reports = Reports::new("growth-names");
+    let before = reports.save("before", "--proc-root malformed");
+    let after = reports.save("after", "--proc-root names");
+    let ran = diff(&before, &after, "--json");
+    let is_foreign = |c: char| c.is_control() && c != '\n';
+    assert_eq!(ran.stdout().chars().find(|c| is_foreign(*c)), None);
+    let told = document(&ran);
+    let rows = told["rows"].as_array().expect("rows");
+    let bytes = |row: &&Value| row["name_bytes"] == "73657276ff6572";
+    assert_eq!(rows.iter().filter(bytes).count(), 1);
+    assert!(told["before"]["missing"].as_u64() > Some(0), "{}", told["before"]);
+    assert_eq!(ran.stderr(), diff(&before, &after, "").stderr());
+}
+
+#[test]
+fn what_is_for_people_is_not_for_scripts() {
+    for words in ["--json --unit MiB", "--json -o csv", "-o openmetrics", "-o yaml"] {
+        let ran = run(["diff", "a", "b"].into_iter().chain(words.split(' ')));
+        assert_eq!(
+            (ran.code, ran.stderr().lines().count()),
+            (Some(2), 1),
+            "{words}: {}",
+            ran.stderr()
+        );
+    }
+}
