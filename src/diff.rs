@@ -41,6 +41,9 @@ pub fn diff(options: &DiffOptions) -> Result<(), Error> {
         GrowthFormat::Table => report::growth(&growth, &before.total(later.total), look),
         GrowthFormat::Json => report::growth_json(earlier, later, &growth),
         GrowthFormat::Ndjson => report::growth_ndjson(earlier, later, &growth),
+        GrowthFormat::Csv => {
+            report::growth_csv(&growth, &before.total(later.total), options.no_header)
+        }
     };
     stdio::write_stdout(text.as_bytes()).map_err(Error::Output)?;
     before.tell_missing();

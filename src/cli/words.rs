@@ -122,6 +122,7 @@ words!(GrowthFormat {
     Table => "table", "Columns for people";
     Json => "json", "What each row had before and after, in bytes";
     Ndjson => "ndjson", "The same on one line";
+    Csv => "csv", "The same, a record for each row";
 });
 
 words!(Unit {

@@ -168,6 +168,17 @@ pub enum Presence {
     Gone,
 }
 
+impl Presence {
+    /// A word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Presence::Stayed => "stayed",
+            Presence::New => "new",
+            Presence::Gone => "gone",
+        }
+    }
+}
+
 /// A row, and by how much it grew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grown {

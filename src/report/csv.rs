@@ -114,8 +114,8 @@ impl Line<'_> {
     }
 }
 
-/// Writes a record. A field stands in quotation marks where the grammar wants it.
-fn write(text: &mut String, fields: impl Iterator<Item = String>) {
+/// Adds a record. A field stands in quotation marks where the grammar wants it.
+pub(super) fn write(text: &mut String, fields: impl Iterator<Item = String>) {
     for (place, field) in fields.enumerate() {
         if place > 0 {
             text.push(',');

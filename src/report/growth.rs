@@ -17,6 +17,8 @@ pub enum GrowthFormat {
     Json,
     /// One document on one line.
     Ndjson,
+    /// A record for each row, and one for the sums.
+    Csv,
 }
 
 /// How the table is to look.
@@ -137,11 +139,8 @@ fn behind(row: &Grown) -> String {
         Identity::Name(_) => None,
         Identity::Process(pid, _) => Some(pid.to_string()),
     };
-    let presence = match row.presence {
-        Presence::Stayed => None,
-        Presence::New => Some("new".to_owned()),
-        Presence::Gone => Some("gone".to_owned()),
-    };
+    let has_both = row.presence == Presence::Stayed;
+    let presence = (!has_both).then(|| row.presence.word().to_owned());
     let words: Vec<String> = pid.into_iter().chain(presence).collect();
     if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) }
 }

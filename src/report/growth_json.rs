@@ -106,11 +106,7 @@ impl<'a> Row<'a> {
             Identity::Name(_) => (None, None),
             Identity::Process(pid, start_time) => (Some(pid.0), start_time),
         };
-        let presence = match row.presence {
-            Presence::Stayed => "stayed",
-            Presence::New => "new",
-            Presence::Gone => "gone",
-        };
+        let presence = row.presence.word();
         let amounts = Amounts::of(&row.looks, row.presence);
         Row { name: Name(&row.name), pid, start_time, presence, amounts }
     }

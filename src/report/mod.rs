@@ -14,6 +14,7 @@
 //! - `openmetrics` for Prometheus
 //! - `growth` what grew from one report to another, for people
 //! - `growth_json` the same for programs
+//! - `growth_csv` the same for programs and spreadsheets
 //! - `saved`  a report that was saved as JSON, read back
 //! - `facts`  a report before it has a form
 //! - `fates`  the words of fates
@@ -31,6 +32,7 @@ pub mod escape;
 mod facts;
 mod fates;
 mod growth;
+mod growth_csv;
 mod growth_json;
 mod host_json;
 mod json;
@@ -52,6 +54,7 @@ pub use color::Color;
 pub use csv::{CSV_COLUMNS, csv};
 pub use facts::{Facts, Report};
 pub use growth::{GrowthFormat, GrowthOptions, growth};
+pub use growth_csv::growth_csv;
 pub use growth_json::{growth_json, growth_ndjson};
 pub use json::{json, ndjson};
 pub use openmetrics::{ROWS_USUAL, openmetrics};

@@ -1,5 +1,6 @@
 //! `psm-uring diff` for scripts: the document keeps its schema, and all forms say the same.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -114,6 +115,50 @@ fn amounts_are_told_at_both_looks() {
     assert_eq!(reversed["rows"].as_array().expect("rows").iter().collect::<Vec<_>>(), turned);
     let few = document(&diff(&before, &after, "--json --min-delta 1GiB"));
     assert_eq!((few["rows"].as_array().map(Vec::len), &few["left_out"]), (Some(0), &4.into()));
+}
+
+/// Rows of the table in bytes, of CSV and of JSON.
+#[test]
+fn all_forms_tell_the_same_growth() {
+    let reports = Reports::new("growth-same");
+    let before = reports.save("before", "--proc-root ordinary");
+    for words in ["--proc-root names", "--proc-root no-rollup", "--proc-root malformed"] {
+        let after = reports.save("after", words);
+        let json = document(&diff(&before, &after, "--json"));
+        let text = |value: &Value| if value.is_null() { String::new() } else { value.to_string() };
+        let of_json = |row: &Value, kind: &str| {
+            let mut fields = vec![kind.to_owned()];
+            for part in ["change", "before", "after"] {
+                fields.extend(["ram", "swap", "count"].map(|word| text(&row[part][word])));
+            }
+            fields
+        };
+        let rows = json["rows"].as_array().expect("rows").iter();
+        let mut expected: Vec<_> =
+            rows.map(|row| of_json(row, row["presence"].as_str().expect("a word"))).collect();
+        expected.push(of_json(&json["total"], "total"));
+        let csv = readers::csv(&diff(&before, &after, "-o csv").stdout());
+        let columns = ["row", "ram", "swap", "count"].map(str::to_owned).into_iter().chain(
+            ["before", "after"]
+                .iter()
+                .flat_map(|when| ["ram", "swap", "count"].map(|word| format!("{word}_{when}"))),
+        );
+        let columns: Vec<String> = columns.collect();
+        let of_csv = |record: &HashMap<String, String>| -> Vec<String> {
+            columns.iter().map(|column| record[column].clone()).collect()
+        };
+        assert_eq!(csv.iter().map(of_csv).collect::<Vec<_>>(), expected, "{words}");
+        let table = diff(&before, &after, "--unit B --no-header").stdout();
+        let shown = table.lines().filter(|line| !line.ends_with("alike)"));
+        let ram = |line: &str| {
+            let word = line.trim_start_matches('#').split_whitespace().next().unwrap_or_default();
+            word.trim_start_matches('+').to_owned()
+        };
+        let of_table: Vec<String> = shown.map(ram).collect();
+        let known = |ram: &String| if ram.is_empty() { "-".to_owned() } else { ram.clone() };
+        let rams: Vec<String> = expected.iter().map(|fields| known(&fields[1])).collect();
+        assert_eq!(of_table, rams, "{words}");
+    }
 }
 
 /// What is not UTF-8 has its bytes; and who lacks processes is told as for the table.

@@ -1,0 +1,65 @@
+//! What grew from one report to another as CSV (see `csv`): a head, a record for each row, and one
+//! for the sums. The first field says when a row was there; amounts are in bytes, and what nobody
+//! knows, or had not begun or is over, is an empty field.
+
+use super::{csv, escape};
+use crate::program::{Amounts, Delta, Growth, Identity, Looks, Presence};
+use crate::units::{Kib, Pid};
+
+const HEAD: [&str; 12] = [
+    "row",
+    "ram",
+    "swap",
+    "count",
+    "pid",
+    "name",
+    "ram_before",
+    "swap_before",
+    "count_before",
+    "ram_after",
+    "swap_after",
+    "count_after",
+];
+
+/// The whole text, with the sums of both reports.
+pub fn growth_csv(growth: &Growth, total: &Looks, no_header: bool) -> String {
+    let mut text = String::new();
+    if !no_header {
+        csv::write(&mut text, HEAD.into_iter().map(str::to_owned));
+    }
+    for row in &growth.rows {
+        let pid = match row.identity {
+            Identity::Name(_) => None,
+            Identity::Process(pid, _) => Some(pid),
+        };
+        let name = escape::formula(escape::name(&row.name));
+        record(&mut text, row.presence.word(), pid, name, &row.looks, row.presence);
+    }
+    record(&mut text, "total", None, String::new(), total, Presence::Stayed);
+    text
+}
+
+fn record(
+    text: &mut String,
+    kind: &str,
+    pid: Option<Pid>,
+    name: String,
+    looks: &Looks,
+    presence: Presence,
+) {
+    let change = looks.change();
+    let bytes = |delta: Option<Delta>| delta.map(Delta::bytes).map(|bytes| bytes.to_string());
+    let [ram, swap] = [change.ram, change.swap].map(|delta| bytes(delta).unwrap_or_default());
+    let pid = pid.map_or_else(String::new, |pid| pid.to_string());
+    let figures = [kind.to_owned(), ram, swap, change.count.to_string(), pid, name];
+    let before = amounts((presence != Presence::New).then_some(looks.before));
+    let after = amounts((presence != Presence::Gone).then_some(looks.after));
+    csv::write(text, figures.into_iter().chain(before).chain(after));
+}
+
+fn amounts(amounts: Option<Amounts>) -> [String; 3] {
+    let bytes = |kib: Option<Kib>| kib.map(|kib| kib.bytes().to_string()).unwrap_or_default();
+    amounts.map_or_else(Default::default, |Amounts { count, ram, swap }| {
+        [bytes(ram), bytes(swap), count.to_string()]
+    })
+}
