@@ -179,6 +179,41 @@ fn zsh_completes() {
     }
 }
 
+/// On a terminal of zsh's own, where a blank that is typed behind a word takes the comma away that
+/// waits for another one.
+#[test]
+fn zsh_completes_lists() {
+    const TYPED: [(&str, &str); 7] = [
+        ("--columns foot", "--columns footprint"),
+        ("--columns ram,foot", "--columns ram,footprint"),
+        ("--columns=bar,uss,pss-an", "--columns=bar,uss,pss-anon"),
+        ("--columns uss,us", "--columns uss,user"),
+        ("--columns ram,nosuch", "--columns ram,nosuch"),
+        ("--sort pss-an", "--sort pss-anon"),
+        ("bench --engines sync,th", "bench --engines sync,threads"),
+    ];
+    let ask: String = TYPED.map(|(words, _)| format!("complete '{words}'\n")).concat();
+    let script = format!(
+        r#"zmodload zsh/zpty && zpty shell zsh -f -i || exit 0
+        zpty -w shell 'PROMPT=; autoload -U compinit && compinit -D -u
+        source <($PSM completions zsh); zle -N show; bindkey "^X" show
+        bindkey "^I" complete-word; show() {{ print -r -- "[$BUFFER]"; BUFFER= }}; print ready'
+        zpty -r shell out '*ready*ready*'
+        complete() {{
+            zpty -w -n shell "psm-uring $1"$'\t \x18'
+            zpty -r shell out '*\]*'
+            print -r -- ${{${{out##*\[psm-uring }}% \]*}}
+        }}
+        {ask} zpty -d shell"#
+    );
+    let Some(found) = shell(&["zsh", "-f"], &script) else { return };
+    if found.is_empty() {
+        return skip("zsh_completes_lists", "zsh has no zsh/zpty");
+    }
+    let expected: String = TYPED.map(|(_, completed)| format!("{completed}\n")).concat();
+    assert_eq!(found, expected);
+}
+
 #[test]
 fn fish_completes() {
     let ask = "$PSM completions fish | source; complete -C 'psm-uring --name c'; \

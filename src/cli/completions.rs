@@ -34,7 +34,7 @@ pub fn completions(shell: Shell) -> String {
     let list = |script: String, option: &&str| match shell {
         Shell::Bash => bash_list(&script, option).unwrap_or(script),
         Shell::Fish => fish_list(&script, option).unwrap_or(script),
-        Shell::Zsh => script,
+        Shell::Zsh => zsh_list(&script, option).unwrap_or(script),
     };
     LISTS.iter().fold(script, list)
 }
@@ -92,4 +92,19 @@ fn fish_list(script: &str, option: &str) -> Option<String> {
     let (words, after) = rest.split_once("\"\n")?;
     let words = words.replace('\n', " ");
     Some(format!("{before}{head}{what}-a \"(__fish_append , {words})\"\n{after}"))
+}
+
+/// The same by a function of zsh, which offers no word twice. The words of an option are lines,
+/// each with what it is in quotation marks.
+fn zsh_list(script: &str, option: &str) -> Option<String> {
+    let head = format!("'*--{option}=[");
+    let (before, rest) = script.split_once(&head)?;
+    let (what, rest) = rest.split_once(":((")?;
+    let (words, after) = rest.split_once("))'")?;
+    let word = |line: &str| {
+        let (word, what) = line.split_once("\\:\"")?;
+        Some(format!(" \"{word}[{}]\"", what.strip_suffix('"')?))
+    };
+    let words: String = words.lines().map(word).collect::<Option<_>>()?;
+    Some(format!("{before}{head}{what}: _values -s , {option}{words}'{after}"))
 }
