@@ -169,6 +169,51 @@ fn no_file_is_waited_for() {
     }
 }
 
+/// `status` tells it, which never waits; the control group is another matter.
+#[test]
+fn users_of_the_stuck_are_told() {
+    let copy = Tree(TempDir::new("users"));
+    copy_dir(&tree("grouped"), copy.0.path());
+    // Two go by one name, of one user or of two.
+    for (pid, comm) in [(703, "alone"), (708, "redis"), (709, "redis"), (706, "two"), (707, "two")]
+    {
+        copy.silence(&format!("{pid}/smaps_rollup"));
+        let status = copy.0.path().join(format!("{pid}/status"));
+        let text = std::fs::read_to_string(&status).expect("status");
+        let (_, rest) = text.split_once('\n').expect("lines");
+        std::fs::write(status, format!("Name:\t{comm}\n{rest}")).expect("a file of ours");
+    }
+    let told = [("alone", "0"), ("redis", "999"), ("two", "*")];
+    for engine in ENGINES {
+        let ask = |words: &str| {
+            let usual =
+                ["--engine", engine, "--stuck-after", "100ms", "--columns", "user,cgroup,name"];
+            let arguments: Vec<&str> = usual.into_iter().chain(words.split_whitespace()).collect();
+            let ran = copy.run(program(), &arguments);
+            assert_eq!(ran.code, Some(0), "{engine}: {}", ran.stderr());
+            ran.stdout()
+        };
+        let (table, csv, json) = (ask("-s name"), ask("-o csv"), ask("--json"));
+        let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        for (place, (name, user)) in told.into_iter().enumerate() {
+            let row =
+                table.lines().find(|line| line.contains(&format!("  {name} ("))).expect(&table);
+            let cells: Vec<&str> = row.split_whitespace().take(2).collect();
+            assert_eq!(cells, [user, "-"], "{engine}:\n{table}");
+            let record = format!("unknown,{user},,{name}\r\n");
+            assert!(csv.contains(&record), "{engine}: no {record} in\n{csv}");
+            let unknown = json["unknown"].as_array().expect("rows");
+            let row = unknown.iter().find(|row| row["name"] == name).expect(name);
+            assert_eq!(row["user"], user, "{engine}: {row}");
+            assert_eq!(row["uid"].as_u64(), user.parse().ok(), "{engine}: {place} {row}");
+        }
+        let by_user = ask("-s user");
+        let rows = by_user.lines().filter(|line| line.contains(" timed out"));
+        let users: Vec<&str> = rows.filter_map(|line| line.split_whitespace().next()).collect();
+        assert_eq!(users, ["0", "999", "*"], "{engine}:\n{by_user}");
+    }
+}
+
 /// A read that just began is not one that sleeps.
 #[test]
 fn no_patience_is_refused() {

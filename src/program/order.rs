@@ -48,7 +48,7 @@ pub(super) fn sort(rows: &mut [Program<'_>], order: Order) {
 }
 
 /// What is not known comes first, what is not the same last.
-fn key<T>(common: Common<T>) -> (u8, Option<T>) {
+pub(super) fn key<T>(common: Common<T>) -> (u8, Option<T>) {
     match common {
         Common::Unknown => (0, None),
         Common::One(value) => (1, Some(value)),

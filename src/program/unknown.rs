@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Add;
 
-use super::{Grouping, Order};
+use super::{Column, Common, Grouping, Order, order};
 use crate::process::Glimpse;
 use crate::units::{Kib, Pid};
 
@@ -27,6 +27,8 @@ pub struct Unknown {
     pub pid: Option<Pid>,
     /// How many there are.
     pub count: u64,
+    /// The user they act as, by id: `status` tells it of the stuck, too.
+    pub uid: Common<u32>,
     /// What is known all the same.
     pub known: Known,
 }
@@ -55,6 +57,10 @@ pub(super) fn unknown(timed_out: &[TimedOut], grouping: Grouping) -> Vec<Unknown
         let row = rows.entry((name, key)).or_default();
         row.count += 1;
         row.pid = (row.count == 1).then_some(*pid);
+        match row.count {
+            1 => row.uid = Common::of(glimpse.uid),
+            _ => row.uid.join(glimpse.uid),
+        }
         row.known.add(glimpse.rss, glimpse.swap);
     }
     let named = |((name, _), row): (_, _)| Unknown { name: <[u8]>::to_vec(name), ..row };
@@ -64,8 +70,10 @@ pub(super) fn unknown(timed_out: &[TimedOut], grouping: Grouping) -> Vec<Unknown
 /// By what is resident, as the best guess at RAM. They come by name and process id, and stay so
 /// where that is equal.
 pub(super) fn sort(rows: &mut [Unknown], order: Order) {
-    if !order.is_by_text() {
-        rows.sort_by_key(|row| row.known.rss);
+    match order.key {
+        Column::User => rows.sort_by_key(|row| order::key(row.uid)),
+        _ if order.is_by_text() => {}
+        _ => rows.sort_by_key(|row| row.known.rss),
     }
 }
 

@@ -3,7 +3,7 @@
 //! what nobody knows is an empty field.
 
 use super::{Report, Unit, escape, place, share};
-use crate::program::{Column, Kind, Program, Programs, Usage};
+use crate::program::{Column, Common, Kind, Program, Programs, Usage};
 use crate::units::{Kib, Pid};
 
 /// The columns that are shown unless somebody says otherwise: those of the table, and what stands
@@ -37,9 +37,8 @@ fn each_row(report: &Report<'_>, tell: &mut impl FnMut(&Line<'_>)) {
     let programs = report.programs;
     for row in &programs.rows {
         let (usage, count) = (Some(&row.usage), Some(row.count));
-        let (pid, name) = (row.pid, row.name);
-        let row = Some(row);
-        tell(&Line { usage, count, pid, name, row, ..Line::of("program") });
+        let Program { pid, name, uid, cgroup, .. } = *row;
+        tell(&Line { usage, count, pid, name, uid, cgroup, ..Line::of("program") });
     }
     if let Some(rest) = &programs.rest {
         tell(&Line { usage: Some(&rest.usage), count: Some(rest.count), ..Line::of("rest") });
@@ -50,7 +49,8 @@ fn each_row(report: &Report<'_>, tell: &mut impl FnMut(&Line<'_>)) {
     }
     for row in &programs.unknown {
         let count = Some(row.count);
-        tell(&Line { count, pid: row.pid, name: &row.name, ..Line::of("unknown") });
+        let (pid, uid) = (row.pid, row.uid);
+        tell(&Line { count, pid, name: &row.name, uid, ..Line::of("unknown") });
     }
     if programs.unknown_rest.is_some() {
         tell(&Line::of("unknown-rest"));
@@ -81,12 +81,14 @@ struct Line<'a> {
     count: Option<u64>,
     pid: Option<Pid>,
     name: &'a [u8],
-    row: Option<&'a Program<'a>>,
+    uid: Common<u32>,
+    cgroup: Common<&'a [u8]>,
 }
 
 impl Line<'_> {
     fn of(kind: &'static str) -> Line<'static> {
-        Line { kind, usage: None, count: None, pid: None, name: b"", row: None }
+        let (uid, cgroup) = (Common::Unknown, Common::Unknown);
+        Line { kind, usage: None, count: None, pid: None, name: b"", uid, cgroup }
     }
 
     fn field(&self, programs: &Programs<'_>, wholes: Wholes, column: Column) -> String {
@@ -96,10 +98,12 @@ impl Line<'_> {
             Column::Count => self.count.map_or_else(String::new, |count| count.to_string()),
             Column::Pid => self.pid.map_or_else(String::new, |pid| pid.to_string()),
             Column::Name => escape::formula(escape::name(self.name)),
-            Column::User | Column::Cgroup => {
-                let text = |row| place::text(programs, row, column);
-                let text = self.row.and_then(text).unwrap_or_default();
-                escape::formula(escape::name(&text))
+            Column::User => {
+                let user = place::user(programs, self.uid).unwrap_or_default();
+                escape::formula(escape::name(&user))
+            }
+            Column::Cgroup => {
+                escape::formula(escape::name(place::cgroup(self.cgroup).unwrap_or_default()))
             }
             Column::Percent => share::percent(amount(Column::Ram), total).unwrap_or_default(),
             Column::Bar if self.kind != "program" => String::new(),

@@ -156,6 +156,8 @@ struct Dark<'a> {
     name: Name<'a>,
     pid: Option<u32>,
     count: u64,
+    #[serde(flatten)]
+    owner: Option<Owner>,
     rss: Option<u64>,
     swap: Option<u64>,
 }
@@ -224,7 +226,7 @@ impl<'a> Rows<'a> {
             programs: programs.rows.iter().map(|row| Row::of(report, row)).collect(),
             rest: programs.rest.as_ref().map(Cut::of),
             sharing: programs.sharing.iter().map(Sharer::of).collect(),
-            unknown: programs.unknown.iter().map(Dark::of).collect(),
+            unknown: programs.unknown.iter().map(|row| Dark::of(report, row)).collect(),
             unknown_rest: programs.unknown_rest.map(|(rows, known)| {
                 let Known { rss, swap } = known;
                 DarkRest { rows, rss: bytes(rss), swap: bytes(swap) }
@@ -235,19 +237,23 @@ impl<'a> Rows<'a> {
 
 impl<'a> Row<'a> {
     fn of(report: &Report<'_>, row: &'a Program<'_>) -> Row<'a> {
-        let text = |column| place::text(report.programs, row, column);
-        let owner = report.has_owner.then(|| Owner {
-            uid: if let Common::One(uid) = row.uid { Some(uid) } else { None },
-            user: text(Column::User).map(|user| lossy(&user)),
-        });
+        let owner = Owner::of(report, row.uid);
         let cgroup = report.has_cgroup.then(|| {
-            let path = text(Column::Cgroup);
-            let cgroup = path.as_deref().map(lossy);
-            Group { cgroup, cgroup_bytes: path.and_then(|path| hex(&path)) }
+            let path = place::cgroup(row.cgroup);
+            Group { cgroup: path.map(lossy), cgroup_bytes: path.and_then(hex) }
         });
         let figures = Figures { usage: &row.usage, is_total: false };
         let (name, pid, start_time) = (Name(row.name), id(row.pid), row.start_time);
         Row { name, pid, start_time, count: row.count, owner, cgroup, figures }
+    }
+}
+
+impl Owner {
+    fn of(report: &Report<'_>, uid: Common<u32>) -> Option<Owner> {
+        report.has_owner.then(|| Owner {
+            uid: if let Common::One(uid) = uid { Some(uid) } else { None },
+            user: place::user(report.programs, uid).map(|user| lossy(&user)),
+        })
     }
 }
 
@@ -267,9 +273,10 @@ impl<'a> Sharer<'a> {
 }
 
 impl<'a> Dark<'a> {
-    fn of(row: &'a Unknown) -> Dark<'a> {
+    fn of(report: &Report<'_>, row: &'a Unknown) -> Dark<'a> {
         let (rss, swap) = (bytes(row.known.rss), bytes(row.known.swap));
-        Dark { name: Name(&row.name), pid: id(row.pid), count: row.count, rss, swap }
+        let (name, owner) = (Name(&row.name), Owner::of(report, row.uid));
+        Dark { name, pid: id(row.pid), count: row.count, owner, rss, swap }
     }
 }
 

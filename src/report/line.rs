@@ -3,7 +3,7 @@
 use super::color::Style;
 use super::escape;
 use super::layout::Cell;
-use crate::program::{Program, Usage};
+use crate::program::{Program, Unknown, Usage};
 use crate::units::Pid;
 
 /// What is known of the memory of a line.
@@ -17,8 +17,8 @@ pub(super) enum Figures<'a> {
     Rest(&'a Usage),
     /// Counted in another row: there is no figure to show, nor is one missing.
     Elsewhere,
-    /// Nothing: `-`, never 0.
-    Unknown,
+    /// Nothing: `-`, never 0. The row, or none where it was cut.
+    Unknown(Option<&'a Unknown>),
     /// The sum of all rows, or nothing.
     Total(Option<&'a Usage>),
 }
@@ -47,7 +47,7 @@ impl<'a> Figures<'a> {
             Figures::Row(row) => Some(&row.usage),
             Figures::Rest(usage) => Some(usage),
             Figures::Total(usage) => usage,
-            Figures::Head | Figures::Elsewhere | Figures::Unknown => None,
+            Figures::Head | Figures::Elsewhere | Figures::Unknown(_) => None,
         }
     }
 }
@@ -58,7 +58,7 @@ impl Line<'_> {
             Figures::Head | Figures::Total(_) => Style::Strong,
             Figures::Row(_) => Style::Plain,
             Figures::Rest(_) | Figures::Elsewhere => Style::Faint,
-            Figures::Unknown => Style::Warning,
+            Figures::Unknown(_) => Style::Warning,
         }
     }
 

@@ -1,22 +1,25 @@
 //! Whose processes a row has, and where they are, in words.
 
-use crate::program::{Column, Common, Program, Programs, user_name};
+use crate::program::{Common, Programs, user_name};
 
 /// Stands for what is not the same of all.
 const SEVERAL: &[u8] = b"*";
 
-/// The user or the control group: foreign bytes. A group begins with `/`, so none is `*`.
-pub(super) fn text(programs: &Programs<'_>, row: &Program<'_>, column: Column) -> Option<Vec<u8>> {
-    let name = |uid: u32| match programs.users {
-        Some(users) => user_name(users, uid),
-        None => uid.to_string().into_bytes(),
-    };
-    match (column, row.uid, row.cgroup) {
-        (Column::User, Common::One(uid), _) => Some(name(uid)),
-        (Column::Cgroup, _, Common::One(path)) => Some(path.to_vec()),
-        (Column::User, Common::Several, _) | (Column::Cgroup, _, Common::Several) => {
-            Some(SEVERAL.to_vec())
-        }
-        _ => None,
+/// The user: foreign bytes.
+pub(super) fn user(programs: &Programs<'_>, uid: Common<u32>) -> Option<Vec<u8>> {
+    Some(match (uid, programs.users) {
+        (Common::Unknown, _) => return None,
+        (Common::Several, _) => SEVERAL.to_vec(),
+        (Common::One(uid), Some(users)) => user_name(users, uid),
+        (Common::One(uid), None) => uid.to_string().into_bytes(),
+    })
+}
+
+/// The control group: foreign bytes. It begins with `/`, so none is `*`.
+pub(super) fn cgroup(path: Common<&[u8]>) -> Option<&[u8]> {
+    match path {
+        Common::Unknown => None,
+        Common::Several => Some(SEVERAL),
+        Common::One(path) => Some(path),
     }
 }

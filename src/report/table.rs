@@ -3,9 +3,10 @@
 use super::layout::{Cell, Content, Layout};
 use super::line::{Figures, Label, Line};
 use super::share::{self, BAR};
-use super::{Unit, escape, width};
+use super::{Unit, escape, place, width};
 use crate::program::{
-    Column, Grouping, Identity, Kind, Known, LastLook, Program, Programs, Sharing, Unknown, Usage,
+    Column, Common, Grouping, Identity, Kind, Known, LastLook, Program, Programs, Sharing, Unknown,
+    Usage,
 };
 use crate::units::{Kib, Pid};
 
@@ -141,7 +142,8 @@ impl<'a, 'run> Table<'a, 'run> {
         if let Some((rows, known)) = unknown_rest {
             let behind = format!("({rows} more){}", self.timed_out(*known));
             let label = Label::Name(b"", behind);
-            tell(&Line { figures: Figures::Unknown, count: None, pid: None, label, mark: None });
+            let figures = Figures::Unknown(None);
+            tell(&Line { figures, count: None, pid: None, label, mark: None });
         }
         tell(&Line {
             figures: Figures::Total(self.programs.total.as_ref()),
@@ -205,7 +207,8 @@ impl<'a, 'run> Table<'a, 'run> {
     fn unknown<'row>(&self, row: &'row Unknown) -> Line<'row> {
         let behind = self.which(row.count, row.pid) + &self.timed_out(row.known);
         let label = Label::Name(&row.name, behind);
-        Line { figures: Figures::Unknown, count: Some(row.count), pid: row.pid, label, mark: None }
+        let figures = Figures::Unknown(Some(row));
+        Line { figures, count: Some(row.count), pid: row.pid, label, mark: None }
     }
 
     fn timed_out(&self, known: Known) -> String {
@@ -271,15 +274,18 @@ impl<'a, 'run> Table<'a, 'run> {
 
     /// The user or the control group of a row.
     fn place(&self, figures: Figures<'_>, column: Column) -> String {
-        match figures {
-            Figures::Head => column.definition().head.to_owned(),
-            Figures::Row(row) => {
-                let text = super::place::text(self.programs, row, column);
-                text.map_or("-".to_owned(), |text| escape::name(&text))
-            }
-            Figures::Unknown => "-".to_owned(),
-            Figures::Rest(_) | Figures::Elsewhere | Figures::Total(_) => String::new(),
-        }
+        let (uid, cgroup) = match figures {
+            Figures::Head => return column.definition().head.to_owned(),
+            Figures::Row(row) => (row.uid, row.cgroup),
+            // Its group was not asked, or is not known.
+            Figures::Unknown(row) => (row.map_or(Common::Unknown, |row| row.uid), Common::Unknown),
+            Figures::Rest(_) | Figures::Elsewhere | Figures::Total(_) => return String::new(),
+        };
+        let known = match column {
+            Column::User => place::user(self.programs, uid).map(|user| escape::name(&user)),
+            _ => place::cgroup(cgroup).map(escape::name),
+        };
+        known.unwrap_or_else(|| "-".to_owned())
     }
 
     /// The one that tells the unit of all.

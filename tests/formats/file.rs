@@ -111,18 +111,22 @@ pub(crate) fn stuck_report() -> String {
         std::fs::create_dir_all(&dir).expect("a directory");
         std::fs::write(dir.join("cmdline"), "stuck\0").expect("cmdline");
         std::fs::write(dir.join("comm"), format!("stuck{pid}\n")).expect("comm");
-        let status = format!("Name:\tstuck{pid}\nState:\tD\nVmSize:\t9 kB\nVmRSS:\t4 kB\n");
+        let status = format!(
+            "Name:\tstuck{pid}\nState:\tD\nUid:\t5\t7\t7\t7\nVmSize:\t9 kB\nVmRSS:\t4 kB\n"
+        );
         std::fs::write(dir.join("status"), status).expect("status");
         mknodat(CWD, dir.join("smaps_rollup"), FileType::Fifo, Mode::RUSR, 0).expect("a FIFO");
     }
     let mut command = program();
-    command.args(["--stuck-after", "100ms", "-o", "ndjson", "-n", "1", "--proc-root"]);
+    command.args(["--stuck-after", "100ms", "-o", "ndjson", "-n", "1", "--columns", "user"]);
+    command.arg("--proc-root");
     command.arg(root.path());
     let ran = output(command);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr());
     let value: serde_json::Value = serde_json::from_str(&ran.stdout()).expect("JSON");
     assert_eq!(value["total"], serde_json::Value::Null, "missing is never 0");
     assert_eq!(value["unknown"][0]["rss"], 4096);
+    assert_eq!(value["unknown"][0]["user"], "7");
     assert_eq!(value["unknown_rest"]["rows"], 2);
     assert_eq!(value["missing"][0]["fate"], "timed_out");
     assert_eq!(value["missing"][0]["state"], "D");
