@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::IoStats;
+use super::{IoStats, Tally};
 use crate::process::{Plan, Probe, ProcFile, Progress, Source, TEXT_MAX, Want};
 use crate::sys::buffer::{Buffer, BufferArena, SEGMENT_BYTES};
 use crate::sys::ring::{Completion, Failure, Fetch, Place, ReadFrom, Request, Ring};
@@ -135,6 +135,12 @@ impl Slot {
             ProcFile::Arguments => &mut self.arguments,
             _ => &mut self.text,
         }
+    }
+
+    /// Gives its process up. What the kernel was lent stays lent.
+    pub(super) fn abandon(&mut self, tally: &mut Tally) {
+        self.state = SlotState::Abandoned;
+        tally.give_up(self.probe.pid());
     }
 
     /// Takes the buffer of a completion that nobody waits for any more. True: it was the last one.

@@ -106,7 +106,7 @@ impl<R: Ring> Engine for Uring<R> {
             listed: pids.len(),
             began: now,
             alive: now,
-            pace: Pace::new(self.workers, now, &self.ring.workers()),
+            pace: Pace::new(self.workers, now, &self.ring.workers(patience.stuck_after)),
             in_flight: 0,
             held: 0,
             finished: 0,
@@ -194,11 +194,11 @@ impl<R: Ring> Uring<R> {
                 continue;
             }
             self.look_after(run, now);
-            if run.is_late(now) || run.is_stuck(now) && !has_none {
+            if run.is_late(now) || run.is_stuck(now) && run.in_flight > 0 {
                 self.give_up(run);
                 return Ok(());
             }
-            if run.is_stuck(now) {
+            if run.is_stuck(now) && has_none {
                 return Err(Errno::MFILE); // None comes back: somebody else has to go on.
             }
         }
@@ -272,33 +272,56 @@ impl<R: Ring> Uring<R> {
         Ok(())
     }
 
-    /// Looks whether anything still moves, and lets more workers run when some sleep.
+    /// Looks whether anything still moves, gives up who is stuck, and lets more workers run when
+    /// some sleep.
     fn look_after(&mut self, run: &mut Run<'_>, now: Duration) {
-        let states = self.ring.workers();
+        let states = self.ring.workers(run.patience.stuck_after);
         if states.running > 0 {
             run.alive = now;
         }
         // None has work to wait for while requests are in flight and nothing moves.
         let is_stalled = now.saturating_sub(run.alive) >= HELD_AFTER;
         let blocked = states.blocked + if is_stalled { states.idle } else { 0 };
-        let busy = self.slots.iter().filter(|slot| slot.state == SlotState::Busy);
-        let old = busy.filter(|slot| now.saturating_sub(slot.since) >= HELD_AFTER).count();
         // Most of the old ones may only wait for a worker: a blocked worker excuses one of them,
-        // unless it is one that an earlier survey left behind.
+        // unless it is one that was left behind before.
         let abandoned = self.slots.iter().filter(|slot| slot.state == SlotState::Abandoned).count();
-        run.held = old.min(blocked.saturating_sub(abandoned));
+        run.held = self.older(now, HELD_AFTER).min(blocked.saturating_sub(abandoned));
+        self.give_up_stuck(run, states.stuck.saturating_sub(abandoned));
         let limit = run.pace.look(now, &states, blocked, [run.finished, run.in_flight]);
         self.ring.set_worker_limit(limit);
         let Run { finished, listed, held, .. } = *run;
         (run.observer)(Headway { finished, listed, held });
     }
 
+    /// How many processes are under way for so long.
+    fn older(&self, now: Duration, age: Duration) -> usize {
+        let busy = self.slots.iter().filter(|slot| slot.state == SlotState::Busy);
+        busy.filter(|slot| now.saturating_sub(slot.since) >= age).count()
+    }
+
+    /// Gives up processes that are stuck while others go on. Which worker has which process, the
+    /// kernel does not tell. But one that has slept for so long has a process that was begun
+    /// before, so when they are as many as such processes, each of these is stuck.
+    fn give_up_stuck(&mut self, run: &mut Run<'_>, sleepers: usize) {
+        // Later than the look at the workers, so that no process of a sleeper is left out.
+        let (now, patience) = (self.ring.now(), run.patience.stuck_after);
+        let old = self.older(now, patience);
+        if old == 0 || sleepers < old {
+            return;
+        }
+        let busy = self.slots.iter_mut().filter(|slot| slot.state == SlotState::Busy);
+        for slot in busy.filter(|slot| now.saturating_sub(slot.since) >= patience) {
+            slot.abandon(&mut run.tally);
+        }
+        run.in_flight -= old;
+        run.finished += old;
+        run.held = run.held.saturating_sub(old);
+    }
+
     /// Gives up what is in flight and what was never begun.
     fn give_up(&mut self, run: &mut Run<'_>) {
-        for slot in self.slots.iter_mut().filter(|slot| slot.state == SlotState::Busy) {
-            slot.state = SlotState::Abandoned;
-            run.tally.give_up(slot.probe.pid());
-        }
+        let busy = self.slots.iter_mut().filter(|slot| slot.state == SlotState::Busy);
+        busy.for_each(|slot| slot.abandon(&mut run.tally));
         run.waiting.by_ref().for_each(|pid| run.tally.pass_over(*pid, Fate::NotAsked));
     }
 

@@ -177,22 +177,34 @@ pub fn thread_id() -> u32 {
 /// What a thread of this process is doing, from `/proc/self/task/TID/stat`; `None` when it ended
 /// or there is no `/proc` of our own. Never blocks: it is our own process. Allocates nothing.
 pub fn thread_state(thread: u32) -> Option<ThreadState> {
-    state_of(read_stat(DecInt::new(thread).as_bytes(), &mut [0; STAT_BYTES])?)
+    state_of(read_of_thread(DecInt::new(thread).as_bytes(), b"/stat", &mut [0; STAT_BYTES])?)
 }
 
-/// Tells what each worker of the rings of this process is doing. Allocates nothing: a long survey
-/// looks every few milliseconds.
-pub fn ring_workers(mut tell: impl FnMut(ThreadState)) {
+/// How often a thread of this process was given a CPU so far (third number of
+/// `/proc/self/task/TID/schedstat`, Documentation/scheduler/sched-stats.rst); `None` where the
+/// kernel does not count. Allocates nothing.
+pub fn times_run(thread: u32) -> Option<u64> {
+    let mut room = [0; STAT_BYTES];
+    let text = read_of_thread(DecInt::new(thread).as_bytes(), b"/schedstat", &mut room)?;
+    str::from_utf8(text).ok()?.split_whitespace().nth(2)?.parse().ok()
+}
+
+/// Tells what each worker of the rings of this process is doing, by its thread. Allocates nothing:
+/// a long survey looks every few milliseconds.
+pub fn ring_workers(mut tell: impl FnMut(u32, ThreadState)) {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
     let Ok(dir) = rustix::fs::open("/proc/self/task", flags, Mode::empty()) else { return };
     let mut listing = [MaybeUninit::uninit(); 4096];
     let mut threads = RawDir::new(&dir, &mut listing);
     while let Some(Ok(thread)) = threads.next() {
-        let mut room = [0; STAT_BYTES];
-        let Some(stat) = read_stat(thread.file_name().to_bytes(), &mut room) else { continue };
+        let (name, mut room) = (thread.file_name().to_bytes(), [0; STAT_BYTES]);
+        let Some(stat) = read_of_thread(name, b"/stat", &mut room) else { continue };
         // The kernel names them after the thread that submits: `iou-wrk-1234`.
         if stat.windows(9).any(|bytes| bytes == b"(iou-wrk-") {
-            state_of(stat).map(&mut tell);
+            let number = Pid::parse(name).map(|Pid(number)| number);
+            if let Some((thread, state)) = number.zip(state_of(stat)) {
+                tell(thread, state);
+            }
         }
     }
 }
@@ -210,11 +222,15 @@ fn state_of(stat: &[u8]) -> Option<ThreadState> {
 /// More than stands before the state.
 const STAT_BYTES: usize = 256;
 
-/// The start of `stat` of one thread of this process. Allocates nothing.
-fn read_stat<'a>(thread: &[u8], room: &'a mut [u8; STAT_BYTES]) -> Option<&'a [u8]> {
+/// The start of a file of one thread of this process. Allocates nothing.
+fn read_of_thread<'a>(
+    thread: &[u8],
+    file: &[u8],
+    room: &'a mut [u8; STAT_BYTES],
+) -> Option<&'a [u8]> {
     let mut path = [0; 48];
     let mut free = &mut path[..];
-    for part in [b"/proc/self/task/", thread, b"/stat"] {
+    for part in [b"/proc/self/task/", thread, file] {
         free.write_all(part).ok()?;
     }
     let len = 48 - free.len();

@@ -13,27 +13,12 @@ use super::dice::Dice;
 use super::fault::Op;
 use super::life::lives;
 use super::log::Word;
-use super::pool::{Active, Job, Pool, Step};
+use super::pool::{Active, Job, Pool};
 use super::seat::seat_of;
+use super::step::{LINK, MORE, ONE, PAIR, PAIR_WITH_LINK, Step};
 use super::watch::Watch;
 use super::world::{self, OpenFile, World};
 use super::{MILLIS, Micros};
-
-const fn step(place: Place, op: Op) -> Step {
-    Step { place, op }
-}
-
-const PAIR: &[Step] = &[
-    step(Place::Second, Op::Open),
-    step(Place::First, Op::Open),
-    step(Place::First, Op::Read),
-    step(Place::Second, Op::Read),
-];
-const PAIR_WITH_LINK: &[Step] =
-    &[step(Place::Second, Op::Open), step(Place::First, Op::Link), step(Place::Second, Op::Read)];
-const ONE: &[Step] = &[step(Place::First, Op::Open), step(Place::First, Op::Read)];
-const LINK: &[Step] = &[step(Place::First, Op::Link)];
-const MORE: [&[Step]; 2] = [&[step(Place::First, Op::Read)], &[step(Place::Second, Op::Read)]];
 
 /// What the kernel writes at last into a buffer that nobody waits for any more, and what stands
 /// in one whose read failed.
@@ -185,12 +170,27 @@ impl Model {
         }
     }
 
-    /// The engine looks how many take long.
-    pub fn look(&mut self) {
+    /// The engine looks how many take long, and gives up those that sleep for so long if it can
+    /// tell them from others. The answer is how many workers do.
+    pub fn look(&mut self, patience: Micros) -> usize {
         let now = self.world.now;
-        let is_held =
-            |slot: &&Slot| slot.owed > 0 && !slot.is_abandoned && now - slot.since >= HELD_AFTER;
-        self.watch.held = self.slots.iter().filter(is_held).count();
+        let is_older = |slot: &Slot, age: Micros| {
+            slot.owed > 0 && !slot.is_abandoned && now - slot.since >= age
+        };
+        let old = (0..self.slots.len()).filter(|index| is_older(&self.slots[*index], patience));
+        let (old, sleepers) = (old.collect::<Vec<_>>(), self.pool.sleepers(now, patience));
+        if sleepers.len() >= self.watch.abandoned + old.len() {
+            self.watch.abandoned += old.len();
+            self.watch.in_flight -= old.len();
+            for index in old {
+                assert!(sleepers.contains(&index), "slot {index} is given up, and has not slept");
+                self.slots[index].is_abandoned = true;
+                let pid = self.slots[index].pid.expect("it has a process");
+                self.world.seats[seat_of(pid)].log.is_given_up = true;
+            }
+        }
+        self.watch.held = self.slots.iter().filter(|slot| is_older(slot, HELD_AFTER)).count();
+        sleepers.len()
     }
 
     fn list_tasks(&mut self, index: usize, place: world::Place) {

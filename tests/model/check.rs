@@ -90,11 +90,16 @@ impl Check<'_> {
             "{pid} ended as {given_up:?} and more"
         );
         if let [fate] = given_up[..] {
+            if seat.log.is_given_up {
+                assert_eq!(fate, Fate::TimedOut, "{pid}");
+                return fate;
+            }
             self.given_up(seat);
             let is_in_flight = self.model.in_flight(pid).is_some();
             assert_eq!(fate == Fate::TimedOut, is_in_flight, "{pid} is {fate:?}");
             return fate;
         }
+        assert!(!seat.log.is_given_up, "{pid} was given up");
         let fate = match row {
             Some(row) => {
                 measured(seat, self.model.world.plan, &row);

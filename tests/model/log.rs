@@ -66,6 +66,8 @@ pub struct Log {
     pub has_left: bool,
     /// How often it was found without its memory, or without a file for it, or without its thread.
     pub losses: u32,
+    /// It slept for so long that it was given up while others went on.
+    pub is_given_up: bool,
     /// How often there was no file for its memory, of one and the same thread.
     missed_files: u32,
     decided: Option<Fate>,
@@ -81,6 +83,7 @@ impl Default for Log {
             is_touched: false,
             has_left: false,
             losses: 0,
+            is_given_up: false,
             missed_files: 0,
             decided: None,
             before: Word::Nothing,

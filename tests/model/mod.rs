@@ -14,6 +14,7 @@
 //! - `world`    what every file of every process answers
 //! - `log`      what was answered for a process, and the fate that follows from it
 //! - `fault`    operations that fail, once or for good
+//! - `step`     what a worker does for a request
 //! - `pool`     workers: so many requests make progress at once, blocked ones among them
 //! - `chains`   slots, chains and their completions
 //! - `watch`    what the ring saw of a survey, for the checks
@@ -37,6 +38,7 @@ pub mod ring;
 pub mod schedule;
 pub mod script;
 pub mod seat;
+pub mod step;
 pub mod watch;
 pub mod world;
 

@@ -3,18 +3,9 @@
 
 use std::collections::VecDeque;
 
-use psm_uring::sys::ring::Place;
-
 use super::dice::Dice;
-use super::fault::Op;
+use super::step::Step;
 use super::{Micros, NEVER};
-
-/// One request of a chain.
-#[derive(Clone, Copy, Debug)]
-pub struct Step {
-    pub place: Place,
-    pub op: Op,
-}
 
 /// A chain, and how far it is.
 #[derive(Clone, Copy, Debug)]
@@ -108,6 +99,12 @@ impl Pool {
 
     pub fn blocked(&self) -> usize {
         self.active.iter().filter(|active| active.is_blocked).count()
+    }
+
+    /// The slots whose workers have been blocked for so long.
+    pub fn sleepers(&self, now: Micros, patience: Micros) -> Vec<usize> {
+        let is_asleep = |active: &&Active| active.is_blocked && now - active.since >= patience;
+        self.active.iter().filter(is_asleep).map(|active| active.job.slot).collect()
     }
 
     /// Those that would be blocked for ever are done at some moment after all.

@@ -61,11 +61,12 @@ impl Ring for ModelRing {
         Duration::from_micros(self.0.borrow().world.now)
     }
 
-    fn workers(&self) -> WorkerStates {
+    fn workers(&mut self, stuck_after: Duration) -> WorkerStates {
+        let patience = Micros::try_from(stuck_after.as_micros()).expect("a time of this world");
         let mut model = self.0.borrow_mut();
-        model.look();
         let (running, blocked) = (model.pool.running(), model.pool.blocked());
-        WorkerStates { running, blocked, ..WorkerStates::default() }
+        let stuck = model.look(patience);
+        WorkerStates { running, blocked, stuck, ..WorkerStates::default() }
     }
 
     fn set_worker_limit(&mut self, workers: usize) {

@@ -93,6 +93,8 @@ pub struct WorkerStates {
     pub running: usize,
     /// Asleep where only a fatal signal wakes them: in a lock or for a page of the target.
     pub blocked: usize,
+    /// Those of the blocked that have not run for a moment in as long as was asked about.
+    pub stuck: usize,
     /// Asleep otherwise: without work, or in a file that does not block as procfs does.
     pub idle: usize,
     /// How often one went to sleep since the ring was set up.
@@ -125,8 +127,9 @@ pub trait Ring {
     /// The time since some moment before the first request.
     fn now(&self) -> Duration;
 
-    /// What the workers are doing.
-    fn workers(&self) -> WorkerStates;
+    /// What the workers are doing, and how many of them are stuck, for at least this long. Asked
+    /// again and again: a worker counts from when it was first found asleep.
+    fn workers(&mut self, stuck_after: Duration) -> WorkerStates;
 
     /// Lets so many workers run at once, and sees to it that requests which wait for a worker
     /// get one.

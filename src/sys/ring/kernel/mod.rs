@@ -23,9 +23,11 @@
 //! - `setup`      which features this kernel has, and how large a ring may be
 //! - `submission` requests to entries and chains
 //! - `completion` what the kernel answers to completions of fetches
+//! - `sleepers`   workers that have not run for a while
 
 mod completion;
 mod setup;
+mod sleepers;
 mod submission;
 
 use std::collections::VecDeque;
@@ -42,6 +44,7 @@ use io_uring::IoUring;
 
 pub use self::setup::{Features, RingSetup};
 use self::setup::{SLOTS_MAX, build, register_table};
+use self::sleepers::Sleepers;
 use self::submission::{Op, Tag};
 
 /// The most that is useful in flight: more requests only wait in the kernel instead of here.
@@ -60,6 +63,7 @@ pub struct KernelRing {
     /// Completions that are known and not yet reaped.
     ready: VecDeque<Completion>,
     in_flight: usize,
+    sleepers: Sleepers,
     worker_limit: usize,
     /// How often the kernel has refused to take requests in a row.
     refusals: u32,
@@ -115,6 +119,7 @@ impl KernelRing {
             raw: VecDeque::with_capacity(2 * depth),
             ready: VecDeque::with_capacity(2 * depth),
             in_flight: 0,
+            sleepers: Sleepers::default(),
             worker_limit: 0,
             refusals: 0,
             broken: None,
@@ -186,14 +191,22 @@ impl Ring for KernelRing {
         self.began.elapsed()
     }
 
-    fn workers(&self) -> WorkerStates {
+    fn workers(&mut self, stuck_after: Duration) -> WorkerStates {
         let (sleeps, cpu) = host::other_threads();
         let mut states = WorkerStates { sleeps, cpu, ..WorkerStates::default() };
-        host::ring_workers(|state| match state {
+        let (now, sleepers) = (self.now(), &mut self.sleepers);
+        sleepers.look_again();
+        host::ring_workers(|thread, state| match state {
             ThreadState::Running => states.running += 1,
-            ThreadState::Blocked => states.blocked += 1,
             ThreadState::Idle => states.idle += 1,
+            ThreadState::Blocked => {
+                states.blocked += 1;
+                if let Some(times) = host::times_run(thread) {
+                    sleepers.saw(thread, times, now);
+                }
+            }
         });
+        states.stuck = sleepers.count(now.saturating_sub(stuck_after));
         states
     }
 
