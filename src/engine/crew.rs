@@ -44,6 +44,7 @@ struct Work {
     plan: Plan,
     next: AtomicUsize,
     began: Instant,
+    deadline: Option<Duration>,
 }
 
 /// One member, as seen by itself and by the watching thread.
@@ -89,10 +90,11 @@ impl Crew {
         observer: &mut dyn FnMut(Headway),
         survey: &mut Vec<Tally>,
     ) {
-        let root = self.root.clone();
+        let (root, members) = (self.root.clone(), self.workers.min(pids.len()));
+        let (pids, plan, deadline) = (pids.to_vec(), plan.clone(), patience.deadline);
         let (next, began) = (AtomicUsize::new(0), Instant::now());
-        let work = Arc::new(Work { root, pids: pids.to_vec(), plan: plan.clone(), next, began });
-        let mut watch = Watch::start(work, self.workers.min(pids.len()));
+        let work = Arc::new(Work { root, pids, plan, next, began, deadline });
+        let mut watch = Watch::start(work, members);
         watch.until_done(self.workers, patience, observer);
         survey.extend(watch.tallies());
     }
@@ -118,6 +120,12 @@ impl Work {
         self.pids.get(self.next.fetch_add(1, Ordering::Relaxed)).copied()
     }
 
+    /// How much time is left. When none is, no process is begun any more.
+    fn left(&self) -> Duration {
+        let left = |deadline: Duration| deadline.saturating_sub(self.began.elapsed());
+        self.deadline.map_or(Duration::MAX, left)
+    }
+
     fn is_handed_out(&self) -> bool {
         self.next.load(Ordering::Relaxed) >= self.pids.len()
     }
@@ -135,7 +143,7 @@ impl Member {
         if log.is_abandoned {
             return None;
         }
-        log.at_work_on = work.next();
+        log.at_work_on = if work.left().is_zero() { None } else { work.next() };
         let since = u64::try_from(work.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.since.store(since, Ordering::Relaxed);
         // Release: who sees the number sees the time as well.
@@ -217,14 +225,13 @@ impl Watch {
         patience: &Patience,
         observer: &mut dyn FnMut(Headway),
     ) {
-        let deadline = patience.deadline.and_then(|time| Instant::now().checked_add(time));
         while self.crew.iter().any(Watched::is_at_work) {
-            match self.finished.recv_timeout(self.tick(patience, deadline)) {
+            match self.finished.recv_timeout(self.tick(patience)) {
                 Ok(()) => continue,
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
             let now = Instant::now();
-            let is_over = deadline.is_some_and(|deadline| now >= deadline);
+            let is_over = self.work.left().is_zero();
             let mut sleeping = 0;
             for watched in self.crew.iter_mut().filter(|watched| watched.is_at_work()) {
                 let suspect_after = HELD_AFTER.min(patience.stuck_after);
@@ -257,7 +264,7 @@ impl Watch {
 
     /// How long to wait for the next look: it is longer with many to look at, but nobody's time
     /// passes unnoticed.
-    fn tick(&self, patience: &Patience, deadline: Option<Instant>) -> Duration {
+    fn tick(&self, patience: &Patience) -> Duration {
         let now = Instant::now();
         let at_work = self.crew.iter().filter(|watched| watched.is_at_work());
         let (mut count, mut next) = (0, patience.stuck_after);
@@ -265,8 +272,7 @@ impl Watch {
             count += 1;
             next = next.min(patience.stuck_after.saturating_sub(now - watched.alive));
         }
-        let tick = next.clamp(TICK, TICK + TICK_PER_MEMBER * count);
-        deadline.map_or(tick, |deadline| tick.min(deadline.saturating_duration_since(now)))
+        next.clamp(TICK, TICK + TICK_PER_MEMBER * count).min(self.work.left())
     }
 
     /// Gives up what is at work, and what nobody has begun: time is over, or nobody is left to

@@ -207,6 +207,9 @@ impl<R: Ring> Uring<R> {
     /// Begins processes until as many as wanted are in flight.
     fn fill(&mut self, run: &mut Run<'_>) {
         let now = self.ring.now();
+        if run.is_late(now) {
+            return;
+        }
         // The kernel starts a worker only for a request that comes while all others are at work,
         // so a first burst would be left to a single one: bursts stay short until all are started.
         // One that is held has taken a worker, so two more may come: else stuck processes that

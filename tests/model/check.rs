@@ -169,7 +169,10 @@ impl Check<'_> {
         let enough = moved + micros(self.patience.stuck_after) + self.model.look_period() + SLACK;
         assert!(world.now <= enough, "it ended at {}, {enough} was enough", world.now);
         if let Some(deadline) = self.patience.deadline {
-            let end = self.began + micros(deadline) + SLACK;
+            let end = self.began + micros(deadline);
+            let is_early = watch.last_fetched < end || watch.moving_max == 0;
+            assert!(is_early, "one was begun at {}, {end} is the deadline", watch.last_fetched);
+            let end = end + SLACK;
             assert!(world.now <= end, "it ended at {}, {end} is the deadline", world.now);
         }
     }

@@ -96,7 +96,8 @@ impl Script {
         let roomy = dice.percent(75);
         let stuck_after = Duration::from_millis(*dice.pick(&[80, 100, 150, 200, 400, 2000]));
         let has_deadline = dice.percent(20);
-        let deadline = has_deadline.then(|| Duration::from_micros(dice.below(500 * MILLIS)));
+        let longest = *dice.pick(&[1, 2 * MILLIS, 500 * MILLIS]);
+        let deadline = has_deadline.then(|| Duration::from_micros(dice.below(longest)));
         Script {
             trouble: random_trouble(&mut dice),
             workers: 1 + dice.index(4),
