@@ -121,6 +121,7 @@ impl Check<'_> {
         let Model { world, watch, pool, .. } = self.model;
         let (now, slot) = (world.now, self.model.in_flight(seat.pid));
         assert!(slot.is_some() || seat.log.expected.is_none(), "{} was finished", seat.pid);
+        assert!(slot.is_none_or(|slot| pool.has(slot)), "{}: what came was not taken", seat.pid);
         if self.patience.deadline.is_some_and(|time| now >= self.began + micros(time)) {
             return;
         }

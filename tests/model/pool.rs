@@ -93,6 +93,12 @@ impl Pool {
         is_due.then(|| self.active.swap_remove(first))
     }
 
+    /// Whether something of a slot is still to be done.
+    pub fn has(&self, slot: usize) -> bool {
+        let jobs = self.queued.iter().chain(&self.waiting);
+        jobs.chain(self.active.iter().map(|active| &active.job)).any(|job| job.slot == slot)
+    }
+
     pub fn running(&self) -> usize {
         self.active.len() - self.blocked()
     }
