@@ -1,4 +1,5 @@
-//! A deadline says the same of processes in every engine: nothing is begun once time is over.
+//! A deadline says the same of processes in every engine: nothing is begun once time is over, and
+//! whoever only waited for a worker was not asked.
 
 mod support;
 
@@ -6,12 +7,13 @@ use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 use psm_uring::engine::{EngineKind, Patience, Surveyor, Tuning};
-use psm_uring::process::{Coverage, Plan};
+use psm_uring::process::{Coverage, Fate, Plan};
 use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::sys::ring::kernel::Features;
 use psm_uring::units::Pid;
+use rustix::fs::{CWD, FileType, Mode};
 use support::survey::{has_uring, open, tuning};
-use support::{RUN_LIMIT, TempDir, tree};
+use support::{RUN_LIMIT, TempDir, copy_dir, tree};
 
 /// Far more than any engine has at work.
 const PROCESSES: u32 = 2000;
@@ -19,6 +21,8 @@ const PROCESSES: u32 = 2000;
 const ROUNDS: usize = 6;
 const WORKERS: usize = 2;
 const DEPTH: usize = 256;
+/// Reads that sleep briefly may get so many workers (engine/pace.rs).
+const AT_WORK_MAX: usize = 64;
 
 /// One process of a fixture, many times; and its ids.
 fn crowd(name: &str) -> (TempDir, Vec<Pid>) {
@@ -44,11 +48,13 @@ fn surveyors(test: &str, root: &ProcRoot) -> Vec<(&'static str, Surveyor)> {
     surveyors
 }
 
+fn patience(millis: u64) -> Patience {
+    Patience { stuck_after: RUN_LIMIT, deadline: Some(Duration::from_millis(millis)) }
+}
+
 /// What becomes of all of them in so many milliseconds.
 fn survey(surveyor: &mut Surveyor, pids: &[Pid], plan: &Plan, millis: u64) -> Coverage {
-    let deadline = Some(Duration::from_millis(millis));
-    let patience = Patience { stuck_after: RUN_LIMIT, deadline };
-    let found = surveyor.survey(pids, plan, &patience).expect("an engine that works").coverage();
+    let found = surveyor.survey(pids, plan, &patience(millis)).expect("an engine").coverage();
     let late = found.timed_out + found.not_asked;
     assert_eq!(found.measured + late, pids.len(), "{found:?}");
     found
@@ -63,5 +69,44 @@ fn nothing_is_begun_when_time_is_over() {
             let found = survey(&mut surveyor, &pids, &Plan::default(), 0);
             assert_eq!(found.not_asked, pids.len(), "{engine}: {found:?}");
         }
+    }
+}
+
+#[test]
+fn who_waits_for_a_worker_does_not_time_out() {
+    let (crowd, pids) = crowd("deadline-queue");
+    let root = ProcRoot::open(crowd.path()).expect("a crowd");
+    // One chain for each process, and two.
+    let plans = [false, true].map(|owner| Plan { owner, ..Plan::default() });
+    for (engine, mut surveyor) in surveyors("who_waits_for_a_worker_does_not_time_out", &root) {
+        let mut cut = 0;
+        for millis in [1, 2, 4, 8, 16] {
+            for plan in plans.iter().cycle().take(ROUNDS) {
+                let found = survey(&mut surveyor, &pids, plan, millis);
+                assert!(found.timed_out <= AT_WORK_MAX, "{engine}, {millis} ms: {found:?}");
+                cut += usize::from(found.not_asked > 0);
+            }
+        }
+        assert!(cut > 0, "{engine}: time is never over, so this tests nothing");
+    }
+}
+
+/// Nobody hides in the line who has a worker, and keeps it.
+#[test]
+fn who_is_stuck_times_out_among_others() {
+    let (crowd, mut pids) = crowd("deadline-stuck");
+    let stuck = Pid(1);
+    let copy = crowd.path().join("1");
+    copy_dir(&tree("ordinary/111"), &copy);
+    let (file, mode) = (copy.join("smaps_rollup"), Mode::from_raw_mode(0o600));
+    std::fs::remove_file(&file).expect("it was copied");
+    rustix::fs::mknodat(CWD, &file, FileType::Fifo, mode, 0).expect("a FIFO");
+    pids.insert(0, stuck);
+    let root = ProcRoot::open(crowd.path()).expect("a crowd");
+    for (engine, mut surveyor) in surveyors("who_is_stuck_times_out_among_others", &root) {
+        let survey = surveyor.survey(&pids, &Plan::default(), &patience(20)).expect("an engine");
+        let (found, missing) = (survey.coverage(), survey.missing());
+        let is_first = missing.first() == Some(&(stuck, Fate::TimedOut));
+        assert!(is_first || found.measured == 0, "{engine}: {found:?}");
     }
 }

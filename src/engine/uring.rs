@@ -23,7 +23,7 @@ use crate::sys::host;
 use crate::sys::memory;
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::ring::kernel::{KernelRing, RingSetup};
-use crate::sys::ring::{Completion, Ring};
+use crate::sys::ring::{Completion, Ring, WorkerStates};
 use crate::units::{Errno, Pid};
 
 /// A process that takes this long may be held up by a lock: others go on in its place.
@@ -196,13 +196,14 @@ impl<R: Ring> Uring<R> {
             if now < run.next_look() {
                 continue;
             }
+            let workers = self.ring.workers(run.patience.stuck_after);
             if run.is_late(now) {
-                self.give_up(run);
+                self.give_up(run, &workers);
                 return Ok(());
             }
-            self.look_after(run, now);
+            self.look_after(run, now, &workers);
             if run.is_stuck(now) && run.in_flight > 0 {
-                self.give_up(run);
+                self.give_up(run, &workers);
                 return Ok(());
             }
             if run.is_stuck(now) && has_none {
@@ -284,8 +285,7 @@ impl<R: Ring> Uring<R> {
 
     /// Looks whether anything still moves, gives up who is stuck, and lets more workers run when
     /// some sleep.
-    fn look_after(&mut self, run: &mut Run<'_>, now: Duration) {
-        let states = self.ring.workers(run.patience.stuck_after);
+    fn look_after(&mut self, run: &mut Run<'_>, now: Duration, states: &WorkerStates) {
         if states.running > 0 {
             run.alive = now;
         }
@@ -297,7 +297,7 @@ impl<R: Ring> Uring<R> {
         let abandoned = self.slots.iter().filter(|slot| slot.state == SlotState::Abandoned).count();
         run.held = self.older(now, HELD_AFTER).min(blocked.saturating_sub(abandoned));
         self.give_up_stuck(run, states.stuck.saturating_sub(abandoned));
-        let limit = run.pace.look(now, &states, blocked, [run.finished, run.in_flight]);
+        let limit = run.pace.look(now, states, blocked, [run.finished, run.in_flight]);
         self.ring.set_worker_limit(limit);
         let Run { finished, listed, held, .. } = *run;
         (run.observer)(Headway { finished, listed, held });
@@ -321,17 +321,24 @@ impl<R: Ring> Uring<R> {
         }
         let busy = self.slots.iter_mut().filter(|slot| slot.state == SlotState::Busy);
         for slot in busy.filter(|slot| now.saturating_sub(slot.since) >= patience) {
-            slot.abandon(&mut run.tally);
+            slot.abandon(Fate::TimedOut, &mut run.tally);
         }
         run.in_flight -= old;
         run.finished += old;
         run.held = run.held.saturating_sub(old);
     }
 
-    /// Gives up what is in flight and what was never begun.
-    fn give_up(&mut self, run: &mut Run<'_>) {
-        let busy = self.slots.iter_mut().filter(|slot| slot.state == SlotState::Busy);
-        busy.for_each(|slot| slot.abandon(&mut run.tally));
+    /// Gives up what is in flight and what was never begun. Of what is in flight, most only waits
+    /// for a worker: its turn has not come any more than that of the others.
+    fn give_up(&mut self, run: &mut Run<'_>, workers: &WorkerStates) {
+        let at_work = self.ring.at_work(workers).into_iter().map(|index| (index, Fate::TimedOut));
+        let others = (0..self.slots.len()).map(|index| (index, Fate::NotAsked));
+        for (index, fate) in at_work.chain(others) {
+            let slot = &mut self.slots[index];
+            if slot.state == SlotState::Busy {
+                slot.abandon(fate, &mut run.tally);
+            }
+        }
         run.waiting.by_ref().for_each(|pid| run.tally.pass_over(*pid, Fate::NotAsked));
     }
 

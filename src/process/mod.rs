@@ -124,9 +124,10 @@ pub enum Fate {
     Changed,
     /// The kernel refuses its files to this user (`EACCES`, `EPERM`).
     Denied,
-    /// A read did not come back in time.
+    /// A read did not come back in time: a worker was at it in the end.
     TimedOut,
-    /// Nothing was asked of it: time was over before, or what is stuck had taken all the room.
+    /// It was not its turn, or not again: time was over before a worker took up its next file, or
+    /// what is stuck had taken all the room.
     NotAsked,
     /// The kernel's text was not understood.
     Malformed,

@@ -95,8 +95,9 @@ impl Check<'_> {
                 return fate;
             }
             self.given_up(seat);
-            let is_in_flight = self.model.in_flight(pid).is_some();
-            assert_eq!(fate == Fate::TimedOut, is_in_flight, "{pid} is {fate:?}");
+            let slot = self.model.in_flight(pid);
+            let is_at_work = slot.is_some_and(|slot| self.model.pool.at_work().contains(&slot));
+            assert_eq!(fate == Fate::TimedOut, is_at_work, "{pid} is {fate:?}");
             return fate;
         }
         assert!(!seat.log.is_given_up, "{pid} was given up");

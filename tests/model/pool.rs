@@ -99,6 +99,11 @@ impl Pool {
         jobs.chain(self.active.iter().map(|active| &active.job)).any(|job| job.slot == slot)
     }
 
+    /// Slots whose chain a worker has.
+    pub fn at_work(&self) -> Vec<usize> {
+        self.active.iter().map(|active| active.job.slot).collect()
+    }
+
     pub fn running(&self) -> usize {
         self.active.len() - self.blocked()
     }

@@ -69,6 +69,10 @@ impl Ring for ModelRing {
         WorkerStates { running, blocked, stuck, ..WorkerStates::default() }
     }
 
+    fn at_work(&self, _: &WorkerStates) -> Vec<usize> {
+        self.0.borrow().pool.at_work()
+    }
+
     fn set_worker_limit(&mut self, workers: usize) {
         self.0.borrow_mut().pool.wish_limit(workers);
     }

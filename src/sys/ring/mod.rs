@@ -131,6 +131,10 @@ pub trait Ring {
     /// again and again: a worker counts from when it was first found asleep.
     fn workers(&mut self, stuck_after: Duration) -> WorkerStates;
 
+    /// The slots whose request one of these workers has taken up; where that cannot be told, all
+    /// that are in flight.
+    fn at_work(&self, workers: &WorkerStates) -> Vec<usize>;
+
     /// Lets so many workers run at once, and sees to it that requests which wait for a worker
     /// get one.
     fn set_worker_limit(&mut self, workers: usize);

@@ -82,6 +82,8 @@ struct Slot {
     generation: u32,
     /// The ordinary descriptors by place; only when staged.
     files: [Option<OwnedFd>; 2],
+    /// How many operations there were when its last one was queued.
+    queued_at: u64,
 }
 
 impl KernelRing {
@@ -208,6 +210,19 @@ impl Ring for KernelRing {
         });
         states.stuck = sleepers.count(now.saturating_sub(stuck_after));
         states
+    }
+
+    /// Workers take requests in the order in which they were queued, and each has one at a time: so
+    /// these are the first ones, as many as there are workers.
+    fn at_work(&self, workers: &WorkerStates) -> Vec<usize> {
+        let slots = self.slots.iter().enumerate();
+        let in_flight = slots.filter(|(_, slot)| slot.pending.iter().any(Option::is_some));
+        let mut line: Vec<_> = in_flight.map(|(index, slot)| (slot.queued_at, index)).collect();
+        line.sort_unstable();
+        // Without a `/proc` of our own none is seen.
+        let seen = workers.running + workers.blocked + workers.idle;
+        let most = if seen > 0 { seen } else { line.len() };
+        line.into_iter().take(most).map(|(_, index)| index).collect()
     }
 
     fn set_worker_limit(&mut self, workers: usize) {

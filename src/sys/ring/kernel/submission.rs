@@ -116,6 +116,7 @@ impl KernelRing {
         // Not only in debug builds: half a chain would go on with another process's files.
         assert!(pushed.is_ok(), "make_room made room");
         self.stats.operations += 1;
+        self.slots[tag.slot].queued_at = self.stats.operations;
     }
 
     fn open_entry(&self, slot: usize, place: Place) -> Entry {
