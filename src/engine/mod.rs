@@ -271,12 +271,16 @@ impl Surveyor {
             // Not dropped: the kernel may still hold some of its requests.
             std::mem::forget(std::mem::replace(&mut self.engine, Box::new(crew)));
         }
-        // Whom a deadline cuts off may be well, or dead, which can be told at once.
+        // Whom a deadline cuts off may be well, or dead, which can be told at once: there can be
+        // thousands, so their status is read only where they may have no memory.
         match patience.deadline.filter(|deadline| began.elapsed() >= *deadline) {
             None => self.held.note([pids, &asked], &survey.missing(), &self.root),
             Some(deadline) => {
                 let has_time = || began.elapsed() < deadline + JUDGING_MAX;
-                let better = |pid| has_time().then(|| self.root.fate_at_once(pid)).flatten();
+                let is_own = self.root.is_own();
+                let is_well = |pid| is_own && host::has_memory(pid) == Some(true);
+                let may_tell = |pid| has_time() && !is_well(pid);
+                let better = |pid| may_tell(pid).then(|| self.root.fate_at_once(pid)).flatten();
                 survey.tallies.iter_mut().for_each(|tally| tally.judge_again(better));
             }
         }
@@ -318,7 +322,7 @@ impl Surveyor {
         let has_deadline = patience.deadline.is_some();
         let is_told =
             |pid: &Pid| has_deadline && self.root.fate_at_once(*pid) == Some(Fate::KernelThread);
-        let has_no_memory = |pid: &Pid| is_own && host::has_no_memory(*pid);
+        let has_no_memory = |pid: &Pid| is_own && host::has_memory(*pid) == Some(false);
         let is_proved = |pid: &Pid| is_thread(pid) && (has_no_memory(pid) || is_told(pid));
         let mut tally = Tally::default();
         let mut asked = Vec::with_capacity(pids.len());

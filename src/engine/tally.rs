@@ -87,11 +87,11 @@ impl Tally {
 
     /// Judges once more who was given up, as long as somebody knows better.
     pub(super) fn judge_again(&mut self, better: impl Fn(Pid) -> Option<Fate>) {
-        let given_up = |(_, fate): &(Pid, Fate)| *fate == Fate::TimedOut;
+        let given_up = |(_, fate): &(Pid, Fate)| matches!(fate, Fate::TimedOut | Fate::NotAsked);
         let (late, rest) = std::mem::take(&mut self.missing).into_iter().partition(given_up);
         self.missing = rest;
         let late: Vec<(Pid, Fate)> = late;
-        self.coverage.timed_out -= late.len();
+        (self.coverage.timed_out, self.coverage.not_asked) = (0, 0);
         for (pid, fate) in late {
             self.pass_over(pid, better(pid).unwrap_or(fate));
         }

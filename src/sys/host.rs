@@ -95,16 +95,20 @@ pub fn share_memory(one: Pid, other: Pid) -> Option<bool> {
     (order >= 0).then_some(order == 0)
 }
 
-/// Whether a process is there and has no address space, by asking to move none of its pages
-/// (`move_pages(2)`, mm/migrate.c: `EINVAL` without one). False when the kernel does not say. Never
-/// blocks, and costs less than a microsecond.
-pub fn has_no_memory(pid: Pid) -> bool {
-    let Ok(pid) = i32::try_from(pid.0) else { return false };
+/// Whether a process is there and has an address space; `None` when it is not there, or the kernel
+/// does not say. It is asked to move none of its pages (`move_pages(2)`, mm/migrate.c: `EINVAL`
+/// without memory), which never blocks and costs less than a microsecond.
+pub fn has_memory(pid: Pid) -> Option<bool> {
+    let pid = i32::try_from(pid.0).ok()?;
     let none = std::ptr::null::<libc::c_void>();
     let (pages, flags): (libc::c_ulong, libc::c_int) = (0, 0);
     // SAFETY: no pages, so no pointer is followed, and nothing is moved.
     let moved = unsafe { libc::syscall(libc::SYS_move_pages, pid, pages, none, none, none, flags) };
-    moved < 0 && std::io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL)
+    match std::io::Error::last_os_error().raw_os_error() {
+        _ if moved >= 0 => Some(true),
+        Some(libc::EINVAL) => Some(false),
+        _ => None,
+    }
 }
 
 /// The most memory this program ever had resident: `VmHWM` of `/proc/self/status`. `ru_maxrss`
@@ -298,8 +302,8 @@ mod tests {
     #[test]
     fn this_process_has_memory() {
         let own = Pid(std::process::id());
-        assert!(!has_no_memory(own));
-        assert!(!has_no_memory(Pid(u32::MAX)) && !has_no_memory(Pid(0x7fff_ffff)));
+        assert_ne!(has_memory(own), Some(false));
+        assert_eq!([u32::MAX, 0x7fff_ffff].map(|pid| has_memory(Pid(pid))), [None; 2]);
         assert_ne!(share_memory(own, own), Some(false));
     }
 
