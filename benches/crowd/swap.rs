@@ -18,7 +18,6 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use super::spec::Spec;
 use super::sys::{self, Range};
-use super::verify;
 
 /// The pages of a member's arguments and environment, and room for what others push out meanwhile.
 const PAGES_BESIDES: usize = 8;
@@ -119,8 +118,9 @@ impl Outcasts {
     /// Takes the pages from the members until they are in no cache either.
     ///
     /// The kernel counts the pages in its swap cache for the whole host. A page of others that was
-    /// in swap and is used again stays there for good, so the count says nothing once the pages of
-    /// the crowd were all read from disk: it is what others have.
+    /// in swap and is used again stays there until it is written to or its owner ends. So when as
+    /// much was read from disk as the crowd has, the count is taken for what others have: a good
+    /// guess, for what is read ahead of others counts as well.
     pub(super) fn push_out(&mut self) -> Result<(), String> {
         let allowed = self.members.len() as u64 / MEMBERS_PER_PAGE;
         let began = Instant::now();
@@ -128,6 +128,8 @@ impl Outcasts {
             self.settle()?;
             self.each("page out", page_out)?;
             let cached = swap_cached();
+            // Others have no more than there is.
+            self.cached_of_others = self.cached_of_others.min(cached);
             if cached <= self.cached_of_others + allowed {
                 return Ok(());
             }
@@ -138,9 +140,9 @@ impl Outcasts {
                 ));
             }
             std::thread::sleep(PAUSE);
-            let before = verify::bytes_read_from_disk()?;
+            let before = sys::bytes_read_from_disk()?;
             self.each("touch", sys::touch)?;
-            if verify::bytes_read_from_disk()? - before >= self.bytes() {
+            if sys::bytes_read_from_disk()? - before >= self.bytes() {
                 self.cached_of_others = cached;
             }
         }

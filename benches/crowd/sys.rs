@@ -254,3 +254,11 @@ impl Signals {
         unsafe { command.pre_exec(unblock) };
     }
 }
+
+/// What this process made the kernel read from disks, the swap area among them.
+pub(super) fn bytes_read_from_disk() -> std::result::Result<u64, String> {
+    let io = std::fs::read_to_string("/proc/self/io");
+    let io = io.map_err(|error| format!("/proc/self/io: {error}"))?;
+    let value = io.lines().find_map(|line| line.strip_prefix("read_bytes: "));
+    value.and_then(|value| value.parse().ok()).ok_or_else(|| "no read_bytes".to_owned())
+}

@@ -6,7 +6,7 @@ use psm_uring::units::Pid;
 
 use super::member::{self, Layout};
 use super::spec::Spec;
-use super::sys::Range;
+use super::sys::{self, Range};
 
 /// How many members are looked at, evenly spread.
 const SAMPLES: usize = 16;
@@ -57,10 +57,10 @@ pub(super) fn swapped(spec: &Spec, members: &[Pid]) -> Result<(), String> {
         at_least(pid, "KiB in swap (VmSwap)", field(pid, "status", "VmSwap:")?, promised)?;
         let shares = field(pid, "smaps_rollup", "SwapPss:")?;
         at_least(pid, "KiB in swap (SwapPss)", shares, promised)?;
-        let before = bytes_read_from_disk()?;
+        let before = sys::bytes_read_from_disk()?;
         let cmdline = read_to_string(format!("/proc/{pid}/cmdline"));
         let cmdline = cmdline.map_err(|error| format!("cmdline of {pid}: {error}"))?;
-        let from_disk = bytes_read_from_disk()? - before;
+        let from_disk = sys::bytes_read_from_disk()? - before;
         at_least(pid, "KiB read from disk for its title", from_disk / 1024, kib(1))?;
         let title = cmdline.split('\0').next().unwrap_or_default();
         let wanted = member::title(spec, n);
@@ -132,11 +132,4 @@ fn sum(mappings: &[Mapping], range: Range) -> Mapping {
         sum.private_kib += mapping.private_kib;
     }
     sum
-}
-
-/// What this process made the kernel read from disks, the swap area among them.
-pub(super) fn bytes_read_from_disk() -> Result<u64, String> {
-    let io = read_to_string("/proc/self/io").map_err(|error| format!("/proc/self/io: {error}"))?;
-    let value = io.lines().find_map(|line| line.strip_prefix("read_bytes: "));
-    value.and_then(|value| value.parse().ok()).ok_or_else(|| "no read_bytes".to_owned())
 }
