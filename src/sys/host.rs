@@ -185,16 +185,17 @@ pub fn thread_state(thread: u32) -> Option<ThreadState> {
 }
 
 /// How often a thread of this process was given a CPU so far (third number of
-/// `/proc/self/task/TID/schedstat`, Documentation/scheduler/sched-stats.rst); `None` where the
-/// kernel does not count. Allocates nothing.
+/// `/proc/self/task/TID/schedstat`, Documentation/scheduler/sched-stats.rst). `None` where the
+/// kernel does not count, which it tells as 0 of a thread that has run. Allocates nothing.
 pub fn times_run(thread: u32) -> Option<u64> {
     let mut room = [0; STAT_BYTES];
     let text = read_of_thread(DecInt::new(thread).as_bytes(), b"/schedstat", &mut room)?;
-    str::from_utf8(text).ok()?.split_whitespace().nth(2)?.parse().ok()
+    let times = str::from_utf8(text).ok()?.split_whitespace().nth(2)?.parse().ok();
+    times.filter(|times| *times > 0)
 }
 
-/// Tells what each worker of the rings of this process is doing, by its thread. Allocates nothing:
-/// a long survey looks every few milliseconds.
+/// Tells what each worker of the rings of this process is doing, by the worker's id. Allocates
+/// nothing: a long survey looks every few milliseconds.
 pub fn ring_workers(mut tell: impl FnMut(u32, ThreadState)) {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
     let Ok(dir) = rustix::fs::open("/proc/self/task", flags, Mode::empty()) else { return };
@@ -203,12 +204,12 @@ pub fn ring_workers(mut tell: impl FnMut(u32, ThreadState)) {
     while let Some(Ok(thread)) = threads.next() {
         let (name, mut room) = (thread.file_name().to_bytes(), [0; STAT_BYTES]);
         let Some(stat) = read_of_thread(name, b"/stat", &mut room) else { continue };
-        // The kernel names them after the thread that submits: `iou-wrk-1234`.
-        if stat.windows(9).any(|bytes| bytes == b"(iou-wrk-") {
-            let number = Pid::parse(name).map(|Pid(number)| number);
-            if let Some((thread, state)) = number.zip(state_of(stat)) {
-                tell(thread, state);
-            }
+        // The kernel names them after the thread that submits, `iou-wrk-1234`, by a number that is
+        // not ours in a PID namespace.
+        let is_worker = stat.windows(9).any(|bytes| bytes == b"(iou-wrk-");
+        let worker = Pid::parse(name).filter(|_| is_worker);
+        if let (Some(Pid(worker)), Some(state)) = (worker, state_of(stat)) {
+            tell(worker, state);
         }
     }
 }

@@ -93,7 +93,8 @@ pub struct WorkerStates {
     pub running: usize,
     /// Asleep where only a fatal signal wakes them: in a lock or for a page of the target.
     pub blocked: usize,
-    /// Those of the blocked that have not run for a moment in as long as was asked about.
+    /// Those of the blocked that have not run for a moment in as long as was asked about; each has
+    /// a request that was queued before.
     pub stuck: usize,
     /// Asleep otherwise: without work, or in a file that does not block as procfs does.
     pub idle: usize,

@@ -196,19 +196,23 @@ impl Ring for KernelRing {
     fn workers(&mut self, stuck_after: Duration) -> WorkerStates {
         let (sleeps, cpu) = host::other_threads();
         let mut states = WorkerStates { sleeps, cpu, ..WorkerStates::default() };
-        let (now, sleepers) = (self.now(), &mut self.sleepers);
+        let (ring_began, began) = (self.began, self.now());
+        let sleepers = &mut self.sleepers;
         sleepers.look_again();
         host::ring_workers(|thread, state| match state {
             ThreadState::Running => states.running += 1,
             ThreadState::Idle => states.idle += 1,
             ThreadState::Blocked => {
                 states.blocked += 1;
-                if let Some(times) = host::times_run(thread) {
-                    sleepers.saw(thread, times, now);
+                // The state once more: the count of one that woke in between would not change.
+                let times = host::times_run(thread);
+                let is_asleep = host::thread_state(thread) == Some(ThreadState::Blocked);
+                if let Some(times) = times.filter(|_| is_asleep) {
+                    sleepers.saw(thread, times, ring_began.elapsed());
                 }
             }
         });
-        states.stuck = sleepers.count(now.saturating_sub(stuck_after));
+        states.stuck = sleepers.count(began.saturating_sub(stuck_after));
         states
     }
 

@@ -3,6 +3,9 @@
 //! To be found asleep at each look is not to be stuck: a worker that reads pages from swap sleeps
 //! a hundred times, each time for a moment. One that was not given a CPU since it was first found
 //! asleep has slept all the time.
+//!
+//! A look takes time, and may be interrupted for long. So each worker is found asleep only when
+//! both its files were read, and how long it has slept is judged by when the look began.
 
 use std::time::Duration;
 
@@ -16,7 +19,7 @@ struct Sleeper {
     since: Duration,
 }
 
-/// Those that were found asleep at the last look.
+/// Those that were found asleep at the last look. Allocates only while they become more.
 #[derive(Default)]
 pub(super) struct Sleepers {
     found: Vec<Sleeper>,
@@ -32,7 +35,7 @@ impl Sleepers {
         self.found.clear();
     }
 
-    /// A worker is asleep, and was given a CPU so often.
+    /// A worker was asleep when it had been given a CPU so often; both were read before `now`.
     pub(super) fn saw(&mut self, thread: u32, times: u64, now: Duration) {
         let known = self.before.binary_search_by_key(&thread, |sleeper| sleeper.thread);
         let known = known.ok().map(|index| self.before[index]);
