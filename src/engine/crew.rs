@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::carrier::Carrier;
-use super::tuning::bytes_left;
+use super::tuning::left_bytes;
 use super::{Broken, Engine, Headway, Patience, Tally};
 use crate::process::{Fate, Plan};
 use crate::sys::host::{self, ThreadState};
@@ -26,8 +26,9 @@ const TICK_PER_MEMBER: Duration = Duration::from_micros(50);
 const HELD_AFTER: Duration = Duration::from_millis(20);
 /// How many are added for each that sleeps: the next ones may be stuck as well.
 const ADDED_PER_SLEEPER: usize = 4;
-/// What a member takes besides its stack: its buffer, its tally, and a heap of its own.
-const MEMBER_BYTES: usize = 192 * 1024;
+/// What a member takes besides its stack, and a part of what the C library takes at a time for all:
+/// the buffer it reads into, its probe, its tally, which doubles as it grows.
+const MEMBER_BYTES: usize = 64 * 1024;
 /// The most members, sleeping ones included, if descriptors allow.
 const MEMBERS_MAX: usize = 2048;
 
@@ -201,7 +202,7 @@ impl Watch {
             let (work, sender) = (Arc::clone(&self.work), self.sender.clone());
             let its_own = Arc::clone(&member);
             // Those before it have hardly begun to take theirs.
-            let left = bytes_left(self.work.pids.len()) + (hired + 1) * MEMBER_BYTES;
+            let left = left_bytes(self.work.pids.len()) + (hired + 1) * MEMBER_BYTES;
             let is_hired = thread::spawn(left, move || {
                 its_own.work(&work);
                 // Nobody listening any more is no concern of the member.

@@ -255,21 +255,22 @@ impl Surveyor {
         let plan = &Plan { kernel_threads, ..plan.clone() };
         let tallies = &mut survey.tallies;
         if let Err(broken) = self.engine.carry(&asked, plan, patience, observer, tallies) {
-            if !self.is_auto || self.kind != EngineKind::Uring {
+            if self.is_auto && self.kind == EngineKind::Uring {
+                let deadline = patience.deadline.map(|time| time.saturating_sub(began.elapsed()));
+                let patience = Patience { deadline, ..*patience };
+                let (listed, before) = (asked.len(), asked.len() - broken.left.len());
+                let mut observer = |headway: Headway| {
+                    observer(Headway { finished: before + headway.finished, listed, ..headway });
+                };
+                self.go_on_with_threads(&broken, plan, &patience, &mut observer, tallies);
+            } else if broken.errno == Errno::MFILE {
+                // The stuck have all the slots. What the others told is worth a report.
+                let mut tally = Tally::default();
+                broken.left.iter().for_each(|pid| tally.pass_over(*pid, Fate::NotAsked));
+                tallies.push(tally);
+            } else {
                 return Err(Error::Ring(broken.errno));
             }
-            let crew = Crew::new(&self.root, self.tuning.workers);
-            self.kind = EngineKind::Threads;
-            self.fallback = Some(broken.errno);
-            let deadline = patience.deadline.map(|time| time.saturating_sub(began.elapsed()));
-            let patience = Patience { deadline, ..*patience };
-            let (listed, before) = (asked.len(), asked.len() - broken.left.len());
-            let mut observer = |headway: Headway| {
-                observer(Headway { finished: before + headway.finished, listed, ..headway });
-            };
-            crew.work_off(&broken.left, plan, &patience, &mut observer, tallies);
-            // Not dropped: the kernel may still hold some of its requests.
-            std::mem::forget(std::mem::replace(&mut self.engine, Box::new(crew)));
         }
         // Whom a deadline cuts off may be well, or dead, which can be told at once: there can be
         // thousands, so their status is read only where they may have no memory.
@@ -287,6 +288,23 @@ impl Surveyor {
         // No process is lost and none is counted twice.
         assert_eq!(survey.coverage().listed(), pids.len(), "every process has one fate");
         Ok(survey)
+    }
+
+    /// Has threads of our own measure whom a broken ring left, now and from now on.
+    fn go_on_with_threads(
+        &mut self,
+        broken: &Broken,
+        plan: &Plan,
+        patience: &Patience,
+        observer: &mut dyn FnMut(Headway),
+        survey: &mut Vec<Tally>,
+    ) {
+        let crew = Crew::new(&self.root, self.tuning.workers);
+        self.kind = EngineKind::Threads;
+        self.fallback = Some(broken.errno);
+        crew.work_off(&broken.left, plan, patience, observer, survey);
+        // Not dropped: the kernel may still hold some of its requests.
+        std::mem::forget(std::mem::replace(&mut self.engine, Box::new(crew)));
     }
 
     /// Leaves out those that were stuck and may still be: they are given up once more, unasked.

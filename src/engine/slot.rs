@@ -29,14 +29,16 @@ impl Buffers {
         Buffers { arena: BufferArena::new(), smaps_segments: fair.clamp(1, SMAPS_SEGMENTS) }
     }
 
-    /// What a slot takes at the most, and its buffers, of which an arena keeps up to as much again
-    /// in store.
-    pub(super) fn bytes_of_slot(&self, source: Source) -> usize {
-        let memory = match source {
+    /// What a slot takes with its buffers, of which an arena keeps up to as much again in store. A
+    /// process without a rollup, whose smaps is read instead, may take more.
+    pub(super) fn slot_bytes(&self, plan: &Plan) -> usize {
+        let memory = match plan.source {
             Source::Smaps => self.smaps_segments * SEGMENT_BYTES,
             Source::Auto | Source::Rollup => ROLLUP_BYTES,
         };
-        size_of::<Slot>() + 2 * (memory + ProcFile::Arguments.text_max() + TEXT_MAX)
+        let name = plan.name_file();
+        let arguments = if name == ProcFile::Arguments { name.text_max() } else { 0 };
+        size_of::<Slot>() + 2 * (memory + arguments + TEXT_MAX)
     }
 
     fn make(&self, file: ProcFile) -> Buffer {

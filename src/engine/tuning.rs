@@ -11,14 +11,15 @@ const PER_WORKER: usize = 128;
 /// The same when all of smaps is read, which takes far longer, and far larger buffers.
 const SMAPS_PER_WORKER: usize = 32;
 
-/// What must be left when an engine takes memory: the C library takes so much at a time, ...
+/// What must be left when an engine takes memory: four times what the C library takes at a time.
 const LEFT_BYTES: usize = 512 * 1024;
-/// ... and each process has a row, and a part in the report.
-const LEFT_PER_PROCESS: usize = 512;
+/// Each process has a row, and a part in the report (2,000 in a table of programs: 300 bytes each,
+/// of processes: 570).
+const LEFT_BYTES_PER_PROCESS: usize = 512;
 
 /// How much memory an engine must leave to the rest of a run that measures so many processes.
-pub(super) fn bytes_left(processes: usize) -> usize {
-    LEFT_BYTES + LEFT_PER_PROCESS * processes
+pub(super) fn left_bytes(processes: usize) -> usize {
+    LEFT_BYTES + LEFT_BYTES_PER_PROCESS * processes
 }
 
 /// How an engine is set up.

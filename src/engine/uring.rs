@@ -16,9 +16,9 @@ use std::time::Duration;
 
 use super::pace::Pace;
 use super::slot::{Buffers, Slot, SlotState};
-use super::tuning::bytes_left;
+use super::tuning::left_bytes;
 use super::{Broken, Engine, Headway, Patience, Tally, Tuning};
-use crate::process::{Fate, Plan, Source};
+use crate::process::{Fate, Plan};
 use crate::sys::host;
 use crate::sys::memory;
 use crate::sys::proc_root::ProcRoot;
@@ -70,13 +70,13 @@ impl<R: Ring> Uring<R> {
         Uring { ring, slots: Vec::new(), free: Vec::new(), depth, workers, buffers }
     }
 
-    /// How many slots may be in use so that memory is left for the rest of the run. `None`: so few
-    /// that some workers would have nothing to do.
-    fn affordable(&self, processes: usize, source: Source) -> Option<usize> {
-        let each = self.buffers.bytes_of_slot(source);
+    /// How many processes may be under way, those that are held up not counted, so that memory is
+    /// left for the rest of the run. `None`: so few that some workers would have nothing to do.
+    fn affordable(&self, processes: usize, plan: &Plan) -> Option<usize> {
+        let free = self.slots.iter().filter(|slot| slot.state == SlotState::Free).count();
         let is_affordable = |depth: &usize| {
-            let slots = depth.saturating_sub(self.slots.len());
-            slots == 0 || memory::has_room(slots * each + bytes_left(processes))
+            let bytes = depth.saturating_sub(free) * self.buffers.slot_bytes(plan);
+            bytes == 0 || memory::has_room(bytes + left_bytes(processes))
         };
         let wanted = self.depth.min(processes);
         let least = wanted.min(self.workers.max(1));
@@ -94,7 +94,7 @@ impl<R: Ring> Engine for Uring<R> {
         observer: &mut dyn FnMut(Headway),
         survey: &mut Vec<Tally>,
     ) -> Result<(), Broken> {
-        let Some(depth) = self.affordable(pids.len(), plan.source) else {
+        let Some(depth) = self.affordable(pids.len(), plan) else {
             return Err(Broken { errno: Errno::NOMEM, left: pids.to_vec() });
         };
         let before = self.ring.stats();
@@ -177,8 +177,7 @@ impl<R: Ring> Uring<R> {
         loop {
             self.fill(run);
             // Late processes of earlier surveys may have all the slots: some come back.
-            let has_none = run.in_flight == 0;
-            if has_none && run.waiting.as_slice().is_empty() {
+            if run.in_flight == 0 && run.waiting.as_slice().is_empty() {
                 return Ok(());
             }
             let until = run.next_look().saturating_sub(self.ring.now());
@@ -199,15 +198,15 @@ impl<R: Ring> Uring<R> {
             let workers = self.ring.workers(run.patience.stuck_after);
             if run.is_late(now) {
                 self.give_up(run, &workers);
+                run.waiting.by_ref().for_each(|pid| run.tally.pass_over(*pid, Fate::NotAsked));
                 return Ok(());
             }
             self.look_after(run, now, &workers);
-            if run.is_stuck(now) && run.in_flight > 0 {
+            if run.is_stuck(now) {
                 self.give_up(run, &workers);
-                return Ok(());
-            }
-            if run.is_stuck(now) && has_none {
-                return Err(Errno::MFILE); // None comes back: somebody else has to go on.
+                // Who still waits finds no slot: somebody else has to go on.
+                let is_all = run.waiting.as_slice().is_empty();
+                return if is_all { Ok(()) } else { Err(Errno::MFILE) };
             }
         }
     }
@@ -311,7 +310,8 @@ impl<R: Ring> Uring<R> {
 
     /// Gives up processes that are stuck while others go on. Which worker has which process, the
     /// kernel does not tell. But one that has slept for so long has a process that was begun
-    /// before, so when they are as many as such processes, each of these is stuck.
+    /// before, and no two have the same one, for a slot has one request at work at a time: a chain,
+    /// or a step. So when they are as many as such processes, each of these is stuck.
     fn give_up_stuck(&mut self, run: &mut Run<'_>, sleepers: usize) {
         // Later than the look at the workers, so that no process of a sleeper is left out.
         let (now, patience) = (self.ring.now(), run.patience.stuck_after);
@@ -328,8 +328,8 @@ impl<R: Ring> Uring<R> {
         run.held = run.held.saturating_sub(old);
     }
 
-    /// Gives up what is in flight and what was never begun. Of what is in flight, most only waits
-    /// for a worker: its turn has not come any more than that of the others.
+    /// Gives up what is in flight. Most of it may only wait for a worker: its turn has not come any
+    /// more than that of those who were never begun.
     fn give_up(&mut self, run: &mut Run<'_>, workers: &WorkerStates) {
         let at_work = self.ring.at_work(workers).into_iter().map(|index| (index, Fate::TimedOut));
         let others = (0..self.slots.len()).map(|index| (index, Fate::NotAsked));
@@ -339,7 +339,6 @@ impl<R: Ring> Uring<R> {
                 slot.abandon(fate, &mut run.tally);
             }
         }
-        run.waiting.by_ref().for_each(|pid| run.tally.pass_over(*pid, Fate::NotAsked));
     }
 
     /// The processes that a broken ring leaves behind.

@@ -71,7 +71,7 @@ impl Plan {
     }
 
     /// The file that names a process.
-    pub(super) fn name_file(&self) -> ProcFile {
+    pub fn name_file(&self) -> ProcFile {
         match self.name_rule {
             NameRule::Title | NameRule::Cmdline => ProcFile::Cmdline,
             NameRule::Script => ProcFile::Arguments,

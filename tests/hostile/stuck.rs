@@ -1,6 +1,7 @@
 //! Processes that hold a lock for ever, among healthy ones: these are measured, all of them, those
 //! are told, and the program leaves on time.
 
+use std::process::Command;
 use std::time::Duration;
 
 use psm_uring::units::Pid;
@@ -11,8 +12,8 @@ use super::dead_fs::DeadFs;
 use super::hostage::{self, Hold};
 use super::support::child::{Target, state};
 use super::support::survey::has_uring;
-use super::support::{say, skip};
-use super::timed::{Timed, run};
+use super::support::{program, say, skip};
+use super::timed::{Timed, run, start};
 
 /// The time that a run may take with the default of `--stuck-after`, 2 s.
 const REPORT_LIMIT: Duration = Duration::from_millis(2500);
@@ -184,6 +185,32 @@ fn every_lock_is_survived() {
                 }
             }
         }
+    });
+}
+
+/// More than the ring has slots. Who stands behind them is another engine's, or not asked where
+/// the ring was asked for by name; what the others told is in the report.
+#[test]
+fn the_stuck_have_all_slots() {
+    contained(Duration::from_secs(60), || {
+        const STUCK: usize = 20;
+        if !has_uring("the_stuck_have_all_slots") {
+            return;
+        }
+        let Some(scene) = Scene::of(STUCK, &[Hold::Mmap]) else { return };
+        // Besides the stuck and the program: the test and the parent of the stuck.
+        for (engine, measured) in [("uring", 2), ("auto", 3)] {
+            let mut command = Command::new("prlimit");
+            command.arg("--nofile=32").arg(program().get_program());
+            command.args(["--engine", engine, "--stuck-after", "300ms", "--stats"]);
+            let timed = start(command).wait();
+            assert_eq!(timed.ran.code, Some(0), "{engine}: {}", timed.ran.stderr());
+            assert_eq!(timed.count("measured"), measured, "{engine}: {}", timed.ran.stderr());
+            let (late, rest) = (timed.count("timed out"), timed.count("not asked"));
+            assert_eq!(late + rest, STUCK + 3 - measured, "{engine}: {}", timed.ran.stderr());
+            assert_eq!(rest > 0, engine == "uring", "{engine}: {}", timed.ran.stderr());
+        }
+        drop(scene);
     });
 }
 
