@@ -90,9 +90,7 @@ impl Errno {
     pub const NOT_SUPPORTED: Errno = Errno(libc::EOPNOTSUPP);
     /// The request never ran: its chain broke, or no worker thread could be had.
     pub const CANCELED: Errno = Errno(libc::ECANCELED);
-}
 
-impl Errno {
     /// Whether it says nothing of what was to be opened: there is no descriptor for it, because of
     /// a limit of this process or of the host.
     pub fn is_lack_of_descriptors(self) -> bool {
