@@ -67,11 +67,11 @@ pub(super) fn unknown(timed_out: &[TimedOut], grouping: Grouping) -> Vec<Unknown
     rows.into_iter().map(named).collect()
 }
 
-/// By what is resident, as the best guess at RAM. They come by name and process id, and stay so
-/// where that is equal.
+/// By user if asked for; else, and among equals, by what is resident, as the best guess at RAM.
+/// They come by name and process id, and stay so where that is equal.
 pub(super) fn sort(rows: &mut [Unknown], order: Order) {
     match order.key {
-        Column::User => rows.sort_by_key(|row| order::key(row.uid)),
+        Column::User => rows.sort_by_key(|row| (order::key(row.uid), row.known.rss)),
         _ if order.is_by_text() => {}
         _ => rows.sort_by_key(|row| row.known.rss),
     }
@@ -102,5 +102,23 @@ mod tests {
         let by_pid = unknown(&all, Grouping::Pid);
         assert_eq!(by_pid[1].known, Known::default(), "missing is never 0");
         assert_eq!(known(&by_pid), row.known);
+    }
+
+    #[test]
+    fn of_one_user_the_biggest_is_last() {
+        let row = |pid, uid, rss| Unknown {
+            pid: Some(Pid(pid)),
+            uid: Common::of(uid),
+            known: Known { rss: Some(Kib(rss)), swap: None },
+            ..Unknown::default()
+        };
+        let mut rows =
+            [row(1, Some(7), 9), row(2, Some(7), 5), row(3, None, 8), row(4, Some(3), 7)];
+        let mut pids = |key| {
+            sort(&mut rows, Order { key, ..Order::default() });
+            rows.each_ref().map(|row| row.pid.map_or(0, |pid| pid.0))
+        };
+        assert_eq!(pids(Column::User), [3, 4, 2, 1]);
+        assert_eq!(pids(Column::Ram), [2, 4, 3, 1]);
     }
 }
