@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Mode, OFlags};
@@ -77,7 +77,7 @@ fn read_all(file: BorrowedFd<'_>, silence_max: Duration) -> Result<Vec<u8>, Refu
         match rustix::io::read(file, &mut room[..]) {
             Ok(0) => return Ok(text),
             Ok(len) => text.extend_from_slice(&room[..len]),
-            // Somebody else was quicker to read what there was.
+            // Somebody else was quicker to read what there was. Only what we opened says so.
             Err(Os::AGAIN | Os::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }
@@ -85,13 +85,19 @@ fn read_all(file: BorrowedFd<'_>, silence_max: Duration) -> Result<Vec<u8>, Refu
     Err(Errno(libc::EFBIG).into())
 }
 
-/// Waits for something to read; files always have it.
+/// Waits for something to read; files always have it. Standard input is not open without waiting,
+/// so nothing may be read from it before it is there.
 fn wait(file: BorrowedFd<'_>, silence_max: Duration) -> Result<(), Refusal> {
-    let timeout = Timespec::try_from(silence_max).ok();
-    match poll(&mut [PollFd::new(&file, PollFlags::IN)], timeout.as_ref()) {
-        Ok(0) => Err(Refusal::Silent(silence_max)),
-        Ok(_) | Err(Os::INTR) => Ok(()),
-        Err(errno) => Err(errno.into()),
+    let began = Instant::now();
+    loop {
+        let left = silence_max.saturating_sub(began.elapsed());
+        let timeout = Timespec::try_from(left).ok();
+        match poll(&mut [PollFd::new(&file, PollFlags::IN)], timeout.as_ref()) {
+            Ok(0) => return Err(Refusal::Silent(silence_max)),
+            Ok(_) => return Ok(()),
+            Err(Os::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
     }
 }
 
@@ -103,10 +109,36 @@ pub fn name(path: &Path) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::os::unix::thread::JoinHandleExt;
 
     use rustix::fs::{FileType, mknodat};
 
     use super::*;
+
+    /// Signals that come again and again neither end the wait nor lengthen it, and what is read
+    /// after one would wait without an end: this pipe was not opened by us.
+    #[test]
+    fn interruptions_do_not_count_as_words() {
+        const PATIENCE: Duration = Duration::from_millis(200);
+        const SIGNALS_MAX: u32 = 200;
+        extern "C" fn ignore(_: libc::c_int) {}
+        let handler: extern "C" fn(libc::c_int) = ignore;
+        // SAFETY: the handler does nothing, and nobody else here has to do with this signal.
+        unsafe { libc::signal(libc::SIGUSR1, handler as libc::sighandler_t) };
+        let (silent, writer) = std::io::pipe().expect("a pipe");
+        let reader = std::thread::spawn(move || read_all(silent.as_fd(), PATIENCE));
+        for _ in 0..SIGNALS_MAX {
+            if reader.is_finished() {
+                break;
+            }
+            // SAFETY: the thread is not joined yet, so its handle is good.
+            unsafe { libc::pthread_kill(reader.as_pthread_t(), libc::SIGUSR1) };
+            std::thread::sleep(PATIENCE / 20);
+        }
+        // Who waits for ever sees an end now.
+        drop(writer);
+        assert_eq!(reader.join().expect("no panic"), Err(Refusal::Silent(PATIENCE)));
+    }
 
     /// Neither its open nor its reads, whether somebody has it open or not.
     #[test]
