@@ -13,6 +13,10 @@ pub const HIDEPID_REMEDY: &str = "try as root, or with CAP_SYS_PTRACE";
 const MOUNT_REMEDY: &str =
     "mount proc there (mount -t proc proc /proc) or name another with --proc-root";
 
+/// What lets a thread, a process or a worker of a ring begin.
+const THREADS_REMEDY: &str =
+    "allow more threads (ulimit -u, pids.max of the cgroup): none could be started";
+
 /// The end of a run without a report.
 #[derive(Debug)]
 pub enum Error {
@@ -162,15 +166,22 @@ fn list(pids: &[Pid]) -> String {
     pids.iter().map(Pid::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// What helps when something ran out that every file and every thread needs; `None` when it is a
-/// matter of what was to be had.
+/// What helps when something ran out that every file needs; `None` when it is a matter of what was
+/// to be had.
 pub fn remedy(errno: Errno) -> Option<&'static str> {
     Some(match errno.0 {
         libc::EMFILE => "raise the limit of open files (ulimit -n)",
         libc::ENFILE => "raise the host's limit of open files (sysctl fs.file-max)",
-        libc::ENOMEM | libc::EAGAIN => "free memory, or raise the limits (ulimit -v, pids.max)",
+        libc::ENOMEM => {
+            "free memory, or raise the limits (ulimit -v, ulimit -d, memory of the cgroup)"
+        }
         _ => return None,
     })
+}
+
+/// The same where a thread or a process was to be started.
+pub fn start_remedy(errno: Errno) -> Option<&'static str> {
+    if errno.0 == libc::EAGAIN { Some(THREADS_REMEDY) } else { remedy(errno) }
 }
 
 /// What to change so that io_uring works, by the errno it answers with (io_uring/io_uring.c).
@@ -182,11 +193,10 @@ fn ring_remedy(errno: Errno) -> &'static str {
         libc::EPERM | libc::EACCES => {
             "set sysctl kernel.io_uring_disabled=0, or allow io_uring in the seccomp profile"
         }
-        libc::ENOMEM => "raise the limits of locked memory and of addresses (ulimit -l, ulimit -v)",
-        libc::ECANCELED | libc::EAGAIN => {
-            "allow more threads (ulimit -u, pids.max of the cgroup): no worker could be started"
-        }
-        _ => remedy(errno).unwrap_or("use a newer kernel (5.11 at the least, 5.19 for all of it)"),
+        libc::ENOMEM => "raise the limits of locked and of other memory (ulimit -l, -v, -d)",
+        libc::ECANCELED => THREADS_REMEDY,
+        _ => start_remedy(errno)
+            .unwrap_or("use a newer kernel (5.11 at the least, 5.19 for all of it)"),
     }
 }
 
@@ -214,5 +224,25 @@ mod tests {
         }
         let told = Error::refused("read", &path(), &"gone", Some(Errno::NOENT)).to_string();
         assert!(told.ends_with("; name another file"), "{told}");
+    }
+
+    /// Both limits count what is taken at once, and either may be the one.
+    #[test]
+    fn a_lack_of_memory_names_every_limit() {
+        let read = Error::NothingRead(Pid(7), Errno::NOMEM).to_string();
+        assert!(read.contains("ulimit -v") && read.contains("ulimit -d"), "{read}");
+        let ring = Error::no_ring(Errno::NOMEM);
+        assert!(["-l", "-v", "-d"].iter().all(|limit| ring.contains(limit)), "{ring}");
+    }
+
+    /// It says of a thread that none is to be had, and of a file that nothing is there yet.
+    #[test]
+    fn what_may_be_tried_again_is_no_lack_of_memory() {
+        let again = Errno(libc::EAGAIN);
+        let told = Error::NoMeminfo("x".into(), again).to_string();
+        assert!(!told.contains("memory, or") && told.contains("--proc-root"), "{told}");
+        assert!(Error::no_ring(again).contains("pids.max"));
+        assert!(start_remedy(again).is_some_and(|told| told.contains("pids.max")));
+        assert_eq!(start_remedy(Errno::NOMEM), remedy(Errno::NOMEM));
     }
 }

@@ -73,7 +73,7 @@ impl Once {
         command.stdin(Stdio::null()).args(arguments(candidate, options));
         let output = command.output().map_err(|error| {
             let errno = Errno::from(error);
-            let remedy = error::remedy(errno).unwrap_or("check that /proc is mounted");
+            let remedy = error::start_remedy(errno).unwrap_or("check that /proc is mounted");
             cannot(&format!("{errno}; {remedy}"))
         })?;
         if !output.status.success() {
