@@ -119,7 +119,9 @@ fn who_does_not_answer_ends_it() {
         let ran = bench(&["--proc-root", text(copy.path()), "--engines", engine]);
         assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""), "{}", ran.stderr());
         let told = ran.stderr();
-        assert!(told.contains("PID 101 does not answer") && told.lines().count() == 1, "{told}");
+        let why = "PID 101 does not answer; bench reads without giving up and would wait for ever: \
+                   run it where nothing is stuck";
+        assert!(told.contains(why) && told.lines().count() == 1, "{told}");
     }
 }
 

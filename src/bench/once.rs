@@ -74,7 +74,7 @@ impl Once {
         let output = command.output().map_err(|error| {
             let errno = Errno::from(error);
             let remedy = error::start_remedy(errno).unwrap_or("check that /proc is mounted");
-            cannot(&format!("{errno}; {remedy}"))
+            cannot(&format!("cannot start it: {errno}; {remedy}"))
         })?;
         if !output.status.success() {
             let told = String::from_utf8_lossy(&output.stderr);
@@ -94,8 +94,8 @@ fn check_all_answer(survey: &Survey) -> Result<(), Error> {
     let is_stuck = |(_, fate): &&(Pid, Fate)| *fate == Fate::TimedOut;
     let Some((pid, _)) = survey.missing().iter().find(is_stuck).copied() else { return Ok(()) };
     Err(Error::Bench(format!(
-        "PID {pid} does not answer, and the floor would wait for it for ever; look at \
-         /proc/{pid}/stack, and run it where nothing is stuck"
+        "PID {pid} does not answer; bench reads without giving up and would wait for ever: run it \
+         where nothing is stuck"
     )))
 }
 
