@@ -310,8 +310,11 @@ pub struct Options {
     pub stats: bool,
 }
 
-/// Whether the unit suits the form: a table has any, all others are in bytes, so that nobody has to
-/// know later which it was.
+/// Refuses a unit that does not suit the form: a table has any, all others are in bytes, so that
+/// nobody has to know later which it was.
+///
+/// # Errors
+/// Another unit than bytes, for another form than the table.
 pub(crate) fn check_unit(is_table: bool, unit: Option<Unit>) -> Result<(), Error> {
     match unit {
         None | Some(Unit::Bytes) => Ok(()),

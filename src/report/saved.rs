@@ -14,15 +14,15 @@ const GONE: &str = "gone";
 /// What is compared of a saved report.
 #[derive(Debug)]
 pub struct Saved {
-    /// What a row stands for, and the rule of names, in the words of the command line.
+    /// What a row stands for, in the word of the command line.
     pub by: String,
-    /// See `by`.
+    /// The rule of names, likewise.
     pub name: String,
     /// Which processes were selected, in these words; all if `None`.
     pub selection: Option<String>,
-    /// The name of the host, and when it was begun (RFC 3339), where it says so.
+    /// The name of the host, where it says so.
     pub host: Option<String>,
-    /// See `host`.
+    /// When it was begun (RFC 3339), where it says so.
     pub started_at: Option<String>,
     /// How many processes are missing in it.
     pub missing: usize,
