@@ -74,7 +74,7 @@ impl Earlier {
     /// Reads a saved report; `-` is standard input.
     pub(crate) fn load(path: &Path) -> Result<Earlier, Error> {
         let text = saved_file::read(path);
-        let text = text.map_err(|why| Error::refused("read", path, &why, why.errno()))?;
+        let text = text.map_err(|why| Error::refused("read", path, &why))?;
         let saved = Saved::read(&text);
         let saved = saved.map_err(|why| Error::file("read as a report", path, &why))?;
         let strange = |what: &str| Error::file("read as a report", path, &format!("its {what}"));

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::units::{Errno, Pid};
+use crate::units::{Errno, Pid, Reason};
 
 /// What makes processes visible that `hidepid` hides.
 pub const HIDEPID_REMEDY: &str = "try as root, or with CAP_SYS_PTRACE";
@@ -12,6 +12,9 @@ pub const HIDEPID_REMEDY: &str = "try as root, or with CAP_SYS_PTRACE";
 /// What makes a directory of processes.
 const MOUNT_REMEDY: &str =
     "mount proc there (mount -t proc proc /proc) or name another with --proc-root";
+
+/// What helps where it is a matter of the file.
+const FILE_REMEDY: &str = "name another file";
 
 /// What lets a thread, a process or a worker of a ring begin.
 const THREADS_REMEDY: &str =
@@ -56,17 +59,12 @@ pub enum Error {
 impl Error {
     /// A file that the caller named cannot be used.
     pub fn file(what: &'static str, path: &Path, why: &dyn fmt::Display) -> Error {
-        Error::refused(what, path, why, None)
+        Error::File(what, path.to_owned(), why.to_string(), FILE_REMEDY)
     }
 
     /// The same, where it may be the kernel that says no.
-    pub fn refused(
-        what: &'static str,
-        path: &Path,
-        why: &dyn fmt::Display,
-        errno: Option<Errno>,
-    ) -> Error {
-        let remedy = errno.and_then(remedy).unwrap_or("name another file");
+    pub fn refused(what: &'static str, path: &Path, why: &dyn Reason) -> Error {
+        let remedy = why.errno().and_then(remedy).unwrap_or(FILE_REMEDY);
         Error::File(what, path.to_owned(), why.to_string(), remedy)
     }
 
@@ -215,14 +213,14 @@ mod tests {
                 Error::Listing(path(), errno),
                 Error::NoMeminfo(path(), errno),
                 Error::NothingRead(Pid(7), errno),
-                Error::refused("read", &path(), &errno, Some(errno)),
+                Error::refused("read", &path(), &errno),
             ] {
                 let told = error.to_string();
                 assert!(told.ends_with(remedy), "{told}");
             }
             assert!(Error::Ring(errno).to_string().contains(remedy));
         }
-        let told = Error::refused("read", &path(), &"gone", Some(Errno::NOENT)).to_string();
+        let told = Error::refused("read", &path(), &Errno::NOENT).to_string();
         assert!(told.ends_with("; name another file"), "{told}");
     }
 

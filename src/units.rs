@@ -1,4 +1,4 @@
-//! Words shared by every floor: a process id, an amount of memory, an error number.
+//! Words shared by every floor: a process id, an amount of memory, an error number, a reason.
 //!
 //! Knows nothing of files, formats or the kernel interface.
 #![forbid(unsafe_code)]
@@ -113,6 +113,18 @@ impl fmt::Debug for Errno {
 impl From<std::io::Error> for Errno {
     fn from(error: std::io::Error) -> Errno {
         Errno(error.raw_os_error().unwrap_or(libc::EIO))
+    }
+}
+
+/// Why something could not be had: the kernel said no, or something else is wrong with it.
+pub trait Reason: fmt::Display {
+    /// What the kernel said, if it was that.
+    fn errno(&self) -> Option<Errno>;
+}
+
+impl Reason for Errno {
+    fn errno(&self) -> Option<Errno> {
+        Some(*self)
     }
 }
 

@@ -177,12 +177,12 @@ impl Record {
 
     pub(super) fn save(&self, path: &Path) -> Result<(), Error> {
         let written = std::fs::write(path, self.to_json()).map_err(Errno::from);
-        written.map_err(|errno| Error::refused("write", path, &errno, Some(errno)))
+        written.map_err(|errno| Error::refused("write", path, &errno))
     }
 
     pub(super) fn load(path: &Path) -> Result<Record, Error> {
         let text = saved_file::read(path);
-        let text = text.map_err(|why| Error::refused("read", path, &why, why.errno()))?;
+        let text = text.map_err(|why| Error::refused("read", path, &why))?;
         let record: Record = serde_json::from_slice(&text)
             .map_err(|error| Error::file("read as a record of bench", path, &error))?;
         if record.schema != SCHEMA {

@@ -43,7 +43,7 @@ pub(super) fn write_text(options: &Options, text: &str) -> Result<(), Error> {
     match &options.output_file {
         None => stdio::write_stdout(text.as_bytes()).map_err(Error::Output),
         Some(path) => replace_file::replace(path, text.as_bytes())
-            .map_err(|why| Error::refused("write the report", path, &why, why.errno())),
+            .map_err(|why| Error::refused("write the report", path, &why)),
     }
 }
 

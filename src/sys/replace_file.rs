@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 
 use super::clock;
 use super::stdio::write_all;
-use crate::units::Errno;
+use crate::units::{Errno, Reason};
 
 /// Who may read it: everybody, as the collector that takes it up runs as somebody else.
 const MODE: Mode = Mode::from_raw_mode(0o644);
@@ -27,10 +27,9 @@ pub enum Refusal {
     NoDirectory,
 }
 
-impl Refusal {
-    /// What the kernel says, if it is that.
-    pub fn errno(self) -> Option<Errno> {
-        if let Refusal::Errno(errno) = self { Some(errno) } else { None }
+impl Reason for Refusal {
+    fn errno(&self) -> Option<Errno> {
+        if let Refusal::Errno(errno) = self { Some(*errno) } else { None }
     }
 }
 

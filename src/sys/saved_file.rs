@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno as Os;
 
-use crate::units::Errno;
+use crate::units::{Errno, Reason};
 
 /// The name of standard input.
 const STDIN: &str = "-";
@@ -30,10 +30,9 @@ pub enum Refusal {
     Silent(Duration),
 }
 
-impl Refusal {
-    /// What the kernel says, if it is that.
-    pub fn errno(self) -> Option<Errno> {
-        if let Refusal::Errno(errno) = self { Some(errno) } else { None }
+impl Reason for Refusal {
+    fn errno(&self) -> Option<Errno> {
+        if let Refusal::Errno(errno) = self { Some(*errno) } else { None }
     }
 }
 
