@@ -11,6 +11,7 @@
 //! - `sharing`   rows of processes that run in the memory of others
 //! - `ledger`    the memory of the machine beside that of the programs
 //! - `order`     which row stands where, and which are cut
+//! - `seen`      rows as they were seen at one look
 //! - `growth`    how rows grew from one look to the next
 //! - `last_look` what rows had in the report before
 #![forbid(unsafe_code)]
@@ -24,6 +25,7 @@ mod last_look;
 mod ledger;
 mod order;
 mod row;
+mod seen;
 mod sharing;
 mod unit;
 mod unknown;
@@ -35,13 +37,12 @@ pub use self::column::{Column, Definition, Kind};
 pub use self::common::Common;
 pub use self::container::container;
 pub use self::grouping::{Grouping, Labels, UserNames, user_name};
-pub use self::growth::{
-    Amounts, Change, Delta, Grown, Growth, Identity, Least, Looks, Presence, Seen, growth,
-};
+pub use self::growth::{Change, Delta, Grown, Growth, Least, Looks, Presence, growth};
 pub use self::last_look::LastLook;
 pub use self::ledger::{Ledger, Part};
 pub use self::order::Order;
 pub use self::row::{Program, Rest};
+pub use self::seen::{Amounts, Identity, Seen};
 pub use self::sharing::Sharing;
 pub use self::unit::unit;
 pub use self::unknown::{Known, TimedOut, Unknown};

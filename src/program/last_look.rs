@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::growth::{Identity, Key, Seen};
+use super::seen::{Identity, Key, Seen};
 use super::{Grouping, Programs};
 use crate::units::Kib;
 
