@@ -3,7 +3,7 @@
 use super::color::Style;
 use super::layout::{Cell, Content, Layout};
 use super::{Unit, escape, plural};
-use crate::program::{Change, Column, Delta, Grouping, Grown, Growth, Identity, Looks, Presence};
+use crate::program::{Change, Column, Delta, Grouping, Grown, Growth, Looks, Presence};
 
 const COLUMNS: [Column; 4] = [Column::Ram, Column::Swap, Column::Count, Column::Name];
 
@@ -135,10 +135,7 @@ impl Table {
 
 /// What stands behind the name.
 fn behind(row: &Grown) -> String {
-    let pid = match row.identity {
-        Identity::Name(_) => None,
-        Identity::Process(pid, _) => Some(pid.to_string()),
-    };
+    let pid = row.identity.pid().map(|pid| pid.to_string());
     let has_both = row.presence == Presence::Stayed;
     let presence = (!has_both).then(|| row.presence.word().to_owned());
     let words: Vec<String> = pid.into_iter().chain(presence).collect();
@@ -148,7 +145,7 @@ fn behind(row: &Grown) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::program::Amounts;
+    use crate::program::{Amounts, Identity};
     use crate::units::{Kib, Pid};
 
     #[test]

@@ -3,8 +3,8 @@
 //! knows, or had not begun or is over, is an empty field.
 
 use super::{csv, escape};
-use crate::program::{Amounts, Delta, Growth, Identity, Looks, Presence};
-use crate::units::{Kib, Pid};
+use crate::program::{Amounts, Change, Delta, Grown, Growth, Looks, Presence};
+use crate::units::Kib;
 
 const HEAD: [&str; 12] = [
     "row",
@@ -27,34 +27,36 @@ pub fn growth_csv(growth: &Growth, total: &Looks, no_header: bool) -> String {
     if !no_header {
         csv::write(&mut text, HEAD.into_iter().map(str::to_owned));
     }
-    for row in &growth.rows {
-        let pid = match row.identity {
-            Identity::Name(_) => None,
-            Identity::Process(pid, _) => Some(pid),
-        };
-        let name = escape::formula(escape::name(&row.name));
-        record(&mut text, row.presence.word(), pid, name, &row.looks, row.presence);
+    for line in growth.rows.iter().map(Line::Row).chain([Line::Total(total)]) {
+        line.write(&mut text);
     }
-    record(&mut text, "total", None, String::new(), total, Presence::Stayed);
     text
 }
 
-fn record(
-    text: &mut String,
-    kind: &str,
-    pid: Option<Pid>,
-    name: String,
-    looks: &Looks,
-    presence: Presence,
-) {
-    let change = looks.change();
-    let bytes = |delta: Option<Delta>| delta.map(Delta::bytes).map(|bytes| bytes.to_string());
-    let [ram, swap] = [change.ram, change.swap].map(|delta| bytes(delta).unwrap_or_default());
-    let pid = pid.map_or_else(String::new, |pid| pid.to_string());
-    let figures = [kind.to_owned(), ram, swap, change.count.to_string(), pid, name];
-    let before = amounts((presence != Presence::New).then_some(looks.before));
-    let after = amounts((presence != Presence::Gone).then_some(looks.after));
-    csv::write(text, figures.into_iter().chain(before).chain(after));
+enum Line<'a> {
+    Row(&'a Grown),
+    Total(&'a Looks),
+}
+
+impl Line<'_> {
+    fn write(self, text: &mut String) {
+        let (kind, presence, looks) = match self {
+            Line::Row(row) => (row.presence.word(), row.presence, &row.looks),
+            Line::Total(looks) => ("total", Presence::Stayed, looks),
+        };
+        let (pid, name) = match self {
+            Line::Row(row) => (row.identity.pid(), escape::formula(escape::name(&row.name))),
+            Line::Total(_) => (None, String::new()),
+        };
+        let Change { count, ram, swap } = looks.change();
+        let bytes = |delta: Option<Delta>| delta.map(|delta| delta.bytes().to_string());
+        let [ram, swap] = [ram, swap].map(|delta| bytes(delta).unwrap_or_default());
+        let pid = pid.map_or_else(String::new, |pid| pid.to_string());
+        let figures = [kind.to_owned(), ram, swap, count.to_string(), pid, name];
+        let before = amounts((presence != Presence::New).then_some(looks.before));
+        let after = amounts((presence != Presence::Gone).then_some(looks.after));
+        csv::write(text, figures.into_iter().chain(before).chain(after));
+    }
 }
 
 fn amounts(amounts: Option<Amounts>) -> [String; 3] {
