@@ -46,9 +46,11 @@ pub(super) fn check_outcome(
             _ => None,
         })
     };
-    // It says nothing of the others either, whatever their fates.
-    let lacking = failures().find(|(_, errno)| measured == 0 && errno.is_lack_of_descriptors());
-    if let Some((pid, errno)) = lacking {
+    // A lack of descriptors says nothing of any process: where none was measured it is the reason,
+    // whatever became of the others.
+    if measured == 0
+        && let Some((pid, errno)) = failures().find(|(_, errno)| errno.is_lack_of_descriptors())
+    {
         return Err(Error::NothingRead(pid, errno));
     }
     match failures().next() {
