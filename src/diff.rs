@@ -24,10 +24,8 @@ pub fn diff(options: &DiffOptions) -> Result<(), Error> {
     let after = Earlier::load(&options.after)?;
     after.check(&before.rules, &saved_file::name(&options.before))?;
     let unit = options.unit.unwrap_or(if is_table { Unit::default() } else { Unit::Bytes });
-    let mut growth = before.growth(&after.saved.rows, options.min_delta, unit.least_shown());
-    if options.reverse {
-        growth.rows.reverse();
-    }
+    let growth = before.growth(&after.saved.rows, options.min_delta, unit.least_shown());
+    let growth = growth.turned(options.reverse);
     let look = GrowthOptions {
         grouping: before.rules.by,
         leaves_out: options.min_delta > Kib(0),
@@ -36,14 +34,12 @@ pub fn diff(options: &DiffOptions) -> Result<(), Error> {
         terminal: stdio::terminal_columns(),
         is_colored: options.color.is_wanted(stdio::likes_color()),
     };
-    let (earlier, later) = (&before.saved, &after.saved);
+    let (total, reports) = (before.total(after.saved.total), [&before.saved, &after.saved]);
     let text = match options.format() {
-        GrowthFormat::Table => report::growth(&growth, &before.total(later.total), look),
-        GrowthFormat::Json => report::growth_json(earlier, later, &growth),
-        GrowthFormat::Ndjson => report::growth_ndjson(earlier, later, &growth),
-        GrowthFormat::Csv => {
-            report::growth_csv(&growth, &before.total(later.total), options.no_header)
-        }
+        GrowthFormat::Table => report::growth(&growth, &total, look),
+        GrowthFormat::Json => report::growth_json(&growth, &total, reports),
+        GrowthFormat::Ndjson => report::growth_ndjson(&growth, &total, reports),
+        GrowthFormat::Csv => report::growth_csv(&growth, &total, options.no_header),
     };
     stdio::write_stdout(text.as_bytes()).map_err(Error::Output)?;
     before.tell_missing();

@@ -120,6 +120,14 @@ impl Growth {
             }
         }
     }
+
+    /// What grew most first, if so wished.
+    pub fn turned(mut self, reverse: bool) -> Growth {
+        if reverse {
+            self.rows.reverse();
+        }
+        self
+    }
 }
 
 /// What is worth a row.

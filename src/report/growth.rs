@@ -162,7 +162,7 @@ mod tests {
             looks,
         };
         let named = |name: &str| Identity::Name(name.into());
-        let none = amounts(0, Some(0), Some(0));
+        let none = Amounts::NOTHING;
         let process = Identity::Process(Pid(7), Some(3));
         let rows = vec![
             row(

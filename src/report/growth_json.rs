@@ -11,14 +11,14 @@ use crate::program::{self, Delta, Grown, Growth, Identity, Looks, Presence};
 /// Tells this form from others; another number means another meaning of the keys.
 const SCHEMA: &str = "psm-uring.diff.v1";
 
-/// A document of many lines, from two reports by the same rules and what grew between them.
-pub fn growth_json(before: &Saved, after: &Saved, growth: &Growth) -> String {
-    json_text::lines(&Document::of(before, after, growth))
+/// A document of many lines, with the sums of both reports and what they were made with.
+pub fn growth_json(growth: &Growth, total: &Looks, reports: [&Saved; 2]) -> String {
+    json_text::lines(&Document::of(growth, total, reports))
 }
 
 /// The same on one line.
-pub fn growth_ndjson(before: &Saved, after: &Saved, growth: &Growth) -> String {
-    json_text::line(&Document::of(before, after, growth))
+pub fn growth_ndjson(growth: &Growth, total: &Looks, reports: [&Saved; 2]) -> String {
+    json_text::line(&Document::of(growth, total, reports))
 }
 
 #[derive(Serialize)]
@@ -77,8 +77,7 @@ struct Figures {
 }
 
 impl<'a> Document<'a> {
-    fn of(before: &'a Saved, after: &'a Saved, growth: &'a Growth) -> Document<'a> {
-        let total = Looks { before: before.total, after: after.total };
+    fn of(growth: &'a Growth, total: &Looks, [before, after]: [&'a Saved; 2]) -> Document<'a> {
         Document {
             schema: SCHEMA,
             by: &before.by,
@@ -86,7 +85,7 @@ impl<'a> Document<'a> {
             selection: before.selection.as_deref(),
             before: Source::of(before),
             after: Source::of(after),
-            total: Amounts::of(&total, Presence::Stayed),
+            total: Amounts::of(total, Presence::Stayed),
             rows: growth.rows.iter().map(Row::of).collect(),
             left_out: growth.alike,
         }

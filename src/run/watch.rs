@@ -126,9 +126,7 @@ impl Watch {
         let lines = self.screen.as_ref().map_or(usize::MAX, |screen| screen.lines(report));
         let rows_max = lines.saturating_sub(GROWTH_LINES_AROUND).max(1);
         growth.keep(rows_max);
-        if options.reverse {
-            growth.rows.reverse();
-        }
+        let growth = growth.turned(options.reverse);
         let look = GrowthOptions {
             grouping: table.grouping,
             leaves_out: growth.rows.len() == rows_max,
