@@ -131,7 +131,7 @@ fn without_more_threads_the_rest_is_counted() {
 /// reads is given up, and nobody else waits.
 #[test]
 fn no_file_is_waited_for() {
-    const FILES: [&str; 14] = [
+    const FILES: [&str; 16] = [
         "2/cmdline",
         "2/comm",
         "2/status",
@@ -145,9 +145,11 @@ fn no_file_is_waited_for() {
         "30/stat",
         "30/status",
         "40/task",
+        "meminfo",
         "pressure/memory",
+        "version",
     ];
-    for file in FILES.into_iter().chain(["meminfo", "version"]) {
+    for file in FILES {
         let copy = Tree(TempDir::new("silent"));
         copy_dir(&tree("kernel-threads"), copy.0.path());
         for one in ["30/cgroup", "30/stat"] {
@@ -195,7 +197,7 @@ fn users_of_the_stuck_are_told() {
         };
         let (table, csv, json) = (ask("-s name"), ask("-o csv"), ask("--json"));
         let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
-        for (place, (name, user)) in told.into_iter().enumerate() {
+        for (name, user) in told {
             let row =
                 table.lines().find(|line| line.contains(&format!("  {name} ("))).expect(&table);
             let cells: Vec<&str> = row.split_whitespace().take(2).collect();
@@ -205,7 +207,7 @@ fn users_of_the_stuck_are_told() {
             let unknown = json["unknown"].as_array().expect("rows");
             let row = unknown.iter().find(|row| row["name"] == name).expect(name);
             assert_eq!(row["user"], user, "{engine}: {row}");
-            assert_eq!(row["uid"].as_u64(), user.parse().ok(), "{engine}: {place} {row}");
+            assert_eq!(row["uid"].as_u64(), user.parse().ok(), "{engine}: {row}");
         }
         let by_user = ask("-s user");
         let rows = by_user.lines().filter(|line| line.contains(" timed out"));
