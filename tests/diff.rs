@@ -6,42 +6,8 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use rustix::fs::{CWD, FileType, mknodat};
-use support::{Ran, TempDir, copy_dir, output, program, run, tree};
-
-/// Reports of fixtures, saved.
-struct Reports(TempDir);
-
-impl Reports {
-    fn new(name: &str) -> Reports {
-        Reports(TempDir::new(name))
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// Saves a report of a tree.
-    fn save(&self, name: &str, tree: &str, arguments: &[&str]) -> PathBuf {
-        let path = self.path(name);
-        let mut command = program();
-        command.args(["--json", "--proc-root", tree]).args(arguments);
-        let ran = output(command);
-        assert_eq!(ran.code, Some(0), "{}", ran.stderr());
-        std::fs::write(&path, ran.stdout).expect("a file of ours");
-        path
-    }
-}
-
-impl Reports {
-    /// Saves a report of some processes of the usual tree, which has no others.
-    fn save_of(&self, name: &str, pids: &[&str]) -> PathBuf {
-        let tree_of_some = self.path(&format!("{name}-tree"));
-        for pid in pids {
-            copy_dir(&tree("ordinary").join(pid), &tree_of_some.join(pid));
-        }
-        self.save(name, tree_of_some.to_str().expect("a path of ours"), &[])
-    }
-}
+use support::reports::Reports;
+use support::{Ran, output, program, run, tree};
 
 fn diff(before: &PathBuf, after: &PathBuf, arguments: &[&str]) -> Ran {
     let mut command = program();
@@ -60,8 +26,8 @@ fn rows(ran: &Ran) -> Vec<String> {
 #[test]
 fn a_report_differs_from_itself_in_nothing() {
     let reports = Reports::new("diff-same");
-    for arguments in [&[][..], &["--by", "pid"]] {
-        let saved = reports.save("a", "ordinary", arguments);
+    for words in ["--proc-root ordinary", "--proc-root ordinary --by pid"] {
+        let saved = reports.save("a", words);
         let ran = diff(&saved, &saved, &[]);
         let told = rows(&ran);
         assert!(told.len() == 1 && told[0].ends_with("rows alike)"), "{told:?}");
@@ -74,8 +40,8 @@ fn a_report_differs_from_itself_in_nothing() {
 #[test]
 fn what_grew_most_is_last() {
     let reports = Reports::new("diff-growth");
-    let before = reports.save_of("before", &["101", "102", "120"]);
-    let after = reports.save_of("after", &["102", "110", "120"]);
+    let before = reports.save_of("before", &["101", "102", "120"], false);
+    let after = reports.save_of("after", &["102", "110", "120"], false);
     let ran = diff(&before, &after, &[]);
     let (rows, reversed) = (rows(&ran), rows(&diff(&before, &after, &["--reverse"])));
     assert_eq!(rows.len(), 3, "{rows:?}");
@@ -96,7 +62,8 @@ fn what_grew_most_is_last() {
 #[test]
 fn standard_input_is_the_later_report() {
     let reports = Reports::new("diff-stdin");
-    let (before, after) = (reports.save("a", "ordinary", &[]), reports.save("b", "malformed", &[]));
+    let (before, after) =
+        (reports.save("a", "--proc-root ordinary"), reports.save("b", "--proc-root malformed"));
     let mut command = program();
     command.arg("diff").arg(&before).arg("-");
     command.stdin(Stdio::from(std::fs::File::open(&after).expect("a file of ours")));
@@ -109,7 +76,8 @@ fn standard_input_is_the_later_report() {
 #[test]
 fn a_pipe_is_a_report_too() {
     let reports = Reports::new("diff-pipes");
-    let (before, after) = (reports.save("a", "ordinary", &[]), reports.save("b", "grouped", &[]));
+    let (before, after) =
+        (reports.save("a", "--proc-root ordinary"), reports.save("b", "--proc-root grouped"));
     let expected = diff(&before, &after, &[]).stdout();
     assert!(expected.lines().count() > 10, "{expected}");
     let fifo = reports.path("fifo");
@@ -132,12 +100,12 @@ fn a_pipe_is_a_report_too() {
 #[test]
 fn what_cannot_be_compared_is_refused() {
     let reports = Reports::new("diff-refused");
-    let whole = reports.save("whole", "ordinary", &[]);
-    let by_pid = reports.save("by-pid", "ordinary", &["--by", "pid"]);
-    let comm = reports.save("comm", "ordinary", &["--name", "comm"]);
-    let top = reports.save("top", "ordinary", &["--top", "2"]);
-    let total = reports.save("total", "ordinary", &["--total"]);
-    let some = reports.save("some", "ordinary", &["--pid", "102,101"]);
+    let whole = reports.save("whole", "--proc-root ordinary");
+    let by_pid = reports.save("by-pid", "--proc-root ordinary --by pid");
+    let comm = reports.save("comm", "--proc-root ordinary --name comm");
+    let top = reports.save("top", "--proc-root ordinary --top 2");
+    let total = reports.save("total", "--proc-root ordinary --total");
+    let some = reports.save("some", "--proc-root ordinary --pid 102,101");
     let none = reports.path("none");
     let other = tree("ordinary").join("meminfo");
     for (file, why) in [

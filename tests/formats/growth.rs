@@ -1,46 +1,13 @@
 //! `psm-uring diff` for scripts: the document keeps its schema, and all forms say the same.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 
 use crate::readers;
-use crate::support::{Ran, TempDir, copy_dir, output, program, run, skip, tree};
-
-/// Reports of fixtures, saved.
-struct Reports(TempDir);
-
-impl Reports {
-    fn new(name: &str) -> Reports {
-        Reports(TempDir::new(name))
-    }
-
-    fn save(&self, name: &str, words: &str) -> PathBuf {
-        let path = self.0.path().join(name);
-        let mut command = program();
-        command.arg("--json").args(words.split(' ')).arg("--output-file").arg(&path);
-        let ran = output(command);
-        assert_eq!(ran.code, Some(0), "{}", ran.stderr());
-        path
-    }
-
-    /// Of some processes, of which the first has grown by a MiB if so wished.
-    fn save_of(&self, name: &str, pids: &[&str], has_grown: bool) -> PathBuf {
-        let copy = self.0.path().join(format!("{name}-tree"));
-        for (place, pid) in pids.iter().enumerate() {
-            copy_dir(&tree("ordinary").join(pid), &copy.join(pid));
-            let file = copy.join(pid).join("smaps_rollup");
-            let text = std::fs::read_to_string(&file).expect("a rollup");
-            let pss = text.lines().find(|line| line.starts_with("Pss:")).expect("Pss");
-            let kib: u64 = pss.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect(pss);
-            let more = if has_grown && place == 0 { 1024 } else { 0 };
-            let text = text.replace(pss, &format!("Pss: {} kB", kib + more));
-            std::fs::write(file, text).expect("a file of ours");
-        }
-        self.save(name, &format!("--proc-root {}", copy.display()))
-    }
-}
+use crate::support::reports::Reports;
+use crate::support::{Ran, output, program, run, skip};
 
 fn diff(before: &Path, after: &Path, words: &str) -> Ran {
     let mut command = program();

@@ -10,6 +10,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 pub mod child;
+pub mod reports;
 pub mod sources;
 pub mod survey;
 pub mod world;
