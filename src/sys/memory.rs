@@ -74,7 +74,7 @@ fn tell_and_exit() -> ! {
         rustix::event::pause();
     }
     stdio::write_stderr(
-        b"psm-uring: no memory left; raise the limit (ulimit -v, memory of the cgroup), or use \
+        b"psm-uring: no memory left; raise the limit (ulimit -v, -d, memory of the cgroup), or use \
           fewer --workers and less --depth\n",
     );
     host::exit(1)
