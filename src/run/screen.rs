@@ -77,7 +77,8 @@ fn draw(above: &str, table: &str, lines_max: usize, keeps_beginning: bool) -> St
     };
     let mut text = format!("{NO_WRAP}{HOME}");
     for line in [&above].into_iter().chain(lines.iter().take(usize::from(has_head))).chain(rest) {
-        text.extend([line, CLEAR_LINE, "\n"]);
+        // Before, not behind: the cursor stays on the last character of a full line.
+        text.extend([CLEAR_LINE, line, "\n"]);
     }
     text + CLEAR_BELOW + WRAP
 }
@@ -91,9 +92,9 @@ mod tests {
         let drawn = |lines, keeps_beginning| {
             let text = draw("now", "head\n1\n2\n3\ntotal\n", lines, keeps_beginning);
             let inner = text.strip_prefix("\x1b[?7l\x1b[H").and_then(|text| {
-                text.strip_suffix("\x1b[J\x1b[?7h").map(|text| text.replace("\x1b[K\n", " "))
+                text.strip_suffix("\x1b[J\x1b[?7h").map(|text| text.replace("\x1b[K", ""))
             });
-            inner.expect("a frame")
+            inner.expect("a frame").replace('\n', " ")
         };
         for keeps_beginning in [false, true] {
             assert_eq!(drawn(5, keeps_beginning), "now head 1 2 3 total ");

@@ -1,0 +1,169 @@
+//! `--watch` as a terminal shows it: a pseudo-terminal of a size of its own, by script(1), and what
+//! xterm(1) makes of the bytes.
+
+mod support;
+
+use std::process::{Command, Stdio};
+
+use support::{output, program, skip};
+use unicode_width::UnicodeWidthChar;
+
+/// A terminal of so many columns and lines.
+struct Terminal {
+    columns: usize,
+    lines: usize,
+    term: &'static str,
+}
+
+impl Terminal {
+    fn new(columns: usize, lines: usize) -> Terminal {
+        Terminal { columns, lines, term: "xterm" }
+    }
+
+    /// The bytes that a run writes to it, or `None` without script(1).
+    fn bytes(&self, arguments: &str) -> Option<String> {
+        if Command::new("script").arg("--version").output().is_err() {
+            skip("terminal", "script (util-linux) is missing");
+            return None;
+        }
+        let (columns, lines) = (self.columns, self.lines);
+        let program_path = env!("CARGO_BIN_EXE_psm-uring");
+        let line = format!("stty cols {columns} rows {lines}; exec {program_path} {arguments}");
+        let mut command = Command::new("script");
+        command.current_dir(program().get_current_dir().expect("the fixtures"));
+        command.args(["-qec", &line, "/dev/null"]).stdin(Stdio::null());
+        command.env_remove("COLUMNS").env_remove("LINES");
+        command.env("TERM", self.term).env("NO_COLOR", "1");
+        Some(output(command).stdout())
+    }
+
+    /// The lines that are to be seen in the end, without those below that are empty.
+    fn shows(&self, arguments: &str) -> Option<Vec<String>> {
+        let mut grid = Grid::new(self.columns, self.lines);
+        grid.take(&self.bytes(arguments)?);
+        let lines = grid.cells.iter().map(|cells| cells.concat());
+        let mut lines: Vec<String> = lines.map(|line| line.trim_end().to_owned()).collect();
+        let end = lines.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
+        lines.truncate(end);
+        Some(lines)
+    }
+
+    /// The table that is drawn by `--watch`, without the line above.
+    fn watched(&self, arguments: &str) -> Option<Vec<String>> {
+        let arguments = format!("--engine sync -w 100ms --count 1 {arguments}");
+        let mut lines = self.shows(&arguments)?;
+        let above = lines.remove(0);
+        assert!(above.contains(" UTC, every 100ms: "), "{above}");
+        Some(lines)
+    }
+
+    /// The table without `--watch`, line by line as it is written.
+    fn once(&self, arguments: &str) -> Option<Vec<String>> {
+        let text = self.bytes(&format!("--engine sync {arguments}"))?;
+        Some(text.lines().map(|line| line.trim_end().to_owned()).collect())
+    }
+}
+
+/// What is to be seen. The cursor that wrote into the last column stands on it, and what it erases
+/// from there is that character.
+struct Grid {
+    cells: Vec<Vec<String>>,
+    at: (usize, usize),
+    /// Whether a line that is full goes on in the next one, and does so with the next character.
+    wraps: bool,
+    is_full: bool,
+}
+
+fn blank(columns: usize) -> Vec<String> {
+    vec![" ".to_owned(); columns]
+}
+
+impl Grid {
+    fn new(columns: usize, lines: usize) -> Grid {
+        Grid { cells: vec![blank(columns); lines], at: (0, 0), wraps: true, is_full: false }
+    }
+
+    fn take(&mut self, text: &str) {
+        let mut chars = text.chars();
+        while let Some(c) = chars.next() {
+            match c {
+                '\r' => self.go(self.at.0, 0),
+                '\n' => self.feed(),
+                '\x1b' => {
+                    assert_eq!(chars.next(), Some('['), "{text:?}");
+                    let sequence = chars.as_str();
+                    let end = sequence.find(|c: char| c.is_ascii_alphabetic()).expect("a letter");
+                    self.control(&sequence[..=end]);
+                    chars = sequence[end + 1..].chars();
+                }
+                c => self.put(c),
+            }
+        }
+    }
+
+    fn go(&mut self, line: usize, column: usize) {
+        (self.at, self.is_full) = ((line, column), false);
+    }
+
+    fn feed(&mut self) {
+        if self.at.0 + 1 < self.cells.len() {
+            self.go(self.at.0 + 1, self.at.1);
+        } else {
+            self.cells.rotate_left(1);
+            self.cells[self.at.0] = blank(self.cells[0].len());
+        }
+    }
+
+    fn put(&mut self, c: char) {
+        if self.is_full && self.wraps {
+            self.feed();
+            self.go(self.at.0, 0);
+        }
+        let (line, columns) = (&mut self.cells[self.at.0], c.width().unwrap_or(0));
+        match columns {
+            0 => line[self.at.1 - usize::from(!self.is_full)].push(c),
+            _ => line[self.at.1] = c.to_string(),
+        }
+        for _ in 0..columns {
+            self.is_full = self.at.1 + 1 == line.len();
+            self.at.1 += usize::from(!self.is_full);
+        }
+        // The other half of a wide one.
+        if columns == 2 {
+            line[self.at.1 - usize::from(!self.is_full)].clear();
+        }
+    }
+
+    fn control(&mut self, sequence: &str) {
+        let (line, column) = self.at;
+        match sequence {
+            "H" => self.go(0, 0),
+            "K" => self.cells[line][column..].fill(" ".to_owned()),
+            "J" => {
+                self.cells[line][column..].fill(" ".to_owned());
+                let columns = self.cells[0].len();
+                self.cells[line + 1..].fill(blank(columns));
+            }
+            "?7l" => self.wraps = false,
+            "?7h" => self.wraps = true,
+            other => panic!("{other:?} is unknown to this terminal"),
+        }
+    }
+}
+
+#[test]
+fn a_full_line_is_drawn_to_its_last_character() {
+    for arguments in [
+        "--proc-root ordinary",
+        "--proc-root ordinary --columns name,ram --unit B",
+        "--proc-root ordinary --by pid --columns name,pid",
+        "--proc-root names --by pid",
+    ] {
+        for columns in [40, 60, 61, 80, 100] {
+            let terminal = Terminal::new(columns, 60);
+            let Some(once) = terminal.once(arguments) else { return };
+            let watched = terminal.watched(arguments).expect("script(1)");
+            assert_eq!(watched, once, "{arguments} in {columns} columns");
+        }
+    }
+}
