@@ -53,7 +53,7 @@ impl Terminal {
         let arguments = format!("--engine sync -w 100ms --count 1 {arguments}");
         let mut lines = self.shows(&arguments)?;
         let above = lines.remove(0);
-        assert!(above.contains(" UTC, every 100ms: "), "{above}");
+        assert!(above.starts_with("20"), "the year: {above}");
         Some(lines)
     }
 
@@ -164,6 +164,26 @@ fn a_full_line_is_drawn_to_its_last_character() {
             let Some(once) = terminal.once(arguments) else { return };
             let watched = terminal.watched(arguments).expect("script(1)");
             assert_eq!(watched, once, "{arguments} in {columns} columns");
+        }
+    }
+}
+
+#[test]
+fn what_is_too_wide_is_cut_between_numbers() {
+    let many = "--columns ram,uss,shared,rss,swap,footprint,count,name";
+    for arguments in [many, "--columns name,user,ram,uss --unit B", "--summary", "--by pid"] {
+        let arguments = &format!("--proc-root ordinary {arguments}");
+        for columns in [11, 20, 33, 40, 41, 47, 63] {
+            let terminal = Terminal::new(columns, 60);
+            let Some(once) = terminal.once(arguments) else { return };
+            let watched = terminal.watched(arguments).expect("script(1)");
+            assert_eq!(watched.len(), once.len(), "{arguments}: {watched:#?}");
+            for (drawn, whole) in watched.iter().zip(&once) {
+                let is_whole = drawn == whole && drawn.chars().count() <= columns;
+                let cut = drawn.strip_suffix(" …").and_then(|left| whole.strip_prefix(left));
+                let is_cut = cut.is_some_and(|rest| rest.starts_with(' '));
+                assert!(is_whole || is_cut, "{arguments} in {columns}: {drawn:?} of {whole:?}");
+            }
         }
     }
 }

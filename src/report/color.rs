@@ -36,6 +36,18 @@ pub(super) enum Style {
     Faint,
 }
 
+/// What ends a style.
+const END: &str = "\x1b[0m";
+
+/// A line in its parts: what begins its style, what it says, what ends the style.
+pub(super) fn parts(line: &str) -> (&str, &str, &str) {
+    let split = |line: &'_ str| Some(line.len() - line.split_once('m')?.1.len());
+    match line.strip_suffix(END).and_then(|line| Some((line, split(line)?))) {
+        Some((line, begin)) => (&line[..begin], &line[begin..], END),
+        None => ("", line, ""),
+    }
+}
+
 impl Style {
     /// The parameters of `SGR` (ECMA-48, 8.3.117).
     fn codes(self) -> Option<&'static str> {
@@ -50,7 +62,7 @@ impl Style {
     /// Writes a line, without its end, in this style.
     pub(super) fn write(self, text: &mut String, is_colored: bool, line: &str) {
         match self.codes().filter(|_| is_colored) {
-            Some(codes) => text.extend(["\x1b[", codes, "m", line, "\x1b[0m"]),
+            Some(codes) => text.extend(["\x1b[", codes, "m", line, END]),
             None => text.push_str(line),
         }
     }

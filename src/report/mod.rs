@@ -62,7 +62,7 @@ pub use saved::Saved;
 pub use stats::{RunStats, stats};
 pub use summary::summary;
 pub use table::{COLUMNS, TableOptions, table, total};
-pub use width::cut;
+pub use width::{cut, cut_line};
 
 /// What form a report has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::color;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Stands for what was cut.
@@ -30,9 +31,39 @@ pub fn cut(text: &str, columns: usize) -> Cow<'_, str> {
     Cow::Owned(left)
 }
 
+/// A line of a table, or as much of it as fits in so many columns. It ends where a blank stands, so
+/// that no number is cut, which would be another one. A style takes no room.
+pub fn cut_line(line: &str, columns: usize) -> Cow<'_, str> {
+    let (begin, text, end) = color::parts(line);
+    let left = match cut(text, columns) {
+        Cow::Borrowed(_) => return Cow::Borrowed(line),
+        Cow::Owned(left) => left,
+    };
+    match left.rsplit_once(' ') {
+        Some((whole, _)) => format!("{begin}{} {CUT}{end}", whole.trim_end()).into(),
+        None => format!("{begin}{left}{end}").into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_cut_between_numbers() {
+        for (line, room, expected) in [
+            ("  148.5   12.0  name", 20, "  148.5   12.0  name"),
+            ("  148.5   12.0  name", 19, "  148.5   12.0 …"),
+            ("  148.5   12.0  name", 16, "  148.5   12.0 …"),
+            ("  148.5   12.0  name", 15, "  148.5 …"),
+            ("  148.5   12.0  name", 5, " …"),
+            ("\x1b[1m  148.5   12.0\x1b[0m", 14, "\x1b[1m  148.5   12.0\x1b[0m"),
+            ("\x1b[1m  148.5   12.0\x1b[0m", 13, "\x1b[1m  148.5 …\x1b[0m"),
+            ("nginx", 3, "ng…"),
+        ] {
+            assert_eq!(cut_line(line, room), expected, "{line:?} in {room}");
+        }
+    }
 
     #[test]
     fn cuts_by_columns() {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::report::{Report, escape};
+use crate::report::{self, Report, escape};
 use crate::sys::stdio;
 
 /// Lines of a table that are no rows, before one was seen: head, rows that were cut, total; and
@@ -39,8 +39,8 @@ impl Screen {
         height().saturating_sub(report.notes.len() + LINES_OWN).max(1)
     }
 
-    /// Draws a table. If it is too long, its end is left out when what matters stands at the
-    /// beginning, else what is behind the head.
+    /// Draws a table. What is too wide ends in `…`. If it is too long, its end is left out when
+    /// what matters stands at the beginning, else what is behind the head.
     pub(super) fn draw(
         &mut self,
         table: &str,
@@ -53,7 +53,8 @@ impl Screen {
         let at = report.facts.started_at.get(..19).unwrap_or_default().replace('T', " ");
         let host = escape::name(report.facts.host.as_bytes());
         let above = format!("{at} UTC, every {:?}: {host}", self.every);
-        draw(&above, table, self.lines(report), keeps_beginning)
+        let columns = stdio::terminal_columns().unwrap_or(usize::MAX);
+        draw(&above, table, (self.lines(report), columns), keeps_beginning)
     }
 }
 
@@ -61,7 +62,12 @@ fn height() -> usize {
     stdio::terminal_lines().unwrap_or(usize::MAX)
 }
 
-fn draw(above: &str, table: &str, lines_max: usize, keeps_beginning: bool) -> String {
+fn draw(
+    above: &str,
+    table: &str,
+    (lines_max, columns): (usize, usize),
+    keeps_beginning: bool,
+) -> String {
     const HOME: &str = "\x1b[H";
     const CLEAR_LINE: &str = "\x1b[K";
     const CLEAR_BELOW: &str = "\x1b[J";
@@ -78,7 +84,7 @@ fn draw(above: &str, table: &str, lines_max: usize, keeps_beginning: bool) -> St
     let mut text = format!("{NO_WRAP}{HOME}");
     for line in [&above].into_iter().chain(lines.iter().take(usize::from(has_head))).chain(rest) {
         // Before, not behind: the cursor stays on the last character of a full line.
-        text.extend([CLEAR_LINE, line, "\n"]);
+        text.extend([CLEAR_LINE, &report::cut_line(line, columns), "\n"]);
     }
     text + CLEAR_BELOW + WRAP
 }
@@ -90,7 +96,7 @@ mod tests {
     #[test]
     fn of_a_long_table_what_matters_is_drawn() {
         let drawn = |lines, keeps_beginning| {
-            let text = draw("now", "head\n1\n2\n3\ntotal\n", lines, keeps_beginning);
+            let text = draw("now", "head\n1\n2\n3\ntotal\n", (lines, 80), keeps_beginning);
             let inner = text.strip_prefix("\x1b[?7l\x1b[H").and_then(|text| {
                 text.strip_suffix("\x1b[J\x1b[?7h").map(|text| text.replace("\x1b[K", ""))
             });
