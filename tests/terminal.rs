@@ -187,3 +187,20 @@ fn what_is_too_wide_is_cut_between_numbers() {
         }
     }
 }
+
+#[test]
+fn a_low_terminal_shows_the_end_of_a_summary() {
+    let arguments = "--proc-root ordinary --summary";
+    for lines in [8, 14, 22, 26] {
+        let terminal = Terminal::new(80, lines);
+        let Some(once) = terminal.once(arguments) else { return };
+        let watched = terminal.watched(arguments).expect("script(1)");
+        let all = once.iter().position(|line| line.contains("ALL MEMORY")).expect("a sum");
+        // The last line is too wide.
+        let end = &once[all - 1..once.len() - 1];
+        assert!(watched[..watched.len() - 1].ends_with(end), "{lines}: {watched:#?}");
+        let has_programs = watched.iter().any(|line| line.ends_with("TOTAL USED BY PROCESSES"));
+        let has_head = watched[0].contains("PROCESS (COUNT)");
+        assert_eq!((has_programs, has_head), (lines > 22, lines > 22), "{lines}: {watched:#?}");
+    }
+}

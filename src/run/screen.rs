@@ -27,11 +27,12 @@ impl Screen {
         Screen { every, around: None, notes: 0 }
     }
 
-    /// How many rows fit, as far as is known from the last table.
+    /// How many rows fit, as far as is known from the last table. Of a table alone one is shown
+    /// always; a summary matters more.
     pub(super) fn rows_max(&self, has_summary: bool) -> usize {
         let usual = LINES_AROUND + if has_summary { SUMMARY_LINES } else { 0 };
         let around = self.around.unwrap_or(usual) + self.notes + LINES_OWN;
-        height().saturating_sub(around).max(1)
+        height().saturating_sub(around).max(usize::from(!has_summary))
     }
 
     /// How many lines a table of this report may have.
@@ -74,19 +75,34 @@ fn draw(
     const NO_WRAP: &str = "\x1b[?7l";
     const WRAP: &str = "\x1b[?7h";
     let lines: Vec<&str> = table.lines().collect();
-    let excess = lines.len().saturating_sub(lines_max);
-    let has_head = excess > 0 && lines_max > 1 && !keeps_beginning;
-    let rest = match excess {
-        0 => &lines[..],
-        _ if keeps_beginning => &lines[..lines_max],
-        _ => &lines[excess + usize::from(has_head)..],
-    };
     let mut text = format!("{NO_WRAP}{HOME}");
-    for line in [&above].into_iter().chain(lines.iter().take(usize::from(has_head))).chain(rest) {
+    for line in [above].into_iter().chain(fitting(&lines, lines_max, keeps_beginning)) {
         // Before, not behind: the cursor stays on the last character of a full line.
         text.extend([CLEAR_LINE, &report::cut_line(line, columns), "\n"]);
     }
     text + CLEAR_BELOW + WRAP
+}
+
+/// The lines of a table that fit. The summary below an empty line matters more than rows, and its
+/// end, where the sums are, most.
+fn fitting<'a>(lines: &[&'a str], lines_max: usize, keeps_beginning: bool) -> Vec<&'a str> {
+    let excess = lines.len().saturating_sub(lines_max);
+    if excess == 0 {
+        return lines.to_vec();
+    }
+    if let Some(empty) = lines.iter().rposition(|line| line.is_empty()) {
+        let (rows, summary) = lines.split_at(empty);
+        return match rows.len().checked_sub(excess) {
+            Some(rows_max @ 2..) => [&fitting(rows, rows_max, keeps_beginning), summary].concat(),
+            _ => fitting(&summary[1..], lines_max, false),
+        };
+    }
+    let has_head = lines_max > 1 && !keeps_beginning;
+    let rest = match keeps_beginning {
+        true => &lines[..lines_max],
+        false => &lines[excess + usize::from(has_head)..],
+    };
+    lines[..usize::from(has_head)].iter().chain(rest).copied().collect()
 }
 
 #[cfg(test)]
@@ -108,5 +124,20 @@ mod tests {
         assert_eq!(drawn(3, false), "now head 3 total ");
         assert_eq!(drawn(3, true), "now head 1 2 ");
         assert_eq!(drawn(1, false), "now total ");
+    }
+
+    #[test]
+    fn a_summary_is_kept_and_rows_are_not() {
+        let lines = ["head", "1", "2", "total", "", "HOST", "slab", "free", "ALL", "swap"];
+        let shown = |lines_max, is_reversed| fitting(&lines, lines_max, is_reversed).join(" ");
+        assert_eq!(shown(10, false), lines.join(" "));
+        assert_eq!(shown(9, false), "head 2 total  HOST slab free ALL swap");
+        assert_eq!(shown(9, true), "head 1 2  HOST slab free ALL swap");
+        assert_eq!(shown(8, false), "head total  HOST slab free ALL swap");
+        for is_reversed in [false, true] {
+            assert_eq!(shown(7, is_reversed), "HOST slab free ALL swap");
+            assert_eq!(shown(4, is_reversed), "HOST free ALL swap");
+            assert_eq!(shown(1, is_reversed), "swap");
+        }
     }
 }

@@ -110,7 +110,7 @@ impl Watch {
         };
         self.before = self.has_marks.then(|| LastLook::of(report.programs, options.by));
         if let Some(screen) = &mut self.screen {
-            text = screen.draw(&text, options.reverse || options.summary, report);
+            text = screen.draw(&text, options.reverse, report);
         } else if self.is_table && !self.is_first && !report.is_total {
             text.insert(0, '\n');
         }
