@@ -220,11 +220,13 @@ fn fish_completes() {
                complete -C 'psm-uring --stri'; complete -C 'psm-uring b'; \
                complete -C 'psm-uring --columns s'; complete -C 'psm-uring --columns ram,s'; \
                complete -C 'psm-uring --columns=ram,sw'; complete -C 'psm-uring --watch ord'; \
-               complete -C 'psm-uring --output-file ord'; complete -C 'psm-uring bench --on'";
+               complete -C 'psm-uring --output-file ord'; complete -C 'psm-uring bench --on'; \
+               complete -C 'psm-uring completions '; complete -C 'psm-uring completions f'; \
+               complete -C 'psm-uring diff record'; complete -C 'psm-uring man record'";
     if let Some(found) = shell(&["fish", "--no-config"], ask) {
         let words: Vec<_> = found.lines().filter_map(|line| line.split('\t').next()).collect();
         let expected = "cmdline comm --strict bench shared swap ram,shared ram,swap \
-                        --columns=ram,swap ordinary/";
+                        --columns=ram,swap ordinary/ bash fish zsh fish record.sh recorded/";
         assert_eq!(words.join(" "), expected, "{found}");
     }
 }

@@ -30,7 +30,10 @@ pub fn completions(shell: Shell) -> String {
     let name = cli.get_name().to_owned();
     let mut script = Vec::new();
     generate(generator, &mut cli, name, &mut script);
-    let script = mended(&String::from_utf8_lossy(&script));
+    let mut script = mended(&String::from_utf8_lossy(&script));
+    if shell == Shell::Fish {
+        script.extend(cli.get_subcommands().filter_map(fish_words));
+    }
     let list = |script: String, option: &&str| match shell {
         Shell::Bash => bash_list(&script, option).unwrap_or(script),
         Shell::Fish => fish_list(&script, option).unwrap_or(script),
@@ -92,6 +95,21 @@ fn fish_list(script: &str, option: &str) -> Option<String> {
     let (words, after) = rest.split_once("\"\n")?;
     let words = words.replace('\n', " ");
     Some(format!("{before}{head}{what}-a \"(__fish_append , {words})\"\n{after}"))
+}
+
+/// What stands behind a command for fish, which clap_complete leaves out: these words, and no file
+/// unless one is meant.
+fn fish_words(command: &Command) -> Option<String> {
+    let is_path =
+        |word: &Arg| !matches!(word.get_value_hint(), ValueHint::Unknown | ValueHint::Other);
+    if command.get_positionals().any(is_path) {
+        return None;
+    }
+    let values = command.get_positionals().flat_map(Arg::get_possible_values);
+    let words: Vec<String> = values.map(|value| value.get_name().to_owned()).collect();
+    let (name, words) = (command.get_name(), words.join(" "));
+    let condition = format!("__fish_psm_uring_using_subcommand {name}");
+    Some(format!("complete -c psm-uring -n \"{condition}\" -f -a \"{words}\"\n"))
 }
 
 /// The same by a function of zsh, which offers no word twice. The words of an option are lines,
