@@ -204,3 +204,14 @@ fn a_low_terminal_shows_the_end_of_a_summary() {
         assert_eq!((has_programs, has_head), (lines > 22, lines > 22), "{lines}: {watched:#?}");
     }
 }
+
+#[test]
+fn a_dumb_terminal_shows_table_after_table() {
+    let arguments = "--engine sync --proc-root ordinary";
+    for term in ["dumb", ""] {
+        let terminal = Terminal { term, ..Terminal::new(80, 24) };
+        let Some(once) = terminal.bytes(arguments) else { return };
+        let watched = terminal.bytes(&format!("{arguments} --watch 100ms --count 2"));
+        assert_eq!(watched, Some(format!("{once}\r\n{once}")), "TERM={term}");
+    }
+}

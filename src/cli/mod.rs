@@ -70,7 +70,7 @@ Environment:
   NO_COLOR        no colour, unless --color always
   CLICOLOR_FORCE  colour, even in a pipe or a file
   CLICOLOR        0: no colour
-  TERM            dumb: no colour";
+  TERM            dumb: no colour; dumb or not set: nothing is drawn over another";
 
 const AMOUNTS: &str = "\
 Amounts are in units of 1,024. RAM is the proportional set size (PSS): each page divided by the

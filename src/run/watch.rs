@@ -29,7 +29,7 @@ pub(super) fn watch(options: &Options, every: Duration) -> Result<Outcome, Error
         since.tell_missing();
     }
     let is_table = options.format() == Format::Table && options.output_file.is_none();
-    let is_live = is_table && stdio::stdout_is_terminal();
+    let is_live = is_table && stdio::stdout_is_redrawn();
     let screen = is_live.then(|| Screen::new(every));
     let has_marks = has_marks(options);
     let mut watch = Watch { is_table, is_first: true, since, screen, has_marks, before: None };

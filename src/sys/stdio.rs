@@ -49,7 +49,7 @@ pub fn write_stderr(bytes: &[u8]) {
 }
 
 /// Whether somebody watches standard output.
-pub fn stdout_is_terminal() -> bool {
+fn stdout_is_terminal() -> bool {
     rustix::termios::isatty(rustix::stdio::stdout())
 }
 
@@ -86,10 +86,19 @@ pub fn likes_color() -> bool {
     is_forced || (stdout_is_terminal() && !is("TERM", "dumb") && !is("CLICOLOR", "0"))
 }
 
+/// Whether somebody watches standard output where it can be written over.
+pub fn stdout_is_redrawn() -> bool {
+    stdout_is_terminal() && !is_dumb()
+}
+
 /// Whether somebody watches standard error where a line can be wiped out again.
 pub fn stderr_is_redrawn() -> bool {
-    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
-    !is_dumb && rustix::termios::isatty(rustix::stdio::stderr())
+    rustix::termios::isatty(rustix::stdio::stderr()) && !is_dumb()
+}
+
+/// Whether the terminal takes no more than text, as far as is known (`environ(7)`).
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
 }
 
 /// Writes all of `bytes`.
