@@ -49,10 +49,14 @@ pub(super) fn formula(name: String) -> String {
         Some('-' | '+') => !rest.all(char::is_alphanumeric),
         _ => false,
     };
-    match name.chars().next() {
-        Some(first) if is_formula => format!("{}{}", first.escape_unicode(), &name[1..]),
-        _ => name,
-    }
+    if is_formula { first(&name) } else { name }
+}
+
+/// A name that looks like another thing: its first character becomes an escape.
+pub(super) fn first(name: &str) -> String {
+    let mut rest = name.chars();
+    let first = rest.next().map(|first| first.escape_unicode().to_string());
+    first.unwrap_or_default() + rest.as_str()
 }
 
 /// A part of a JSON string that needs no escape by its grammar: what is not printable becomes one

@@ -5,14 +5,14 @@
 use std::fmt::Write;
 
 use super::{Report, escape, fates};
-use crate::program::{Column, Ledger, Part, Program, Rest, Usage};
+use crate::program::{Column, Ledger, Part, Usage};
 use crate::units::Kib;
 
 /// How many rows there are unless somebody says otherwise: each is a label for ever.
 pub const ROWS_USUAL: usize = 50;
 
-/// The row that sums up the others.
-const OTHER: &[u8] = b"other";
+/// The label of the row that sums up the others.
+const OTHER: &str = "other";
 
 /// The amounts that are told; the others can be had from JSON.
 const AMOUNTS: [Column; 5] = [Column::Ram, Column::Uss, Column::Shared, Column::Swap, Column::Heap];
@@ -33,34 +33,28 @@ pub fn openmetrics(report: &Report<'_>) -> String {
 
 fn rows(metrics: &mut Metrics, report: &Report<'_>) {
     let label = report.facts.by.as_str();
-    let rows = labelled(&report.programs.rows, report.programs.rest);
+    let rows = &report.programs.rows;
+    let rows = rows.iter().map(|row| (label_of(row.name), row.usage, row.count));
+    let rest = report.programs.rest.map(|rest| (OTHER.to_owned(), rest.usage, rest.count));
+    let rows: Vec<(String, Usage, u64)> = rows.chain(rest).collect();
     for column in AMOUNTS {
-        let amount = |(name, usage, _): &(&[u8], Usage, u64)| {
-            Some((labels(&[(label, &escape::name(name))]), usage.get(column)?.bytes().to_string()))
+        let amount = |(name, usage, _): &(String, Usage, u64)| {
+            Some((labels(&[(label, name)]), usage.get(column)?.bytes().to_string()))
         };
         let word = column.definition().word;
         let help = format!("{}.", column.definition().help);
         metrics.family(&format!("{word}_bytes"), "bytes", &help, rows.iter().filter_map(amount));
     }
-    let count = |(name, _, count): &(&[u8], Usage, u64)| {
-        (labels(&[(label, &escape::name(name))]), count.to_string())
-    };
+    let count =
+        |(name, _, count): &(String, Usage, u64)| (labels(&[(label, name)]), count.to_string());
     metrics.family("processes", "", "Number of processes measured.", rows.iter().map(count));
 }
 
-/// Rows by their names. One that has the name of the rest is summed up with it: two samples of
-/// the same labels would make the collector refuse them all.
-fn labelled<'a>(rows: &[Program<'a>], rest: Option<Rest>) -> Vec<(&'a [u8], Usage, u64)> {
-    let mut labelled: Vec<_> = rows.iter().map(|row| (row.name, row.usage, row.count)).collect();
-    let Some(rest) = rest else { return labelled };
-    match labelled.iter_mut().find(|(name, ..)| *name == OTHER) {
-        Some((_, usage, count)) => {
-            usage.add(&rest.usage);
-            *count += rest.count;
-        }
-        None => labelled.push((OTHER, rest.usage, rest.count)),
-    }
-    labelled
+/// The name of a row, which is never that of the rest: two samples of the same labels would make
+/// the collector refuse them all.
+fn label_of(name: &[u8]) -> String {
+    let name = escape::name(name);
+    if name == OTHER { escape::first(&name) } else { name }
 }
 
 fn total(metrics: &mut Metrics, report: &Report<'_>) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde_json::Value;
 
 use crate::support::survey::has_uring;
-use crate::support::{TREES, TempDir, output, program, run};
+use crate::support::{TREES, TempDir, copy_dir, output, program, run, tree};
 use crate::{print, readers};
 
 /// What every format tells of a row: kind, name, count, and amounts by their words.
@@ -197,4 +197,22 @@ fn the_part_of_nothing_is_empty_in_csv() {
     command.arg(root.path());
     let ran = output(command);
     assert_eq!(ran.stdout(), "program,one,\r\ntotal,,\r\n", "{}", ran.stderr());
+}
+
+/// Samples of one name are one program's for ever, whatever else was cut.
+#[test]
+fn a_program_called_other_is_not_the_rest() {
+    let dir = TempDir::new("called-other");
+    for (pid, title) in [("101", "other"), ("102", "second"), ("103", "third")] {
+        copy_dir(&tree("ordinary").join(pid), &dir.path().join(pid));
+        std::fs::write(dir.path().join(pid).join("cmdline"), title).expect("a file of ours");
+    }
+    for (top, rest) in [("3", 0), ("1", 1)] {
+        let mut command = program();
+        command.args(["-o", "openmetrics", "--sort", "name", "--top", top, "--proc-root"]);
+        command.arg(dir.path());
+        let text = output(command).stdout();
+        let samples = |name| text.matches(&format!("_ram_bytes{{program=\"{name}\"}}")).count();
+        assert_eq!((samples("other"), samples(r"\\u{6f}ther")), (rest, 1), "{text}");
+    }
 }
