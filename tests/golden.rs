@@ -11,7 +11,7 @@ use support::survey::has_uring;
 use support::{Ran, files, run, tests_path};
 
 /// A golden file, and the arguments behind `--proc-root`.
-const CASES: [(&str, &str); 120] = [
+const CASES: [(&str, &str); 121] = [
     ("csv", "names -o csv"),
     ("csv-by-container", "grouped -o csv --by container"),
     ("csv-by-pid", "hugetlb -o csv --by pid --heap -n 2"),
@@ -42,6 +42,7 @@ const CASES: [(&str, &str); 120] = [
     ("columns-bar", "ordinary --columns bar,percent,footprint,count,name -n 3"),
     ("columns-heap", "ordinary --columns heap,pss,name --sort heap"),
     ("columns-hugetlb", "hugetlb --columns pss,uss,shared,rss,hugetlb,name"),
+    ("columns-more", "names --columns count,name -p 201,203,204,205,227 -n 2"),
     ("columns-name-first", "names --columns name,ram,pid --sort name -p 211,212,205,203"),
     ("columns-no-heap", "no-rollup --columns heap,name --source auto"),
     ("columns-no-rollup", "no-rollup --columns ram,swap,pss-anon,hugetlb,count,name -n 2"),

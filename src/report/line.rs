@@ -64,7 +64,13 @@ impl Line<'_> {
 
     pub(super) fn name(&self) -> Cell {
         match &self.label {
-            Label::Name(name, behind) => Cell::Name(escape::name(name), behind.clone()),
+            Label::Name(name, behind) => {
+                // With a number behind it nobody takes it for the row of what was cut.
+                let looks_cut = !behind.starts_with(" (") && is_count_of_more(name);
+                let name = escape::name(name);
+                let name = if looks_cut { escape::first(&name) } else { name };
+                Cell::Name(name, behind.clone())
+            }
             Label::Words(long, short) => Cell::Words(long, short),
         }
     }
@@ -77,4 +83,10 @@ impl Line<'_> {
             (_, None) => "*".to_owned(),
         }
     }
+}
+
+/// Whether a name reads as `(3 more)`.
+fn is_count_of_more(name: &[u8]) -> bool {
+    let number = name.strip_prefix(b"(").and_then(|name| name.strip_suffix(b" more)"));
+    number.is_some_and(|number| number.iter().all(u8::is_ascii_digit))
 }

@@ -36,7 +36,7 @@ fn columns() -> String {
 /// Rows of the table in bytes, by the places of its columns: a blank is a 0 that is not worth a
 /// look, or has no total.
 fn of_table(text: &str) -> Vec<Row> {
-    let (last, mut lines) = (text.lines().rev().nth(1), text.lines());
+    let mut lines = text.lines();
     let head = lines.next().expect("a head");
     let name_at = head.find("PROCESS").expect("names stand last");
     // Each head ends where its numbers end.
@@ -57,8 +57,9 @@ fn of_table(text: &str) -> Vec<Row> {
             let name = &line[name_at..];
             let (kind, name) = match name {
                 _ if line.starts_with('#') => ("total", ""),
-                // A program may go by these words; the rest stands last.
-                _ if name.ends_with(" more)") && last == Some(line) => ("rest", ""),
+                _ if name.starts_with('(') && name.ends_with(" more)") => ("rest", ""),
+                // A program that goes by these words has an escape here.
+                r"\u{28}3 more)" => ("program", "(3 more)"),
                 name => ("program", name),
             };
             let amount = |(word, cell): (&'static str, &String)| {
