@@ -242,10 +242,33 @@ fn wrong_words_suggest_right_ones() {
         ("benhc", "a similar command exists: 'bench'"),
         ("bench --roundz 3", "a similar argument exists: '--rounds'"),
         ("completions bsh", "a similar value exists: 'bash'"),
+        ("--by service", "a similar value exists: 'unit'"),
+        ("-o prometheus", "a similar value exists: 'openmetrics'"),
+        ("-o CSV", "a similar value exists: 'csv'"),
+        ("--sort memory", "a similar value exists: 'ram'"),
+        ("--columns ram,Size", "a similar value exists: 'ram'"),
+        ("-p 25087 25088", "a list has commas, no blanks: --pid FIRST,25088;"),
+        ("-n 3 -u root 1000", "a list has commas, no blanks: --user FIRST,1000;"),
+        ("-n 3 firefox", "there is no command 'firefox'; programs are chosen with --filter"),
+        ("-n 3 diff a b", "the subcommand 'diff' cannot be used with '--top <N>'"),
+        ("diff --top 3 a b", "'--top' found; --min-delta SIZE leaves out"),
+        ("diff -n 3 a b", "'-n' found; --min-delta SIZE leaves out"),
+        ("diff --output-file x a b", "'--output-file' found; redirect standard output"),
+        ("diff --by pid a b", "'--by' found; give it to both reports when they are made"),
+        ("diff a b -f x", "'-f' found; give it to both reports when they are made"),
+        ("diff --strict a b", "unexpected argument '--strict' found; see --help"),
     ] {
         let ran = run(line.split(' '));
         let told = ran.stderr();
         assert!(told.starts_with("psm-uring: ") && told.contains(suggestion), "{line}: {told}");
         assert_eq!((told.matches('\n').count(), ran.code), (1, Some(2)), "{line}: {told}");
+        assert!(told.matches(" exists: ").count() <= 1, "{line}: {told}");
     }
+}
+
+#[test]
+fn columns_may_be_written_large() {
+    let shown = |words: &str| run(["--proc-root", "ordinary"].into_iter().chain(words.split(' ')));
+    let large = shown("--columns RAM,Pss-Anon,NAME --sort SWAP");
+    assert_eq!((large.code, &large), (Some(0), &shown("--columns ram,pss-anon,name -s swap")));
 }

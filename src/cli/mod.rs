@@ -158,7 +158,8 @@ pub struct Options {
 
     /// The columns, from left to right
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Show",
-          value_parser = words::ListedColumn, help = "Columns, from left to right: see --help",
+          value_parser = words::ListedColumn, ignore_case = true,
+          help = "Columns, from left to right: see --help",
           long_help = words::whole::<Column>("The columns, from left to right; pss is ram"),
           hide_possible_values = true)]
     pub columns: Vec<Column>,
@@ -169,6 +170,7 @@ pub struct Options {
         long,
         value_name = "COLUMN",
         default_value = "ram",
+        ignore_case = true,
         help_heading = "Show",
         help = "Sort by this column, the biggest last",
         hide_possible_values = true
