@@ -35,6 +35,9 @@ fn help_is_short_or_whole() {
     assert_eq!(help(&["help"]), whole);
     assert_eq!(help(&["help", "bench"]), help(&["bench", "--help"]));
     assert!(help(&["bench", "-h"]).starts_with("Examples:\n"));
+    let short = help(&["diff", "-h"]);
+    assert!(short.lines().count() < 24, "more than a screen with a prompt\n{short}");
+    assert!(short.lines().all(|line| line.chars().count() <= 80), "{short}");
 }
 
 /// Flags that an expression finds in a text, in order.

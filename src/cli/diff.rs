@@ -13,8 +13,7 @@ Examples:
   psm-uring --json --output-file monday.json      save a report
   psm-uring diff monday.json tuesday.json         what grew most is last
   psm-uring --json | psm-uring diff monday.json - against now
-  psm-uring diff --min-delta 10MiB a.json b.json  what grew or shrank by 10 MiB or more
-  psm-uring diff --json a.json b.json | jq        for scripts";
+  psm-uring diff --min-delta 10MiB a.json b.json  what changed by 10 MiB or more";
 
 const RULES: &str = "\
 Rows are the same if they have the same name; in reports made with --by pid, if process id and
@@ -34,7 +33,9 @@ pub struct DiffOptions {
     #[arg(value_name = "B.json")]
     pub after: PathBuf,
 
-    /// Leave out rows that changed by less: 10MiB, 512KiB, 1GiB; by itself, by less than is shown
+    /// Leave out what changed less: 10MiB, 512KiB, 1GiB
+    ///
+    /// By itself, what changed by less than is shown.
     #[arg(long, value_name = "SIZE", value_parser = parse::size, default_value = "0",
           hide_default_value = true)]
     pub min_delta: Kib,
@@ -65,7 +66,8 @@ pub struct DiffOptions {
 
     /// When there is colour
     #[arg(long, value_name = "WHEN", default_value = "auto",
-          help = words::brief::<Color>("When there is colour"), hide_possible_values = true)]
+          help = words::brief::<Color>("When there is colour"), hide_possible_values = true,
+          hide_default_value = true)]
     pub color: Color,
 }
 
