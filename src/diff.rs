@@ -42,8 +42,7 @@ pub fn diff(options: &DiffOptions) -> Result<(), Error> {
         GrowthFormat::Csv => report::growth_csv(&growth, &total, options.no_header),
     };
     stdio::write_stdout(text.as_bytes()).map_err(Error::Output)?;
-    before.tell_missing();
-    after.tell_missing();
+    Earlier::tell_missing(&[&before, &after]);
     Ok(())
 }
 
@@ -105,16 +104,21 @@ impl Earlier {
         Looks { before: self.saved.total, after }
     }
 
-    /// What is missing in one report may be what is new in the other.
-    pub(crate) fn tell_missing(&self) {
-        if self.saved.missing > 0 {
-            let (count, path) = (self.saved.missing, saved_file::name(&self.path));
-            let line = format!(
+    /// What is missing in one report may be what is new in the other. The same is told once.
+    pub(crate) fn tell_missing(reports: &[&Earlier]) {
+        let mut lines: Vec<String> = reports.iter().filter_map(|report| report.lacks()).collect();
+        lines.dedup();
+        stdio::write_stderr(lines.concat().as_bytes());
+    }
+
+    fn lacks(&self) -> Option<String> {
+        let (count, path) = (self.saved.missing, saved_file::name(&self.path));
+        (count > 0).then(|| {
+            format!(
                 "psm-uring: {path} lacks {count} of the processes that were there: what is new or \
                  gone may be one of them\n"
-            );
-            stdio::write_stderr(line.as_bytes());
-        }
+            )
+        })
     }
 }
 

@@ -72,6 +72,16 @@ fn standard_input_is_the_later_report() {
     assert!(piped.stderr().contains("standard input lacks"), "{}", piped.stderr());
 }
 
+#[test]
+fn what_a_report_lacks_is_told_once() {
+    let reports = Reports::new("diff-lacks");
+    let [one, other] = ["a", "b"].map(|name| reports.save(name, "--proc-root malformed"));
+    for (after, times) in [(&one, 1), (&other, 2)] {
+        let told = diff(&one, after, &[]).stderr();
+        assert_eq!(told.matches(" lacks ").count(), times, "{told}");
+    }
+}
+
 /// As `diff <(psm-uring --json) <(...)` does in a shell, and with a FIFO that is written late.
 #[test]
 fn a_pipe_is_a_report_too() {

@@ -26,7 +26,7 @@ pub(super) fn watch(options: &Options, every: Duration) -> Result<Outcome, Error
     let since = options.since.as_deref().map(Earlier::load).transpose()?;
     if let Some(since) = &since {
         since.check(&rules(options), "this report")?;
-        since.tell_missing();
+        Earlier::tell_missing(&[since]);
     }
     let is_table = options.format() == Format::Table && options.output_file.is_none();
     let is_live = is_table && stdio::stdout_is_redrawn();
