@@ -13,11 +13,13 @@ struct Terminal {
     columns: usize,
     lines: usize,
     term: &'static str,
+    /// A command of the shell that is started before.
+    meanwhile: &'static str,
 }
 
 impl Terminal {
     fn new(columns: usize, lines: usize) -> Terminal {
-        Terminal { columns, lines, term: "xterm" }
+        Terminal { columns, lines, term: "xterm", meanwhile: "" }
     }
 
     /// The bytes that a run writes to it, or `None` without script(1).
@@ -28,7 +30,8 @@ impl Terminal {
         }
         let (columns, lines) = (self.columns, self.lines);
         let program_path = env!("CARGO_BIN_EXE_psm-uring");
-        let line = format!("stty cols {columns} rows {lines}; exec {program_path} {arguments}");
+        let size = format!("stty cols {columns} rows {lines}; {}", self.meanwhile);
+        let line = format!("{size} exec {program_path} {arguments}");
         let mut command = Command::new("script");
         command.current_dir(program().get_current_dir().expect("the fixtures"));
         command.args(["-qec", &line, "/dev/null"]).stdin(Stdio::null());
@@ -191,7 +194,7 @@ fn what_is_too_wide_is_cut_between_numbers() {
 #[test]
 fn a_low_terminal_shows_the_end_of_a_summary() {
     let arguments = "--proc-root ordinary --summary";
-    for lines in [8, 14, 22, 26] {
+    for lines in [9, 14, 22, 26] {
         let terminal = Terminal::new(80, lines);
         let Some(once) = terminal.once(arguments) else { return };
         let watched = terminal.watched(arguments).expect("script(1)");
@@ -214,4 +217,26 @@ fn a_dumb_terminal_shows_table_after_table() {
         let watched = terminal.bytes(&format!("{arguments} --watch 100ms --count 2"));
         assert_eq!(watched, Some(format!("{once}\r\n{once}")), "TERM={term}");
     }
+}
+
+/// Long before the next report is due.
+#[test]
+fn another_size_is_drawn_at_once() {
+    let meanwhile = "(sleep 0.5; stty -F /dev/tty cols 30 rows 9) &";
+    let terminal = Terminal { meanwhile, ..Terminal::new(80, 24) };
+    let arguments = "--proc-root malformed --columns ram,name --engine sync -w 2s --count 2";
+    let Some(bytes) = terminal.bytes(arguments) else { return };
+    let frames: Vec<&str> = bytes.split("\x1b[?7l").skip(1).collect();
+    // Columns and lines are set in turn.
+    assert!((3..=4).contains(&frames.len()), "{bytes:?}");
+    let (lines, columns) = (9, 30);
+    let frame = format!("\x1b[?7l{}", frames[frames.len() - 2]);
+    assert!(frame.matches('\n').count() < lines, "{frame:?}");
+    let mut grid = Grid::new(columns, lines);
+    grid.take(&frame);
+    assert!(grid.cells[0].concat().starts_with("20"), "nothing scrolled: {frame:?}");
+    let shown = |words: &str| grid.cells.iter().any(|cells| cells.concat().starts_with(words));
+    assert!(shown("# ") && shown("psm-uring: "), "sum and notes: {frame:?}");
+    let time = |frame: &str| frame.split(" UTC").next().map(str::to_owned);
+    assert_eq!(time(frames[0]), time(frames[frames.len() - 2]), "not measured anew");
 }

@@ -19,12 +19,17 @@ pub(super) struct Screen {
     /// Lines of the last table that were no rows, and of the notes below it.
     around: Option<usize>,
     notes: usize,
+    /// The line above that table, and the table.
+    above: String,
+    table: String,
+    keeps_beginning: bool,
 }
 
 impl Screen {
     /// A screen for a report every so often.
     pub(super) fn new(every: Duration) -> Screen {
-        Screen { every, around: None, notes: 0 }
+        let (above, table) = (String::new(), String::new());
+        Screen { every, around: None, notes: 0, above, table, keeps_beginning: false }
     }
 
     /// How many rows fit, as far as is known from the last table. Of a table alone one is shown
@@ -37,14 +42,14 @@ impl Screen {
 
     /// How many lines a table of this report may have.
     pub(super) fn lines(&self, report: &Report<'_>) -> usize {
-        height().saturating_sub(report.notes.len() + LINES_OWN).max(1)
+        lines_beside(report.notes.len())
     }
 
     /// Draws a table. What is too wide ends in `…`. If it is too long, its end is left out when
     /// what matters stands at the beginning, else what is behind the head.
     pub(super) fn draw(
         &mut self,
-        table: &str,
+        table: String,
         keeps_beginning: bool,
         report: &Report<'_>,
     ) -> String {
@@ -53,10 +58,21 @@ impl Screen {
         self.notes = report.notes.len();
         let at = report.facts.started_at.get(..19).unwrap_or_default().replace('T', " ");
         let host = escape::name(report.facts.host.as_bytes());
-        let above = format!("{at} UTC, every {:?}: {host}", self.every);
-        let columns = stdio::terminal_columns().unwrap_or(usize::MAX);
-        draw(&above, table, (self.lines(report), columns), keeps_beginning)
+        self.above = format!("{at} UTC, every {:?}: {host}", self.every);
+        (self.table, self.keeps_beginning) = (table, keeps_beginning);
+        self.redraw()
     }
+
+    /// Draws the last table again, as it fits now.
+    pub(super) fn redraw(&self) -> String {
+        let size = (lines_beside(self.notes), stdio::terminal_columns().unwrap_or(usize::MAX));
+        draw(&self.above, &self.table, size, self.keeps_beginning)
+    }
+}
+
+/// How many lines there are for a table with so many notes.
+fn lines_beside(notes: usize) -> usize {
+    height().saturating_sub(notes + LINES_OWN).max(1)
 }
 
 fn height() -> usize {

@@ -136,6 +136,13 @@ impl Session {
         self.told.clear();
         self.columns_of_notes = columns;
     }
+
+    /// Tells it again, to lines of another length.
+    pub(super) fn tell_again(&mut self, columns: Option<usize>) {
+        let notes = std::mem::take(&mut self.told);
+        self.columns_of_notes = columns;
+        self.tell(notes);
+    }
 }
 
 fn plan(options: &Options, columns: &[Column], users: Vec<u32>) -> Result<Plan, Error> {

@@ -14,6 +14,7 @@ use crate::diff::{Earlier, Rules};
 use crate::error::Error;
 use crate::program::{Amounts, LastLook, Seen};
 use crate::report::{self, Format, GrowthOptions, Report};
+use crate::sys::resize::Resizes;
 use crate::sys::stdio;
 use crate::units::Kib;
 
@@ -33,11 +34,21 @@ pub(super) fn watch(options: &Options, every: Duration) -> Result<Outcome, Error
     let screen = is_live.then(|| Screen::new(every));
     let has_marks = has_marks(options);
     let mut watch = Watch { is_table, is_first: true, since, screen, has_marks, before: None };
+    // Before the session, which may start threads.
+    let resizes = is_live.then(Resizes::hold);
     let mut session = Session::open(options)?;
     let mut outcome = Outcome::Printed;
     let mut next = Instant::now();
     for _ in 0..options.count.unwrap_or(usize::MAX) {
-        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        match &resizes {
+            Some(resizes) => {
+                while resizes.wait(next) {
+                    watch.redraw(options)?;
+                    session.tell_again(stdio::terminal_columns());
+                }
+            }
+            None => std::thread::sleep(next.saturating_duration_since(Instant::now())),
+        }
         if is_live {
             session.forget_told(stdio::terminal_columns());
         }
@@ -110,12 +121,18 @@ impl Watch {
         };
         self.before = self.has_marks.then(|| LastLook::of(report.programs, options.by));
         if let Some(screen) = &mut self.screen {
-            text = screen.draw(&text, options.reverse, report);
+            text = screen.draw(text, options.reverse, report);
         } else if self.is_table && !self.is_first && !report.is_total {
             text.insert(0, '\n');
         }
         self.is_first = false;
         output::write_text(options, &text)
+    }
+
+    /// The last report as it fits now, without looking again.
+    fn redraw(&self, options: &Options) -> Result<(), Error> {
+        let drawn = self.screen.as_ref().filter(|_| !self.is_first).map(Screen::redraw);
+        drawn.map_or(Ok(()), |text| output::write_text(options, &text))
     }
 
     /// What grew since the saved report.

@@ -14,6 +14,7 @@
 //! - `thread`    threads that may be refused
 //! - `host`      the machine and this process: CPUs, peak memory, CPU time
 //! - `clock`     the time of day
+//! - `resize`    a terminal that changes its size
 //! - `replace_file` a file that is replaced as a whole
 //! - `saved_file` a report that was saved
 //! - `stdio`     standard output and error, byte for byte, with every error told
@@ -27,6 +28,7 @@ pub mod machine;
 pub mod memory;
 pub mod proc_root;
 pub mod replace_file;
+pub mod resize;
 pub mod ring;
 pub mod saved_file;
 pub mod stdio;
