@@ -12,6 +12,9 @@ const LINES_AROUND: usize = 3;
 const SUMMARY_LINES: usize = 20;
 /// The line above the table, and that of the cursor.
 const LINES_OWN: usize = 2;
+/// Stands for lines that do not fit, where there are so many that one can be spared.
+const CUT: &str = "…";
+const LINES_WITH_MARK: usize = 4;
 
 /// What is drawn on.
 pub(super) struct Screen {
@@ -113,12 +116,14 @@ fn fitting<'a>(lines: &[&'a str], lines_max: usize, keeps_beginning: bool) -> Ve
             _ => fitting(&summary[1..], lines_max, false),
         };
     }
-    let has_head = lines_max > 1 && !keeps_beginning;
-    let rest = match keeps_beginning {
-        true => &lines[..lines_max],
-        false => &lines[excess + usize::from(has_head)..],
-    };
-    lines[..usize::from(has_head)].iter().chain(rest).copied().collect()
+    let mark = [CUT].into_iter().filter(|_| lines_max >= LINES_WITH_MARK);
+    let room = lines_max - mark.clone().count();
+    if keeps_beginning {
+        return lines[..room].iter().copied().chain(mark).collect();
+    }
+    let head = lines.iter().copied().take(usize::from(lines_max > 1));
+    let rest = &lines[lines.len() - (room - head.len())..];
+    head.chain(mark).chain(rest.iter().copied()).collect()
 }
 
 #[cfg(test)]
@@ -137,6 +142,8 @@ mod tests {
         for keeps_beginning in [false, true] {
             assert_eq!(drawn(5, keeps_beginning), "now head 1 2 3 total ");
         }
+        assert_eq!(drawn(4, false), "now head … 3 total ");
+        assert_eq!(drawn(4, true), "now head 1 2 … ");
         assert_eq!(drawn(3, false), "now head 3 total ");
         assert_eq!(drawn(3, true), "now head 1 2 ");
         assert_eq!(drawn(1, false), "now total ");
@@ -152,7 +159,7 @@ mod tests {
         assert_eq!(shown(8, false), "head total  HOST slab free ALL swap");
         for is_reversed in [false, true] {
             assert_eq!(shown(7, is_reversed), "HOST slab free ALL swap");
-            assert_eq!(shown(4, is_reversed), "HOST free ALL swap");
+            assert_eq!(shown(4, is_reversed), "HOST … ALL swap");
             assert_eq!(shown(1, is_reversed), "swap");
         }
     }
