@@ -13,9 +13,10 @@ pub struct Pid(pub u32);
 
 impl Pid {
     /// Reads a name made only of digits, as the directories of `/proc` are named.
-    /// Anything else (`self`, `meminfo`, a number beyond `u32`) is `None`.
+    /// Anything else (`self`, `meminfo`, `010`, a number beyond `u32`) is `None`.
     pub fn parse(name: &[u8]) -> Option<Pid> {
-        if name.is_empty() || !name.iter().all(u8::is_ascii_digit) {
+        let is_padded = name.len() > 1 && name[0] == b'0';
+        if name.is_empty() || is_padded || !name.iter().all(u8::is_ascii_digit) {
             return None;
         }
         std::str::from_utf8(name).ok()?.parse().ok().map(Pid)
@@ -135,7 +136,7 @@ mod tests {
     #[test]
     fn pid_takes_only_digits() {
         assert_eq!(Pid::parse(b"4194304"), Some(Pid(4_194_304)));
-        for name in [&b""[..], b"self", b"1a", b"-1", b"+1", b"99999999999", b"\xff"] {
+        for name in [&b""[..], b"self", b"1a", b"-1", b"+1", b"010", b"99999999999", b"\xff"] {
             assert_eq!(Pid::parse(name), None, "{name:?}");
         }
     }

@@ -171,6 +171,24 @@ fn no_file_is_waited_for() {
     }
 }
 
+/// Neither is the end of one that has none. And an id is written in one way.
+#[test]
+fn no_file_is_read_without_end() {
+    let copy = Tree(TempDir::new("endless"));
+    copy_dir(&tree("ordinary"), copy.0.path());
+    copy_dir(&tree("ordinary").join("101"), &copy.0.path().join("0101"));
+    let file = copy.0.path().join("110/smaps_rollup");
+    std::fs::remove_file(&file).expect("it was copied");
+    std::os::unix::fs::symlink("/dev/zero", file).expect("a link of ours");
+    for engine in ENGINES {
+        let ran = copy.run(program(), &["--engine", engine, "--stats"]);
+        assert_eq!(ran.code, Some(0), "{engine}: {}", ran.stderr());
+        let told = ran.stderr();
+        assert!(told.contains("12 listed: 11 measured"), "{engine}: {told}");
+        assert!(told.contains(" 1 not understood (PID 110)"), "{engine}: {told}");
+    }
+}
+
 /// `status` tells it, which never waits; the control group is another matter.
 #[test]
 fn users_of_the_stuck_are_told() {
