@@ -193,8 +193,10 @@ fn ring_remedy(errno: Errno) -> &'static str {
         }
         libc::ENOMEM => "raise the limits of locked and of other memory (ulimit -l, -v, -d)",
         libc::ECANCELED => THREADS_REMEDY,
-        _ => start_remedy(errno)
-            .unwrap_or("use a newer kernel (5.11 at the least, 5.19 for all of it)"),
+        _ => start_remedy(errno).unwrap_or(
+            "use a newer kernel (5.11 at the least, 5.19 for all of it), or a seccomp profile that \
+             allows it",
+        ),
     }
 }
 

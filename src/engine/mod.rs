@@ -43,7 +43,8 @@ const JUDGING_MAX: Duration = Duration::from_millis(50);
 /// Which way to carry bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EngineKind {
-    /// `uring` when a real read through the ring works here, else `threads`.
+    /// `uring` when a real read through the ring works here, and the ring can have more workers
+    /// when some are stuck; else `threads`.
     #[default]
     Auto,
     /// One thread submits to io_uring, the kernel's workers read.
@@ -199,6 +200,9 @@ impl Surveyor {
             EngineKind::Sync => (crew(1), kind, None),
             EngineKind::Threads => (crew(tuning.workers), kind, None),
             EngineKind::Auto | EngineKind::Uring => match Uring::open(root, tuning) {
+                Ok(ring) if is_auto && !ring.can_grow() => {
+                    (crew(tuning.workers), EngineKind::Threads, Some(Errno::NOT_SUPPORTED))
+                }
                 Ok(ring) => (Box::new(ring), EngineKind::Uring, None),
                 Err(errno) if is_auto => (crew(tuning.workers), EngineKind::Threads, Some(errno)),
                 Err(errno) => return Err(Error::Ring(errno)),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{IoStats, Tally};
-use crate::process::{Fate, Plan, Probe, ProcFile, Progress, Source, TEXT_MAX, Want};
+use crate::process::{Plan, Probe, ProcFile, Progress, Source, TEXT_MAX, Want};
 use crate::sys::buffer::{Buffer, BufferArena, SEGMENT_BYTES};
 use crate::sys::ring::{Completion, Failure, Fetch, Place, ReadFrom, Request, Ring};
 use crate::units::{Errno, Pid};
@@ -139,10 +139,10 @@ impl Slot {
         }
     }
 
-    /// Gives its process up, to this fate. What the kernel was lent stays lent.
-    pub(super) fn abandon(&mut self, fate: Fate, tally: &mut Tally) {
+    /// Gives its process up. What the kernel was lent stays lent.
+    pub(super) fn abandon(&mut self, tally: &mut Tally) {
         self.state = SlotState::Abandoned;
-        tally.pass_over(self.probe.pid(), fate);
+        tally.give_up(self.probe.pid());
     }
 
     /// Takes the buffer of a completion that nobody waits for any more. True: it was the last one.

@@ -60,6 +60,12 @@ impl Uring {
         let ring = KernelRing::new(root.clone(), setup)?;
         Ok(Uring::over(ring, depth, workers))
     }
+
+    /// Whether it can have more workers when some are stuck. Those that the kernel gives it by
+    /// itself, four for each CPU, may all be.
+    pub fn can_grow(&self) -> bool {
+        self.ring.features().worker_limit
+    }
 }
 
 impl<R: Ring> Uring<R> {
@@ -120,7 +126,7 @@ impl<R: Ring> Engine for Uring<R> {
         let after = self.ring.stats();
         run.tally.io.operations = after.operations - before.operations;
         run.tally.io.enters = after.enters - before.enters;
-        let broken = outcome.map_err(|errno| Broken { errno, left: self.left(&run) });
+        let broken = outcome.map_err(|errno| Broken { errno, left: self.left(&mut run) });
         survey.push(run.tally);
         broken
     }
@@ -198,14 +204,16 @@ impl<R: Ring> Uring<R> {
             let workers = self.ring.workers(run.patience.stuck_after);
             if run.is_late(now) {
                 self.give_up(run, &workers);
-                run.waiting.by_ref().for_each(|pid| run.tally.pass_over(*pid, Fate::NotAsked));
+                let left = self.left(run);
+                left.into_iter().for_each(|pid| run.tally.pass_over(pid, Fate::NotAsked));
                 return Ok(());
             }
             self.look_after(run, now, &workers);
             if run.is_stuck(now) {
                 self.give_up(run, &workers);
-                // Who still waits finds no slot: somebody else has to go on.
-                let is_all = run.waiting.as_slice().is_empty();
+                // Who still waits finds no slot or no worker: somebody else has to go on.
+                let is_busy = self.slots.iter().any(|slot| slot.state == SlotState::Busy);
+                let is_all = !is_busy && run.waiting.as_slice().is_empty();
                 return if is_all { Ok(()) } else { Err(Errno::MFILE) };
             }
         }
@@ -321,29 +329,33 @@ impl<R: Ring> Uring<R> {
         }
         let busy = self.slots.iter_mut().filter(|slot| slot.state == SlotState::Busy);
         for slot in busy.filter(|slot| now.saturating_sub(slot.since) >= patience) {
-            slot.abandon(Fate::TimedOut, &mut run.tally);
+            slot.abandon(&mut run.tally);
         }
         run.in_flight -= old;
         run.finished += old;
         run.held = run.held.saturating_sub(old);
     }
 
-    /// Gives up what is in flight. Most of it may only wait for a worker: its turn has not come any
-    /// more than that of those who were never begun.
+    /// Gives up those that a worker is at. What else is in flight only waits for one: its turn has
+    /// not come any more than that of those who were never begun.
     fn give_up(&mut self, run: &mut Run<'_>, workers: &WorkerStates) {
-        let at_work = self.ring.at_work(workers).into_iter().map(|index| (index, Fate::TimedOut));
-        let others = (0..self.slots.len()).map(|index| (index, Fate::NotAsked));
-        for (index, fate) in at_work.chain(others) {
+        for index in self.ring.at_work(workers) {
             let slot = &mut self.slots[index];
             if slot.state == SlotState::Busy {
-                slot.abandon(fate, &mut run.tally);
+                slot.abandon(&mut run.tally);
             }
         }
     }
 
-    /// The processes that a broken ring leaves behind.
-    fn left(&self, run: &Run<'_>) -> Vec<Pid> {
-        let busy = self.slots.iter().filter(|slot| slot.state == SlotState::Busy);
-        busy.map(|slot| slot.probe.pid()).chain(run.waiting.clone().copied()).collect()
+    /// Those that were neither measured nor given up. None is begun any more, and nobody waits for
+    /// what is in flight.
+    fn left(&mut self, run: &mut Run<'_>) -> Vec<Pid> {
+        let mut left = Vec::new();
+        for slot in self.slots.iter_mut().filter(|slot| slot.state == SlotState::Busy) {
+            slot.state = SlotState::Abandoned;
+            left.push(slot.probe.pid());
+        }
+        left.extend(run.waiting.by_ref().copied());
+        left
     }
 }

@@ -128,7 +128,8 @@ impl Missing<'_> {
         let why = if self.is_over {
             "--deadline came first; raise it, or choose some with --pid"
         } else {
-            "stuck processes took all the room; raise ulimit -n, or choose others with --pid"
+            "stuck processes took all the room; raise ulimit -n, leave out --engine, or choose \
+             others with --pid"
         };
         (count > 0).then(|| format!("{count} not asked: {why}"))
     }

@@ -13,6 +13,7 @@ use super::hostage::{self, Hold};
 use super::support::child::{Target, state};
 use super::support::survey::has_uring;
 use super::support::{program, say, skip};
+use super::sys::refuse;
 use super::timed::{Timed, run, start};
 
 /// The time that a run may take with the default of `--stuck-after`, 2 s.
@@ -210,6 +211,13 @@ fn the_stuck_have_all_slots() {
             assert_eq!(late + rest, STUCK + 3 - measured, "{engine}: {}", timed.ran.stderr());
             assert_eq!(rest > 0, engine == "uring", "{engine}: {}", timed.ran.stderr());
         }
+        // More than the ring has workers, where it cannot have more.
+        let mut command = program();
+        refuse(&mut command, libc::SYS_io_uring_register, libc::EPERM);
+        command.args(["--stuck-after", "300ms", "--stats"]);
+        let timed = start(command).wait();
+        let found = (timed.count("measured"), timed.count("timed out"));
+        assert_eq!(found, (3, STUCK), "{}", timed.ran.stderr());
         drop(scene);
     });
 }
