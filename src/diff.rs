@@ -10,7 +10,9 @@ use crate::error::Error;
 use crate::process::NameRule;
 use crate::program::{self, Amounts, Grouping, Growth, Least, Looks, Seen};
 use crate::report::{self, GrowthFormat, GrowthOptions, Saved, Unit};
-use crate::sys::{saved_file, stdio};
+use crate::sys::terminal;
+use crate::sys::stdio;
+use crate::sys::file;
 use crate::units::Kib;
 
 /// Compares two reports, and prints what grew and shrank.
@@ -22,7 +24,7 @@ pub fn diff(options: &DiffOptions) -> Result<(), Error> {
     check_unit(is_table, options.unit)?;
     let before = Earlier::load(&options.before)?;
     let after = Earlier::load(&options.after)?;
-    after.check(&before.rules, &saved_file::name(&options.before))?;
+    after.check(&before.rules, &file::name(&options.before))?;
     let unit = options.unit.unwrap_or(if is_table { Unit::default() } else { Unit::Bytes });
     let growth = before.growth(&after.saved.rows, options.min_delta, unit.least_shown());
     let growth = growth.turned(options.reverse);
@@ -31,8 +33,8 @@ pub fn diff(options: &DiffOptions) -> Result<(), Error> {
         leaves_out: options.min_delta > Kib(0),
         unit,
         no_header: options.no_header,
-        terminal: stdio::terminal_columns(),
-        is_colored: options.color.is_wanted(stdio::likes_color()),
+        terminal: terminal::terminal_columns(),
+        is_colored: options.color.is_wanted(terminal::likes_color()),
     };
     let (total, reports) = (before.total(after.saved.total), [&before.saved, &after.saved]);
     let text = match options.format() {
@@ -68,7 +70,7 @@ pub(crate) struct Earlier {
 impl Earlier {
     /// Reads a saved report; `-` is standard input.
     pub(crate) fn load(path: &Path) -> Result<Earlier, Error> {
-        let text = saved_file::read(path);
+        let text = file::read(path);
         let text = text.map_err(|why| Error::refused("read", path, &why))?;
         let saved = Saved::read(&text);
         let saved = saved.map_err(|why| Error::file("read as a report", path, &why))?;
@@ -112,7 +114,7 @@ impl Earlier {
     }
 
     fn lacks(&self) -> Option<String> {
-        let (count, path) = (self.saved.missing, saved_file::name(&self.path));
+        let (count, path) = (self.saved.missing, file::name(&self.path));
         (count > 0).then(|| {
             format!(
                 "psm-uring: {path} lacks {count} of the processes that were there: what is new or \

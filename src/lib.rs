@@ -22,7 +22,7 @@ pub mod cli;
 mod diff;
 pub mod engine;
 pub mod error;
-pub mod machine;
+pub mod host;
 pub mod process;
 pub mod program;
 pub mod report;

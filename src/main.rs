@@ -5,7 +5,10 @@ use clap::Parser;
 use psm_uring::Outcome;
 use psm_uring::cli::{self, Cli, Command};
 use psm_uring::error::Error;
-use psm_uring::sys::{host, memory, stdio};
+use psm_uring::sys::this_process;
+use psm_uring::sys::terminal;
+use psm_uring::sys::stdio;
+use psm_uring::sys::memory;
 
 #[global_allocator]
 static ALLOCATOR: memory::OrExit = memory::OrExit;
@@ -29,14 +32,14 @@ fn main() {
         Ok(Outcome::Printed) => 0,
         Ok(Outcome::Incomplete) => 3,
         Ok(Outcome::Exceeded) => 4,
-        Err(error) if error.is_closed_pipe() => host::end_by_closed_pipe(),
+        Err(error) if error.is_closed_pipe() => this_process::end_by_closed_pipe(),
         Err(error) => {
             stdio::write_stderr(format!("psm-uring: {error}\n").as_bytes());
             error.exit_code()
         }
     };
     // Requests to stuck processes may be in flight: no destructor may wait for them.
-    host::exit(code)
+    this_process::exit(code)
 }
 
 /// Prints help or version, or what is wrong with the command line.
@@ -45,7 +48,7 @@ fn say(message: &clap::Error) -> Result<Outcome, Error> {
         return Err(Error::Usage(cli::complaint(message)));
     }
     let text = cli::help(message);
-    let text = if stdio::likes_color() { text.ansi().to_string() } else { text.to_string() };
+    let text = if terminal::likes_color() { text.ansi().to_string() } else { text.to_string() };
     print(text.as_bytes())
 }
 

@@ -4,7 +4,8 @@
 
 mod support;
 
-use psm_uring::sys::host;
+use psm_uring::sys::threads;
+use psm_uring::sys::this_process;
 use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::sys::ring::kernel::{Features, KernelRing, RingSetup};
 use psm_uring::units::{Errno, Pid};
@@ -23,7 +24,7 @@ fn child() {
 
 /// Version and patch level of this kernel.
 fn version() -> (u32, u32) {
-    let (_, release) = host::name_and_kernel();
+    let (_, release) = this_process::name_and_kernel();
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
     let mut next = || numbers.next().and_then(Result::ok).unwrap_or_else(|| panic!("{release}"));
     (next(), next())
@@ -148,6 +149,6 @@ fn the_loop_is_a_batch() {
     if was != libc::SCHED_OTHER {
         return skip("the_loop_is_a_batch", "the tests run by a policy that somebody chose");
     }
-    host::prefer_throughput();
+    threads::prefer_throughput();
     assert_eq!(policy(), libc::SCHED_BATCH);
 }

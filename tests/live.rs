@@ -9,7 +9,7 @@ use std::time::Duration;
 use psm_uring::engine::EngineKind;
 use psm_uring::process::{NameRule, Plan, Source};
 use psm_uring::smaps::Smaps;
-use psm_uring::sys::host;
+use psm_uring::sys::threads;
 use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::units::{Kib, Pid};
 use support::child::{Target, become_one};
@@ -287,7 +287,7 @@ fn the_host_as_it_is() {
 
 /// Workers that the rings of the calling thread have.
 fn ring_workers() -> usize {
-    let own = format!("iou-wrk-{}\n", host::thread_id());
+    let own = format!("iou-wrk-{}\n", threads::thread_id());
     let threads = std::fs::read_dir("/proc/self/task").expect("our own threads");
     let comms = threads.flatten().map(|thread| std::fs::read_to_string(thread.path().join("comm")));
     comms.filter(|comm| comm.as_ref().is_ok_and(|comm| *comm == own)).count()
@@ -302,7 +302,7 @@ fn a_small_crowd_is_shared_by_two_workers() {
     if !has_uring(TEST) {
         return;
     }
-    if host::cpus() < 2 {
+    if threads::cpus() < 2 {
         return skip(TEST, "there is one CPU");
     }
     let target = Target::stopped(&format!("family 64 {CHILDREN}"));

@@ -18,7 +18,7 @@ fn child() {
 /// Whether this kernel tells at all (`CONFIG_KCMP`), and lets us ask.
 fn has_kcmp(test: &str) -> bool {
     let own = psm_uring::units::Pid(std::process::id());
-    let is_told = psm_uring::sys::host::share_memory(own, own) == Some(true);
+    let is_told = psm_uring::sys::this_process::share_memory(own, own) == Some(true);
     if !is_told {
         skip(test, "kcmp(2) does not answer here");
     }

@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use psm_uring::sys::host::duration;
+use psm_uring::sys::this_process::duration;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::MemfdFlags;
 use rustix::process::{Pid, PidfdFlags};

@@ -7,7 +7,7 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use psm_uring::sys::host;
+use psm_uring::sys::this_process;
 use psm_uring::units::Pid;
 
 use super::member;
@@ -36,7 +36,7 @@ impl Huge {
         let (ours, theirs) = pair;
         let member = || {
             let done = live(spec.private, ready, &theirs);
-            host::exit(u8::from(done.is_err()));
+            this_process::exit(u8::from(done.is_err()));
         };
         let pid = sys::fork(member).map_err(|error| format!("fork: {error}"))?;
         Ok((pid, Huge(ours)))

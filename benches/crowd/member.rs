@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use psm_uring::sys::host;
+use psm_uring::sys::this_process;
 use psm_uring::units::Pid;
 
 use super::spec::Spec;
@@ -105,14 +105,14 @@ pub(super) fn title(spec: &Spec, n: usize) -> String {
 /// An exec'ed member, from its beginning.
 pub(super) fn stand_by_orders(orders: &str) -> ! {
     let mut numbers = orders.split(' ').map_while(|word| word.parse::<usize>().ok());
-    let (Some(root), Some(pages)) = (numbers.next(), numbers.next()) else { host::exit(1) };
+    let (Some(root), Some(pages)) = (numbers.next(), numbers.next()) else { this_process::exit(1) };
     let is_in_time = u32::try_from(root).is_ok_and(|root| sys::die_with(Pid(root)).is_ok());
-    let Ok(area) = Area::private(pages) else { host::exit(1) };
+    let Ok(area) = Area::private(pages) else { this_process::exit(1) };
     if !is_in_time {
-        host::exit(1);
+        this_process::exit(1);
     }
     (0..pages).for_each(|page| area.write(page));
-    let Ok(ready) = rustix::io::dup(rustix::stdio::stdin()) else { host::exit(1) };
+    let Ok(ready) = rustix::io::dup(rustix::stdio::stdin()) else { this_process::exit(1) };
     let ready = PipeWriter::from(ready);
     tell(&ready, area.range().start);
     stand();

@@ -13,7 +13,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use psm_uring::sys::host;
+use psm_uring::sys::this_process;
 use psm_uring::units::Pid;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, waitid, waitpid};
@@ -44,7 +44,7 @@ struct Root {
 /// Runs a crowd from its first member to its last. Never unwinds: whatever fails is told to the
 /// starter after all is as it was.
 pub(super) fn run(spec: &str) -> ! {
-    let Ok(stdin) = rustix::io::dup(rustix::stdio::stdin()) else { host::exit(1) };
+    let Ok(stdin) = rustix::io::dup(rustix::stdio::stdin()) else { this_process::exit(1) };
     let mut starter = UnixStream::from(stdin);
     let answer = match serde_json::from_str(spec) {
         Ok(spec) => live(spec, &starter),
@@ -56,7 +56,7 @@ pub(super) fn run(spec: &str) -> ! {
     };
     // A starter that is gone wants no answer.
     let _ = starter.write_all(line.as_bytes());
-    host::exit(0)
+    this_process::exit(0)
 }
 
 fn live(spec: Spec, starter: &UnixStream) -> Result<String, String> {

@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use psm_uring::sys::host;
+use psm_uring::sys::this_process;
 use psm_uring::units::Pid;
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
@@ -133,7 +133,7 @@ pub(super) fn fork(member: impl FnOnce()) -> Result<Pid> {
             if die_with(Pid(root)).is_ok() {
                 member();
             }
-            host::exit(1)
+            this_process::exit(1)
         }
         Ok(pid) => Ok(Pid(pid)),
     }

@@ -35,18 +35,18 @@ pub struct About {
 impl About {
     /// This host, now.
     pub fn this(schema: &'static str, labels: &Labels) -> About {
-        let (_, release) = psm_uring::sys::host::name_and_kernel();
+        let (_, release) = psm_uring::sys::this_process::name_and_kernel();
         let is_number = |c: char| c.is_ascii_digit() || c == '.';
         About {
             schema,
             kernel: release.split(|c| !is_number(c)).next().unwrap_or_default().to_owned(),
             machine: std::env::consts::ARCH,
-            cpus: psm_uring::sys::host::cpus(),
+            cpus: psm_uring::sys::threads::cpus(),
             memory_mib: rustix::system::sysinfo().totalram as u64 >> 20,
             version: env!("CARGO_PKG_VERSION"),
             commit: labels.commit.clone(),
             date: labels.date.clone(),
-            peak_floor_kib: psm_uring::sys::host::peak_rss().map_or(0, |peak| peak.0),
+            peak_floor_kib: psm_uring::sys::this_process::peak_rss().map_or(0, |peak| peak.0),
         }
     }
 }

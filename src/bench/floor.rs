@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::process::{ProcFile, Source};
-use crate::sys::host;
+use crate::sys::threads;
 use crate::sys::proc_root::ProcRoot;
 use crate::units::Pid;
 
@@ -23,7 +23,7 @@ pub(super) fn measure(root: &ProcRoot, pids: &[Pid], source: Source) -> Duration
         }
     };
     let began = Instant::now();
-    std::thread::scope(|scope| (0..host::cpus()).for_each(|_| drop(scope.spawn(pass))));
+    std::thread::scope(|scope| (0..threads::cpus()).for_each(|_| drop(scope.spawn(pass))));
     began.elapsed()
 }
 

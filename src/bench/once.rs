@@ -13,7 +13,7 @@ use crate::engine::{Patience, Survey, Surveyor};
 use crate::error::{self, Error};
 use crate::process::{Fate, Plan};
 use crate::run::{list_all, open_root};
-use crate::sys::host;
+use crate::sys::this_process;
 use crate::units::{Errno, Pid};
 
 /// Healthy hosts only: the floor would wait for a stuck process for ever.
@@ -44,10 +44,10 @@ impl Once {
         let pids = list_all(&root)?;
         let plan = Plan { source: options.source, ..Plan::default() };
         let patience = Patience { stuck_after: STUCK_AFTER, deadline: None };
-        let (began, (user, system)) = (Instant::now(), host::cpu_times());
+        let (began, (user, system)) = (Instant::now(), this_process::cpu_times());
         let mut surveyor = Surveyor::open(candidate.kind, &root, candidate.tuning)?;
         let survey = surveyor.survey(&pids, &plan, &patience)?;
-        let (time, (user_now, system_now)) = (began.elapsed(), host::cpu_times());
+        let (time, (user_now, system_now)) = (began.elapsed(), this_process::cpu_times());
         // Not dropped: the process ends without waiting for anything.
         std::mem::forget(surveyor);
         check_all_answer(&survey)?;

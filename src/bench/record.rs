@@ -10,7 +10,9 @@ use super::{Candidate, source_word};
 use crate::engine::EngineKind;
 use crate::error::Error;
 use crate::process::Source;
-use crate::sys::{host, saved_file};
+use crate::sys::threads;
+use crate::sys::this_process;
+use crate::sys::file;
 use crate::units::Errno;
 
 /// Tells this form from others; another number means another meaning of the fields.
@@ -75,9 +77,9 @@ pub(super) struct Figures {
 
 impl Host {
     pub(super) fn this() -> Host {
-        let (name, kernel) = host::name_and_kernel();
+        let (name, kernel) = this_process::name_and_kernel();
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        Host { name, kernel, cpus: host::cpus(), version }
+        Host { name, kernel, cpus: threads::cpus(), version }
     }
 }
 
@@ -181,7 +183,7 @@ impl Record {
     }
 
     pub(super) fn load(path: &Path) -> Result<Record, Error> {
-        let text = saved_file::read(path);
+        let text = file::read(path);
         let text = text.map_err(|why| Error::refused("read", path, &why))?;
         let record: Record = serde_json::from_slice(&text)
             .map_err(|error| Error::file("read as a record of bench", path, &error))?;

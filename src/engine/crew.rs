@@ -13,9 +13,10 @@ use super::carrier::Carrier;
 use super::tuning::left_bytes;
 use super::{Broken, Engine, Headway, Patience, Tally};
 use crate::process::{Fate, Plan};
-use crate::sys::host::{self, ThreadState};
+use crate::sys::threads;
+use crate::sys::this_process;
+use crate::sys::threads::ThreadState;
 use crate::sys::proc_root::ProcRoot;
-use crate::sys::thread;
 use crate::units::Pid;
 
 /// How often the crew is looked after.
@@ -154,7 +155,7 @@ impl Member {
 
     /// Carries one process after another until the list is handed out or nobody waits any more.
     fn work(&self, work: &Work) {
-        self.thread.store(host::thread_id(), Ordering::Relaxed);
+        self.thread.store(threads::thread_id(), Ordering::Relaxed);
         let mut carrier = Carrier::new(&work.root, &work.plan);
         while let Some(pid) = self.begin(work) {
             let probe = carrier.carry(pid);
@@ -196,14 +197,14 @@ impl Watch {
     }
 
     fn hire(&mut self, members: usize) {
-        let allowed = MEMBERS_MAX.min(host::file_pairs());
+        let allowed = MEMBERS_MAX.min(this_process::file_pairs());
         for hired in 0..members.min(allowed.saturating_sub(self.crew.len())) {
             let member = Arc::new(Member::default());
             let (work, sender) = (Arc::clone(&self.work), self.sender.clone());
             let its_own = Arc::clone(&member);
             // Those before it have hardly begun to take theirs.
             let left = left_bytes(self.work.pids.len()) + (hired + 1) * MEMBER_BYTES;
-            let is_hired = thread::spawn(left, move || {
+            let is_hired = threads::spawn(left, move || {
                 its_own.work(&work);
                 // Nobody listening any more is no concern of the member.
                 let _ = sender.send(());
@@ -309,7 +310,7 @@ impl Watched {
         let slept = now.saturating_duration_since(self.alive);
         if slept >= suspect_after {
             let thread = self.member.thread.load(Ordering::Relaxed);
-            if host::thread_state(thread) == Some(ThreadState::Running) {
+            if threads::thread_state(thread) == Some(ThreadState::Running) {
                 self.alive = now;
                 return Duration::ZERO;
             }

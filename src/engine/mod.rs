@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::process::{Coverage, Fate, KTHREADD, Plan, ProcessUsage};
-use crate::sys::host;
+use crate::sys::this_process;
 use crate::sys::proc_root::ProcRoot;
 use crate::units::{Errno, Pid};
 
@@ -283,7 +283,7 @@ impl Surveyor {
             Some(deadline) => {
                 let has_time = || began.elapsed() < deadline + JUDGING_MAX;
                 let is_own = self.root.is_own();
-                let is_well = |pid| is_own && host::has_memory(pid) == Some(true);
+                let is_well = |pid| is_own && this_process::has_memory(pid) == Some(true);
                 let may_tell = |pid| has_time() && !is_well(pid);
                 let better = |pid| may_tell(pid).then(|| self.root.fate_at_once(pid)).flatten();
                 survey.tallies.iter_mut().for_each(|tally| tally.judge_again(better));
@@ -344,7 +344,7 @@ impl Surveyor {
         let has_deadline = patience.deadline.is_some();
         let is_told =
             |pid: &Pid| has_deadline && self.root.fate_at_once(*pid) == Some(Fate::KernelThread);
-        let has_no_memory = |pid: &Pid| is_own && host::has_memory(*pid) == Some(false);
+        let has_no_memory = |pid: &Pid| is_own && this_process::has_memory(*pid) == Some(false);
         let is_proved = |pid: &Pid| is_thread(pid) && (has_no_memory(pid) || is_told(pid));
         let mut tally = Tally::default();
         let mut asked = Vec::with_capacity(pids.len());

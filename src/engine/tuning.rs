@@ -1,11 +1,11 @@
 //! How an engine is set up: how many workers, how many processes in flight.
 
 use crate::process::Source;
-use crate::sys::host;
+use crate::sys::threads;
 use crate::sys::ring::kernel::{DEPTH_MAX, Features};
 
 /// Processes in flight for each worker. The submitting thread does not interrupt workers (see
-/// [`host::prefer_throughput`]), so there must be enough to do until it gets a CPU: a tick of the
+/// [`threads::prefer_throughput`]), so there must be enough to do until it gets a CPU: a tick of the
 /// scheduler is up to 4 ms, and a small process takes a worker 40 us.
 const PER_WORKER: usize = 128;
 /// The same when all of smaps is read, which takes far longer, and far larger buffers.
@@ -36,7 +36,7 @@ pub struct Tuning {
 impl Tuning {
     /// The given numbers, or where there are none what suits the host and the memory file.
     pub fn new(workers: Option<usize>, depth: Option<usize>, source: Source) -> Tuning {
-        let workers = workers.unwrap_or_else(host::cpus);
+        let workers = workers.unwrap_or_else(threads::cpus);
         let per_worker = match source {
             Source::Smaps => SMAPS_PER_WORKER,
             Source::Auto | Source::Rollup => PER_WORKER,

@@ -19,7 +19,7 @@ use super::slot::{Buffers, Slot, SlotState};
 use super::tuning::left_bytes;
 use super::{Broken, Engine, Headway, Patience, Tally, Tuning};
 use crate::process::{Fate, Plan};
-use crate::sys::host;
+use crate::sys::this_process;
 use crate::sys::memory;
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::ring::kernel::{KernelRing, RingSetup};
@@ -52,7 +52,7 @@ impl Uring {
     /// Those of [`KernelRing::new`]; `ENOMEM` also when addresses are short.
     pub fn open(root: &ProcRoot, tuning: Tuning) -> Result<Uring, Errno> {
         let Tuning { workers, depth, features } = tuning;
-        let depth = depth.min(host::file_pairs());
+        let depth = depth.min(this_process::file_pairs());
         if !memory::has_room(RING_BYTES) {
             return Err(Errno::NOMEM);
         }

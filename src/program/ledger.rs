@@ -20,7 +20,7 @@
 //! ```
 
 use super::{Column, Usage};
-use crate::machine::{Item, Machine, Pressure, Zram};
+use crate::host::{Item, HostCounters, Pressure, Zram};
 use crate::units::Kib;
 
 /// A part of the machine's memory. All of them add up to it.
@@ -127,7 +127,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// Puts both side by side.
-    pub fn new(machine: &Machine, programs: Option<Usage>) -> Ledger {
+    pub fn new(machine: &HostCounters, programs: Option<Usage>) -> Ledger {
         let meminfo = &machine.meminfo;
         let total = meminfo.get(Item::MemTotal);
         let mut parts = Part::ALL.map(|part| amount(part, machine));
@@ -164,7 +164,7 @@ impl Ledger {
 }
 
 /// What the kernel tells of a part; of what is left it does not.
-fn amount(part: Part, machine: &Machine) -> Option<Kib> {
+fn amount(part: Part, machine: &HostCounters) -> Option<Kib> {
     let meminfo = &machine.meminfo;
     let get = |item| meminfo.get(item);
     match part {
@@ -192,7 +192,7 @@ fn amount(part: Part, machine: &Machine) -> Option<Kib> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::Meminfo;
+    use crate::host::Meminfo;
 
     const TEXT: &str = "MemTotal: 1000 kB\nMemFree: 100 kB\nBuffers: 5 kB\nCached: 300 kB\n\
         AnonPages: 200 kB\nShmem: 50 kB\nSlab: 80 kB\nKernelStack: 10 kB\nPageTables: 20 kB\n\
@@ -201,7 +201,7 @@ mod tests {
     fn ledger(text: &str) -> Ledger {
         let meminfo = Meminfo::parse(text.as_bytes());
         let zram = Some(Zram { holds: Kib(90), takes: Kib(30) });
-        Ledger::new(&Machine { meminfo, zram, pressure: None }, None)
+        Ledger::new(&HostCounters { meminfo, zram, pressure: None }, None)
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 use super::json_text::bytes;
-use crate::machine::{Pressure, Stall, Zram};
+use crate::host::{Pressure, Stall, Zram};
 use crate::program::{Column, Ledger, Part};
 
 /// What `--summary` asks for.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::Unit;
 use super::color::Style;
-use crate::machine::Stall;
+use crate::host::Stall;
 use crate::program::{Column, Ledger, Part};
 use crate::units::Kib;
 

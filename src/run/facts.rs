@@ -5,10 +5,12 @@ use crate::cli::{Options, word_of};
 use crate::engine::{Survey, Surveyor};
 use crate::process::Source;
 use crate::report::{self, Facts};
-use crate::sys::{clock, host, stdio};
+use crate::sys::this_process;
+use crate::sys::stdio;
+use crate::sys::clock;
 
 pub(super) fn facts(options: &Options, surveyor: &Surveyor, clock: &Clock) -> Facts {
-    let (host, kernel) = host::name_and_kernel();
+    let (host, kernel) = this_process::name_and_kernel();
     Facts {
         version: env!("CARGO_PKG_VERSION"),
         host,
@@ -50,8 +52,8 @@ pub(super) fn tell_stats(source: Source, surveyor: &Surveyor, survey: &Survey, c
         coverage: survey.coverage(),
         io: [io.operations, io.enters, io.reads, io.bytes],
         phases: clock.phases.clone(),
-        cpu: host::cpu_times(),
-        peak_rss: host::peak_rss(),
+        cpu: this_process::cpu_times(),
+        peak_rss: this_process::peak_rss(),
     };
     stdio::write_stderr(report::stats(&stats).as_bytes());
 }

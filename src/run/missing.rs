@@ -5,7 +5,8 @@ use crate::error::Error;
 use crate::process::{Coverage, Fate, Glimpse, Plan, ProcFile, Source};
 use crate::program::{Column, Labels, Programs, TimedOut};
 use crate::report::notes::{Access, Missing};
-use crate::sys::host::{self, Privileges};
+use crate::sys::privileges;
+use crate::sys::privileges::Privileges;
 use crate::sys::proc_root::ProcRoot;
 use crate::units::{Errno, Pid};
 
@@ -94,7 +95,7 @@ pub(super) fn user_words(options: &Options) -> String {
 pub(super) fn access(may: Privileges) -> Access {
     match may {
         _ if may.is_in_user_namespace => Access::Namespaced,
-        _ if may.may_trace => Access::Full(host::security_modules().join(", ")),
+        _ if may.may_trace => Access::Full(privileges::security_modules().join(", ")),
         _ if may.is_root => Access::RootWithout,
         _ if may.may_perfmon => Access::Perfmon,
         _ => Access::Ordinary,

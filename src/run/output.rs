@@ -6,7 +6,9 @@ use crate::cli::{Options, check_unit};
 use crate::error::Error;
 use crate::program::{Column, Grouping, LastLook};
 use crate::report::{self, Format, Report, TableOptions, Unit};
-use crate::sys::{replace_file, stdio};
+use crate::sys::terminal;
+use crate::sys::stdio;
+use crate::sys::file;
 
 /// Whether the form can be had that the options describe.
 pub(super) fn check(options: &Options) -> Result<(), Error> {
@@ -42,7 +44,7 @@ pub(super) fn write(options: &Options, report: &Report<'_>) -> Result<(), Error>
 pub(super) fn write_text(options: &Options, text: &str) -> Result<(), Error> {
     match &options.output_file {
         None => stdio::write_stdout(text.as_bytes()).map_err(Error::Output),
-        Some(path) => replace_file::replace(path, text.as_bytes())
+        Some(path) => file::replace(path, text.as_bytes())
             .map_err(|why| Error::refused("write the report", path, &why)),
     }
 }
@@ -80,8 +82,8 @@ pub(super) fn look<'a>(options: &Options, columns: &'a [Column]) -> TableOptions
         grouping: options.by,
         unit: options.unit.unwrap_or_default(),
         no_header: options.no_header,
-        terminal: if is_file { None } else { stdio::terminal_columns() },
-        is_colored: options.color.is_wanted(!is_file && stdio::likes_color()),
+        terminal: if is_file { None } else { terminal::terminal_columns() },
+        is_colored: options.color.is_wanted(!is_file && terminal::likes_color()),
         before: None,
     }
 }

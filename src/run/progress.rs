@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::engine::{Headway, Patience, Survey, Surveyor};
 use crate::error::Error;
 use crate::process::Plan;
+use crate::sys::terminal;
 use crate::sys::stdio;
 use crate::units::Pid;
 
@@ -30,7 +31,7 @@ impl Progress {
 
     /// Shows a line in place of the one before, if it is time.
     pub(crate) fn show(&mut self, line: impl FnOnce() -> String) {
-        if self.is_time(Instant::now()) && stdio::stderr_is_redrawn() {
+        if self.is_time(Instant::now()) && terminal::stderr_is_redrawn() {
             self.is_shown = true;
             stdio::write_stderr(format!("\r\x1b[K{}", line()).as_bytes());
         }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::report::{self, Report, escape};
-use crate::sys::stdio;
+use crate::sys::terminal;
 
 /// Lines of a table that are no rows, before one was seen: head, rows that were cut, total; and
 /// those of `--summary`.
@@ -68,7 +68,7 @@ impl Screen {
 
     /// Draws the last table again, as it fits now.
     pub(super) fn redraw(&self) -> String {
-        let size = (lines_beside(self.notes), stdio::terminal_columns().unwrap_or(usize::MAX));
+        let size = (lines_beside(self.notes), terminal::terminal_columns().unwrap_or(usize::MAX));
         draw(&self.above, &self.table, size, self.keeps_beginning)
     }
 }
@@ -79,7 +79,7 @@ fn lines_beside(notes: usize) -> usize {
 }
 
 fn height() -> usize {
-    stdio::terminal_lines().unwrap_or(usize::MAX)
+    terminal::terminal_lines().unwrap_or(usize::MAX)
 }
 
 fn draw(

@@ -15,9 +15,9 @@ use crate::program::{self, Column, Found, Grouping, Labels, Ledger, Order, Usage
 use crate::report::notes::Missing;
 use crate::report::{self, Format, Report};
 use crate::sys;
-use crate::sys::host;
-use crate::sys::proc_root::ProcRoot;
+use crate::sys::privileges;
 use crate::sys::stdio;
+use crate::sys::proc_root::ProcRoot;
 use crate::units::Pid;
 
 /// What stays from report to report.
@@ -73,7 +73,7 @@ impl Session {
         clock.phase("survey");
         let is_over = options.deadline.is_some_and(|deadline| clock.elapsed() >= deadline);
         let (coverage, unmeasured) = (survey.coverage(), survey.missing());
-        let privileges = host::privileges();
+        let privileges = privileges::privileges();
         let hidepid = hidepid(options, &self.root, &coverage, privileges);
         check_outcome(options, &coverage, &unmeasured, hidepid.as_deref())?;
         let timed_out = glimpses(&self.root, &unmeasured);
@@ -182,7 +182,7 @@ fn ledger(options: &Options, root: &ProcRoot, sum: Option<Usage>) -> Result<Opti
         return Ok(None);
     }
     let path = || root.path().join("meminfo");
-    let looked = sys::machine::look(root);
+    let looked = sys::host_files::look(root);
     let machine = looked.map_err(|errno| Error::NoMeminfo(path(), errno))?;
     Ok(Some(Ledger::new(&machine, sum)))
 }

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use crate::engine::Survey;
 use crate::process::{self, ProcFile, ProcessUsage};
-use crate::sys::host;
+use crate::sys::threads;
+use crate::sys::this_process;
 use crate::sys::proc_root::ProcRoot;
-use crate::sys::thread;
 use crate::units::{Kib, Pid};
 
 /// So many processes are asked in vain, and one more for so many that were measured: a server can
@@ -41,7 +41,7 @@ pub(super) fn find(
     let until = Instant::now() + deadline.unwrap_or(WAIT_MAX).min(WAIT_MAX);
     let mut found = HashMap::new();
     // A thread that is stuck is left behind. Without one, nobody is asked.
-    if thread::spawn(LEFT_BYTES, move || suspects.ask(&root, &sender)) {
+    if threads::spawn(LEFT_BYTES, move || suspects.ask(&root, &sender)) {
         let next = || receiver.recv_timeout(until.saturating_duration_since(Instant::now())).ok();
         found.extend(std::iter::from_fn(next));
     }
@@ -115,7 +115,7 @@ impl Suspects {
                 return;
             }
             match self.parent(root, *pid) {
-                Some(parent) if host::share_memory(*pid, parent) == Some(true) => {
+                Some(parent) if this_process::share_memory(*pid, parent) == Some(true) => {
                     if found.send((*pid, parent)).is_err() {
                         return; // Nobody waits any more.
                     }

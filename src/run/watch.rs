@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::program::{Amounts, LastLook, Seen};
 use crate::report::{self, Format, GrowthOptions, Report};
 use crate::sys::resize::Resizes;
-use crate::sys::stdio;
+use crate::sys::terminal;
 use crate::units::Kib;
 
 /// Lines of a table of growth that are no rows: head, rows that changed less, total.
@@ -30,7 +30,7 @@ pub(super) fn watch(options: &Options, every: Duration) -> Result<Outcome, Error
         Earlier::tell_missing(&[since]);
     }
     let is_table = options.format() == Format::Table && options.output_file.is_none();
-    let is_live = is_table && stdio::stdout_is_redrawn();
+    let is_live = is_table && terminal::stdout_is_redrawn();
     let screen = is_live.then(|| Screen::new(every));
     let has_marks = has_marks(options);
     let mut watch = Watch { is_table, is_first: true, since, screen, has_marks, before: None };
@@ -44,13 +44,13 @@ pub(super) fn watch(options: &Options, every: Duration) -> Result<Outcome, Error
             Some(resizes) => {
                 while resizes.wait(next) {
                     watch.redraw(options)?;
-                    session.tell_again(stdio::terminal_columns());
+                    session.tell_again(terminal::terminal_columns());
                 }
             }
             None => std::thread::sleep(next.saturating_duration_since(Instant::now())),
         }
         if is_live {
-            session.forget_told(stdio::terminal_columns());
+            session.forget_told(terminal::terminal_columns());
         }
         let options = &watch.fitted(options);
         let mut clock = Clock::start();

@@ -7,7 +7,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{host, stdio};
+use super::this_process;
+use super::stdio;
 
 /// Whether so many bytes more could be had now (`RLIMIT_AS`, `RLIMIT_DATA`, and the commit limit
 /// where the host has one). The limit of a cgroup does not count: it is about memory in use.
@@ -77,5 +78,5 @@ fn tell_and_exit() -> ! {
         b"psm-uring: no memory left; raise the limit (ulimit -v, -d, memory of the cgroup), or use \
           fewer --workers and less --depth\n",
     );
-    host::exit(1)
+    this_process::exit(1)
 }

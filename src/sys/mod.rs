@@ -22,17 +22,17 @@
 
 pub mod buffer;
 pub mod clock;
-mod hidepid;
-pub mod host;
-pub mod machine;
+pub mod file;
+pub mod host_files;
 pub mod memory;
+pub mod privileges;
 pub mod proc_root;
-pub mod replace_file;
 pub mod resize;
 pub mod ring;
-pub mod saved_file;
 pub mod stdio;
-pub mod thread;
+pub mod terminal;
+pub mod this_process;
+pub mod threads;
 pub mod users;
 
 use crate::units::Errno;

@@ -4,14 +4,11 @@
 //! [`ProcFile::never_blocks`] says for which it is not.
 
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
-
 use rustix::fs::{CWD, Mode, OFlags, RawDir};
-
-use super::hidepid;
-use super::host::Privileges;
+use super::privileges::{self, Privileges};
 use crate::process::{self, Fate, KTHREADD, ProcFile, RelPath, TEXT_MAX};
 use crate::units::{Errno, Pid};
 
@@ -76,7 +73,7 @@ impl ProcRoot {
 
     /// The mount option that hides processes of others from this one; they are not listed.
     pub fn hidepid(&self, privileges: Privileges) -> Option<String> {
-        hidepid::in_force(self.dir.as_fd(), privileges)
+        hidepid_in_force(self.dir.as_fd(), privileges)
     }
 
     /// The threads of the kernel, ascending, as far as they can be told from processes without
@@ -212,7 +209,6 @@ impl OpenFile {
 
 /// The path of an open file, from our own descriptor table. Never blocks, whatever the file is.
 pub(super) fn link_target(file: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
-    use std::os::fd::AsRawFd;
     let link = format!("/proc/self/fd/{}", file.as_raw_fd());
     match rustix::fs::readlink(link, Vec::new()) {
         Ok(target) => Ok(target.into_bytes()),
@@ -230,4 +226,64 @@ fn list_numbers(dir: OwnedFd) -> Result<Vec<Pid>, Errno> {
         numbers.extend(Pid::parse(entry?.file_name().to_bytes()));
     }
     Ok(numbers)
+}
+
+/// How `/proc` hides processes, as `/proc/self/mountinfo` spells it.
+#[derive(Debug, PartialEq, Eq)]
+struct HidePid {
+    value: String,
+    /// Members of this group see all; not so with `ptraceable`.
+    group: u32,
+}
+
+/// The option that hides processes of others from this one: `hidepid=invisible`. `None` when they
+/// are listed, and when there is no `/proc` of our own to ask.
+fn hidepid_in_force(proc: BorrowedFd<'_>, may: Privileges) -> Option<String> {
+    // Tracing is allowed, so everything is shown. Mounts can be many: not to be read in vain.
+    if may.may_trace && !may.is_in_user_namespace {
+        return None;
+    }
+    let fdinfo = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", proc.as_raw_fd())).ok()?;
+    let mount = fdinfo.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim();
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let HidePid { value, group } = option_of(&mounts, mount)?;
+    let is_exempt = value != "ptraceable" && value != "4" && privileges::is_in_group(group);
+    (!is_exempt).then(|| format!("hidepid={value}"))
+}
+
+/// The option of one mount, when it makes processes invisible. Numbers are those of kernels before
+/// 5.8. With `hidepid=1` processes are listed and refused one by one.
+fn option_of(mounts: &str, id: &str) -> Option<HidePid> {
+    let line = mounts.lines().find(|line| line.split(' ').next() == Some(id))?;
+    // Type, source and options stand behind a dash, the first two without blanks.
+    let options = line.split_once(" - ")?.1.splitn(3, ' ').nth(2)?;
+    let value_of = |key: &str| options.split(',').find_map(|option| option.strip_prefix(key));
+    let value = value_of("hidepid=")?;
+    let is_hiding = matches!(value, "invisible" | "ptraceable" | "2" | "4");
+    let group = value_of("gid=").and_then(|gid| gid.parse().ok()).unwrap_or(0);
+    is_hiding.then(|| HidePid { value: value.to_owned(), group })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options() {
+        let mounts = "\
+45 43 0:21 / /proc rw,relatime - proc proc rw
+63 45 0:39 / /proc rw,relatime shared:7 - proc proc rw,gid=27,hidepid=invisible
+64 45 0:39 / /proc rw,relatime - proc proc rw,hidepid=2
+65 45 0:39 / /proc rw,relatime - proc proc rw,hidepid=ptraceable
+66 45 0:39 / /proc rw,hidepid=2 - proc proc rw,hidepid=noaccess
+6 45 0:40 / /a\\040-\\040b rw - tmpfs hidepid=2 rw
+";
+        let found = |id| option_of(mounts, id).map(|option| (option.value, option.group));
+        assert_eq!(found("63"), Some(("invisible".to_owned(), 27)));
+        assert_eq!(found("64"), Some(("2".to_owned(), 0)));
+        assert_eq!(found("65"), Some(("ptraceable".to_owned(), 0)));
+        for id in ["45", "66", "6", "4", ""] {
+            assert_eq!(found(id), None, "{id}");
+        }
+    }
 }

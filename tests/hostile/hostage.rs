@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use psm_uring::sys::host;
+use psm_uring::sys::this_process;
 use psm_uring::units::Pid;
 
 use super::dead_fs::{MOUNT, UNREADABLE};
@@ -90,7 +90,7 @@ pub fn become_one() {
                 // The library makes a child that shares our memory until it has exec'ed.
                 let _ = Command::new(path).spawn();
                 drop(touched);
-                host::exit(0);
+                this_process::exit(0);
             });
         }
         "arguments" => {
@@ -119,7 +119,7 @@ fn hold_for_ever(hold: Hold, n: usize) {
         Hold::Fault => be_read(&file),
     }
     // The file system is gone.
-    host::exit(0);
+    this_process::exit(0);
 }
 
 /// Lets a child read memory of this process that never comes, then wants the lock.
@@ -130,7 +130,7 @@ fn be_read(file: &File) {
     let reader = fork(move || {
         rustix::thread::set_name(c"reader").expect("prctl");
         let _ = memory.read_at(&mut [0], address);
-        host::exit(0);
+        this_process::exit(0);
     });
     let waits = || state(reader).filter(|state| "SD".contains(*state));
     until(LIMIT, waits).expect("the reader waits");

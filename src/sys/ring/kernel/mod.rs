@@ -37,7 +37,9 @@ use std::time::{Duration, Instant};
 use super::{Completion, Failure, Fetch, Place, ReadFrom, Request, Ring, RingStats, WorkerStates};
 use crate::process::{ProcFile, RelPath};
 use crate::sys::buffer::{Buffer, BufferArena};
-use crate::sys::host::{self, ThreadState};
+use crate::sys::threads;
+use crate::sys::this_process;
+use crate::sys::threads::ThreadState;
 use crate::sys::proc_root::ProcRoot;
 use crate::units::Errno;
 use io_uring::IoUring;
@@ -111,7 +113,7 @@ impl KernelRing {
         let table = if features.chains { register_table(&ring, depth) } else { None };
         features.chains = table.is_some();
         // Staged, a slot has two ordinary descriptors.
-        let slots_max = table.unwrap_or_else(|| SLOTS_MAX.min(host::file_pairs()));
+        let slots_max = table.unwrap_or_else(|| SLOTS_MAX.min(this_process::file_pairs()));
         let mut ring = KernelRing {
             ring,
             root,
@@ -143,7 +145,7 @@ impl KernelRing {
     /// would come back to a worker without work each time, and the kernel starts a second one only
     /// while the first is at work. Before 5.14 there is no choice.
     fn prove_elsewhere(&mut self) -> Result<(), Errno> {
-        let cpus = host::other_cpus();
+        let cpus = threads::other_cpus();
         let is_set =
             cpus.is_some_and(|cpus| self.ring.submitter().register_iowq_aff(&cpus).is_ok());
         let proved = self.prove();
@@ -194,19 +196,19 @@ impl Ring for KernelRing {
     }
 
     fn workers(&mut self, stuck_after: Duration) -> WorkerStates {
-        let (sleeps, cpu) = host::other_threads();
+        let (sleeps, cpu) = this_process::other_threads();
         let mut states = WorkerStates { sleeps, cpu, ..WorkerStates::default() };
         let (ring_began, began) = (self.began, self.now());
         let sleepers = &mut self.sleepers;
         sleepers.look_again();
-        host::ring_workers(|thread, state| match state {
+        threads::ring_workers(|thread, state| match state {
             ThreadState::Running => states.running += 1,
             ThreadState::Idle => states.idle += 1,
             ThreadState::Blocked => {
                 states.blocked += 1;
                 // The state once more: the count of one that woke in between would not change.
-                let times = host::times_run(thread);
-                let is_asleep = host::thread_state(thread) == Some(ThreadState::Blocked);
+                let times = threads::times_run(thread);
+                let is_asleep = threads::thread_state(thread) == Some(ThreadState::Blocked);
                 if let Some(times) = times.filter(|_| is_asleep) {
                     sleepers.saw(thread, times, ring_began.elapsed());
                 }
@@ -237,7 +239,7 @@ impl Ring for KernelRing {
     }
 
     fn all_started(&mut self) {
-        host::prefer_throughput();
+        threads::prefer_throughput();
     }
 
     fn fetch(&mut self, slot: usize, request: Request) {

@@ -1,4 +1,25 @@
-//! The text of `/proc/pressure/memory` (`psi_show`, kernel/sched/psi.c).
+//! What the kernel tells of the memory of the whole machine. Pure: texts in, numbers out.
+//!
+//! - `meminfo`  `/proc/meminfo`
+//! - `pressure` `/proc/pressure/memory`
+//! - `zram`     `/sys/block/zram*/mm_stat`
+#![forbid(unsafe_code)]
+
+mod meminfo;
+
+pub use self::meminfo::{Item, Meminfo};
+use crate::units::Kib;
+
+/// The memory of a machine, at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostCounters {
+    /// The kernel's own account.
+    pub meminfo: Meminfo,
+    /// All devices of compressed memory; `None` when nobody knows.
+    pub zram: Option<Zram>,
+    /// How long tasks wait for memory; `None` when the kernel does not tell.
+    pub pressure: Option<Pressure>,
+}
 
 /// How long tasks waited for memory.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,6 +70,31 @@ impl Stall {
     }
 }
 
+/// Memory that stands for a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Zram {
+    /// What it holds, before it was compressed (`orig_data_size`).
+    pub holds: Kib,
+    /// What it takes (`mem_used_total`). No line of meminfo has it.
+    pub takes: Kib,
+}
+
+impl Zram {
+    /// Reads the text of one device.
+    pub fn parse(text: &[u8]) -> Option<Zram> {
+        let text = std::str::from_utf8(text).ok()?;
+        let mut fields = text.split_whitespace().map(|field| field.parse::<u64>().ok());
+        let (holds, _, takes) = (fields.next()??, fields.next()??, fields.next()??);
+        Some(Zram { holds: Kib(holds / 1024), takes: Kib(takes / 1024) })
+    }
+
+    /// Adds another device.
+    pub fn add(&mut self, other: &Zram) {
+        self.holds += other.holds;
+        self.takes += other.takes;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +107,16 @@ mod tests {
         assert_eq!((found.some.avg60, found.full.total_us), (1.25, 14_841_120));
         for text in [some, "", "some avg10=0.50\nfull avg10=0\n", "some avg10=nan"] {
             assert_eq!(Pressure::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn fields_have_their_places() {
+        let text = b"  4096000   102400   131072        0   131072     12        0        0\n";
+        let found = Zram::parse(text).expect("numbers");
+        assert_eq!((found.holds, found.takes), (Kib(4000), Kib(128)));
+        for text in [&b""[..], b"1 2", b"1 2 x"] {
+            assert_eq!(Zram::parse(text), None);
         }
     }
 }

@@ -10,7 +10,7 @@ use rustix::path::Arg;
 
 use super::if_there;
 use super::proc_root::ProcRoot;
-use crate::machine::{Machine, Meminfo, Pressure, Zram};
+use crate::host::{HostCounters, Meminfo, Pressure, Zram};
 use crate::units::Errno;
 
 /// More than any of them has.
@@ -22,14 +22,14 @@ const DEVICES_MAX: usize = 256;
 ///
 /// # Errors
 /// Those of `open(2)` and `read(2)`: without meminfo nothing is known.
-pub fn look(root: &ProcRoot) -> Result<Machine, Errno> {
+pub fn look(root: &ProcRoot) -> Result<HostCounters, Errno> {
     let meminfo = Meminfo::parse(&read(root, "meminfo")?);
     // Older than 4.20, or switched off.
     let pressure = if_there(read(root, "pressure/memory"))?;
     let pressure = pressure.and_then(|text| Pressure::parse(&text));
     // Devices are those of the machine we run on.
     let zram = if root.is_own() { devices(Path::new("/sys/block"))? } else { None };
-    Ok(Machine { meminfo, zram, pressure })
+    Ok(HostCounters { meminfo, zram, pressure })
 }
 
 /// All devices of compressed memory; none of them is an answer, no sysfs is not, nor are too many.
