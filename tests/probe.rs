@@ -4,7 +4,7 @@
 mod support;
 
 use psm_uring::process::{
-    Fate, NAME_MAX, NameRule, Plan, Probe, ProcFile, Progress, Source, TEXT_MAX,
+    Fate, NAME_MAX, NameRule, Plan, Probe, ProcFile, ReadNext, Source, TEXT_MAX,
 };
 use psm_uring::units::Errno;
 use regex::bytes::Regex;
@@ -124,7 +124,7 @@ fn assert_is_over(probe: &mut Probe, plan: &Plan) {
     let before = (probe.fate(), probe.name().to_vec(), probe.smaps().copied());
     for file in [ProcFile::Cmdline, ProcFile::Status, ProcFile::SmapsRollup, ProcFile::Smaps] {
         assert!(!probe.expects(plan, file) && !probe.awaits_memory());
-        assert_eq!(probe.feed(plan, file, ROLLUP.as_bytes(), 4096), Progress::Turn);
+        assert_eq!(probe.feed(plan, file, ROLLUP.as_bytes(), 4096), ReadNext::Done);
         probe.fail(plan, file, Errno::ACCES);
     }
     assert_eq!((probe.fate(), probe.name().to_vec(), probe.smaps().copied()), before);

@@ -1,7 +1,7 @@
 //! One process from its first file to its fate, with ordinary system calls.
 
 use super::IoStats;
-use crate::process::{Plan, Probe, ProcFile, Progress, Want};
+use crate::process::{Plan, Probe, ProcFile, ReadNext, Want};
 use crate::sys::proc_root::{OpenFile, ProcRoot};
 use crate::units::Pid;
 
@@ -66,11 +66,11 @@ impl<'a> Carrier<'a> {
     }
 
     fn read(&mut self, file: ProcFile, mut open: OpenFile) {
-        let mut progress = Progress::ReadOn;
-        while progress != Progress::Turn {
+        let mut progress = ReadNext::Continue;
+        while progress != ReadNext::Done {
             self.io.operations += 1;
             let read = match progress {
-                Progress::Rewind => open.read_beginning(&mut self.room[..REWIND_BYTES]),
+                ReadNext::Verify => open.read_beginning(&mut self.room[..REWIND_BYTES]),
                 _ => open.read(&mut self.room),
             };
             match read {
@@ -82,7 +82,7 @@ impl<'a> Carrier<'a> {
                 }
                 Err(errno) => {
                     self.probe.fail(self.plan, file, errno);
-                    progress = Progress::Turn;
+                    progress = ReadNext::Done;
                 }
             }
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{IoStats, Tally};
-use crate::process::{Plan, Probe, ProcFile, Progress, Source, TEXT_MAX, Want};
+use crate::process::{Plan, Probe, ProcFile, ReadNext, Source, TEXT_MAX, Want};
 use crate::sys::buffer::{Buffer, BufferArena, SEGMENT_BYTES};
 use crate::sys::ring::{Completion, Failure, Fetch, Place, ReadFrom, Request, Ring};
 use crate::units::{Errno, Pid};
@@ -174,16 +174,16 @@ impl Slot {
             }
             Err(Failure::Refused(Errno::CANCELED)) => return Err(Errno::CANCELED),
             // The failure of the other file says why.
-            Err(Failure::NotTried) => Progress::Turn,
+            Err(Failure::NotTried) => ReadNext::Done,
             Err(Failure::Refused(errno)) => {
                 self.probe.fail(plan, file, errno);
-                Progress::Turn
+                ReadNext::Done
             }
         };
         let from = match progress {
-            Progress::ReadOn => ReadFrom::On,
-            Progress::Rewind => ReadFrom::Beginning,
-            Progress::Turn => {
+            ReadNext::Continue => ReadFrom::On,
+            ReadNext::Verify => ReadFrom::Beginning,
+            ReadNext::Done => {
                 *self.buffer(file) = Some(buffer);
                 return Ok(());
             }

@@ -13,9 +13,9 @@ const SMAPS_BYTES_MAX: u64 = 4 << 30;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// There is more to read.
-    ReadOn,
+    Continue,
     /// All was read; one byte from the beginning tells whether it was all of it.
-    Rewind,
+    Verify,
     /// There is no address space, or not that one any more.
     Lost,
     /// All of it was read, or more than there can be.
@@ -47,14 +47,14 @@ impl Memory {
         }
         self.scanner.feed(bytes);
         if !bytes.is_empty() && (bytes.len() == room || !file.is_one_record()) {
-            return Step::ReadOn;
+            return Step::Continue;
         }
         if self.bytes == 0 {
             return Step::Lost;
         }
         // The text of a process that dies or execs half-way ends like any other.
         self.is_read = !file.is_one_record();
-        if self.is_read { Step::Rewind } else { Step::Whole }
+        if self.is_read { Step::Verify } else { Step::Whole }
     }
 
     /// The sums, when all was read, and room for another file.
@@ -73,7 +73,7 @@ mod tests {
         let sizes = [(ProcFile::SmapsRollup, RECORD_BYTES_MAX), (ProcFile::Smaps, SMAPS_BYTES_MAX)];
         for (file, most) in sizes {
             let mut memory = Memory { bytes: most - 8, ..Memory::default() };
-            assert_eq!(memory.feed(file, b"12345678", 8), Step::ReadOn);
+            assert_eq!(memory.feed(file, b"12345678", 8), Step::Continue);
             assert_eq!(memory.feed(file, b"9", 8), Step::Whole);
             assert_eq!(memory.finish(), Err(Malformed));
         }

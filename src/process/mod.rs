@@ -7,11 +7,7 @@
 //! - `script`  the arguments of an interpreter to the name of its script
 //! - `status`  the lines of `status` that we need
 //! - `plan`    what all processes of a run are asked
-//! - `want`    what a probe asks of an engine
 //! - `probe`   one process being measured: says what it wants, is fed bytes
-//! - `stat`    when a process started
-//! - `state`   how far a probe is
-//! - `refusal` what an error means, by the file
 #![forbid(unsafe_code)]
 
 mod cgroup;
@@ -20,18 +16,13 @@ mod memory;
 mod name;
 mod plan;
 mod probe;
-mod refusal;
 mod script;
-mod stat;
-mod state;
 mod status;
-mod want;
 
 pub use file::{PATH_MAX, ProcFile, RelPath, TEXT_MAX};
 pub use name::{NAME_MAX, NameRule};
 pub use plan::{Plan, Source};
-pub use probe::Probe;
-pub use want::{Progress, Want};
+pub use probe::{Probe, ReadNext, Want};
 
 use crate::smaps::Smaps;
 use crate::units::{Errno, Kib, Pid};

@@ -3,7 +3,8 @@
 //! Names are claims, and foreign bytes: any process may call itself anything. They are kept raw
 //! here and escaped by the report.
 
-use super::{ProcFile, script, status};
+use super::script::{self, last_part};
+use super::{ProcFile, status};
 
 /// Which of a process's names its program goes by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,16 +79,6 @@ fn without_options(line: &[u8]) -> &[u8] {
     };
     let begin = (0..line.len()).find(|begin| is_option(&line[*begin..]));
     &line[..begin.unwrap_or(line.len())]
-}
-
-/// Cuts `/usr/sbin/nginx` to `nginx`.
-pub(super) fn last_part(path: &[u8]) -> &[u8] {
-    let trimmed = path.len() - path.iter().rev().take_while(|byte| **byte == b'/').count();
-    match path[..trimmed].iter().rposition(|byte| *byte == b'/') {
-        Some(slash) => &path[slash + 1..trimmed],
-        None if trimmed == 0 => path,
-        None => &path[..trimmed],
-    }
 }
 
 /// The arguments with blanks between them. The terminating NULs are dropped.

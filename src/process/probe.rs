@@ -27,11 +27,8 @@
 
 use super::memory::{Memory, Step};
 use super::plan::{Plan, Source};
-use super::refusal::{self, Refusal};
-use super::state::{State, Why};
 use super::status::{self, Kind};
-use super::want::{Progress, Want};
-use super::{Fate, ProcFile, RelPath, cgroup, name, stat};
+use super::{Fate, ProcFile, RelPath, cgroup, name};
 use crate::smaps::Smaps;
 use crate::units::{Errno, Pid};
 
@@ -163,9 +160,9 @@ impl Probe {
 
     /// Takes what one read of a file returned, into a buffer of `room` bytes. No bytes are the
     /// end of the file; fewer than `room` are not, unless the file is one record.
-    pub fn feed(&mut self, plan: &Plan, file: ProcFile, bytes: &[u8], room: usize) -> Progress {
+    pub fn feed(&mut self, plan: &Plan, file: ProcFile, bytes: &[u8], room: usize) -> ReadNext {
         if !self.expects(plan, file) {
-            return Progress::Turn;
+            return ReadNext::Done;
         }
         if file.is_memory() {
             return self.feed_memory(plan, file, bytes, room);
@@ -173,7 +170,7 @@ impl Probe {
         let free = file.text_max() - self.text.len();
         self.text.extend_from_slice(&bytes[..bytes.len().min(free)]);
         if bytes.len() == room && bytes.len() < free {
-            return Progress::ReadOn;
+            return ReadNext::Continue;
         }
         match self.state {
             State::Status(why) => self.status_read(plan, why),
@@ -182,7 +179,7 @@ impl Probe {
             _ if file == ProcFile::Stat => self.stat_read(plan),
             _ => self.name_read(plan, file),
         }
-        Progress::Turn
+        ReadNext::Done
     }
 
     /// Takes the failure of the open or of a read of a file.
@@ -190,7 +187,7 @@ impl Probe {
         if !self.expects(plan, file) {
             return;
         }
-        match refusal::of(file, errno) {
+        match Refusal::of(file, errno) {
             Refusal::DoWithout if file == ProcFile::Cgroup => self.cgroup_read(plan),
             Refusal::DoWithout if file == ProcFile::Stat => self.stat_read(plan),
             Refusal::DoWithout => self.name_read(plan, file),
@@ -214,14 +211,14 @@ impl Probe {
         self.text.clear();
     }
 
-    fn feed_memory(&mut self, plan: &Plan, file: ProcFile, bytes: &[u8], room: usize) -> Progress {
+    fn feed_memory(&mut self, plan: &Plan, file: ProcFile, bytes: &[u8], room: usize) -> ReadNext {
         match self.memory.feed(file, bytes, room) {
-            Step::ReadOn => return Progress::ReadOn,
-            Step::Rewind => return Progress::Rewind,
+            Step::Continue => return ReadNext::Continue,
+            Step::Verify => return ReadNext::Verify,
             Step::Lost => self.memory_lost(),
             Step::Whole => self.measured(plan, file),
         }
-        Progress::Turn
+        ReadNext::Done
     }
 
     /// All of the memory file was read.
@@ -330,7 +327,7 @@ impl Probe {
     }
 
     fn stat_read(&mut self, plan: &Plan) {
-        self.start_time = stat::start_time(&self.text);
+        self.start_time = status::start_time(&self.text);
         self.pair(plan.source.memory_file());
     }
 
@@ -396,5 +393,117 @@ impl Probe {
 
     fn done(&mut self, fate: Fate) {
         self.state = State::Done(fate);
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// One file is being read: a name, the control groups or the list of tasks.
+    One(ProcFile),
+    /// Status is being read.
+    Status(Why),
+    /// The memory file is being opened and the name read.
+    Pair(ProcFile),
+    /// The name is known (or has to come from status), the memory is being read.
+    Memory(ProcFile),
+    Done(Fate),
+}
+
+/// Why status is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// It is the first that is asked: for the owner, or for a thread of the kernel.
+    First,
+    /// What the rule asks for is empty: the name has to come from there.
+    Name,
+    /// There is no address space, or not that one any more.
+    Loss,
+}
+
+impl State {
+    /// What to open and read next, where this file names the process.
+    fn want(self, name: ProcFile) -> Option<Want> {
+        match self {
+            State::One(file) | State::Memory(file) => Some(Want::One(file)),
+            State::Status(_) => Some(Want::One(ProcFile::Status)),
+            State::Pair(memory) => Some(Want::Pair { name, memory }),
+            State::Done(_) => None,
+        }
+    }
+
+    /// Whether this file is part of that.
+    fn expects(self, name: ProcFile, file: ProcFile) -> bool {
+        match self.want(name) {
+            Some(Want::One(wanted)) => file == wanted,
+            Some(Want::Pair { name, memory }) => file == memory || file == name,
+            None => false,
+        }
+    }
+}
+
+/// What a probe wants to be read next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// One file, opened and read to its end.
+    One(ProcFile),
+    /// Open the memory file, then open and read the name, then read the memory.
+    Pair {
+        /// The file that names the process.
+        name: ProcFile,
+        /// The file with its memory.
+        memory: ProcFile,
+    },
+}
+
+/// Whether the file at hand has more to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadNext {
+    /// Read on from where the last read ended.
+    Continue,
+    /// Read a little from the beginning once more, to see whether the process still has the
+    /// address space that was read.
+    Verify,
+    /// This file is done.
+    Done,
+}
+
+/// What an error says of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    /// This cannot be told. The rest is worth reading without it.
+    DoWithout,
+    /// There is no address space, or not that one any more.
+    NoAddressSpace,
+    /// The process is gone, or this kernel has no such memory file.
+    NoFile,
+    /// The process, or the thread that stands for it, is gone.
+    Gone,
+    /// This user may not.
+    Denied,
+    /// Nothing of the above.
+    Failed(Errno),
+}
+
+impl Refusal {
+    /// The meaning of an error of this file.
+    fn of(file: ProcFile, errno: Errno) -> Refusal {
+        match (file, errno) {
+            // Kernel threads have no binary, other users' may be refused: comm is the name.
+            (
+                ProcFile::Exe,
+                Errno::NOENT | Errno::SRCH | Errno::ACCES | Errno::PERM | Errno::NOT_SUPPORTED,
+            ) => Self::DoWithout,
+            // Gone, which memory tells; or a kernel without control groups; or too long a path.
+            (
+                ProcFile::Cgroup | ProcFile::Stat,
+                Errno::NOENT | Errno::SRCH | Errno::ACCES | Errno::PERM | Errno::NAME_TOO_LONG,
+            ) => Self::DoWithout,
+            (ProcFile::SmapsRollup | ProcFile::Smaps, Errno::SRCH) => Self::NoAddressSpace,
+            (ProcFile::SmapsRollup | ProcFile::Smaps, Errno::NOENT) => Self::NoFile,
+            // A number that is no directory is no process: proc has none, what stands in for it may.
+            (_, Errno::NOENT | Errno::SRCH | Errno::NOTDIR) => Self::Gone,
+            (_, Errno::ACCES | Errno::PERM) => Self::Denied,
+            (_, errno) => Self::Failed(errno),
+        }
     }
 }

@@ -5,7 +5,6 @@
 //! tomorrow that takes a value in the next argument makes that value the name: a wrong name, and
 //! no wrong figure.
 
-use super::name::last_part;
 
 /// The options of an interpreter that decide where its script stands. Letters can stand together
 /// behind one dash.
@@ -264,4 +263,14 @@ fn java<'a>(arguments: &mut impl Iterator<Item = &'a [u8]>) -> Found<'a> {
         }
     }
     Found::Nothing
+}
+
+/// Cuts `/usr/sbin/nginx` to `nginx`.
+pub(super) fn last_part(path: &[u8]) -> &[u8] {
+    let trimmed = path.len() - path.iter().rev().take_while(|byte| **byte == b'/').count();
+    match path[..trimmed].iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => &path[slash + 1..trimmed],
+        None if trimmed == 0 => path,
+        None => &path[..trimmed],
+    }
 }

@@ -1,7 +1,7 @@
 //! Ordinary system calls on the same world, one process after another: the crew that takes over
 //! what a broken ring leaves behind, without its threads.
 
-use psm_uring::process::{Plan, Probe, ProcFile, Progress, Want};
+use psm_uring::process::{Plan, Probe, ProcFile, ReadNext, Want};
 use psm_uring::units::{Errno, Pid};
 
 use super::fault::Op;
@@ -65,14 +65,14 @@ impl Carrier<'_> {
         Ok(())
     }
 
-    fn feed(&mut self, place: Place, read: Result<(&[u8], Word), Errno>, room: usize) -> Progress {
+    fn feed(&mut self, place: Place, read: Result<(&[u8], Word), Errno>, room: usize) -> ReadNext {
         let answer = read.map(|(_, word)| word);
         self.world.seats[place.seat].log.answered(self.plan, place, answer);
         match read {
             Ok((text, _)) => self.probe.feed(self.plan, place.file, text, room),
             Err(errno) => {
                 self.probe.fail(self.plan, place.file, errno);
-                Progress::Turn
+                ReadNext::Done
             }
         }
     }
@@ -111,10 +111,10 @@ impl Carrier<'_> {
     }
 
     fn read(&mut self, mut open: OpenFile) -> Result<(), Stuck> {
-        let mut progress = Progress::ReadOn;
-        while progress != Progress::Turn {
+        let mut progress = ReadNext::Continue;
+        while progress != ReadNext::Done {
             self.wait(open.place(), Op::Read)?;
-            let rewinds = progress == Progress::Rewind;
+            let rewinds = progress == ReadNext::Verify;
             let room = if rewinds { 1 } else { ROOM };
             let read = self.world.read(&mut open, rewinds, room);
             progress = self.feed(open.place(), read, room);

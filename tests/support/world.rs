@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use psm_uring::process::{Fate, Plan, Probe, ProcFile, Progress, Want};
+use psm_uring::process::{Fate, Plan, Probe, ProcFile, ReadNext, Want};
 use psm_uring::smaps::Smaps;
 use psm_uring::units::{Errno, Pid};
 
@@ -123,8 +123,8 @@ impl World {
 
     fn read(&mut self, probe: &mut Probe, plan: &Plan, file: ProcFile, open: &Open) {
         let Open { path, life } = open;
-        let (mut at, mut progress) = (0, Progress::ReadOn);
-        while progress != Progress::Turn {
+        let (mut at, mut progress) = (0, ReadNext::Continue);
+        while progress != ReadNext::Done {
             if let Some(errno) = self.fault(path) {
                 return probe.fail(plan, file, errno);
             }
@@ -132,7 +132,7 @@ impl World {
                 return probe.fail(plan, file, Errno::SRCH);
             }
             let text = self.texts[path].as_ref().expect("it was opened");
-            progress = if progress == Progress::Rewind {
+            progress = if progress == ReadNext::Verify {
                 let is_gone = self.execs > 0;
                 self.execs = self.execs.saturating_sub(1);
                 probe.feed(plan, file, &text[..usize::from(!is_gone)], 1)
