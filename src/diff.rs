@@ -10,9 +10,9 @@ use crate::error::Error;
 use crate::process::NameRule;
 use crate::program::{self, Amounts, Grouping, Growth, Least, Looks, Seen};
 use crate::report::{self, GrowthFormat, GrowthOptions, Saved, Unit};
-use crate::sys::terminal;
-use crate::sys::stdio;
 use crate::sys::file;
+use crate::sys::stdio;
+use crate::sys::terminal;
 use crate::units::Kib;
 
 /// Compares two reports, and prints what grew and shrank.

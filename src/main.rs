@@ -5,10 +5,10 @@ use clap::Parser;
 use psm_uring::Outcome;
 use psm_uring::cli::{self, Cli, Command};
 use psm_uring::error::Error;
-use psm_uring::sys::this_process;
-use psm_uring::sys::terminal;
-use psm_uring::sys::stdio;
 use psm_uring::sys::memory;
+use psm_uring::sys::stdio;
+use psm_uring::sys::terminal;
+use psm_uring::sys::this_process;
 
 #[global_allocator]
 static ALLOCATOR: memory::OrExit = memory::OrExit;

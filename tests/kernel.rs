@@ -4,10 +4,10 @@
 
 mod support;
 
-use psm_uring::sys::threads;
-use psm_uring::sys::this_process;
 use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::sys::ring::kernel::{Features, KernelRing, RingSetup};
+use psm_uring::sys::this_process;
+use psm_uring::sys::threads;
 use psm_uring::units::{Errno, Pid};
 use support::child::{Target, become_one};
 use support::survey::has_uring;

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::process::{ProcFile, Source};
-use crate::sys::threads;
 use crate::sys::proc_root::ProcRoot;
+use crate::sys::threads;
 use crate::units::Pid;
 
 const READ_BYTES: usize = 16 * 1024;

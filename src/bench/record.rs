@@ -10,9 +10,9 @@ use super::{Candidate, source_word};
 use crate::engine::EngineKind;
 use crate::error::Error;
 use crate::process::Source;
-use crate::sys::threads;
-use crate::sys::this_process;
 use crate::sys::file;
+use crate::sys::this_process;
+use crate::sys::threads;
 use crate::units::Errno;
 
 /// Tells this form from others; another number means another meaning of the fields.

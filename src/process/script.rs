@@ -5,7 +5,6 @@
 //! tomorrow that takes a value in the next argument makes that value the name: a wrong name, and
 //! no wrong figure.
 
-
 /// The options of an interpreter that decide where its script stands. Letters can stand together
 /// behind one dash.
 struct Interpreter {

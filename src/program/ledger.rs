@@ -20,7 +20,7 @@
 //! ```
 
 use super::{Column, Usage};
-use crate::host::{Item, HostCounters, Pressure, Zram};
+use crate::host::{HostCounters, Item, Pressure, Zram};
 use crate::units::Kib;
 
 /// A part of the machine's memory. All of them add up to it.

@@ -5,9 +5,9 @@ use crate::cli::{Options, word_of};
 use crate::engine::{Survey, Surveyor};
 use crate::process::Source;
 use crate::report::{self, Facts};
-use crate::sys::this_process;
-use crate::sys::stdio;
 use crate::sys::clock;
+use crate::sys::stdio;
+use crate::sys::this_process;
 
 pub(super) fn facts(options: &Options, surveyor: &Surveyor, clock: &Clock) -> Facts {
     let (host, kernel) = this_process::name_and_kernel();

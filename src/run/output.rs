@@ -6,9 +6,9 @@ use crate::cli::{Options, check_unit};
 use crate::error::Error;
 use crate::program::{Column, Grouping, LastLook};
 use crate::report::{self, Format, Report, TableOptions, Unit};
-use crate::sys::terminal;
-use crate::sys::stdio;
 use crate::sys::file;
+use crate::sys::stdio;
+use crate::sys::terminal;
 
 /// Whether the form can be had that the options describe.
 pub(super) fn check(options: &Options) -> Result<(), Error> {

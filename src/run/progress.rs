@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use crate::engine::{Headway, Patience, Survey, Surveyor};
 use crate::error::Error;
 use crate::process::Plan;
-use crate::sys::terminal;
 use crate::sys::stdio;
+use crate::sys::terminal;
 use crate::units::Pid;
 
 /// Progress is shown when the whole takes longer than this.

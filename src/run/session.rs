@@ -16,8 +16,8 @@ use crate::report::notes::Missing;
 use crate::report::{self, Format, Report};
 use crate::sys;
 use crate::sys::privileges;
-use crate::sys::stdio;
 use crate::sys::proc_root::ProcRoot;
+use crate::sys::stdio;
 use crate::units::Pid;
 
 /// What stays from report to report.

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use crate::engine::Survey;
 use crate::process::{self, ProcFile, ProcessUsage};
-use crate::sys::threads;
-use crate::sys::this_process;
 use crate::sys::proc_root::ProcRoot;
+use crate::sys::this_process;
+use crate::sys::threads;
 use crate::units::{Kib, Pid};
 
 /// So many processes are asked in vain, and one more for so many that were measured: a server can

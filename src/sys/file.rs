@@ -211,7 +211,6 @@ mod tests {
 
     use rustix::fs::mknodat;
 
-
     /// Signals that come again and again neither end the wait nor lengthen it, and what is read
     /// after one would wait without an end: this pipe was not opened by us.
     #[test]

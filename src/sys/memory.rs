@@ -7,8 +7,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::this_process;
 use super::stdio;
+use super::this_process;
 
 /// Whether so many bytes more could be had now (`RLIMIT_AS`, `RLIMIT_DATA`, and the commit limit
 /// where the host has one). The limit of a cgroup does not count: it is about memory in use.

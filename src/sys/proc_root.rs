@@ -3,14 +3,14 @@
 //! The calls here wait until the kernel answers, which for most files of a process can be for ever:
 //! [`ProcFile::never_blocks`] says for which it is not.
 
+use super::privileges::{self, Privileges};
+use crate::process::{self, Fate, KTHREADD, ProcFile, RelPath, TEXT_MAX};
+use crate::units::{Errno, Pid};
+use rustix::fs::{CWD, Mode, OFlags, RawDir};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
-use rustix::fs::{CWD, Mode, OFlags, RawDir};
-use super::privileges::{self, Privileges};
-use crate::process::{self, Fate, KTHREADD, ProcFile, RelPath, TEXT_MAX};
-use crate::units::{Errno, Pid};
 
 /// How much of a directory is listed per call (`getdents64(2)`).
 const LISTING_BYTES: usize = 32 * 1024;

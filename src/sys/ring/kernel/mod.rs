@@ -37,10 +37,10 @@ use std::time::{Duration, Instant};
 use super::{Completion, Failure, Fetch, Place, ReadFrom, Request, Ring, RingStats, WorkerStates};
 use crate::process::{ProcFile, RelPath};
 use crate::sys::buffer::{Buffer, BufferArena};
-use crate::sys::threads;
-use crate::sys::this_process;
-use crate::sys::threads::ThreadState;
 use crate::sys::proc_root::ProcRoot;
+use crate::sys::this_process;
+use crate::sys::threads;
+use crate::sys::threads::ThreadState;
 use crate::units::Errno;
 use io_uring::IoUring;
 

@@ -12,18 +12,20 @@
 //! The loop opens and reads no file of a process itself but those that never block
 //! (`ProcFile::never_blocks`): anything else can block for ever.
 
+mod scaling;
+mod slot;
+
 use std::time::Duration;
 
-use super::pace::Pace;
-use super::slot::{Buffers, Slot, SlotState};
-use super::tuning::left_bytes;
-use super::{Broken, Engine, Headway, Patience, Tally, Tuning};
+use self::scaling::Pace;
+use self::slot::{Buffers, Slot, SlotState};
+use super::{Broken, Engine, Headway, Patience, Tally, Tuning, left_bytes};
 use crate::process::{Fate, Plan};
-use crate::sys::this_process;
 use crate::sys::memory;
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::ring::kernel::{KernelRing, RingSetup};
 use crate::sys::ring::{Completion, Ring, WorkerStates};
+use crate::sys::this_process;
 use crate::units::{Errno, Pid};
 
 /// A process that takes this long may be held up by a lock: others go on in its place.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{IoStats, Tally};
+use crate::engine::{IoStats, Tally};
 use crate::process::{Plan, Probe, ProcFile, ReadNext, Source, TEXT_MAX, Want};
 use crate::sys::buffer::{Buffer, BufferArena, SEGMENT_BYTES};
 use crate::sys::ring::{Completion, Failure, Fetch, Place, ReadFrom, Request, Ring};
