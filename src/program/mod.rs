@@ -1,52 +1,43 @@
 //! From processes to the rows of a report: grouped, summed, sorted, cut.
 //!
-//! - `grouping`  what a row stands for, and what it goes by
-//! - `unit`      control group to unit of systemd
-//! - `container` control group to container
-//! - `common`    what processes of a row have in common
-//! - `column`    what a column is called, and what it is
+//! - `grouping`  what a row stands for, and its label
+//! - `cgroup`    control group to systemd unit and container
+//! - `column`    the columns: word, head, help, kind
 //! - `usage`     the memory of a row
-//! - `row`       processes that go by one name
-//! - `unknown`   rows of processes whose memory is not known
-//! - `sharing`   rows of processes that run in the memory of others
-//! - `ledger`    the memory of the machine beside that of the programs
-//! - `order`     which row stands where, and which are cut
-//! - `seen`      rows as they were seen at one look
-//! - `growth`    how rows grew from one look to the next
-//! - `last_look` what rows had in the report before
+//! - `row`       the processes of one row
+//! - `timed_out` rows of processes whose memory is not known
+//! - `vfork`     rows of processes that run in the memory of another one
+//! - `host`      the memory of the host beside that of the programs
+//! - `order`     sorting and `--top`
+//! - `snapshot`  the rows of one report, for comparison with another
+//! - `diff`      how rows changed between two reports
 #![forbid(unsafe_code)]
 
+mod cgroup;
 mod column;
-mod common;
-mod container;
+mod diff;
 mod grouping;
-mod growth;
-mod last_look;
-mod ledger;
+mod host;
 mod order;
 mod row;
-mod seen;
-mod sharing;
-mod unit;
-mod unknown;
+mod snapshot;
+mod timed_out;
 mod usage;
+mod vfork;
 
 use std::collections::HashMap;
 
+pub use self::cgroup::{container, unit};
 pub use self::column::{Column, Definition, Kind};
-pub use self::common::Common;
-pub use self::container::container;
+pub use self::diff::{Change, Delta, Grown, Growth, Least, Looks, Presence, growth};
 pub use self::grouping::{Grouping, Labels, UserNames, user_name};
-pub use self::growth::{Change, Delta, Grown, Growth, Least, Looks, Presence, growth};
-pub use self::last_look::LastLook;
-pub use self::ledger::{Ledger, Part};
+pub use self::host::{Ledger, Part};
 pub use self::order::Order;
-pub use self::row::{Program, Rest};
-pub use self::seen::{Amounts, Identity, Seen};
-pub use self::sharing::Sharing;
-pub use self::unit::unit;
-pub use self::unknown::{Known, TimedOut, Unknown};
+pub use self::row::{Common, Program, Rest};
+pub use self::snapshot::{Amounts, Identity, LastLook, Seen};
+pub use self::timed_out::{Known, TimedOut, Unknown};
 pub use self::usage::Usage;
+pub use self::vfork::Sharing;
 use crate::process::ProcessUsage;
 use crate::units::{Kib, Pid};
 
@@ -94,7 +85,7 @@ pub fn group<'run>(
     grouping: Grouping,
     order: Order,
 ) -> Programs<'run> {
-    let owners = sharing::owners(processes.clone(), found.sharing);
+    let owners = vfork::owners(processes.clone(), found.sharing);
     let mut sharers = Vec::new();
     let mut rows: Vec<Program<'run>> = Vec::new();
     let mut by_name: HashMap<&[u8], usize> = HashMap::new();
@@ -102,7 +93,7 @@ pub fn group<'run>(
     for process in processes {
         count += 1;
         let owner = owners.get(&process.pid);
-        if let Some(owner) = owner.filter(|owner| !sharing::is_row_of(&process, owner, grouping)) {
+        if let Some(owner) = owner.filter(|owner| !vfork::is_row_of(&process, owner, grouping)) {
             sharers.push(Sharing::new(&process, owner, grouping));
             continue;
         }
@@ -129,14 +120,15 @@ pub fn group<'run>(
     if rest.is_some() {
         sharers.retain(|one| rows.iter().any(|row| one.is_of(row)));
     }
-    let mut unknown = unknown::unknown(found.timed_out, grouping);
-    unknown::sort(&mut unknown, order);
-    let unknown_rest = order::cut(&mut unknown, order).map(|cut| (cut.len(), unknown::known(&cut)));
+    let mut unknown = timed_out::unknown(found.timed_out, grouping);
+    timed_out::sort(&mut unknown, order);
+    let unknown_rest =
+        order::cut(&mut unknown, order).map(|cut| (cut.len(), timed_out::known(&cut)));
     if order.reverse {
         rows.reverse();
         unknown.reverse();
     }
-    let sharing = sharing::merged(sharers);
+    let sharing = vfork::merged(sharers);
     let users = None;
     Programs {
         rows,

@@ -1,9 +1,8 @@
 //! Rows as they were seen at one look, and what makes them the same ones at another.
 
-use std::collections::HashMap;
-
 use super::{Column, Grouping, Program, Programs, Unknown, Usage};
 use crate::units::{Kib, Pid};
+use std::collections::HashMap;
 
 /// What makes rows of two looks the same one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -138,5 +137,38 @@ impl Amounts {
     pub fn total(programs: &Programs<'_>) -> Amounts {
         let known = |usage: &Usage| Amounts::of(programs.count, usage);
         programs.total.as_ref().map_or_else(Amounts::default, known)
+    }
+}
+
+/// RAM of every row at the last look.
+#[derive(Clone, Debug, Default)]
+pub struct LastLook {
+    rows: HashMap<Key, (Identity, Option<Kib>)>,
+    /// Whether there were no others, which were cut.
+    is_whole: bool,
+}
+
+impl LastLook {
+    /// Remembers the rows of a report.
+    pub fn of(programs: &Programs<'_>, grouping: Grouping) -> LastLook {
+        let cut = programs.cut.iter().map(|row| Seen::known(row, grouping));
+        let rows = Seen::all(programs, grouping).into_iter().chain(cut);
+        let row = |seen: Seen| (seen.identity.key(), (seen.identity, seen.amounts.ram));
+        let is_whole = programs.unknown_rest.is_none();
+        LastLook { rows: rows.map(row).collect(), is_whole }
+    }
+
+    fn row(&self, identity: &Identity) -> Option<&(Identity, Option<Kib>)> {
+        self.rows.get(&identity.key()).filter(|(then, _)| then.is(identity))
+    }
+
+    /// What a row had; `None` when nobody knows.
+    pub fn ram(&self, identity: &Identity) -> Option<Kib> {
+        self.row(identity).and_then(|(_, ram)| *ram)
+    }
+
+    /// Whether a row was not there.
+    pub fn is_new(&self, identity: &Identity) -> bool {
+        self.is_whole && self.row(identity).is_none()
     }
 }

@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use super::seen::Key;
+use super::snapshot::Key;
 use super::{Amounts, Identity, Seen};
 use crate::units::Kib;
 
