@@ -2,7 +2,8 @@
 //! CR and LF behind each. The first field says what kind of line it is; amounts are in bytes, and
 //! what nobody knows is an empty field.
 
-use super::{Report, Unit, escape, place, share};
+use super::table::{bar, percent};
+use super::{Report, Unit, escape, labels};
 use crate::program::{Column, Common, Kind, Program, Programs, Usage};
 use crate::units::{Kib, Pid};
 
@@ -99,16 +100,16 @@ impl Line<'_> {
             Column::Pid => self.pid.map_or_else(String::new, |pid| pid.to_string()),
             Column::Name => escape::formula(escape::name(self.name)),
             Column::User => {
-                let user = place::user(programs, self.uid).unwrap_or_default();
+                let user = labels::user(programs, self.uid).unwrap_or_default();
                 escape::formula(escape::name(&user))
             }
             Column::Cgroup => {
-                escape::formula(escape::name(place::cgroup(self.cgroup).unwrap_or_default()))
+                escape::formula(escape::name(labels::cgroup(self.cgroup).unwrap_or_default()))
             }
-            Column::Percent => share::percent(amount(Column::Ram), total).unwrap_or_default(),
+            Column::Percent => percent(amount(Column::Ram), total).unwrap_or_default(),
             Column::Bar if self.kind != "program" => String::new(),
             Column::Bar => {
-                share::bar(amount(Column::Ram).unwrap_or_default(), biggest).trim_end().to_owned()
+                bar(amount(Column::Ram).unwrap_or_default(), biggest).trim_end().to_owned()
             }
             _ if self.kind == "total" && column.definition().kind == Kind::Overlapping => {
                 String::new()

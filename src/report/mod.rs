@@ -1,68 +1,41 @@
 //! Numbers to text. Knows no engine.
 //!
-//! - `table`  for people
-//! - `summary` the machine's memory below it
-//! - `line`   a line of it
-//! - `layout` where its columns stand
-//! - `place`  whose processes a row has, and where
-//! - `share`  what part an amount is of another
-//! - `color`  how its lines look on a terminal
-//! - `json`   for programs
-//! - `json_text` what documents have in common
-//! - `host_json` the machine's memory in it
-//! - `csv`    for programs and spreadsheets
+//! - `table`       for people
+//! - `json`        for programs, and reports read back
+//! - `csv`         for programs and spreadsheets
 //! - `openmetrics` for Prometheus
-//! - `growth` what grew from one report to another, for people
-//! - `growth_json` the same for programs
-//! - `growth_csv` the same for programs and spreadsheets
-//! - `saved`  a report that was saved as JSON, read back
-//! - `facts`  a report before it has a form
-//! - `fates`  the words of fates
-//! - `amount` an amount of memory in a unit
-//! - `escape` foreign names made safe
-//! - `notes`  what is missing in the report, for standard error
-//! - `width`  how wide a text is, and how to cut it
-//! - `stats`  the facts of the run, for standard error
+//! - `notes`       missing processes and other remarks, for standard error
+//! - `stats`       the facts of the run, for standard error
+//! - `labels`      the words for fates, owners and control groups
+//! - `unit`        an amount of memory in a unit
+//! - `escape`      foreign names made safe
 #![forbid(unsafe_code)]
 
-mod amount;
-mod color;
 mod csv;
 pub mod escape;
-mod facts;
-mod fates;
-mod growth;
 mod growth_csv;
-mod growth_json;
-mod host_json;
 mod json;
-mod json_text;
-mod layout;
-mod line;
+mod labels;
 pub mod notes;
 mod openmetrics;
-mod place;
-mod saved;
-mod share;
 mod stats;
-mod summary;
 mod table;
-mod width;
+mod unit;
 
-pub use amount::Unit;
-pub use color::Color;
-pub use csv::{CSV_COLUMNS, csv};
-pub use facts::{Facts, Report};
-pub use growth::{GrowthFormat, GrowthOptions, growth};
-pub use growth_csv::growth_csv;
-pub use growth_json::{growth_json, growth_ndjson};
-pub use json::{json, ndjson};
-pub use openmetrics::{ROWS_USUAL, openmetrics};
-pub use saved::Saved;
-pub use stats::{RunStats, stats};
-pub use summary::summary;
-pub use table::{COLUMNS, TableOptions, table, total};
-pub use width::{cut, cut_line};
+use std::time::Duration;
+
+pub use self::csv::{CSV_COLUMNS, csv};
+pub use self::growth_csv::growth_csv;
+pub use self::json::{Saved, growth_json, growth_ndjson, json, ndjson};
+use self::notes::Missing;
+pub use self::openmetrics::{ROWS_USUAL, openmetrics};
+pub use self::stats::{RunStats, stats};
+pub use self::table::{
+    COLUMNS, Color, GrowthFormat, GrowthOptions, TableOptions, cut, cut_line, growth, summary,
+    table, total,
+};
+pub use self::unit::Unit;
+use crate::program::{Column, Grouping, Ledger, Programs};
 
 /// What form a report has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,4 +57,59 @@ pub enum Format {
 fn plural(count: usize, thing: &str) -> String {
     let s = if count == 1 { "" } else { "s" };
     format!("{count} {thing}{s}")
+}
+
+/// All there is to say.
+#[derive(Clone, Copy, Debug)]
+pub struct Report<'run> {
+    /// Rows and their sum.
+    pub programs: &'run Programs<'run>,
+    /// What a row stands for.
+    pub grouping: Grouping,
+    /// Whether the caller wants nothing but the sum.
+    pub is_total: bool,
+    /// The columns, from left to right, for formats that have some.
+    pub columns: &'run [Column],
+    /// Whether it was asked who owns processes, and which control groups they are in.
+    pub has_owner: bool,
+    /// See `has_owner`.
+    pub has_cgroup: bool,
+    /// What is not in it, and why.
+    pub missing: &'run Missing<'run>,
+    /// What else there is to say besides, for people.
+    pub notes: &'run [String],
+    /// The memory of the machine, if it is asked for.
+    pub host: Option<&'run Ledger>,
+    /// How it was come by.
+    pub facts: &'run Facts,
+}
+
+/// The facts of a run.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The version of this program.
+    pub version: &'static str,
+    /// The names of the host and of its kernel's release.
+    pub host: String,
+    /// See `host`.
+    pub kernel: String,
+    /// The engine that was used.
+    pub engine: &'static str,
+    /// Why it was not the one wished for.
+    pub fallback: Option<String>,
+    /// The words of the command line for the memory file, for what a row stands for and for the
+    /// rule of names.
+    pub source: String,
+    /// See `source`.
+    pub by: String,
+    /// See `source`.
+    pub name: String,
+    /// Which processes were selected, in the words of the command line; all if `None`.
+    pub selection: Option<String>,
+    /// When it began, since 1970.
+    pub started: Duration,
+    /// The same as people write it (RFC 3339).
+    pub started_at: String,
+    /// How long it took so far.
+    pub duration: Duration,
 }

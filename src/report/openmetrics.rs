@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use super::{Report, escape, fates};
+use super::{Report, escape, labels};
 use crate::program::{Column, Ledger, Part, Usage};
 use crate::units::Kib;
 
@@ -112,7 +112,7 @@ fn run(metrics: &mut Metrics, report: &Report<'_>) {
     one("start_time_seconds", "seconds", "When it began, since 1970.", seconds(facts.started));
     let complete = u8::from(report.missing.is_complete()).to_string();
     one("complete", "", "Whether no memory of a process is missing.", complete);
-    let fates = fates::counts(&report.missing.coverage).into_iter();
+    let fates = labels::counts(&report.missing.coverage).into_iter();
     let fates = fates.map(|(fate, count)| (labels(&[("fate", fate)]), count.to_string()));
     metrics.family("listed_processes", "", "Listed processes by what became of them.", fates);
     let build = labels(&[("version", facts.version), ("engine", facts.engine)]);

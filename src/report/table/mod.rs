@@ -1,13 +1,21 @@
 //! The table for people: by itself the columns of psm, the biggest row next to the prompt.
 
-use super::layout::{Cell, Content, Layout};
-use super::line::{Figures, Label, Line};
-use super::share::{self, BAR};
-use super::{Unit, escape, place, width};
+mod diff;
+mod host;
+mod layout;
+mod style;
+
+pub use self::diff::{GrowthFormat, GrowthOptions, growth};
+pub use self::host::summary;
+use self::layout::{Cell, Content, Layout};
+pub use self::layout::{cut, cut_line};
+pub use self::style::Color;
+use self::style::Style;
 use crate::program::{
     Column, Common, Grouping, Identity, Kind, Known, LastLook, Program, Programs, Sharing, Unknown,
     Usage,
 };
+use crate::report::{Unit, escape, labels};
 use crate::units::{Kib, Pid};
 
 /// The columns of psm.
@@ -102,8 +110,11 @@ impl<'a, 'run> Table<'a, 'run> {
             // Nothing stands behind the last one.
             let is_free = self.columns.last() == Some(column) && options.terminal.is_none();
             let widest = if is_free { 0 } else { self.widest(*column) };
-            let head =
-                if options.no_header { 0 } else { self.cell(&self.head(), *column).columns() };
+            let head = if options.no_header {
+                0
+            } else {
+                self.cell(&self.head(), *column).display_width()
+            };
             Content { column: *column, head, widest }
         };
         let contents: Vec<Content> = self.columns.iter().map(content).collect();
@@ -120,7 +131,7 @@ impl<'a, 'run> Table<'a, 'run> {
             return self.unit.format(biggest.unwrap_or_default()).len();
         }
         let mut widest = 0;
-        self.each_line(None, |line| widest = widest.max(self.cell(line, column).columns()));
+        self.each_line(None, |line| widest = widest.max(self.cell(line, column).display_width()));
         widest
     }
 
@@ -188,10 +199,10 @@ impl<'a, 'run> Table<'a, 'run> {
             (None, None) => behind += &escape::name(row.owner),
             // Two names share what room there is.
             (None, Some(room)) => {
-                let room = room.saturating_sub(width::columns(&behind));
-                let name = width::columns(&escape::name(row.name));
+                let room = room.saturating_sub(layout::display_width(&behind));
+                let name = layout::display_width(&escape::name(row.name));
                 let room = room.saturating_sub(name).max(room / 2);
-                behind += &width::cut(&escape::name(row.owner), room);
+                behind += &cut(&escape::name(row.owner), room);
             }
         }
         let label = Label::Name(row.name, behind);
@@ -254,10 +265,10 @@ impl<'a, 'run> Table<'a, 'run> {
             (_, Column::Count) => line.count.map_or_else(String::new, |count| count.to_string()),
             (_, Column::Pid) => line.pid(),
             (Figures::Elsewhere, _) => String::new(),
-            (Figures::Row(row), Column::Bar) => share::bar(ram(&row.usage), self.biggest),
+            (Figures::Row(row), Column::Bar) => bar(ram(&row.usage), self.biggest),
             (_, Column::Bar) => String::new(),
             (figures, Column::Percent) => {
-                let percent = share::percent(figures.usage().map(ram), self.total);
+                let percent = percent(figures.usage().map(ram), self.total);
                 percent.unwrap_or_else(|| "-".to_owned())
             }
             (Figures::Total(_), _) if column.definition().kind == Kind::Overlapping => {
@@ -282,8 +293,8 @@ impl<'a, 'run> Table<'a, 'run> {
             Figures::Rest(_) | Figures::Elsewhere | Figures::Total(_) => return String::new(),
         };
         let known = match column {
-            Column::User => place::user(self.programs, uid).map(|user| escape::name(&user)),
-            _ => place::cgroup(cgroup).map(escape::name),
+            Column::User => labels::user(self.programs, uid).map(|user| escape::name(&user)),
+            _ => labels::cgroup(cgroup).map(escape::name),
         };
         known.unwrap_or_else(|| "-".to_owned())
     }
@@ -292,6 +303,111 @@ impl<'a, 'run> Table<'a, 'run> {
     fn is_first_amount(&self, column: Column) -> bool {
         self.columns.iter().find(|column| column.is_amount()) == Some(&column)
     }
+}
+
+/// What is known of the memory of a line.
+#[derive(Clone, Copy)]
+pub(super) enum Figures<'a> {
+    /// The words above the columns.
+    Head,
+    /// A row.
+    Row(&'a Program<'a>),
+    /// Rows that were cut.
+    Rest(&'a Usage),
+    /// Counted in another row: there is no figure to show, nor is one missing.
+    Elsewhere,
+    /// Nothing: `-`, never 0. The row, or none where it was cut.
+    Unknown(Option<&'a Unknown>),
+    /// The sum of all rows, or nothing.
+    Total(Option<&'a Usage>),
+}
+
+/// A line of the table.
+pub(super) struct Line<'a> {
+    pub(super) figures: Figures<'a>,
+    pub(super) count: Option<u64>,
+    pub(super) pid: Option<Pid>,
+    pub(super) label: Label<'a>,
+    /// What stands before everything else, in the gap of the first column.
+    pub(super) mark: Option<char>,
+}
+
+/// What stands in the column of names.
+pub(super) enum Label<'a> {
+    /// A name, and what stands behind it and is never cut.
+    Name(&'a [u8], String),
+    /// Words of ours, long and short.
+    Words(&'static str, &'static str),
+}
+
+impl<'a> Figures<'a> {
+    pub(super) fn usage(self) -> Option<&'a Usage> {
+        match self {
+            Figures::Row(row) => Some(&row.usage),
+            Figures::Rest(usage) => Some(usage),
+            Figures::Total(usage) => usage,
+            Figures::Head | Figures::Elsewhere | Figures::Unknown(_) => None,
+        }
+    }
+}
+
+impl Line<'_> {
+    pub(super) fn style(&self) -> Style {
+        match self.figures {
+            Figures::Head | Figures::Total(_) => Style::Strong,
+            Figures::Row(_) => Style::Plain,
+            Figures::Rest(_) | Figures::Elsewhere => Style::Faint,
+            Figures::Unknown(_) => Style::Warning,
+        }
+    }
+
+    pub(super) fn name(&self) -> Cell {
+        match &self.label {
+            Label::Name(name, behind) => {
+                // With a number behind it nobody takes it for the row of what was cut.
+                let looks_cut = !behind.starts_with(" (") && is_count_of_more(name);
+                let name = escape::name(name);
+                let name = if looks_cut { escape::first(&name) } else { name };
+                Cell::Name(name, behind.clone())
+            }
+            Label::Words(long, short) => Cell::Words(long, short),
+        }
+    }
+
+    pub(super) fn pid(&self) -> String {
+        match (self.figures, self.pid) {
+            (_, Some(pid)) => pid.to_string(),
+            (Figures::Rest(_) | Figures::Total(_), None) => String::new(),
+            (_, None) if self.count.is_none() => String::new(),
+            (_, None) => "*".to_owned(),
+        }
+    }
+}
+
+/// Whether a name reads as `(3 more)`.
+fn is_count_of_more(name: &[u8]) -> bool {
+    let number = name.strip_prefix(b"(").and_then(|name| name.strip_suffix(b" more)"));
+    number.is_some_and(|number| number.iter().all(u8::is_ascii_digit))
+}
+
+/// How long a whole bar is.
+pub(super) const BAR: usize = 10;
+
+/// The part in per cent with one decimal, rounded half up; nobody knows the part of nothing.
+pub(super) fn percent(part: Option<Kib>, whole: Kib) -> Option<String> {
+    let part = part.filter(|_| whole > Kib(0))?;
+    let (part, whole) = (u128::from(part.0), u128::from(whole.0));
+    let tenths = (part * 1000 + whole / 2) / whole;
+    Some(format!("{}.{}", tenths / 10, tenths % 10))
+}
+
+/// A bar, and blanks to its whole length.
+pub(super) fn bar(part: Kib, whole: Kib) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let eighths = u128::from(part.0) * 8 * BAR as u128 / u128::from(whole.0.max(1));
+    let eighths = usize::try_from(eighths).map_or(8 * BAR, |eighths| eighths.min(8 * BAR));
+    let bar = "█".repeat(eighths / 8) + EIGHTHS[eighths % 8];
+    format!("{bar:<BAR$}")
 }
 
 #[cfg(test)]
@@ -362,7 +478,7 @@ mod tests {
     fn what_fits_is_not_cut() {
         for name in ["worker of a long name", "データ収集データ収集", "cafe\u{301} au lait"]
         {
-            let needed = 32 + width::columns(name) + 4;
+            let needed = 32 + layout::display_width(name) + 4;
             for columns in [needed, needed + 1] {
                 let text = shown(Some(columns.max(60)), name);
                 assert!(text.contains(&format!("  {name} (1)\n")), "{text}");
@@ -371,8 +487,24 @@ mod tests {
         let text = shown(Some(60), "データ収集データ収集データ収集");
         let row = text.lines().nth(1).expect("a row");
         assert_eq!(
-            (row, width::columns(row)),
+            (row, layout::display_width(row)),
             ("       0.0       0.0            データ収集データ収集デ… (1)", 59)
         );
+    }
+
+    #[test]
+    fn parts_are_rounded_and_bars_are_not() {
+        for (part, whole, number, drawn) in [
+            (0, 3, Some("0.0"), "          "),
+            (1, 3, Some("33.3"), "███▎      "),
+            (2, 3, Some("66.7"), "██████▋   "),
+            (3, 3, Some("100.0"), "██████████"),
+            (u64::MAX, u64::MAX, Some("100.0"), "██████████"),
+            (0, 0, None, "          "),
+        ] {
+            assert_eq!(percent(Some(Kib(part)), Kib(whole)).as_deref(), number);
+            assert_eq!(bar(Kib(part), Kib(whole)), drawn);
+        }
+        assert_eq!(percent(None, Kib(3)), None);
     }
 }

@@ -1,11 +1,18 @@
 //! JSON, for programs: integers in bytes, keys that stay, `null` for what nobody knows. The schema
 //! is docs/report.schema.json.
 
+mod diff;
+mod host;
+mod read;
+mod text;
+
 use serde::ser::{Serialize, Serializer};
 
-use super::host_json::Host;
-use super::json_text::{self, Name, bytes, hex, lossy};
-use super::{Report, fates, place};
+pub use self::diff::{growth_json, growth_ndjson};
+use self::host::Host;
+pub use self::read::Saved;
+use self::text::{Name, bytes, hex, lossy};
+use super::{Report, labels};
 use crate::process::{Coverage, Fate};
 use crate::program::{Column, Common, Kind, Known, Program, Rest, Sharing, Unknown, Usage};
 use crate::units::Pid;
@@ -15,12 +22,12 @@ pub(super) const SCHEMA: &str = "psm-uring.report.v1";
 
 /// A document of many lines.
 pub fn json(report: &Report<'_>) -> String {
-    json_text::lines(&Document::of(report))
+    text::lines(&Document::of(report))
 }
 
 /// The same on one line, for streams of reports.
 pub fn ndjson(report: &Report<'_>) -> String {
-    json_text::line(&Document::of(report))
+    text::line(&Document::of(report))
 }
 
 #[derive(serde::Serialize)]
@@ -239,7 +246,7 @@ impl<'a> Row<'a> {
     fn of(report: &Report<'_>, row: &'a Program<'_>) -> Row<'a> {
         let owner = Owner::of(report, row.uid);
         let cgroup = report.has_cgroup.then(|| {
-            let path = place::cgroup(row.cgroup);
+            let path = labels::cgroup(row.cgroup);
             Group { cgroup: path.map(lossy), cgroup_bytes: path.and_then(hex) }
         });
         let figures = Figures { usage: &row.usage, is_total: false };
@@ -252,7 +259,7 @@ impl Owner {
     fn of(report: &Report<'_>, uid: Common<u32>) -> Option<Owner> {
         report.has_owner.then(|| Owner {
             uid: if let Common::One(uid) = uid { Some(uid) } else { None },
-            user: place::user(report.programs, uid).map(|user| lossy(&user)),
+            user: labels::user(report.programs, uid).map(|user| lossy(&user)),
         })
     }
 }
@@ -291,7 +298,7 @@ fn lost<'a>(report: &'a Report<'_>) -> Vec<Lost<'a>> {
         let errno = if let Fate::Failed(errno) = fate { Some(*errno) } else { None };
         Lost {
             pid: pid.0,
-            fate: fates::word(*fate),
+            fate: labels::word(*fate),
             errno: errno.map(|errno| errno.0),
             error: errno.map(|errno| errno.to_string()),
             glimpse: (*fate == Fate::TimedOut).then(|| glimpse(*pid)).flatten(),
@@ -306,7 +313,7 @@ fn id(pid: Option<Pid>) -> Option<u32> {
 
 impl Serialize for Fates {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(fates::counts(&self.0))
+        serializer.collect_map(labels::counts(&self.0))
     }
 }
 

@@ -1,9 +1,10 @@
 //! Where the columns of the table stand: how wide each is, and what of a text fits. Numbers are
 //! never cut. Knows nothing of programs.
 
-use super::color::Style;
-use super::width;
+use super::style::{self, Style};
 use crate::program::{Column, Kind};
+use std::borrow::Cow;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// The least width of a column of amounts; all of them grow to the widest amount.
 const WIDTH_MIN: usize = 10;
@@ -25,10 +26,10 @@ pub(super) enum Cell {
 }
 
 impl Cell {
-    pub(super) fn columns(&self) -> usize {
+    pub(super) fn display_width(&self) -> usize {
         match self {
-            Cell::Number(text) => width::columns(text),
-            Cell::Name(name, behind) => width::columns(name) + width::columns(behind),
+            Cell::Number(text) => display_width(text),
+            Cell::Name(name, behind) => display_width(name) + display_width(behind),
             Cell::Words(long, _) => long.len(),
         }
     }
@@ -112,7 +113,7 @@ impl Layout {
             };
             line.push_str(&content);
             if last != Some(*column) {
-                let free = width.saturating_sub(width::columns(&content));
+                let free = width.saturating_sub(display_width(&content));
                 line.extend(std::iter::repeat_n(' ', free));
             }
         }
@@ -134,8 +135,8 @@ impl Layout {
             Cell::Number(text) => text.clone(),
             Cell::Name(name, behind) => match room.filter(|_| !name.is_empty()) {
                 Some(room) => {
-                    let room = room.saturating_sub(width::columns(behind));
-                    format!("{}{behind}", width::cut(name, room))
+                    let room = room.saturating_sub(display_width(behind));
+                    format!("{}{behind}", cut(name, room))
                 }
                 None => format!("{name}{behind}"),
             },
@@ -143,6 +144,85 @@ impl Layout {
                 let does_fit = room.is_none_or(|room| long.len() <= room);
                 (if does_fit { *long } else { *short }).to_owned()
             }
+        }
+    }
+}
+
+/// Stands for what was cut.
+const CUT: char = '…';
+
+/// The columns that a text takes.
+pub(super) fn display_width(text: &str) -> usize {
+    text.width()
+}
+
+/// The text itself, or as much of its beginning as fits in so many columns. Something is always
+/// left, so that a row never looks nameless.
+pub fn cut(text: &str, columns: usize) -> Cow<'_, str> {
+    if text.width() <= columns {
+        return Cow::Borrowed(text);
+    }
+    let mut room = columns.saturating_sub(1);
+    let mut left = String::new();
+    for c in text.chars() {
+        // A mark takes no room and stays with its letter.
+        let Some(more) = room.checked_sub(c.width().unwrap_or(0)) else { break };
+        room = more;
+        left.push(c);
+    }
+    left.push(CUT);
+    Cow::Owned(left)
+}
+
+/// A line of a table, or as much of it as fits in so many columns. It ends where a blank stands, so
+/// that no number is cut, which would be another one. A style takes no room.
+pub fn cut_line(line: &str, columns: usize) -> Cow<'_, str> {
+    let (begin, text, end) = style::parts(line);
+    let left = match cut(text, columns) {
+        Cow::Borrowed(_) => return Cow::Borrowed(line),
+        Cow::Owned(left) => left,
+    };
+    match left.rsplit_once(' ') {
+        Some((whole, _)) => format!("{begin}{} {CUT}{end}", whole.trim_end()).into(),
+        None => format!("{begin}{left}{end}").into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_cut_between_numbers() {
+        for (line, room, expected) in [
+            ("  148.5   12.0  name", 20, "  148.5   12.0  name"),
+            ("  148.5   12.0  name", 19, "  148.5   12.0 …"),
+            ("  148.5   12.0  name", 16, "  148.5   12.0 …"),
+            ("  148.5   12.0  name", 15, "  148.5 …"),
+            ("  148.5   12.0  name", 5, " …"),
+            ("\x1b[1m  148.5   12.0\x1b[0m", 14, "\x1b[1m  148.5   12.0\x1b[0m"),
+            ("\x1b[1m  148.5   12.0\x1b[0m", 13, "\x1b[1m  148.5 …\x1b[0m"),
+            ("nginx", 3, "ng…"),
+        ] {
+            assert_eq!(cut_line(line, room), expected, "{line:?} in {room}");
+        }
+    }
+
+    #[test]
+    fn cuts_by_columns() {
+        for (text, room, expected) in [
+            ("nginx", 5, "nginx"),
+            ("nginx", 4, "ngi…"),
+            ("nginx", 1, "…"),
+            ("nginx", 0, "…"),
+            ("データ収集", 10, "データ収集"),
+            ("データ収集", 9, "データ収…"),
+            ("データ収集", 8, "データ…"),
+            ("cafe\u{301}s", 5, "cafe\u{301}s"),
+            ("cafe\u{301}-au-lait", 5, "cafe\u{301}…"),
+        ] {
+            assert_eq!(cut(text, room), expected, "{text} in {room}");
+            assert!(display_width(&cut(text, room)) <= room.max(1), "{text} in {room}");
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use super::Unit;
-use super::color::Style;
+use super::style::Style;
 use crate::host::Stall;
 use crate::program::{Column, Ledger, Part};
+use crate::report::Unit;
 use crate::units::Kib;
 
 /// The least width of a column; both grow to the widest amount.

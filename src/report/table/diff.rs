@@ -1,9 +1,9 @@
 //! The table of what grew and shrank from one report to another.
 
-use super::color::Style;
 use super::layout::{Cell, Content, Layout};
-use super::{Unit, escape, plural};
+use super::style::Style;
 use crate::program::{Change, Column, Delta, Grouping, Grown, Growth, Looks, Presence};
+use crate::report::{Unit, escape, plural};
 
 const COLUMNS: [Column; 4] = [Column::Ram, Column::Swap, Column::Count, Column::Name];
 
@@ -54,7 +54,7 @@ pub fn growth(growth: &Growth, total: &Looks, options: GrowthOptions) -> String 
     }
     let contents = COLUMNS.map(|column| {
         let is_free = column == Column::Name && options.terminal.is_none();
-        let widths = lines.iter().map(|line| table.cell(line, column).columns());
+        let widths = lines.iter().map(|line| table.cell(line, column).display_width());
         let widest = if is_free { 0 } else { widths.max().unwrap_or_default() };
         Content { column, head: 0, widest }
     });

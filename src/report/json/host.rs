@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
-use super::json_text::bytes;
+use super::text::bytes;
 use crate::host::{Pressure, Stall, Zram};
 use crate::program::{Column, Ledger, Part};
 

@@ -4,8 +4,8 @@
 
 use serde::Serialize;
 
-use super::Saved;
-use super::json_text::{self, Name, bytes};
+use super::read::Saved;
+use super::text::{self, Name, bytes};
 use crate::program::{self, Delta, Grown, Growth, Identity, Looks, Presence};
 
 /// Tells this form from others; another number means another meaning of the keys.
@@ -13,12 +13,12 @@ const SCHEMA: &str = "psm-uring.diff.v1";
 
 /// A document of many lines, with the sums of both reports and what they were made with.
 pub fn growth_json(growth: &Growth, total: &Looks, reports: [&Saved; 2]) -> String {
-    json_text::lines(&Document::of(growth, total, reports))
+    text::lines(&Document::of(growth, total, reports))
 }
 
 /// The same on one line.
 pub fn growth_ndjson(growth: &Growth, total: &Looks, reports: [&Saved; 2]) -> String {
-    json_text::line(&Document::of(growth, total, reports))
+    text::line(&Document::of(growth, total, reports))
 }
 
 #[derive(Serialize)]

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::json::SCHEMA;
+use super::SCHEMA;
 use crate::program::{Amounts, Identity, Seen};
 use crate::units::{Kib, Pid};
 
