@@ -15,7 +15,7 @@ use std::process::Command;
 use clap::Parser;
 use crowd::{Crowd, Kind, Sizes, Spec};
 use harness::{Candidate, Mode, Times, interleave};
-use psm_uring::engine::{EngineKind, Patience, Surveyor, Tuning};
+use psm_uring::engine::{EngineKind, Surveyor, Timeouts, Tuning};
 use psm_uring::process::{Plan, Source};
 use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::units::{Kib, Pid};
@@ -128,8 +128,8 @@ impl Sums {
 fn check(kind: EngineKind, pids: &[Pid], expected: &Sums) {
     let word = kind.word();
     let mut surveyor = open(kind).expect("it was there a moment ago");
-    let patience = Patience { stuck_after: std::time::Duration::from_secs(20), deadline: None };
-    let survey = surveyor.survey(pids, &Plan::default(), &patience).expect(word);
+    let timeouts = Timeouts { stuck_after: std::time::Duration::from_secs(20), deadline: None };
+    let survey = surveyor.survey(pids, &Plan::default(), &timeouts).expect(word);
     let found: BTreeSet<Pid> = survey.processes().map(|process| process.pid).collect();
     let missing: Vec<&Pid> = pids.iter().filter(|pid| !found.contains(pid)).collect();
     assert!(missing.is_empty(), "{word} lacks {missing:?}: {:?}", survey.coverage());

@@ -107,7 +107,7 @@ fn what_cannot_be_compared_is_refused() {
     assert!(ran.stderr().contains("as a record of bench"), "{}", ran.stderr());
 }
 
-/// The floor has no patience: it would wait for ever.
+/// The floor has no timeouts: it would wait for ever.
 #[test]
 fn who_does_not_answer_ends_it() {
     let copy = TempDir::new("bench-stuck");

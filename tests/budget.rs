@@ -15,7 +15,7 @@ mod crowd;
 use std::fs::read;
 
 use crowd::{Crowd, Kind, Spec};
-use psm_uring::engine::{EngineKind, IoStats, Patience, Surveyor};
+use psm_uring::engine::{EngineKind, IoStats, Surveyor, Timeouts};
 use psm_uring::process::{Plan, Source};
 use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::units::Pid;
@@ -232,9 +232,9 @@ impl Work {
 }
 
 fn survey(surveyor: &mut Surveyor, pids: &[Pid], plan: &Plan) -> Work {
-    let patience = Patience { stuck_after: RUN_LIMIT, deadline: None };
+    let timeouts = Timeouts { stuck_after: RUN_LIMIT, deadline: None };
     let before = counting::allocations();
-    let survey = surveyor.survey(pids, plan, &patience);
+    let survey = surveyor.survey(pids, plan, &timeouts);
     let allocations = counting::allocations() - before;
     let survey = survey.expect("an engine that works");
     assert_eq!(survey.coverage().measured, pids.len(), "{:?}", surveyor.kind());

@@ -6,7 +6,7 @@ mod support;
 use std::os::unix::fs::symlink;
 use std::time::Duration;
 
-use psm_uring::engine::{EngineKind, Patience, Surveyor, Tuning};
+use psm_uring::engine::{EngineKind, Surveyor, Timeouts, Tuning};
 use psm_uring::process::{Coverage, Fate, Plan};
 use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::sys::ring::kernel::Features;
@@ -48,13 +48,13 @@ fn surveyors(test: &str, root: &ProcRoot) -> Vec<(&'static str, Surveyor)> {
     surveyors
 }
 
-fn patience(millis: u64) -> Patience {
-    Patience { stuck_after: RUN_LIMIT, deadline: Some(Duration::from_millis(millis)) }
+fn timeouts(millis: u64) -> Timeouts {
+    Timeouts { stuck_after: RUN_LIMIT, deadline: Some(Duration::from_millis(millis)) }
 }
 
 /// What becomes of all of them in so many milliseconds.
 fn survey(surveyor: &mut Surveyor, pids: &[Pid], plan: &Plan, millis: u64) -> Coverage {
-    let found = surveyor.survey(pids, plan, &patience(millis)).expect("an engine").coverage();
+    let found = surveyor.survey(pids, plan, &timeouts(millis)).expect("an engine").coverage();
     let late = found.timed_out + found.not_asked;
     assert_eq!(found.measured + late, pids.len(), "{found:?}");
     found
@@ -104,7 +104,7 @@ fn who_is_stuck_times_out_among_others() {
     pids.insert(0, stuck);
     let root = ProcRoot::open(crowd.path()).expect("a crowd");
     for (engine, mut surveyor) in surveyors("who_is_stuck_times_out_among_others", &root) {
-        let survey = surveyor.survey(&pids, &Plan::default(), &patience(20)).expect("an engine");
+        let survey = surveyor.survey(&pids, &Plan::default(), &timeouts(20)).expect("an engine");
         let (found, missing) = (survey.coverage(), survey.missing());
         let is_first = missing.first() == Some(&(stuck, Fate::TimedOut));
         assert!(is_first || found.measured == 0, "{engine}: {found:?}");

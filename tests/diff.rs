@@ -39,7 +39,7 @@ fn a_report_differs_from_itself_in_nothing() {
 
 #[test]
 fn what_grew_most_is_last() {
-    let reports = Reports::new("diff-growth");
+    let reports = Reports::new("diff-diff");
     let before = reports.save_of("before", &["101", "102", "120"], false);
     let after = reports.save_of("after", &["102", "110", "120"], false);
     let ran = diff(&before, &after, &[]);

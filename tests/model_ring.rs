@@ -292,7 +292,7 @@ fn a_small_crowd_has_all_workers() {
 fn the_deadline_holds_among_the_stuck() {
     for deadline in [0, 1, 50, 500] {
         let mut script = crowd(64, 200, 2, true);
-        script.patience.deadline = Some(Duration::from_millis(deadline));
+        script.timeouts.deadline = Some(Duration::from_millis(deadline));
         let ran = schedule::run(script);
         assert!(ended(&ran) <= deadline * MILLIS + MILLIS, "{} µs", ended(&ran));
         assert!(deadline > 0 || ran.totals.coverage.not_asked == 264, "no time is no time");
@@ -319,7 +319,7 @@ fn the_big_are_waited_for() {
 fn slots_of_the_late_come_back() {
     let mut script = crowd(0, 12, 0, false);
     script.world.seats.iter_mut().for_each(|seat| seat.walk = 50 * MILLIS);
-    script.patience.deadline = Some(Duration::from_millis(20));
+    script.timeouts.deadline = Some(Duration::from_millis(20));
     (script.slots_max, script.depth, script.surveys) = (10, 4, 12);
     script.comes_back = true;
     let ran = schedule::run(script);

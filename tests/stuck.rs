@@ -162,8 +162,8 @@ fn no_file_is_waited_for() {
                 "--by pid --json --name script --deadline 300ms",
                 "--filter . --name comm --source smaps",
             ] {
-                let patience = ["--stuck-after", "100ms", "--engine", engine];
-                let arguments: Vec<&str> = words.split(' ').chain(patience).collect();
+                let timeouts = ["--stuck-after", "100ms", "--engine", engine];
+                let arguments: Vec<&str> = words.split(' ').chain(timeouts).collect();
                 let ran = copy.run(program(), &arguments);
                 assert_eq!(ran.code, Some(0), "{file}, {words}: {}", ran.stderr());
             }

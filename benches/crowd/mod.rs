@@ -210,7 +210,7 @@ fn root_pid(root: &Child) -> rustix::process::Pid {
     rustix::process::Pid::from_child(root)
 }
 
-/// Looks again and again until it is so; `false` when it never is.
+/// BeforeAfter again and again until it is so; `false` when it never is.
 pub fn until(mut is_so: impl FnMut() -> bool) -> bool {
     let began = Instant::now();
     loop {

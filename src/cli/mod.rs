@@ -1,52 +1,42 @@
-//! Every word of the command line.
+//! The command line of the table and of `diff`: options, values, errors, help.
 //!
-//! - `bench`       the words of `psm-uring bench`
-//! - `diff`        the words of `psm-uring diff`
-//! - `complaint`   what is wrong with the command line
-//! - `completions` scripts that let a shell complete words
-//! - `manual`      the manual page
 //! - `parse`       from a word to a value
-//! - `short`       what `-h` prints
 //! - `words`       the words for the enums of other floors
+//! - `usage_error` a wrong command line, on one line
+//! - `help`        the short help
 #![forbid(unsafe_code)]
 
-mod bench;
-mod complaint;
-mod completions;
-mod diff;
-mod manual;
+mod help;
 mod parse;
-mod short;
-mod words;
+mod usage_error;
+pub(crate) mod words;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueHint};
+use clap::{ArgAction, Args, ValueHint};
 use regex::bytes::Regex;
 
-pub use self::bench::BenchOptions;
-pub use self::complaint::complaint;
-pub use self::completions::{Shell, completions};
-pub use self::diff::DiffOptions;
-pub use self::manual::manual;
+pub(crate) use self::help::help;
 pub use self::parse::User;
+pub(crate) use self::parse::{number, ratio};
+pub(crate) use self::usage_error::usage_error;
 pub use self::words::word_of;
 use crate::engine::EngineKind;
 use crate::error::Error;
 use crate::process::{NameRule, Source};
 use crate::program::{Column, Grouping};
-use crate::report::{Color, Format, Unit};
+use crate::report::{Color, DiffFormat, Format, Unit};
 use crate::sys::ring::kernel::DEPTH_MAX;
-use crate::units::Pid;
+use crate::units::{Kib, Pid};
 
 /// More threads than this only wait for each other.
-const WORKERS_MAX: usize = 1024;
+pub(crate) const WORKERS_MAX: usize = 1024;
 
 /// More processes than any Linux has at a time (`PID_MAX_LIMIT`, include/linux/threads.h).
 const TOP_MAX: usize = 4 << 20;
 
-const EXAMPLES: &str = "\
+pub(crate) const EXAMPLES: &str = "\
 Examples:
   psm-uring                       every program, the biggest last
   psm-uring -n 10                 the ten biggest
@@ -54,7 +44,7 @@ Examples:
   psm-uring --by unit -u alice    the systemd units of a user
   psm-uring --deadline 1s -n 10   a host in trouble: what can be had at once";
 
-const EXIT_CODES: &str = "\
+pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  the report was printed; what it lacks is told on standard error
   1  no report, or it could not be written; one line on standard error says why
@@ -63,7 +53,7 @@ Exit codes:
   4  bench: a figure is worse than --max-ratio allows
 A reader that leaves early, as in `psm-uring | head -1`, ends it silently by SIGPIPE.";
 
-const ENVIRONMENT: &str = "\
+pub(crate) const ENVIRONMENT: &str = "\
 Environment:
   COLUMNS         how wide a line may be on a terminal, instead of what the terminal says
   LINES           how many of them --watch may draw, likewise
@@ -72,53 +62,10 @@ Environment:
   CLICOLOR        0: no colour
   TERM            dumb: no colour; dumb or not set: nothing is drawn over another";
 
-const AMOUNTS: &str = "\
+pub(crate) const AMOUNTS: &str = "\
 Amounts are in units of 1,024. RAM is the proportional set size (PSS): each page divided by the
 number of processes that map it, so that programs add up. SHARED is the part of RAM that others
 map too, SWAPPED the proportional share of swap.";
-
-/// Which program uses how much RAM and swap, really.
-#[derive(Debug, Parser)]
-#[command(name = "psm-uring", bin_name = "psm-uring", version, before_help = EXAMPLES,
-          after_long_help = after_help(), max_term_width = 100,
-          args_conflicts_with_subcommands = true, args_override_self = true)]
-pub struct Cli {
-    /// What to do instead of printing the table.
-    #[command(subcommand)]
-    pub command: Option<Command>,
-
-    /// The table.
-    #[command(flatten)]
-    pub options: Options,
-}
-
-fn after_help() -> String {
-    [EXIT_CODES, ENVIRONMENT, AMOUNTS].join("\n\n")
-}
-
-/// Help as it was asked for.
-pub fn help(message: &clap::Error) -> clap::builder::StyledStr {
-    let text = message.render();
-    let is_short = text.to_string() == Cli::command().render_help().to_string();
-    if is_short { short::short().into() } else { text }
-}
-
-/// What else the program can do.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Measure the engines against each other on this host
-    Bench(BenchOptions),
-    /// Show what grew from one saved report to another
-    Diff(DiffOptions),
-    /// Print a script that lets a shell complete words
-    Completions {
-        /// For which shell: bash, zsh, fish
-        #[arg(hide_possible_values = true)]
-        shell: Shell,
-    },
-    /// Print the manual page
-    Man,
-}
 
 /// Which table, and how to come by it.
 #[derive(Args, Clone, Debug)]
@@ -278,7 +225,7 @@ pub struct Options {
     pub depth: Option<usize>,
 
     /// Give up a read that sleeps this long in its target: 2s, 500ms, 1m
-    #[arg(long, value_name = "TIME", value_parser = parse::patience, default_value = "2s",
+    #[arg(long, value_name = "TIME", value_parser = parse::stuck_after, default_value = "2s",
           help_heading = "How", hide_short_help = true)]
     pub stuck_after: Duration,
 
@@ -331,5 +278,75 @@ impl Options {
     /// The form of the report.
     pub fn format(&self) -> Format {
         if self.json { Format::Json } else { self.output }
+    }
+}
+
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  psm-uring --json --output-file monday.json      save a report
+  psm-uring diff monday.json tuesday.json         what grew most is last
+  psm-uring --json | psm-uring diff monday.json - against now
+  psm-uring diff --min-delta 10MiB a.json b.json  what changed by 10 MiB or more";
+
+const DIFF_RULES: &str = "\
+Rows are the same if they have the same name; in reports made with --by pid, if process id and
+start time are the same. Both reports must be made with the same --by and --name, and whole:
+without --top and --total. A figure that one of them lacks gives -, not a number. They may come
+through pipes, as with <(psm-uring --json) in bash; one that is silent for a minute is given up.";
+
+/// Which reports to compare.
+#[derive(Args, Debug)]
+#[command(before_help = DIFF_EXAMPLES, after_long_help = DIFF_RULES)]
+pub struct DiffOptions {
+    /// The earlier report, as --json writes it
+    #[arg(value_name = "A.json")]
+    pub before: PathBuf,
+
+    /// The later report; - is standard input
+    #[arg(value_name = "B.json")]
+    pub after: PathBuf,
+
+    /// Leave out what changed less: 10MiB, 512KiB, 1GiB
+    ///
+    /// By itself, what changed by less than is shown.
+    #[arg(long, value_name = "SIZE", value_parser = parse::size, default_value = "0",
+          hide_default_value = true)]
+    pub min_delta: Kib,
+
+    /// What grew most first
+    #[arg(short, long)]
+    pub reverse: bool,
+
+    /// The form of the comparison
+    #[arg(short, long, value_name = "FORM", default_value = "table",
+          help = words::brief::<DiffFormat>("Form"),
+          long_help = words::whole::<DiffFormat>("The form of the comparison"),
+          hide_possible_values = true, hide_default_value = true)]
+    pub output: DiffFormat,
+
+    /// The same as --output json
+    #[arg(long, conflicts_with = "output")]
+    pub json: bool,
+
+    /// The unit of all amounts [default: MiB]
+    #[arg(long, value_name = "UNIT", ignore_case = true,
+          help = words::brief::<Unit>("The unit of all amounts"), hide_possible_values = true)]
+    pub unit: Option<Unit>,
+
+    /// Leave out the head of the table
+    #[arg(long)]
+    pub no_header: bool,
+
+    /// When there is colour
+    #[arg(long, value_name = "WHEN", default_value = "auto",
+          help = words::brief::<Color>("When there is colour"), hide_possible_values = true,
+          hide_default_value = true)]
+    pub color: Color,
+}
+
+impl DiffOptions {
+    /// The form of the comparison.
+    pub fn format(&self) -> DiffFormat {
+        if self.json { DiffFormat::Json } else { self.output }
     }
 }

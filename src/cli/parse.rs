@@ -15,7 +15,7 @@ const INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// The longest: a day.
 const INTERVAL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// The shortest `--stuck-after`.
-const PATIENCE_MIN: Duration = Duration::from_millis(20);
+const STUCK_AFTER_MIN: Duration = Duration::from_millis(20);
 
 pub(super) fn filter(pattern: &str) -> Result<Regex, String> {
     let built = RegexBuilder::new(pattern).size_limit(FILTER_BYTES_MAX).build();
@@ -73,7 +73,7 @@ pub(super) fn user(text: &str) -> Result<User, String> {
 }
 
 /// A whole number within limits.
-pub(super) fn number<const MIN: usize, const MAX: usize>(text: &str) -> Result<usize, String> {
+pub(crate) fn number<const MIN: usize, const MAX: usize>(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (MIN..=MAX).contains(number));
     number.ok_or_else(|| format!("not a whole number from {MIN} to {MAX}"))
 }
@@ -96,16 +96,16 @@ pub(super) fn size(text: &str) -> Result<Kib, String> {
 }
 
 /// How many times as much is allowed.
-pub(super) fn ratio(text: &str) -> Result<f64, String> {
+pub(crate) fn ratio(text: &str) -> Result<f64, String> {
     let ratio = text.parse().ok().filter(|ratio: &f64| ratio.is_finite() && *ratio >= 1.0);
     ratio.ok_or_else(|| "not a ratio of 1 or more; 1.10 allows a tenth more".to_owned())
 }
 
 /// How long a read may sleep. Whether it sleeps is looked at every few milliseconds, so a shorter
 /// time would give up what has just begun.
-pub(super) fn patience(text: &str) -> Result<Duration, String> {
+pub(super) fn stuck_after(text: &str) -> Result<Duration, String> {
     match duration(text) {
-        Ok(time) if time < PATIENCE_MIN => Err("too short; write 20ms or more".to_owned()),
+        Ok(time) if time < STUCK_AFTER_MIN => Err("too short; write 20ms or more".to_owned()),
         parsed => parsed,
     }
 }

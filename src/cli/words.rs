@@ -5,11 +5,10 @@ use std::ffi::OsStr;
 use clap::builder::{EnumValueParser, PossibleValue, TypedValueParser};
 use clap::{Arg, Command, ValueEnum};
 
-use super::Shell;
 use crate::engine::EngineKind;
 use crate::process::{NameRule, Source};
 use crate::program::{Column, Definition, Grouping};
-use crate::report::{Color, Format, GrowthFormat, Unit};
+use crate::report::{Color, DiffFormat, Format, Unit};
 
 /// Gives an enum of another floor its words on the command line.
 macro_rules! words {
@@ -29,13 +28,13 @@ macro_rules! words {
 }
 
 /// A line of help that ends in the words: `What a row stands for: program, pid`.
-pub(super) fn brief<Word: ValueEnum + 'static>(what: &str) -> String {
+pub(crate) fn brief<Word: ValueEnum + 'static>(what: &str) -> String {
     let words: Vec<String> = values::<Word>().map(|value| value.get_name().to_owned()).collect();
     format!("{what}: {}", words.join(", "))
 }
 
 /// The same with a line for each word.
-pub(super) fn whole<Word: ValueEnum + 'static>(what: &str) -> String {
+pub(crate) fn whole<Word: ValueEnum + 'static>(what: &str) -> String {
     let width = values::<Word>().map(|value| value.get_name().len()).max().unwrap_or(0);
     let line = |value: PossibleValue| {
         let help = value.get_help().map(ToString::to_string).unwrap_or_default();
@@ -118,7 +117,7 @@ words!(Format {
     OpenMetrics => "openmetrics", "For the textfile collector of node_exporter";
 });
 
-words!(GrowthFormat {
+words!(DiffFormat {
     Table => "table", "Columns for people";
     Json => "json", "What each row had before and after, in bytes";
     Ndjson => "ndjson", "The same on one line";
@@ -152,8 +151,4 @@ words!(Source {
     Smaps => "smaps", "smaps only: every mapping";
 });
 
-words!(Shell {
-    Bash => "bash", "";
-    Zsh => "zsh", "";
-    Fish => "fish", "";
-});
+pub(crate) use words;

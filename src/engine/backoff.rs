@@ -15,25 +15,25 @@ const REST_MAX: u32 = 1024;
 
 /// Who was given up.
 #[derive(Debug, Default)]
-pub(super) struct Held(HashMap<Pid, Rest>);
+pub(super) struct Backoff(HashMap<Pid, Entry>);
 
 /// Its comm and the process that started it. An exec and the death of the parent change them: then
 /// it is asked once more often. The start time would be better, but a read of `stat` was seen to
 /// wait for ever for an exec that is stuck (6.18).
-type Face = (Vec<u8>, Option<Pid>);
+type Fingerprint = (Vec<u8>, Option<Pid>);
 
 #[derive(Debug)]
-struct Rest {
+struct Entry {
     /// Whether it is still the same process, as far as can be told without waiting for it.
-    face: Face,
+    face: Fingerprint,
     /// So many surveys go without it, of which so many are left.
     surveys: u32,
     left: u32,
 }
 
-impl Held {
+impl Backoff {
     /// Whether a process is left alone this time.
-    pub(super) fn rests(&mut self, pid: Pid, root: &ProcRoot) -> bool {
+    pub(super) fn should_skip(&mut self, pid: Pid, root: &ProcRoot) -> bool {
         let Some(rest) = self.0.get_mut(&pid) else { return false };
         if rest.face != face(pid, root) {
             self.0.remove(&pid);
@@ -60,7 +60,7 @@ impl Held {
             if *fate != Fate::TimedOut || !is_asked(pid) {
                 continue;
             }
-            let rest = self.0.entry(*pid).or_insert_with(|| Rest {
+            let rest = self.0.entry(*pid).or_insert_with(|| Entry {
                 face: face(*pid, root),
                 surveys: 0,
                 left: 0,
@@ -71,7 +71,7 @@ impl Held {
     }
 }
 
-fn face(pid: Pid, root: &ProcRoot) -> Face {
+fn face(pid: Pid, root: &ProcRoot) -> Fingerprint {
     let status = root.read_once(ProcFile::Status, pid).unwrap_or_default();
     (Glimpse::from_status(&status).comm, process::parent(&status))
 }
@@ -83,9 +83,9 @@ mod tests {
     /// In which of some surveys the process is asked.
     fn asked(is_stuck: impl Fn(usize) -> bool) -> Vec<usize> {
         let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
-        let (pid, mut held, mut asked) = (Pid(std::process::id()), Held::default(), Vec::new());
+        let (pid, mut held, mut asked) = (Pid(std::process::id()), Backoff::default(), Vec::new());
         for survey in 0..16 {
-            if held.rests(pid, &root) {
+            if held.should_skip(pid, &root) {
                 held.note([&[pid], &[]], &[], &root);
                 continue;
             }
@@ -99,11 +99,11 @@ mod tests {
     #[test]
     fn the_dead_are_forgotten() {
         let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
-        let (pid, mut held) = (Pid(std::process::id()), Held::default());
+        let (pid, mut held) = (Pid(std::process::id()), Backoff::default());
         held.note([&[pid]; 2], &[(pid, Fate::TimedOut)], &root);
-        assert!(held.rests(pid, &root));
+        assert!(held.should_skip(pid, &root));
         held.note([&[], &[]], &[], &root);
-        assert!(!held.rests(pid, &root));
+        assert!(!held.should_skip(pid, &root));
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl IoStats {
 
 /// How long to wait for the kernel.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct Timeouts {
     /// A read that sleeps this long in its target is given up. One that runs is waited for.
     pub stuck_after: Duration,
     /// Everything that is not finished by then is given up; counted from the survey's start.
@@ -60,7 +60,7 @@ pub struct Patience {
 
 /// How far a survey is.
 #[derive(Clone, Copy, Debug)]
-pub struct Headway {
+pub struct Progress {
     /// Processes whose fate is known.
     pub finished: usize,
     /// All that are asked.
@@ -130,9 +130,9 @@ pub trait Engine {
         &mut self,
         pids: &[Pid],
         plan: &Plan,
-        patience: &Patience,
-        observer: &mut dyn FnMut(Headway),
-        survey: &mut Vec<Tally>,
+        timeouts: &Timeouts,
+        observer: &mut dyn FnMut(Progress),
+        tallies: &mut Vec<Tally>,
     ) -> Result<(), Broken>;
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::backoff::Held;
-use super::threads::Crew;
-use super::{Broken, Engine, Headway, Patience, Survey, Tally, Tuning, Uring};
+use super::backoff::Backoff;
+use super::threads::Threads;
+use super::{Broken, Engine, Progress, Survey, Tally, Timeouts, Tuning, Uring};
 use crate::error::Error;
 use crate::process::{Fate, KTHREADD, Plan};
 use crate::sys::proc_root::ProcRoot;
@@ -50,7 +50,7 @@ pub struct Surveyor {
     fallback: Option<Errno>,
     root: ProcRoot,
     tuning: Tuning,
-    held: Held,
+    held: Backoff,
 }
 
 impl Surveyor {
@@ -60,7 +60,7 @@ impl Surveyor {
     /// [`Error::Ring`] when `uring` was asked for by name and cannot be had.
     pub fn open(kind: EngineKind, root: &ProcRoot, tuning: Tuning) -> Result<Surveyor, Error> {
         let is_auto = kind == EngineKind::Auto;
-        let crew = |workers| Box::new(Crew::new(root, workers));
+        let crew = |workers| Box::new(Threads::new(root, workers));
         let (engine, kind, fallback): (Box<dyn Engine>, _, _) = match kind {
             EngineKind::Sync => (crew(1), kind, None),
             EngineKind::Threads => (crew(tuning.workers), kind, None),
@@ -73,7 +73,7 @@ impl Surveyor {
                 Err(errno) => return Err(Error::Ring(errno)),
             },
         };
-        let (root, held) = (root.clone(), Held::default());
+        let (root, held) = (root.clone(), Backoff::default());
         Ok(Surveyor { engine, kind, is_auto, fallback, root, tuning, held })
     }
 
@@ -100,9 +100,9 @@ impl Surveyor {
         &mut self,
         pids: &[Pid],
         plan: &Plan,
-        patience: &Patience,
+        timeouts: &Timeouts,
     ) -> Result<Survey, Error> {
-        self.observed(pids, plan, patience, &mut |_| {})
+        self.observed(pids, plan, timeouts, &mut |_| {})
     }
 
     /// The same, telling somebody every few milliseconds how far it is.
@@ -113,29 +113,29 @@ impl Surveyor {
         &mut self,
         pids: &[Pid],
         plan: &Plan,
-        patience: &Patience,
-        observer: &mut dyn FnMut(Headway),
+        timeouts: &Timeouts,
+        observer: &mut dyn FnMut(Progress),
     ) -> Result<Survey, Error> {
         let began = Instant::now();
         let mut survey = Survey::default();
         let (users, kernel_threads) =
-            self.without_kernel_threads(pids, patience, &mut survey.tallies);
+            self.without_kernel_threads(pids, timeouts, &mut survey.tallies);
         let asked = self.without_held(&users, &mut survey.tallies);
         let plan = &Plan { kernel_threads, ..plan.clone() };
         let tallies = &mut survey.tallies;
-        if let Err(broken) = self.engine.carry(&asked, plan, patience, observer, tallies) {
+        if let Err(broken) = self.engine.carry(&asked, plan, timeouts, observer, tallies) {
             if self.is_auto && self.kind == EngineKind::Uring {
-                let deadline = patience.deadline.map(|time| time.saturating_sub(began.elapsed()));
-                let patience = Patience { deadline, ..*patience };
+                let deadline = timeouts.deadline.map(|time| time.saturating_sub(began.elapsed()));
+                let timeouts = Timeouts { deadline, ..*timeouts };
                 let (listed, before) = (asked.len(), asked.len() - broken.left.len());
-                let mut observer = |headway: Headway| {
-                    observer(Headway { finished: before + headway.finished, listed, ..headway });
+                let mut observer = |progress: Progress| {
+                    observer(Progress { finished: before + progress.finished, listed, ..progress });
                 };
-                self.go_on_with_threads(&broken, plan, &patience, &mut observer, tallies);
+                self.go_on_with_threads(&broken, plan, &timeouts, &mut observer, tallies);
             } else if broken.errno == Errno::MFILE {
                 // The stuck have all the slots. What the others told is worth a report.
                 let mut tally = Tally::default();
-                broken.left.iter().for_each(|pid| tally.pass_over(*pid, Fate::NotAsked));
+                broken.left.iter().for_each(|pid| tally.skip(*pid, Fate::NotAsked));
                 tallies.push(tally);
             } else {
                 return Err(Error::Ring(broken.errno));
@@ -143,7 +143,7 @@ impl Surveyor {
         }
         // Whom a deadline cuts off may be well, or dead, which can be told at once: there can be
         // thousands, so their status is read only where they may have no memory.
-        match patience.deadline.filter(|deadline| began.elapsed() >= *deadline) {
+        match timeouts.deadline.filter(|deadline| began.elapsed() >= *deadline) {
             None => self.held.note([pids, &asked], &survey.missing(), &self.root),
             Some(deadline) => {
                 let has_time = || began.elapsed() < deadline + JUDGING_MAX;
@@ -151,7 +151,7 @@ impl Surveyor {
                 let is_well = |pid| is_own && this_process::has_memory(pid) == Some(true);
                 let may_tell = |pid| has_time() && !is_well(pid);
                 let better = |pid| may_tell(pid).then(|| self.root.fate_at_once(pid)).flatten();
-                survey.tallies.iter_mut().for_each(|tally| tally.judge_again(better));
+                survey.tallies.iter_mut().for_each(|tally| tally.reclassify(better));
             }
         }
         // No process is lost and none is counted twice.
@@ -164,30 +164,30 @@ impl Surveyor {
         &mut self,
         broken: &Broken,
         plan: &Plan,
-        patience: &Patience,
-        observer: &mut dyn FnMut(Headway),
-        survey: &mut Vec<Tally>,
+        timeouts: &Timeouts,
+        observer: &mut dyn FnMut(Progress),
+        tallies: &mut Vec<Tally>,
     ) {
-        let crew = Crew::new(&self.root, self.tuning.workers);
+        let crew = Threads::new(&self.root, self.tuning.workers);
         self.kind = EngineKind::Threads;
         self.fallback = Some(broken.errno);
-        crew.work_off(&broken.left, plan, patience, observer, survey);
+        crew.work_off(&broken.left, plan, timeouts, observer, tallies);
         // Not dropped: the kernel may still hold some of its requests.
         std::mem::forget(std::mem::replace(&mut self.engine, Box::new(crew)));
     }
 
     /// Leaves out those that were stuck and may still be: they are given up once more, unasked.
-    fn without_held(&mut self, pids: &[Pid], survey: &mut Vec<Tally>) -> Vec<Pid> {
+    fn without_held(&mut self, pids: &[Pid], tallies: &mut Vec<Tally>) -> Vec<Pid> {
         let mut tally = Tally::default();
         let mut asked = pids.to_vec();
         asked.retain(|pid| {
-            let rests = self.held.rests(*pid, &self.root);
+            let rests = self.held.should_skip(*pid, &self.root);
             if rests {
-                tally.give_up(*pid);
+                tally.time_out(*pid);
             }
             !rests
         });
-        survey.push(tally);
+        tallies.push(tally);
         asked
     }
 
@@ -197,8 +197,8 @@ impl Surveyor {
     fn without_kernel_threads(
         &self,
         pids: &[Pid],
-        patience: &Patience,
-        survey: &mut Vec<Tally>,
+        timeouts: &Timeouts,
+        tallies: &mut Vec<Tally>,
     ) -> (Vec<Pid>, Vec<Pid>) {
         // Without `kthreadd` this is a choice of processes, not a host.
         let is_host = pids.contains(&KTHREADD);
@@ -206,7 +206,7 @@ impl Surveyor {
         let is_thread = |pid: &Pid| threads.binary_search(pid).is_ok();
         let is_own = !threads.is_empty() && self.root.is_own();
         // Whom a deadline leaves unasked would be missing. Their status answers at once.
-        let has_deadline = patience.deadline.is_some();
+        let has_deadline = timeouts.deadline.is_some();
         let is_told =
             |pid: &Pid| has_deadline && self.root.fate_at_once(*pid) == Some(Fate::KernelThread);
         let has_no_memory = |pid: &Pid| is_own && this_process::has_memory(*pid) == Some(false);
@@ -215,12 +215,12 @@ impl Surveyor {
         let mut asked = Vec::with_capacity(pids.len());
         for pid in pids {
             if is_proved(pid) {
-                tally.pass_over(*pid, Fate::KernelThread);
+                tally.skip(*pid, Fate::KernelThread);
             } else {
                 asked.push(*pid);
             }
         }
-        survey.push(tally);
+        tallies.push(tally);
         (asked, threads)
     }
 }

@@ -51,9 +51,9 @@ impl Tally {
     }
 
     /// Takes over what a finished probe knows.
-    pub(super) fn take(&mut self, probe: &Probe) {
+    pub(super) fn record(&mut self, probe: &Probe) {
         let Some(fate) = probe.fate() else { return };
-        self.pass_over(probe.pid(), fate);
+        self.skip(probe.pid(), fate);
         if let (Fate::Measured, Some(smaps)) = (fate, probe.smaps()) {
             self.texts.extend_from_slice(probe.name());
             let (pid, name_end) = (probe.pid(), self.texts.len());
@@ -73,7 +73,7 @@ impl Tally {
     }
 
     /// Takes note of a process by its fate alone.
-    pub(super) fn pass_over(&mut self, pid: Pid, fate: Fate) {
+    pub(super) fn skip(&mut self, pid: Pid, fate: Fate) {
         self.coverage.count(fate);
         if fate.is_missing() {
             self.missing.push((pid, fate));
@@ -81,19 +81,19 @@ impl Tally {
     }
 
     /// Takes note that a process was not finished in time.
-    pub(super) fn give_up(&mut self, pid: Pid) {
-        self.pass_over(pid, Fate::TimedOut);
+    pub(super) fn time_out(&mut self, pid: Pid) {
+        self.skip(pid, Fate::TimedOut);
     }
 
     /// Judges once more who was given up, as long as somebody knows better.
-    pub(super) fn judge_again(&mut self, better: impl Fn(Pid) -> Option<Fate>) {
+    pub(super) fn reclassify(&mut self, better: impl Fn(Pid) -> Option<Fate>) {
         let given_up = |(_, fate): &(Pid, Fate)| matches!(fate, Fate::TimedOut | Fate::NotAsked);
         let (late, rest) = std::mem::take(&mut self.missing).into_iter().partition(given_up);
         self.missing = rest;
         let late: Vec<(Pid, Fate)> = late;
         (self.coverage.timed_out, self.coverage.not_asked) = (0, 0);
         for (pid, fate) in late {
-            self.pass_over(pid, better(pid).unwrap_or(fate));
+            self.skip(pid, better(pid).unwrap_or(fate));
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Broken, Engine, Headway, IoStats, Patience, Tally, left_bytes};
+use super::{Broken, Engine, IoStats, Progress, Tally, Timeouts, left_bytes};
 use crate::process::{Fate, Plan, Probe, ProcFile, ReadNext, Want};
 use crate::sys::proc_root::{OpenFile, ProcRoot};
 use crate::sys::this_process;
@@ -19,19 +19,19 @@ use crate::units::Pid;
 /// How often the crew is looked after.
 const TICK: Duration = Duration::from_millis(10);
 /// Looking at a member takes a few microseconds; with many, this much longer between looks.
-const TICK_PER_MEMBER: Duration = Duration::from_micros(50);
+const TICK_PER_WORKER: Duration = Duration::from_micros(50);
 /// A member that sleeps this long in one process is replaced.
 const HELD_AFTER: Duration = Duration::from_millis(20);
 /// How many are added for each that sleeps: the next ones may be stuck as well.
 const ADDED_PER_SLEEPER: usize = 4;
 /// What a member takes besides its stack, and a part of what the C library takes at a time for all:
 /// the buffer it reads into, its probe, its tally, which doubles as it grows.
-const MEMBER_BYTES: usize = 64 * 1024;
+const WORKER_BYTES: usize = 64 * 1024;
 /// The most members, sleeping ones included, if descriptors allow.
-const MEMBERS_MAX: usize = 2048;
+const WORKERS_MAX: usize = 2048;
 
 /// The engines `threads` and, with one worker, `sync`.
-pub(super) struct Crew {
+pub(super) struct Threads {
     root: ProcRoot,
     workers: usize,
 }
@@ -48,7 +48,7 @@ struct Work {
 
 /// One member, as seen by itself and by the watching thread.
 #[derive(Default)]
-struct Member {
+struct Worker {
     thread: AtomicU32,
     /// How many processes it has begun: tells the watching thread that it moved on.
     begun: AtomicUsize,
@@ -68,16 +68,16 @@ struct Log {
 
 /// What the watching thread remembers of a member.
 struct Watched {
-    member: Arc<Member>,
+    member: Arc<Worker>,
     begun: usize,
     /// When it last began a process or was seen running.
     alive: Instant,
     is_abandoned: bool,
 }
 
-impl Crew {
-    pub(super) fn new(root: &ProcRoot, workers: usize) -> Crew {
-        Crew { root: root.clone(), workers: workers.max(1) }
+impl Threads {
+    pub(super) fn new(root: &ProcRoot, workers: usize) -> Threads {
+        Threads { root: root.clone(), workers: workers.max(1) }
     }
 
     /// Measures every listed process or counts it: a crew does not break down.
@@ -85,30 +85,30 @@ impl Crew {
         &self,
         pids: &[Pid],
         plan: &Plan,
-        patience: &Patience,
-        observer: &mut dyn FnMut(Headway),
-        survey: &mut Vec<Tally>,
+        timeouts: &Timeouts,
+        observer: &mut dyn FnMut(Progress),
+        tallies: &mut Vec<Tally>,
     ) {
         let (root, members) = (self.root.clone(), self.workers.min(pids.len()));
-        let (pids, plan, deadline) = (pids.to_vec(), plan.clone(), patience.deadline);
+        let (pids, plan, deadline) = (pids.to_vec(), plan.clone(), timeouts.deadline);
         let (next, began) = (AtomicUsize::new(0), Instant::now());
         let work = Arc::new(Work { root, pids, plan, next, began, deadline });
-        let mut watch = Watch::start(work, members);
-        watch.until_done(self.workers, patience, observer);
-        survey.extend(watch.tallies());
+        let mut watch = Watchdog::start(work, members);
+        watch.until_done(self.workers, timeouts, observer);
+        tallies.extend(watch.tallies());
     }
 }
 
-impl Engine for Crew {
+impl Engine for Threads {
     fn carry(
         &mut self,
         pids: &[Pid],
         plan: &Plan,
-        patience: &Patience,
-        observer: &mut dyn FnMut(Headway),
-        survey: &mut Vec<Tally>,
+        timeouts: &Timeouts,
+        observer: &mut dyn FnMut(Progress),
+        tallies: &mut Vec<Tally>,
     ) -> Result<(), Broken> {
-        self.work_off(pids, plan, patience, observer, survey);
+        self.work_off(pids, plan, timeouts, observer, tallies);
         Ok(())
     }
 }
@@ -130,7 +130,7 @@ impl Work {
     }
 }
 
-impl Member {
+impl Worker {
     fn log(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -153,14 +153,14 @@ impl Member {
     /// Carries one process after another until the list is handed out or nobody waits any more.
     fn work(&self, work: &Work) {
         self.thread.store(threads::thread_id(), Ordering::Relaxed);
-        let mut carrier = Carrier::new(&work.root, &work.plan);
+        let mut carrier = BlockingReader::new(&work.root, &work.plan);
         while let Some(pid) = self.begin(work) {
             let probe = carrier.carry(pid);
             let mut log = self.log();
             if log.is_abandoned {
                 return;
             }
-            log.tally.take(probe);
+            log.tally.record(probe);
             log.tally.io = carrier.io();
             log.at_work_on = None;
         }
@@ -169,7 +169,7 @@ impl Member {
 }
 
 /// The watching side.
-struct Watch {
+struct Watchdog {
     work: Arc<Work>,
     crew: Vec<Watched>,
     sender: Sender<()>,
@@ -178,15 +178,15 @@ struct Watch {
     never_begun: Tally,
 }
 
-impl Watch {
-    fn start(work: Arc<Work>, members: usize) -> Watch {
+impl Watchdog {
+    fn start(work: Arc<Work>, members: usize) -> Watchdog {
         let (sender, finished) = mpsc::channel();
         let never_begun = Tally::default();
-        let mut watch = Watch { work, crew: Vec::new(), sender, finished, never_begun };
+        let mut watch = Watchdog { work, crew: Vec::new(), sender, finished, never_begun };
         watch.hire(members);
         if watch.crew.is_empty() {
             // No thread to be had: this one does the work, unwatched.
-            let member = Arc::new(Member::default());
+            let member = Arc::new(Worker::default());
             member.work(&watch.work);
             watch.watch(member);
         }
@@ -194,13 +194,13 @@ impl Watch {
     }
 
     fn hire(&mut self, members: usize) {
-        let allowed = MEMBERS_MAX.min(this_process::file_pairs());
+        let allowed = WORKERS_MAX.min(this_process::file_pairs());
         for hired in 0..members.min(allowed.saturating_sub(self.crew.len())) {
-            let member = Arc::new(Member::default());
+            let member = Arc::new(Worker::default());
             let (work, sender) = (Arc::clone(&self.work), self.sender.clone());
             let its_own = Arc::clone(&member);
             // Those before it have hardly begun to take theirs.
-            let left = left_bytes(self.work.pids.len()) + (hired + 1) * MEMBER_BYTES;
+            let left = left_bytes(self.work.pids.len()) + (hired + 1) * WORKER_BYTES;
             let is_hired = threads::spawn(left, move || {
                 its_own.work(&work);
                 // Nobody listening any more is no concern of the member.
@@ -213,7 +213,7 @@ impl Watch {
         }
     }
 
-    fn watch(&mut self, member: Arc<Member>) {
+    fn watch(&mut self, member: Arc<Worker>) {
         let alive = Instant::now();
         self.crew.push(Watched { member, begun: 0, alive, is_abandoned: false });
     }
@@ -221,11 +221,11 @@ impl Watch {
     fn until_done(
         &mut self,
         workers: usize,
-        patience: &Patience,
-        observer: &mut dyn FnMut(Headway),
+        timeouts: &Timeouts,
+        observer: &mut dyn FnMut(Progress),
     ) {
         while self.crew.iter().any(Watched::is_at_work) {
-            match self.finished.recv_timeout(self.tick(patience)) {
+            match self.finished.recv_timeout(self.tick(timeouts)) {
                 Ok(()) => continue,
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
@@ -233,14 +233,14 @@ impl Watch {
             let is_over = self.work.left().is_zero();
             let mut sleeping = 0;
             for watched in self.crew.iter_mut().filter(|watched| watched.is_at_work()) {
-                let suspect_after = HELD_AFTER.min(patience.stuck_after);
+                let suspect_after = HELD_AFTER.min(timeouts.stuck_after);
                 let slept = watched.slept(self.work.began, now, suspect_after);
                 sleeping += usize::from(slept >= HELD_AFTER);
-                if slept >= patience.stuck_after {
+                if slept >= timeouts.stuck_after {
                     watched.abandon();
                 }
             }
-            observer(self.headway(sleeping));
+            observer(self.progress(sleeping));
             if is_over {
                 break;
             }
@@ -253,32 +253,32 @@ impl Watch {
     }
 
     /// How far it is, with so many that slept, some of which may have been given up.
-    fn headway(&self, slept: usize) -> Headway {
+    fn progress(&self, slept: usize) -> Progress {
         let listed = self.work.pids.len();
         let begun = self.work.next.load(Ordering::Relaxed).min(listed);
         let under_way = self.crew.iter().filter(|watched| watched.is_at_work()).count();
         let held = slept.min(under_way);
-        Headway { finished: begun.saturating_sub(under_way), listed, held }
+        Progress { finished: begun.saturating_sub(under_way), listed, held }
     }
 
     /// How long to wait for the next look: it is longer with many to look at, but nobody's time
     /// passes unnoticed.
-    fn tick(&self, patience: &Patience) -> Duration {
+    fn tick(&self, timeouts: &Timeouts) -> Duration {
         let now = Instant::now();
         let at_work = self.crew.iter().filter(|watched| watched.is_at_work());
-        let (mut count, mut next) = (0, patience.stuck_after);
+        let (mut count, mut next) = (0, timeouts.stuck_after);
         for watched in at_work {
             count += 1;
-            next = next.min(patience.stuck_after.saturating_sub(now - watched.alive));
+            next = next.min(timeouts.stuck_after.saturating_sub(now - watched.alive));
         }
-        next.clamp(TICK, TICK + TICK_PER_MEMBER * count).min(self.work.left())
+        next.clamp(TICK, TICK + TICK_PER_WORKER * count).min(self.work.left())
     }
 
     /// Gives up what is at work, and what nobody has begun: time is over, or nobody is left to
     /// begin it, because all sleep and no more can be hired.
     fn end(&mut self) {
         while let Some(pid) = self.work.next() {
-            self.never_begun.pass_over(pid, Fate::NotAsked);
+            self.never_begun.skip(pid, Fate::NotAsked);
         }
         self.crew.iter_mut().for_each(Watched::dismiss);
     }
@@ -337,7 +337,7 @@ impl Watched {
 fn give_up(mut log: MutexGuard<'_, Log>) {
     log.is_abandoned = true;
     if let Some(pid) = log.at_work_on.take() {
-        log.tally.give_up(pid);
+        log.tally.time_out(pid);
     }
 }
 
@@ -347,7 +347,7 @@ const READ_BYTES: usize = 16 * 1024;
 const REWIND_BYTES: usize = 1;
 
 /// A probe with what it takes to satisfy it. Waits wherever the kernel makes it wait.
-pub(super) struct Carrier<'a> {
+pub(super) struct BlockingReader<'a> {
     root: &'a ProcRoot,
     plan: &'a Plan,
     room: Vec<u8>,
@@ -355,10 +355,10 @@ pub(super) struct Carrier<'a> {
     io: IoStats,
 }
 
-impl<'a> Carrier<'a> {
-    pub(super) fn new(root: &'a ProcRoot, plan: &'a Plan) -> Carrier<'a> {
+impl<'a> BlockingReader<'a> {
+    pub(super) fn new(root: &'a ProcRoot, plan: &'a Plan) -> BlockingReader<'a> {
         let io = IoStats::default();
-        Carrier { root, plan, room: vec![0; READ_BYTES], probe: Probe::new(), io }
+        BlockingReader { root, plan, room: vec![0; READ_BYTES], probe: Probe::new(), io }
     }
 
     /// Carries one process to its fate, which the returned probe tells.

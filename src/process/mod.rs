@@ -84,10 +84,10 @@ pub fn kernel_threads(status: &[u8], children: &[u8]) -> Vec<Pid> {
 /// What became of a process without memory, from its `status`; `None` when it may have some.
 pub fn fate_of_memoryless(status: &[u8]) -> Option<Fate> {
     match status::kind(status, true) {
-        status::Kind::KernelThread => Some(Fate::KernelThread),
-        status::Kind::Zombie => Some(Fate::Zombie),
-        status::Kind::Exiting => Some(Fate::Gone),
-        status::Kind::User | status::Kind::Leaderless => None,
+        status::ProcessKind::KernelThread => Some(Fate::KernelThread),
+        status::ProcessKind::Zombie => Some(Fate::Zombie),
+        status::ProcessKind::Exiting => Some(Fate::Gone),
+        status::ProcessKind::User | status::ProcessKind::Leaderless => None,
     }
 }
 

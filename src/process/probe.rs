@@ -27,7 +27,7 @@
 
 use super::memory::{Memory, Step};
 use super::plan::{Plan, Source};
-use super::status::{self, Kind};
+use super::status::{self, ProcessKind};
 use super::{Fate, ProcFile, RelPath, cgroup, name};
 use crate::smaps::Smaps;
 use crate::units::{Errno, Pid};
@@ -215,7 +215,7 @@ impl Probe {
         match self.memory.feed(file, bytes, room) {
             Step::Continue => return ReadNext::Continue,
             Step::Verify => return ReadNext::Verify,
-            Step::Lost => self.memory_lost(),
+            Step::MissingProcess => self.memory_lost(),
             Step::Whole => self.measured(plan, file),
         }
         ReadNext::Done
@@ -249,12 +249,12 @@ impl Probe {
 
     fn status_read(&mut self, plan: &Plan, why: Why) {
         match status::kind(&self.text, self.text.len() < ProcFile::Status.text_max()) {
-            Kind::KernelThread => self.done(Fate::KernelThread),
-            Kind::Zombie => self.done(Fate::Zombie),
-            Kind::Leaderless if self.task.is_none() => self.one(ProcFile::Tasks),
-            Kind::Leaderless if !self.has_lost_thread => self.thread_gone(),
-            Kind::Leaderless | Kind::Exiting => self.done(Fate::Gone),
-            Kind::User => self.lives(plan, why),
+            ProcessKind::KernelThread => self.done(Fate::KernelThread),
+            ProcessKind::Zombie => self.done(Fate::Zombie),
+            ProcessKind::Leaderless if self.task.is_none() => self.one(ProcFile::Tasks),
+            ProcessKind::Leaderless if !self.has_lost_thread => self.thread_gone(),
+            ProcessKind::Leaderless | ProcessKind::Exiting => self.done(Fate::Gone),
+            ProcessKind::User => self.lives(plan, why),
         }
     }
 

@@ -130,7 +130,7 @@ const JAVA_VALUES: [&str; 17] = [
 ];
 
 /// What an option leads to.
-enum Found<'a> {
+enum ScriptArg<'a> {
     /// Look on.
     Nothing,
     /// A name, as it is; or none, for what runs is no script.
@@ -156,9 +156,9 @@ pub(super) fn script(cmdline: &[u8], is_whole: bool) -> Option<&[u8]> {
         INTERPRETERS.iter().find(is_it)?.script(&mut arguments)
     };
     let name = match found {
-        Found::Nothing => None,
-        Found::Name(name) => name,
-        Found::File(path) => path.filter(|path| !is_descriptor(path)).map(last_part),
+        ScriptArg::Nothing => None,
+        ScriptArg::Name(name) => name,
+        ScriptArg::File(path) => path.filter(|path| !is_descriptor(path)).map(last_part),
     };
     name.filter(|name| !name.is_empty())
 }
@@ -180,88 +180,88 @@ fn is_called(program: &[u8], name: &str) -> bool {
 }
 
 impl Interpreter {
-    fn script<'a>(&self, arguments: &mut impl Iterator<Item = &'a [u8]>) -> Found<'a> {
+    fn script<'a>(&self, arguments: &mut impl Iterator<Item = &'a [u8]>) -> ScriptArg<'a> {
         while let Some(argument) = arguments.next() {
             let found = match argument {
-                b"--" => return Found::File(arguments.next()),
-                b"-" if self.is_shell => return Found::File(arguments.next()),
-                b"-" => return Found::Name(None),
+                b"--" => return ScriptArg::File(arguments.next()),
+                b"-" if self.is_shell => return ScriptArg::File(arguments.next()),
+                b"-" => return ScriptArg::Name(None),
                 [b'-', b'-', word @ ..] => self.word(word, arguments),
                 [b'-', letters @ ..] => self.letters(letters, arguments),
                 [b'+', letters @ ..] if self.is_shell => self.letters(letters, arguments),
-                path => return Found::File(Some(path)),
+                path => return ScriptArg::File(Some(path)),
             };
-            if !matches!(found, Found::Nothing) {
+            if !matches!(found, ScriptArg::Nothing) {
                 return found;
             }
         }
-        Found::Nothing
+        ScriptArg::Nothing
     }
 
     fn word<'a>(
         &self,
         word: &'a [u8],
         arguments: &mut impl Iterator<Item = &'a [u8]>,
-    ) -> Found<'a> {
+    ) -> ScriptArg<'a> {
         let name = word.split(|byte| *byte == b'=').next().unwrap_or_default();
         let is_in = |words: &[&str]| words.iter().any(|known| known.as_bytes() == name);
         if is_in(self.long_code) {
-            return Found::Name(None);
+            return ScriptArg::Name(None);
         }
         if name.len() == word.len() && is_in(self.long_values) {
             arguments.next();
         }
-        Found::Nothing
+        ScriptArg::Nothing
     }
 
     fn letters<'a>(
         &self,
         letters: &'a [u8],
         arguments: &mut impl Iterator<Item = &'a [u8]>,
-    ) -> Found<'a> {
+    ) -> ScriptArg<'a> {
         for (n, letter) in letters.iter().enumerate() {
             let rest = Some(&letters[n + 1..]).filter(|rest| !rest.is_empty());
             if self.code.contains(letter) {
-                return Found::Name(None);
+                return ScriptArg::Name(None);
             } else if self.module.contains(letter) {
-                return Found::Name(rest.or_else(|| arguments.next()));
+                return ScriptArg::Name(rest.or_else(|| arguments.next()));
             } else if self.file.contains(letter) {
-                return Found::File(rest.or_else(|| arguments.next()));
+                return ScriptArg::File(rest.or_else(|| arguments.next()));
             } else if self.values.contains(letter) {
                 if rest.is_none() {
                     arguments.next();
                 }
-                return Found::Nothing;
+                return ScriptArg::Nothing;
             } else if self.rests.contains(letter) {
-                return Found::Nothing;
+                return ScriptArg::Nothing;
             } else if self.nexts.contains(letter) {
                 arguments.next();
             }
         }
-        Found::Nothing
+        ScriptArg::Nothing
     }
 }
 
 /// Options of java are words, and `@file` stands for more of them, which are not read.
-fn java<'a>(arguments: &mut impl Iterator<Item = &'a [u8]>) -> Found<'a> {
+fn java<'a>(arguments: &mut impl Iterator<Item = &'a [u8]>) -> ScriptArg<'a> {
     while let Some(argument) = arguments.next() {
         match argument {
-            b"-jar" => return Found::File(arguments.next()),
-            b"-m" | b"--module" => return Found::Name(arguments.next()),
+            b"-jar" => return ScriptArg::File(arguments.next()),
+            b"-m" | b"--module" => return ScriptArg::Name(arguments.next()),
             [b'@', ..] => {}
             [b'-', ..] => {
                 if let Some(module) = argument.strip_prefix(b"--module=") {
-                    return Found::Name(Some(module));
+                    return ScriptArg::Name(Some(module));
                 }
                 if JAVA_VALUES.iter().any(|option| option.as_bytes() == argument) {
                     arguments.next();
                 }
             }
             // A class has no slash, a source file may have some.
-            class => return Found::File(Some(class)),
+            class => return ScriptArg::File(Some(class)),
         }
     }
-    Found::Nothing
+    ScriptArg::Nothing
 }
 
 /// Cuts `/usr/sbin/nginx` to `nginx`.

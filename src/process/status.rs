@@ -9,7 +9,7 @@ use crate::units::{Kib, Pid};
 
 /// What kind of process a status text describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ProcessKind {
     /// It has an address space.
     User,
     /// It is a thread of the kernel.
@@ -26,19 +26,19 @@ pub(super) enum Kind {
 ///
 /// A process that ends gives its address space up first (`exit_mm`, kernel/exit.c), is in state
 /// `R` for as long as the kernel takes that apart, and a zombie after: 457 ms for 1.2 GiB.
-pub(super) fn kind(text: &[u8], is_whole: bool) -> Kind {
+pub(super) fn kind(text: &[u8], is_whole: bool) -> ProcessKind {
     let is_dead = matches!(value(text, b"State").and_then(<[u8]>::first), Some(b'Z' | b'X'));
     let has_memory = value(text, b"VmSize").is_some() || !is_whole;
     if !is_dead && is_kernel_thread(text, has_memory) {
-        return Kind::KernelThread;
+        return ProcessKind::KernelThread;
     }
     if !is_dead && has_memory {
-        return Kind::User;
+        return ProcessKind::User;
     }
     match value(text, b"Threads") {
-        Some(threads) if threads != b"1" => Kind::Leaderless,
-        _ if is_dead => Kind::Zombie,
-        _ => Kind::Exiting,
+        Some(threads) if threads != b"1" => ProcessKind::Leaderless,
+        _ if is_dead => ProcessKind::Zombie,
+        _ => ProcessKind::Exiting,
     }
 }
 
@@ -130,23 +130,23 @@ mod tests {
     #[test]
     fn kinds() {
         let user = b"Name:\tsh\nState:\tS (sleeping)\nVmSize:\t 100 kB\nThreads:\t1\n";
-        assert_eq!(kind(user, true), Kind::User);
+        assert_eq!(kind(user, true), ProcessKind::User);
         for (text, expected) in [
-            (&b"Name:\tkthreadd\nState:\tS\nKthread:\t1\n"[..], Kind::KernelThread),
-            (b"State:\tS\nThreads:\t1\nSigIgn:\tffffffffffffffff\n", Kind::KernelThread),
+            (&b"Name:\tkthreadd\nState:\tS\nKthread:\t1\n"[..], ProcessKind::KernelThread),
+            (b"State:\tS\nThreads:\t1\nSigIgn:\tffffffffffffffff\n", ProcessKind::KernelThread),
             // One that asked for SIGKILL, as nfsd does.
-            (b"State:\tS\nThreads:\t1\nSigIgn:\tfffffffffffffeff\n", Kind::KernelThread),
+            (b"State:\tS\nThreads:\t1\nSigIgn:\tfffffffffffffeff\n", ProcessKind::KernelThread),
             // All that a process can ignore.
-            (b"State:\tR\nThreads:\t1\nSigIgn:\tfffffffffffbfeff\n", Kind::Exiting),
-            (b"State:\tR\nKthread:\t0\nThreads:\t1\nSigIgn:\t0\n", Kind::Exiting),
-            (b"State:\tR\nKthread:\t0\nThreads:\t3\n", Kind::Leaderless),
-            (b"State:\tZ (zombie)\nKthread:\t0\nThreads:\t1\n", Kind::Zombie),
-            (b"State:\tX (dead)\nThreads:\t1\n", Kind::Zombie),
-            (b"State:\tZ (zombie)\nThreads:\t3\n", Kind::Leaderless),
+            (b"State:\tR\nThreads:\t1\nSigIgn:\tfffffffffffbfeff\n", ProcessKind::Exiting),
+            (b"State:\tR\nKthread:\t0\nThreads:\t1\nSigIgn:\t0\n", ProcessKind::Exiting),
+            (b"State:\tR\nKthread:\t0\nThreads:\t3\n", ProcessKind::Leaderless),
+            (b"State:\tZ (zombie)\nKthread:\t0\nThreads:\t1\n", ProcessKind::Zombie),
+            (b"State:\tX (dead)\nThreads:\t1\n", ProcessKind::Zombie),
+            (b"State:\tZ (zombie)\nThreads:\t3\n", ProcessKind::Leaderless),
         ] {
             assert_eq!(kind(text, true), expected, "{}", text.escape_ascii());
         }
-        assert_eq!(kind(b"Name:\tsh\nState:\tS\nGroups:\t0 1 2", false), Kind::User);
+        assert_eq!(kind(b"Name:\tsh\nState:\tS\nGroups:\t0 1 2", false), ProcessKind::User);
     }
 
     #[test]

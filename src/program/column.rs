@@ -44,7 +44,7 @@ pub enum Column {
 
 /// What the values of a column are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ColumnKind {
     /// Amounts of memory that add up, over rows as over processes.
     Amount,
     /// Amounts that count the same pages in several rows: their sum is not shown as a total.
@@ -65,7 +65,7 @@ pub struct Definition {
     /// A line of help.
     pub help: &'static str,
     /// What its values are.
-    pub kind: Kind,
+    pub kind: ColumnKind,
 }
 
 impl Column {
@@ -96,7 +96,7 @@ impl Column {
 
     /// What it is called, and what it is.
     pub const fn definition(self) -> Definition {
-        use Kind::{Amount, Number, Overlapping, Text};
+        use ColumnKind::{Amount, Number, Overlapping, Text};
         let (word, head, help, kind) = match self {
             Column::Ram => ("ram", "RAM", "proportional set size (Pss) and hugetlb", Amount),
             Column::Uss => ("uss", "USS", "the part of RAM that nobody else maps", Amount),
@@ -128,7 +128,7 @@ impl Column {
 
     /// Whether its values are amounts of memory.
     pub const fn is_amount(self) -> bool {
-        matches!(self.definition().kind, Kind::Amount | Kind::Overlapping)
+        matches!(self.definition().kind, ColumnKind::Amount | ColumnKind::Overlapping)
     }
 }
 

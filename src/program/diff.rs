@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use super::snapshot::Key;
-use super::{Amounts, Identity, Seen};
+use super::{Amounts, Identity, SnapshotRow};
 use crate::units::Kib;
 
 /// A difference in KiB.
@@ -54,7 +54,7 @@ impl Presence {
 
 /// A row, and by how much it grew.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grown {
+pub struct DiffRow {
     /// The row.
     pub identity: Identity,
     /// The later name.
@@ -62,12 +62,12 @@ pub struct Grown {
     /// When it was there.
     pub presence: Presence,
     /// What it had; nothing when it was not there.
-    pub looks: Looks,
+    pub looks: BeforeAfter,
 }
 
 /// How much there was at each of two looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Looks {
+pub struct BeforeAfter {
     /// The earlier one.
     pub before: Amounts,
     /// The later one.
@@ -85,10 +85,10 @@ pub struct Change {
     pub swap: Option<Delta>,
 }
 
-impl Looks {
+impl BeforeAfter {
     /// From one to the other.
     pub fn change(&self) -> Change {
-        let Looks { before, after } = self;
+        let BeforeAfter { before, after } = self;
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         Change {
             count: signed(after.count) - signed(before.count),
@@ -100,17 +100,17 @@ impl Looks {
 
 impl Change {
     /// Whether it differs enough, or nobody knows by how much.
-    fn is_worth_a_row(&self, least: Least) -> bool {
+    fn is_worth_a_row(&self, least: Threshold) -> bool {
         let is_large = |delta: Option<Delta>| delta.is_none_or(|delta| delta.size() >= least.size);
         is_large(self.ram) || is_large(self.swap) || self.count != 0 && least.counts
     }
 }
 
-impl Growth {
+impl Diff {
     /// Keeps the rows that changed most, if there are more than so many.
     pub fn keep(&mut self, rows: usize) {
         let excess = self.rows.len().saturating_sub(rows);
-        let size = |row: &Grown| row.looks.change().ram.map_or(Kib(u64::MAX), Delta::size);
+        let size = |row: &DiffRow| row.looks.change().ram.map_or(Kib(u64::MAX), Delta::size);
         let mut sizes: Vec<Kib> = self.rows.iter().map(size).collect();
         sizes.sort_unstable();
         for least in sizes.into_iter().take(excess) {
@@ -122,7 +122,7 @@ impl Growth {
     }
 
     /// What grew most first, if so wished.
-    pub fn turned(mut self, reverse: bool) -> Growth {
+    pub fn reversed(mut self, reverse: bool) -> Diff {
         if reverse {
             self.rows.reverse();
         }
@@ -132,7 +132,7 @@ impl Growth {
 
 /// What is worth a row.
 #[derive(Clone, Copy, Debug)]
-pub struct Least {
+pub struct Threshold {
     /// A difference of RAM or swap by so much.
     pub size: Kib,
     /// A difference in the number of processes.
@@ -141,16 +141,16 @@ pub struct Least {
 
 /// All rows of two looks.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Growth {
+pub struct Diff {
     /// Those that differ enough; what grew most is last.
-    pub rows: Vec<Grown>,
+    pub rows: Vec<DiffRow>,
     /// How many do not.
     pub alike: usize,
 }
 
 /// Compares two looks. Rows that differ by less are only counted.
-pub fn growth(before: &[Seen], after: &[Seen], least: Least) -> Growth {
-    let mut gone: HashMap<Key, &Seen> =
+pub fn diff(before: &[SnapshotRow], after: &[SnapshotRow], least: Threshold) -> Diff {
+    let mut gone: HashMap<Key, &SnapshotRow> =
         before.iter().map(|seen| (seen.identity.key(), seen)).collect();
     let mut rows = Vec::new();
     for seen in after {
@@ -161,24 +161,24 @@ pub fn growth(before: &[Seen], after: &[Seen], least: Least) -> Growth {
             Some(then) => (Presence::Stayed, then.amounts),
             None => (Presence::New, Amounts::NOTHING),
         };
-        rows.push(grown(seen, presence, Looks { before, after: seen.amounts }));
+        rows.push(grown(seen, presence, BeforeAfter { before, after: seen.amounts }));
     }
     for seen in gone.into_values() {
-        let looks = Looks { before: seen.amounts, after: Amounts::NOTHING };
+        let looks = BeforeAfter { before: seen.amounts, after: Amounts::NOTHING };
         rows.push(grown(seen, Presence::Gone, looks));
     }
     let all = rows.len();
     rows.retain(|row| row.looks.change().is_worth_a_row(least));
     rows.sort_unstable_by(by_growth);
-    Growth { alike: all - rows.len(), rows }
+    Diff { alike: all - rows.len(), rows }
 }
 
-fn grown(seen: &Seen, presence: Presence, looks: Looks) -> Grown {
-    Grown { identity: seen.identity.clone(), name: seen.name.clone(), presence, looks }
+fn grown(seen: &SnapshotRow, presence: Presence, looks: BeforeAfter) -> DiffRow {
+    DiffRow { identity: seen.identity.clone(), name: seen.name.clone(), presence, looks }
 }
 
-fn by_growth(a: &Grown, b: &Grown) -> Ordering {
-    let key = |row: &Grown| {
+fn by_growth(a: &DiffRow, b: &DiffRow) -> Ordering {
+    let key = |row: &DiffRow| {
         let Change { count, ram, swap } = row.looks.change();
         (ram, swap, count)
     };
@@ -191,16 +191,16 @@ mod tests {
     use super::*;
     use crate::units::Pid;
 
-    fn seen(name: &str, count: u64, ram: Option<u64>) -> Seen {
+    fn seen(name: &str, count: u64, ram: Option<u64>) -> SnapshotRow {
         let identity = Identity::Name(name.into());
         let amounts = Amounts { count, ram: ram.map(Kib), swap: Some(Kib(0)) };
-        Seen { identity, name: name.into(), amounts }
+        SnapshotRow { identity, name: name.into(), amounts }
     }
 
-    fn told(growth: &Growth) -> Vec<(String, Presence, Option<i64>)> {
-        let name = |row: &Grown| String::from_utf8_lossy(&row.name).into_owned();
-        let delta = |row: &Grown| row.looks.change().ram.map(|delta| delta.0);
-        growth.rows.iter().map(|row| (name(row), row.presence, delta(row))).collect()
+    fn told(diff: &Diff) -> Vec<(String, Presence, Option<i64>)> {
+        let name = |row: &DiffRow| String::from_utf8_lossy(&row.name).into_owned();
+        let delta = |row: &DiffRow| row.looks.change().ram.map(|delta| delta.0);
+        diff.rows.iter().map(|row| (name(row), row.presence, delta(row))).collect()
     }
 
     #[test]
@@ -223,7 +223,7 @@ mod tests {
             seen("moved", 2, Some(3)),
         ];
         let growth_of =
-            |least| growth(&before, &after, Least { size: Kib(least), counts: least == 1 });
+            |least| diff(&before, &after, Threshold { size: Kib(least), counts: least == 1 });
         assert_eq!(
             told(&growth_of(1)),
             [
@@ -249,25 +249,25 @@ mod tests {
     #[test]
     fn what_is_known_in_part_is_one_row() {
         let both = [seen("java", 10, Some(500)), seen("java", 1, None), seen("sh", 1, Some(3))];
-        let merged = Seen::merged(both.into_iter());
+        let merged = SnapshotRow::merged(both.into_iter());
         let rows: Vec<_> = merged.iter().map(|row| (row.amounts.count, row.amounts.ram)).collect();
         assert_eq!(rows, [(11, None), (1, Some(Kib(3)))]);
-        let least = Least { size: Kib(1), counts: true };
+        let least = Threshold { size: Kib(1), counts: true };
         let after = [seen("java", 11, Some(550)), seen("sh", 1, Some(3))];
-        let growth = growth(&merged, &after, least);
-        assert_eq!(told(&growth), [("java".to_owned(), Presence::Stayed, None)]);
+        let diff = diff(&merged, &after, least);
+        assert_eq!(told(&diff), [("java".to_owned(), Presence::Stayed, None)]);
     }
 
     #[test]
     fn a_process_is_the_one_that_started_then() {
         let process = |start, name: &str, ram| {
             let identity = Identity::Process(Pid(7), Some(start));
-            Seen { identity, ..seen(name, 1, Some(ram)) }
+            SnapshotRow { identity, ..seen(name, 1, Some(ram)) }
         };
-        let least = Least { size: Kib(1), counts: true };
-        let renamed = growth(&[process(1, "a", 5)], &[process(1, "b", 6)], least);
+        let least = Threshold { size: Kib(1), counts: true };
+        let renamed = diff(&[process(1, "a", 5)], &[process(1, "b", 6)], least);
         assert_eq!(told(&renamed), [("b".to_owned(), Presence::Stayed, Some(1))]);
-        let reused = growth(&[process(1, "a", 5)], &[process(2, "a", 5)], least);
+        let reused = diff(&[process(1, "a", 5)], &[process(2, "a", 5)], least);
         assert_eq!(reused.rows.len(), 2);
     }
 }

@@ -25,7 +25,7 @@ use crate::units::Kib;
 
 /// A part of the machine's memory. All of them add up to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum HostPart {
     /// Anonymous pages.
     Anonymous,
     /// Pages of files and block devices.
@@ -54,50 +54,50 @@ pub enum Part {
     Free,
 }
 
-impl Part {
+impl HostPart {
     /// Every part.
-    pub const ALL: [Part; 13] = [
-        Part::Anonymous,
-        Part::PageCache,
-        Part::Shmem,
-        Part::Hugetlb,
-        Part::Slab,
-        Part::PageTables,
-        Part::KernelStacks,
-        Part::Vmalloc,
-        Part::Percpu,
-        Part::Zram,
-        Part::Zswap,
-        Part::Unattributed,
-        Part::Free,
+    pub const ALL: [HostPart; 13] = [
+        HostPart::Anonymous,
+        HostPart::PageCache,
+        HostPart::Shmem,
+        HostPart::Hugetlb,
+        HostPart::Slab,
+        HostPart::PageTables,
+        HostPart::KernelStacks,
+        HostPart::Vmalloc,
+        HostPart::Percpu,
+        HostPart::Zram,
+        HostPart::Zswap,
+        HostPart::Unattributed,
+        HostPart::Free,
     ];
 
     /// The word of machine formats, and what people read.
     pub fn words(self) -> (&'static str, &'static str) {
         match self {
-            Part::Anonymous => ("anonymous", "anonymous memory"),
-            Part::PageCache => ("page_cache", "page cache"),
-            Part::Shmem => ("shmem", "shared memory and tmpfs"),
-            Part::Hugetlb => ("hugetlb", "huge pages (hugetlb), used or not"),
-            Part::Slab => ("slab", "slab"),
-            Part::PageTables => ("page_tables", "page tables"),
-            Part::KernelStacks => ("kernel_stacks", "kernel stacks"),
-            Part::Vmalloc => ("vmalloc", "vmalloc, without stacks"),
-            Part::Percpu => ("percpu", "per CPU"),
-            Part::Zram => ("zram", "zram"),
-            Part::Zswap => ("zswap", "zswap"),
-            Part::Unattributed => ("unattributed", "unattributed"),
-            Part::Free => ("free", "free"),
+            HostPart::Anonymous => ("anonymous", "anonymous memory"),
+            HostPart::PageCache => ("page_cache", "page cache"),
+            HostPart::Shmem => ("shmem", "shared memory and tmpfs"),
+            HostPart::Hugetlb => ("hugetlb", "huge pages (hugetlb), used or not"),
+            HostPart::Slab => ("slab", "slab"),
+            HostPart::PageTables => ("page_tables", "page tables"),
+            HostPart::KernelStacks => ("kernel_stacks", "kernel stacks"),
+            HostPart::Vmalloc => ("vmalloc", "vmalloc, without stacks"),
+            HostPart::Percpu => ("percpu", "per CPU"),
+            HostPart::Zram => ("zram", "zram"),
+            HostPart::Zswap => ("zswap", "zswap"),
+            HostPart::Unattributed => ("unattributed", "unattributed"),
+            HostPart::Free => ("free", "free"),
         }
     }
 
     /// The column of programs that is a part of this part.
     pub fn column(self) -> Option<Column> {
         match self {
-            Part::Anonymous => Some(Column::PssAnon),
-            Part::PageCache => Some(Column::PssFile),
-            Part::Shmem => Some(Column::PssShmem),
-            Part::Hugetlb => Some(Column::Hugetlb),
+            HostPart::Anonymous => Some(Column::PssAnon),
+            HostPart::PageCache => Some(Column::PssFile),
+            HostPart::Shmem => Some(Column::PssShmem),
+            HostPart::Hugetlb => Some(Column::Hugetlb),
             _ => None,
         }
     }
@@ -105,7 +105,7 @@ impl Part {
 
 /// The machine's memory beside that of the programs of a report. `None` is unknown everywhere.
 #[derive(Clone, Debug)]
-pub struct Ledger {
+pub struct HostMemory {
     /// All of it.
     pub total: Option<Kib>,
     /// What could be had without swapping.
@@ -122,24 +122,24 @@ pub struct Ledger {
     pub zswapped: Option<Kib>,
     /// How long tasks waited for memory.
     pub pressure: Option<Pressure>,
-    parts: [Option<Kib>; Part::ALL.len()],
+    parts: [Option<Kib>; HostPart::ALL.len()],
 }
 
-impl Ledger {
+impl HostMemory {
     /// Puts both side by side.
-    pub fn new(machine: &HostCounters, programs: Option<Usage>) -> Ledger {
+    pub fn new(machine: &HostCounters, programs: Option<Usage>) -> HostMemory {
         let meminfo = &machine.meminfo;
         let total = meminfo.get(Item::MemTotal);
-        let mut parts = Part::ALL.map(|part| amount(part, machine));
+        let mut parts = HostPart::ALL.map(|part| amount(part, machine));
         let known: Kib = parts.iter().flatten().copied().sum();
         // Without these two nobody knows what is left. Nor if parts overlap that should not.
-        let is_known = parts[Part::Free as usize].is_some() && Some(known) <= total;
+        let is_known = parts[HostPart::Free as usize].is_some() && Some(known) <= total;
         let left = total.filter(|_| is_known).map(|total| total.saturating_sub(known));
-        parts[Part::Unattributed as usize] = left;
+        parts[HostPart::Unattributed as usize] = left;
         let swap = meminfo.get(Item::SwapTotal);
         let free = meminfo.get(Item::SwapFree);
         let used = swap.zip(free).map(|(total, free)| total.saturating_sub(free));
-        Ledger {
+        HostMemory {
             total,
             available: meminfo.get(Item::MemAvailable),
             programs,
@@ -153,7 +153,7 @@ impl Ledger {
     }
 
     /// How much of the machine's memory a part is.
-    pub fn get(&self, part: Part) -> Option<Kib> {
+    pub fn get(&self, part: HostPart) -> Option<Kib> {
         self.parts[part as usize]
     }
 
@@ -164,28 +164,28 @@ impl Ledger {
 }
 
 /// What the kernel tells of a part; of what is left it does not.
-fn amount(part: Part, machine: &HostCounters) -> Option<Kib> {
+fn amount(part: HostPart, machine: &HostCounters) -> Option<Kib> {
     let meminfo = &machine.meminfo;
     let get = |item| meminfo.get(item);
     match part {
-        Part::Anonymous => get(Item::AnonPages),
-        Part::PageCache => {
+        HostPart::Anonymous => get(Item::AnonPages),
+        HostPart::PageCache => {
             let files = get(Item::Cached)?.saturating_sub(get(Item::Shmem)?);
             Some(files + get(Item::Buffers)?)
         }
-        Part::Shmem => get(Item::Shmem),
-        Part::Hugetlb => meminfo.hugetlb(),
-        Part::Slab => get(Item::Slab),
-        Part::PageTables => {
+        HostPart::Shmem => get(Item::Shmem),
+        HostPart::Hugetlb => meminfo.hugetlb(),
+        HostPart::Slab => get(Item::Slab),
+        HostPart::PageTables => {
             Some(get(Item::PageTables)? + get(Item::SecPageTables).unwrap_or_default())
         }
-        Part::KernelStacks => get(Item::KernelStack),
-        Part::Vmalloc => meminfo.vmalloc(),
-        Part::Percpu => get(Item::Percpu),
-        Part::Zram => machine.zram.map(|zram| zram.takes),
-        Part::Zswap => get(Item::Zswap),
-        Part::Unattributed => None,
-        Part::Free => get(Item::MemFree),
+        HostPart::KernelStacks => get(Item::KernelStack),
+        HostPart::Vmalloc => meminfo.vmalloc(),
+        HostPart::Percpu => get(Item::Percpu),
+        HostPart::Zram => machine.zram.map(|zram| zram.takes),
+        HostPart::Zswap => get(Item::Zswap),
+        HostPart::Unattributed => None,
+        HostPart::Free => get(Item::MemFree),
     }
 }
 
@@ -198,16 +198,16 @@ mod tests {
         AnonPages: 200 kB\nShmem: 50 kB\nSlab: 80 kB\nKernelStack: 10 kB\nPageTables: 20 kB\n\
         VmallocUsed: 25 kB\nPercpu: 3 kB\nHugetlb: 64 kB\nZswap: 7 kB\n";
 
-    fn ledger(text: &str) -> Ledger {
+    fn host_memory(text: &str) -> HostMemory {
         let meminfo = Meminfo::parse(text.as_bytes());
         let zram = Some(Zram { holds: Kib(90), takes: Kib(30) });
-        Ledger::new(&HostCounters { meminfo, zram, pressure: None }, None)
+        HostMemory::new(&HostCounters { meminfo, zram, pressure: None }, None)
     }
 
     #[test]
     fn parts_add_up_and_count_once() {
-        let ledger = ledger(TEXT);
-        let parts = Part::ALL.map(|part| ledger.get(part).expect("known").0);
+        let host_memory = host_memory(TEXT);
+        let parts = HostPart::ALL.map(|part| host_memory.get(part).expect("known").0);
         assert_eq!(parts, [200, 255, 50, 64, 80, 20, 10, 15, 3, 30, 7, 166, 100]);
         assert_eq!(parts.iter().sum::<u64>(), 1000);
     }
@@ -215,17 +215,20 @@ mod tests {
     #[test]
     fn what_is_not_told_is_left_over_or_unknown() {
         // A part that this kernel does not tell stays in what is left.
-        let old = ledger(&TEXT.replace("Zswap", "No"));
-        assert_eq!((old.get(Part::Zswap), old.get(Part::Unattributed)), (None, Some(Kib(173))));
+        let old = host_memory(&TEXT.replace("Zswap", "No"));
+        assert_eq!(
+            (old.get(HostPart::Zswap), old.get(HostPart::Unattributed)),
+            (None, Some(Kib(173)))
+        );
         // Before 4.20 vmalloc counts what is no memory.
-        let older = ledger(&TEXT.replace("Percpu", "No"));
-        assert_eq!((older.get(Part::Vmalloc), older.get(Part::Percpu)), (None, None));
-        assert_eq!(older.get(Part::Unattributed), Some(Kib(166 + 15 + 3)));
+        let older = host_memory(&TEXT.replace("Percpu", "No"));
+        assert_eq!((older.get(HostPart::Vmalloc), older.get(HostPart::Percpu)), (None, None));
+        assert_eq!(older.get(HostPart::Unattributed), Some(Kib(166 + 15 + 3)));
         for key in ["MemTotal", "MemFree"] {
-            let ledger = ledger(&TEXT.replace(key, "No"));
-            assert_eq!(ledger.get(Part::Unattributed), None, "without {key}");
+            let host_memory = host_memory(&TEXT.replace(key, "No"));
+            assert_eq!(host_memory.get(HostPart::Unattributed), None, "without {key}");
         }
-        let too_much = ledger(&TEXT.replace("Slab: 80", "Slab: 800"));
-        assert_eq!(too_much.get(Part::Unattributed), None);
+        let too_much = host_memory(&TEXT.replace("Slab: 80", "Slab: 800"));
+        assert_eq!(too_much.get(HostPart::Unattributed), None);
     }
 }

@@ -28,13 +28,13 @@ mod vfork;
 use std::collections::HashMap;
 
 pub use self::cgroup::{container, unit};
-pub use self::column::{Column, Definition, Kind};
-pub use self::diff::{Change, Delta, Grown, Growth, Least, Looks, Presence, growth};
+pub use self::column::{Column, ColumnKind, Definition};
+pub use self::diff::{BeforeAfter, Change, Delta, Diff, DiffRow, Presence, Threshold, diff};
 pub use self::grouping::{Grouping, Labels, UserNames, user_name};
-pub use self::host::{Ledger, Part};
+pub use self::host::{HostMemory, HostPart};
 pub use self::order::Order;
-pub use self::row::{Common, Program, Rest};
-pub use self::snapshot::{Amounts, Identity, LastLook, Seen};
+pub use self::row::{Program, Rest, Uniform};
+pub use self::snapshot::{Amounts, Identity, PreviousReport, SnapshotRow};
 pub use self::timed_out::{Known, TimedOut, Unknown};
 pub use self::usage::Usage;
 pub use self::vfork::Sharing;
@@ -43,7 +43,7 @@ use crate::units::{Kib, Pid};
 
 /// What else was found out about processes, besides their own figures.
 #[derive(Clone, Copy, Debug)]
-pub struct Found<'a> {
+pub struct Annotations<'a> {
     /// How many there are whose memory is not known.
     pub unknown: usize,
     /// Those of them that could not be measured in time.
@@ -81,7 +81,7 @@ pub struct Programs<'run> {
 /// before.
 pub fn group<'run>(
     processes: impl Iterator<Item = ProcessUsage<'run>> + Clone,
-    found: Found<'_>,
+    found: Annotations<'_>,
     grouping: Grouping,
     order: Order,
 ) -> Programs<'run> {
@@ -167,7 +167,7 @@ mod tests {
             timed_out(3, "twin", Some(20)),
             timed_out(4, "twin", Some(20)),
         ];
-        let found = Found { unknown: all.len(), timed_out: &all, sharing: &HashMap::new() };
+        let found = Annotations { unknown: all.len(), timed_out: &all, sharing: &HashMap::new() };
         let group = |order| group([].into_iter(), found, Grouping::Program, order);
         let whole = group(Order::default());
         assert_eq!(names(&whole), ["dark", "twin", "big"]);
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn the_sum_of_nothing_is_0_when_nothing_is_missing() {
         let total = |count| {
-            let found = Found { unknown: count, timed_out: &[], sharing: &HashMap::new() };
+            let found = Annotations { unknown: count, timed_out: &[], sharing: &HashMap::new() };
             group([].into_iter(), found, Grouping::Program, Order::default()).total
         };
         assert_eq!(total(0), Some(Usage::NOTHING));

@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::column::Kind;
-use super::{Column, Common, Program};
+use super::column::ColumnKind;
+use super::{Column, Program, Uniform};
 
 /// The order and number of rows.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,7 @@ impl Default for Order {
 impl Order {
     /// Whether rows stand in alphabetical order, and so the first are kept.
     pub(super) fn is_by_text(self) -> bool {
-        self.key.definition().kind == Kind::Text
+        self.key.definition().kind == ColumnKind::Text
     }
 }
 
@@ -48,11 +48,11 @@ pub(super) fn sort(rows: &mut [Program<'_>], order: Order) {
 }
 
 /// What is not known comes first, what is not the same last.
-pub(super) fn key<T>(common: Common<T>) -> (u8, Option<T>) {
+pub(super) fn key<T>(common: Uniform<T>) -> (u8, Option<T>) {
     match common {
-        Common::Unknown => (0, None),
-        Common::One(value) => (1, Some(value)),
-        Common::Several => (2, None),
+        Uniform::Unknown => (0, None),
+        Uniform::Same(value) => (1, Some(value)),
+        Uniform::Mixed => (2, None),
     }
 }
 

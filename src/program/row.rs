@@ -1,11 +1,11 @@
-//! One row of a report: processes that go by one name, or one process.
+//! Same row of a report: processes that go by one name, or one process.
 
 use super::Usage;
 use crate::process::ProcessUsage;
 use crate::smaps::Smaps;
 use crate::units::{Kib, Pid};
 
-/// One row of a report.
+/// Same row of a report.
 #[derive(Clone, Copy, Debug)]
 pub struct Program<'run> {
     /// The name of all its processes.
@@ -17,9 +17,9 @@ pub struct Program<'run> {
     /// How many processes it has.
     pub count: u64,
     /// The user they act as, by id.
-    pub uid: Common<u32>,
+    pub uid: Uniform<u32>,
     /// The path of their control group: foreign bytes.
-    pub cgroup: Common<&'run [u8]>,
+    pub cgroup: Uniform<&'run [u8]>,
     /// Their memory.
     pub usage: Usage,
     /// Hugetlb pages that more than one process maps. The kernel counts them whole in every one
@@ -34,21 +34,21 @@ impl<'run> Program<'run> {
             pid: None,
             start_time: None,
             count: 0,
-            uid: Common::Unknown,
-            cgroup: Common::Unknown,
+            uid: Uniform::Unknown,
+            cgroup: Uniform::Unknown,
             usage: Usage::NOTHING,
             shared_hugetlb: Kib(0),
         }
     }
 
-    /// One process more, whose memory may be another one's.
+    /// Same process more, whose memory may be another one's.
     pub(super) fn join(&mut self, process: &ProcessUsage<'run>) {
         self.count += 1;
         if self.count == 1 {
             self.pid = Some(process.pid);
             self.start_time = process.start_time;
-            self.uid = Common::of(process.uid);
-            self.cgroup = Common::of(process.cgroup);
+            self.uid = Uniform::of(process.uid);
+            self.cgroup = Uniform::of(process.cgroup);
         } else {
             (self.pid, self.start_time) = (None, None);
             self.uid.join(process.uid);
@@ -90,26 +90,26 @@ impl Rest {
 
 /// What one row can say of all its processes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Common<T> {
+pub enum Uniform<T> {
     /// Nobody knows, or nobody asked.
     #[default]
     Unknown,
     /// The same of all of them.
-    One(T),
+    Same(T),
     /// They differ, or it is known of some only.
-    Several,
+    Mixed,
 }
 
-impl<T: Copy + PartialEq> Common<T> {
+impl<T: Copy + PartialEq> Uniform<T> {
     /// Of one process.
-    pub(super) fn of(value: Option<T>) -> Common<T> {
-        value.map_or(Common::Unknown, Common::One)
+    pub(super) fn of(value: Option<T>) -> Uniform<T> {
+        value.map_or(Uniform::Unknown, Uniform::Same)
     }
 
     /// Of one process more.
     pub(super) fn join(&mut self, value: Option<T>) {
-        if *self != Common::of(value) {
-            *self = Common::Several;
+        if *self != Uniform::of(value) {
+            *self = Uniform::Mixed;
         }
     }
 }
@@ -121,13 +121,13 @@ mod tests {
     #[test]
     fn different_is_several() {
         for (first, then, expected) in [
-            (Some(1), Some(1), Common::One(1)),
-            (Some(1), Some(2), Common::Several),
-            (Some(1), None, Common::Several),
-            (None, Some(1), Common::Several),
-            (None, None, Common::Unknown),
+            (Some(1), Some(1), Uniform::Same(1)),
+            (Some(1), Some(2), Uniform::Mixed),
+            (Some(1), None, Uniform::Mixed),
+            (None, Some(1), Uniform::Mixed),
+            (None, None, Uniform::Unknown),
         ] {
-            let mut common = Common::of(first);
+            let mut common = Uniform::of(first);
             common.join(then);
             assert_eq!(common, expected);
             common.join(then);

@@ -16,7 +16,7 @@ pub enum Identity {
 
 /// A row as it was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct SnapshotRow {
     /// The same row has the same one later.
     pub identity: Identity,
     /// How it is shown; a process may change its name.
@@ -71,20 +71,20 @@ impl Identity {
     }
 }
 
-impl Seen {
+impl SnapshotRow {
     /// Every row of a report.
-    pub fn all(programs: &Programs<'_>, grouping: Grouping) -> Vec<Seen> {
-        let unknown = |row: &Unknown| Seen {
+    pub fn all(programs: &Programs<'_>, grouping: Grouping) -> Vec<SnapshotRow> {
+        let unknown = |row: &Unknown| SnapshotRow {
             identity: Identity::of(&row.name, row.pid, None, grouping),
             name: row.name.clone(),
             amounts: Amounts { count: row.count, ..Amounts::default() },
         };
-        let known = programs.rows.iter().map(|row| Seen::known(row, grouping));
-        Seen::merged(known.chain(programs.unknown.iter().map(unknown)))
+        let known = programs.rows.iter().map(|row| SnapshotRow::known(row, grouping));
+        SnapshotRow::merged(known.chain(programs.unknown.iter().map(unknown)))
     }
 
-    pub(super) fn known(row: &Program<'_>, grouping: Grouping) -> Seen {
-        Seen {
+    pub(super) fn known(row: &Program<'_>, grouping: Grouping) -> SnapshotRow {
+        SnapshotRow {
             identity: Identity::of_row(row, grouping),
             name: row.name.to_vec(),
             amounts: Amounts::of(row.count, &row.usage),
@@ -93,8 +93,8 @@ impl Seen {
 
     /// Rows of the same identity in one: a program may have processes that were measured and others
     /// that were not, and then nobody knows what all of it has.
-    pub fn merged(rows: impl Iterator<Item = Seen>) -> Vec<Seen> {
-        let mut merged: Vec<Seen> = Vec::new();
+    pub fn merged(rows: impl Iterator<Item = SnapshotRow>) -> Vec<SnapshotRow> {
+        let mut merged: Vec<SnapshotRow> = Vec::new();
         let mut places: HashMap<Key, usize> = HashMap::new();
         for row in rows {
             let place = *places.entry(row.identity.key()).or_insert(merged.len());
@@ -142,20 +142,20 @@ impl Amounts {
 
 /// RAM of every row at the last look.
 #[derive(Clone, Debug, Default)]
-pub struct LastLook {
+pub struct PreviousReport {
     rows: HashMap<Key, (Identity, Option<Kib>)>,
     /// Whether there were no others, which were cut.
     is_whole: bool,
 }
 
-impl LastLook {
+impl PreviousReport {
     /// Remembers the rows of a report.
-    pub fn of(programs: &Programs<'_>, grouping: Grouping) -> LastLook {
-        let cut = programs.cut.iter().map(|row| Seen::known(row, grouping));
-        let rows = Seen::all(programs, grouping).into_iter().chain(cut);
-        let row = |seen: Seen| (seen.identity.key(), (seen.identity, seen.amounts.ram));
+    pub fn of(programs: &Programs<'_>, grouping: Grouping) -> PreviousReport {
+        let cut = programs.cut.iter().map(|row| SnapshotRow::known(row, grouping));
+        let rows = SnapshotRow::all(programs, grouping).into_iter().chain(cut);
+        let row = |seen: SnapshotRow| (seen.identity.key(), (seen.identity, seen.amounts.ram));
         let is_whole = programs.unknown_rest.is_none();
-        LastLook { rows: rows.map(row).collect(), is_whole }
+        PreviousReport { rows: rows.map(row).collect(), is_whole }
     }
 
     fn row(&self, identity: &Identity) -> Option<&(Identity, Option<Kib>)> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Add;
 
-use super::{Column, Common, Grouping, Order, order};
+use super::{Column, Grouping, Order, Uniform, order};
 use crate::process::Glimpse;
 use crate::units::{Kib, Pid};
 
@@ -28,7 +28,7 @@ pub struct Unknown {
     /// How many there are.
     pub count: u64,
     /// The user they act as, by id: `status` tells it of the stuck, too.
-    pub uid: Common<u32>,
+    pub uid: Uniform<u32>,
     /// What is known all the same.
     pub known: Known,
 }
@@ -58,7 +58,7 @@ pub(super) fn unknown(timed_out: &[TimedOut], grouping: Grouping) -> Vec<Unknown
         row.count += 1;
         row.pid = (row.count == 1).then_some(*pid);
         match row.count {
-            1 => row.uid = Common::of(glimpse.uid),
+            1 => row.uid = Uniform::of(glimpse.uid),
             _ => row.uid.join(glimpse.uid),
         }
         row.known.add(glimpse.rss, glimpse.swap);
@@ -108,7 +108,7 @@ mod tests {
     fn of_one_user_the_biggest_is_last() {
         let row = |pid, uid, rss| Unknown {
             pid: Some(Pid(pid)),
-            uid: Common::of(uid),
+            uid: Uniform::of(uid),
             known: Known { rss: Some(Kib(rss)), swap: None },
             ..Unknown::default()
         };

@@ -77,7 +77,7 @@ pub(super) fn merged(mut sharing: Vec<Sharing<'_>>) -> Vec<Sharing<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Column, Found, Order, Usage, group};
+    use super::super::{Annotations, Column, Order, Usage, group};
     use super::*;
     use crate::smaps::Scanner;
     use crate::units::Kib;
@@ -107,7 +107,7 @@ mod tests {
             usage(5, "big", 900),
         ];
         let sharing = HashMap::from([2, 3, 4].map(|child| (Pid(child), Pid(1))));
-        let found = Found { unknown: 0, timed_out: &[], sharing: &sharing };
+        let found = Annotations { unknown: 0, timed_out: &[], sharing: &sharing };
         let group = |grouping, top| {
             group(all.into_iter(), found, grouping, Order { top, ..Order::default() })
         };

@@ -4,7 +4,7 @@
 
 use super::table::{bar, percent};
 use super::{Report, Unit, escape, labels};
-use crate::program::{Column, Common, Kind, Program, Programs, Usage};
+use crate::program::{Column, ColumnKind, Program, Programs, Uniform, Usage};
 use crate::units::{Kib, Pid};
 
 /// The columns that are shown unless somebody says otherwise: those of the table, and what stands
@@ -82,13 +82,13 @@ struct Line<'a> {
     count: Option<u64>,
     pid: Option<Pid>,
     name: &'a [u8],
-    uid: Common<u32>,
-    cgroup: Common<&'a [u8]>,
+    uid: Uniform<u32>,
+    cgroup: Uniform<&'a [u8]>,
 }
 
 impl Line<'_> {
     fn of(kind: &'static str) -> Line<'static> {
-        let (uid, cgroup) = (Common::Unknown, Common::Unknown);
+        let (uid, cgroup) = (Uniform::Unknown, Uniform::Unknown);
         Line { kind, usage: None, count: None, pid: None, name: b"", uid, cgroup }
     }
 
@@ -111,7 +111,7 @@ impl Line<'_> {
             Column::Bar => {
                 bar(amount(Column::Ram).unwrap_or_default(), biggest).trim_end().to_owned()
             }
-            _ if self.kind == "total" && column.definition().kind == Kind::Overlapping => {
+            _ if self.kind == "total" && column.definition().kind == ColumnKind::Overlapping => {
                 String::new()
             }
             _ => amount(column).map_or_else(String::new, |kib: Kib| Unit::Bytes.format(kib)),

@@ -1,7 +1,7 @@
 //! Fates in the words of machine formats.
 
 use crate::process::{Coverage, Fate};
-use crate::program::{Common, Programs, user_name};
+use crate::program::{Programs, Uniform, user_name};
 
 /// The word of a fate.
 pub(super) fn word(fate: Fate) -> &'static str {
@@ -43,21 +43,21 @@ pub(super) fn counts(coverage: &Coverage) -> [(&'static str, usize); 11] {
 const SEVERAL: &[u8] = b"*";
 
 /// The user: foreign bytes.
-pub(super) fn user(programs: &Programs<'_>, uid: Common<u32>) -> Option<Vec<u8>> {
+pub(super) fn user(programs: &Programs<'_>, uid: Uniform<u32>) -> Option<Vec<u8>> {
     Some(match (uid, programs.users) {
-        (Common::Unknown, _) => return None,
-        (Common::Several, _) => SEVERAL.to_vec(),
-        (Common::One(uid), Some(users)) => user_name(users, uid),
-        (Common::One(uid), None) => uid.to_string().into_bytes(),
+        (Uniform::Unknown, _) => return None,
+        (Uniform::Mixed, _) => SEVERAL.to_vec(),
+        (Uniform::Same(uid), Some(users)) => user_name(users, uid),
+        (Uniform::Same(uid), None) => uid.to_string().into_bytes(),
     })
 }
 
 /// The control group: foreign bytes. It begins with `/`, so none is `*`.
-pub(super) fn cgroup(path: Common<&[u8]>) -> Option<&[u8]> {
+pub(super) fn cgroup(path: Uniform<&[u8]>) -> Option<&[u8]> {
     match path {
-        Common::Unknown => None,
-        Common::Several => Some(SEVERAL),
-        Common::One(path) => Some(path),
+        Uniform::Unknown => None,
+        Uniform::Mixed => Some(SEVERAL),
+        Uniform::Same(path) => Some(path),
     }
 }
 

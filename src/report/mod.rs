@@ -12,8 +12,8 @@
 #![forbid(unsafe_code)]
 
 mod csv;
+mod diff_csv;
 pub mod escape;
-mod growth_csv;
 mod json;
 mod labels;
 pub mod notes;
@@ -25,17 +25,17 @@ mod unit;
 use std::time::Duration;
 
 pub use self::csv::{CSV_COLUMNS, csv};
-pub use self::growth_csv::growth_csv;
-pub use self::json::{Saved, growth_json, growth_ndjson, json, ndjson};
+pub use self::diff_csv::diff_csv;
+pub use self::json::{ParsedReport, diff_json, diff_ndjson, json, ndjson};
 use self::notes::Missing;
 pub use self::openmetrics::{ROWS_USUAL, openmetrics};
 pub use self::stats::{RunStats, stats};
 pub use self::table::{
-    COLUMNS, Color, GrowthFormat, GrowthOptions, TableOptions, cut, cut_line, growth, summary,
+    COLUMNS, Color, DiffFormat, DiffTableOptions, TableOptions, cut, cut_line, diff, summary,
     table, total,
 };
 pub use self::unit::Unit;
-use crate::program::{Column, Grouping, Ledger, Programs};
+use crate::program::{Column, Grouping, HostMemory, Programs};
 
 /// What form a report has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,7 +79,7 @@ pub struct Report<'run> {
     /// What else there is to say besides, for people.
     pub notes: &'run [String],
     /// The memory of the machine, if it is asked for.
-    pub host: Option<&'run Ledger>,
+    pub host: Option<&'run HostMemory>,
     /// How it was come by.
     pub facts: &'run Facts,
 }

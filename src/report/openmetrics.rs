@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use super::{Report, escape, labels};
-use crate::program::{Column, Ledger, Part, Usage};
+use crate::program::{Column, HostMemory, HostPart, Usage};
 use crate::units::Kib;
 
 /// How many rows there are unless somebody says otherwise: each is a label for ever.
@@ -24,8 +24,8 @@ pub fn openmetrics(report: &Report<'_>) -> String {
         rows(&mut metrics, report);
     }
     total(&mut metrics, report);
-    if let Some(ledger) = report.host {
-        host(&mut metrics, ledger);
+    if let Some(host_memory) = report.host {
+        host(&mut metrics, host_memory);
     }
     run(&mut metrics, report);
     metrics.0 + "# EOF\n"
@@ -69,27 +69,28 @@ fn total(metrics: &mut Metrics, report: &Report<'_>) {
 }
 
 /// The machine: parts that add up to its memory, and how much of them programs explain.
-fn host(metrics: &mut Metrics, ledger: &Ledger) {
-    let sample = |part: Part, amount: Option<Kib>| {
+fn host(metrics: &mut Metrics, host_memory: &HostMemory) {
+    let sample = |part: HostPart, amount: Option<Kib>| {
         Some((labels(&[("part", part.words().0)]), amount?.bytes().to_string()))
     };
-    let parts = Part::ALL.into_iter().filter_map(|part| sample(part, ledger.get(part)));
+    let parts = HostPart::ALL.into_iter().filter_map(|part| sample(part, host_memory.get(part)));
     let help = "Memory of the host, by what it is; all of it adds up.";
     metrics.family("host_memory_bytes", "bytes", help, parts);
-    let of_programs = |part: Part| sample(part, ledger.of_programs(part.column()?));
-    let explained = Part::ALL.into_iter().filter_map(of_programs);
+    let of_programs = |part: HostPart| sample(part, host_memory.of_programs(part.column()?));
+    let explained = HostPart::ALL.into_iter().filter_map(of_programs);
     let help = "The part of it that the programs of the report have.";
     metrics.family("host_explained_bytes", "bytes", help, explained);
-    let (all, used) = ledger.swap;
+    let (all, used) = host_memory.swap;
     for (name, help, amount) in [
-        ("host_available_bytes", "What could be had without swapping.", ledger.available),
+        ("host_available_bytes", "What could be had without swapping.", host_memory.available),
         ("host_swap_size_bytes", "All of swap.", all),
         ("host_swap_used_bytes", "Swap that is used.", used),
     ] {
         let sample = amount.map(|kib| (String::new(), kib.bytes().to_string()));
         metrics.family(name, "bytes", help, sample.into_iter());
     }
-    let stalls = ledger.pressure.map(|pressure| [("some", pressure.some), ("full", pressure.full)]);
+    let stalls =
+        host_memory.pressure.map(|pressure| [("some", pressure.some), ("full", pressure.full)]);
     let stalls = stalls.into_iter().flatten().flat_map(|(kind, stall)| {
         [("10s", stall.avg10), ("60s", stall.avg60), ("300s", stall.avg300)].map(
             |(window, percent)| {

@@ -1,13 +1,12 @@
 //! How a report was come by: for the report itself, and for `--stats`.
 
-use super::clock::Clock;
+use std::time::{Duration, Instant};
+
 use crate::cli::{Options, word_of};
 use crate::engine::{Survey, Surveyor};
 use crate::process::Source;
 use crate::report::{self, Facts};
-use crate::sys::clock;
-use crate::sys::stdio;
-use crate::sys::this_process;
+use crate::sys::{clock, stdio, this_process};
 
 pub(super) fn facts(options: &Options, surveyor: &Surveyor, clock: &Clock) -> Facts {
     let (host, kernel) = this_process::name_and_kernel();
@@ -63,5 +62,32 @@ fn source_words(source: Source) -> &'static str {
         Source::Smaps => "smaps",
         Source::Rollup => "smaps_rollup",
         Source::Auto => "smaps_rollup, smaps where there is none",
+    }
+}
+
+/// The time of each phase.
+pub(super) struct Clock {
+    /// Since 1970.
+    pub(super) started: Duration,
+    run_began: Instant,
+    began: Instant,
+    pub(super) phases: Vec<(&'static str, Duration)>,
+}
+
+impl Clock {
+    pub(super) fn start() -> Clock {
+        let (started, now) = (clock::since_1970(), Instant::now());
+        Clock { started, run_began: now, began: now, phases: Vec::new() }
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.run_began.elapsed()
+    }
+
+    /// Ends the phase that began with the one before.
+    pub(super) fn phase(&mut self, name: &'static str) {
+        let now = Instant::now();
+        self.phases.push((name, now - self.began));
+        self.began = now;
     }
 }

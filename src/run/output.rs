@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::cli::{Options, check_unit};
 use crate::error::Error;
-use crate::program::{Column, Grouping, LastLook};
+use crate::program::{Column, Grouping, PreviousReport};
 use crate::report::{self, Format, Report, TableOptions, Unit};
 use crate::sys::file;
 use crate::sys::stdio;
@@ -53,7 +53,7 @@ pub(super) fn write_text(options: &Options, text: &str) -> Result<(), Error> {
 pub(super) fn render(
     options: &Options,
     report: &Report<'_>,
-    before: Option<&LastLook>,
+    before: Option<&PreviousReport>,
 ) -> Result<String, Error> {
     let no_total = || Error::NoTotal(report.missing.lines().join("; "));
     let total = match report.programs.total {

@@ -2,31 +2,31 @@
 
 use std::time::{Duration, Instant};
 
-use crate::engine::{Headway, Patience, Survey, Surveyor};
+use crate::engine::{Progress, Survey, Surveyor, Timeouts};
 use crate::error::Error;
 use crate::process::Plan;
 use crate::sys::stdio;
 use crate::sys::terminal;
 use crate::units::Pid;
 
-/// Progress is shown when the whole takes longer than this.
+/// ProgressLine is shown when the whole takes longer than this.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
 /// Numbers that change more often cannot be read.
 const SHOWN_EVERY: Duration = Duration::from_millis(100);
 
 /// Wiped out when it is dropped.
-pub(crate) struct Progress {
+pub(crate) struct ProgressLine {
     next: Instant,
     is_shown: bool,
 }
 
-impl Progress {
-    pub(crate) fn new() -> Progress {
-        Progress::since(Instant::now())
+impl ProgressLine {
+    pub(crate) fn new() -> ProgressLine {
+        ProgressLine::since(Instant::now())
     }
 
-    fn since(began: Instant) -> Progress {
-        Progress { next: began + SHOWN_AFTER, is_shown: false }
+    fn since(began: Instant) -> ProgressLine {
+        ProgressLine { next: began + SHOWN_AFTER, is_shown: false }
     }
 
     /// Shows a line in place of the one before, if it is time.
@@ -47,7 +47,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressLine {
     fn drop(&mut self) {
         if self.is_shown {
             stdio::write_stderr(b"\r\x1b[K");
@@ -60,15 +60,15 @@ pub(super) fn survey(
     surveyor: &mut Surveyor,
     pids: &[Pid],
     plan: &Plan,
-    patience: &Patience,
+    timeouts: &Timeouts,
 ) -> Result<Survey, Error> {
-    let mut progress = Progress::new();
-    surveyor.observed(pids, plan, patience, &mut |headway| progress.show(|| words(&headway)))
+    let mut line = ProgressLine::new();
+    surveyor.observed(pids, plan, timeouts, &mut |progress| line.show(|| words(&progress)))
 }
 
 /// `1,240 of 5,812, 3 slow`
-fn words(headway: &Headway) -> String {
-    let Headway { finished, listed, held } = *headway;
+fn words(progress: &Progress) -> String {
+    let Progress { finished, listed, held } = *progress;
     let slow = if held > 0 { format!(", {} slow", grouped(held)) } else { String::new() };
     format!("{} of {}{slow}", grouped(finished), grouped(listed))
 }
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn who_waits_a_second_sees_ten_lines_in_each() {
         let began = Instant::now();
-        let mut progress = Progress::since(began);
+        let mut progress = ProgressLine::since(began);
         let mut is_time = |ms| progress.is_time(began + Duration::from_millis(ms));
         let due: Vec<u64> = (0..1300).filter(|ms| is_time(*ms)).collect();
         assert_eq!(due, [1000, 1100, 1200]);
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn words_are_short() {
-        let words = |finished, listed, held| words(&Headway { finished, listed, held });
+        let words = |finished, listed, held| words(&Progress { finished, listed, held });
         assert_eq!(words(0, 7, 0), "0 of 7");
         assert_eq!(words(1240, 5812, 3), "1,240 of 5,812, 3 slow");
         assert_eq!(words(999, 1_000_000, 1000), "999 of 1,000,000, 1,000 slow");

@@ -22,7 +22,7 @@ const NAMES_MAX: usize = 16;
 
 /// Why a file could not be written or read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum FileError {
     /// The kernel says no.
     Errno(Errno),
     /// A device, a directory, a link: to replace it would be a surprise, of `/dev/null` a bad one.
@@ -33,26 +33,26 @@ pub enum Refusal {
     Silent(Duration),
 }
 
-impl Reason for Refusal {
+impl Reason for FileError {
     fn errno(&self) -> Option<Errno> {
-        if let Refusal::Errno(errno) = self { Some(*errno) } else { None }
+        if let FileError::Errno(errno) = self { Some(*errno) } else { None }
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::Errno(errno) => errno.fmt(f),
-            Refusal::NotRegular => f.write_str("it is there, and no regular file"),
-            Refusal::NoDirectory => f.write_str("its directory is not there (mkdir makes it)"),
-            Refusal::Silent(time) => write!(f, "nobody wrote anything to it for {time:?}"),
+            FileError::Errno(errno) => errno.fmt(f),
+            FileError::NotRegular => f.write_str("it is there, and no regular file"),
+            FileError::NoDirectory => f.write_str("its directory is not there (mkdir makes it)"),
+            FileError::Silent(time) => write!(f, "nobody wrote anything to it for {time:?}"),
         }
     }
 }
 
-impl<E: Into<Errno>> From<E> for Refusal {
-    fn from(errno: E) -> Refusal {
-        Refusal::Errno(errno.into())
+impl<E: Into<Errno>> From<E> for FileError {
+    fn from(errno: E) -> FileError {
+        FileError::Errno(errno.into())
     }
 }
 
@@ -64,17 +64,17 @@ impl<E: Into<Errno>> From<E> for Refusal {
 ///
 /// # Errors
 /// Those of `open(2)`, `write(2)` and `rename(2)`, or that it is no regular file.
-pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Refusal> {
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     match rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile => {
-            return Err(Refusal::NotRegular);
+            return Err(FileError::NotRegular);
         }
         Ok(_) | Err(rustix::io::Errno::NOENT) => {}
         Err(errno) => return Err(errno.into()),
     }
     let temporary = Temporary::beside(path, names()).map_err(|errno| match errno {
-        Errno::NOENT => Refusal::NoDirectory,
-        errno => Refusal::Errno(errno),
+        Errno::NOENT => FileError::NoDirectory,
+        errno => FileError::Errno(errno),
     })?;
     write_all(temporary.file.as_fd(), bytes)?;
     rustix::fs::fchmod(&temporary.file, MODE)?;
@@ -134,11 +134,11 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// Those of `open(2)` and `read(2)`, that it is too big, or a pipe that stays silent.
-pub fn read(path: &Path) -> Result<Vec<u8>, Refusal> {
+pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     read_within(path, SILENCE_MAX)
 }
 
-fn read_within(path: &Path, silence_max: Duration) -> Result<Vec<u8>, Refusal> {
+fn read_within(path: &Path, silence_max: Duration) -> Result<Vec<u8>, FileError> {
     if path.as_os_str() == STDIN {
         return read_all(rustix::stdio::stdin(), silence_max);
     }
@@ -148,7 +148,7 @@ fn read_within(path: &Path, silence_max: Duration) -> Result<Vec<u8>, Refusal> {
     read_all(rustix::fs::openat(CWD, path, flags, Mode::empty())?.as_fd(), silence_max)
 }
 
-fn read_all(file: BorrowedFd<'_>, silence_max: Duration) -> Result<Vec<u8>, Refusal> {
+fn read_all(file: BorrowedFd<'_>, silence_max: Duration) -> Result<Vec<u8>, FileError> {
     let (mut text, mut room) = (Vec::new(), vec![0; READ_BYTES]);
     while text.len() <= BYTES_MAX {
         wait(file, silence_max)?;
@@ -165,13 +165,13 @@ fn read_all(file: BorrowedFd<'_>, silence_max: Duration) -> Result<Vec<u8>, Refu
 
 /// Waits for something to read; files always have it. Standard input is not open without waiting,
 /// so nothing may be read from it before it is there.
-fn wait(file: BorrowedFd<'_>, silence_max: Duration) -> Result<(), Refusal> {
+fn wait(file: BorrowedFd<'_>, silence_max: Duration) -> Result<(), FileError> {
     let began = Instant::now();
     loop {
         let left = silence_max.saturating_sub(began.elapsed());
         let timeout = Timespec::try_from(left).ok();
         match poll(&mut [PollFd::new(&file, PollFlags::IN)], timeout.as_ref()) {
-            Ok(0) => return Err(Refusal::Silent(silence_max)),
+            Ok(0) => return Err(FileError::Silent(silence_max)),
             Ok(_) => return Ok(()),
             Err(Os::INTR) => {}
             Err(errno) => return Err(errno.into()),
@@ -233,14 +233,14 @@ mod tests {
         }
         // Who waits for ever sees an end now.
         drop(writer);
-        assert_eq!(reader.join().expect("no panic"), Err(Refusal::Silent(PATIENCE)));
+        assert_eq!(reader.join().expect("no panic"), Err(FileError::Silent(PATIENCE)));
     }
 
     /// Neither its open nor its reads, whether somebody has it open or not.
     #[test]
     fn a_silent_pipe_is_not_waited_for() {
         const PATIENCE: Duration = Duration::from_millis(50);
-        let silent = Err(Refusal::Silent(PATIENCE));
+        let silent = Err(FileError::Silent(PATIENCE));
         let fifo = std::env::temp_dir().join(format!("psm-uring-silent-{}", std::process::id()));
         mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
         assert_eq!(read_within(&fifo, PATIENCE), silent);
@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(read_within(&fifo, PATIENCE), silent, "its end does not come");
         drop(writer);
         std::fs::remove_file(&fifo).expect("ours");
-        let told = Refusal::Silent(SILENCE_MAX).to_string();
+        let told = FileError::Silent(SILENCE_MAX).to_string();
         assert_eq!(told, "nobody wrote anything to it for 60s");
     }
 }

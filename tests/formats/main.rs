@@ -4,8 +4,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod diff;
 mod file;
-mod growth;
 mod host;
 mod readers;
 mod same;

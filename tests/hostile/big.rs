@@ -1,4 +1,4 @@
-//! A process so big, on a machine so busy, that reading it takes far longer than the patience with
+//! A process so big, on a machine so busy, that reading it takes far longer than the timeouts with
 //! one that is stuck: it is waited for.
 
 use std::process::{Child, Command, Stdio};

@@ -172,13 +172,13 @@ impl Model {
 
     /// The engine looks how many take long, and gives up those that sleep for so long if it can
     /// tell them from others. The answer is how many workers do.
-    pub fn look(&mut self, patience: Micros) -> usize {
+    pub fn look(&mut self, timeouts: Micros) -> usize {
         let now = self.world.now;
         let is_older = |slot: &Slot, age: Micros| {
             slot.owed > 0 && !slot.is_abandoned && now - slot.since >= age
         };
-        let old = (0..self.slots.len()).filter(|index| is_older(&self.slots[*index], patience));
-        let (old, sleepers) = (old.collect::<Vec<_>>(), self.pool.sleepers(now, patience));
+        let old = (0..self.slots.len()).filter(|index| is_older(&self.slots[*index], timeouts));
+        let (old, sleepers) = (old.collect::<Vec<_>>(), self.pool.sleepers(now, timeouts));
         if sleepers.len() >= self.watch.abandoned + old.len() {
             self.watch.abandoned += old.len();
             self.watch.in_flight -= old.len();

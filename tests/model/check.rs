@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use psm_uring::engine::{Patience, Survey};
+use psm_uring::engine::{Survey, Timeouts};
 use psm_uring::process::{Coverage, Fate, Plan, Probe, ProcessUsage, Source};
 use psm_uring::sys::ring::RingStats;
 use psm_uring::units::{Errno, Pid};
@@ -26,7 +26,7 @@ pub struct Check<'a> {
     /// Processes that a broken ring left behind.
     pub left: &'a [Pid],
     pub depth: usize,
-    pub patience: Patience,
+    pub timeouts: Timeouts,
     pub began: Micros,
 }
 
@@ -123,13 +123,13 @@ impl Check<'_> {
         let (now, slot) = (world.now, self.model.in_flight(seat.pid));
         assert!(slot.is_some() || seat.log.expected.is_none(), "{} was finished", seat.pid);
         assert!(slot.is_none_or(|slot| pool.has(slot)), "{}: what came was not taken", seat.pid);
-        if self.patience.deadline.is_some_and(|time| now >= self.began + micros(time)) {
+        if self.timeouts.deadline.is_some_and(|time| now >= self.began + micros(time)) {
             return;
         }
-        let patience = micros(self.patience.stuck_after);
-        assert!(now >= watch.last_reaped + patience, "{}: others were completed", seat.pid);
-        assert!(now >= watch.last_fetched + patience, "{}: others were begun", seat.pid);
-        let seen = watch.last_seen_running + patience;
+        let timeouts = micros(self.timeouts.stuck_after);
+        assert!(now >= watch.last_reaped + timeouts, "{}: others were completed", seat.pid);
+        assert!(now >= watch.last_fetched + timeouts, "{}: others were begun", seat.pid);
+        let seen = watch.last_seen_running + timeouts;
         assert!(now + 2 * self.model.look_period() >= seen, "{}: others ran", seat.pid);
         assert_eq!(pool.running(), 0, "{} is given up while a worker runs", seat.pid);
         match slot {
@@ -168,9 +168,9 @@ impl Check<'_> {
         let moved = [watch.last_reaped, watch.last_fetched, watch.last_ran, self.began];
         let moves = self.model.pool.running() > 0;
         let moved = if moves { world.now } else { moved.into_iter().max().unwrap_or(0) };
-        let enough = moved + micros(self.patience.stuck_after) + self.model.look_period() + SLACK;
+        let enough = moved + micros(self.timeouts.stuck_after) + self.model.look_period() + SLACK;
         assert!(world.now <= enough, "it ended at {}, {enough} was enough", world.now);
-        if let Some(deadline) = self.patience.deadline {
+        if let Some(deadline) = self.timeouts.deadline {
             let end = self.began + micros(deadline);
             let is_early = watch.last_fetched < end || watch.moving_max == 0;
             assert!(is_early, "one was begun at {}, {end} is the deadline", watch.last_fetched);

@@ -113,8 +113,8 @@ impl Pool {
     }
 
     /// The slots whose workers have been blocked for so long.
-    pub fn sleepers(&self, now: Micros, patience: Micros) -> Vec<usize> {
-        let is_asleep = |active: &&Active| active.is_blocked && now - active.since >= patience;
+    pub fn sleepers(&self, now: Micros, timeouts: Micros) -> Vec<usize> {
+        let is_asleep = |active: &&Active| active.is_blocked && now - active.since >= timeouts;
         self.active.iter().filter(is_asleep).map(|active| active.job.slot).collect()
     }
 

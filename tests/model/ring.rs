@@ -11,7 +11,7 @@ use psm_uring::units::Errno;
 use super::Micros;
 use super::chains::Model;
 
-/// So many calls in a row without anything that moves: more than the longest patience needs.
+/// So many calls in a row without anything that moves: more than the longest timeouts needs.
 const IDLE_ENTERS_MAX: u64 = 20_000;
 
 /// What the engine holds of the model; the test holds the other end.
@@ -62,10 +62,10 @@ impl Ring for ModelRing {
     }
 
     fn workers(&mut self, stuck_after: Duration) -> WorkerStates {
-        let patience = Micros::try_from(stuck_after.as_micros()).expect("a time of this world");
+        let timeouts = Micros::try_from(stuck_after.as_micros()).expect("a time of this world");
         let mut model = self.0.borrow_mut();
         let (running, blocked) = (model.pool.running(), model.pool.blocked());
-        let stuck = model.look(patience);
+        let stuck = model.look(timeouts);
         WorkerStates { running, blocked, stuck, ..WorkerStates::default() }
     }
 

@@ -69,7 +69,7 @@ impl Ran {
 /// # Panics
 /// When something does not hold.
 pub fn run(script: Script) -> Ran {
-    let Script { world, workers, depth, slots_max, patience, surveys, comes_back, .. } = script;
+    let Script { world, workers, depth, slots_max, timeouts, surveys, comes_back, .. } = script;
     let pool = Pool::new(workers, script.is_lazy, script.is_unfair);
     let model = Model::new(world, pool, script.dice, script.trouble, slots_max);
     let model = Rc::new(RefCell::new(model));
@@ -81,12 +81,12 @@ pub fn run(script: Script) -> Ran {
         let (plan, stats) = (model.borrow().world.plan, model.borrow().stats);
         let began = model.borrow().world.now;
         let mut tallies = Vec::new();
-        let outcome = engine.carry(&pids, plan, &patience, &mut |_| {}, &mut tallies);
+        let outcome = engine.carry(&pids, plan, &timeouts, &mut |_| {}, &mut tallies);
         let survey = Survey::from(tallies);
         let model = &mut *model.borrow_mut();
         let left = outcome.as_ref().err().map_or(&[][..], |broken| &broken.left);
         let depth = depth.min(slots_max);
-        let check = Check { model, survey: &survey, pids: &pids, left, depth, patience, began };
+        let check = Check { model, survey: &survey, pids: &pids, left, depth, timeouts, began };
         fates = check.all(stats);
         totals.coverage.add(&survey.coverage());
         totals.touched += model.world.seats.iter().filter(|s| s.log.is_touched).count() as u64;

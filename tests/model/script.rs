@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use psm_uring::engine::Patience;
+use psm_uring::engine::Timeouts;
 use psm_uring::process::{NameRule, Plan, Source};
 use psm_uring::units::{Errno, Pid};
 use regex::bytes::Regex;
@@ -28,7 +28,7 @@ pub struct Script {
     pub slots_max: usize,
     pub is_lazy: bool,
     pub is_unfair: bool,
-    pub patience: Patience,
+    pub timeouts: Timeouts,
     /// How many surveys the same engine makes.
     pub surveys: usize,
     /// What is stuck comes back after a survey, too late.
@@ -72,7 +72,7 @@ fn guessed() -> Vec<Pid> {
 }
 
 impl Script {
-    /// A world where nothing happens and nothing fails, with patience.
+    /// A world where nothing happens and nothing fails, with timeouts.
     pub fn calm(world: World, dice: Dice) -> Script {
         let stuck_after = Duration::from_secs(2);
         Script {
@@ -83,7 +83,7 @@ impl Script {
             slots_max: 64,
             is_lazy: false,
             is_unfair: false,
-            patience: Patience { stuck_after, deadline: None },
+            timeouts: Timeouts { stuck_after, deadline: None },
             surveys: 1,
             comes_back: false,
             dice,
@@ -105,7 +105,7 @@ impl Script {
             slots_max: if roomy { 64 } else { depth + dice.index(4) },
             is_lazy: dice.percent(50),
             is_unfair: dice.percent(50),
-            patience: Patience { stuck_after, deadline },
+            timeouts: Timeouts { stuck_after, deadline },
             surveys: *dice.pick(&[1, 1, 2, 3]),
             comes_back: dice.percent(60),
             world,

@@ -291,7 +291,7 @@ pub fn wait(child: &mut std::process::Child, command: &Command) -> ExitStatus {
     })
 }
 
-/// Looks again and again until there is an answer or the time is over.
+/// BeforeAfter again and again until there is an answer or the time is over.
 pub fn until<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let began = Instant::now();
     loop {

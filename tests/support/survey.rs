@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use psm_uring::engine::{EngineKind, Patience, Surveyor, Tuning, Uring};
+use psm_uring::engine::{EngineKind, Surveyor, Timeouts, Tuning, Uring};
 use psm_uring::process::{Coverage, Plan, ProcessUsage};
 use psm_uring::smaps::Smaps;
 use psm_uring::sys::proc_root::ProcRoot;
@@ -37,10 +37,10 @@ pub fn open(kind: EngineKind, root: &ProcRoot, tuning: Tuning) -> Surveyor {
         .unwrap_or_else(|error| panic!("{kind:?} {tuning:?}: {error}"))
 }
 
-/// Runs one survey, with more patience than a busy machine needs.
+/// Runs one survey, with more timeouts than a busy machine needs.
 pub fn survey(surveyor: &mut Surveyor, pids: &[Pid], plan: &Plan) -> Snapshot {
-    let patience = Patience { stuck_after: super::RUN_LIMIT, deadline: None };
-    let survey = surveyor.survey(pids, plan, &patience);
+    let timeouts = Timeouts { stuck_after: super::RUN_LIMIT, deadline: None };
+    let survey = surveyor.survey(pids, plan, &timeouts);
     let survey = survey.unwrap_or_else(|error| panic!("{:?} {plan:?}: {error}", surveyor.kind()));
     let copy = |process: ProcessUsage<'_>| (process.pid, process.name.to_vec(), process.smaps);
     let mut processes: Vec<_> = survey.processes().map(copy).collect();

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use psm_uring::process::{Fate, Plan, Probe, ProcessUsage, Source};
-use psm_uring::program::{Column, Found, Grouping, Order, group};
+use psm_uring::program::{Annotations, Column, Grouping, Order, group};
 use psm_uring::report::{TableOptions, table};
 use psm_uring::smaps::{Smaps, naive};
 use psm_uring::units::{Kib, Pid};
@@ -52,7 +52,7 @@ fn check_rows(measured: &[Smaps], lacking: usize, grouping: Grouping) {
         ProcessUsage { pid, name, smaps, uid: None, cgroup: None, start_time: None }
     });
     let usages: Vec<ProcessUsage<'_>> = usages.collect();
-    let found = Found { unknown: lacking, timed_out: &[], sharing: &HashMap::new() };
+    let found = Annotations { unknown: lacking, timed_out: &[], sharing: &HashMap::new() };
     let programs = group(usages.iter().copied(), found, grouping, Order::default());
     let count: u64 = programs.rows.iter().map(|row| row.count).sum();
     assert_eq!(count, measured.len() as u64);

@@ -17,9 +17,9 @@ mod slot;
 
 use std::time::Duration;
 
-use self::scaling::Pace;
+use self::scaling::WorkerScaling;
 use self::slot::{Buffers, Slot, SlotState};
-use super::{Broken, Engine, Headway, Patience, Tally, Tuning, left_bytes};
+use super::{Broken, Engine, Progress, Tally, Timeouts, Tuning, left_bytes};
 use crate::process::{Fate, Plan};
 use crate::sys::memory;
 use crate::sys::proc_root::ProcRoot;
@@ -98,9 +98,9 @@ impl<R: Ring> Engine for Uring<R> {
         &mut self,
         pids: &[Pid],
         plan: &Plan,
-        patience: &Patience,
-        observer: &mut dyn FnMut(Headway),
-        survey: &mut Vec<Tally>,
+        timeouts: &Timeouts,
+        observer: &mut dyn FnMut(Progress),
+        tallies: &mut Vec<Tally>,
     ) -> Result<(), Broken> {
         let Some(depth) = self.affordable(pids.len(), plan) else {
             return Err(Broken { errno: Errno::NOMEM, left: pids.to_vec() });
@@ -112,12 +112,12 @@ impl<R: Ring> Engine for Uring<R> {
             waiting: pids.iter(),
             depth,
             plan,
-            patience: *patience,
+            timeouts: *timeouts,
             observer,
             listed: pids.len(),
             began: now,
             alive: now,
-            pace: Pace::new(self.workers, now, &self.ring.workers(patience.stuck_after)),
+            pace: WorkerScaling::new(self.workers, now, &self.ring.workers(timeouts.stuck_after)),
             in_flight: 0,
             held: 0,
             finished: 0,
@@ -129,7 +129,7 @@ impl<R: Ring> Engine for Uring<R> {
         run.tally.io.operations = after.operations - before.operations;
         run.tally.io.enters = after.enters - before.enters;
         let broken = outcome.map_err(|errno| Broken { errno, left: self.left(&mut run) });
-        survey.push(run.tally);
+        tallies.push(run.tally);
         broken
     }
 }
@@ -141,13 +141,13 @@ struct Run<'a> {
     /// So many are in flight at once, those that are held up not counted.
     depth: usize,
     plan: &'a Plan,
-    patience: Patience,
-    observer: &'a mut dyn FnMut(Headway),
+    timeouts: Timeouts,
+    observer: &'a mut dyn FnMut(Progress),
     listed: usize,
     began: Duration,
     /// When the last completion came or a worker was last seen running.
     alive: Duration,
-    pace: Pace,
+    pace: WorkerScaling,
     /// Slots that are busy, and how many of them are held up and do not count.
     in_flight: usize,
     held: usize,
@@ -165,18 +165,18 @@ impl Run<'_> {
     }
 
     fn next_look(&self) -> Duration {
-        let deadline = self.patience.deadline.map(|time| self.began.saturating_add(time));
+        let deadline = self.timeouts.deadline.map(|time| self.began.saturating_add(time));
         deadline.map_or(self.pace.next_look(), |deadline| deadline.min(self.pace.next_look()))
     }
 
     /// Whether time is over.
     fn is_late(&self, now: Duration) -> bool {
-        self.patience.deadline.is_some_and(|deadline| now - self.began >= deadline)
+        self.timeouts.deadline.is_some_and(|deadline| now - self.began >= deadline)
     }
 
     /// Whether what is in flight is stuck.
     fn is_stuck(&self, now: Duration) -> bool {
-        now.saturating_sub(self.alive) >= self.patience.stuck_after
+        now.saturating_sub(self.alive) >= self.timeouts.stuck_after
     }
 }
 
@@ -203,11 +203,11 @@ impl<R: Ring> Uring<R> {
             if now < run.next_look() {
                 continue;
             }
-            let workers = self.ring.workers(run.patience.stuck_after);
+            let workers = self.ring.workers(run.timeouts.stuck_after);
             if run.is_late(now) {
                 self.give_up(run, &workers);
                 let left = self.left(run);
-                left.into_iter().for_each(|pid| run.tally.pass_over(pid, Fate::NotAsked));
+                left.into_iter().for_each(|pid| run.tally.skip(pid, Fate::NotAsked));
                 return Ok(());
             }
             self.look_after(run, now, &workers);
@@ -283,7 +283,7 @@ impl<R: Ring> Uring<R> {
         }
         slot.take(done, run.plan, &mut run.tally.io, &mut self.ring)?;
         if slot.is_idle() && !slot.advance(index, run.plan, &self.buffers, &mut self.ring) {
-            run.tally.take(&slot.probe);
+            run.tally.record(&slot.probe);
             run.finished += 1;
             slot.state = SlotState::Free;
             run.in_flight -= 1;
@@ -292,7 +292,7 @@ impl<R: Ring> Uring<R> {
         Ok(())
     }
 
-    /// Looks whether anything still moves, gives up who is stuck, and lets more workers run when
+    /// BeforeAfter whether anything still moves, gives up who is stuck, and lets more workers run when
     /// some sleep.
     fn look_after(&mut self, run: &mut Run<'_>, now: Duration, states: &WorkerStates) {
         if states.running > 0 {
@@ -309,7 +309,7 @@ impl<R: Ring> Uring<R> {
         let limit = run.pace.look(now, states, blocked, [run.finished, run.in_flight]);
         self.ring.set_worker_limit(limit);
         let Run { finished, listed, held, .. } = *run;
-        (run.observer)(Headway { finished, listed, held });
+        (run.observer)(Progress { finished, listed, held });
     }
 
     /// How many processes are under way for so long.
@@ -324,13 +324,13 @@ impl<R: Ring> Uring<R> {
     /// or a step. So when they are as many as such processes, each of these is stuck.
     fn give_up_stuck(&mut self, run: &mut Run<'_>, sleepers: usize) {
         // Later than the look at the workers, so that no process of a sleeper is left out.
-        let (now, patience) = (self.ring.now(), run.patience.stuck_after);
-        let old = self.older(now, patience);
+        let (now, timeouts) = (self.ring.now(), run.timeouts.stuck_after);
+        let old = self.older(now, timeouts);
         if old == 0 || sleepers < old {
             return;
         }
         let busy = self.slots.iter_mut().filter(|slot| slot.state == SlotState::Busy);
-        for slot in busy.filter(|slot| now.saturating_sub(slot.since) >= patience) {
+        for slot in busy.filter(|slot| now.saturating_sub(slot.since) >= timeouts) {
             slot.abandon(&mut run.tally);
         }
         run.in_flight -= old;

@@ -24,7 +24,7 @@ const SLEEPERS_MAX: usize = 64;
 const IN_USE: f64 = 0.8;
 
 /// The number of workers from look to look.
-pub(super) struct Pace {
+pub(super) struct WorkerScaling {
     /// Workers while nobody sleeps: one for each CPU.
     workers: usize,
     /// Workers that brief sleep has called for.
@@ -32,25 +32,32 @@ pub(super) struct Pace {
     /// Workers that the last look allowed.
     limit: usize,
     was_blocked: bool,
-    last: Look,
+    last: Sample,
     next_at: Duration,
 }
 
 /// What was seen, as sums since the beginning.
 #[derive(Clone, Copy)]
-struct Look {
+struct Sample {
     at: Duration,
     sleeps: u64,
     cpu: Duration,
     finished: usize,
 }
 
-impl Pace {
+impl WorkerScaling {
     /// Begins a survey.
-    pub(super) fn new(workers: usize, now: Duration, states: &WorkerStates) -> Pace {
-        let last = Look { at: now, sleeps: states.sleeps, cpu: states.cpu, finished: 0 };
+    pub(super) fn new(workers: usize, now: Duration, states: &WorkerStates) -> WorkerScaling {
+        let last = Sample { at: now, sleeps: states.sleeps, cpu: states.cpu, finished: 0 };
         let next_at = now + TICK_GROWING;
-        Pace { workers, sleepers: workers, limit: workers, was_blocked: false, last, next_at }
+        WorkerScaling {
+            workers,
+            sleepers: workers,
+            limit: workers,
+            was_blocked: false,
+            last,
+            next_at,
+        }
     }
 
     /// When to look again.
@@ -67,11 +74,11 @@ impl Pace {
         blocked: usize,
         [finished, in_flight]: [usize; 2],
     ) -> usize {
-        let look = Look { at: now, sleeps: states.sleeps, cpu: states.cpu, finished };
+        let look = Sample { at: now, sleeps: states.sleeps, cpu: states.cpu, finished };
         if self.is_sleepy(&look, in_flight) {
             self.sleepers = (2 * self.sleepers).min(SLEEPERS_MAX).max(self.workers);
         }
-        // Seen once, a worker may be in a lock of the ring itself, which is over in a moment.
+        // SnapshotRow once, a worker may be in a lock of the ring itself, which is over in a moment.
         let is_doubtful = blocked > 0 && !self.was_blocked;
         let lasting = if is_doubtful { 0 } else { blocked };
         let limit = self.sleepers.max(self.workers + ADDED_PER_BLOCKED * lasting);
@@ -85,7 +92,7 @@ impl Pace {
     }
 
     /// Whether reads sleep, others wait for a worker, and there is a CPU for one.
-    fn is_sleepy(&self, look: &Look, in_flight: usize) -> bool {
+    fn is_sleepy(&self, look: &Sample, in_flight: usize) -> bool {
         let sleeps = look.sleeps.saturating_sub(self.last.sleeps);
         let finished = look.finished.saturating_sub(self.last.finished) as u64;
         let cpu = look.cpu.saturating_sub(self.last.cpu).as_secs_f64();
@@ -104,7 +111,7 @@ mod tests {
     /// sleep so often, and run for so long.
     fn looks(finished: usize, sleeps: u64, cpu: Duration, blocked: usize) -> [usize; 4] {
         let mut states = WorkerStates { running: 2, blocked, ..WorkerStates::default() };
-        let mut pace = Pace::new(2, Duration::ZERO, &states);
+        let mut pace = WorkerScaling::new(2, Duration::ZERO, &states);
         let mut done = 0;
         [1, 2, 3, 4].map(|look| {
             states.sleeps += sleeps;

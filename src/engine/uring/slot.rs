@@ -142,7 +142,7 @@ impl Slot {
     /// Gives its process up. What the kernel was lent stays lent.
     pub(super) fn abandon(&mut self, tally: &mut Tally) {
         self.state = SlotState::Abandoned;
-        tally.give_up(self.probe.pid());
+        tally.time_out(self.probe.pid());
     }
 
     /// Takes the buffer of a completion that nobody waits for any more. True: it was the last one.

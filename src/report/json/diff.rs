@@ -4,21 +4,21 @@
 
 use serde::Serialize;
 
-use super::read::Saved;
+use super::read::ParsedReport;
 use super::text::{self, Name, bytes};
-use crate::program::{self, Delta, Grown, Growth, Identity, Looks, Presence};
+use crate::program::{self, BeforeAfter, Delta, Diff, DiffRow, Identity, Presence};
 
 /// Tells this form from others; another number means another meaning of the keys.
 const SCHEMA: &str = "psm-uring.diff.v1";
 
 /// A document of many lines, with the sums of both reports and what they were made with.
-pub fn growth_json(growth: &Growth, total: &Looks, reports: [&Saved; 2]) -> String {
-    text::lines(&Document::of(growth, total, reports))
+pub fn diff_json(diff: &Diff, total: &BeforeAfter, reports: [&ParsedReport; 2]) -> String {
+    text::lines(&Document::of(diff, total, reports))
 }
 
 /// The same on one line.
-pub fn growth_ndjson(growth: &Growth, total: &Looks, reports: [&Saved; 2]) -> String {
-    text::line(&Document::of(growth, total, reports))
+pub fn diff_ndjson(diff: &Diff, total: &BeforeAfter, reports: [&ParsedReport; 2]) -> String {
+    text::line(&Document::of(diff, total, reports))
 }
 
 #[derive(Serialize)]
@@ -77,7 +77,11 @@ struct Figures {
 }
 
 impl<'a> Document<'a> {
-    fn of(growth: &'a Growth, total: &Looks, [before, after]: [&'a Saved; 2]) -> Document<'a> {
+    fn of(
+        diff: &'a Diff,
+        total: &BeforeAfter,
+        [before, after]: [&'a ParsedReport; 2],
+    ) -> Document<'a> {
         Document {
             schema: SCHEMA,
             by: &before.by,
@@ -86,21 +90,21 @@ impl<'a> Document<'a> {
             before: Source::of(before),
             after: Source::of(after),
             total: Amounts::of(total, Presence::Stayed),
-            rows: growth.rows.iter().map(Row::of).collect(),
-            left_out: growth.alike,
+            rows: diff.rows.iter().map(Row::of).collect(),
+            left_out: diff.alike,
         }
     }
 }
 
 impl<'a> Source<'a> {
-    fn of(saved: &'a Saved) -> Source<'a> {
+    fn of(saved: &'a ParsedReport) -> Source<'a> {
         let (host, started_at) = (saved.host.as_deref(), saved.started_at.as_deref());
         Source { host, started_at, missing: saved.missing }
     }
 }
 
 impl<'a> Row<'a> {
-    fn of(row: &'a Grown) -> Row<'a> {
+    fn of(row: &'a DiffRow) -> Row<'a> {
         let (pid, start_time) = match row.identity {
             Identity::Name(_) => (None, None),
             Identity::Process(pid, start_time) => (Some(pid.0), start_time),
@@ -112,7 +116,7 @@ impl<'a> Row<'a> {
 }
 
 impl Amounts {
-    fn of(looks: &Looks, presence: Presence) -> Amounts {
+    fn of(looks: &BeforeAfter, presence: Presence) -> Amounts {
         let program::Change { count, ram, swap } = looks.change();
         let [ram, swap] = [ram, swap].map(|delta| delta.map(Delta::bytes));
         Amounts {

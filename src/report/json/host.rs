@@ -5,7 +5,7 @@ use serde::ser::{SerializeMap, Serializer};
 
 use super::text::bytes;
 use crate::host::{Pressure, Stall, Zram};
-use crate::program::{Column, Ledger, Part};
+use crate::program::{Column, HostMemory, HostPart};
 
 /// What `--summary` asks for.
 #[derive(Serialize)]
@@ -21,7 +21,7 @@ pub(super) struct Host<'a> {
 }
 
 /// Every part by its word; those of programs beside it, where there are some.
-struct Parts<'a>(&'a Ledger);
+struct Parts<'a>(&'a HostMemory);
 
 #[derive(Serialize)]
 struct Amounts {
@@ -64,24 +64,24 @@ struct Times {
 }
 
 impl<'a> Host<'a> {
-    pub(super) fn of(ledger: &'a Ledger) -> Host<'a> {
-        let (total, used) = ledger.swap;
+    pub(super) fn of(host_memory: &'a HostMemory) -> Host<'a> {
+        let (total, used) = host_memory.swap;
         Host {
-            total: bytes(ledger.total),
-            available: bytes(ledger.available),
-            programs: bytes(ledger.of_programs(Column::Ram)),
-            parts: Parts(ledger),
+            total: bytes(host_memory.total),
+            available: bytes(host_memory.available),
+            programs: bytes(host_memory.of_programs(Column::Ram)),
+            parts: Parts(host_memory),
             swap: Swap {
                 total: bytes(total),
                 used: bytes(used),
-                cached: bytes(ledger.swap_cached),
-                programs: bytes(ledger.of_programs(Column::Swap)),
+                cached: bytes(host_memory.swap_cached),
+                programs: bytes(host_memory.of_programs(Column::Swap)),
             },
-            zram: ledger
+            zram: host_memory
                 .zram
                 .map(|Zram { holds, takes }| Device { holds: holds.bytes(), takes: takes.bytes() }),
-            zswap_holds: bytes(ledger.zswapped),
-            pressure: ledger.pressure.map(|Pressure { some, full }| Stalls {
+            zswap_holds: bytes(host_memory.zswapped),
+            pressure: host_memory.pressure.map(|Pressure { some, full }| Stalls {
                 some: Times::of(some),
                 full: Times::of(full),
             }),
@@ -98,13 +98,13 @@ impl Times {
 
 impl Serialize for Parts<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Parts(ledger) = self;
+        let Parts(host_memory) = self;
         let mut map = serializer.serialize_map(None)?;
-        for part in Part::ALL {
-            let (word, host) = (part.words().0, bytes(ledger.get(part)));
+        for part in HostPart::ALL {
+            let (word, host) = (part.words().0, bytes(host_memory.get(part)));
             match part.column() {
                 Some(column) => {
-                    let programs = bytes(ledger.of_programs(column));
+                    let programs = bytes(host_memory.of_programs(column));
                     map.serialize_entry(word, &Amounts { host, programs })?;
                 }
                 None => map.serialize_entry(word, &Alone { host })?,

@@ -8,13 +8,13 @@ mod text;
 
 use serde::ser::{Serialize, Serializer};
 
-pub use self::diff::{growth_json, growth_ndjson};
+pub use self::diff::{diff_json, diff_ndjson};
 use self::host::Host;
-pub use self::read::Saved;
+pub use self::read::ParsedReport;
 use self::text::{Name, bytes, hex, lossy};
 use super::{Report, labels};
 use crate::process::{Coverage, Fate};
-use crate::program::{Column, Common, Kind, Known, Program, Rest, Sharing, Unknown, Usage};
+use crate::program::{Column, ColumnKind, Known, Program, Rest, Sharing, Uniform, Unknown, Usage};
 use crate::units::Pid;
 
 /// Tells this form from others; another number means another meaning of the keys.
@@ -35,7 +35,7 @@ struct Document<'a> {
     schema: &'static str,
     run: Run<'a>,
     coverage: Counts<'a>,
-    missing: Vec<Lost<'a>>,
+    missing: Vec<MissingProcess<'a>>,
     notes: &'a [String],
     total: Option<Total<'a>>,
     host: Option<Host<'a>>,
@@ -47,10 +47,10 @@ struct Document<'a> {
 #[derive(serde::Serialize)]
 struct Rows<'a> {
     programs: Vec<Row<'a>>,
-    rest: Option<Cut<'a>>,
-    sharing: Vec<Sharer<'a>>,
-    unknown: Vec<Dark<'a>>,
-    unknown_rest: Option<DarkRest>,
+    rest: Option<RestRow<'a>>,
+    sharing: Vec<SharingRow<'a>>,
+    unknown: Vec<UnknownRow<'a>>,
+    unknown_rest: Option<UnknownRest>,
 }
 
 #[derive(serde::Serialize)]
@@ -82,7 +82,7 @@ struct Counts<'a> {
 struct Fates(Coverage);
 
 #[derive(serde::Serialize)]
-struct Lost<'a> {
+struct MissingProcess<'a> {
     pid: u32,
     fate: &'static str,
     errno: Option<i32>,
@@ -140,7 +140,7 @@ struct Group {
 }
 
 #[derive(serde::Serialize)]
-struct Cut<'a> {
+struct RestRow<'a> {
     rows: usize,
     count: u64,
     #[serde(flatten)]
@@ -148,7 +148,7 @@ struct Cut<'a> {
 }
 
 #[derive(serde::Serialize)]
-struct Sharer<'a> {
+struct SharingRow<'a> {
     #[serde(flatten)]
     name: Name<'a>,
     pid: Option<u32>,
@@ -158,7 +158,7 @@ struct Sharer<'a> {
 }
 
 #[derive(serde::Serialize)]
-struct Dark<'a> {
+struct UnknownRow<'a> {
     #[serde(flatten)]
     name: Name<'a>,
     pid: Option<u32>,
@@ -170,7 +170,7 @@ struct Dark<'a> {
 }
 
 #[derive(serde::Serialize)]
-struct DarkRest {
+struct UnknownRest {
     rows: usize,
     rss: Option<u64>,
     swap: Option<u64>,
@@ -231,12 +231,12 @@ impl<'a> Rows<'a> {
         let programs = report.programs;
         Rows {
             programs: programs.rows.iter().map(|row| Row::of(report, row)).collect(),
-            rest: programs.rest.as_ref().map(Cut::of),
-            sharing: programs.sharing.iter().map(Sharer::of).collect(),
-            unknown: programs.unknown.iter().map(|row| Dark::of(report, row)).collect(),
+            rest: programs.rest.as_ref().map(RestRow::of),
+            sharing: programs.sharing.iter().map(SharingRow::of).collect(),
+            unknown: programs.unknown.iter().map(|row| UnknownRow::of(report, row)).collect(),
             unknown_rest: programs.unknown_rest.map(|(rows, known)| {
                 let Known { rss, swap } = known;
-                DarkRest { rows, rss: bytes(rss), swap: bytes(swap) }
+                UnknownRest { rows, rss: bytes(rss), swap: bytes(swap) }
             }),
         }
     }
@@ -256,39 +256,39 @@ impl<'a> Row<'a> {
 }
 
 impl Owner {
-    fn of(report: &Report<'_>, uid: Common<u32>) -> Option<Owner> {
+    fn of(report: &Report<'_>, uid: Uniform<u32>) -> Option<Owner> {
         report.has_owner.then(|| Owner {
-            uid: if let Common::One(uid) = uid { Some(uid) } else { None },
+            uid: if let Uniform::Same(uid) = uid { Some(uid) } else { None },
             user: labels::user(report.programs, uid).map(|user| lossy(&user)),
         })
     }
 }
 
-impl<'a> Cut<'a> {
-    fn of(rest: &'a Rest) -> Cut<'a> {
+impl<'a> RestRow<'a> {
+    fn of(rest: &'a Rest) -> RestRow<'a> {
         let figures = Figures { usage: &rest.usage, is_total: false };
-        Cut { rows: rest.rows, count: rest.count, figures }
+        RestRow { rows: rest.rows, count: rest.count, figures }
     }
 }
 
-impl<'a> Sharer<'a> {
-    fn of(row: &'a Sharing<'_>) -> Sharer<'a> {
+impl<'a> SharingRow<'a> {
+    fn of(row: &'a Sharing<'_>) -> SharingRow<'a> {
         let (name, owner) = (Name(row.name), Name(row.owner));
         let (pid, owner_pid) = (id(row.pid), id(row.owner_pid));
-        Sharer { name, pid, count: row.count, owner, owner_pid }
+        SharingRow { name, pid, count: row.count, owner, owner_pid }
     }
 }
 
-impl<'a> Dark<'a> {
-    fn of(report: &Report<'_>, row: &'a Unknown) -> Dark<'a> {
+impl<'a> UnknownRow<'a> {
+    fn of(report: &Report<'_>, row: &'a Unknown) -> UnknownRow<'a> {
         let (rss, swap) = (bytes(row.known.rss), bytes(row.known.swap));
         let (name, owner) = (Name(&row.name), Owner::of(report, row.uid));
-        Dark { name, pid: id(row.pid), count: row.count, owner, rss, swap }
+        UnknownRow { name, pid: id(row.pid), count: row.count, owner, rss, swap }
     }
 }
 
 /// Every process that is missing, by id.
-fn lost<'a>(report: &'a Report<'_>) -> Vec<Lost<'a>> {
+fn lost<'a>(report: &'a Report<'_>) -> Vec<MissingProcess<'a>> {
     let glimpse = |pid: Pid| {
         let found = report.missing.timed_out.iter().find(|one| one.pid == pid)?;
         let (rss, swap) = (bytes(found.glimpse.rss), bytes(found.glimpse.swap));
@@ -296,7 +296,7 @@ fn lost<'a>(report: &'a Report<'_>) -> Vec<Lost<'a>> {
     };
     let one = |(pid, fate): &(Pid, Fate)| {
         let errno = if let Fate::Failed(errno) = fate { Some(*errno) } else { None };
-        Lost {
+        MissingProcess {
             pid: pid.0,
             fate: labels::word(*fate),
             errno: errno.map(|errno| errno.0),
@@ -320,9 +320,9 @@ impl Serialize for Fates {
 impl Serialize for Figures<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let is_shown = |column: &Column| match column.definition().kind {
-            Kind::Amount => true,
-            Kind::Overlapping => !self.is_total,
-            Kind::Number | Kind::Text => false,
+            ColumnKind::Amount => true,
+            ColumnKind::Overlapping => !self.is_total,
+            ColumnKind::Number | ColumnKind::Text => false,
         };
         let figure = |column: Column| {
             (column.definition().word.replace('-', "_"), bytes(self.usage.get(column)))

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::SCHEMA;
-use crate::program::{Amounts, Identity, Seen};
+use crate::program::{Amounts, Identity, SnapshotRow};
 use crate::units::{Kib, Pid};
 
 /// The word of the command line for rows that stand for a process each.
@@ -13,7 +13,7 @@ const GONE: &str = "gone";
 
 /// What is compared of a saved report.
 #[derive(Debug)]
-pub struct Saved {
+pub struct ParsedReport {
     /// What a row stands for, in the word of the command line.
     pub by: String,
     /// The rule of names, likewise.
@@ -27,7 +27,7 @@ pub struct Saved {
     /// How many processes are missing in it.
     pub missing: usize,
     /// Every row.
-    pub rows: Vec<Seen>,
+    pub rows: Vec<SnapshotRow>,
     /// The sum.
     pub total: Amounts,
 }
@@ -35,7 +35,7 @@ pub struct Saved {
 #[derive(Deserialize)]
 struct Document {
     run: Run,
-    missing: Vec<Lost>,
+    missing: Vec<MissingProcess>,
     total: Option<Figures>,
     programs: Option<Vec<Row>>,
     rest: Option<serde::de::IgnoredAny>,
@@ -53,7 +53,7 @@ struct Run {
 }
 
 #[derive(Deserialize)]
-struct Lost {
+struct MissingProcess {
     fate: String,
 }
 
@@ -80,12 +80,12 @@ struct Head {
     schema: String,
 }
 
-impl Saved {
+impl ParsedReport {
     /// Reads a document of `--json`, or a line of `--output ndjson`.
     ///
     /// # Errors
     /// What is wrong with it, and what to do about it.
-    pub fn read(text: &[u8]) -> Result<Saved, String> {
+    pub fn read(text: &[u8]) -> Result<ParsedReport, String> {
         let is_not =
             |error: serde_json::Error| format!("not what psm-uring --json writes: {error}");
         let mut documents = serde_json::Deserializer::from_slice(text).into_iter::<Head>();
@@ -98,10 +98,10 @@ impl Saved {
             return Err(format!("it says {:?}, wanted {SCHEMA:?}", head.schema));
         }
         let document: Document = serde_json::from_slice(text).map_err(is_not)?;
-        Saved::of(document)
+        ParsedReport::of(document)
     }
 
-    fn of(document: Document) -> Result<Saved, String> {
+    fn of(document: Document) -> Result<ParsedReport, String> {
         let Document { run, missing, total, programs, rest, unknown, unknown_rest } = document;
         let Some(programs) = programs else {
             return Err("it holds only the sum; write it without --total".to_owned());
@@ -111,14 +111,14 @@ impl Saved {
         }
         let is_by_pid = run.by == BY_PID;
         let rows = programs.into_iter().chain(unknown.unwrap_or_default());
-        Ok(Saved {
+        Ok(ParsedReport {
             by: run.by,
             name: run.name,
             selection: run.selection,
             host: run.host,
             started_at: run.started_at,
             missing: missing.iter().filter(|lost| lost.fate != GONE).count(),
-            rows: Seen::merged(
+            rows: SnapshotRow::merged(
                 rows.map(|row| row.seen(is_by_pid)).collect::<Result<Vec<_>, _>>()?.into_iter(),
             ),
             total: total.map_or_else(Amounts::default, Figures::amounts),
@@ -128,7 +128,7 @@ impl Saved {
 
 impl Row {
     /// A row of one process has its id, and so may one that stands for more.
-    fn seen(self, is_by_pid: bool) -> Result<Seen, String> {
+    fn seen(self, is_by_pid: bool) -> Result<SnapshotRow, String> {
         let name = match &self.name_bytes {
             None => self.name.into_bytes(),
             Some(hex) => unhex(hex).ok_or_else(|| format!("{hex:?} are no bytes of a name"))?,
@@ -138,7 +138,7 @@ impl Row {
             Some(pid) => Identity::Process(Pid(pid), self.start_time),
         };
         // A row without figures has none of ours either: its RSS is another thing.
-        Ok(Seen { identity, name, amounts: self.figures.amounts() })
+        Ok(SnapshotRow { identity, name, amounts: self.figures.amounts() })
     }
 }
 
@@ -177,7 +177,7 @@ mod tests {
                "unknown": [{"name": "b", "count": 1, "pid": 7, "start_time": 5,
                             "rss": 9, "swap": 9}]"#,
         );
-        let saved = Saved::read(text.as_bytes()).expect("a report");
+        let saved = ParsedReport::read(text.as_bytes()).expect("a report");
         assert_eq!((&*saved.by, saved.missing, saved.total.ram), ("pid", 1, Some(Kib(8))));
         let known = Amounts { count: 2, ram: Some(Kib(4)), swap: None };
         let (a, b) = (b"a\xff".to_vec(), b"b".to_vec());
@@ -186,8 +186,8 @@ mod tests {
         assert_eq!(
             saved.rows,
             [
-                Seen { identity: Identity::Name(a.clone()), name: a, amounts: known },
-                Seen { identity: process, name: b, amounts: unknown },
+                SnapshotRow { identity: Identity::Name(a.clone()), name: a, amounts: known },
+                SnapshotRow { identity: process, name: b, amounts: unknown },
             ]
         );
     }
@@ -203,7 +203,7 @@ mod tests {
             (document(r#", "programs": [], "rest": {"rows": 1}"#), "without --top"),
             (document(r#", "programs": [], "unknown_rest": {"rows": 1}"#), "without --top"),
         ] {
-            let error = Saved::read(text.as_bytes()).expect_err(&text);
+            let error = ParsedReport::read(text.as_bytes()).expect_err(&text);
             assert!(error.contains(why), "{error}");
         }
     }

@@ -2,14 +2,14 @@
 
 use super::layout::{Cell, Content, Layout};
 use super::style::Style;
-use crate::program::{Change, Column, Delta, Grouping, Grown, Growth, Looks, Presence};
+use crate::program::{BeforeAfter, Change, Column, Delta, Diff, DiffRow, Grouping, Presence};
 use crate::report::{Unit, escape, plural};
 
 const COLUMNS: [Column; 4] = [Column::Ram, Column::Swap, Column::Count, Column::Name];
 
 /// What form a comparison has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum GrowthFormat {
+pub enum DiffFormat {
     /// For people.
     #[default]
     Table,
@@ -23,7 +23,7 @@ pub enum GrowthFormat {
 
 /// How the table is to look.
 #[derive(Clone, Copy, Debug)]
-pub struct GrowthOptions {
+pub struct DiffTableOptions {
     /// What the rows are.
     pub grouping: Grouping,
     /// Whether rows are left out though they changed as much as is shown.
@@ -39,15 +39,15 @@ pub struct GrowthOptions {
 }
 
 /// The whole table, with the sums of both reports.
-pub fn growth(growth: &Growth, total: &Looks, options: GrowthOptions) -> String {
+pub fn diff(diff: &Diff, total: &BeforeAfter, options: DiffTableOptions) -> String {
     let total = total.change();
-    let deltas = growth.rows.iter().map(|row| row.looks.change()).chain([total]);
+    let deltas = diff.rows.iter().map(|row| row.looks.change()).chain([total]);
     let sizes = deltas.flat_map(|change| [change.ram, change.swap]).flatten().map(Delta::size);
     let unit = options.unit.resolve(sizes.max().unwrap_or_default());
     let table = Table { unit, total, title: options.grouping.titles()[1] };
-    let mut lines: Vec<Line<'_>> = growth.rows.iter().map(Line::Row).collect();
+    let mut lines: Vec<Line<'_>> = diff.rows.iter().map(Line::Row).collect();
     let how = if options.leaves_out { "changed less" } else { "alike" };
-    lines.extend((growth.alike > 0).then_some(Line::Alike(growth.alike, how)));
+    lines.extend((diff.alike > 0).then_some(Line::Alike(diff.alike, how)));
     lines.push(Line::Total);
     if !options.no_header {
         lines.insert(0, Line::Head);
@@ -69,7 +69,7 @@ pub fn growth(growth: &Growth, total: &Looks, options: GrowthOptions) -> String 
 
 enum Line<'a> {
     Head,
-    Row(&'a Grown),
+    Row(&'a DiffRow),
     Alike(usize, &'static str),
     Total,
 }
@@ -134,7 +134,7 @@ impl Table {
 }
 
 /// What stands behind the name.
-fn behind(row: &Grown) -> String {
+fn behind(row: &DiffRow) -> String {
     let pid = row.identity.pid().map(|pid| pid.to_string());
     let has_both = row.presence == Presence::Stayed;
     let presence = (!has_both).then(|| row.presence.word().to_owned());
@@ -155,7 +155,7 @@ mod tests {
             ram: ram.map(Kib),
             swap: swap.map(Kib),
         };
-        let row = |name: &str, identity, presence, looks| Grown {
+        let row = |name: &str, identity, presence, looks| DiffRow {
             identity,
             name: name.into(),
             presence,
@@ -169,24 +169,24 @@ mod tests {
                 "dark",
                 named("dark"),
                 Presence::Stayed,
-                Looks { before: amounts(1, Some(7), Some(0)), after: amounts(1, None, None) },
+                BeforeAfter { before: amounts(1, Some(7), Some(0)), after: amounts(1, None, None) },
             ),
             row(
                 "old\n",
                 named("old"),
                 Presence::Gone,
-                Looks { before: amounts(2, Some(2048), Some(0)), after: none },
+                BeforeAfter { before: amounts(2, Some(2048), Some(0)), after: none },
             ),
             row(
                 "one",
                 process,
                 Presence::New,
-                Looks { before: none, after: amounts(1, Some(512), Some(1024)) },
+                BeforeAfter { before: none, after: amounts(1, Some(512), Some(1024)) },
             ),
         ];
         let (before, after) = (amounts(9, None, Some(0)), amounts(8, Some(1), Some(1024)));
-        let total = Looks { before, after };
-        let options = GrowthOptions {
+        let total = BeforeAfter { before, after };
+        let options = DiffTableOptions {
             grouping: Grouping::Program,
             leaves_out: true,
             unit: Unit::default(),
@@ -194,7 +194,7 @@ mod tests {
             terminal: None,
             is_colored: false,
         };
-        let text = growth(&Growth { rows, alike: 3 }, &total, options);
+        let text = diff(&Diff { rows, alike: 3 }, &total, options);
         let expected = [
             "   MiB RAM   SWAPPED  COUNT  PROCESS",
             "         -         -         dark",

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::style::Style;
 use crate::host::Stall;
-use crate::program::{Column, Ledger, Part};
+use crate::program::{Column, HostMemory, HostPart};
 use crate::report::Unit;
 use crate::units::Kib;
 
@@ -12,10 +12,10 @@ use crate::units::Kib;
 const WIDTH_MIN: usize = 10;
 
 /// The whole text, from the empty line that keeps it apart from the table.
-pub fn summary(ledger: &Ledger, unit: Unit, is_colored: bool) -> String {
-    let unit = unit.resolve(ledger.total.unwrap_or_default());
+pub fn summary(host_memory: &HostMemory, unit: Unit, is_colored: bool) -> String {
+    let unit = unit.resolve(host_memory.total.unwrap_or_default());
     let amount = |amount: Option<Kib>| amount.map_or("-".to_owned(), |kib| unit.format(kib));
-    let total = amount(ledger.total);
+    let total = amount(host_memory.total);
     let width = WIDTH_MIN.max(total.len() + 2);
     let mut text = String::from("\n");
     let mut line = |style: Style, host: &str, programs: &str, what: &str| {
@@ -23,26 +23,26 @@ pub fn summary(ledger: &Ledger, unit: Unit, is_colored: bool) -> String {
         text.push('\n');
     };
     line(Style::Strong, &format!("{} HOST", unit.label()), "PROGRAMS", "MEMORY");
-    for part in Part::ALL {
-        let programs = part.column().map(|column| amount(ledger.of_programs(column)));
+    for part in HostPart::ALL {
+        let programs = part.column().map(|column| amount(host_memory.of_programs(column)));
         let programs = programs.unwrap_or_default();
-        line(Style::Plain, &amount(ledger.get(part)), &programs, part.words().1);
+        line(Style::Plain, &amount(host_memory.get(part)), &programs, part.words().1);
     }
-    let programs = amount(ledger.of_programs(Column::Ram));
-    let what = format!("ALL MEMORY, {} AVAILABLE", amount(ledger.available));
+    let programs = amount(host_memory.of_programs(Column::Ram));
+    let what = format!("ALL MEMORY, {} AVAILABLE", amount(host_memory.available));
     let total = format!("#{total:>width$}", width = width - 1);
     line(Style::Strong, &total, &programs, &what);
-    let (all, used) = ledger.swap;
-    let programs = amount(ledger.of_programs(Column::Swap));
+    let (all, used) = host_memory.swap;
+    let programs = amount(host_memory.of_programs(Column::Swap));
     line(Style::Plain, &amount(used), &programs, &format!("swap used, of {}", amount(all)));
-    text + &compressed(ledger, &amount) + &pressure(ledger)
+    text + &compressed(host_memory, &amount) + &pressure(host_memory)
 }
 
 /// What compressed memory stands for, where there is some.
-fn compressed(ledger: &Ledger, amount: &impl Fn(Option<Kib>) -> String) -> String {
+fn compressed(host_memory: &HostMemory, amount: &impl Fn(Option<Kib>) -> String) -> String {
     let mut text = String::new();
-    let zram = ledger.zram.map(|zram| zram.holds);
-    for (name, holds) in [("zram", zram), ("zswap", ledger.zswapped)] {
+    let zram = host_memory.zram.map(|zram| zram.holds);
+    for (name, holds) in [("zram", zram), ("zswap", host_memory.zswapped)] {
         if holds > Some(Kib(0)) {
             let _ = writeln!(text, "{name} holds {} before compression", amount(holds));
         }
@@ -50,8 +50,8 @@ fn compressed(ledger: &Ledger, amount: &impl Fn(Option<Kib>) -> String) -> Strin
     text
 }
 
-fn pressure(ledger: &Ledger) -> String {
-    let Some(pressure) = ledger.pressure else { return String::new() };
+fn pressure(host_memory: &HostMemory) -> String {
+    let Some(pressure) = host_memory.pressure else { return String::new() };
     let parts = |stall: Stall| {
         let Stall { avg10, avg60, avg300, .. } = stall;
         format!("{avg10:.2}, {avg60:.2}, {avg300:.2}")

@@ -5,15 +5,15 @@ mod host;
 mod layout;
 mod style;
 
-pub use self::diff::{GrowthFormat, GrowthOptions, growth};
+pub use self::diff::{DiffFormat, DiffTableOptions, diff};
 pub use self::host::summary;
 use self::layout::{Cell, Content, Layout};
 pub use self::layout::{cut, cut_line};
 pub use self::style::Color;
 use self::style::Style;
 use crate::program::{
-    Column, Common, Grouping, Identity, Kind, Known, LastLook, Program, Programs, Sharing, Unknown,
-    Usage,
+    Column, ColumnKind, Grouping, Identity, Known, PreviousReport, Program, Programs, Sharing,
+    Uniform, Unknown, Usage,
 };
 use crate::report::{Unit, escape, labels};
 use crate::units::{Kib, Pid};
@@ -37,7 +37,7 @@ pub struct TableOptions<'a> {
     /// Whether there is colour.
     pub is_colored: bool,
     /// What rows had at the last look: marks tell how they changed, `+`, `-`, and `*` for new ones.
-    pub before: Option<&'a LastLook>,
+    pub before: Option<&'a PreviousReport>,
 }
 
 impl Default for TableOptions<'_> {
@@ -85,7 +85,7 @@ struct Table<'a, 'run> {
     columns: &'a [Column],
     grouping: Grouping,
     unit: Unit,
-    before: Option<&'a LastLook>,
+    before: Option<&'a PreviousReport>,
     /// RAM of the biggest row and of all, 0 where there is none.
     biggest: Kib,
     total: Kib,
@@ -271,7 +271,7 @@ impl<'a, 'run> Table<'a, 'run> {
                 let percent = percent(figures.usage().map(ram), self.total);
                 percent.unwrap_or_else(|| "-".to_owned())
             }
-            (Figures::Total(_), _) if column.definition().kind == Kind::Overlapping => {
+            (Figures::Total(_), _) if column.definition().kind == ColumnKind::Overlapping => {
                 String::new()
             }
             (figures, _) => match figures.usage().and_then(|usage| usage.get(column)) {
@@ -289,7 +289,9 @@ impl<'a, 'run> Table<'a, 'run> {
             Figures::Head => return column.definition().head.to_owned(),
             Figures::Row(row) => (row.uid, row.cgroup),
             // Its group was not asked, or is not known.
-            Figures::Unknown(row) => (row.map_or(Common::Unknown, |row| row.uid), Common::Unknown),
+            Figures::Unknown(row) => {
+                (row.map_or(Uniform::Unknown, |row| row.uid), Uniform::Unknown)
+            }
             Figures::Rest(_) | Figures::Elsewhere | Figures::Total(_) => return String::new(),
         };
         let known = match column {
@@ -352,7 +354,7 @@ impl<'a> Figures<'a> {
 }
 
 impl Line<'_> {
-    pub(super) fn style(&self) -> Style {
+    fn style(&self) -> Style {
         match self.figures {
             Figures::Head | Figures::Total(_) => Style::Strong,
             Figures::Row(_) => Style::Plain,
@@ -361,7 +363,7 @@ impl Line<'_> {
         }
     }
 
-    pub(super) fn name(&self) -> Cell {
+    fn name(&self) -> Cell {
         match &self.label {
             Label::Name(name, behind) => {
                 // With a number behind it nobody takes it for the row of what was cut.
@@ -416,7 +418,7 @@ mod tests {
 
     use super::*;
     use crate::process::{Glimpse, ProcessUsage};
-    use crate::program::{Found, Order, TimedOut, group};
+    use crate::program::{Annotations, Order, TimedOut, group};
     use crate::smaps::{Smaps, naive};
     use crate::units::Pid;
 
@@ -435,7 +437,7 @@ mod tests {
         let (rss, swap) = (Some(Kib(2048)), Some(Kib(512)));
         let glimpse = Glimpse { rss, swap, ..Glimpse::default() };
         let timed_out = [TimedOut { pid: Pid(8), name: b"stuck".to_vec(), glimpse }];
-        let found = Found { unknown: 1, timed_out: &timed_out, sharing: &HashMap::new() };
+        let found = Annotations { unknown: 1, timed_out: &timed_out, sharing: &HashMap::new() };
         let programs = group([usage].into_iter(), found, Grouping::Program, Order::default());
         table(&programs, &TableOptions { terminal: columns, ..TableOptions::default() })
     }
@@ -460,7 +462,7 @@ mod tests {
     fn both_names_are_cut_where_one_shares_the_memory_of_the_other() {
         let both = [usage(1, "a server of a long name"), usage(2, "a helper of a long name")];
         let sharing = HashMap::from([(Pid(2), Pid(1))]);
-        let found = Found { unknown: 0, timed_out: &[], sharing: &sharing };
+        let found = Annotations { unknown: 0, timed_out: &[], sharing: &sharing };
         let row = |grouping, columns| {
             let programs = group(both.into_iter(), found, grouping, Order::default());
             let options = TableOptions { grouping, terminal: columns, ..TableOptions::default() };

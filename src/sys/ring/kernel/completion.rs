@@ -31,7 +31,7 @@ impl KernelRing {
     fn opened(&mut self, tag: Tag, fd: i32) {
         let is_link = self.pending(tag.slot, tag.place).is_some_and(|f| f.file == ProcFile::Exe);
         if self.features.chains && !is_link {
-            return; // The read is on its way. Seen only where successes cannot be skipped.
+            return; // The read is on its way. SnapshotRow only where successes cannot be skipped.
         }
         // SAFETY: a successful OPENAT without a direct descriptor made this one, and nobody else
         // has it.

@@ -3,9 +3,8 @@
 use std::error::Error;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, CommandFactory};
+use clap::{Arg, Command};
 
-use super::Cli;
 use crate::report::escape;
 
 /// Words of other programs, and ours. Which option takes ours says the parser.
@@ -39,7 +38,7 @@ const NOT_OF_DIFF: [(&str, &str); 7] = [
 const MADE_WITH: &str = "give it to both reports when they are made";
 
 /// The parser's error as one line.
-pub fn complaint(error: &clap::Error) -> String {
+pub(crate) fn usage_error(error: &clap::Error, cli: &Command) -> String {
     let of = |kind| strings(error, kind).first().cloned().unwrap_or_default();
     let rendered = error.render().to_string();
     match error.kind() {
@@ -55,7 +54,7 @@ pub fn complaint(error: &clap::Error) -> String {
         // What stands behind an option is taken for a command.
         ErrorKind::ArgumentConflict => {
             let word = of(ContextKind::InvalidSubcommand);
-            if word.is_empty() || Cli::command().find_subcommand(&word).is_some() {
+            if word.is_empty() || cli.find_subcommand(&word).is_some() {
                 return flat(&rendered, None);
             }
             let others = strings(error, ContextKind::PriorArg);
@@ -76,7 +75,7 @@ pub fn complaint(error: &clap::Error) -> String {
             flat(&rendered, tip.then(|| format!("tip: a similar value exists: '{ours}'")))
         }
         ErrorKind::UnknownArgument => {
-            let Some(option) = of_table(&of(ContextKind::InvalidArg)) else {
+            let Some(option) = of_table(cli, &of(ContextKind::InvalidArg)) else {
                 return flat(&rendered, None);
             };
             let advice = NOT_OF_DIFF.iter().find(|(id, _)| option.get_id() == id);
@@ -110,13 +109,13 @@ fn no_command(word: &str, similar: &str) -> String {
 }
 
 /// The option of the table that is written so. Other commands do not have it, nor one like it.
-fn of_table(word: &str) -> Option<Arg> {
+fn of_table<'a>(cli: &'a Command, word: &str) -> Option<&'a Arg> {
     let is_it = |option: &&Arg| {
         let short = option.get_short().map(|short| format!("-{short}"));
         let long = option.get_long().map(|long| format!("--{long}"));
         short.as_deref() == Some(word) || long.as_deref() == Some(word)
     };
-    Cli::command().get_arguments().find(is_it).cloned()
+    cli.get_arguments().find(is_it)
 }
 
 /// A text of several paragraphs, without those that help or usage say better, and with our own tip

@@ -23,7 +23,7 @@ fn document(ran: &Ran) -> Value {
 
 #[test]
 fn diff_keeps_its_schema() {
-    let reports = Reports::new("growth-schema");
+    let reports = Reports::new("diff-schema");
     let pairs = [
         ("--proc-root ordinary", "--proc-root names"),
         ("--proc-root names", "--proc-root malformed"),
@@ -49,7 +49,7 @@ fn diff_keeps_its_schema() {
 
 #[test]
 fn amounts_are_told_at_both_looks() {
-    let reports = Reports::new("growth-amounts");
+    let reports = Reports::new("diff-amounts");
     let before = reports.save_of("before", &["120", "101", "102"], false);
     let after = reports.save_of("after", &["120", "102", "110"], true);
     let ran = diff(&before, &after, "--json");
@@ -87,7 +87,7 @@ fn amounts_are_told_at_both_looks() {
 /// Rows of the table in bytes, of CSV and of JSON.
 #[test]
 fn all_forms_tell_the_same_growth() {
-    let reports = Reports::new("growth-same");
+    let reports = Reports::new("diff-same");
     let before = reports.save("before", "--proc-root ordinary");
     for words in ["--proc-root names", "--proc-root no-rollup", "--proc-root malformed"] {
         let after = reports.save("after", words);
@@ -131,7 +131,7 @@ fn all_forms_tell_the_same_growth() {
 /// What is not UTF-8 has its bytes; and who lacks processes is told as for the table.
 #[test]
 fn names_and_words_survive_in_a_diff() {
-    let reports = Reports::new("growth-names");
+    let reports = Reports::new("diff-names");
     let before = reports.save("before", "--proc-root malformed");
     let after = reports.save("after", "--proc-root names");
     let ran = diff(&before, &after, "--json");

@@ -1,6 +1,7 @@
 //! `psm-uring bench`: the engines against each other, and against what the kernel alone costs.
 //!
 //! - `floor`    the bare cost: open, read, close, no parsing
+//! - `options` its command line
 //! - `once`     one survey in a process of its own
 //! - `record`   what was measured, kept as JSON and compared
 //! - `table`    the same for people
@@ -11,22 +12,23 @@
 
 mod floor;
 mod once;
+mod options;
 mod record;
 mod table;
 
 use std::path::Path;
 use std::time::Duration;
 
-use crate::cli::BenchOptions;
 use crate::engine::{EngineKind, Surveyor, Tuning};
 use crate::error::Error;
 use crate::process::Source;
-use crate::run::{Outcome, Progress, list_all, open_root};
+use crate::run::{Outcome, ProgressLine, list_all, open_root};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::stdio;
 use crate::units::Errno;
 
 use self::once::Once;
+pub(crate) use self::options::BenchOptions;
 use self::record::Record;
 
 /// A survey that leaves this much more of the processes unmeasured than another did less work.
@@ -49,7 +51,7 @@ struct Candidate {
 /// # Errors
 /// No engine could be opened or read, the engines did not do the same work, a file could not be
 /// read or written, or there is nothing to compare with.
-pub fn bench(options: &BenchOptions) -> Result<Outcome, Error> {
+pub(crate) fn bench(options: &BenchOptions) -> Result<Outcome, Error> {
     let root = open_root(&options.proc_root)?;
     let ring = || {
         let tuning = Tuning::new(Some(1), Some(1), Source::Rollup);
@@ -170,7 +172,7 @@ fn measure(
     mut candidates: Vec<Candidate>,
 ) -> Result<Record, Error> {
     let mut floor: Vec<Duration> = Vec::new();
-    let mut progress = Progress::new();
+    let mut progress = ProgressLine::new();
     let rounds = options.rounds;
     let mut listed = 0;
     // The first round warms up: it is measured and thrown away.

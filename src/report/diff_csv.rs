@@ -3,7 +3,7 @@
 //! knows, or had not begun or is over, is an empty field.
 
 use super::{csv, escape};
-use crate::program::{Amounts, Change, Delta, Grown, Growth, Looks, Presence};
+use crate::program::{Amounts, BeforeAfter, Change, Delta, Diff, DiffRow, Presence};
 use crate::units::Kib;
 
 const HEAD: [&str; 12] = [
@@ -22,20 +22,20 @@ const HEAD: [&str; 12] = [
 ];
 
 /// The whole text, with the sums of both reports.
-pub fn growth_csv(growth: &Growth, total: &Looks, no_header: bool) -> String {
+pub fn diff_csv(diff: &Diff, total: &BeforeAfter, no_header: bool) -> String {
     let mut text = String::new();
     if !no_header {
         csv::write(&mut text, HEAD.into_iter().map(str::to_owned));
     }
-    for line in growth.rows.iter().map(Line::Row).chain([Line::Total(total)]) {
+    for line in diff.rows.iter().map(Line::Row).chain([Line::Total(total)]) {
         line.write(&mut text);
     }
     text
 }
 
 enum Line<'a> {
-    Row(&'a Grown),
-    Total(&'a Looks),
+    Row(&'a DiffRow),
+    Total(&'a BeforeAfter),
 }
 
 impl Line<'_> {

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::Candidate;
-use crate::cli::BenchOptions;
-use crate::engine::{Patience, Survey, Surveyor};
+use super::{BenchOptions, Candidate};
+use crate::engine::{Survey, Surveyor, Timeouts};
 use crate::error::{self, Error};
 use crate::process::{Fate, Plan};
 use crate::run::{list_all, open_root};
@@ -43,10 +42,10 @@ impl Once {
         let root = open_root(&options.proc_root)?;
         let pids = list_all(&root)?;
         let plan = Plan { source: options.source, ..Plan::default() };
-        let patience = Patience { stuck_after: STUCK_AFTER, deadline: None };
+        let timeouts = Timeouts { stuck_after: STUCK_AFTER, deadline: None };
         let (began, (user, system)) = (Instant::now(), this_process::cpu_times());
         let mut surveyor = Surveyor::open(candidate.kind, &root, candidate.tuning)?;
-        let survey = surveyor.survey(&pids, &plan, &patience)?;
+        let survey = surveyor.survey(&pids, &plan, &timeouts)?;
         let (time, (user_now, system_now)) = (began.elapsed(), this_process::cpu_times());
         // Not dropped: the process ends without waiting for anything.
         std::mem::forget(surveyor);

@@ -8,8 +8,8 @@ use clap::ValueEnum;
 use crate::cli::{DiffOptions, check_unit};
 use crate::error::Error;
 use crate::process::NameRule;
-use crate::program::{self, Amounts, Grouping, Growth, Least, Looks, Seen};
-use crate::report::{self, GrowthFormat, GrowthOptions, Saved, Unit};
+use crate::program::{self, Amounts, BeforeAfter, Diff, Grouping, SnapshotRow, Threshold};
+use crate::report::{self, DiffFormat, DiffTableOptions, ParsedReport, Unit};
 use crate::sys::file;
 use crate::sys::stdio;
 use crate::sys::terminal;
@@ -19,16 +19,16 @@ use crate::units::Kib;
 ///
 /// # Errors
 /// A report cannot be read, or the two cannot be compared, or the table cannot be written.
-pub fn diff(options: &DiffOptions) -> Result<(), Error> {
-    let is_table = options.format() == GrowthFormat::Table;
+pub(crate) fn diff(options: &DiffOptions) -> Result<(), Error> {
+    let is_table = options.format() == DiffFormat::Table;
     check_unit(is_table, options.unit)?;
-    let before = Earlier::load(&options.before)?;
-    let after = Earlier::load(&options.after)?;
+    let before = SavedReport::load(&options.before)?;
+    let after = SavedReport::load(&options.after)?;
     after.check(&before.rules, &file::name(&options.before))?;
     let unit = options.unit.unwrap_or(if is_table { Unit::default() } else { Unit::Bytes });
-    let growth = before.growth(&after.saved.rows, options.min_delta, unit.least_shown());
-    let growth = growth.turned(options.reverse);
-    let look = GrowthOptions {
+    let diff = before.diff(&after.saved.rows, options.min_delta, unit.least_shown());
+    let diff = diff.reversed(options.reverse);
+    let look = DiffTableOptions {
         grouping: before.rules.by,
         leaves_out: options.min_delta > Kib(0),
         unit,
@@ -38,13 +38,13 @@ pub fn diff(options: &DiffOptions) -> Result<(), Error> {
     };
     let (total, reports) = (before.total(after.saved.total), [&before.saved, &after.saved]);
     let text = match options.format() {
-        GrowthFormat::Table => report::growth(&growth, &total, look),
-        GrowthFormat::Json => report::growth_json(&growth, &total, reports),
-        GrowthFormat::Ndjson => report::growth_ndjson(&growth, &total, reports),
-        GrowthFormat::Csv => report::growth_csv(&growth, &total, options.no_header),
+        DiffFormat::Table => report::diff(&diff, &total, look),
+        DiffFormat::Json => report::diff_json(&diff, &total, reports),
+        DiffFormat::Ndjson => report::diff_ndjson(&diff, &total, reports),
+        DiffFormat::Csv => report::diff_csv(&diff, &total, options.no_header),
     };
     stdio::write_stdout(text.as_bytes()).map_err(Error::Output)?;
-    Earlier::tell_missing(&[&before, &after]);
+    SavedReport::tell_missing(&[&before, &after]);
     Ok(())
 }
 
@@ -61,18 +61,18 @@ pub(crate) struct Rules {
 
 /// A saved report, and where it stands.
 #[derive(Debug)]
-pub(crate) struct Earlier {
+pub(crate) struct SavedReport {
     path: Box<Path>,
     rules: Rules,
-    saved: Saved,
+    saved: ParsedReport,
 }
 
-impl Earlier {
+impl SavedReport {
     /// Reads a saved report; `-` is standard input.
-    pub(crate) fn load(path: &Path) -> Result<Earlier, Error> {
+    pub(crate) fn load(path: &Path) -> Result<SavedReport, Error> {
         let text = file::read(path);
         let text = text.map_err(|why| Error::refused("read", path, &why))?;
-        let saved = Saved::read(&text);
+        let saved = ParsedReport::read(&text);
         let saved = saved.map_err(|why| Error::file("read as a report", path, &why))?;
         let strange = |what: &str| Error::file("read as a report", path, &format!("its {what}"));
         let rules = Rules {
@@ -80,7 +80,7 @@ impl Earlier {
             name: word(&saved.name).ok_or_else(|| strange("names follow an unknown rule"))?,
             selection: saved.selection.clone(),
         };
-        Ok(Earlier { path: path.into(), rules, saved })
+        Ok(SavedReport { path: path.into(), rules, saved })
     }
 
     /// Rows that stand for other things, go by other names or are a choice of others have nothing
@@ -95,19 +95,19 @@ impl Earlier {
     }
 
     /// What grew since by at least so much; by itself, by what is shown.
-    pub(crate) fn growth(&self, rows: &[Seen], min_delta: Kib, least_shown: Kib) -> Growth {
+    pub(crate) fn diff(&self, rows: &[SnapshotRow], min_delta: Kib, least_shown: Kib) -> Diff {
         let is_all = min_delta == Kib(0);
         let size = if is_all { least_shown } else { min_delta };
-        program::growth(&self.saved.rows, rows, Least { size, counts: is_all })
+        program::diff(&self.saved.rows, rows, Threshold { size, counts: is_all })
     }
 
     /// The sums, then and later.
-    pub(crate) fn total(&self, after: Amounts) -> Looks {
-        Looks { before: self.saved.total, after }
+    pub(crate) fn total(&self, after: Amounts) -> BeforeAfter {
+        BeforeAfter { before: self.saved.total, after }
     }
 
     /// What is missing in one report may be what is new in the other. The same is told once.
-    pub(crate) fn tell_missing(reports: &[&Earlier]) {
+    pub(crate) fn tell_missing(reports: &[&SavedReport]) {
         let mut lines: Vec<String> = reports.iter().filter_map(|report| report.lacks()).collect();
         lines.dedup();
         stdio::write_stderr(lines.concat().as_bytes());

@@ -7,7 +7,8 @@
 use clap::{Arg, Command, CommandFactory};
 use roff::{Inline, Roff, bold, italic, roman};
 
-use super::{AMOUNTS, Cli, ENVIRONMENT, EXAMPLES, EXIT_CODES};
+use super::Cli;
+use crate::cli::{AMOUNTS, ENVIRONMENT, EXAMPLES, EXIT_CODES};
 
 const DESCRIPTION: &str = "\
 psm-uring reads what the kernel accounts for each process, many of them at once through io_uring,
@@ -41,7 +42,7 @@ const SECTION: Place = Place { paragraph: "PP", shift: "0" };
 const OPTION: Place = Place { paragraph: "IP", shift: "7" };
 
 /// The page, for `man(1)` and `mandoc(1)`.
-pub fn manual() -> String {
+pub(crate) fn man() -> String {
     let mut cli = Cli::command().disable_help_subcommand(true);
     // Gives commands their whole names.
     cli.build();

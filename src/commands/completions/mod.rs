@@ -1,13 +1,15 @@
 //! Scripts that let a shell complete the words of this program.
 
-use clap::{Arg, Command, CommandFactory, ValueHint};
+use clap::builder::PossibleValue;
+use clap::{Arg, Command, CommandFactory, ValueEnum, ValueHint};
 use clap_complete::generate;
 
 use super::Cli;
+use crate::cli::words::words;
 
 /// A shell that completes words by a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shell {
+pub(crate) enum Shell {
     /// bash(1) with the package bash-completion, or without.
     Bash,
     /// zsh(1).
@@ -16,11 +18,17 @@ pub enum Shell {
     Fish,
 }
 
+words!(Shell {
+    Bash => "bash", "";
+    Zsh => "zsh", "";
+    Fish => "fish", "";
+});
+
 /// Options whose value is a list of words with commas between.
 const LISTS: [&str; 2] = ["columns", "engines"];
 
 /// The script for a shell.
-pub fn completions(shell: Shell) -> String {
+pub(crate) fn completions(shell: Shell) -> String {
     let generator = match shell {
         Shell::Bash => clap_complete::Shell::Bash,
         Shell::Zsh => clap_complete::Shell::Zsh,

@@ -3,13 +3,20 @@
 //! The parser's own short help has a heading for each group, and room for all of them is what a
 //! small screen lacks.
 
-use clap::{Arg, Command, CommandFactory};
+use clap::builder::StyledStr;
+use clap::{Arg, Command};
 
-use super::{Cli, EXAMPLES};
+use super::EXAMPLES;
+
+/// Help as it was asked for.
+pub(crate) fn help(message: &clap::Error, mut cli: Command) -> StyledStr {
+    let text = message.render();
+    let is_short = text.to_string() == cli.render_help().to_string();
+    if is_short { short(&cli).into() } else { text }
+}
 
 /// What `-h` prints.
-pub(super) fn short() -> String {
-    let cli = Cli::command();
+fn short(cli: &Command) -> String {
     let about = cli.get_about().map(ToString::to_string).unwrap_or_default();
     let examples = EXAMPLES.lines().skip(1).map(|line| format!("{line}\n"));
     let options: Vec<&Arg> = cli.get_arguments().filter(|o| !o.is_hide_short_help_set()).collect();

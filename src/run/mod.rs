@@ -1,27 +1,85 @@
-//! One engine, and the reports that it makes.
+//! The program as a sentence: open, list, survey, group, write, tell.
+//!
+//! - `settings` the command line, resolved
+//! - `progress` a progress line on a terminal
+//! - `vfork`    which processes run in the memory of others
+//! - `missing`  processes without figures, and why
+//! - `facts`    the facts of a run
+//! - `output`   the format of a report, and its destination
+//! - `watch`    one report after another
+//! - `diff`     the command `diff`
+#![forbid(unsafe_code)]
+
+mod diff;
+mod facts;
+mod missing;
+mod output;
+mod progress;
+mod settings;
+mod vfork;
+mod watch;
 
 use std::mem::ManuallyDrop;
+use std::path::Path;
 
 use regex::bytes::Regex;
 
-use super::clock::Clock;
-use super::missing::{access, check_outcome, glimpses, hidepid, notes, user_words, with_row};
-use super::{Outcome, columns, facts, list_all, open_root, output, progress, sharing, users};
+pub(crate) use self::diff::diff;
+use self::facts::Clock;
+use self::missing::{access, check_outcome, glimpses, hidepid, notes, user_words, with_row};
+pub(crate) use self::progress::ProgressLine;
 use crate::cli::Options;
-use crate::engine::{Patience, Surveyor, Tuning};
+use crate::engine::{Surveyor, Timeouts, Tuning};
 use crate::error::Error;
 use crate::process::{NameRule, Plan};
-use crate::program::{self, Column, Found, Grouping, Labels, Ledger, Order, Usage, UserNames};
+use crate::program::{
+    self, Annotations, Column, Grouping, HostMemory, Labels, Order, Usage, UserNames,
+};
 use crate::report::notes::Missing;
 use crate::report::{self, Format, Report};
-use crate::sys;
-use crate::sys::privileges;
 use crate::sys::proc_root::ProcRoot;
-use crate::sys::stdio;
+use crate::sys::{host_files, privileges, stdio};
 use crate::units::Pid;
 
+/// How a run ended that printed its report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything is in it, or nobody insisted.
+    Printed,
+    /// Memory of some process is missing, and `--strict` was given.
+    Incomplete,
+    /// A limit that the caller set was exceeded.
+    Exceeded,
+}
+
+/// Measures, and prints the report that the options ask for.
+///
+/// # Errors
+/// There is no report, or not all of it was written.
+pub(crate) fn run(options: &Options) -> Result<Outcome, Error> {
+    if let Some(every) = options.watch {
+        return watch::watch(options, every);
+    }
+    let mut clock = Clock::start();
+    let mut session = Session::open(options)?;
+    clock.phase("set up");
+    session.report(options, &mut clock, |report| output::write(options, report))
+}
+
+/// Opens the directory of processes.
+pub(crate) fn open_root(path: &Path) -> Result<ProcRoot, Error> {
+    ProcRoot::open(path).map_err(|errno| Error::NoProc(path.to_owned(), errno))
+}
+
+/// Lists every process. There is at least our own.
+pub(crate) fn list_all(root: &ProcRoot) -> Result<Vec<Pid>, Error> {
+    let path = || root.path().to_owned();
+    let pids = root.pids().map_err(|errno| Error::Listing(path(), errno))?;
+    if pids.is_empty() { Err(Error::NoProcesses(path())) } else { Ok(pids) }
+}
+
 /// What stays from report to report.
-pub(super) struct Session {
+struct Session {
     root: ProcRoot,
     columns: Vec<Column>,
     plan: Plan,
@@ -36,14 +94,14 @@ pub(super) struct Session {
 
 impl Session {
     /// Checks the options and sets an engine up.
-    pub(super) fn open(options: &Options) -> Result<Session, Error> {
+    fn open(options: &Options) -> Result<Session, Error> {
         let root = open_root(&options.proc_root)?;
         output::check(options)?;
-        let columns = columns::columns(options)?;
+        let columns = settings::columns(options)?;
         let needs = |column| options.sort == column || columns.contains(&column);
         let owner = options.by.needs_owner() || needs(Column::User);
         let cgroup = options.by.needs_cgroup() || needs(Column::Cgroup);
-        let (users, user_names) = users::find(options, owner, &root)?;
+        let (users, user_names) = settings::users(options, owner, &root)?;
         let start_time = needs_start_time(options);
         let plan = Plan { owner, cgroup, start_time, ..plan(options, &columns, users)? };
         let tuning = Tuning::new(options.workers, options.depth, plan.source);
@@ -60,7 +118,7 @@ impl Session {
     }
 
     /// Measures, and tells the report to somebody who writes it; then what there is to say besides.
-    pub(super) fn report(
+    fn report(
         &mut self,
         options: &Options,
         clock: &mut Clock,
@@ -68,8 +126,8 @@ impl Session {
     ) -> Result<Outcome, Error> {
         let pids = list(options, &self.root)?;
         clock.phase("list");
-        let patience_now = patience(options, clock);
-        let survey = progress::survey(&mut self.surveyor, &pids, &self.plan, &patience_now)?;
+        let timeouts_now = timeouts(options, clock);
+        let survey = progress::survey(&mut self.surveyor, &pids, &self.plan, &timeouts_now)?;
         clock.phase("survey");
         let is_over = options.deadline.is_some_and(|deadline| clock.elapsed() >= deadline);
         let (coverage, unmeasured) = (survey.coverage(), survey.missing());
@@ -79,8 +137,9 @@ impl Session {
         let timed_out = glimpses(&self.root, &unmeasured);
         let labels = Labels::of(survey.processes(), options.by, &self.user_names);
         let rows = with_row(&self.plan, &timed_out, &labels);
-        let sharing = sharing::find(&self.root, &survey, patience(options, clock).deadline);
-        let found = Found { unknown: coverage.unknown(), timed_out: &rows, sharing: &sharing };
+        let sharing = vfork::find(&self.root, &survey, timeouts(options, clock).deadline);
+        let found =
+            Annotations { unknown: coverage.unknown(), timed_out: &rows, sharing: &sharing };
         let processes = survey.processes().map(|process| labels.apply(process));
         let mut programs = program::group(processes, found, options.by, order(options));
         programs.users = Some(&self.user_names);
@@ -95,7 +154,7 @@ impl Session {
             hidepid: hidepid.as_deref(),
             access: access(privileges),
         };
-        let ledger = ledger(options, &self.root, programs.total)?;
+        let host_memory = host_memory(options, &self.root, programs.total)?;
         let notes = notes(options, &self.columns, &missing, &programs);
         write(&Report {
             programs: &programs,
@@ -106,7 +165,7 @@ impl Session {
             has_cgroup: self.plan.cgroup,
             missing: &missing,
             notes: &notes,
-            host: ledger.as_ref(),
+            host: host_memory.as_ref(),
             facts: &facts::facts(options, &self.surveyor, clock),
         })?;
         clock.phase("report");
@@ -132,13 +191,13 @@ impl Session {
     }
 
     /// Whoever listens has forgotten what it was told, and has room for one line of each.
-    pub(super) fn forget_told(&mut self, columns: Option<usize>) {
+    fn forget_told(&mut self, columns: Option<usize>) {
         self.told.clear();
         self.columns_of_notes = columns;
     }
 
     /// Tells it again, to lines of another length.
-    pub(super) fn tell_again(&mut self, columns: Option<usize>) {
+    fn tell_again(&mut self, columns: Option<usize>) {
         let notes = std::mem::take(&mut self.told);
         self.columns_of_notes = columns;
         self.tell(notes);
@@ -146,7 +205,7 @@ impl Session {
 }
 
 fn plan(options: &Options, columns: &[Column], users: Vec<u32>) -> Result<Plan, Error> {
-    let source = columns::source(options, columns)?;
+    let source = settings::source(options, columns)?;
     let filter = options.filter.clone();
     // A name that nobody sees is not worth a look into the memory of the process.
     let is_named = options.by.needs_name() || filter.is_some();
@@ -171,20 +230,24 @@ fn list(options: &Options, root: &ProcRoot) -> Result<Vec<Pid>, Error> {
 }
 
 /// The deadline is the whole run's; a part of it has passed.
-fn patience(options: &Options, clock: &Clock) -> Patience {
+fn timeouts(options: &Options, clock: &Clock) -> Timeouts {
     let deadline = options.deadline.map(|time| time.saturating_sub(clock.elapsed()));
-    Patience { stuck_after: options.stuck_after, deadline }
+    Timeouts { stuck_after: options.stuck_after, deadline }
 }
 
 /// The memory of the machine beside that of the programs, if it is asked for.
-fn ledger(options: &Options, root: &ProcRoot, sum: Option<Usage>) -> Result<Option<Ledger>, Error> {
+fn host_memory(
+    options: &Options,
+    root: &ProcRoot,
+    sum: Option<Usage>,
+) -> Result<Option<HostMemory>, Error> {
     if !options.summary {
         return Ok(None);
     }
     let path = || root.path().join("meminfo");
-    let looked = sys::host_files::look(root);
+    let looked = host_files::look(root);
     let machine = looked.map_err(|errno| Error::NoMeminfo(path(), errno))?;
-    Ok(Some(Ledger::new(&machine, sum)))
+    Ok(Some(HostMemory::new(&machine, sum)))
 }
 
 fn order(options: &Options) -> Order {

@@ -1,10 +1,12 @@
 //! Which columns a report has, and which memory file they need.
 
-use crate::cli::Options;
+use crate::cli::{Options, User};
 use crate::error::Error;
 use crate::process::Source;
-use crate::program::Column;
+use crate::program::{Column, UserNames};
 use crate::report::{self, Format};
+use crate::sys::proc_root::ProcRoot;
+use crate::sys::users::{PASSWD, Users};
 
 /// The columns of the report, each once.
 pub(super) fn columns(options: &Options) -> Result<Vec<Column>, Error> {
@@ -57,4 +59,35 @@ pub(super) fn source(options: &Options, columns: &[Column]) -> Result<Source, Er
         _ if needs_smaps => Ok(Source::Smaps),
         (_, source) => Ok(source),
     }
+}
+
+/// The ids that `--user` asks for, ascending, and the names that rows need.
+pub(super) fn users(
+    options: &Options,
+    shows_user: bool,
+    root: &ProcRoot,
+) -> Result<(Vec<u32>, UserNames), Error> {
+    let is_named = options.user.iter().any(|user| matches!(user, User::Name(_)));
+    let is_own = (is_named || shows_user) && root.is_own();
+    let read = || Users::read().map_err(|why| Error::refused("read", PASSWD.as_ref(), &why));
+    let users = if is_own { read()? } else { Users::default() };
+    let mut ids = Vec::new();
+    for user in &options.user {
+        ids.push(match user {
+            User::Id(id) => *id,
+            User::Name(name) => users.id(name.as_bytes()).ok_or_else(|| unknown(user, is_own))?,
+        });
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    Ok((ids, users.into_names()))
+}
+
+fn unknown(user: &User, is_own: bool) -> Error {
+    let why = if is_own {
+        "/etc/passwd has no user of this name; give its number (id -u NAME tells it)"
+    } else {
+        "names are those of this host, and --proc-root is not its /proc; give a number"
+    };
+    Error::Usage(format!("--user '{user}': {why}"))
 }

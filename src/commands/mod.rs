@@ -1,0 +1,101 @@
+//! The commands of the program: the table and `diff`, which the core makes, and those that can each
+//! be deleted with their folder.
+//!
+//! - `bench`       the engines against each other
+//! - `completions` completion scripts for shells
+//! - `man`         the manual page
+#![forbid(unsafe_code)]
+
+mod bench;
+mod completions;
+mod man;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use self::bench::BenchOptions;
+use self::completions::Shell;
+use crate::cli::{self, AMOUNTS, DiffOptions, ENVIRONMENT, EXAMPLES, EXIT_CODES, Options};
+use crate::error::Error;
+use crate::run::{self, Outcome};
+use crate::sys::{stdio, terminal};
+
+/// Which program uses how much RAM and swap, really.
+#[derive(Debug, Parser)]
+#[command(name = "psm-uring", bin_name = "psm-uring", version, before_help = EXAMPLES,
+          after_long_help = after_help(), max_term_width = 100,
+          args_conflicts_with_subcommands = true, args_override_self = true)]
+pub(crate) struct Cli {
+    /// What to do instead of printing the table.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// The table.
+    #[command(flatten)]
+    pub options: Options,
+}
+
+fn after_help() -> String {
+    [EXIT_CODES, ENVIRONMENT, AMOUNTS].join("\n\n")
+}
+
+/// What else the program can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Measure the engines against each other on this host
+    Bench(BenchOptions),
+    /// Show what grew from one saved report to another
+    Diff(DiffOptions),
+    /// Print a script that lets a shell complete words
+    Completions {
+        /// For which shell: bash, zsh, fish
+        #[arg(hide_possible_values = true)]
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// The command line is wrong, or the command failed.
+pub fn run() -> Result<Outcome, Error> {
+    let Cli { command, options } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(message) => return help_or_error(&message),
+    };
+    match command {
+        None => run::run(&options),
+        Some(Command::Bench(options)) => bench::bench(&options),
+        Some(Command::Diff(options)) => run::diff(&options).map(|()| Outcome::Printed),
+        Some(Command::Completions { shell }) => print(&completions::completions(shell)),
+        Some(Command::Man) => print(&man::man()),
+    }
+}
+
+/// Parses a command line of the table, the name of the program first.
+///
+/// # Errors
+/// [`Error::Usage`] with the error of the command line on one line.
+pub fn table_options(words: &[&str]) -> Result<Options, Error> {
+    let parsed = Cli::try_parse_from(words);
+    parsed.map(|cli| cli.options).map_err(|message| usage(&message))
+}
+
+fn usage(message: &clap::Error) -> Error {
+    Error::Usage(cli::usage_error(message, &Cli::command()))
+}
+
+/// Prints help or version, or returns the error of the command line.
+fn help_or_error(message: &clap::Error) -> Result<Outcome, Error> {
+    if message.use_stderr() {
+        return Err(usage(message));
+    }
+    let text = cli::help(message, Cli::command());
+    print(&if terminal::likes_color() { text.ansi().to_string() } else { text.to_string() })
+}
+
+fn print(text: &str) -> Result<Outcome, Error> {
+    stdio::write_stdout(text.as_bytes()).map_err(Error::Output)?;
+    Ok(Outcome::Printed)
+}
