@@ -129,6 +129,50 @@ impl Reason for Errno {
     }
 }
 
+/// An enum whose values have a word on the command line, which is also the word in reports.
+pub trait Labelled: Copy + Send + Sync + 'static {
+    /// Every value, in the order of the help.
+    const ALL: &'static [Self];
+
+    /// The word of this value.
+    fn label(self) -> &'static str;
+
+    /// The meaning of this value, for help.
+    fn help(self) -> &'static str;
+
+    /// Words of other programs that the command line accepts for this value.
+    fn aliases(self) -> &'static [&'static str];
+
+    /// The value of a word or of an alias, in upper or lower case.
+    fn from_label(word: &str) -> Option<Self> {
+        let names = |value: &Self| [&[value.label()], value.aliases()].concat();
+        let is_named = |value: &&Self| names(value).iter().any(|n| n.eq_ignore_ascii_case(word));
+        Self::ALL.iter().find(is_named).copied()
+    }
+}
+
+/// Implements [`Labelled`]: `VARIANT => "word" | "alias", "help";` for each value.
+macro_rules! labels {
+    ($kind:ident { $($variant:ident => $label:literal $(| $alias:literal)*, $help:literal;)* }) => {
+        impl $crate::units::Labelled for $kind {
+            const ALL: &'static [Self] = &[$($kind::$variant),*];
+
+            fn label(self) -> &'static str {
+                match self { $($kind::$variant => $label),* }
+            }
+
+            fn help(self) -> &'static str {
+                match self { $($kind::$variant => $help),* }
+            }
+
+            fn aliases(self) -> &'static [&'static str] {
+                match self { $($kind::$variant => &[$($alias),*]),* }
+            }
+        }
+    };
+}
+pub(crate) use labels;
+
 #[cfg(test)]
 mod tests {
     use super::*;

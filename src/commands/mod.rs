@@ -14,6 +14,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use self::bench::BenchOptions;
 use self::completions::Shell;
+use crate::cli::words::words;
 use crate::cli::{self, AMOUNTS, DiffOptions, ENVIRONMENT, EXAMPLES, EXIT_CODES, Options};
 use crate::error::Error;
 use crate::run::{self, Outcome};
@@ -47,8 +48,8 @@ pub(crate) enum Command {
     Diff(DiffOptions),
     /// Print a script that lets a shell complete words
     Completions {
-        /// For which shell: bash, zsh, fish
-        #[arg(hide_possible_values = true)]
+        /// The shell: bash, zsh or fish
+        #[arg(value_parser = words::<Shell>(), hide_possible_values = true)]
         shell: Shell,
     },
     /// Print the manual page
@@ -60,6 +61,9 @@ pub(crate) enum Command {
 /// # Errors
 /// The command line is wrong, or the command failed.
 pub fn run() -> Result<Outcome, Error> {
+    if completions::answer()? {
+        return Ok(Outcome::Printed);
+    }
     let Cli { command, options } = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(message) => return help_or_error(&message),
@@ -68,7 +72,7 @@ pub fn run() -> Result<Outcome, Error> {
         None => run::run(&options),
         Some(Command::Bench(options)) => bench::bench(&options),
         Some(Command::Diff(options)) => run::diff(&options).map(|()| Outcome::Printed),
-        Some(Command::Completions { shell }) => print(&completions::completions(shell)),
+        Some(Command::Completions { shell }) => print(&completions::script(shell)),
         Some(Command::Man) => print(&man::man()),
     }
 }

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::process::{Fate, KTHREADD, Plan};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::this_process;
-use crate::units::{Errno, Pid};
+use crate::units::{Errno, Labelled, Pid, labels};
 
 /// How long it may take after a deadline to find out who is dead.
 const JUDGING_MAX: Duration = Duration::from_millis(50);
@@ -29,15 +29,17 @@ pub enum EngineKind {
     Sync,
 }
 
+labels!(EngineKind {
+    Auto => "auto", "uring where it works, else threads";
+    Uring => "uring", "One thread submits to io_uring";
+    Threads => "threads", "Several threads read";
+    Sync => "sync", "One thread reads";
+});
+
 impl EngineKind {
     /// The word of the command line.
     pub fn word(self) -> &'static str {
-        match self {
-            EngineKind::Auto => "auto",
-            EngineKind::Uring => "uring",
-            EngineKind::Threads => "threads",
-            EngineKind::Sync => "sync",
-        }
+        self.label()
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::script::{self, last_part};
 use super::{ProcFile, status};
+use crate::units::labels;
 
 /// Which of a process's names its program goes by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +25,14 @@ pub enum NameRule {
     /// The whole argument list, blanks between, at most [`NAME_MAX`] bytes; `[comm]` when empty.
     Cmdline,
 }
+
+labels!(NameRule {
+    Title => "title", "argv[0] as the process shows it, paths cut to the last part";
+    Comm => "comm", "the kernel's name of the thread, at most 15 bytes";
+    Exe => "exe", "the last part of the binary's path";
+    Script => "script", "what an interpreter runs: script, module, class; else as title";
+    Cmdline => "cmdline", "the whole argument list";
+});
 
 /// The longest name that is kept, in bytes. Longer ones are cut.
 pub const NAME_MAX: usize = 4096;

@@ -3,7 +3,7 @@
 use regex::bytes::Regex;
 
 use super::{NameRule, ProcFile};
-use crate::units::Pid;
+use crate::units::{Pid, labels};
 
 /// Where memory figures come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,12 @@ pub enum Source {
     /// `smaps` only: slower, and the only one that can tell the heap.
     Smaps,
 }
+
+labels!(Source {
+    Auto => "auto", "smaps_rollup, or smaps where there is none";
+    Rollup => "rollup", "smaps_rollup only";
+    Smaps => "smaps", "smaps only: every mapping";
+});
 
 impl Source {
     /// The file that is asked first.

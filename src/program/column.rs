@@ -1,6 +1,8 @@
 //! The columns of a report. What there is to know of one stands here, once: the command line, its
 //! help, the order of rows and every format go by it.
 
+use crate::units::Labelled;
+
 /// A column. Amounts of memory come first: a [`Usage`](super::Usage) holds one of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {
@@ -129,6 +131,26 @@ impl Column {
     /// Whether its values are amounts of memory.
     pub const fn is_amount(self) -> bool {
         matches!(self.definition().kind, ColumnKind::Amount | ColumnKind::Overlapping)
+    }
+}
+
+impl Labelled for Column {
+    const ALL: &'static [Column] = &Column::ALL;
+
+    fn label(self) -> &'static str {
+        self.definition().word
+    }
+
+    fn help(self) -> &'static str {
+        self.definition().help
+    }
+
+    fn aliases(self) -> &'static [&'static str] {
+        match self {
+            Column::Ram => &["pss", "mem", "memory", "size"],
+            Column::Swap => &["swapped"],
+            _ => &[],
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::{container, unit};
 use crate::process::{Glimpse, ProcessUsage};
+use crate::units::labels;
 
 /// Where owner or control group cannot be told.
 const UNKNOWN: &[u8] = b"(unknown)";
@@ -25,6 +26,15 @@ pub enum Grouping {
     /// All processes of one container.
     Container,
 }
+
+labels!(Grouping {
+    Program => "program", "All processes of one name";
+    Pid => "pid" | "process", "One process";
+    User => "user", "All processes of one user";
+    Cgroup => "cgroup", "All processes of one control group";
+    Unit => "unit" | "service" | "systemd", "All processes of one systemd unit";
+    Container => "container" | "docker" | "pod", "All processes of one container";
+});
 
 impl Grouping {
     /// Whether rows need to know who owns a process.

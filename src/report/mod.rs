@@ -35,7 +35,9 @@ pub use self::table::{
     table, total,
 };
 pub use self::unit::Unit;
+use crate::process::{NameRule, Source};
 use crate::program::{Column, Grouping, HostMemory, Programs};
+use crate::units::labels;
 
 /// What form a report has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +54,15 @@ pub enum Format {
     /// For Prometheus.
     OpenMetrics,
 }
+
+labels!(Format {
+    Table => "table" | "text", "Columns for people";
+    Json => "json", "All figures in bytes, coverage and facts of the run";
+    Ndjson => "ndjson" | "jsonl", "The same on one line";
+    Csv => "csv", "A record for each line of the table, in bytes";
+    OpenMetrics => "openmetrics" | "metrics" | "prom" | "prometheus",
+        "For the textfile collector of node_exporter";
+});
 
 /// So many of a thing, which has a plural like most.
 fn plural(count: usize, thing: &str) -> String {
@@ -97,13 +108,10 @@ pub struct Facts {
     pub engine: &'static str,
     /// Why it was not the one wished for.
     pub fallback: Option<String>,
-    /// The words of the command line for the memory file, for what a row stands for and for the
-    /// rule of names.
-    pub source: String,
-    /// See `source`.
-    pub by: String,
-    /// See `source`.
-    pub name: String,
+    /// Where memory figures come from, as `--source` asks for it.
+    pub source: Source,
+    /// The rule of names.
+    pub name: NameRule,
     /// Which processes were selected, in the words of the command line; all if `None`.
     pub selection: Option<String>,
     /// When it began, since 1970.

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use super::{Report, escape, labels};
 use crate::program::{Column, HostMemory, HostPart, Usage};
-use crate::units::Kib;
+use crate::units::{Kib, Labelled};
 
 /// How many rows there are unless somebody says otherwise: each is a label for ever.
 pub const ROWS_USUAL: usize = 50;
@@ -32,7 +32,7 @@ pub fn openmetrics(report: &Report<'_>) -> String {
 }
 
 fn rows(metrics: &mut Metrics, report: &Report<'_>) {
-    let label = report.facts.by.as_str();
+    let label = report.grouping.label();
     let rows = &report.programs.rows;
     let rows = rows.iter().map(|row| (label_of(row.name), row.usage, row.count));
     let rest = report.programs.rest.map(|rest| (OTHER.to_owned(), rest.usage, rest.count));

@@ -1,6 +1,6 @@
 //! An amount of memory in a unit.
 
-use crate::units::Kib;
+use crate::units::{Kib, labels};
 
 /// The unit of all amounts in a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +18,14 @@ pub enum Unit {
     Gib,
 }
 
+labels!(Unit {
+    Auto => "auto", "What suits the biggest amount";
+    Bytes => "B", "Bytes";
+    Kib => "KiB", "1,024 bytes";
+    Mib => "MiB", "1,024 KiB";
+    Gib => "GiB", "1,024 MiB";
+});
+
 impl Unit {
     /// The unit itself, or what `Auto` stands for when this is the biggest amount.
     pub fn resolve(self, biggest: Kib) -> Unit {
@@ -30,7 +38,7 @@ impl Unit {
     }
 
     /// What stands in the table's head.
-    pub fn label(self) -> &'static str {
+    pub fn head(self) -> &'static str {
         match self {
             Unit::Auto | Unit::Mib => "MiB",
             Unit::Bytes => "B",

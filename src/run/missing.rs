@@ -1,41 +1,93 @@
-//! What a report lacks, why, and whether it is a report at all.
+//! Processes without figures: the reasons, and whether there is a report without them.
 
-use crate::cli::{Options, User};
+use regex::bytes::Regex;
+
+use super::settings::Settings;
+use crate::engine::Survey;
 use crate::error::Error;
 use crate::process::{Coverage, Fate, Glimpse, Plan, ProcFile, Source};
 use crate::program::{Column, Labels, Programs, TimedOut};
 use crate::report::notes::{Access, Missing};
-use crate::sys::privileges;
-use crate::sys::privileges::Privileges;
-use crate::sys::proc_root::ProcRoot;
+use crate::sys::privileges::{self, Privileges};
 use crate::units::{Errno, Pid};
 
-/// The mount option of proc that may keep processes out of the report: all that were not listed,
-/// or those asked for by id that are not there.
-pub(super) fn hidepid(
-    options: &Options,
-    root: &ProcRoot,
-    coverage: &Coverage,
-    privileges: Privileges,
-) -> Option<String> {
-    let is_asked = options.pid.is_empty() || coverage.gone > 0;
-    is_asked.then(|| root.hidepid(privileges)).flatten()
+/// The processes of a survey that were not measured.
+pub(super) struct Unmeasured {
+    pub(super) coverage: Coverage,
+    fates: Vec<(Pid, Fate)>,
+    /// Those that timed out, with the figures of `status`.
+    timed_out: Vec<TimedOut>,
+    /// The mount option of proc that may hide processes.
+    hidepid: Option<String>,
+    access: Access,
 }
 
-/// Nobody there is a mistake, not an empty report; nor is it a report when every read failed.
-pub(super) fn check_outcome(
-    options: &Options,
+impl Unmeasured {
+    /// Finds them, and their reasons.
+    ///
+    /// # Errors
+    /// There is no report: no process exists, or every read failed.
+    pub(super) fn find(settings: &Settings, survey: &Survey) -> Result<Unmeasured, Error> {
+        let (coverage, fates) = (survey.coverage(), survey.missing());
+        let privileges = privileges::privileges();
+        // The option hides processes from the list, or one named by id that is not found.
+        let may_hide = settings.pids.is_empty() || coverage.gone > 0;
+        let hidepid = may_hide.then(|| settings.root.hidepid(privileges)).flatten();
+        check_outcome(settings, &coverage, &fates, hidepid.as_deref())?;
+        let status = |pid| settings.root.read_once(ProcFile::Status, pid).unwrap_or_default();
+        let timed_out = |(pid, _): &(Pid, Fate)| {
+            let glimpse = Glimpse::from_status(&status(*pid));
+            TimedOut { pid: *pid, name: glimpse.comm.clone(), glimpse }
+        };
+        let is_timed_out = |(_, fate): &&(Pid, Fate)| *fate == Fate::TimedOut;
+        let timed_out = fates.iter().filter(is_timed_out).map(timed_out).collect();
+        Ok(Unmeasured { coverage, fates, timed_out, hidepid, access: access(privileges) })
+    }
+
+    /// The rows of those that timed out and are selected. A filter is applied to comm, because the
+    /// name that the rule asks for may not be readable.
+    pub(super) fn rows(&self, plan: &Plan, labels: &Labels<'_>) -> Vec<TimedOut> {
+        let is_selected = |one: &&TimedOut| {
+            let Glimpse { comm, uid, .. } = &one.glimpse;
+            plan.filter.as_ref().is_none_or(|filter| filter.is_match(comm))
+                && plan.selects_owner(*uid)
+        };
+        let label =
+            |one: &TimedOut| TimedOut { name: labels.of_glimpse(&one.glimpse), ..one.clone() };
+        self.timed_out.iter().filter(is_selected).map(label).collect()
+    }
+
+    /// All that notes and machine formats say of them.
+    pub(super) fn explained<'a>(&'a self, settings: &'a Settings, is_over: bool) -> Missing<'a> {
+        Missing {
+            coverage: self.coverage,
+            processes: &self.fates,
+            timed_out: &self.timed_out,
+            is_over,
+            is_by_pid: !settings.pids.is_empty(),
+            filter: settings.plan.filter.as_ref().map(Regex::as_str),
+            users: &settings.users,
+            hidepid: self.hidepid.as_deref(),
+            access: self.access.clone(),
+        }
+    }
+}
+
+/// A selection that matches no process is a mistake rather than an empty report, and so is a report
+/// of which every read failed.
+fn check_outcome(
+    settings: &Settings,
     coverage: &Coverage,
     missing: &[(Pid, Fate)],
     hidepid: Option<&str>,
 ) -> Result<(), Error> {
     let Coverage { measured, kernel_threads, gone, failed, .. } = *coverage;
     let listed = coverage.listed();
-    if gone == listed && options.pid.is_empty() {
-        return Err(Error::NoProcesses(options.proc_root.clone()));
+    if gone == listed && settings.pids.is_empty() {
+        return Err(Error::NoProcesses(settings.root.path().to_owned()));
     }
     if gone == listed {
-        let pids = options.pid.clone();
+        let pids = settings.pids.clone();
         return Err(match hidepid {
             Some(option) => Error::Hidden(pids, option.to_owned()),
             None => Error::NoSuchProcess(pids),
@@ -47,18 +99,18 @@ pub(super) fn check_outcome(
             _ => None,
         })
     };
-    // A lack of descriptors says nothing of any process: where none was measured it is the reason,
-    // whatever became of the others.
+    // A lack of descriptors says nothing about any process: if none was measured it is the reason,
+    // whatever the fates of the others.
     if measured == 0
         && let Some((pid, errno)) = failures().find(|(_, errno)| errno.is_lack_of_descriptors())
     {
         return Err(Error::NothingRead(pid, errno));
     }
     match failures().next() {
-        Some((_, Errno::NOENT)) if measured == 0 && options.source == Source::Rollup => {
+        Some((_, Errno::NOENT)) if measured == 0 && settings.plan.source == Source::Rollup => {
             Err(Error::NoRollup)
         }
-        // Threads of the kernel are told without a read of theirs.
+        // Kernel threads are recognised without a read.
         Some((pid, errno)) if failed + gone + kernel_threads == listed => {
             Err(Error::NothingRead(pid, errno))
         }
@@ -66,33 +118,8 @@ pub(super) fn check_outcome(
     }
 }
 
-/// What `status` tells of the processes that were given up. It never blocks.
-pub(super) fn glimpses(root: &ProcRoot, missing: &[(Pid, Fate)]) -> Vec<TimedOut> {
-    let status = |pid| root.read_once(ProcFile::Status, pid).unwrap_or_default();
-    let timed_out = |(pid, _): &(Pid, Fate)| {
-        let glimpse = Glimpse::from_status(&status(*pid));
-        TimedOut { pid: *pid, name: glimpse.comm.clone(), glimpse }
-    };
-    missing.iter().filter(|(_, fate)| *fate == Fate::TimedOut).map(timed_out).collect()
-}
-
-/// Those that have a row though their memory is not known. The name that a filter wants may not be
-/// known either: then comm stands for it. The others are told on standard error.
-pub(super) fn with_row(plan: &Plan, timed_out: &[TimedOut], labels: &Labels<'_>) -> Vec<TimedOut> {
-    let is_match = |comm: &[u8]| plan.filter.as_ref().is_none_or(|filter| filter.is_match(comm));
-    let is_wanted =
-        |one: &&TimedOut| is_match(&one.glimpse.comm) && plan.selects_owner(one.glimpse.uid);
-    let label = |one: &TimedOut| TimedOut { name: labels.of_glimpse(&one.glimpse), ..one.clone() };
-    timed_out.iter().filter(is_wanted).map(label).collect()
-}
-
-/// The users as they were asked for.
-pub(super) fn user_words(options: &Options) -> String {
-    options.user.iter().map(User::to_string).collect::<Vec<_>>().join(",")
-}
-
-/// What this user may look at.
-pub(super) fn access(may: Privileges) -> Access {
+/// The right of this user to read the memory figures of others.
+fn access(may: Privileges) -> Access {
     match may {
         _ if may.is_in_user_namespace => Access::Namespaced,
         _ if may.may_trace => Access::Full(privileges::security_modules().join(", ")),
@@ -102,16 +129,15 @@ pub(super) fn access(may: Privileges) -> Access {
     }
 }
 
-/// What there is to say besides the report, for standard error.
+/// The notes for standard error.
 pub(super) fn notes(
-    options: &Options,
-    columns: &[Column],
+    settings: &Settings,
     missing: &Missing<'_>,
     programs: &Programs<'_>,
 ) -> Vec<String> {
     let mut lines = missing.lines();
     let is_swap = |column: &Column| matches!(column, Column::Swap | Column::Footprint);
-    let is_shown = columns.iter().any(is_swap) && !options.total;
+    let is_shown = settings.columns.iter().any(is_swap) && !settings.is_total;
     if programs.swap_is_unshared && is_shown {
         let why = "this kernel has no SwapPss (4.3 or newer has)";
         lines.push(format!("SWAPPED counts shared pages whole in each process: {why}"));

@@ -1,89 +1,63 @@
-//! Which form a report has, and where it goes.
+//! The format of a report, and its destination.
 
-use std::path::Path;
-
-use crate::cli::{Options, check_unit};
+use super::settings::{Output, Settings};
 use crate::error::Error;
-use crate::program::{Column, Grouping, PreviousReport};
+use crate::program::{Column, PreviousReport};
 use crate::report::{self, Format, Report, TableOptions, Unit};
-use crate::sys::file;
-use crate::sys::stdio;
-use crate::sys::terminal;
+use crate::sys::{file, stdio, terminal};
 
-/// Whether the form can be had that the options describe.
-pub(super) fn check(options: &Options) -> Result<(), Error> {
-    let format = options.format();
-    let usage = |message: &str| Err(Error::Usage(message.to_owned()));
-    check_unit(format == Format::Table, options.unit)?;
-    if options.output_file.as_deref().is_some_and(|path| path == Path::new("-")) {
-        return usage(
-            "standard output is where it goes without --output-file; write ./- for a file of that \
-             name",
-        );
-    }
-    if format == Format::OpenMetrics && !options.columns.is_empty() {
-        return usage("--columns is not for openmetrics; leave it out (--heap adds the heap)");
-    }
-    if format == Format::Csv && options.summary {
-        return usage("--summary is no record of csv; leave it out, or use json");
-    }
-    if format == Format::OpenMetrics && options.by == Grouping::Pid {
-        return usage(
-            "--by pid would make a new label for each process; leave it out, or use json",
-        );
-    }
-    Ok(())
+/// Writes the report to its destination.
+pub(super) fn write(settings: &Settings, report: &Report<'_>) -> Result<(), Error> {
+    write_text(&settings.output, &render(settings, report, None)?)
 }
 
-/// Writes the report to where it belongs.
-pub(super) fn write(options: &Options, report: &Report<'_>) -> Result<(), Error> {
-    write_text(options, &render(options, report, None)?)
-}
-
-/// Writes a text to where the report belongs.
-pub(super) fn write_text(options: &Options, text: &str) -> Result<(), Error> {
-    match &options.output_file {
+/// Writes a text to the destination of the report.
+pub(super) fn write_text(output: &Output, text: &str) -> Result<(), Error> {
+    match &output.file {
         None => stdio::write_stdout(text.as_bytes()).map_err(Error::Output),
         Some(path) => file::replace(path, text.as_bytes())
             .map_err(|why| Error::refused("write the report", path, &why)),
     }
 }
 
-/// The report as a text; a table with marks for how rows changed.
+/// The report as a text; with a previous report, a table with marks for changes.
 pub(super) fn render(
-    options: &Options,
+    settings: &Settings,
     report: &Report<'_>,
     before: Option<&PreviousReport>,
 ) -> Result<String, Error> {
-    let no_total = || Error::NoTotal(report.missing.lines().join("; "));
+    let Output { format, unit, no_header, .. } = settings.output;
     let total = match report.programs.total {
-        None if options.total => return Err(no_total()),
+        None if settings.is_total => {
+            return Err(Error::NoTotal(report.missing.lines().join("; ")));
+        }
         total => total.and_then(|total| total.get(Column::Ram)).unwrap_or_default(),
     };
-    Ok(match options.format() {
-        Format::Table if options.total => report::total(total, options.unit.unwrap_or(Unit::Bytes)),
+    Ok(match format {
+        Format::Table if settings.is_total => report::total(total, unit.unwrap_or(Unit::Bytes)),
         Format::Table => {
-            let look = TableOptions { before, ..look(options, report.columns) };
-            let summary = |host| report::summary(host, look.unit, look.is_colored);
-            report::table(report.programs, &look) + &report.host.map(summary).unwrap_or_default()
+            let options = TableOptions { before, ..table_options(settings) };
+            let host = |host| report::summary(host, options.unit, options.is_colored);
+            report::table(report.programs, &options) + &report.host.map(host).unwrap_or_default()
         }
         Format::Json => report::json(report),
         Format::Ndjson => report::ndjson(report),
-        Format::Csv => report::csv(report, options.no_header),
+        Format::Csv => report::csv(report, no_header),
         Format::OpenMetrics => report::openmetrics(report),
     })
 }
 
-/// How a table looks. In a file it is whole and plain.
-pub(super) fn look<'a>(options: &Options, columns: &'a [Column]) -> TableOptions<'a> {
-    let is_file = options.output_file.is_some();
+/// The look of a table: fitted to the terminal, whole and without colour in a file.
+pub(super) fn table_options(settings: &Settings) -> TableOptions<'_> {
+    let output = &settings.output;
+    let is_file = output.file.is_some();
     TableOptions {
-        columns,
-        grouping: options.by,
-        unit: options.unit.unwrap_or_default(),
-        no_header: options.no_header,
+        columns: &settings.columns,
+        grouping: settings.by,
+        unit: output.unit.unwrap_or_default(),
+        no_header: output.no_header,
         terminal: if is_file { None } else { terminal::terminal_columns() },
-        is_colored: options.color.is_wanted(!is_file && terminal::likes_color()),
+        is_colored: output.color.is_wanted(!is_file && terminal::likes_color()),
         before: None,
     }
 }

@@ -1,81 +1,257 @@
-//! Which columns a report has, and which memory file they need.
+//! The command line, resolved: defaults filled in, contradictions refused, files and users found.
+//!
+//! This is the one step that reads the options. Everything behind it reads [`Settings`].
 
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::open_root;
 use crate::cli::{Options, User};
+use crate::engine::{EngineKind, Timeouts, Tuning};
 use crate::error::Error;
-use crate::process::Source;
-use crate::program::{Column, UserNames};
-use crate::report::{self, Format};
+use crate::process::{NameRule, Plan, Source};
+use crate::program::{Column, Grouping, Order, UserNames};
+use crate::report::{self, Color, Format, Unit};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::users::{PASSWD, Users};
+use crate::units::{Labelled, Pid};
+
+/// How a report is made, and of which processes.
+pub(super) struct Settings {
+    pub(super) root: ProcRoot,
+    /// The processes named by `--pid`, ascending; empty: all.
+    pub(super) pids: Vec<Pid>,
+    /// The users named by `--user`, as the command line spells them.
+    pub(super) users: String,
+    /// The options that select processes, as reports record them. `None`: all processes.
+    pub(super) selection: Option<String>,
+    /// What the engine asks of every process.
+    pub(super) plan: Plan,
+    pub(super) by: Grouping,
+    pub(super) name: NameRule,
+    /// `--source` as given; [`Plan::source`] is the one in use.
+    pub(super) source: Source,
+    pub(super) user_names: UserNames,
+    pub(super) columns: Vec<Column>,
+    pub(super) order: Order,
+    pub(super) is_total: bool,
+    pub(super) has_host: bool,
+    pub(super) is_strict: bool,
+    pub(super) has_stats: bool,
+    pub(super) engine: EngineKind,
+    pub(super) tuning: Tuning,
+    pub(super) timeouts: Timeouts,
+    pub(super) output: Output,
+    pub(super) watch: Option<Watch>,
+}
+
+/// The format of a report, and its destination.
+pub(super) struct Output {
+    pub(super) format: Format,
+    /// `None`: standard output.
+    pub(super) file: Option<PathBuf>,
+    pub(super) unit: Option<Unit>,
+    pub(super) no_header: bool,
+    pub(super) color: Color,
+}
+
+/// When reports follow each other.
+pub(super) struct Watch {
+    pub(super) every: Duration,
+    pub(super) reports_max: usize,
+    /// The saved report to compare with.
+    pub(super) since: Option<PathBuf>,
+    /// Whether rows have marks for changes since the last report.
+    pub(super) has_marks: bool,
+}
+
+impl Settings {
+    /// Resolves the command line.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for options that contradict each other; the directory of processes or the
+    /// list of users cannot be read.
+    pub(super) fn resolve(options: &Options) -> Result<Settings, Error> {
+        let output = Output::resolve(options)?;
+        let watch = options.watch.map(|every| Watch::resolve(options, &output, every));
+        let watch = watch.transpose()?;
+        let columns = columns(options, output.format)?;
+        let root = open_root(&options.proc_root)?;
+        let needs = |column| options.sort == column || columns.contains(&column);
+        let owner = options.by.needs_owner() || needs(Column::User);
+        let (users, user_names) = find_users(&options.user, owner, &root)?;
+        // Reading a name that nothing shows would touch the memory of the process.
+        let is_named = options.by.needs_name() || options.filter.is_some();
+        let is_compared = watch.is_some() || matches!(output.format, Format::Json | Format::Ndjson);
+        let plan = Plan {
+            name_rule: if is_named { options.name } else { NameRule::Comm },
+            source: find_source(options, &columns)?,
+            filter: options.filter.clone(),
+            users,
+            owner,
+            cgroup: options.by.needs_cgroup() || needs(Column::Cgroup),
+            start_time: options.by == Grouping::Pid && is_compared,
+            ..Plan::default()
+        };
+        let mut pids = options.pid.clone();
+        pids.sort_unstable();
+        pids.dedup();
+        let is_bounded = output.format == Format::OpenMetrics;
+        let top = options.top.or_else(|| is_bounded.then_some(report::ROWS_USUAL));
+        Ok(Settings {
+            root,
+            pids,
+            users: options.user.iter().map(User::to_string).collect::<Vec<_>>().join(","),
+            selection: selection(options),
+            by: options.by,
+            name: options.name,
+            source: options.source,
+            user_names,
+            order: Order { key: options.sort, reverse: options.reverse, top },
+            is_total: options.total,
+            has_host: options.host,
+            is_strict: options.strict,
+            has_stats: options.stats,
+            engine: options.engine,
+            tuning: Tuning::new(options.workers, options.depth, plan.source),
+            timeouts: Timeouts { stuck_after: options.stuck_after, deadline: options.deadline },
+            plan,
+            columns,
+            output,
+            watch,
+        })
+    }
+}
+
+impl Output {
+    fn resolve(options: &Options) -> Result<Output, Error> {
+        let format = if options.json { Format::Json } else { options.output };
+        let problem = if options.output_file.as_deref() == Some(Path::new("-")) {
+            "without --output-file the report goes to standard output; write ./- for a file of \
+             that name"
+        } else if format == Format::OpenMetrics && !options.columns.is_empty() {
+            "--columns is not for openmetrics; leave it out (--heap adds the heap)"
+        } else if format == Format::Csv && options.host {
+            "--host cannot be written as CSV; use --output json"
+        } else if format == Format::OpenMetrics && options.by == Grouping::Pid {
+            "--by pid would make a new label for each process; leave it out, or use json"
+        } else {
+            let unit = check_unit(options.unit, format == Format::Table)?;
+            let (no_header, color) = (options.no_header, options.color);
+            return Ok(Output {
+                format,
+                file: options.output_file.clone(),
+                unit,
+                no_header,
+                color,
+            });
+        };
+        Err(Error::Usage(problem.to_owned()))
+    }
+}
+
+impl Watch {
+    fn resolve(options: &Options, output: &Output, every: Duration) -> Result<Watch, Error> {
+        let is_table = output.format == Format::Table;
+        let problem = if !is_table && output.format != Format::Ndjson && output.file.is_none() {
+            "--watch writes one report after another: use --output ndjson or table, or \
+             --output-file, which holds the last one"
+        } else if options.since.is_some() && (!is_table || options.total) {
+            "--since shows a table of changes; leave out --output, --json and --total"
+        } else {
+            return Ok(Watch {
+                every,
+                reports_max: options.count.unwrap_or(usize::MAX),
+                since: options.since.clone(),
+                has_marks: is_table && !options.total && options.since.is_none(),
+            });
+        };
+        Err(Error::Usage(problem.to_owned()))
+    }
+}
+
+/// Refuses a unit for a machine format: all of them are in bytes, so no reader has to guess.
+///
+/// # Errors
+/// A unit other than bytes for a format other than the table.
+pub(super) fn check_unit(unit: Option<Unit>, is_table: bool) -> Result<Option<Unit>, Error> {
+    match unit {
+        Some(unit) if unit != Unit::Bytes && !is_table => Err(Error::Usage(
+            "--unit is for the table; all other formats are in bytes: leave it out".to_owned(),
+        )),
+        unit => Ok(unit),
+    }
+}
 
 /// The columns of the report, each once.
-pub(super) fn columns(options: &Options) -> Result<Vec<Column>, Error> {
-    if options.columns.is_empty() {
-        return Ok(usual(options));
-    }
-    let mut rest = &options.columns[..];
-    while let Some((column, behind)) = rest.split_first() {
-        if behind.contains(column) {
-            let word = column.definition().word;
-            return Err(Error::Usage(format!("--columns names {word} twice; name it once")));
+fn columns(options: &Options, format: Format) -> Result<Vec<Column>, Error> {
+    let mut columns = options.columns.clone();
+    if columns.is_empty() {
+        let usual = if format == Format::Csv { &report::CSV_COLUMNS[..] } else { &report::COLUMNS };
+        columns.extend_from_slice(usual);
+        let swap = columns.iter().position(|column| *column == Column::Swap);
+        if let (true, Some(swap)) = (options.heap, swap) {
+            columns.insert(swap, Column::Heap);
         }
-        rest = behind;
     }
-    Ok(options.columns.clone())
+    let is_repeated = |(place, column)| columns[..place].contains(column);
+    match columns.iter().enumerate().find(|entry| is_repeated(*entry)) {
+        None => Ok(columns),
+        Some((_, column)) => {
+            let word = column.label();
+            Err(Error::Usage(format!("--columns names {word} twice; name it once")))
+        }
+    }
 }
 
-fn usual(options: &Options) -> Vec<Column> {
-    let usual = match options.format() {
-        Format::Csv => &report::CSV_COLUMNS[..],
-        _ => &report::COLUMNS,
-    };
-    let mut columns = usual.to_vec();
-    if let (true, Some(swap)) = (options.heap, usual.iter().position(|one| *one == Column::Swap)) {
-        columns.insert(swap, Column::Heap);
-    }
-    columns
-}
-
-/// The memory file that has the figures which are shown, or what is wrong with the wish.
-pub(super) fn source(options: &Options, columns: &[Column]) -> Result<Source, Error> {
+/// The memory file that has the figures of these columns.
+fn find_source(options: &Options, columns: &[Column]) -> Result<Source, Error> {
     let needs_smaps = columns.contains(&Column::Heap);
     let is_of_rollup =
         |column: &&Column| matches!(column, Column::PssAnon | Column::PssFile | Column::PssShmem);
     let needs_rollup = columns.iter().chain([&options.sort]).find(is_of_rollup);
     let heap = if options.heap { "--heap" } else { "the column heap" };
-    match (needs_rollup.map(|column| column.definition().word), options.source) {
+    let problem = match (needs_rollup.map(|column| column.label()), options.source) {
         (_, Source::Rollup) if needs_smaps => {
-            Err(Error::Usage(format!("{heap} needs full smaps: leave out --source rollup")))
+            format!("{heap} needs full smaps: leave out --source rollup")
         }
         _ if options.sort == Column::Heap && !needs_smaps => {
-            Err(Error::Usage("--sort heap needs the figures of --heap: add --heap".to_owned()))
+            "--sort heap needs the figures of --heap: add --heap".to_owned()
         }
-        (Some(word), _) if needs_smaps => Err(Error::Usage(format!(
-            "{heap} needs full smaps, and {word} is only in the rollup: ask for one of them"
-        ))),
+        (Some(word), _) if needs_smaps => {
+            format!(
+                "{heap} needs full smaps, and {word} is only in the rollup: ask for one of them"
+            )
+        }
         (Some(word), Source::Smaps) => {
-            Err(Error::Usage(format!("{word} is only in the rollup: leave out --source smaps")))
+            format!("{word} is only in the rollup: leave out --source smaps")
         }
-        _ if needs_smaps => Ok(Source::Smaps),
-        (_, source) => Ok(source),
-    }
+        _ if needs_smaps => return Ok(Source::Smaps),
+        (_, source) => return Ok(source),
+    };
+    Err(Error::Usage(problem))
 }
 
-/// The ids that `--user` asks for, ascending, and the names that rows need.
-pub(super) fn users(
-    options: &Options,
+/// The ids of users, ascending, and the names for rows.
+///
+/// Names are those of this host. In the `/proc` of another host or namespace, or in a directory that
+/// replaces it, the same id may belong to another user: there only ids are accepted and shown.
+fn find_users(
+    asked: &[User],
     shows_user: bool,
     root: &ProcRoot,
 ) -> Result<(Vec<u32>, UserNames), Error> {
-    let is_named = options.user.iter().any(|user| matches!(user, User::Name(_)));
+    let is_named = asked.iter().any(|user| matches!(user, User::Name(_)));
     let is_own = (is_named || shows_user) && root.is_own();
     let read = || Users::read().map_err(|why| Error::refused("read", PASSWD.as_ref(), &why));
     let users = if is_own { read()? } else { Users::default() };
     let mut ids = Vec::new();
-    for user in &options.user {
+    for user in asked {
         ids.push(match user {
             User::Id(id) => *id,
-            User::Name(name) => users.id(name.as_bytes()).ok_or_else(|| unknown(user, is_own))?,
+            User::Name(name) => {
+                users.id(name.as_bytes()).ok_or_else(|| unknown_user(user, is_own))?
+            }
         });
     }
     ids.sort_unstable();
@@ -83,11 +259,52 @@ pub(super) fn users(
     Ok((ids, users.into_names()))
 }
 
-fn unknown(user: &User, is_own: bool) -> Error {
+fn unknown_user(user: &User, is_own: bool) -> Error {
     let why = if is_own {
-        "/etc/passwd has no user of this name; give its number (id -u NAME tells it)"
+        "/etc/passwd has no user of this name; give its number (id -u NAME prints it)"
     } else {
         "names are those of this host, and --proc-root is not its /proc; give a number"
     };
     Error::Usage(format!("--user '{user}': {why}"))
+}
+
+/// The options that select processes, in a fixed order.
+fn selection(options: &Options) -> Option<String> {
+    let filter = options.filter.as_ref().map(|filter| format!("--filter {filter}"));
+    let list = |option: &str, mut values: Vec<String>| {
+        values.sort();
+        values.dedup();
+        (!values.is_empty()).then(|| format!("--{option} {}", values.join(",")))
+    };
+    let pids = list("pid", options.pid.iter().map(ToString::to_string).collect());
+    let users = list("user", options.user.iter().map(ToString::to_string).collect());
+    let words: Vec<String> = filter.into_iter().chain(pids).chain(users).collect();
+    (!words.is_empty()).then(|| words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn marks_are_shown_in_a_whole_table() {
+        let has_marks = |words: &str| {
+            let words = ["psm-uring", "--watch"].into_iter().chain(words.split_whitespace());
+            let options = CommandLine::try_parse_from(words).expect("a command line").options;
+            let settings = Settings::resolve(&options).expect("options that go together");
+            settings.watch.is_some_and(|watch| watch.has_marks)
+        };
+        assert!(has_marks("") && has_marks("--by pid") && has_marks("--output-file x"));
+        for words in ["-o ndjson", "--json --output-file x", "--since x", "--total"] {
+            assert!(!has_marks(words), "{words}");
+        }
+    }
 }

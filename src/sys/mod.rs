@@ -14,7 +14,6 @@
 //! - `thread`    threads that may be refused
 //! - `host`      the machine and this process: CPUs, peak memory, CPU time
 //! - `clock`     the time of day
-//! - `resize`    a terminal that changes its size
 //! - `replace_file` a file that is replaced as a whole
 //! - `saved_file` a report that was saved
 //! - `stdio`     standard output and error, byte for byte, with every error told
@@ -27,7 +26,6 @@ pub mod host_files;
 pub mod memory;
 pub mod privileges;
 pub mod proc_root;
-pub mod resize;
 pub mod ring;
 pub mod stdio;
 pub mod terminal;

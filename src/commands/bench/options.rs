@@ -28,7 +28,8 @@ time as a multiple of the floor of its own run, and operations per process.";
 pub(crate) struct BenchOptions {
     /// Engines to measure [default: uring,threads,sync]
     #[arg(long, value_name = "LIST", value_delimiter = ',',
-          help = words::brief::<EngineKind>("Engines to measure, all but auto if not given"),
+          value_parser = words::words::<EngineKind>(),
+          help = words::short_help::<EngineKind>("Engines to measure, all but auto if not given"),
           hide_possible_values = true)]
     pub(crate) engines: Vec<EngineKind>,
 
@@ -44,7 +45,8 @@ pub(crate) struct BenchOptions {
 
     /// Where memory figures come from
     #[arg(long, value_name = "FILE", default_value = "rollup",
-          help = words::brief::<Source>("Where memory figures come from"),
+          value_parser = words::words::<Source>(),
+          help = words::short_help::<Source>("Where memory figures come from"),
           hide_possible_values = true)]
     pub(crate) source: Source,
 

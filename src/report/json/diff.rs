@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::read::ParsedReport;
 use super::text::{self, Name, bytes};
 use crate::program::{self, BeforeAfter, Delta, Diff, DiffRow, Identity, Presence};
+use crate::units::Labelled;
 
 /// Tells this form from others; another number means another meaning of the keys.
 const SCHEMA: &str = "psm-uring.diff.v1";
@@ -84,8 +85,8 @@ impl<'a> Document<'a> {
     ) -> Document<'a> {
         Document {
             schema: SCHEMA,
-            by: &before.by,
-            name: &before.name,
+            by: before.by.label(),
+            name: before.name.label(),
             selection: before.selection.as_deref(),
             before: Source::of(before),
             after: Source::of(after),

@@ -15,7 +15,7 @@ use self::text::{Name, bytes, hex, lossy};
 use super::{Report, labels};
 use crate::process::{Coverage, Fate};
 use crate::program::{Column, ColumnKind, Known, Program, Rest, Sharing, Uniform, Unknown, Usage};
-use crate::units::Pid;
+use crate::units::{Labelled, Pid};
 
 /// Tells this form from others; another number means another meaning of the keys.
 pub(super) const SCHEMA: &str = "psm-uring.report.v1";
@@ -214,9 +214,9 @@ impl<'a> Run<'a> {
             kernel: &facts.kernel,
             engine: facts.engine,
             fallback: facts.fallback.as_deref(),
-            source: &facts.source,
-            by: &facts.by,
-            name: &facts.name,
+            source: facts.source.label(),
+            by: report.grouping.label(),
+            name: facts.name.label(),
             selection: facts.selection.as_deref(),
             started_at: &facts.started_at,
             duration_seconds: facts.duration.as_secs_f64(),

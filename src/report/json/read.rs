@@ -1,23 +1,22 @@
 //! A report that was saved as JSON, read back.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::SCHEMA;
-use crate::program::{Amounts, Identity, SnapshotRow};
-use crate::units::{Kib, Pid};
+use crate::process::NameRule;
+use crate::program::{Amounts, Grouping, Identity, SnapshotRow};
+use crate::units::{Kib, Labelled, Pid};
 
-/// The word of the command line for rows that stand for a process each.
-const BY_PID: &str = "pid";
 /// The fate of a process that left, which is missing in no report.
 const GONE: &str = "gone";
 
 /// What is compared of a saved report.
 #[derive(Debug)]
 pub struct ParsedReport {
-    /// What a row stands for, in the word of the command line.
-    pub by: String,
-    /// The rule of names, likewise.
-    pub name: String,
+    /// What a row stands for.
+    pub by: Grouping,
+    /// The rule of names.
+    pub name: NameRule,
     /// Which processes were selected, in these words; all if `None`.
     pub selection: Option<String>,
     /// The name of the host, where it says so.
@@ -45,8 +44,10 @@ struct Document {
 
 #[derive(Deserialize)]
 struct Run {
-    by: String,
-    name: String,
+    #[serde(deserialize_with = "labelled")]
+    by: Grouping,
+    #[serde(deserialize_with = "labelled")]
+    name: NameRule,
     selection: Option<String>,
     host: Option<String>,
     started_at: Option<String>,
@@ -80,6 +81,12 @@ struct Head {
     schema: String,
 }
 
+/// The value of a word of the command line.
+fn labelled<'de, T: Labelled, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    let word = String::deserialize(deserializer)?;
+    T::from_label(&word).ok_or_else(|| serde::de::Error::custom(format!("unknown word {word:?}")))
+}
+
 impl ParsedReport {
     /// Reads a document of `--json`, or a line of `--output ndjson`.
     ///
@@ -109,7 +116,7 @@ impl ParsedReport {
         if rest.is_some() || unknown_rest.is_some() {
             return Err("it lacks rows that --top cut; write it without --top".to_owned());
         }
-        let is_by_pid = run.by == BY_PID;
+        let is_by_pid = run.by == Grouping::Pid;
         let rows = programs.into_iter().chain(unknown.unwrap_or_default());
         Ok(ParsedReport {
             by: run.by,
@@ -178,7 +185,7 @@ mod tests {
                             "rss": 9, "swap": 9}]"#,
         );
         let saved = ParsedReport::read(text.as_bytes()).expect("a report");
-        assert_eq!((&*saved.by, saved.missing, saved.total.ram), ("pid", 1, Some(Kib(8))));
+        assert_eq!((saved.by, saved.missing, saved.total.ram), (Grouping::Pid, 1, Some(Kib(8))));
         let known = Amounts { count: 2, ram: Some(Kib(4)), swap: None };
         let (a, b) = (b"a\xff".to_vec(), b"b".to_vec());
         let unknown = Amounts { count: 1, ..Amounts::default() };

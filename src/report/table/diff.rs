@@ -4,6 +4,7 @@ use super::layout::{Cell, Content, Layout};
 use super::style::Style;
 use crate::program::{BeforeAfter, Change, Column, Delta, Diff, DiffRow, Grouping, Presence};
 use crate::report::{Unit, escape, plural};
+use crate::units::labels;
 
 const COLUMNS: [Column; 4] = [Column::Ram, Column::Swap, Column::Count, Column::Name];
 
@@ -20,6 +21,13 @@ pub enum DiffFormat {
     /// A record for each row, and one for the sums.
     Csv,
 }
+
+labels!(DiffFormat {
+    Table => "table" | "text", "Columns for people";
+    Json => "json", "What each row had before and after, in bytes";
+    Ndjson => "ndjson" | "jsonl", "The same on one line";
+    Csv => "csv", "The same, a record for each row";
+});
 
 /// How the table is to look.
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +103,7 @@ impl Table {
     fn cell(&self, line: &Line<'_>, column: Column) -> Cell {
         match (line, column) {
             (Line::Head, Column::Name) => Cell::Words(self.title, self.title),
-            (Line::Head, Column::Ram) => Cell::Number(format!("{} RAM", self.unit.label())),
+            (Line::Head, Column::Ram) => Cell::Number(format!("{} RAM", self.unit.head())),
             (Line::Head, _) => Cell::Number(column.definition().head.to_owned()),
             (Line::Row(row), Column::Name) => Cell::Name(escape::name(&row.name), behind(row)),
             (Line::Row(row), _) => Cell::Number(self.number(row.looks.change(), column)),

@@ -22,7 +22,7 @@ pub fn summary(host_memory: &HostMemory, unit: Unit, is_colored: bool) -> String
         style.write(&mut text, is_colored, &format!("{host:>width$}{programs:>width$}  {what}"));
         text.push('\n');
     };
-    line(Style::Strong, &format!("{} HOST", unit.label()), "PROGRAMS", "MEMORY");
+    line(Style::Strong, &format!("{} HOST", unit.head()), "PROGRAMS", "MEMORY");
     for part in HostPart::ALL {
         let programs = part.column().map(|column| amount(host_memory.of_programs(column)));
         let programs = programs.unwrap_or_default();

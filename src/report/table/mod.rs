@@ -74,7 +74,7 @@ pub fn total(ram: Kib, unit: Unit) -> String {
     match unit {
         Unit::Auto => {
             let unit = unit.resolve(ram);
-            format!("{} {}\n", unit.format(ram), unit.label())
+            format!("{} {}\n", unit.format(ram), unit.head())
         }
         unit => format!("{}\n", unit.format(ram)),
     }
@@ -224,7 +224,7 @@ impl<'a, 'run> Table<'a, 'run> {
 
     fn timed_out(&self, known: Known) -> String {
         let told = |what: &str, amount: Option<Kib>| {
-            let (amount, unit) = (amount.map(|kib| self.unit.format(kib)), self.unit.label());
+            let (amount, unit) = (amount.map(|kib| self.unit.format(kib)), self.unit.head());
             amount.map_or_else(String::new, |amount| format!(", {what} {amount} {unit}"))
         };
         let rss = told("RSS", known.rss);
@@ -258,7 +258,7 @@ impl<'a, 'run> Table<'a, 'run> {
                 return Cell::Name(self.place(figures, column), String::new());
             }
             (Figures::Head, _) if self.is_first_amount(column) => {
-                format!("{} {head}", self.unit.label())
+                format!("{} {head}", self.unit.head())
             }
             (Figures::Head, Column::Bar) => " ".repeat(BAR),
             (Figures::Head, _) => head.to_owned(),

@@ -1,5 +1,7 @@
 //! Colour for a terminal: of whole lines, around what they say.
 
+use crate::units::labels;
+
 /// When there is colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Color {
@@ -11,6 +13,12 @@ pub enum Color {
     /// Never.
     Never,
 }
+
+labels!(Color {
+    Auto => "auto", "On a terminal, unless NO_COLOR or CLICOLOR=0 is set";
+    Always => "always", "Always";
+    Never => "never", "Never";
+});
 
 impl Color {
     /// Whether there is some, on a standard output that likes it or does not.
