@@ -69,7 +69,7 @@ fn standard_input_is_the_later_report() {
     command.stdin(Stdio::from(std::fs::File::open(&after).expect("a file of ours")));
     let piped = output(command);
     assert_eq!(piped.stdout, diff(&before, &after, &[]).stdout);
-    assert!(piped.stderr().contains("standard input lacks"), "{}", piped.stderr());
+    assert!(piped.stderr().contains("standard input is missing"), "{}", piped.stderr());
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn what_a_report_lacks_is_told_once() {
     let [one, other] = ["a", "b"].map(|name| reports.save(name, "--proc-root malformed"));
     for (after, times) in [(&one, 1), (&other, 2)] {
         let told = diff(&one, after, &[]).stderr();
-        assert_eq!(told.matches(" lacks ").count(), times, "{told}");
+        assert_eq!(told.matches(" is missing ").count(), times, "{told}");
     }
 }
 

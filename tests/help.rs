@@ -4,6 +4,7 @@
 mod support;
 
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 use support::sources::{regex, sources};
@@ -29,7 +30,7 @@ fn help_is_short_or_whole() {
     );
     assert!(short.contains("--help") && short.contains("bench, diff, completions, man"), "{short}");
     assert!(whole.starts_with("Examples:\n") && whole.contains("\nUsage: psm-uring "), "{whole}");
-    for part in ["\nExit codes:\n", "\nEnvironment:\n", "  title    argv[0]", "\nSelect:\n"] {
+    for part in ["\nExit codes:\n", "\nEnvironment:\n", "  title    argv[0]", "\nFiltering:\n"] {
         assert!(whole.contains(part), "no {part:?} in\n{whole}");
     }
     assert_eq!(help(&["help"]), whole);
@@ -127,7 +128,11 @@ fn shell(words: &[&str], script: &str) -> Option<String> {
     command.current_dir(tests_path("procfs"));
     command.args(&words[1..]).args(["-c", script]).env("HOME", dir.path()).env("TERM", "dumb");
     command.env("XDG_CONFIG_HOME", dir.path()).env("XDG_DATA_HOME", dir.path());
-    command.env("PSM", env!("CARGO_BIN_EXE_psm-uring")).stdin(std::process::Stdio::null());
+    let program = Path::new(env!("CARGO_BIN_EXE_psm-uring"));
+    let dir_of_program = program.parent().expect("a directory").display();
+    let path = format!("{dir_of_program}:{}", std::env::var("PATH").unwrap_or_default());
+    // The scripts call the program by its name.
+    command.env("PATH", path).env("PSM", program).stdin(std::process::Stdio::null());
     if Command::new(words[0]).arg("--version").output().is_err() {
         skip("completions", &format!("{} is missing", words[0]));
         return None;
@@ -156,14 +161,10 @@ fn bash_completes() {
         ("psm-uring --name c", "comm cmdline\n"),
         ("psm-uring bench --ag", "--against\n"),
         ("psm-uring completions z", "zsh\n"),
-        ("psm-uring bench --on", "\n"),
         ("psm-uring --columns s", "shared swap\n"),
         ("psm-uring --columns ram,s", "ram,shared ram,swap\n"),
         ("psm-uring --columns bar,swap,ra", "bar,swap,ram\n"),
         ("psm-uring bench --engines sync,t", "sync,threads\n"),
-        ("psm-uring --by = u", "user unit\n"),
-        ("psm-uring --columns = ram,sw", "ram,swap\n"),
-        ("psm-uring --color =", "auto always never\n"),
         // The shell stands beside a directory of this name.
         ("psm-uring --watch ord", "ord\n"),
         ("psm-uring --filter ord", "ord\n"),
@@ -176,9 +177,9 @@ fn bash_completes() {
 #[test]
 fn zsh_completes() {
     let load = "autoload -U compinit && compinit -D -u && source <($PSM completions zsh) && \
-                print -- $_comps[psm-uring] && functions _psm-uring | grep -c -e --stuck-after";
+                functions $_comps[psm-uring] | grep -c PSM_URING_COMPLETE";
     if let Some(found) = shell(&["zsh", "-f"], load) {
-        assert_eq!(found, "_psm-uring\n1\n");
+        assert_eq!(found, "1\n");
     }
 }
 
@@ -186,11 +187,10 @@ fn zsh_completes() {
 /// waits for another one.
 #[test]
 fn zsh_completes_lists() {
-    const TYPED: [(&str, &str); 7] = [
+    const TYPED: [(&str, &str); 6] = [
         ("--columns foot", "--columns footprint"),
         ("--columns ram,foot", "--columns ram,footprint"),
         ("--columns=bar,uss,pss-an", "--columns=bar,uss,pss-anon"),
-        ("--columns uss,us", "--columns uss,user"),
         ("--columns ram,nosuch", "--columns ram,nosuch"),
         ("--sort pss-an", "--sort pss-anon"),
         ("bench --engines sync,th", "bench --engines sync,threads"),
@@ -223,13 +223,14 @@ fn fish_completes() {
                complete -C 'psm-uring --stri'; complete -C 'psm-uring b'; \
                complete -C 'psm-uring --columns s'; complete -C 'psm-uring --columns ram,s'; \
                complete -C 'psm-uring --columns=ram,sw'; complete -C 'psm-uring --watch ord'; \
-               complete -C 'psm-uring --output-file ord'; complete -C 'psm-uring bench --on'; \
+               complete -C 'psm-uring --output-file ord'; complete -C 'psm-uring -u roo'; \
                complete -C 'psm-uring completions '; complete -C 'psm-uring completions f'; \
                complete -C 'psm-uring diff record'; complete -C 'psm-uring man record'";
     if let Some(found) = shell(&["fish", "--no-config"], ask) {
         let words: Vec<_> = found.lines().filter_map(|line| line.split('\t').next()).collect();
-        let expected = "cmdline comm --strict bench shared swap ram,shared ram,swap \
-                        --columns=ram,swap ordinary/ bash fish zsh fish record.sh recorded/";
+        let expected = "comm cmdline --strict bench shared swap ram,shared ram,swap \
+                        --columns=ram,swap ordinary/ root bash zsh fish --help fish record.sh \
+                        recorded/";
         assert_eq!(words.join(" "), expected, "{found}");
     }
 }
@@ -245,21 +246,13 @@ fn wrong_words_suggest_right_ones() {
         ("benhc", "a similar command exists: 'bench'"),
         ("bench --roundz 3", "a similar argument exists: '--rounds'"),
         ("completions bsh", "a similar value exists: 'bash'"),
-        ("--by service", "a similar value exists: 'unit'"),
-        ("-o prometheus", "a similar value exists: 'openmetrics'"),
-        ("-o CSV", "a similar value exists: 'csv'"),
-        ("--sort memory", "a similar value exists: 'ram'"),
-        ("--columns ram,Size", "a similar value exists: 'ram'"),
-        ("-p 25087 25088", "a list has commas, no blanks: --pid FIRST,25088;"),
-        ("-n 3 -u root 1000", "a list has commas, no blanks: --user FIRST,1000;"),
-        ("-n 3 firefox", "there is no command 'firefox'; programs are chosen with --filter"),
+        ("-p 25087 25088", "lists are separated by commas, not blanks: --pid FIRST,25088;"),
+        ("-n 3 -u root 1000", "lists are separated by commas, not blanks: --user FIRST,1000;"),
+        ("-n 3 firefox", "there is no command 'firefox'; select programs with --filter"),
         ("-n 3 diff a b", "the subcommand 'diff' cannot be used with '--top <N>'"),
-        ("diff --top 3 a b", "'--top' found; --min-delta SIZE leaves out"),
-        ("diff -n 3 a b", "'-n' found; --min-delta SIZE leaves out"),
-        ("diff --output-file x a b", "'--output-file' found; redirect standard output"),
-        ("diff --by pid a b", "'--by' found; give it to both reports when they are made"),
-        ("diff a b -f x", "'-f' found; give it to both reports when they are made"),
-        ("diff --strict a b", "unexpected argument '--strict' found; see --help"),
+        ("diff --top 3 a b", "unexpected argument '--top' found; "),
+        ("diff --by pid a b", "unexpected argument '--by' found; "),
+        ("diff --strict a b", "unexpected argument '--strict' found; "),
     ] {
         let ran = run(line.split(' '));
         let told = ran.stderr();
@@ -267,6 +260,30 @@ fn wrong_words_suggest_right_ones() {
         assert_eq!((told.matches('\n').count(), ran.code), (1, Some(2)), "{line}: {told}");
         assert!(told.matches(" exists: ").count() <= 1, "{line}: {told}");
     }
+}
+
+/// The words that other programs use for the same value work.
+#[test]
+fn words_of_other_programs_work() {
+    let ran = |words: &str| run(["--proc-root", "grouped"].into_iter().chain(words.split(' ')));
+    for (theirs, ours) in [
+        ("--by service", "--by unit"),
+        ("--by docker", "--by container"),
+        ("-o jsonl -t", "-o ndjson -t"),
+        ("-o CSV", "-o csv"),
+        ("-o text --sort memory", "-o table --sort ram"),
+        ("--columns ram,Size,name", "--columns ram,ram,name"),
+        ("--columns pss,swapped,name", "--columns ram,swap,name"),
+    ] {
+        let (theirs, ours) = (ran(theirs), ran(ours));
+        assert_eq!((theirs.code, theirs.stderr()), (ours.code, ours.stderr()));
+        let lines = |ran: &Ran| ran.stdout().lines().filter(|l| !l.contains("time")).count();
+        assert_eq!(lines(&theirs), lines(&ours));
+    }
+    let (theirs, ours) = (ran("--by systemd --sort mem"), ran("--by unit --sort ram"));
+    assert_eq!((theirs.code, theirs.stdout()), (Some(0), ours.stdout()));
+    let (theirs, ours) = (ran("--summary"), ran("--host"));
+    assert_eq!((theirs.code, theirs.stdout()), (Some(0), ours.stdout()));
 }
 
 #[test]

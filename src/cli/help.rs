@@ -9,10 +9,10 @@ use clap::{Arg, Command};
 use super::EXAMPLES;
 
 /// Help as it was asked for.
-pub(crate) fn help(message: &clap::Error, mut cli: Command) -> StyledStr {
+pub(crate) fn help(message: &clap::Error, cli: &Command) -> StyledStr {
     let text = message.render();
-    let is_short = text.to_string() == cli.render_help().to_string();
-    if is_short { short(&cli).into() } else { text }
+    let is_short = text.to_string() == cli.clone().render_help().to_string();
+    if is_short { short(cli).into() } else { text }
 }
 
 /// What `-h` prints.

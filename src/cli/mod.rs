@@ -41,7 +41,7 @@ Examples:
   psm-uring -n 10                 the ten biggest
   psm-uring -f 'celery|nginx'     programs whose name matches
   psm-uring --by unit -u alice    the systemd units of a user
-  psm-uring --deadline 1s -n 10   a struggling host: what can be measured within 1 s";
+  psm-uring --deadline 1s -n 10   a struggling host: report after 1 s";
 
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
@@ -66,7 +66,7 @@ Amounts are in units of 1,024. RAM is the proportional set size (PSS): each page
 number of processes that map it, so that programs add up. SHARED is the part of RAM that other
 processes map too, SWAPPED the proportional share of swap.";
 
-/// The options of the table.
+/// The options of the table, from `psm-uring` without a command.
 #[derive(Args, Debug)]
 pub struct Options {
     /// Only programs whose name matches
@@ -95,8 +95,9 @@ pub struct Options {
 
     /// What a row stands for
     #[arg(long, value_name = "WHAT", default_value = "program", value_parser = words::<Grouping>(),
-          help_heading = "Grouping", help = short_help::<Grouping>("Group rows by"),
-          long_help = long_help::<Grouping>("Group rows by"),
+          ignore_case = true,
+          help_heading = "Grouping", help = short_help::<Grouping>("Group by"),
+          long_help = long_help::<Grouping>("Group by"),
           hide_possible_values = true, hide_default_value = true)]
     pub by: Grouping,
 
@@ -171,7 +172,7 @@ pub struct Options {
 
     /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table",
-          value_parser = words::<Format>(), help_heading = "Display",
+          value_parser = words::<Format>(), ignore_case = true, help_heading = "Display",
           help = short_help::<Format>("Output format"),
           long_help = long_help::<Format>("Output format [default: table]"),
           hide_possible_values = true, hide_default_value = true)]
@@ -230,8 +231,8 @@ pub struct Options {
 
     /// Processes in flight in the engine uring, 1 to 1024 [default: by workers and source]
     ///
-    /// The default is 128 for each worker, 32 if smaps is read, and fewer where memory or open files
-    /// are short.
+    /// The default is 128 for each worker, 32 if smaps is read, and fewer where memory or open
+    /// files are short.
     #[arg(long, value_name = "N", value_parser = parse::number::<1, DEPTH_MAX>,
           help_heading = "Measurement", hide_short_help = true)]
     pub depth: Option<usize>,
@@ -243,16 +244,16 @@ pub struct Options {
 
     /// Stop after TIME and report what was measured so far
     ///
-    /// TIME is 500ms, 2s or 1m. It counts from the start of the program; with --watch, from the start
-    /// of each report.
+    /// TIME is 500ms, 2s or 1m. It counts from the start of the program; with --watch, from the
+    /// start of each report.
     #[arg(long, value_name = "TIME", value_parser = parse::duration,
           help_heading = "Measurement")]
     pub deadline: Option<Duration>,
 
     /// Exit with 3 if the report lacks the memory of a process
     ///
-    /// Processes that were denied, timed out, not asked, changed while they were read, not understood
-    /// or failed count; processes that ended do not.
+    /// Processes that were denied, timed out, not asked, changed while they were read, not
+    /// understood or failed count; processes that ended do not.
     #[arg(long, help_heading = "Measurement", hide_short_help = true)]
     pub strict: bool,
 

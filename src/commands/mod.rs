@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::run::{self, Outcome};
 use crate::sys::{stdio, terminal};
 
-/// Which program uses how much RAM and swap, really.
+/// Show how much RAM and swap each program really uses
 #[derive(Debug, Parser)]
 #[command(name = "psm-uring", bin_name = "psm-uring", version, before_help = EXAMPLES,
           after_long_help = after_help(), max_term_width = 100,
@@ -95,7 +95,7 @@ fn help_or_error(message: &clap::Error) -> Result<Outcome, Error> {
     if message.use_stderr() {
         return Err(usage(message));
     }
-    let text = cli::help(message, Cli::command());
+    let text = cli::help(message, &Cli::command());
     print(&if terminal::likes_color() { text.ansi().to_string() } else { text.to_string() })
 }
 

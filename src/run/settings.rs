@@ -234,8 +234,8 @@ fn find_source(options: &Options, columns: &[Column]) -> Result<Source, Error> {
 
 /// The ids of users, ascending, and the names for rows.
 ///
-/// Names are those of this host. In the `/proc` of another host or namespace, or in a directory that
-/// replaces it, the same id may belong to another user: there only ids are accepted and shown.
+/// Names are those of this host. In the `/proc` of another host or namespace, or in a directory
+/// that replaces it, the same id may belong to another user: there only ids are accepted and shown.
 fn find_users(
     asked: &[User],
     shows_user: bool,

@@ -4,6 +4,8 @@
 //! the candidates. So values, lists with commas, files and users come from the definitions of the
 //! command line itself.
 
+use std::io::Write;
+
 use clap::{Command, CommandFactory};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use clap_complete::env::{Bash, CompleteEnv, EnvCompleter, Fish, Shells, Zsh};
@@ -50,7 +52,10 @@ pub(crate) fn script(shell: Shell) -> String {
 pub(crate) fn answer() -> Result<bool, Error> {
     let shells: [&dyn EnvCompleter; 3] = [&Bash, &Zsh, &Fish];
     let environment = CompleteEnv::with_factory(command).var(VARIABLE).shells(Shells(&shells));
-    let answered = environment.try_complete(std::env::args_os(), None);
+    let dir = std::env::current_dir().ok();
+    let answered = environment.try_complete(std::env::args_os(), dir.as_deref());
+    // The library leaves the last line in the buffer of the standard library, which `_exit` skips.
+    std::io::stdout().flush().map_err(|error| Error::Output(error.into()))?;
     answered.map_err(|error| Error::Usage(format!("{VARIABLE}: {error}").trim().to_owned()))
 }
 
