@@ -166,9 +166,11 @@ fn bash_completes() {
         ("psm-uring --columns bar,swap,ra", "bar,swap,ram\n"),
         ("psm-uring bench --engines sync,t", "sync,threads\n"),
         // The shell stands beside a directory of this name.
-        ("psm-uring --watch ord", "ord\n"),
-        ("psm-uring --filter ord", "ord\n"),
-        ("psm-uring --output-file ord", "ordinary\n"),
+        ("psm-uring --watch ord", "\n"),
+        ("psm-uring --filter ord", "\n"),
+        ("psm-uring --output-file ord", "ordinary/\n"),
+        ("psm-uring diff record", "record.sh recorded/\n"),
+        ("psm-uring -u root,roo", "root,root\n"),
     ] {
         assert_eq!(complete(words).unwrap_or_default(), expected, "{words}");
     }

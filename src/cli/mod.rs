@@ -272,7 +272,7 @@ const DIFF_EXAMPLES: &str = "\
 Examples:
   psm-uring --json --output-file monday.json       save a report
   psm-uring diff monday.json tuesday.json          the biggest growth is last
-  psm-uring --json | psm-uring diff monday.json -  compare with the current state
+  psm-uring --json | psm-uring diff monday.json -  compare with now
   psm-uring diff --min-delta 10MiB a.json b.json   changes of 10 MiB or more";
 
 const DIFF_RULES: &str = "\
@@ -293,7 +293,7 @@ pub struct DiffOptions {
     #[arg(value_name = "B.json", value_hint = ValueHint::FilePath)]
     pub after: PathBuf,
 
-    /// Leave out rows that changed by less: 10MiB, 512KiB, 1GiB
+    /// Leave out smaller changes: 10MiB, 512KiB, 1GiB
     ///
     /// The default is the smallest amount that the unit shows.
     #[arg(long, value_name = "SIZE", value_parser = parse::size, default_value = "0",
