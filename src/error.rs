@@ -1,4 +1,4 @@
-//! Why there is no report. One line each: what, why, what to do about it.
+//! The reasons for a run without a report, each on one line: what failed, why, and the remedy.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -6,74 +6,73 @@ use std::path::{Path, PathBuf};
 
 use crate::units::{Errno, Pid, Reason};
 
-/// What makes processes visible that `hidepid` hides.
+/// The remedy for processes that `hidepid` hides.
 pub const HIDEPID_REMEDY: &str = "try as root, or with CAP_SYS_PTRACE";
 
-/// What makes a directory of processes.
+/// The remedy for a directory without processes.
 const MOUNT_REMEDY: &str =
     "mount proc there (mount -t proc proc /proc) or name another with --proc-root";
 
-/// What helps where it is a matter of the file.
-const FILE_REMEDY: &str = "name another file";
+/// The remedy for a file that cannot be used.
+const FILE_REMEDY: &str = "choose another file";
 
-/// What lets a thread, a process or a worker of a ring begin.
+/// The remedy if no thread, process or worker of a ring can be started.
 const THREADS_REMEDY: &str =
     "allow more threads (ulimit -u, pids.max of the cgroup): none could be started";
 
 /// The end of a run without a report.
 #[derive(Debug)]
 pub enum Error {
-    /// The command line makes no sense.
+    /// The command line is wrong.
     Usage(String),
-    /// There is not one process in the directory of processes.
+    /// The directory of processes is empty of processes.
     NoProcesses(PathBuf),
-    /// There is no directory of processes to be read.
+    /// The directory of processes cannot be opened.
     NoProc(PathBuf, Errno),
     /// The directory of processes cannot be listed.
     Listing(PathBuf, Errno),
-    /// There is no account of the machine's memory.
+    /// The memory of the host cannot be read.
     NoMeminfo(PathBuf, Errno),
-    /// None of the processes asked for by id exists.
+    /// None of the processes named by id exists.
     NoSuchProcess(Vec<Pid>),
-    /// None of them is shown: this mount option may hide them.
+    /// None of the processes named by id is listed: this mount option may hide them.
     Hidden(Vec<Pid>, String),
-    /// Not one process could be read, and this is why.
+    /// No process could be read; the first one, and its error.
     NothingRead(Pid, Errno),
-    /// There is no sum, because not one process could be measured; what is missing, and why.
+    /// No process could be measured, so there is no total; the missing processes and the reasons.
     NoTotal(String),
-    /// No process has a rollup, and nothing else was to be read.
+    /// The kernel has no rollup, and no other source was allowed.
     NoRollup,
-    /// An engine measured this many processes where another measured that many or all.
+    /// An engine measured this many processes, another one that many.
     NotTheSame(&'static str, usize, usize),
-    /// `bench` cannot measure what it was asked to.
+    /// `bench` cannot measure.
     Bench(String),
-    /// A file cannot be used: what was tried, where, why not, and what to do.
+    /// A file cannot be used: the attempt, the path, the reason, the remedy.
     File(&'static str, PathBuf, String, &'static str),
-    /// `--engine uring` was asked for by name, and io_uring cannot be had or failed.
+    /// `--engine uring` was given, and io_uring is not available or failed.
     Ring(Errno),
-    /// Standard output does not take the report.
+    /// Standard output refuses the report.
     Output(Errno),
 }
 
-/// What every run may end with besides a report (`docs`: README, "Exit codes").
 impl Error {
-    /// A file that the caller named cannot be used.
+    /// A file named by the caller cannot be used.
     pub fn file(what: &'static str, path: &Path, why: &dyn fmt::Display) -> Error {
         Error::File(what, path.to_owned(), why.to_string(), FILE_REMEDY)
     }
 
-    /// The same, where it may be the kernel that says no.
+    /// The same for a reason that may be an errno of the kernel, which has its own remedy.
     pub fn refused(what: &'static str, path: &Path, why: &dyn Reason) -> Error {
         let remedy = why.errno().and_then(remedy).unwrap_or(FILE_REMEDY);
         Error::File(what, path.to_owned(), why.to_string(), remedy)
     }
 
-    /// Why io_uring cannot be had, and what would help.
+    /// The reason why io_uring is not available, and the remedy.
     pub fn no_ring(errno: Errno) -> String {
-        format!("io_uring cannot be used: {errno}; {}", ring_remedy(errno))
+        format!("io_uring is not available: {errno}; {}", ring_remedy(errno))
     }
 
-    /// 2 for a wrong call, 1 for everything else.
+    /// 2 for a usage error, 1 for every other error.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Usage(_) => 2,
@@ -81,7 +80,7 @@ impl Error {
         }
     }
 
-    /// Whether the reader of our output just left, which needs no message.
+    /// Whether the reader of the output closed the pipe, which needs no message.
     pub fn is_closed_pipe(&self) -> bool {
         matches!(self, Error::Output(Errno(libc::EPIPE)))
     }
@@ -93,7 +92,7 @@ impl fmt::Display for Error {
             Error::Usage(message) => f.write_str(message),
             Error::NoProcesses(path) => write!(
                 f,
-                "there are no processes in {}: it is no proc file system; {MOUNT_REMEDY}",
+                "{} is not a proc filesystem: it has no processes; {MOUNT_REMEDY}",
                 path.display()
             ),
             Error::NoProc(path, errno) => write!(
@@ -107,40 +106,41 @@ impl fmt::Display for Error {
                 "cannot list the processes of {}: {errno}; {}",
                 path.display(),
                 remedy(*errno)
-                    .unwrap_or("check that it is a mounted proc file system and may be read")
+                    .unwrap_or("check that it is a mounted proc filesystem and can be read")
             ),
             Error::NoMeminfo(path, errno) => write!(
                 f,
                 "cannot read {}: {errno}; {}",
                 path.display(),
                 remedy(*errno).unwrap_or(
-                    "check that --proc-root is a whole proc file system, or leave out --summary"
+                    "check that --proc-root is a whole proc filesystem, or leave out --host"
                 )
             ),
             Error::NoSuchProcess(pids) => write!(
                 f,
-                "no process with id {}: gone, or another PID namespace; see the ids with --by pid",
+                "no process with id {}: it ended, or belongs to another PID namespace; list ids with \
+                 --by pid",
                 list(pids)
             ),
             Error::Hidden(pids, option) => write!(
                 f,
-                "no process with id {} is shown: gone, or hidden by the mount option {option} of \
-                 proc; {HIDEPID_REMEDY}",
+                "no process with id {} is listed: it ended, or the mount option {option} of proc \
+                 hides it; {HIDEPID_REMEDY}",
                 list(pids)
             ),
             Error::NothingRead(pid, errno) => write!(
                 f,
-                "no process could be read, PID {pid} for one: {errno}; {}",
-                remedy(*errno).unwrap_or("look at what --proc-root names")
+                "could not read any process (first: PID {pid}): {errno}; {}",
+                remedy(*errno).unwrap_or("check the directory that --proc-root names")
             ),
-            Error::NoTotal(missing) => write!(f, "there is no total: {missing}"),
+            Error::NoTotal(missing) => write!(f, "no total: {missing}"),
             Error::NoRollup => f.write_str(
                 "this kernel has no smaps_rollup (it came with 4.14); leave out --source rollup",
             ),
             Error::NotTheSame(engine, measured, most) => write!(
                 f,
                 "the engines did not do the same work: {engine} measured {measured} processes, \
-                 another {most}; run it again when fewer processes come and go"
+                 another engine {most}; run it again when fewer processes start and end"
             ),
             Error::File(what, path, why, remedy) => {
                 write!(f, "cannot {what}: {}: {why}; {remedy}", path.display())
@@ -151,8 +151,8 @@ impl fmt::Display for Error {
             }
             Error::Output(errno) => write!(
                 f,
-                "cannot write the report to standard output: {errno}; it is incomplete, check \
-                 where it goes (disk full, descriptor closed)"
+                "cannot write the report to standard output: {errno}; the output is \
+                 incomplete; check its destination (disk full, descriptor closed)"
             ),
         }
     }
@@ -164,8 +164,7 @@ fn list(pids: &[Pid]) -> String {
     pids.iter().map(Pid::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// What helps when something ran out that every file needs; `None` when it is a matter of what was
-/// to be had.
+/// The remedy if a resource that every file needs ran out; `None` for errors of the file itself.
 pub fn remedy(errno: Errno) -> Option<&'static str> {
     Some(match errno.0 {
         libc::EMFILE => "raise the limit of open files (ulimit -n)",
@@ -177,12 +176,12 @@ pub fn remedy(errno: Errno) -> Option<&'static str> {
     })
 }
 
-/// The same where a thread or a process was to be started.
+/// The same for the start of a thread or a process.
 pub fn start_remedy(errno: Errno) -> Option<&'static str> {
     if errno.0 == libc::EAGAIN { Some(THREADS_REMEDY) } else { remedy(errno) }
 }
 
-/// What to change so that io_uring works, by the errno it answers with (io_uring/io_uring.c).
+/// The remedy for io_uring, by its errno (io_uring/io_uring.c).
 fn ring_remedy(errno: Errno) -> &'static str {
     match errno.0 {
         libc::ENOSYS => {
@@ -194,7 +193,7 @@ fn ring_remedy(errno: Errno) -> &'static str {
         libc::ENOMEM => "raise the limits of locked and of other memory (ulimit -l, -v, -d)",
         libc::ECANCELED => THREADS_REMEDY,
         _ => start_remedy(errno).unwrap_or(
-            "use a newer kernel (5.11 at the least, 5.19 for all of it), or a seccomp profile that \
+            "use a newer kernel (5.11 at least, 5.19 for all features), or a seccomp profile that \
              allows it",
         ),
     }
@@ -204,7 +203,7 @@ fn ring_remedy(errno: Errno) -> &'static str {
 mod tests {
     use super::*;
 
-    /// Whatever was to be opened: to name another would not help.
+    /// Whatever file was opened: another file would not help.
     #[test]
     fn a_lack_of_descriptors_has_its_remedy() {
         let path = || PathBuf::from("x");
@@ -217,16 +216,15 @@ mod tests {
                 Error::NothingRead(Pid(7), errno),
                 Error::refused("read", &path(), &errno),
             ] {
-                let told = error.to_string();
-                assert!(told.ends_with(remedy), "{told}");
+                let text = error.to_string();
+                assert!(text.ends_with(remedy), "{text}");
             }
             assert!(Error::Ring(errno).to_string().contains(remedy));
         }
-        let told = Error::refused("read", &path(), &Errno::NOENT).to_string();
-        assert!(told.ends_with("; name another file"), "{told}");
+        let text = Error::refused("read", &path(), &Errno::NOENT).to_string();
+        assert!(text.ends_with("; choose another file"), "{text}");
     }
 
-    /// Both limits count what is taken at once, and either may be the one.
     #[test]
     fn a_lack_of_memory_names_every_limit() {
         let read = Error::NothingRead(Pid(7), Errno::NOMEM).to_string();
@@ -235,14 +233,14 @@ mod tests {
         assert!(["-l", "-v", "-d"].iter().all(|limit| ring.contains(limit)), "{ring}");
     }
 
-    /// It says of a thread that none is to be had, and of a file that nothing is there yet.
+    /// `EAGAIN` of a thread means a limit, of a file that it has no data yet.
     #[test]
-    fn what_may_be_tried_again_is_no_lack_of_memory() {
+    fn eagain_is_not_a_lack_of_memory() {
         let again = Errno(libc::EAGAIN);
-        let told = Error::NoMeminfo("x".into(), again).to_string();
-        assert!(!told.contains("memory, or") && told.contains("--proc-root"), "{told}");
+        let text = Error::NoMeminfo("x".into(), again).to_string();
+        assert!(!text.contains("memory, or") && text.contains("--proc-root"), "{text}");
         assert!(Error::no_ring(again).contains("pids.max"));
-        assert!(start_remedy(again).is_some_and(|told| told.contains("pids.max")));
+        assert!(start_remedy(again).is_some_and(|text| text.contains("pids.max")));
         assert_eq!(start_remedy(Errno::NOMEM), remedy(Errno::NOMEM));
     }
 }

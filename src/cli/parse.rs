@@ -1,4 +1,4 @@
-//! From a word of the command line to a value, or to what is wrong with it.
+//! From a word of the command line to a value, or to the problem with it.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use regex::bytes::{Regex, RegexBuilder};
 use crate::report::escape;
 use crate::units::{Kib, Pid};
 
-/// The most memory a compiled `--filter` may take.
+/// The most memory that a compiled `--filter` may take.
 const FILTER_BYTES_MAX: usize = 1 << 20;
-/// The shortest interval of `--watch`: every report costs all of these processes a little.
+/// The shortest interval of `--watch`: every report costs every process a little.
 const INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// The longest: a day.
 const INTERVAL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -21,14 +21,14 @@ pub(super) fn filter(pattern: &str) -> Result<Regex, String> {
     let built = RegexBuilder::new(pattern).size_limit(FILTER_BYTES_MAX).build();
     built.map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => {
-            "this regular expression is too big; repeat less in it".to_owned()
+            "the regular expression is too big; use fewer repetitions".to_owned()
         }
         // The pattern and an arrow come first, the reason last.
         error => {
             let text = error.to_string();
             let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
             format!(
-                "no regular expression, {reason}; a \\ before a character lets it stand for itself"
+                "invalid regular expression: {reason}; a \\ before a character makes it literal"
             )
         }
     })
@@ -44,7 +44,7 @@ pub(super) fn pid(text: &str) -> Result<Pid, String> {
 /// A user as the command line names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum User {
-    /// By number, whether anybody has it or not.
+    /// By id, whether a user has it or not.
     Id(u32),
     /// By name.
     Name(String),
@@ -66,7 +66,7 @@ pub(super) fn user(text: &str) -> Result<User, String> {
         "" => Err("not a user; a list looks like root,1000".to_owned()),
         number if is_number => {
             let id = number.parse().map(User::Id);
-            id.map_err(|_| "not the number of a user; they end at 4294967295".to_owned())
+            id.map_err(|_| "not a user id; ids end at 4294967295".to_owned())
         }
         name => Ok(User::Name(name.to_owned())),
     }
@@ -95,14 +95,14 @@ pub(super) fn size(text: &str) -> Result<Kib, String> {
     }
 }
 
-/// How many times as much is allowed.
+/// A ratio of at least 1.
 pub(crate) fn ratio(text: &str) -> Result<f64, String> {
     let ratio = text.parse().ok().filter(|ratio: &f64| ratio.is_finite() && *ratio >= 1.0);
-    ratio.ok_or_else(|| "not a ratio of 1 or more; 1.10 allows a tenth more".to_owned())
+    ratio.ok_or_else(|| "not a ratio of 1 or more; 1.10 allows 10 % more".to_owned())
 }
 
-/// How long a read may sleep. Whether it sleeps is looked at every few milliseconds, so a shorter
-/// time would give up what has just begun.
+/// The time that a read may sleep. The engines look every few milliseconds, so a shorter time would
+/// give up on reads that have just begun.
 pub(super) fn stuck_after(text: &str) -> Result<Duration, String> {
     match duration(text) {
         Ok(time) if time < STUCK_AFTER_MIN => Err("too short; write 20ms or more".to_owned()),
@@ -110,7 +110,7 @@ pub(super) fn stuck_after(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// How long from one report to the next.
+/// The time from one report to the next.
 pub(super) fn interval(text: &str) -> Result<Duration, String> {
     match duration(text) {
         Ok(time) if time < INTERVAL_MIN => Err("too short; write 100ms or more".to_owned()),
@@ -119,7 +119,7 @@ pub(super) fn interval(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A time as people write it: `2s`, `500ms`, `1.5m`; a bare number is seconds.
+/// A time: `2s`, `500ms`, `1.5m`; a bare number is seconds.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let seconds = match &text[digits.len()..] {
@@ -130,5 +130,5 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     };
     let number: f64 = digits.parse().map_err(|_| "not a time; write 500ms, 2s or 1m".to_owned())?;
     let time = Duration::try_from_secs_f64(number * seconds);
-    time.map_err(|_| "not a time that can be waited for; write 500ms, 2s or 1m".to_owned())
+    time.map_err(|_| "time out of range; write 500ms, 2s or 1m".to_owned())
 }
