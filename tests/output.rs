@@ -205,7 +205,7 @@ fn stuck_processes_have_rows_without_figures() {
 
         let ran = run_stuck(&root, &[&usual[..], &["--total"]].concat());
         assert_eq!((ran.stdout().as_str(), ran.code), ("", Some(1)), "{engine}");
-        assert_one_line(&ran, "there is no total: measured 0 of 3 processes; 3 timed out");
+        assert_one_line(&ran, "no total: measured 0 of 3 processes; 3 timed out");
 
         let ran = run_stuck(&root, &[&usual[..], &["-f", "no-such-name"]].concat());
         assert_one_line(&ran, "no row: --filter 'no-such-name' matches none of 3 names");
