@@ -120,7 +120,7 @@ impl Line<'_> {
 }
 
 /// Adds a record. A field stands in quotation marks where the grammar wants it.
-pub(super) fn write(text: &mut String, fields: impl Iterator<Item = String>) {
+fn write(text: &mut String, fields: impl Iterator<Item = String>) {
     for (place, field) in fields.enumerate() {
         if place > 0 {
             text.push(',');

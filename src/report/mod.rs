@@ -12,7 +12,6 @@
 #![forbid(unsafe_code)]
 
 mod csv;
-mod diff_csv;
 pub mod escape;
 mod json;
 mod labels;
@@ -25,8 +24,7 @@ mod unit;
 use std::time::Duration;
 
 pub use self::csv::{CSV_COLUMNS, csv};
-pub use self::diff_csv::diff_csv;
-pub use self::json::{ParsedReport, diff_json, diff_ndjson, json, ndjson};
+pub use self::json::{ParsedReport, diff_json, json, ndjson};
 use self::notes::Missing;
 pub use self::openmetrics::{ROWS_USUAL, openmetrics};
 pub use self::stats::{RunStats, stats};

@@ -37,8 +37,6 @@ pub(crate) fn diff(options: &DiffOptions) -> Result<(), Error> {
     let text = match format {
         DiffFormat::Table => report::diff(&diff, &total, look),
         DiffFormat::Json => report::diff_json(&diff, &total, reports),
-        DiffFormat::Ndjson => report::diff_ndjson(&diff, &total, reports),
-        DiffFormat::Csv => report::diff_csv(&diff, &total, options.no_header),
     };
     stdio::write_stdout(text.as_bytes()).map_err(Error::Output)?;
     SavedReport::note_missing(&[&before, &after]);

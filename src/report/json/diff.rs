@@ -17,11 +17,6 @@ pub fn diff_json(diff: &Diff, total: &BeforeAfter, reports: [&ParsedReport; 2]) 
     text::lines(&Document::of(diff, total, reports))
 }
 
-/// The same on one line.
-pub fn diff_ndjson(diff: &Diff, total: &BeforeAfter, reports: [&ParsedReport; 2]) -> String {
-    text::line(&Document::of(diff, total, reports))
-}
-
 #[derive(Serialize)]
 struct Document<'a> {
     schema: &'static str,

@@ -8,7 +8,7 @@ mod text;
 
 use serde::ser::{Serialize, Serializer};
 
-pub use self::diff::{diff_json, diff_ndjson};
+pub use self::diff::diff_json;
 use self::host::Host;
 pub use self::read::ParsedReport;
 use self::text::{Name, bytes, hex, lossy};

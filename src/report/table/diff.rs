@@ -16,17 +16,11 @@ pub enum DiffFormat {
     Table,
     /// One document.
     Json,
-    /// One document on one line.
-    Ndjson,
-    /// A record for each row, and one for the sums.
-    Csv,
 }
 
 labels!(DiffFormat {
     Table => "table" | "text", "Columns for people";
     Json => "json", "What each row had before and after, in bytes";
-    Ndjson => "ndjson" | "jsonl", "The same on one line";
-    Csv => "csv", "The same, a record for each row";
 });
 
 /// How the table is to look.
