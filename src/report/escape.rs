@@ -3,7 +3,6 @@
 //! A process may call itself anything. A name must not move the cursor, start a line, forge a
 //! row, or turn the direction of the text around.
 
-use std::borrow::Cow;
 use std::fmt::Write;
 
 use unicode_width::UnicodeWidthChar;
@@ -57,24 +56,6 @@ pub(super) fn first(name: &str) -> String {
     let mut rest = name.chars();
     let first = rest.next().map(|first| first.escape_unicode().to_string());
     first.unwrap_or_default() + rest.as_str()
-}
-
-/// A part of a JSON string that needs no escape by its grammar: what is not printable becomes one
-/// all the same.
-pub(super) fn json(fragment: &str) -> Cow<'_, str> {
-    let is_printable = |c: char| c.escape_debug().eq([c]) || c == '\'';
-    if fragment.chars().all(is_printable) {
-        return Cow::Borrowed(fragment);
-    }
-    let mut text = String::with_capacity(fragment.len());
-    for c in fragment.chars() {
-        if is_printable(c) {
-            text.push(c);
-        } else {
-            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| _ = write!(text, "\\u{unit:04x}"));
-        }
-    }
-    Cow::Owned(text)
 }
 
 /// Whether the character stands there as itself.
@@ -180,17 +161,6 @@ mod tests {
             ("@SUM(A1)", "\\u{40}SUM(A1)"),
         ] {
             assert_eq!(formula(text.to_owned()), expected);
-        }
-    }
-
-    #[test]
-    fn json_is_printable() {
-        for (text, expected) in [
-            ("größe 日本語 it's", "größe 日本語 it's"),
-            ("a\u{7f}\u{9b}31m", "a\\u007f\\u009b31m"),
-            ("\u{202e}x\u{e0041}", "\\u202ex\\udb40\\udc41"),
-        ] {
-            assert_eq!(json(text), expected);
         }
     }
 

@@ -115,7 +115,7 @@ fn names_and_words_survive_in_a_diff() {
     let before = reports.save("before", "--proc-root malformed");
     let after = reports.save("after", "--proc-root names");
     let ran = diff(&before, &after, "--json");
-    let is_foreign = |c: char| c.is_control() && c != '\n';
+    let is_foreign = |c: char| c.is_ascii_control() && c != '\n';
     assert_eq!(ran.stdout().chars().find(|c| is_foreign(*c)), None);
     let told = document(&ran);
     let rows = told["rows"].as_array().expect("rows");

@@ -1,32 +1,24 @@
 //! What all documents of JSON have in common: how they become a text, and how foreign texts and
 //! amounts stand in them. Knows no document.
 
-use std::io::{self, Write};
-
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
-use crate::report::escape;
 use crate::units::Kib;
 
 /// A document on many lines.
 pub(super) fn lines(document: &impl Serialize) -> String {
-    text(document, Printable(PrettyFormatter::new()))
+    whole(serde_json::to_string_pretty(document))
 }
 
-/// The same on one line.
+/// A document on one line.
 pub(super) fn line(document: &impl Serialize) -> String {
-    text(document, Printable(CompactFormatter))
+    whole(serde_json::to_string(document))
 }
 
-fn text(document: &impl Serialize, formatter: impl Formatter) -> String {
-    let mut text = Vec::new();
-    let mut serializer = serde_json::Serializer::with_formatter(&mut text, formatter);
-    // A buffer takes everything, and keys are texts.
-    let is_whole = document.serialize(&mut serializer).is_ok();
-    debug_assert!(is_whole, "a report has a form");
-    text.push(b'\n');
-    String::from_utf8(text).unwrap_or_default()
+/// Keys are strings and a string takes everything, so no document fails.
+fn whole(text: serde_json::Result<String>) -> String {
+    debug_assert!(text.is_ok(), "a document has a form");
+    text.unwrap_or_default() + "\n"
 }
 
 /// A name as a text, and its bytes where the text cannot tell them.
@@ -57,42 +49,4 @@ pub(super) fn hex(text: &[u8]) -> Option<String> {
 /// An amount, for numbers in bytes.
 pub(super) fn bytes(amount: Option<Kib>) -> Option<u64> {
     amount.map(Kib::bytes)
-}
-
-/// Writes as an escape what moves a cursor or turns a text around: JSON need not, but reports are
-/// looked at on terminals.
-struct Printable<Inner>(Inner);
-
-macro_rules! as_inner {
-    ($($name:ident($($value:ident: $kind:ty),*);)*) => {
-        $(fn $name<W: ?Sized + Write>(
-            &mut self,
-            writer: &mut W
-            $(, $value: $kind)*
-        ) -> io::Result<()> {
-            self.0.$name(writer $(, $value)*)
-        })*
-    };
-}
-
-impl<Inner: Formatter> Formatter for Printable<Inner> {
-    as_inner! {
-        begin_array();
-        end_array();
-        begin_array_value(first: bool);
-        end_array_value();
-        begin_object();
-        end_object();
-        begin_object_key(first: bool);
-        begin_object_value();
-        end_object_value();
-    }
-
-    fn write_string_fragment<W: ?Sized + Write>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        writer.write_all(escape::json(fragment).as_bytes())
-    }
 }
