@@ -101,9 +101,8 @@ fn check_outcome(
     };
     // A lack of descriptors says nothing about any process: if none was measured it is the reason,
     // whatever the fates of the others.
-    if measured == 0
-        && let Some((pid, errno)) = failures().find(|(_, errno)| errno.is_lack_of_descriptors())
-    {
+    let lack = failures().find(|(_, errno)| errno.is_lack_of_descriptors());
+    if let (Some((pid, errno)), 0) = (lack, measured) {
         return Err(Error::NothingRead(pid, errno));
     }
     match failures().next() {

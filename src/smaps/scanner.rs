@@ -77,19 +77,16 @@ impl Scanner {
             }
         }
         while !rest.is_empty() {
-            if let Some((line, behind)) = rest.split_first_chunk::<WIDTH>()
-                && self.usual_line(line)
-            {
-                rest = behind;
-                continue;
-            }
-            match memchr(b'\n', rest) {
-                Some(end) => {
-                    self.line(&rest[..end]);
-                    rest = &rest[end + 1..];
-                }
-                None => return self.keep(rest),
-            }
+            rest = match rest.split_first_chunk::<WIDTH>() {
+                Some((line, behind)) if self.usual_line(line) => behind,
+                _ => match memchr(b'\n', rest) {
+                    Some(end) => {
+                        self.line(&rest[..end]);
+                        &rest[end + 1..]
+                    }
+                    None => return self.keep(rest),
+                },
+            };
         }
     }
 

@@ -76,7 +76,7 @@ pub fn thread_state(thread: u32) -> Option<ThreadState> {
 pub fn times_run(thread: u32) -> Option<u64> {
     let mut room = [0; STAT_BYTES];
     let text = read_of_thread(DecInt::new(thread).as_bytes(), b"/schedstat", &mut room)?;
-    let times = str::from_utf8(text).ok()?.split_whitespace().nth(2)?.parse().ok();
+    let times = std::str::from_utf8(text).ok()?.split_whitespace().nth(2)?.parse().ok();
     times.filter(|times| *times > 0)
 }
 
