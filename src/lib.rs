@@ -1,6 +1,5 @@
-//! Which program uses how much RAM and swap, really.
+//! Shows how much RAM and swap each program really uses.
 //!
-//! The library exists for the program's own tests and benches and promises nothing to others.
 //! From the top floor to the ground; a module imports only from floors below its own:
 //!
 //! - `commands` the command line: the table, `diff`, and commands that can each be deleted

@@ -1,21 +1,20 @@
-//! `-h` on one screen of 24 lines and 80 columns: examples, and the options one needs first.
+//! `-h` on one screen of 24 lines and 80 columns: examples, and the options of daily use.
 //!
-//! The parser's own short help has a heading for each group, and room for all of them is what a
-//! small screen lacks.
+//! The parser's own short help has a heading for each group, which a small screen has no room for.
 
 use clap::builder::StyledStr;
 use clap::{Arg, Command};
 
 use super::EXAMPLES;
 
-/// Help as it was asked for.
+/// The short help or the long one, as the command line asks.
 pub(crate) fn help(message: &clap::Error, cli: &Command) -> StyledStr {
     let text = message.render();
     let is_short = text.to_string() == cli.clone().render_help().to_string();
     if is_short { short(cli).into() } else { text }
 }
 
-/// What `-h` prints.
+/// The text of `-h`.
 fn short(cli: &Command) -> String {
     let about = cli.get_about().map(ToString::to_string).unwrap_or_default();
     let examples = EXAMPLES.lines().skip(1).map(|line| format!("{line}\n"));
@@ -36,7 +35,7 @@ fn short(cli: &Command) -> String {
     )
 }
 
-/// `-n, --top N`, aligned by the long word.
+/// `-n, --top N`, aligned at the long option.
 fn head(option: &Arg) -> String {
     let short = option.get_short().map_or("    ".to_owned(), |short| format!("-{short}, "));
     let long = option.get_long().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The commands of the program: the table and `diff`, which the core makes, and those that can each
-//! be deleted with their folder.
+//! The commands of the program. The core makes the table and `diff`; each other command is a folder
+//! here that can be deleted.
 //!
 //! - `bench`       the engines against each other
 //! - `completions` completion scripts for shells
@@ -26,7 +26,7 @@ use crate::sys::{stdio, terminal};
           after_long_help = after_help(), max_term_width = 100,
           args_conflicts_with_subcommands = true, args_override_self = true)]
 pub(crate) struct Cli {
-    /// What to do instead of printing the table.
+    /// Runs instead of the table.
     #[command(subcommand)]
     pub command: Option<Command>,
 
@@ -39,14 +39,14 @@ fn after_help() -> String {
     [EXIT_CODES, ENVIRONMENT, AMOUNTS].join("\n\n")
 }
 
-/// What else the program can do.
+/// The commands besides the table.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Measure the engines against each other on this host
+    /// Compare the engines on this host
     Bench(BenchOptions),
-    /// Show what grew from one saved report to another
+    /// Show the changes between two saved reports
     Diff(DiffOptions),
-    /// Print a script that lets a shell complete words
+    /// Print a shell completion script
     Completions {
         /// The shell: bash, zsh or fish
         #[arg(value_parser = words::<Shell>(), hide_possible_values = true)]
@@ -56,7 +56,7 @@ pub(crate) enum Command {
     Man,
 }
 
-/// Does what the command line says.
+/// Runs the command that the command line names.
 ///
 /// # Errors
 /// The command line is wrong, or the command failed.

@@ -1,4 +1,4 @@
-//! A line on standard error while it takes long, and only for somebody who watches.
+//! A progress line on standard error, on a terminal and after one second.
 
 use std::time::{Duration, Instant};
 
@@ -11,10 +11,10 @@ use crate::units::Pid;
 
 /// ProgressLine is shown when the whole takes longer than this.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
-/// Numbers that change more often cannot be read.
+/// A number that changes more often cannot be read.
 const SHOWN_EVERY: Duration = Duration::from_millis(100);
 
-/// Wiped out when it is dropped.
+/// The line, erased on drop.
 pub(crate) struct ProgressLine {
     next: Instant,
     is_shown: bool,
@@ -29,7 +29,7 @@ impl ProgressLine {
         ProgressLine { next: began + SHOWN_AFTER, is_shown: false }
     }
 
-    /// Shows a line in place of the one before, if it is time.
+    /// Replaces the line, if it is due.
     pub(crate) fn show(&mut self, line: impl FnOnce() -> String) {
         if self.is_time(Instant::now()) && terminal::stderr_is_redrawn() {
             self.is_shown = true;
@@ -37,7 +37,7 @@ impl ProgressLine {
         }
     }
 
-    /// Whether a line is due, which the next one is only a while later.
+    /// Whether a line is due. Then the next one is due a while later.
     fn is_time(&mut self, now: Instant) -> bool {
         let is_time = now >= self.next;
         if is_time {
@@ -55,7 +55,7 @@ impl Drop for ProgressLine {
     }
 }
 
-/// A survey that shows how far it is.
+/// A survey with a progress line.
 pub(super) fn survey(
     surveyor: &mut Surveyor,
     pids: &[Pid],
@@ -73,7 +73,7 @@ fn words(progress: &Progress) -> String {
     format!("{} of {}{slow}", grouped(finished), grouped(listed))
 }
 
-/// A number with a comma behind thousands.
+/// A number with commas between groups of three digits.
 fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
@@ -85,13 +85,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_waits_a_second_sees_ten_lines_in_each() {
+    fn after_one_second_ten_lines_a_second_are_due() {
         let began = Instant::now();
         let mut progress = ProgressLine::since(began);
         let mut is_time = |ms| progress.is_time(began + Duration::from_millis(ms));
         let due: Vec<u64> = (0..1300).filter(|ms| is_time(*ms)).collect();
         assert_eq!(due, [1000, 1100, 1200]);
-        assert!(is_time(5000) && !is_time(5099) && is_time(5100), "as late as it is");
+        assert!(is_time(5000) && !is_time(5099) && is_time(5100), "counted from the last line");
     }
 
     #[test]

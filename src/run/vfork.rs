@@ -1,9 +1,9 @@
 //! Processes that share one address space: a parent and its child after `vfork(2)` or `clone(2)`
-//! with `CLONE_VM`. Each tells the same memory as its own, so it would be counted twice.
+//! with `CLONE_VM`. The kernel reports the same memory for both, so it would count twice.
 //!
-//! Figures cannot tell them from forked siblings, which can be equal in all of them. `kcmp(2)` can,
-//! for a microsecond or two, so not everybody is asked: only processes with the addresses of
-//! another one, about the parent that `status` names.
+//! Figures do not distinguish them from forked siblings, which can be equal in all of them.
+//! `kcmp(2)` does, in one or two microseconds. So only processes with the addresses of another one
+//! are compared, each with the parent that its `status` names.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{self, Sender};
@@ -16,17 +16,18 @@ use crate::sys::this_process;
 use crate::sys::threads;
 use crate::units::{Kib, Pid};
 
-/// So many processes are asked in vain, and one more for so many that were measured: a server can
-/// have thousands of forked children, and to find nothing among them may cost next to nothing.
-const IN_VAIN_MAX: usize = 8;
-const MEASURED_PER_VAIN: usize = 256;
-/// How long to wait for the answers: an exec that got stuck would keep `kcmp(2)` for ever.
+/// The search stops after this many comparisons without a match, plus one for each
+/// `MEASURED_PER_MISS` measured processes: a server can have thousands of forked children, among
+/// which a search that finds nothing must cost almost nothing.
+const MISSES_MAX: usize = 8;
+const MEASURED_PER_MISS: usize = 256;
+/// The time to wait for the search: an exec that is stuck blocks `kcmp(2)` for ever.
 const WAIT_MAX: Duration = Duration::from_millis(100);
-/// What the asking thread must leave to others, and needs itself.
+/// The memory that the searching thread must leave to others, and needs itself.
 const LEFT_BYTES: usize = 512 * 1024;
 
-/// Processes whose memory is that of another one: that one, by process. It is an ancestor, and
-/// shares its memory with none of its own.
+/// Maps each process that shares an address space to the process that owns it: the ancestor that
+/// shares it with none of its own ancestors.
 pub(super) fn find(
     root: &ProcRoot,
     survey: &Survey,
@@ -40,87 +41,87 @@ pub(super) fn find(
     let root = root.clone();
     let until = Instant::now() + deadline.unwrap_or(WAIT_MAX).min(WAIT_MAX);
     let mut found = HashMap::new();
-    // A thread that is stuck is left behind. Without one, nobody is asked.
-    if threads::spawn(LEFT_BYTES, move || suspects.ask(&root, &sender)) {
+    // A thread that is stuck is abandoned. If none can be started, the search is skipped.
+    if threads::spawn(LEFT_BYTES, move || suspects.search(&root, &sender)) {
         let next = || receiver.recv_timeout(until.saturating_duration_since(Instant::now())).ok();
         found.extend(std::iter::from_fn(next));
     }
     owners(&found)
 }
 
-/// From parents to the first of each line of them. Process ids come from different moments, so a
-/// circle is not impossible; it owns nothing.
+/// Replaces each parent by the first of its line of parents. Process ids are read at different
+/// moments, so a circle is possible; it has no owner.
 fn owners(parents: &HashMap<Pid, Pid>) -> HashMap<Pid, Pid> {
-    let owned = parents.iter().map(|(child, parent)| (*child, eldest(parents, *parent)));
+    let owned = parents.iter().map(|(child, parent)| (*child, first_of_line(parents, *parent)));
     owned.filter(|(_, owner)| !parents.contains_key(owner)).collect()
 }
 
-fn eldest(parents: &HashMap<Pid, Pid>, pid: Pid) -> Pid {
+fn first_of_line(parents: &HashMap<Pid, Pid>, pid: Pid) -> Pid {
     let line = std::iter::successors(Some(pid), |pid| parents.get(pid).copied());
     line.take(parents.len() + 1).last().unwrap_or(pid)
 }
 
-/// Where an address space begins and ends.
+/// The first and the last address of an address space.
 type Addresses = (u64, u64);
 
-/// What is compared of a process.
+/// The properties of a process that are compared.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Look {
+struct Suspect {
     addresses: Addresses,
-    /// Equal for equal figures, and hardly ever else: there are thousands of these, and it only
-    /// decides who is asked first.
+    /// A hash of the figures. There are thousands of these, and it only decides the order of the
+    /// comparisons.
     figures: u64,
     pid: Pid,
 }
 
-impl Look {
-    fn at(process: ProcessUsage<'_>) -> Option<Look> {
+impl Suspect {
+    fn new(process: ProcessUsage<'_>) -> Option<Suspect> {
         let ProcessUsage { pid, smaps, .. } = process;
         let [rss, pss, uss] = [smaps.rss(), smaps.pss(), smaps.uss()].map(|Kib(kib)| kib);
         let figures = rss ^ pss.rotate_left(21) ^ uss.rotate_left(42);
-        Some(Look { addresses: smaps.addresses()?, figures, pid })
+        Some(Suspect { addresses: smaps.addresses()?, figures, pid })
     }
 }
 
 /// Processes with the addresses of another one.
 struct Suspects {
-    /// The most suspicious first.
+    /// The most likely first.
     in_turn: Vec<Pid>,
-    looks: Vec<Look>,
-    in_vain_max: usize,
+    all: Vec<Suspect>,
+    misses_max: usize,
 }
 
 impl Suspects {
     fn among<'run>(processes: impl Iterator<Item = ProcessUsage<'run>>) -> Suspects {
-        let mut looks: Vec<Look> = processes.filter_map(Look::at).collect();
-        let in_vain_max = IN_VAIN_MAX + looks.len() / MEASURED_PER_VAIN;
-        looks.sort_unstable();
+        let mut all: Vec<Suspect> = processes.filter_map(Suspect::new).collect();
+        let misses_max = MISSES_MAX + all.len() / MEASURED_PER_MISS;
+        all.sort_unstable();
         let mut in_turn = Vec::new();
-        for alike in looks.chunk_by(|a, b| a.addresses == b.addresses).filter(|a| a.len() > 1) {
+        for alike in all.chunk_by(|a, b| a.addresses == b.addresses).filter(|a| a.len() > 1) {
             for equal in alike.chunk_by(|a, b| a.figures == b.figures) {
-                in_turn.extend(equal.iter().map(|look| (equal.len() > 1, look.pid)));
+                in_turn.extend(equal.iter().map(|suspect| (equal.len() > 1, suspect.pid)));
             }
         }
-        // One that does not run, or hardly, has the figures of its parent; and it is young.
+        // A child that has hardly run has the figures of its parent, and a high id.
         in_turn.sort_unstable_by(|a, b| b.cmp(a));
         let in_turn = in_turn.into_iter().map(|(_, pid)| pid).collect();
-        Suspects { in_turn, looks, in_vain_max }
+        Suspects { in_turn, all, misses_max }
     }
 
-    /// Tells each that shares the memory of its parent, with the parent.
-    fn ask(&self, root: &ProcRoot, found: &Sender<(Pid, Pid)>) {
-        let mut in_vain = 0;
+    /// Sends each process that shares the memory of its parent, with the parent.
+    fn search(&self, root: &ProcRoot, found: &Sender<(Pid, Pid)>) {
+        let mut misses = 0;
         for pid in &self.in_turn {
-            if in_vain == self.in_vain_max {
+            if misses == self.misses_max {
                 return;
             }
             match self.parent(root, *pid) {
                 Some(parent) if this_process::share_memory(*pid, parent) == Some(true) => {
                     if found.send((*pid, parent)).is_err() {
-                        return; // Nobody waits any more.
+                        return; // The receiver gave up.
                     }
                 }
-                _ => in_vain += 1,
+                _ => misses += 1,
             }
         }
     }
@@ -131,9 +132,9 @@ impl Suspects {
         (self.addresses(parent)? == self.addresses(pid)?).then_some(parent)
     }
 
-    /// Looked for one by one: few are asked, and a map of all would cost more.
+    /// A linear search: few are compared, and a map of all would cost more.
     fn addresses(&self, pid: Pid) -> Option<Addresses> {
-        self.looks.iter().find(|look| look.pid == pid).map(|look| look.addresses)
+        self.all.iter().find(|one| one.pid == pid).map(|one| one.addresses)
     }
 }
 
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_and_young_ones_come_first() {
+    fn equal_and_young_processes_come_first() {
         let processes = [
             (1, "10-20", 5),
             (2, "10-20", 6),
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_eldest_owns_it() {
+    fn the_first_of_a_line_owns_the_address_space() {
         let parents = HashMap::from([(Pid(3), Pid(2)), (Pid(2), Pid(1))]);
         assert_eq!(owners(&parents), HashMap::from([(Pid(3), Pid(1)), (Pid(2), Pid(1))]));
         let circle = HashMap::from([(Pid(3), Pid(2)), (Pid(2), Pid(3)), (Pid(4), Pid(3))]);

@@ -1,8 +1,8 @@
 //! The manual page, from the definitions of the command line and the texts of its help.
 //!
-//! Knows the layout that help is written in: a line of a list begins with two blanks and has a
-//! word, two blanks or more, and what the word is; an empty line stands between paragraphs. The
-//! first line of a section is its heading, and ends in a colon.
+//! The texts follow one layout: a line of a list begins with two blanks, then comes a word, two
+//! blanks or more, and its meaning. An empty line separates paragraphs. The first line of a section
+//! is its heading and ends in a colon.
 
 use clap::{Arg, Command, CommandFactory};
 use roff::{Inline, Roff, bold, italic, roman};
@@ -11,35 +11,35 @@ use super::Cli;
 use crate::cli::{AMOUNTS, ENVIRONMENT, EXAMPLES, EXIT_CODES};
 
 const DESCRIPTION: &str = "\
-psm-uring reads what the kernel accounts for each process, many of them at once through io_uring,
-and sums it up per program. The table has the biggest program last, next to the prompt. What could
-not be measured is told on standard error, with the reason and what to do.
+psm-uring reads the memory figures that the kernel keeps for each process, many processes at once
+through io_uring, and sums them up per program. The table ends with the biggest program, next to the
+prompt. Notes on standard error name processes that were not measured, the reason and the remedy.
 ";
 
 const FILES: &str = "\
 Files:
-  /proc/PID/smaps_rollup  what a process uses, summed up by the kernel (4.14 or newer)
+  /proc/PID/smaps_rollup  the memory of a process, summed up by the kernel (4.14 or newer)
   /proc/PID/smaps         the same for each mapping: for --heap, and on older kernels
-  /proc/PID/cmdline       its name, unless --name says otherwise
-  /proc/PID/status        what a stuck process still tells";
+  /proc/PID/cmdline       the name of a process, unless --name selects another file
+  /proc/PID/status        resident and swapped pages of a process whose memory blocks";
 
 const SEE_ALSO: &str = "\
 See also:
-  proc(5)          the files, and what their figures mean
-  io_uring(7)      how they are read; where it is forbidden, threads read them
-  capabilities(7)  who may measure processes of others: CAP_SYS_PTRACE, or CAP_PERFMON since 6.15";
+  proc(5)          the files, and the meaning of their figures
+  io_uring(7)      the way they are read; where it is forbidden, threads read them
+  capabilities(7)  CAP_SYS_PTRACE, or CAP_PERFMON since 6.15, permits to measure all processes";
 
-/// How paragraphs and lists are set: in a section, or in the text of an option.
-struct Place {
+/// The macros of paragraphs and lists: in a section, or in the text of an option.
+struct Indent {
     paragraph: &'static str,
     shift: &'static str,
 }
 
-/// Where the explanation of a word begins at the latest, or else on the next line.
+/// The column where the meaning of a word begins at the latest, or else on the next line.
 const TAG_COLUMNS_MAX: usize = 24;
 
-const SECTION: Place = Place { paragraph: "PP", shift: "0" };
-const OPTION: Place = Place { paragraph: "IP", shift: "7" };
+const SECTION: Indent = Indent { paragraph: "PP", shift: "0" };
+const OPTION: Indent = Indent { paragraph: "IP", shift: "7" };
 
 /// The page, for `man(1)` and `mandoc(1)`.
 pub(crate) fn man() -> String {
@@ -68,7 +68,7 @@ fn about(command: &Command) -> String {
     command.get_about().map(ToString::to_string).unwrap_or_default()
 }
 
-/// How to call the program, and each of its commands.
+/// The usage of the program, and of each of its commands.
 fn synopsis(page: &mut Roff, cli: &mut Command) {
     let usages = cli.get_subcommands_mut().map(Command::render_usage);
     let usages: Vec<String> = usages.map(|usage| usage.to_string()).collect();
@@ -92,7 +92,7 @@ fn command(page: &mut Roff, command: &Command) {
     options(page, command, "PP");
 }
 
-/// Every option, by group; the group's name stands behind the macro.
+/// Every option, by group; the name of the group follows the macro `group`.
 fn options(page: &mut Roff, command: &Command, group: &str) {
     let mut last = None;
     for option in command.get_arguments().filter(|option| !option.is_hide_set()) {
@@ -139,19 +139,19 @@ fn section(page: &mut Roff, text: &str) {
     prose(page, text, &SECTION);
 }
 
-fn prose(page: &mut Roff, text: &str, place: &Place) {
+fn prose(page: &mut Roff, text: &str, indent: &Indent) {
     let lines: Vec<&str> = text.lines().collect();
     let mut is_first = true;
     for block in lines.chunk_by(|one, next| is_item(one) == is_item(next)) {
         if is_item(block[0]) {
-            list(page, block, place);
+            list(page, block, indent);
             is_first = false;
             continue;
         }
         let paragraphs = block.split(|line| line.is_empty());
         for paragraph in paragraphs.filter(|paragraph| !paragraph.is_empty()) {
             if !is_first {
-                page.control(place.paragraph, []);
+                page.control(indent.paragraph, []);
             }
             for line in paragraph {
                 page.text([roman(*line)]);
@@ -165,11 +165,11 @@ fn is_item(line: &str) -> bool {
     line.starts_with("  ")
 }
 
-fn list(page: &mut Roff, lines: &[&str], place: &Place) {
+fn list(page: &mut Roff, lines: &[&str], indent: &Indent) {
     let items = lines.iter().map(|line| line.trim().split_once("  ").unwrap_or((line.trim(), "")));
     let widest = items.clone().map(|(word, _)| word.len()).max().unwrap_or(0);
     let room = (widest + 2).min(TAG_COLUMNS_MAX).to_string();
-    page.control("RS", [place.shift]).control("PD", ["0"]);
+    page.control("RS", [indent.shift]).control("PD", ["0"]);
     for (word, what) in items {
         page.control("TP", [room.as_str()]).text([bold(word)]).text([roman(what.trim())]);
     }
