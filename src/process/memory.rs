@@ -17,7 +17,7 @@ pub(super) enum Step {
     /// All was read; one byte from the beginning tells whether it was all of it.
     Verify,
     /// There is no address space, or not that one any more.
-    MissingProcess,
+    Lost,
     /// All of it was read, or more than there can be.
     Whole,
 }
@@ -37,7 +37,7 @@ impl Memory {
     /// Takes what one read returned, into a buffer of `room` bytes.
     pub(super) fn feed(&mut self, file: ProcFile, bytes: &[u8], room: usize) -> Step {
         if self.is_read {
-            return if bytes.is_empty() { Step::MissingProcess } else { Step::Whole };
+            return if bytes.is_empty() { Step::Lost } else { Step::Whole };
         }
         let bytes_max = if file.is_one_record() { RECORD_BYTES_MAX } else { SMAPS_BYTES_MAX };
         self.bytes += bytes.len() as u64;
@@ -50,7 +50,7 @@ impl Memory {
             return Step::Continue;
         }
         if self.bytes == 0 {
-            return Step::MissingProcess;
+            return Step::Lost;
         }
         // The text of a process that dies or execs half-way ends like any other.
         self.is_read = !file.is_one_record();

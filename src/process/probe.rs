@@ -95,7 +95,7 @@ impl Probe {
         self.missed_files = 0;
         self.begin(plan);
         if plan.kernel_threads.binary_search(&pid).is_ok() {
-            self.status(Why::First);
+            self.status(StatusReason::First);
         }
     }
 
@@ -187,27 +187,29 @@ impl Probe {
         if !self.expects(plan, file) {
             return;
         }
-        match Refusal::of(file, errno) {
-            Refusal::DoWithout if file == ProcFile::Cgroup => self.cgroup_read(plan),
-            Refusal::DoWithout if file == ProcFile::Stat => self.stat_read(plan),
-            Refusal::DoWithout => self.name_read(plan, file),
-            Refusal::NoFile if file == ProcFile::SmapsRollup && plan.source == Source::Auto => {
+        match ErrorMeaning::of(file, errno) {
+            ErrorMeaning::DoWithout if file == ProcFile::Cgroup => self.cgroup_read(plan),
+            ErrorMeaning::DoWithout if file == ProcFile::Stat => self.stat_read(plan),
+            ErrorMeaning::DoWithout => self.name_read(plan, file),
+            ErrorMeaning::NoFile
+                if file == ProcFile::SmapsRollup && plan.source == Source::Auto =>
+            {
                 self.pair(ProcFile::Smaps);
             }
-            Refusal::NoFile => {
+            ErrorMeaning::NoFile => {
                 self.missed_files += 1;
-                self.status(Why::Loss);
+                self.status(StatusReason::Loss);
             }
-            Refusal::NoAddressSpace => self.memory_lost(),
-            Refusal::Gone if self.task.is_some() => self.thread_gone(),
-            Refusal::Gone => self.done(Fate::Gone),
-            Refusal::Denied => self.done(Fate::Denied),
-            Refusal::Failed(errno) => self.done(Fate::Failed(errno)),
+            ErrorMeaning::NoAddressSpace => self.memory_lost(),
+            ErrorMeaning::Gone if self.task.is_some() => self.thread_gone(),
+            ErrorMeaning::Gone => self.done(Fate::Gone),
+            ErrorMeaning::Denied => self.done(Fate::Denied),
+            ErrorMeaning::Failed(errno) => self.done(Fate::Failed(errno)),
         }
     }
 
     fn memory_lost(&mut self) {
-        (self.missed_files, self.state) = (0, State::Status(Why::Loss));
+        (self.missed_files, self.state) = (0, State::Status(StatusReason::Loss));
         self.text.clear();
     }
 
@@ -215,7 +217,7 @@ impl Probe {
         match self.memory.feed(file, bytes, room) {
             Step::Continue => return ReadNext::Continue,
             Step::Verify => return ReadNext::Verify,
-            Step::MissingProcess => self.memory_lost(),
+            Step::Lost => self.memory_lost(),
             Step::Whole => self.measured(plan, file),
         }
         ReadNext::Done
@@ -242,12 +244,12 @@ impl Probe {
         name::take(plan.name_rule, file, &self.text, &mut self.name);
         match self.state {
             State::Pair(memory) => self.state = State::Memory(memory),
-            _ if self.name.is_empty() => self.status(Why::Name),
+            _ if self.name.is_empty() => self.status(StatusReason::Name),
             _ => self.select(plan),
         }
     }
 
-    fn status_read(&mut self, plan: &Plan, why: Why) {
+    fn status_read(&mut self, plan: &Plan, why: StatusReason) {
         match status::kind(&self.text, self.text.len() < ProcFile::Status.text_max()) {
             ProcessKind::KernelThread => self.done(Fate::KernelThread),
             ProcessKind::Zombie => self.done(Fate::Zombie),
@@ -259,20 +261,20 @@ impl Probe {
     }
 
     /// Status says that it lives and has an address space.
-    fn lives(&mut self, plan: &Plan, why: Why) {
+    fn lives(&mut self, plan: &Plan, why: StatusReason) {
         match why {
-            Why::First => self.owner_read(plan),
-            Why::Name => {
+            StatusReason::First => self.owner_read(plan),
+            StatusReason::Name => {
                 self.is_nameless = true;
                 name::take(plan.name_rule, ProcFile::Status, &self.text, &mut self.name);
                 self.select(plan);
             }
             // It is another address space than before, or there is no file of it.
-            Why::Loss if self.is_second_try && self.missed_files > 1 => {
+            StatusReason::Loss if self.is_second_try && self.missed_files > 1 => {
                 self.done(Fate::Failed(Errno::NOENT));
             }
-            Why::Loss if self.is_second_try => self.done(Fate::Changed),
-            Why::Loss => {
+            StatusReason::Loss if self.is_second_try => self.done(Fate::Changed),
+            StatusReason::Loss => {
                 self.is_second_try = true;
                 self.begin(plan);
             }
@@ -300,7 +302,7 @@ impl Probe {
         if std::mem::replace(&mut self.has_lost_thread, true) {
             self.done(Fate::Changed);
         } else {
-            self.status(Why::Loss);
+            self.status(StatusReason::Loss);
         }
     }
 
@@ -339,7 +341,7 @@ impl Probe {
         self.cgroup.clear();
         self.start_time = None;
         if plan.asks_owner() {
-            self.status(Why::First);
+            self.status(StatusReason::First);
         } else {
             self.begin_name(plan);
         }
@@ -375,7 +377,7 @@ impl Probe {
         self.state = State::One(file);
     }
 
-    fn status(&mut self, why: Why) {
+    fn status(&mut self, why: StatusReason) {
         self.text.clear();
         self.state = State::Status(why);
     }
@@ -401,7 +403,7 @@ enum State {
     /// One file is being read: a name, the control groups or the list of tasks.
     One(ProcFile),
     /// Status is being read.
-    Status(Why),
+    Status(StatusReason),
     /// The memory file is being opened and the name read.
     Pair(ProcFile),
     /// The name is known (or has to come from status), the memory is being read.
@@ -411,7 +413,7 @@ enum State {
 
 /// Why status is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Why {
+enum StatusReason {
     /// It is the first that is asked: for the owner, or for a thread of the kernel.
     First,
     /// What the rule asks for is empty: the name has to come from there.
@@ -469,7 +471,7 @@ pub enum ReadNext {
 
 /// What an error says of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
+enum ErrorMeaning {
     /// This cannot be told. The rest is worth reading without it.
     DoWithout,
     /// There is no address space, or not that one any more.
@@ -484,9 +486,9 @@ enum Refusal {
     Failed(Errno),
 }
 
-impl Refusal {
+impl ErrorMeaning {
     /// The meaning of an error of this file.
-    fn of(file: ProcFile, errno: Errno) -> Refusal {
+    fn of(file: ProcFile, errno: Errno) -> ErrorMeaning {
         match (file, errno) {
             // Kernel threads have no binary, other users' may be refused: comm is the name.
             (

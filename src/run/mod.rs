@@ -182,7 +182,7 @@ fn time_left(settings: &Settings, clock: &Clock) -> Timeouts {
 
 /// The memory of the host beside that of the programs.
 fn host_memory(root: &ProcRoot, programs: Option<Usage>) -> Result<HostMemory, Error> {
-    let counters = host_files::look(root);
+    let counters = host_files::read(root);
     let counters =
         counters.map_err(|errno| Error::NoMeminfo(root.path().join("meminfo"), errno))?;
     Ok(HostMemory::new(&counters, programs))

@@ -22,10 +22,10 @@ const DEVICES_MAX: usize = 256;
 ///
 /// # Errors
 /// Those of `open(2)` and `read(2)`: without meminfo nothing is known.
-pub fn look(root: &ProcRoot) -> Result<HostCounters, Errno> {
-    let meminfo = Meminfo::parse(&read(root, "meminfo")?);
+pub fn read(root: &ProcRoot) -> Result<HostCounters, Errno> {
+    let meminfo = Meminfo::parse(&read_text(root, "meminfo")?);
     // Older than 4.20, or switched off.
-    let pressure = if_there(read(root, "pressure/memory"))?;
+    let pressure = if_there(read_text(root, "pressure/memory"))?;
     let pressure = pressure.and_then(|text| Pressure::parse(&text));
     // Devices are those of the machine we run on.
     let zram = if root.is_own() { devices(Path::new("/sys/block"))? } else { None };
@@ -37,7 +37,7 @@ fn devices(block: &Path) -> Result<Option<Zram>, Errno> {
     let Some(stats) = if_there(stats(block))? else { return Ok(None) };
     let mut sum = Zram::default();
     for stat in &stats {
-        let text = if_there(read(CWD, stat))?;
+        let text = if_there(read_text(CWD, stat))?;
         let Some(zram) = text.and_then(|text| Zram::parse(&text)) else { return Ok(None) };
         sum.add(&zram);
     }
@@ -58,7 +58,7 @@ fn stats(block: &Path) -> Result<Vec<PathBuf>, Errno> {
 }
 
 /// What stands in for one of them may be a FIFO, which is not waited for either.
-fn read(dir: impl AsFd, path: impl Arg) -> Result<Vec<u8>, Errno> {
+fn read_text(dir: impl AsFd, path: impl Arg) -> Result<Vec<u8>, Errno> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = rustix::fs::openat(dir, path, flags, Mode::empty())?;
     let mut text = vec![0; TEXT_MAX];
