@@ -1,8 +1,8 @@
-//! Processes that an earlier survey gave up.
+//! Processes that timed out in earlier surveys.
 //!
-//! A stuck request cannot be taken back: it keeps its worker, and its slot of the ring or its
-//! thread. Asked at every survey, one stuck process would have all of them in time. So it is asked
-//! again after one survey without, then after two, four and so on.
+//! A stuck request cannot be cancelled: it keeps its worker, and its slot of the ring or its
+//! thread. If every survey asked a stuck process again, it would hold all of them in the end. So
+//! surveys skip the process once, then twice, four times and so on, before they ask again.
 
 use std::collections::HashMap;
 
@@ -10,68 +10,69 @@ use crate::process::{self, Fate, Glimpse, ProcFile};
 use crate::sys::proc_root::ProcRoot;
 use crate::units::Pid;
 
-/// The most surveys in a row that leave a process out: half an hour at one in two seconds.
-const REST_MAX: u32 = 1024;
+/// The maximum number of surveys in a row that skip a process: half an hour at one in two seconds.
+const SKIPS_MAX: u32 = 1024;
 
-/// Who was given up.
+/// The processes that timed out, by id.
 #[derive(Debug, Default)]
 pub(super) struct Backoff(HashMap<Pid, Entry>);
 
-/// Its comm and the process that started it. An exec and the death of the parent change them: then
-/// it is asked once more often. The start time would be better, but a read of `stat` was seen to
-/// wait for ever for an exec that is stuck (6.18).
-type Fingerprint = (Vec<u8>, Option<Pid>);
-
 #[derive(Debug)]
 struct Entry {
-    /// Whether it is still the same process, as far as can be told without waiting for it.
-    face: Fingerprint,
-    /// So many surveys go without it, of which so many are left.
-    surveys: u32,
-    left: u32,
+    fingerprint: Fingerprint,
+    /// Surveys to skip after the last timeout.
+    skips: u32,
+    /// Those that are still to come.
+    skips_left: u32,
 }
 
+/// Tells whether an id still belongs to the same process, without waiting for it: comm and parent.
+/// An exec or the death of the parent changes them, which only asks the process once more. The
+/// start time would be better, but a read of `stat` can wait forever for a stuck exec (seen in
+/// 6.18).
+type Fingerprint = (Vec<u8>, Option<Pid>);
+
 impl Backoff {
-    /// Whether a process is left alone this time.
+    /// Whether this survey skips a process.
     pub(super) fn should_skip(&mut self, pid: Pid, root: &ProcRoot) -> bool {
-        let Some(rest) = self.0.get_mut(&pid) else { return false };
-        if rest.face != face(pid, root) {
+        let Some(entry) = self.0.get_mut(&pid) else { return false };
+        if entry.fingerprint != fingerprint(pid, root) {
             self.0.remove(&pid);
             return false;
         }
-        let does_rest = rest.left > 0;
-        rest.left = rest.left.saturating_sub(1);
-        does_rest
+        let should_skip = entry.skips_left > 0;
+        entry.skips_left = entry.skips_left.saturating_sub(1);
+        should_skip
     }
 
-    /// Takes note of a survey: of those it listed, those it asked, and those it misses; the first
-    /// two ascending.
-    pub(super) fn note(
+    /// Records a survey: the processes that it listed and asked, both ascending, and those that it
+    /// misses.
+    pub(super) fn record(
         &mut self,
         [listed, asked]: [&[Pid]; 2],
         missing: &[(Pid, Fate)],
         root: &ProcRoot,
     ) {
-        let given_up = |pid: &Pid| missing.contains(&(*pid, Fate::TimedOut));
+        let timed_out = |pid: &Pid| missing.contains(&(*pid, Fate::TimedOut));
         let is_asked = |pid: &Pid| asked.binary_search(pid).is_ok();
         self.0.retain(|pid, _| listed.binary_search(pid).is_ok());
-        self.0.retain(|pid, _| !is_asked(pid) || given_up(pid));
+        self.0.retain(|pid, _| !is_asked(pid) || timed_out(pid));
         for (pid, fate) in missing {
             if *fate != Fate::TimedOut || !is_asked(pid) {
                 continue;
             }
-            let rest = self.0.entry(*pid).or_insert_with(|| Entry {
-                face: face(*pid, root),
-                surveys: 0,
-                left: 0,
+            let entry = self.0.entry(*pid).or_insert_with(|| Entry {
+                fingerprint: fingerprint(*pid, root),
+                skips: 0,
+                skips_left: 0,
             });
-            rest.surveys = (2 * rest.surveys).clamp(1, REST_MAX);
-            rest.left = rest.surveys;
+            entry.skips = (2 * entry.skips).clamp(1, SKIPS_MAX);
+            entry.skips_left = entry.skips;
         }
     }
 }
 
-fn face(pid: Pid, root: &ProcRoot) -> Fingerprint {
+fn fingerprint(pid: Pid, root: &ProcRoot) -> Fingerprint {
     let status = root.read_once(ProcFile::Status, pid).unwrap_or_default();
     (Glimpse::from_status(&status).comm, process::parent(&status))
 }
@@ -80,34 +81,34 @@ fn face(pid: Pid, root: &ProcRoot) -> Fingerprint {
 mod tests {
     use super::*;
 
-    /// In which of some surveys the process is asked.
+    /// The surveys that ask a process, out of sixteen.
     fn asked(is_stuck: impl Fn(usize) -> bool) -> Vec<usize> {
         let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
-        let (pid, mut held, mut asked) = (Pid(std::process::id()), Backoff::default(), Vec::new());
+        let (pid, mut backoff, mut asked) = (Pid(std::process::id()), Backoff::default(), vec![]);
         for survey in 0..16 {
-            if held.should_skip(pid, &root) {
-                held.note([&[pid], &[]], &[], &root);
+            if backoff.should_skip(pid, &root) {
+                backoff.record([&[pid], &[]], &[], &root);
                 continue;
             }
             asked.push(survey);
             let missing = [(pid, Fate::TimedOut)];
-            held.note([&[pid]; 2], if is_stuck(survey) { &missing } else { &[] }, &root);
+            backoff.record([&[pid]; 2], if is_stuck(survey) { &missing } else { &[] }, &root);
         }
         asked
     }
 
     #[test]
-    fn the_dead_are_forgotten() {
+    fn dead_processes_are_forgotten() {
         let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
-        let (pid, mut held) = (Pid(std::process::id()), Backoff::default());
-        held.note([&[pid]; 2], &[(pid, Fate::TimedOut)], &root);
-        assert!(held.should_skip(pid, &root));
-        held.note([&[], &[]], &[], &root);
-        assert!(!held.should_skip(pid, &root));
+        let (pid, mut backoff) = (Pid(std::process::id()), Backoff::default());
+        backoff.record([&[pid]; 2], &[(pid, Fate::TimedOut)], &root);
+        assert!(backoff.should_skip(pid, &root));
+        backoff.record([&[], &[]], &[], &root);
+        assert!(!backoff.should_skip(pid, &root));
     }
 
     #[test]
-    fn the_stuck_are_asked_less_and_less() {
+    fn stuck_processes_are_asked_less_and_less() {
         assert_eq!(asked(|_| true), [0, 2, 5, 10]);
         assert_eq!(asked(|survey| survey < 3), [0, 2, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
         assert_eq!(asked(|_| false), (0..16).collect::<Vec<_>>());

@@ -1,14 +1,13 @@
-//! Ways to carry bytes from `/proc` to the probes.
+//! Engines: ways to transfer bytes from `/proc` to the probes.
 //!
-//! Engines differ in how they wait for the kernel, never in what they report: everything that
-//! could differ lives in [`Probe`](crate::process::Probe). `sync` is the reference, `threads` the
-//! honest rival, `uring` the product.
+//! Engines differ in how they wait for the kernel, never in what they report: everything that could
+//! differ is in [`Probe`](crate::process::Probe).
 //!
-//! - `surveyor` the engine of a run: choice, fallback, deadline
+//! - `surveyor` runs an engine: choice, fallback, deadline
 //! - `threads`  `threads` and `sync`: each thread reads one process at a time
 //! - `uring`    one thread, many processes in flight
-//! - `backoff`  processes that an earlier survey gave up
-//! - `tally`    results on their way from a probe to the survey
+//! - `backoff`  skips processes that were stuck in earlier surveys
+//! - `tally`    the results of one engine or thread
 #![forbid(unsafe_code)]
 
 mod backoff;
@@ -27,16 +26,16 @@ use crate::sys::ring::kernel::{DEPTH_MAX, Features};
 use crate::sys::threads::cpus;
 use crate::units::{Errno, Pid};
 
-/// Work that was counted.
+/// Counters of the I/O of a survey.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IoStats {
     /// Requests to the kernel: system calls, or entries of the submission queue.
     pub operations: u64,
     /// Calls of `io_uring_enter(2)`; 0 without a ring.
     pub enters: u64,
-    /// Reads that were answered.
+    /// Reads that succeeded.
     pub reads: u64,
-    /// Bytes that were read.
+    /// Bytes read.
     pub bytes: u64,
 }
 
@@ -52,20 +51,20 @@ impl IoStats {
 /// How long to wait for the kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// A read that sleeps this long in its target is given up. One that runs is waited for.
+    /// A read that sleeps this long in its target times out. A read that runs does not.
     pub stuck_after: Duration,
-    /// Everything that is not finished by then is given up; counted from the survey's start.
+    /// Time from the start of the survey after which every unfinished process is given up.
     pub deadline: Option<Duration>,
 }
 
-/// How far a survey is.
+/// The progress of a survey.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
     /// Processes whose fate is known.
     pub finished: usize,
-    /// All that are asked.
+    /// Processes to measure.
     pub listed: usize,
-    /// Those under way that seem to sleep in their target.
+    /// Processes in flight whose reads seem to sleep.
     pub held: usize,
 }
 
@@ -76,33 +75,33 @@ pub struct Survey {
 }
 
 impl From<Vec<Tally>> for Survey {
-    /// What an engine found that was called without a [`Surveyor`].
+    /// The results of an engine that runs without a [`Surveyor`].
     fn from(tallies: Vec<Tally>) -> Survey {
         Survey { tallies }
     }
 }
 
 impl Survey {
-    /// Those that were measured, in no particular order.
+    /// The measured processes, in no particular order.
     pub fn processes(&self) -> impl Iterator<Item = ProcessUsage<'_>> + Clone {
         self.tallies.iter().flat_map(Tally::processes)
     }
 
-    /// Those that are neither measured nor left out on purpose, in order.
+    /// The processes that are neither measured nor left out on purpose, in order.
     pub fn missing(&self) -> Vec<(Pid, Fate)> {
         let mut missing: Vec<_> = self.tallies.iter().flat_map(Tally::missing).copied().collect();
         missing.sort_unstable_by_key(|(pid, _)| *pid);
         missing
     }
 
-    /// What became of all of them.
+    /// The number of processes per fate.
     pub fn coverage(&self) -> Coverage {
         let mut sum = Coverage::default();
         self.tallies.iter().for_each(|tally| sum.add(tally.coverage()));
         sum
     }
 
-    /// What it took.
+    /// The I/O of all processes.
     pub fn io(&self) -> IoStats {
         let mut sum = IoStats::default();
         self.tallies.iter().for_each(|tally| sum.add(&tally.io));
@@ -110,63 +109,64 @@ impl Survey {
     }
 }
 
-/// An engine broke down. What it finished stands; these processes are left.
+/// The engine itself failed. Its tallies hold the processes that it finished.
 #[derive(Debug)]
-pub struct Broken {
-    /// Why.
+pub struct EngineFailure {
+    /// The error.
     pub errno: Errno,
-    /// Processes that no tally knows of.
-    pub left: Vec<Pid>,
+    /// Processes that are in no tally.
+    pub unfinished: Vec<Pid>,
 }
 
 /// A way to read every process once.
 pub trait Engine {
-    /// Measures every listed process as the plan says, and adds what it found. Whenever it looks
-    /// whether anything still moves, it tells the observer, which costs it nothing.
+    /// Measures the processes as the plan says, and adds the results to `tallies`. Reports progress
+    /// to the observer whenever it checks its workers.
     ///
     /// # Errors
-    /// The engine itself failed. A process that cannot be read is no error: it is counted.
-    fn carry(
+    /// The engine itself failed. A process that cannot be read is not an error: it is counted.
+    fn survey(
         &mut self,
         pids: &[Pid],
         plan: &Plan,
         timeouts: &Timeouts,
         observer: &mut dyn FnMut(Progress),
         tallies: &mut Vec<Tally>,
-    ) -> Result<(), Broken>;
+    ) -> Result<(), EngineFailure>;
 }
 
-/// Processes in flight for each worker. The submitting thread does not interrupt workers (see
-/// [`sys_threads::prefer_throughput`]), so there must be enough to do until it gets a CPU: a tick of the
-/// scheduler is up to 4 ms, and a small process takes a worker 40 us.
+/// Processes in flight for each worker. The submitting thread does not preempt workers (see
+/// [`prefer_throughput`](crate::sys::threads::prefer_throughput)), so the queue must last until
+/// that thread gets a CPU: a tick of the scheduler is up to 4 ms, and a small process takes a worker
+/// 40 us.
 const PER_WORKER: usize = 128;
-/// The same when all of smaps is read, which takes far longer, and far larger buffers.
+/// The same for smaps, whose reads take far longer and need far larger buffers.
 const SMAPS_PER_WORKER: usize = 32;
 
-/// What must be left when an engine takes memory: four times what the C library takes at a time.
-const LEFT_BYTES: usize = 512 * 1024;
-/// Each process has a row, and a part in the report (2,000 in a table of programs: 300 bytes each,
-/// of processes: 570).
-const LEFT_BYTES_PER_PROCESS: usize = 512;
+/// Memory that an engine leaves free: four times what the C library takes at a time.
+const RESERVE_BYTES: usize = 512 * 1024;
+/// The same for each process, which has a row and a part in the report (300 bytes each in a table
+/// of 2,000 programs, 570 in one of processes).
+const RESERVE_BYTES_PER_PROCESS: usize = 512;
 
-/// How much memory an engine must leave to the rest of a run that measures so many processes.
-pub(super) fn left_bytes(processes: usize) -> usize {
-    LEFT_BYTES + LEFT_BYTES_PER_PROCESS * processes
+/// Memory that an engine leaves free for the rest of a run that measures `processes` processes.
+pub(super) fn reserve_bytes(processes: usize) -> usize {
+    RESERVE_BYTES + RESERVE_BYTES_PER_PROCESS * processes
 }
 
-/// How an engine is set up.
+/// Parameters of an engine.
 #[derive(Clone, Copy, Debug)]
 pub struct Tuning {
-    /// Threads that read at once, the kernel's or our own.
+    /// Threads that read at the same time: the kernel's workers or threads of our own.
     pub workers: usize,
-    /// Processes asked at once by `uring`, where memory and open files allow so many.
+    /// Processes in flight in `uring`, if memory and open files allow.
     pub depth: usize,
     /// Features of io_uring that may be used.
     pub features: Features,
 }
 
 impl Tuning {
-    /// The given numbers, or where there are none what suits the host and the memory file.
+    /// The given numbers, or defaults that suit the host and the memory file.
     pub fn new(workers: Option<usize>, depth: Option<usize>, source: Source) -> Tuning {
         let workers = workers.unwrap_or_else(cpus);
         let per_worker = match source {

@@ -1,7 +1,7 @@
-//! What a number of probes found.
+//! The results of a number of probes.
 //!
-//! Names, and control groups where they are asked for, stand in one run of bytes, so that a process
-//! costs no allocation of its own, and so that a thread can fill a tally that outlives it.
+//! Names and control groups are stored back to back in one buffer, so that a process costs no
+//! allocation of its own and a thread can fill a tally that outlives it.
 
 use super::IoStats;
 use crate::process::{Coverage, Fate, Plan, Probe, ProcessUsage};
@@ -11,10 +11,10 @@ use crate::units::Pid;
 /// The results of an engine, or of one of its threads.
 #[derive(Debug, Default)]
 pub struct Tally {
-    rows: Vec<Row>,
-    /// What else is known of some, in the same order: of nobody unless it was asked for.
-    places: Vec<Place>,
-    /// Names and control groups, one behind the other.
+    rows: Vec<TallyRow>,
+    /// Owner, cgroup and start time by row, ascending. Empty unless the plan asks for them.
+    details: Vec<Details>,
+    /// Names and control groups, back to back.
     texts: Vec<u8>,
     /// Processes that are neither measured nor left out on purpose.
     missing: Vec<(Pid, Fate)>,
@@ -23,15 +23,15 @@ pub struct Tally {
 }
 
 #[derive(Debug)]
-struct Row {
+struct TallyRow {
     pid: Pid,
     name_end: usize,
     smaps: Smaps,
 }
 
 #[derive(Debug)]
-struct Place {
-    /// Whose it is.
+struct Details {
+    /// The index of the row.
     row: usize,
     cgroup_end: usize,
     uid: Option<u32>,
@@ -39,40 +39,40 @@ struct Place {
 }
 
 impl Tally {
-    /// A tally with room for so many processes.
-    pub(super) fn with_room(processes: usize, plan: &Plan) -> Tally {
+    /// A tally with capacity for `processes` processes.
+    pub(super) fn with_capacity(processes: usize, plan: &Plan) -> Tally {
         const USUAL_NAME: usize = 24;
         Tally {
             rows: Vec::with_capacity(processes),
-            places: Vec::with_capacity(if plan.asks_more() { processes } else { 0 }),
+            details: Vec::with_capacity(if plan.asks_more() { processes } else { 0 }),
             texts: Vec::with_capacity(processes * USUAL_NAME),
             ..Tally::default()
         }
     }
 
-    /// Takes over what a finished probe knows.
+    /// Records a finished probe.
     pub(super) fn record(&mut self, probe: &Probe) {
         let Some(fate) = probe.fate() else { return };
         self.skip(probe.pid(), fate);
         if let (Fate::Measured, Some(smaps)) = (fate, probe.smaps()) {
             self.texts.extend_from_slice(probe.name());
             let (pid, name_end) = (probe.pid(), self.texts.len());
-            self.place(probe);
-            self.rows.push(Row { pid, name_end, smaps: *smaps });
+            self.record_details(probe);
+            self.rows.push(TallyRow { pid, name_end, smaps: *smaps });
         }
     }
 
-    /// Takes over what was asked besides of the process that has the next row.
-    fn place(&mut self, probe: &Probe) {
+    /// Records owner, cgroup and start time for the next row.
+    fn record_details(&mut self, probe: &Probe) {
         let (uid, start_time) = (probe.uid(), probe.start_time());
         if uid.is_some() || start_time.is_some() || !probe.cgroup().is_empty() {
             self.texts.extend_from_slice(probe.cgroup());
             let (row, cgroup_end) = (self.rows.len(), self.texts.len());
-            self.places.push(Place { row, cgroup_end, uid, start_time });
+            self.details.push(Details { row, cgroup_end, uid, start_time });
         }
     }
 
-    /// Takes note of a process by its fate alone.
+    /// Records a process by its fate alone.
     pub(super) fn skip(&mut self, pid: Pid, fate: Fate) {
         self.coverage.count(fate);
         if fate.is_missing() {
@@ -80,19 +80,20 @@ impl Tally {
         }
     }
 
-    /// Takes note that a process was not finished in time.
+    /// Records a process that did not finish in time.
     pub(super) fn time_out(&mut self, pid: Pid) {
         self.skip(pid, Fate::TimedOut);
     }
 
-    /// Judges once more who was given up, as long as somebody knows better.
+    /// Replaces the fates of unfinished processes where `better` knows the true one.
     pub(super) fn reclassify(&mut self, better: impl Fn(Pid) -> Option<Fate>) {
-        let given_up = |(_, fate): &(Pid, Fate)| matches!(fate, Fate::TimedOut | Fate::NotAsked);
-        let (late, rest) = std::mem::take(&mut self.missing).into_iter().partition(given_up);
+        let is_unfinished =
+            |(_, fate): &(Pid, Fate)| matches!(fate, Fate::TimedOut | Fate::NotAsked);
+        let (unfinished, rest): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.missing).into_iter().partition(is_unfinished);
         self.missing = rest;
-        let late: Vec<(Pid, Fate)> = late;
         (self.coverage.timed_out, self.coverage.not_asked) = (0, 0);
-        for (pid, fate) in late {
+        for (pid, fate) in unfinished {
             self.skip(pid, better(pid).unwrap_or(fate));
         }
     }
@@ -106,15 +107,15 @@ impl Tally {
     }
 
     pub(super) fn processes(&self) -> impl Iterator<Item = ProcessUsage<'_>> + Clone {
-        let (mut begin, mut places) = (0, self.places.iter().peekable());
+        let (mut begin, mut details) = (0, self.details.iter().peekable());
         self.rows.iter().enumerate().map(move |(index, row)| {
-            let Row { pid, name_end, smaps } = *row;
+            let TallyRow { pid, name_end, smaps } = *row;
             let name = &self.texts[begin..name_end];
-            let place = places.next_if(|place| place.row == index);
-            begin = place.map_or(name_end, |place| place.cgroup_end);
+            let details = details.next_if(|details| details.row == index);
+            begin = details.map_or(name_end, |details| details.cgroup_end);
             let cgroup = Some(&self.texts[name_end..begin]).filter(|path| !path.is_empty());
-            let uid = place.and_then(|place| place.uid);
-            let start_time = place.and_then(|place| place.start_time);
+            let uid = details.and_then(|details| details.uid);
+            let start_time = details.and_then(|details| details.start_time);
             ProcessUsage { pid, name, smaps, uid, cgroup, start_time }
         })
     }

@@ -1,43 +1,44 @@
-//! The rival and the reference: a crew of threads, each carrying one process at a time.
+//! The engines `threads` and `sync`: a pool of threads, each of which reads one process at a time.
 //!
-//! The thread that calls only watches. A member whose read sleeps in a stuck process is replaced
-//! by others, so that the rest goes on, and given up when it slept too long: nothing can be done
-//! to get it back. A member whose read runs, because its process is big, is waited for.
+//! The calling thread only supervises. When the read of a worker sleeps in a stuck process, the
+//! pool grows, so that the other processes are still measured. A worker that sleeps too long is
+//! abandoned: nothing wakes it. A worker whose read runs, because its process is big, gets the time
+//! it needs.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Broken, Engine, IoStats, Progress, Tally, Timeouts, left_bytes};
+use super::{Engine, EngineFailure, IoStats, Progress, Tally, Timeouts, reserve_bytes};
 use crate::process::{Fate, Plan, Probe, ProcFile, ReadNext, Want};
 use crate::sys::proc_root::{OpenFile, ProcRoot};
 use crate::sys::this_process;
 use crate::sys::threads::{self, ThreadState};
 use crate::units::Pid;
 
-/// How often the crew is looked after.
+/// The time between two checks of the workers.
 const TICK: Duration = Duration::from_millis(10);
-/// Looking at a member takes a few microseconds; with many, this much longer between looks.
+/// The check of one worker takes a few microseconds. Each worker adds this to the tick.
 const TICK_PER_WORKER: Duration = Duration::from_micros(50);
-/// A member that sleeps this long in one process is replaced.
+/// A worker that sleeps this long in one process is replaced.
 const HELD_AFTER: Duration = Duration::from_millis(20);
-/// How many are added for each that sleeps: the next ones may be stuck as well.
+/// Workers added for each one that sleeps: the next processes may be stuck as well.
 const ADDED_PER_SLEEPER: usize = 4;
-/// What a member takes besides its stack, and a part of what the C library takes at a time for all:
-/// the buffer it reads into, its probe, its tally, which doubles as it grows.
+/// Memory of a worker besides its stack: read buffer, probe, tally (which doubles as it grows), and
+/// a part of what the C library takes at a time for all threads.
 const WORKER_BYTES: usize = 64 * 1024;
-/// The most members, sleeping ones included, if descriptors allow.
+/// The maximum number of workers, abandoned ones included, if descriptors allow.
 const WORKERS_MAX: usize = 2048;
 
-/// The engines `threads` and, with one worker, `sync`.
+/// The thread pool.
 pub(super) struct Threads {
     root: ProcRoot,
     workers: usize,
 }
 
-/// What all members share: the list, and how far it is handed out.
-struct Work {
+/// State that all workers share: the processes, and the index of the next one.
+struct Queue {
     root: ProcRoot,
     pids: Vec<Pid>,
     plan: Plan,
@@ -46,14 +47,14 @@ struct Work {
     deadline: Option<Duration>,
 }
 
-/// One member, as seen by itself and by the watching thread.
+/// One worker, as seen by itself and by the supervisor.
 #[derive(Default)]
 struct Worker {
-    thread: AtomicU32,
-    /// How many processes it has begun: tells the watching thread that it moved on.
-    begun: AtomicUsize,
-    /// When it began the last one, in nanoseconds of the work.
-    since: AtomicU64,
+    thread_id: AtomicU32,
+    /// Number of processes started. A change tells the supervisor that the worker moved on.
+    started: AtomicUsize,
+    /// Start of the last process, in nanoseconds since the queue began.
+    started_at: AtomicU64,
     is_done: AtomicBool,
     log: Mutex<Log>,
 }
@@ -61,17 +62,17 @@ struct Worker {
 #[derive(Default)]
 struct Log {
     tally: Tally,
-    at_work_on: Option<Pid>,
-    /// Given up: what it still finds is nobody's business any more.
+    current: Option<Pid>,
+    /// The supervisor has counted the current process. Later results are dropped.
     is_abandoned: bool,
 }
 
-/// What the watching thread remembers of a member.
-struct Watched {
-    member: Arc<Worker>,
-    begun: usize,
-    /// When it last began a process or was seen running.
-    alive: Instant,
+/// A worker and the last observation of it.
+struct WatchedWorker {
+    worker: Arc<Worker>,
+    started: usize,
+    /// When the worker last started a process or was seen running.
+    last_active: Instant,
     is_abandoned: bool,
 }
 
@@ -79,53 +80,46 @@ impl Threads {
     pub(super) fn new(root: &ProcRoot, workers: usize) -> Threads {
         Threads { root: root.clone(), workers: workers.max(1) }
     }
-
-    /// Measures every listed process or counts it: a crew does not break down.
-    pub(super) fn work_off(
-        &self,
-        pids: &[Pid],
-        plan: &Plan,
-        timeouts: &Timeouts,
-        observer: &mut dyn FnMut(Progress),
-        tallies: &mut Vec<Tally>,
-    ) {
-        let (root, members) = (self.root.clone(), self.workers.min(pids.len()));
-        let (pids, plan, deadline) = (pids.to_vec(), plan.clone(), timeouts.deadline);
-        let (next, began) = (AtomicUsize::new(0), Instant::now());
-        let work = Arc::new(Work { root, pids, plan, next, began, deadline });
-        let mut watch = Watchdog::start(work, members);
-        watch.until_done(self.workers, timeouts, observer);
-        tallies.extend(watch.tallies());
-    }
 }
 
 impl Engine for Threads {
-    fn carry(
+    /// Never fails: without a single thread, the calling one reads.
+    fn survey(
         &mut self,
         pids: &[Pid],
         plan: &Plan,
         timeouts: &Timeouts,
         observer: &mut dyn FnMut(Progress),
         tallies: &mut Vec<Tally>,
-    ) -> Result<(), Broken> {
-        self.work_off(pids, plan, timeouts, observer, tallies);
+    ) -> Result<(), EngineFailure> {
+        let queue = Queue {
+            root: self.root.clone(),
+            pids: pids.to_vec(),
+            plan: plan.clone(),
+            next: AtomicUsize::new(0),
+            began: Instant::now(),
+            deadline: timeouts.deadline,
+        };
+        let mut supervisor = Supervisor::start(Arc::new(queue), self.workers.min(pids.len()));
+        supervisor.run(self.workers, timeouts, observer);
+        tallies.extend(supervisor.tallies());
         Ok(())
     }
 }
 
-impl Work {
-    /// Hands out the next process. Relaxed: the number alone is shared, the list never changes.
+impl Queue {
+    /// The next process. Relaxed: the index is the only shared state, the list never changes.
     fn next(&self) -> Option<Pid> {
         self.pids.get(self.next.fetch_add(1, Ordering::Relaxed)).copied()
     }
 
-    /// How much time is left. When none is, no process is begun any more.
-    fn left(&self) -> Duration {
+    /// The time until the deadline. Once it is zero, no worker starts another process.
+    fn time_left(&self) -> Duration {
         let left = |deadline: Duration| deadline.saturating_sub(self.began.elapsed());
         self.deadline.map_or(Duration::MAX, left)
     }
 
-    fn is_handed_out(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.next.load(Ordering::Relaxed) >= self.pids.len()
     }
 }
@@ -135,234 +129,234 @@ impl Worker {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the next process. Under the lock of the log, so that none is lost between the list
-    /// and the log when the member is given up at that moment.
-    fn begin(&self, work: &Work) -> Option<Pid> {
-        let mut log = self.log();
-        if log.is_abandoned {
-            return None;
-        }
-        log.at_work_on = if work.left().is_zero() { None } else { work.next() };
-        let since = u64::try_from(work.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.since.store(since, Ordering::Relaxed);
-        // Release: who sees the number sees the time as well.
-        self.begun.fetch_add(1, Ordering::Release);
-        log.at_work_on
-    }
-
-    /// Carries one process after another until the list is handed out or nobody waits any more.
-    fn work(&self, work: &Work) {
-        self.thread.store(threads::thread_id(), Ordering::Relaxed);
-        let mut carrier = BlockingReader::new(&work.root, &work.plan);
-        while let Some(pid) = self.begin(work) {
-            let probe = carrier.carry(pid);
+    /// Reads one process after another until the queue is empty or the worker is abandoned.
+    fn run(&self, queue: &Queue) {
+        self.thread_id.store(threads::thread_id(), Ordering::Relaxed);
+        let mut reader = BlockingReader::new(&queue.root, &queue.plan);
+        while let Some(pid) = self.start_next(queue) {
+            let probe = reader.read_process(pid);
             let mut log = self.log();
             if log.is_abandoned {
                 return;
             }
             log.tally.record(probe);
-            log.tally.io = carrier.io();
-            log.at_work_on = None;
+            log.tally.io = reader.io;
+            log.current = None;
         }
         self.is_done.store(true, Ordering::Release);
     }
+
+    /// Takes the next process. The log is locked meanwhile: a process that has left the queue is
+    /// in the log when the supervisor abandons the worker.
+    fn start_next(&self, queue: &Queue) -> Option<Pid> {
+        let mut log = self.log();
+        if log.is_abandoned {
+            return None;
+        }
+        log.current = if queue.time_left().is_zero() { None } else { queue.next() };
+        let now = u64::try_from(queue.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.started_at.store(now, Ordering::Relaxed);
+        // Release: a reader of the new number sees the new time as well.
+        self.started.fetch_add(1, Ordering::Release);
+        log.current
+    }
 }
 
-/// The watching side.
-struct Watchdog {
-    work: Arc<Work>,
-    crew: Vec<Watched>,
+/// Adds and abandons workers.
+struct Supervisor {
+    queue: Arc<Queue>,
+    workers: Vec<WatchedWorker>,
     sender: Sender<()>,
     finished: mpsc::Receiver<()>,
-    /// Processes that nobody will begin any more.
-    never_begun: Tally,
+    /// Processes that were still queued at the end.
+    not_started: Tally,
 }
 
-impl Watchdog {
-    fn start(work: Arc<Work>, members: usize) -> Watchdog {
+impl Supervisor {
+    fn start(queue: Arc<Queue>, workers: usize) -> Supervisor {
         let (sender, finished) = mpsc::channel();
-        let never_begun = Tally::default();
-        let mut watch = Watchdog { work, crew: Vec::new(), sender, finished, never_begun };
-        watch.hire(members);
-        if watch.crew.is_empty() {
-            // No thread to be had: this one does the work, unwatched.
-            let member = Arc::new(Worker::default());
-            member.work(&watch.work);
-            watch.watch(member);
+        let not_started = Tally::default();
+        let mut supervisor =
+            Supervisor { queue, workers: Vec::new(), sender, finished, not_started };
+        supervisor.spawn(workers);
+        if supervisor.workers.is_empty() {
+            // No thread could be started: this one reads, unsupervised.
+            let worker = Arc::new(Worker::default());
+            worker.run(&supervisor.queue);
+            supervisor.watch(worker);
         }
-        watch
+        supervisor
     }
 
-    fn hire(&mut self, members: usize) {
+    fn spawn(&mut self, workers: usize) {
         let allowed = WORKERS_MAX.min(this_process::file_pairs());
-        for hired in 0..members.min(allowed.saturating_sub(self.crew.len())) {
-            let member = Arc::new(Worker::default());
-            let (work, sender) = (Arc::clone(&self.work), self.sender.clone());
-            let its_own = Arc::clone(&member);
-            // Those before it have hardly begun to take theirs.
-            let left = left_bytes(self.work.pids.len()) + (hired + 1) * WORKER_BYTES;
-            let is_hired = threads::spawn(left, move || {
-                its_own.work(&work);
-                // Nobody listening any more is no concern of the member.
+        for spawned in 0..workers.min(allowed.saturating_sub(self.workers.len())) {
+            let worker = Arc::new(Worker::default());
+            let (queue, sender) = (Arc::clone(&self.queue), self.sender.clone());
+            let watched = Arc::clone(&worker);
+            // The workers spawned before it have hardly allocated anything yet.
+            let reserve = reserve_bytes(self.queue.pids.len()) + (spawned + 1) * WORKER_BYTES;
+            let is_spawned = threads::spawn(reserve, move || {
+                worker.run(&queue);
+                // Fails when the survey is over, which does not matter.
                 let _ = sender.send(());
             });
-            if !is_hired {
-                return; // Fewer do the same work.
+            if !is_spawned {
+                return; // Fewer workers do the same work.
             }
-            self.watch(member);
+            self.watch(watched);
         }
     }
 
-    fn watch(&mut self, member: Arc<Worker>) {
-        let alive = Instant::now();
-        self.crew.push(Watched { member, begun: 0, alive, is_abandoned: false });
+    fn watch(&mut self, worker: Arc<Worker>) {
+        let last_active = Instant::now();
+        self.workers.push(WatchedWorker { worker, started: 0, last_active, is_abandoned: false });
     }
 
-    fn until_done(
-        &mut self,
-        workers: usize,
-        timeouts: &Timeouts,
-        observer: &mut dyn FnMut(Progress),
-    ) {
-        while self.crew.iter().any(Watched::is_at_work) {
+    /// Supervises the pool until every worker is done or abandoned, or until the deadline.
+    fn run(&mut self, workers: usize, timeouts: &Timeouts, observer: &mut dyn FnMut(Progress)) {
+        while self.active() > 0 {
             match self.finished.recv_timeout(self.tick(timeouts)) {
                 Ok(()) => continue,
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
             let now = Instant::now();
-            let is_over = self.work.left().is_zero();
+            let is_late = self.queue.time_left().is_zero();
+            let suspect_after = HELD_AFTER.min(timeouts.stuck_after);
             let mut sleeping = 0;
-            for watched in self.crew.iter_mut().filter(|watched| watched.is_at_work()) {
-                let suspect_after = HELD_AFTER.min(timeouts.stuck_after);
-                let slept = watched.slept(self.work.began, now, suspect_after);
-                sleeping += usize::from(slept >= HELD_AFTER);
-                if slept >= timeouts.stuck_after {
-                    watched.abandon();
+            for watched in self.workers.iter_mut().filter(|watched| watched.is_active()) {
+                let asleep = watched.time_asleep(self.queue.began, now, suspect_after);
+                sleeping += usize::from(asleep >= HELD_AFTER);
+                if asleep >= timeouts.stuck_after {
+                    watched.abandon_stuck();
                 }
             }
             observer(self.progress(sleeping));
-            if is_over {
+            if is_late {
                 break;
             }
-            if sleeping > 0 && !self.work.is_handed_out() {
-                let at_work = self.crew.iter().filter(|watched| watched.is_at_work()).count();
-                self.hire((workers + ADDED_PER_SLEEPER * sleeping).saturating_sub(at_work));
+            if sleeping > 0 && !self.queue.is_empty() {
+                let wanted = workers + ADDED_PER_SLEEPER * sleeping;
+                self.spawn(wanted.saturating_sub(self.active()));
             }
         }
-        self.end();
+        self.finish();
     }
 
-    /// How far it is, with so many that slept, some of which may have been given up.
-    fn progress(&self, slept: usize) -> Progress {
-        let listed = self.work.pids.len();
-        let begun = self.work.next.load(Ordering::Relaxed).min(listed);
-        let under_way = self.crew.iter().filter(|watched| watched.is_at_work()).count();
-        let held = slept.min(under_way);
-        Progress { finished: begun.saturating_sub(under_way), listed, held }
+    /// The number of workers at work.
+    fn active(&self) -> usize {
+        self.workers.iter().filter(|watched| watched.is_active()).count()
     }
 
-    /// How long to wait for the next look: it is longer with many to look at, but nobody's time
-    /// passes unnoticed.
+    /// The progress with this many sleeping workers, some of which may just have been abandoned.
+    fn progress(&self, sleeping: usize) -> Progress {
+        let listed = self.queue.pids.len();
+        let started = self.queue.next.load(Ordering::Relaxed).min(listed);
+        let active = self.active();
+        let held = sleeping.min(active);
+        Progress { finished: started.saturating_sub(active), listed, held }
+    }
+
+    /// The time until the next check. It grows with the number of workers, but never past the
+    /// moment at which a worker becomes stuck.
     fn tick(&self, timeouts: &Timeouts) -> Duration {
         let now = Instant::now();
-        let at_work = self.crew.iter().filter(|watched| watched.is_at_work());
-        let (mut count, mut next) = (0, timeouts.stuck_after);
-        for watched in at_work {
-            count += 1;
-            next = next.min(timeouts.stuck_after.saturating_sub(now - watched.alive));
+        let (mut active, mut next) = (0, timeouts.stuck_after);
+        for watched in self.workers.iter().filter(|watched| watched.is_active()) {
+            active += 1;
+            next = next.min(timeouts.stuck_after.saturating_sub(now - watched.last_active));
         }
-        next.clamp(TICK, TICK + TICK_PER_WORKER * count).min(self.work.left())
+        next.clamp(TICK, TICK + TICK_PER_WORKER * active).min(self.queue.time_left())
     }
 
-    /// Gives up what is at work, and what nobody has begun: time is over, or nobody is left to
-    /// begin it, because all sleep and no more can be hired.
-    fn end(&mut self) {
-        while let Some(pid) = self.work.next() {
-            self.never_begun.skip(pid, Fate::NotAsked);
+    /// Abandons every active worker and empties the queue: the deadline has passed, or all workers
+    /// are abandoned and no other can be spawned.
+    fn finish(&mut self) {
+        while let Some(pid) = self.queue.next() {
+            self.not_started.skip(pid, Fate::NotAsked);
         }
-        self.crew.iter_mut().for_each(Watched::dismiss);
+        for watched in self.workers.iter_mut().filter(|watched| watched.is_active()) {
+            watched.is_abandoned = true;
+            watched.worker.log().abandon();
+        }
     }
 
     fn tallies(self) -> impl Iterator<Item = Tally> {
-        let crew = self.crew.into_iter();
-        crew.map(|watched| std::mem::take(&mut watched.member.log().tally))
-            .chain(std::iter::once(self.never_begun))
+        let workers = self.workers.into_iter();
+        workers
+            .map(|watched| std::mem::take(&mut watched.worker.log().tally))
+            .chain(std::iter::once(self.not_started))
     }
 }
 
-impl Watched {
-    fn is_at_work(&self) -> bool {
-        !self.is_abandoned && !self.member.is_done.load(Ordering::Acquire)
+impl WatchedWorker {
+    fn is_active(&self) -> bool {
+        !self.is_abandoned && !self.worker.is_done.load(Ordering::Acquire)
     }
 
-    /// For how long it has been asleep in one process. Whether it sleeps is asked once it takes
-    /// longer than `suspect_after`.
-    fn slept(&mut self, began: Instant, now: Instant, suspect_after: Duration) -> Duration {
-        let begun = self.member.begun.load(Ordering::Acquire);
-        if begun != self.begun {
-            self.begun = begun;
-            let since = self.member.since.load(Ordering::Relaxed);
-            self.alive = began + Duration::from_nanos(since);
+    /// How long the worker has been asleep in one process. Its state is read only if the process
+    /// takes longer than `suspect_after`.
+    fn time_asleep(&mut self, began: Instant, now: Instant, suspect_after: Duration) -> Duration {
+        let started = self.worker.started.load(Ordering::Acquire);
+        if started != self.started {
+            self.started = started;
+            let started_at = self.worker.started_at.load(Ordering::Relaxed);
+            self.last_active = began + Duration::from_nanos(started_at);
         }
-        let slept = now.saturating_duration_since(self.alive);
-        if slept >= suspect_after {
-            let thread = self.member.thread.load(Ordering::Relaxed);
-            if threads::thread_state(thread) == Some(ThreadState::Running) {
-                self.alive = now;
+        let asleep = now.saturating_duration_since(self.last_active);
+        if asleep >= suspect_after {
+            let thread_id = self.worker.thread_id.load(Ordering::Relaxed);
+            if threads::thread_state(thread_id) == Some(ThreadState::Running) {
+                self.last_active = now;
                 return Duration::ZERO;
             }
         }
-        slept
+        asleep
     }
 
-    /// Gives it up if it is still asleep in the same process.
+    /// Abandons the worker if it is still in the same process.
+    fn abandon_stuck(&mut self) {
+        let mut log = self.worker.log();
+        if log.current.is_some() && self.worker.started.load(Ordering::Relaxed) == self.started {
+            self.is_abandoned = true;
+            log.abandon();
+        }
+    }
+}
+
+impl Log {
+    /// Counts the current process as timed out.
     fn abandon(&mut self) {
-        let log = self.member.log();
-        if log.at_work_on.is_some() && self.member.begun.load(Ordering::Relaxed) == self.begun {
-            self.is_abandoned = true;
-            give_up(log);
-        }
-    }
-
-    /// Gives it up, whatever it is doing.
-    fn dismiss(&mut self) {
-        if self.is_at_work() {
-            self.is_abandoned = true;
-            give_up(self.member.log());
+        self.is_abandoned = true;
+        if let Some(pid) = self.current.take() {
+            self.tally.time_out(pid);
         }
     }
 }
 
-/// Closes a member's log. Should the member come back, it finds nobody waiting.
-fn give_up(mut log: MutexGuard<'_, Log>) {
-    log.is_abandoned = true;
-    if let Some(pid) = log.at_work_on.take() {
-        log.tally.time_out(pid);
-    }
-}
-
-/// Room for one read: more than the kernel hands out at once.
+/// Room for one read: more than the kernel returns at once.
 const READ_BYTES: usize = 16 * 1024;
-/// How much is read again to see whether smaps still has something to say.
-const REWIND_BYTES: usize = 1;
+/// Bytes read again from the beginning of smaps, to see whether the address space is still there.
+const VERIFY_BYTES: usize = 1;
 
-/// A probe with what it takes to satisfy it. Waits wherever the kernel makes it wait.
-pub(super) struct BlockingReader<'a> {
+/// A probe and blocking reads of its files.
+struct BlockingReader<'a> {
     root: &'a ProcRoot,
     plan: &'a Plan,
     room: Vec<u8>,
     probe: Probe,
+    /// The work for all processes so far.
     io: IoStats,
 }
 
 impl<'a> BlockingReader<'a> {
-    pub(super) fn new(root: &'a ProcRoot, plan: &'a Plan) -> BlockingReader<'a> {
+    fn new(root: &'a ProcRoot, plan: &'a Plan) -> BlockingReader<'a> {
         let io = IoStats::default();
         BlockingReader { root, plan, room: vec![0; READ_BYTES], probe: Probe::new(), io }
     }
 
-    /// Carries one process to its fate, which the returned probe tells.
-    pub(super) fn carry(&mut self, pid: Pid) -> &Probe {
+    /// Reads what the probe wants until the fate of the process is known.
+    fn read_process(&mut self, pid: Pid) -> &Probe {
         self.probe.restart(pid, self.plan);
         while let Some(want) = self.probe.want(self.plan) {
             match want {
@@ -379,11 +373,6 @@ impl<'a> BlockingReader<'a> {
         &self.probe
     }
 
-    /// The work of all processes so far.
-    pub(super) fn io(&self) -> IoStats {
-        self.io
-    }
-
     fn open_and_read(&mut self, file: ProcFile) {
         if let Some(open) = self.open(file) {
             self.read(file, open);
@@ -391,7 +380,7 @@ impl<'a> BlockingReader<'a> {
     }
 
     fn open(&mut self, file: ProcFile) -> Option<OpenFile> {
-        self.io.operations += 2; // and the close
+        self.io.operations += 2; // with the close
         match self.root.open_file(file, &self.probe.path(file)) {
             Ok(open) => Some(open),
             Err(errno) => {
@@ -402,11 +391,11 @@ impl<'a> BlockingReader<'a> {
     }
 
     fn read(&mut self, file: ProcFile, mut open: OpenFile) {
-        let mut progress = ReadNext::Continue;
-        while progress != ReadNext::Done {
+        let mut next = ReadNext::Continue;
+        while next != ReadNext::Done {
             self.io.operations += 1;
-            let read = match progress {
-                ReadNext::Verify => open.read_beginning(&mut self.room[..REWIND_BYTES]),
+            let read = match next {
+                ReadNext::Verify => open.read_beginning(&mut self.room[..VERIFY_BYTES]),
                 _ => open.read(&mut self.room),
             };
             match read {
@@ -414,11 +403,11 @@ impl<'a> BlockingReader<'a> {
                     self.io.reads += 1;
                     self.io.bytes += len as u64;
                     let room = self.room.len();
-                    progress = self.probe.feed(self.plan, file, &self.room[..len], room);
+                    next = self.probe.feed(self.plan, file, &self.room[..len], room);
                 }
                 Err(errno) => {
                     self.probe.fail(self.plan, file, errno);
-                    progress = ReadNext::Done;
+                    next = ReadNext::Done;
                 }
             }
         }

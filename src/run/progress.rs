@@ -63,7 +63,8 @@ pub(super) fn survey(
     timeouts: &Timeouts,
 ) -> Result<Survey, Error> {
     let mut line = ProgressLine::new();
-    surveyor.observed(pids, plan, timeouts, &mut |progress| line.show(|| words(&progress)))
+    surveyor
+        .survey_with_progress(pids, plan, timeouts, &mut |progress| line.show(|| words(&progress)))
 }
 
 /// `1,240 of 5,812, 3 slow`

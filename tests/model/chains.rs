@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use psm_uring::process::ProcFile;
 use psm_uring::sys::buffer::Buffer;
-use psm_uring::sys::ring::{Completion, Failure, Fetch, Place, ReadFrom, Request, RingStats};
+use psm_uring::sys::ring::{Completion, Failure, Fetch, Half, ReadFrom, Request, RingStats};
 use psm_uring::units::{Errno, Pid};
 
 use super::dice::Dice;
@@ -143,17 +143,17 @@ impl Model {
     }
 
     /// Takes a further read of a file that the slot has open.
-    pub fn read_more(&mut self, index: usize, place: Place, from: ReadFrom, buffer: Buffer) {
+    pub fn read_more(&mut self, index: usize, half: Half, from: ReadFrom, buffer: Buffer) {
         let slot = &mut self.slots[index];
         assert!(!slot.is_abandoned, "slot {index} was abandoned and reads on");
-        let pending = &mut slot.pending[place as usize];
+        let pending = &mut slot.pending[half as usize];
         assert!(pending.is_none(), "slot {index} has a read of that file in flight");
-        let open = slot.open[place as usize].expect("it reads on in a file that was opened");
+        let open = slot.open[half as usize].expect("it reads on in a file that was opened");
         *pending = Some((open.place(), buffer));
         self.watch.in_flight += usize::from(slot.owed == 0);
         slot.owed += 1;
         self.stats.operations += 1;
-        let steps = MORE[place as usize];
+        let steps = MORE[half as usize];
         self.pool.queue(Job { slot: index, steps, at: 0, rewinds: from == ReadFrom::Beginning });
     }
 
@@ -197,12 +197,12 @@ impl Model {
         let tasks = self.world.tasks(place);
         let answer = tasks.as_ref().map(|_| Word::Tasks).map_err(|errno| *errno);
         let text = tasks.unwrap_or_default();
-        self.complete(index, Place::First, answer.map_err(Failure::Refused), &text);
+        self.complete(index, Half::First, answer.map_err(Failure::Refused), &text);
     }
 
     /// Ends one fetch and takes note of what the engine is told of the process.
-    fn complete(&mut self, slot: usize, place: Place, answer: Result<Word, Failure>, text: &[u8]) {
-        let Some((at, mut buffer)) = self.slots[slot].pending[place as usize].take() else {
+    fn complete(&mut self, slot: usize, half: Half, answer: Result<Word, Failure>, text: &[u8]) {
+        let Some((at, mut buffer)) = self.slots[slot].pending[half as usize].take() else {
             return;
         };
         buffer.put(if answer.is_ok() { text } else { &POISON[..64] });
@@ -212,15 +212,15 @@ impl Model {
             Ok(word) => Some(Ok(word)),
         };
         let note = answer_of_process.map(|answer| Note { at, answer });
-        let completion = Completion { slot, place, result: answer.map(drop), buffer };
+        let completion = Completion { slot, half, result: answer.map(drop), buffer };
         self.ready.push_back(Ready { completion, note });
     }
 
     /// The head could not be done, or an open on the way: the rest of the chain is not tried.
-    fn break_chain(&mut self, slot: usize, place: Place, errno: Errno) {
-        self.complete(slot, place, Err(Failure::Refused(errno)), &[]);
-        for place in [Place::First, Place::Second] {
-            self.complete(slot, place, Err(Failure::NotTried), &[]);
+    fn break_chain(&mut self, slot: usize, half: Half, errno: Errno) {
+        self.complete(slot, half, Err(Failure::Refused(errno)), &[]);
+        for half in [Half::First, Half::Second] {
+            self.complete(slot, half, Err(Failure::NotTried), &[]);
         }
     }
 
@@ -234,9 +234,9 @@ impl Model {
             if no_worker_from.is_some_and(is_none) {
                 self.world.faults.injected += 1;
                 let no_worker = Err(Failure::Refused(Errno::CANCELED));
-                self.complete(job.slot, job.steps[0].place, no_worker, &[]);
+                self.complete(job.slot, job.steps[0].half, no_worker, &[]);
                 if job.steps[0].op == Op::Open {
-                    self.complete(job.slot, Place::First, Err(Failure::NotTried), &[]);
+                    self.complete(job.slot, Half::First, Err(Failure::NotTried), &[]);
                 }
             } else {
                 self.work_on(job);
@@ -246,10 +246,10 @@ impl Model {
 
     /// A worker begins the next step of its chain.
     fn work_on(&mut self, job: Job) {
-        let Step { place, op } = job.steps[job.at];
+        let Step { half, op } = job.steps[job.at];
         let now = self.world.now;
         let (mut until, mut is_blocked) = (now + 1 + self.dice.below(20), false);
-        if let Some((at, _)) = &self.slots[job.slot].pending[place as usize] {
+        if let Some((at, _)) = &self.slots[job.slot].pending[half as usize] {
             let at = *at;
             until += self.world.walk(at, op);
             let held_until = self.world.held_until(at, op);
@@ -288,16 +288,16 @@ impl Model {
 
     /// Does what a step does. False: the chain ends here.
     fn carry_out(&mut self, job: Job) -> bool {
-        let Step { place, op } = job.steps[job.at];
-        let pending = &self.slots[job.slot].pending[place as usize];
+        let Step { half, op } = job.steps[job.at];
+        let pending = &self.slots[job.slot].pending[half as usize];
         let Some((at, room)) = pending.as_ref().map(|(at, buffer)| (*at, buffer.room())) else {
             return true;
         };
         match op {
             Op::Open => match self.world.open(at, op) {
-                Ok(file) => self.slots[job.slot].open[place as usize] = Some(file),
+                Ok(file) => self.slots[job.slot].open[half as usize] = Some(file),
                 Err(errno) => {
-                    self.break_chain(job.slot, place, errno);
+                    self.break_chain(job.slot, half, errno);
                     return false;
                 }
             },
@@ -305,17 +305,17 @@ impl Model {
                 let target = self.world.open(at, op);
                 let text = &lives()[self.world.seats[at.seat].life].exe;
                 let name = target.map(|_| Word::Name).map_err(Failure::Refused);
-                self.complete(job.slot, place, name, text);
+                self.complete(job.slot, half, name, text);
             }
             Op::Read => {
                 let room = if job.rewinds { 1 } else { self.shorten(at.file, room) };
-                let open = self.slots[job.slot].open[place as usize];
+                let open = self.slots[job.slot].open[half as usize];
                 let mut open = open.expect("a chain opens before it reads");
                 let read = self.world.read(&mut open, job.rewinds, room);
-                self.slots[job.slot].open[place as usize] = Some(open);
+                self.slots[job.slot].open[half as usize] = Some(open);
                 let text = read.map_or(&[][..], |(text, _)| text);
                 let word = read.map(|(_, word)| word).map_err(Failure::Refused);
-                self.complete(job.slot, place, word, text);
+                self.complete(job.slot, half, word, text);
             }
         }
         true
@@ -331,15 +331,15 @@ impl Model {
     /// What nobody waits for any more completes all the same, and scribbles over its buffers.
     fn complete_late(&mut self, job: Job) {
         let slot = job.slot;
-        for Step { place, .. } in &job.steps[job.at..] {
-            let (place, pending) = (*place, &mut self.slots[slot].pending);
-            let Some((_, mut buffer)) = pending[place as usize].take() else {
+        for Step { half, .. } in &job.steps[job.at..] {
+            let (half, pending) = (*half, &mut self.slots[slot].pending);
+            let Some((_, mut buffer)) = pending[half as usize].take() else {
                 continue;
             };
             buffer.put(&POISON);
             let is_well = self.dice.percent(70);
             let result = is_well.then_some(()).ok_or(Failure::Refused(Errno(libc::EINTR)));
-            let completion = Completion { slot, place, result, buffer };
+            let completion = Completion { slot, half, result, buffer };
             self.ready.push_back(Ready { completion, note: None });
             self.watch.late += 1;
         }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use psm_uring::sys::buffer::Buffer;
-use psm_uring::sys::ring::{Completion, Place, ReadFrom, Request, Ring, RingStats, WorkerStates};
+use psm_uring::sys::ring::{Completion, Fetcher, Half, ReadFrom, Request, RingStats, WorkerStates};
 use psm_uring::units::Errno;
 
 use super::Micros;
@@ -17,13 +17,13 @@ const IDLE_ENTERS_MAX: u64 = 20_000;
 /// What the engine holds of the model; the test holds the other end.
 pub struct ModelRing(pub Rc<RefCell<Model>>);
 
-impl Ring for ModelRing {
+impl Fetcher for ModelRing {
     fn fetch(&mut self, slot: usize, request: Request) {
         self.0.borrow_mut().fetch(slot, request);
     }
 
-    fn read_more(&mut self, slot: usize, place: Place, from: ReadFrom, buffer: Buffer) {
-        self.0.borrow_mut().read_more(slot, place, from, buffer);
+    fn read_more(&mut self, slot: usize, half: Half, from: ReadFrom, buffer: Buffer) {
+        self.0.borrow_mut().read_more(slot, half, from, buffer);
     }
 
     fn submit_and_wait(&mut self, at_least: usize, timeout: Duration) -> Result<(), Errno> {
@@ -69,7 +69,7 @@ impl Ring for ModelRing {
         WorkerStates { running, blocked, stuck, ..WorkerStates::default() }
     }
 
-    fn at_work(&self, _: &WorkerStates) -> Vec<usize> {
+    fn executing(&self, _: &WorkerStates) -> Vec<usize> {
         self.0.borrow().pool.at_work()
     }
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ops::AddAssign;
 use std::rc::Rc;
 
-use psm_uring::engine::{Broken, Engine, Survey, Uring};
+use psm_uring::engine::{Engine, EngineFailure, Survey, Uring};
 use psm_uring::process::{Coverage, Fate, Probe};
 use psm_uring::units::Pid;
 
@@ -73,7 +73,7 @@ pub fn run(script: Script) -> Ran {
     let pool = Pool::new(workers, script.is_lazy, script.is_unfair);
     let model = Model::new(world, pool, script.dice, script.trouble, slots_max);
     let model = Rc::new(RefCell::new(model));
-    let mut engine = Uring::over(ModelRing(Rc::clone(&model)), depth, workers);
+    let mut engine = Uring::new(ModelRing(Rc::clone(&model)), depth, workers);
     let mut totals = Totals { schedules: 1, ..Totals::default() };
     let mut fates = Vec::new();
     for _ in 0..surveys {
@@ -81,10 +81,10 @@ pub fn run(script: Script) -> Ran {
         let (plan, stats) = (model.borrow().world.plan, model.borrow().stats);
         let began = model.borrow().world.now;
         let mut tallies = Vec::new();
-        let outcome = engine.carry(&pids, plan, &timeouts, &mut |_| {}, &mut tallies);
+        let outcome = engine.survey(&pids, plan, &timeouts, &mut |_| {}, &mut tallies);
         let survey = Survey::from(tallies);
         let model = &mut *model.borrow_mut();
-        let left = outcome.as_ref().err().map_or(&[][..], |broken| &broken.left);
+        let left = outcome.as_ref().err().map_or(&[][..], |broken| &broken.unfinished);
         let depth = depth.min(slots_max);
         let check = Check { model, survey: &survey, pids: &pids, left, depth, timeouts, began };
         fates = check.all(stats);
@@ -92,7 +92,7 @@ pub fn run(script: Script) -> Ran {
         totals.touched += model.world.seats.iter().filter(|s| s.log.is_touched).count() as u64;
         if let Err(broken) = outcome {
             totals.broken += 1;
-            totals.left += broken.left.len() as u64;
+            totals.left += broken.unfinished.len() as u64;
             fates.extend(take_over(model, &broken, &mut totals));
             break;
         }
@@ -133,10 +133,10 @@ fn come_back(model: &mut Model) {
 }
 
 /// The ring is gone; others carry what it left.
-fn take_over(model: &mut Model, broken: &Broken, totals: &mut Totals) -> Vec<(Pid, Fate)> {
+fn take_over(model: &mut Model, broken: &EngineFailure, totals: &mut Totals) -> Vec<(Pid, Fate)> {
     let mut probe = Probe::new();
     let mut fates = Vec::new();
-    for pid in &broken.left {
+    for pid in &broken.unfinished {
         model.world.seats[seat_of(*pid)].log = Log::default();
         let fate = match carrier::carry(&mut model.world, &mut probe, *pid) {
             true => probe.fate().expect("it wants nothing more"),

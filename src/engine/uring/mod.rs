@@ -1,4 +1,4 @@
-//! The product: one thread, many processes in flight.
+//! The engine `uring`: one thread, many processes in flight.
 //!
 //! ```text
 //!   pids ─► slot: probe, buffers ── fetch ─► ring ─► workers of the kernel
@@ -6,11 +6,14 @@
 //!              └── feed, then the next fetch ◄── reap ◄─┘      done ─► tally
 //! ```
 //!
-//! A slot is a place for one process. Its buffers move into the ring with a fetch and come back
-//! with the completion.
+//! A slot is a place for one process. Its buffers move into the ring with a fetch and return with
+//! the completion.
 //!
-//! The loop opens and reads no file of a process itself but those that never block
-//! (`ProcFile::never_blocks`): anything else can block for ever.
+//! The thread itself opens and reads only files that never block (`ProcFile::never_blocks`). All
+//! others can block forever.
+//!
+//! - `slot`    a place for one process
+//! - `scaling` the number of workers
 
 mod scaling;
 mod slot;
@@ -19,28 +22,28 @@ use std::time::Duration;
 
 use self::scaling::WorkerScaling;
 use self::slot::{Buffers, Slot, SlotState};
-use super::{Broken, Engine, Progress, Tally, Timeouts, Tuning, left_bytes};
+use super::{Engine, EngineFailure, Progress, Tally, Timeouts, Tuning, reserve_bytes};
 use crate::process::{Fate, Plan};
 use crate::sys::memory;
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::ring::kernel::{KernelRing, RingSetup};
-use crate::sys::ring::{Completion, Ring, WorkerStates};
+use crate::sys::ring::{Completion, Fetcher, WorkerStates};
 use crate::sys::this_process;
 use crate::units::{Errno, Pid};
 
-/// A process that takes this long may be held up by a lock: others go on in its place.
+/// A process that takes this long may wait for a lock: another one is started in its place.
 const HELD_AFTER: Duration = Duration::from_millis(50);
-/// How long what has come is taken once it is time for something else. All of it belongs into the
-/// report, also when time is over, but with a slow filter it could take seconds.
-const TAKING_MAX: Duration = Duration::from_millis(10);
-/// What a ring needs to be set up: its slots, its queues, and what must be left.
+/// How long completions are reaped once a check is due. All of them belong in the report, even past
+/// the deadline, but with a slow filter they could take seconds.
+const REAP_MAX: Duration = Duration::from_millis(10);
+/// Memory for the setup of a ring: slots, queues and a reserve.
 const RING_BYTES: usize = 1536 * 1024;
 
-/// The engine `uring`, over a ring.
-pub struct Uring<R: Ring = KernelRing> {
-    ring: R,
+/// The engine over a ring.
+pub struct Uring<F: Fetcher = KernelRing> {
+    ring: F,
     slots: Vec<Slot>,
-    /// Slots with nothing in flight. Those of stuck processes come back when these wake up.
+    /// Slots with nothing in flight. The slot of a stuck process returns when its request completes.
     free: Vec<usize>,
     depth: usize,
     workers: usize,
@@ -48,10 +51,10 @@ pub struct Uring<R: Ring = KernelRing> {
 }
 
 impl Uring {
-    /// Sets up a ring that works here, or says why not.
+    /// Sets up a ring and proves that it works here.
     ///
     /// # Errors
-    /// Those of [`KernelRing::new`]; `ENOMEM` also when addresses are short.
+    /// Those of [`KernelRing::new`]; `ENOMEM` also if the limit of addresses is too low.
     pub fn open(root: &ProcRoot, tuning: Tuning) -> Result<Uring, Errno> {
         let Tuning { workers, depth, features } = tuning;
         let depth = depth.min(this_process::file_pairs());
@@ -60,31 +63,31 @@ impl Uring {
         }
         let setup = RingSetup { depth, workers, allowed: features };
         let ring = KernelRing::new(root.clone(), setup)?;
-        Ok(Uring::over(ring, depth, workers))
+        Ok(Uring::new(ring, depth, workers))
     }
 
-    /// Whether it can have more workers when some are stuck. Those that the kernel gives it by
-    /// itself, four for each CPU, may all be.
-    pub fn can_grow(&self) -> bool {
+    /// Whether the number of workers can be raised when some are stuck. The kernel's default, four
+    /// per CPU, may all be.
+    pub fn can_add_workers(&self) -> bool {
         self.ring.features().worker_limit
     }
 }
 
-impl<R: Ring> Uring<R> {
-    /// The engine over any ring, with so many processes in flight and workers at work.
-    pub fn over(ring: R, depth: usize, workers: usize) -> Uring<R> {
+impl<F: Fetcher> Uring<F> {
+    /// The engine over any ring, with `depth` processes in flight and `workers` workers.
+    pub fn new(ring: F, depth: usize, workers: usize) -> Uring<F> {
         let depth = depth.clamp(1, ring.slots_max());
         let buffers = Buffers::new(depth);
         Uring { ring, slots: Vec::new(), free: Vec::new(), depth, workers, buffers }
     }
 
-    /// How many processes may be under way, those that are held up not counted, so that memory is
-    /// left for the rest of the run. `None`: so few that some workers would have nothing to do.
-    fn affordable(&self, processes: usize, plan: &Plan) -> Option<usize> {
+    /// The number of processes in flight, held ones excluded, that leaves memory for the rest of
+    /// the run. `None` if some workers would be idle.
+    fn affordable_depth(&self, processes: usize, plan: &Plan) -> Option<usize> {
         let free = self.slots.iter().filter(|slot| slot.state == SlotState::Free).count();
         let is_affordable = |depth: &usize| {
             let bytes = depth.saturating_sub(free) * self.buffers.slot_bytes(plan);
-            bytes == 0 || memory::has_room(bytes + left_bytes(processes))
+            bytes == 0 || memory::has_room(bytes + reserve_bytes(processes))
         };
         let wanted = self.depth.min(processes);
         let least = wanted.min(self.workers.max(1));
@@ -93,173 +96,168 @@ impl<R: Ring> Uring<R> {
     }
 }
 
-impl<R: Ring> Engine for Uring<R> {
-    fn carry(
+impl<F: Fetcher> Engine for Uring<F> {
+    fn survey(
         &mut self,
         pids: &[Pid],
         plan: &Plan,
         timeouts: &Timeouts,
         observer: &mut dyn FnMut(Progress),
         tallies: &mut Vec<Tally>,
-    ) -> Result<(), Broken> {
-        let Some(depth) = self.affordable(pids.len(), plan) else {
-            return Err(Broken { errno: Errno::NOMEM, left: pids.to_vec() });
+    ) -> Result<(), EngineFailure> {
+        let Some(depth) = self.affordable_depth(pids.len(), plan) else {
+            return Err(EngineFailure { errno: Errno::NOMEM, unfinished: pids.to_vec() });
         };
         let before = self.ring.stats();
         let now = self.ring.now();
-        let mut run = Run {
-            tally: Tally::with_room(pids.len(), plan),
-            waiting: pids.iter(),
+        let states = self.ring.workers(timeouts.stuck_after);
+        let mut survey = SurveyState {
+            tally: Tally::with_capacity(pids.len(), plan),
+            queue: pids.iter(),
             depth,
             plan,
             timeouts: *timeouts,
             observer,
             listed: pids.len(),
             began: now,
-            alive: now,
-            pace: WorkerScaling::new(self.workers, now, &self.ring.workers(timeouts.stuck_after)),
+            last_active: now,
+            scaling: WorkerScaling::new(self.workers, now, &states),
             in_flight: 0,
             held: 0,
             finished: 0,
-            started: 1,
-            has_all: false,
+            workers_started: 1,
+            has_all_workers: false,
         };
-        let outcome = self.run(&mut run);
+        let outcome = self.run(&mut survey);
         let after = self.ring.stats();
-        run.tally.io.operations = after.operations - before.operations;
-        run.tally.io.enters = after.enters - before.enters;
-        let broken = outcome.map_err(|errno| Broken { errno, left: self.left(&mut run) });
-        tallies.push(run.tally);
-        broken
+        survey.tally.io.operations = after.operations - before.operations;
+        survey.tally.io.enters = after.enters - before.enters;
+        let outcome = outcome.map_err(|errno| {
+            let unfinished = self.take_unfinished(&mut survey);
+            EngineFailure { errno, unfinished }
+        });
+        tallies.push(survey.tally);
+        outcome
     }
 }
 
-/// One survey under way.
-struct Run<'a> {
+/// The state of one survey.
+struct SurveyState<'a> {
     tally: Tally,
-    waiting: std::slice::Iter<'a, Pid>,
-    /// So many are in flight at once, those that are held up not counted.
+    /// Processes that are not started.
+    queue: std::slice::Iter<'a, Pid>,
+    /// Processes in flight at once, held ones excluded.
     depth: usize,
     plan: &'a Plan,
     timeouts: Timeouts,
     observer: &'a mut dyn FnMut(Progress),
     listed: usize,
     began: Duration,
-    /// When the last completion came or a worker was last seen running.
-    alive: Duration,
-    pace: WorkerScaling,
-    /// Slots that are busy, and how many of them are held up and do not count.
+    /// When the last request completed or a worker was last seen running.
+    last_active: Duration,
+    scaling: WorkerScaling,
+    /// Busy slots, and the number of those that are held.
     in_flight: usize,
     held: usize,
     finished: usize,
-    /// Workers that must have been started by now.
-    started: usize,
-    has_all: bool,
+    /// Workers that the kernel must have started by now.
+    workers_started: usize,
+    has_all_workers: bool,
 }
 
-impl Run<'_> {
-    /// Slots that are expected to complete soon. `held` is as old as the last look: some of those
-    /// may have completed since.
+impl SurveyState<'_> {
+    /// Slots that should complete soon. `held` is as old as the last check: some of those slots may
+    /// have completed since.
     fn moving(&self) -> usize {
         self.in_flight.saturating_sub(self.held)
     }
 
-    fn next_look(&self) -> Duration {
+    fn next_check(&self) -> Duration {
+        let next = self.scaling.next_check();
         let deadline = self.timeouts.deadline.map(|time| self.began.saturating_add(time));
-        deadline.map_or(self.pace.next_look(), |deadline| deadline.min(self.pace.next_look()))
+        deadline.map_or(next, |deadline| deadline.min(next))
     }
 
-    /// Whether time is over.
     fn is_late(&self, now: Duration) -> bool {
         self.timeouts.deadline.is_some_and(|deadline| now - self.began >= deadline)
     }
 
-    /// Whether what is in flight is stuck.
     fn is_stuck(&self, now: Duration) -> bool {
-        now.saturating_sub(self.alive) >= self.timeouts.stuck_after
+        now.saturating_sub(self.last_active) >= self.timeouts.stuck_after
     }
 }
 
-impl<R: Ring> Uring<R> {
-    fn run(&mut self, run: &mut Run<'_>) -> Result<(), Errno> {
+impl<F: Fetcher> Uring<F> {
+    fn run(&mut self, survey: &mut SurveyState<'_>) -> Result<(), Errno> {
         loop {
-            self.fill(run);
-            // Late processes of earlier surveys may have all the slots: some come back.
-            if run.in_flight == 0 && run.waiting.as_slice().is_empty() {
+            self.submit(survey);
+            // Requests of earlier surveys may hold all slots: then wait until some complete.
+            if survey.in_flight == 0 && survey.queue.as_slice().is_empty() {
                 return Ok(());
             }
-            let until = run.next_look().saturating_sub(self.ring.now());
-            self.ring.submit_and_wait(self.batch(run), until)?;
-            let woken = self.ring.now();
-            let (mut now, enough) = (woken, run.next_look().max(woken) + TAKING_MAX);
-            while let Some(done) = self.ring.reap() {
-                run.alive = now;
-                self.take(done, run)?;
-                now = self.ring.now();
-                if now >= enough {
-                    break;
-                }
-            }
-            if now < run.next_look() {
+            let timeout = survey.next_check().saturating_sub(self.ring.now());
+            self.ring.submit_and_wait(self.batch(survey), timeout)?;
+            let now = self.reap(survey)?;
+            if now < survey.next_check() {
                 continue;
             }
-            let workers = self.ring.workers(run.timeouts.stuck_after);
-            if run.is_late(now) {
-                self.give_up(run, &workers);
-                let left = self.left(run);
-                left.into_iter().for_each(|pid| run.tally.skip(pid, Fate::NotAsked));
+            let workers = self.ring.workers(survey.timeouts.stuck_after);
+            if survey.is_late(now) {
+                self.time_out_executing(survey, &workers);
+                let unfinished = self.take_unfinished(survey);
+                unfinished.into_iter().for_each(|pid| survey.tally.skip(pid, Fate::NotAsked));
                 return Ok(());
             }
-            self.look_after(run, now, &workers);
-            if run.is_stuck(now) {
-                self.give_up(run, &workers);
-                // Who still waits finds no slot or no worker: somebody else has to go on.
+            self.check(survey, now, &workers);
+            if survey.is_stuck(now) {
+                self.time_out_executing(survey, &workers);
+                // The rest finds no slot or no worker: another engine has to measure it.
                 let is_busy = self.slots.iter().any(|slot| slot.state == SlotState::Busy);
-                let is_all = !is_busy && run.waiting.as_slice().is_empty();
+                let is_all = !is_busy && survey.queue.as_slice().is_empty();
                 return if is_all { Ok(()) } else { Err(Errno::MFILE) };
             }
         }
     }
 
-    /// Begins processes until as many as wanted are in flight.
-    fn fill(&mut self, run: &mut Run<'_>) {
+    /// Starts processes until enough are in flight.
+    fn submit(&mut self, survey: &mut SurveyState<'_>) {
         let now = self.ring.now();
-        if run.is_late(now) {
+        if survey.is_late(now) {
             return;
         }
-        // The kernel starts a worker only for a request that comes while all others are at work,
-        // so a first burst would be left to a single one: bursts stay short until all are started.
-        // One that is held has taken a worker, so two more may come: else stuck processes that
-        // stand first hold up all others.
-        let mut burst = 2 * (self.workers + run.held) + run.finished;
-        if run.started < self.workers && run.moving() >= run.started {
-            run.started += 1;
-            burst = burst.max(run.moving() + 1);
+        // The kernel starts a worker only for a request that arrives while all others are busy, so
+        // one big burst would be left to a single worker: bursts stay short until all are started.
+        // A held process occupies a worker, so two more may follow: else stuck processes at the
+        // start of the list would hold up all others.
+        let mut burst = 2 * (self.workers + survey.held) + survey.finished;
+        if survey.workers_started < self.workers && survey.moving() >= survey.workers_started {
+            survey.workers_started += 1;
+            burst = burst.max(survey.moving() + 1);
         }
-        let is_short = run.started < self.workers;
-        if !is_short && !std::mem::replace(&mut run.has_all, true) {
+        let is_short = survey.workers_started < self.workers;
+        if !is_short && !std::mem::replace(&mut survey.has_all_workers, true) {
             self.ring.all_started();
         }
-        let depth = if is_short { run.depth.min(burst) } else { run.depth };
-        while run.moving() < depth {
+        let depth = if is_short { survey.depth.min(burst) } else { survey.depth };
+        while survey.moving() < depth {
             let Some(index) = self.free_slot() else { return };
-            let Some(pid) = run.waiting.next() else {
+            let Some(pid) = survey.queue.next() else {
                 self.free.push(index);
                 return;
             };
             let slot = &mut self.slots[index];
-            slot.begin(*pid, run.plan, now);
-            run.in_flight += 1;
-            run.alive = now;
-            slot.advance(index, run.plan, &self.buffers, &mut self.ring);
+            slot.start(*pid, survey.plan, now);
+            survey.in_flight += 1;
+            survey.last_active = now;
+            slot.fetch_next(index, survey.plan, &self.buffers, &mut self.ring);
         }
     }
 
-    /// How many completions to wait for. One at a time wakes this thread for every file; waiting
-    /// for all would let the workers run dry. At first each wait is followed by requests that start
-    /// one more worker.
-    fn batch(&self, run: &Run<'_>) -> usize {
-        if run.started < self.workers { 1 } else { (run.moving() / 4).max(1) }
+    /// The number of completions to wait for. One at a time would wake this thread for every file,
+    /// all at once would leave the workers idle. At first, each wait is followed by requests that
+    /// start one more worker.
+    fn batch(&self, survey: &SurveyState<'_>) -> usize {
+        if survey.workers_started < self.workers { 1 } else { (survey.moving() / 4).max(1) }
     }
 
     fn free_slot(&mut self) -> Option<usize> {
@@ -270,94 +268,108 @@ impl<R: Ring> Uring<R> {
         self.free.pop()
     }
 
-    fn take(&mut self, done: Completion, run: &mut Run<'_>) -> Result<(), Errno> {
+    /// Handles the completions that have arrived. Returns the time.
+    fn reap(&mut self, survey: &mut SurveyState<'_>) -> Result<Duration, Errno> {
+        let mut now = self.ring.now();
+        let until = survey.next_check().max(now) + REAP_MAX;
+        while let Some(done) = self.ring.reap() {
+            survey.last_active = now;
+            self.complete(done, survey)?;
+            now = self.ring.now();
+            if now >= until {
+                break;
+            }
+        }
+        Ok(now)
+    }
+
+    fn complete(&mut self, done: Completion, survey: &mut SurveyState<'_>) -> Result<(), Errno> {
         let index = done.slot;
         let Some(slot) = self.slots.get_mut(index) else { return Ok(()) };
         if slot.state != SlotState::Busy {
-            // Too late: it was given up and counted. With all it was lent it is like any other.
-            if slot.state == SlotState::Abandoned && slot.take_back(done) {
+            // The process has timed out. With all its buffers back, the slot is free again.
+            if slot.state == SlotState::Abandoned && slot.reclaim(done) {
                 slot.state = SlotState::Free;
                 self.free.push(index);
             }
             return Ok(());
         }
-        slot.take(done, run.plan, &mut run.tally.io, &mut self.ring)?;
-        if slot.is_idle() && !slot.advance(index, run.plan, &self.buffers, &mut self.ring) {
-            run.tally.record(&slot.probe);
-            run.finished += 1;
+        slot.complete(done, survey.plan, &mut survey.tally.io, &mut self.ring)?;
+        if slot.is_idle() && !slot.fetch_next(index, survey.plan, &self.buffers, &mut self.ring) {
+            survey.tally.record(&slot.probe);
+            survey.finished += 1;
             slot.state = SlotState::Free;
-            run.in_flight -= 1;
+            survey.in_flight -= 1;
             self.free.push(index);
         }
         Ok(())
     }
 
-    /// BeforeAfter whether anything still moves, gives up who is stuck, and lets more workers run when
-    /// some sleep.
-    fn look_after(&mut self, run: &mut Run<'_>, now: Duration, states: &WorkerStates) {
+    /// Checks the workers: times out stuck processes, and raises the number of workers if some
+    /// sleep.
+    fn check(&mut self, survey: &mut SurveyState<'_>, now: Duration, states: &WorkerStates) {
         if states.running > 0 {
-            run.alive = now;
+            survey.last_active = now;
         }
-        // None has work to wait for while requests are in flight and nothing moves.
-        let is_stalled = now.saturating_sub(run.alive) >= HELD_AFTER;
+        // With requests in flight and no completion, an idle worker is not waiting for work.
+        let is_stalled = now.saturating_sub(survey.last_active) >= HELD_AFTER;
         let blocked = states.blocked + if is_stalled { states.idle } else { 0 };
-        // Most of the old ones may only wait for a worker: a blocked worker excuses one of them,
-        // unless it is one that was left behind before.
+        // Most old processes may only wait for a worker. Each blocked worker accounts for one of
+        // them, unless it still holds an abandoned one.
         let abandoned = self.slots.iter().filter(|slot| slot.state == SlotState::Abandoned).count();
-        run.held = self.older(now, HELD_AFTER).min(blocked.saturating_sub(abandoned));
-        self.give_up_stuck(run, states.stuck.saturating_sub(abandoned));
-        let limit = run.pace.look(now, states, blocked, [run.finished, run.in_flight]);
+        survey.held = self.older(now, HELD_AFTER).min(blocked.saturating_sub(abandoned));
+        self.time_out_stuck(survey, states.stuck.saturating_sub(abandoned));
+        let counts = [survey.finished, survey.in_flight];
+        let limit = survey.scaling.update(now, states, blocked, counts);
         self.ring.set_worker_limit(limit);
-        let Run { finished, listed, held, .. } = *run;
-        (run.observer)(Progress { finished, listed, held });
+        let SurveyState { finished, listed, held, .. } = *survey;
+        (survey.observer)(Progress { finished, listed, held });
     }
 
-    /// How many processes are under way for so long.
+    /// The number of processes that have been in flight for this long.
     fn older(&self, now: Duration, age: Duration) -> usize {
-        let busy = self.slots.iter().filter(|slot| slot.state == SlotState::Busy);
-        busy.filter(|slot| now.saturating_sub(slot.since) >= age).count()
+        self.slots.iter().filter(|slot| slot.is_older(now, age)).count()
     }
 
-    /// Gives up processes that are stuck while others go on. Which worker has which process, the
-    /// kernel does not tell. But one that has slept for so long has a process that was begun
-    /// before, and no two have the same one, for a slot has one request at work at a time: a chain,
-    /// or a step. So when they are as many as such processes, each of these is stuck.
-    fn give_up_stuck(&mut self, run: &mut Run<'_>, sleepers: usize) {
-        // Later than the look at the workers, so that no process of a sleeper is left out.
-        let (now, timeouts) = (self.ring.now(), run.timeouts.stuck_after);
-        let old = self.older(now, timeouts);
+    /// Times out stuck processes while others make progress. The kernel does not tell which worker
+    /// has which process. But a worker that has slept for `stuck_after` has a process that was
+    /// started before that, and no two workers have the same process: a slot has one request at
+    /// work at a time, a chain or a step. So if there are as many such workers as such processes,
+    /// each of these processes is stuck.
+    fn time_out_stuck(&mut self, survey: &mut SurveyState<'_>, sleepers: usize) {
+        // Read after the states of the workers, so that every sleeper's process is counted.
+        let (now, stuck_after) = (self.ring.now(), survey.timeouts.stuck_after);
+        let old = self.older(now, stuck_after);
         if old == 0 || sleepers < old {
             return;
         }
-        let busy = self.slots.iter_mut().filter(|slot| slot.state == SlotState::Busy);
-        for slot in busy.filter(|slot| now.saturating_sub(slot.since) >= timeouts) {
-            slot.abandon(&mut run.tally);
+        for slot in self.slots.iter_mut().filter(|slot| slot.is_older(now, stuck_after)) {
+            slot.abandon(&mut survey.tally);
         }
-        run.in_flight -= old;
-        run.finished += old;
-        run.held = run.held.saturating_sub(old);
+        survey.in_flight -= old;
+        survey.finished += old;
+        survey.held = survey.held.saturating_sub(old);
     }
 
-    /// Gives up those that a worker is at. What else is in flight only waits for one: its turn has
-    /// not come any more than that of those who were never begun.
-    fn give_up(&mut self, run: &mut Run<'_>, workers: &WorkerStates) {
-        for index in self.ring.at_work(workers) {
+    /// Times out the processes that a worker has taken up. All others in flight are still queued in
+    /// the kernel. They count as not asked, like processes that were never submitted.
+    fn time_out_executing(&mut self, survey: &mut SurveyState<'_>, workers: &WorkerStates) {
+        for index in self.ring.executing(workers) {
             let slot = &mut self.slots[index];
             if slot.state == SlotState::Busy {
-                slot.abandon(&mut run.tally);
+                slot.abandon(&mut survey.tally);
             }
         }
     }
 
-    /// Those that were neither measured nor given up. None is begun any more, and nobody waits for
-    /// what is in flight.
-    fn left(&mut self, run: &mut Run<'_>) -> Vec<Pid> {
-        let mut left = Vec::new();
+    /// Abandons all busy slots and empties the queue. Returns their processes.
+    fn take_unfinished(&mut self, survey: &mut SurveyState<'_>) -> Vec<Pid> {
+        let mut unfinished = Vec::new();
         for slot in self.slots.iter_mut().filter(|slot| slot.state == SlotState::Busy) {
             slot.state = SlotState::Abandoned;
-            left.push(slot.probe.pid());
+            unfinished.push(slot.probe.pid());
         }
-        left.extend(run.waiting.by_ref().copied());
-        left
+        unfinished.extend(survey.queue.by_ref().copied());
+        unfinished
     }
 }

@@ -5,32 +5,32 @@ use std::time::Duration;
 use crate::engine::{IoStats, Tally};
 use crate::process::{Plan, Probe, ProcFile, ReadNext, Source, TEXT_MAX, Want};
 use crate::sys::buffer::{Buffer, BufferArena, SEGMENT_BYTES};
-use crate::sys::ring::{Completion, Failure, Fetch, Place, ReadFrom, Request, Ring};
+use crate::sys::ring::{Completion, Failure, Fetch, Fetcher, Half, ReadFrom, Request};
 use crate::units::{Errno, Pid};
 
 /// Room for a rollup: 25 lines. A longer one takes another read.
 const ROLLUP_BYTES: usize = 1024;
 /// Segments of one vectored read of smaps: 126 KiB, more than most processes print.
 const SMAPS_SEGMENTS: usize = 42;
-/// What all buffers for smaps may take together. With more slots each is smaller, and a long text
+/// The maximum size of all smaps buffers. With more slots each buffer is smaller, and a long text
 /// takes more reads.
 const SMAPS_BYTES_MAX: usize = 8 << 20;
 
-/// Makes the buffers of slots.
+/// Allocates the buffers of slots.
 pub(super) struct Buffers {
     arena: BufferArena,
     smaps_segments: usize,
 }
 
 impl Buffers {
-    /// For so many slots.
+    /// Buffers for this many slots.
     pub(super) fn new(slots: usize) -> Buffers {
-        let fair = SMAPS_BYTES_MAX / SEGMENT_BYTES / slots;
-        Buffers { arena: BufferArena::new(), smaps_segments: fair.clamp(1, SMAPS_SEGMENTS) }
+        let share = SMAPS_BYTES_MAX / SEGMENT_BYTES / slots;
+        Buffers { arena: BufferArena::new(), smaps_segments: share.clamp(1, SMAPS_SEGMENTS) }
     }
 
-    /// What a slot takes with its buffers, of which an arena keeps up to as much again in store. A
-    /// process without a rollup, whose smaps is read instead, may take more.
+    /// The memory of a slot and its buffers. The factor 2: an arena reserves up to as much again. A
+    /// process without a rollup, whose smaps is read instead, may need more.
     pub(super) fn slot_bytes(&self, plan: &Plan) -> usize {
         let memory = match plan.source {
             Source::Smaps => self.smaps_segments * SEGMENT_BYTES,
@@ -41,25 +41,26 @@ impl Buffers {
         size_of::<Slot>() + 2 * (memory + arguments + TEXT_MAX)
     }
 
-    fn make(&self, file: ProcFile) -> Buffer {
+    fn allocate(&self, file: ProcFile) -> Buffer {
         match file {
             ProcFile::SmapsRollup => self.arena.buffer(ROLLUP_BYTES),
             ProcFile::Smaps => self.arena.segmented_buffer(self.smaps_segments),
-            // In one read: its memory is read behind it, in the same chain.
+            // One read must be enough: the memory is read after it, in the same chain.
             ProcFile::Arguments => self.arena.buffer(file.text_max()),
             _ => self.arena.buffer(TEXT_MAX),
         }
     }
 }
 
-/// What became of a slot.
+/// The state of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SlotState {
     /// Nothing is in flight.
     Free,
     /// A process is being measured.
     Busy,
-    /// The kernel has not answered: nothing of this slot is touched until it does.
+    /// A request is in flight whose process is counted already. Until it completes, the slot stays
+    /// as it is.
     Abandoned,
 }
 
@@ -67,11 +68,11 @@ pub(super) enum SlotState {
 pub(super) struct Slot {
     pub(super) probe: Probe,
     pub(super) state: SlotState,
-    /// When its process was begun.
-    pub(super) since: Duration,
-    /// What the fetches in flight are for, by place; `None` when there is none.
-    fetched: [Option<ProcFile>; 2],
-    /// The buffers, made when first needed, where they are not with the ring.
+    /// When the process was started.
+    since: Duration,
+    /// The files in flight, by half.
+    in_flight: [Option<ProcFile>; 2],
+    /// The buffers that are not in the ring, allocated at first use.
     text: Option<Buffer>,
     arguments: Option<Buffer>,
     rollup: Option<Buffer>,
@@ -84,7 +85,7 @@ impl Slot {
             probe: Probe::new(),
             state: SlotState::Free,
             since: Duration::ZERO,
-            fetched: [None; 2],
+            in_flight: [None; 2],
             text: None,
             arguments: None,
             rollup: None,
@@ -92,41 +93,46 @@ impl Slot {
         }
     }
 
-    pub(super) fn begin(&mut self, pid: Pid, plan: &Plan, now: Duration) {
+    pub(super) fn start(&mut self, pid: Pid, plan: &Plan, now: Duration) {
         self.probe.restart(pid, plan);
         self.state = SlotState::Busy;
         self.since = now;
     }
 
+    /// Whether the process has been in flight for this long.
+    pub(super) fn is_older(&self, now: Duration, age: Duration) -> bool {
+        self.state == SlotState::Busy && now.saturating_sub(self.since) >= age
+    }
+
     /// Whether nothing is in flight.
     pub(super) fn is_idle(&self) -> bool {
-        self.fetched.iter().all(Option::is_none)
+        self.in_flight.iter().all(Option::is_none)
     }
 
     /// Fetches what the probe wants next. False: it wants nothing more.
-    pub(super) fn advance<R: Ring>(
+    pub(super) fn fetch_next<F: Fetcher>(
         &mut self,
         index: usize,
         plan: &Plan,
         buffers: &Buffers,
-        ring: &mut R,
+        ring: &mut F,
     ) -> bool {
         let request = match self.probe.want(plan) {
             None => return false,
-            Some(Want::One(file)) => Request::One(self.fetch(Place::First, file, buffers)),
+            Some(Want::One(file)) => Request::One(self.fetch(Half::First, file, buffers)),
             Some(Want::Pair { name, memory }) => Request::Pair {
-                name: self.fetch(Place::First, name, buffers),
-                memory: self.fetch(Place::Second, memory, buffers),
+                name: self.fetch(Half::First, name, buffers),
+                memory: self.fetch(Half::Second, memory, buffers),
             },
         };
         ring.fetch(index, request);
         true
     }
 
-    fn fetch(&mut self, place: Place, file: ProcFile, buffers: &Buffers) -> Fetch {
+    fn fetch(&mut self, half: Half, file: ProcFile, buffers: &Buffers) -> Fetch {
         let path = self.probe.path(file);
-        self.fetched[place as usize] = Some(file);
-        let buffer = self.buffer(file).take().unwrap_or_else(|| buffers.make(file));
+        self.in_flight[half as usize] = Some(file);
+        let buffer = self.buffer(file).take().unwrap_or_else(|| buffers.allocate(file));
         Fetch { file, path, buffer }
     }
 
@@ -139,57 +145,57 @@ impl Slot {
         }
     }
 
-    /// Gives its process up. What the kernel was lent stays lent.
+    /// Times the process out. The buffers in flight stay in the ring.
     pub(super) fn abandon(&mut self, tally: &mut Tally) {
         self.state = SlotState::Abandoned;
         tally.time_out(self.probe.pid());
     }
 
-    /// Takes the buffer of a completion that nobody waits for any more. True: it was the last one.
-    pub(super) fn take_back(&mut self, done: Completion) -> bool {
-        if let Some(file) = self.fetched[done.place as usize].take() {
+    /// Takes the buffer of a late completion back. True: it was the last one in flight.
+    pub(super) fn reclaim(&mut self, done: Completion) -> bool {
+        if let Some(file) = self.in_flight[done.half as usize].take() {
             *self.buffer(file) = Some(done.buffer);
         }
         self.is_idle()
     }
 
-    /// Feeds one completion to the probe, and reads on if the file has more.
+    /// Feeds a completion to the probe, and reads on if the file has more.
     ///
     /// # Errors
-    /// `ECANCELED` when a request was not even tried, because there is no worker to be had.
-    pub(super) fn take<R: Ring>(
+    /// `ECANCELED`: the request never ran, because no worker can be started.
+    pub(super) fn complete<F: Fetcher>(
         &mut self,
         done: Completion,
         plan: &Plan,
         io: &mut IoStats,
-        ring: &mut R,
+        ring: &mut F,
     ) -> Result<(), Errno> {
-        let Completion { slot, place, result, buffer } = done;
-        let Some(file) = self.fetched[place as usize].take() else { return Ok(()) };
-        let progress = match result {
+        let Completion { slot, half, result, buffer } = done;
+        let Some(file) = self.in_flight[half as usize].take() else { return Ok(()) };
+        let next = match result {
             Ok(()) => {
                 io.reads += 1;
                 io.bytes += buffer.bytes().len() as u64;
                 self.probe.feed(plan, file, buffer.bytes(), buffer.room())
             }
             Err(Failure::Refused(Errno::CANCELED)) => return Err(Errno::CANCELED),
-            // The failure of the other file says why.
+            // The other file of the pair failed, with the reason.
             Err(Failure::NotTried) => ReadNext::Done,
             Err(Failure::Refused(errno)) => {
                 self.probe.fail(plan, file, errno);
                 ReadNext::Done
             }
         };
-        let from = match progress {
-            ReadNext::Continue => ReadFrom::On,
+        let from = match next {
+            ReadNext::Continue => ReadFrom::Current,
             ReadNext::Verify => ReadFrom::Beginning,
             ReadNext::Done => {
                 *self.buffer(file) = Some(buffer);
                 return Ok(());
             }
         };
-        self.fetched[place as usize] = Some(file);
-        ring.read_more(slot, place, from, buffer);
+        self.in_flight[half as usize] = Some(file);
+        ring.read_more(slot, half, from, buffer);
         Ok(())
     }
 }

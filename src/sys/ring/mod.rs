@@ -26,20 +26,20 @@ pub struct Fetch {
 
 /// What a slot is asked for.
 pub enum Request {
-    /// Open and read one file. Its completion has the place [`Place::First`].
+    /// Open and read one file. Its completion has the half [`Half::First`].
     One(Fetch),
     /// Open the memory, open and read the name, read the memory (see `process::probe` for why).
     Pair {
-        /// The name; completes with [`Place::First`].
+        /// The name; completes with [`Half::First`].
         name: Fetch,
-        /// The memory; completes with [`Place::Second`].
+        /// The memory; completes with [`Half::Second`].
         memory: Fetch,
     },
 }
 
 /// Which of a slot's two files is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Half {
     /// The only file, or the name of a pair.
     First = 0,
     /// The memory of a pair.
@@ -50,7 +50,7 @@ pub enum Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadFrom {
     /// Where the last one ended.
-    On,
+    Current,
     /// At the beginning, for a single byte.
     Beginning,
 }
@@ -70,7 +70,7 @@ pub struct Completion {
     /// The slot it was asked of.
     pub slot: usize,
     /// Which of the slot's files.
-    pub place: Place,
+    pub half: Half,
     /// Whether the bytes stand in the buffer; none are the end of the file.
     pub result: Result<(), Failure>,
     /// The buffer of the fetch.
@@ -105,12 +105,12 @@ pub struct WorkerStates {
 }
 
 /// Something that carries fetches: io_uring, or a model of it.
-pub trait Ring {
+pub trait Fetcher {
     /// Queues a request on a slot that has nothing in flight.
     fn fetch(&mut self, slot: usize, request: Request);
 
     /// Queues one more read of a file that the slot's last request opened.
-    fn read_more(&mut self, slot: usize, place: Place, from: ReadFrom, buffer: Buffer);
+    fn read_more(&mut self, slot: usize, half: Half, from: ReadFrom, buffer: Buffer);
 
     /// Hands everything queued to the kernel and waits until `at_least` completions are there or
     /// the time is over, whichever comes first.
@@ -134,7 +134,7 @@ pub trait Ring {
 
     /// The slots whose request one of these workers has taken up; where that cannot be told, all
     /// that are in flight.
-    fn at_work(&self, workers: &WorkerStates) -> Vec<usize>;
+    fn executing(&self, workers: &WorkerStates) -> Vec<usize>;
 
     /// Lets so many workers run at once, and sees to it that requests which wait for a worker
     /// get one.

@@ -6,14 +6,14 @@ use super::submission::{Op, Tag};
 use super::{KernelRing, int};
 use crate::process::ProcFile;
 use crate::sys::proc_root;
-use crate::sys::ring::{Completion, Failure, Place, ReadFrom};
+use crate::sys::ring::{Completion, Failure, Half, ReadFrom};
 use crate::units::Errno;
 
 impl KernelRing {
     /// Takes one completion of the kernel.
     fn completed(&mut self, tag: Tag, result: i32) {
         let Some(slot) = self.slots.get(tag.slot) else { return };
-        if slot.generation != tag.generation || slot.pending[tag.place as usize].is_none() {
+        if slot.generation != tag.generation || slot.pending[tag.half as usize].is_none() {
             // The cancelled rest of a chain that broke: its fetches were completed with it.
             return;
         }
@@ -29,9 +29,9 @@ impl KernelRing {
     }
 
     fn opened(&mut self, tag: Tag, fd: i32) {
-        let is_link = self.pending(tag.slot, tag.place).is_some_and(|f| f.file == ProcFile::Exe);
+        let is_link = self.pending(tag.slot, tag.half).is_some_and(|f| f.file == ProcFile::Exe);
         if self.features.chains && !is_link {
-            return; // The read is on its way. SnapshotRow only where successes cannot be skipped.
+            return; // The read is on its way. Completes only where successes cannot be skipped.
         }
         // SAFETY: a successful OPENAT without a direct descriptor made this one, and nobody else
         // has it.
@@ -40,38 +40,37 @@ impl KernelRing {
             self.complete_with(tag, proc_root::link_target(file.as_fd()));
             return self.first_is_done(tag);
         }
-        self.slots[tag.slot].files[tag.place as usize] = Some(file);
-        match tag.place {
-            Place::First => self.push_step(tag.slot, tag.place, Op::Read, ReadFrom::On),
-            Place::Second => self.push_step(tag.slot, Place::First, Op::Open, ReadFrom::On),
+        self.slots[tag.slot].files[tag.half as usize] = Some(file);
+        match tag.half {
+            Half::First => self.push_step(tag.slot, tag.half, Op::Read, ReadFrom::Current),
+            Half::Second => self.push_step(tag.slot, Half::First, Op::Open, ReadFrom::Current),
         }
     }
 
     fn not_opened(&mut self, tag: Tag, errno: Errno) {
-        let is_link = self.pending(tag.slot, tag.place).is_some_and(|f| f.file == ProcFile::Exe);
+        let is_link = self.pending(tag.slot, tag.half).is_some_and(|f| f.file == ProcFile::Exe);
         self.complete(tag, Err(Failure::Refused(errno)));
         if is_link {
             return self.first_is_done(tag);
         }
         // The chain broke here: what was linked behind it never runs.
-        for place in [Place::First, Place::Second] {
-            self.complete(Tag { place, ..tag }, Err(Failure::NotTried));
+        for half in [Half::First, Half::Second] {
+            self.complete(Tag { half, ..tag }, Err(Failure::NotTried));
         }
     }
 
     /// Staged, the memory of a pair is read when the name was; chained, it is on its way.
     fn first_is_done(&mut self, tag: Tag) {
         let is_staged = self.slots[tag.slot].files[1].is_some();
-        if tag.place == Place::First && is_staged && self.pending(tag.slot, Place::Second).is_some()
-        {
-            self.push_step(tag.slot, Place::Second, Op::Read, ReadFrom::On);
+        if tag.half == Half::First && is_staged && self.pending(tag.slot, Half::Second).is_some() {
+            self.push_step(tag.slot, Half::Second, Op::Read, ReadFrom::Current);
         }
     }
 
     /// Completes a fetch whose text is here already.
     pub(super) fn complete_with(&mut self, tag: Tag, text: Result<Vec<u8>, Errno>) {
         let result = text.map(|text| {
-            if let Some(fetch) = &mut self.slots[tag.slot].pending[tag.place as usize] {
+            if let Some(fetch) = &mut self.slots[tag.slot].pending[tag.half as usize] {
                 // One byte is left free, to say that this is all.
                 let len = text.len().min(fetch.buffer.room() - 1);
                 fetch.buffer.put(&text[..len]);
@@ -83,7 +82,7 @@ impl KernelRing {
     /// Completes a fetch whose bytes the kernel wrote.
     fn complete_read(&mut self, tag: Tag, result: Result<usize, Errno>) {
         let result = result.map(|len| {
-            if let Some(fetch) = &mut self.slots[tag.slot].pending[tag.place as usize] {
+            if let Some(fetch) = &mut self.slots[tag.slot].pending[tag.half as usize] {
                 // SAFETY: this is the completion of the one read into this buffer.
                 unsafe { fetch.buffer.set_filled(len) };
             }
@@ -92,10 +91,10 @@ impl KernelRing {
     }
 
     pub(super) fn complete(&mut self, tag: Tag, result: Result<(), Failure>) {
-        let Tag { slot, place, .. } = tag;
-        if let Some(fetch) = self.slots[slot].pending[place as usize].take() {
+        let Tag { slot, half, .. } = tag;
+        if let Some(fetch) = self.slots[slot].pending[half as usize].take() {
             self.in_flight -= 1;
-            self.ready.push_back(Completion { slot, place, result, buffer: fetch.buffer });
+            self.ready.push_back(Completion { slot, half, result, buffer: fetch.buffer });
         }
     }
 

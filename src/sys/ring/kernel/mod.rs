@@ -34,7 +34,9 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use super::{Completion, Failure, Fetch, Place, ReadFrom, Request, Ring, RingStats, WorkerStates};
+use super::{
+    Completion, Failure, Fetch, Fetcher, Half, ReadFrom, Request, RingStats, WorkerStates,
+};
 use crate::process::{ProcFile, RelPath};
 use crate::sys::buffer::{Buffer, BufferArena};
 use crate::sys::proc_root::ProcRoot;
@@ -58,7 +60,7 @@ pub struct KernelRing {
     root: ProcRoot,
     features: Features,
     /// Made when first used, up to `slots_max`, within the capacity the vector began with.
-    slots: Vec<Slot>,
+    slots: Vec<RingSlot>,
     slots_max: usize,
     /// Completions as the kernel wrote them: copied out first, acted on after.
     raw: VecDeque<(u64, i32)>,
@@ -77,12 +79,12 @@ pub struct KernelRing {
 
 /// What the ring keeps of one slot. Never moves: the kernel reads the paths from here.
 #[derive(Default)]
-struct Slot {
-    /// The fetches whose completion is owed, by place; here the kernel may write their buffers.
+struct RingSlot {
+    /// The fetches whose completion is owed, by half; here the kernel may write their buffers.
     pending: [Option<Fetch>; 2],
     /// Tells completions of a chain that is over (cancelled rest) from those of the present one.
     generation: u32,
-    /// The ordinary descriptors by place; only when staged.
+    /// The ordinary descriptors by half; only when staged.
     files: [Option<OwnedFd>; 2],
     /// How many operations there were when its last one was queued.
     queued_at: u64,
@@ -186,7 +188,7 @@ impl KernelRing {
     }
 }
 
-impl Ring for KernelRing {
+impl Fetcher for KernelRing {
     fn slots_max(&self) -> usize {
         self.slots_max
     }
@@ -200,7 +202,7 @@ impl Ring for KernelRing {
         let mut states = WorkerStates { sleeps, cpu, ..WorkerStates::default() };
         let (ring_began, began) = (self.began, self.now());
         let sleepers = &mut self.sleepers;
-        sleepers.look_again();
+        sleepers.start_check();
         threads::ring_workers(|thread, state| match state {
             ThreadState::Running => states.running += 1,
             ThreadState::Idle => states.idle += 1,
@@ -210,17 +212,17 @@ impl Ring for KernelRing {
                 let times = threads::times_run(thread);
                 let is_asleep = threads::thread_state(thread) == Some(ThreadState::Blocked);
                 if let Some(times) = times.filter(|_| is_asleep) {
-                    sleepers.saw(thread, times, ring_began.elapsed());
+                    sleepers.record(thread, times, ring_began.elapsed());
                 }
             }
         });
-        states.stuck = sleepers.count(began.saturating_sub(stuck_after));
+        states.stuck = sleepers.count_since(began.saturating_sub(stuck_after));
         states
     }
 
     /// Workers take requests in the order in which they were queued, and each has one at a time: so
     /// these are the first ones, as many as there are workers.
-    fn at_work(&self, workers: &WorkerStates) -> Vec<usize> {
+    fn executing(&self, workers: &WorkerStates) -> Vec<usize> {
         let slots = self.slots.iter().enumerate();
         let in_flight = slots.filter(|(_, slot)| slot.pending.iter().any(Option::is_some));
         let mut line: Vec<_> = in_flight.map(|(index, slot)| (slot.queued_at, index)).collect();
@@ -244,7 +246,7 @@ impl Ring for KernelRing {
 
     fn fetch(&mut self, slot: usize, request: Request) {
         while self.slots.len() <= slot && self.slots.len() < self.slots_max {
-            self.slots.push(Slot::default());
+            self.slots.push(RingSlot::default());
         }
         let (first, second) = match request {
             Request::One(fetch) => (fetch, None),
@@ -258,9 +260,9 @@ impl Ring for KernelRing {
         state.generation = state.generation.wrapping_add(1);
         state.pending = [Some(first), second];
         state.files = [None, None];
-        let tag = Tag { slot, place: Place::First, op: Op::Read, generation: state.generation };
+        let tag = Tag { slot, half: Half::First, op: Op::Read, generation: state.generation };
         if file == ProcFile::Tasks {
-            let tasks = match self.pending(slot, Place::First) {
+            let tasks = match self.pending(slot, Half::First) {
                 Some(fetch) => self.root.tasks(&fetch.path),
                 None => Ok(Vec::new()),
             };
@@ -269,20 +271,20 @@ impl Ring for KernelRing {
         if self.features.chains {
             self.push_chain(slot);
         } else {
-            let is_pair = self.pending(slot, Place::Second).is_some();
-            let head = if is_pair { Place::Second } else { Place::First };
-            self.push_step(slot, head, Op::Open, ReadFrom::On);
+            let is_pair = self.pending(slot, Half::Second).is_some();
+            let head = if is_pair { Half::Second } else { Half::First };
+            self.push_step(slot, head, Op::Open, ReadFrom::Current);
         }
     }
 
-    fn read_more(&mut self, slot: usize, place: Place, from: ReadFrom, buffer: Buffer) {
+    fn read_more(&mut self, slot: usize, half: Half, from: ReadFrom, buffer: Buffer) {
         // Nothing will be opened any more, so neither file nor path matter.
         let fetch = Fetch { file: ProcFile::Smaps, path: RelPath::root(), buffer };
-        let pending = &mut self.slots[slot].pending[place as usize];
+        let pending = &mut self.slots[slot].pending[half as usize];
         assert!(pending.is_none(), "the file has no read in flight");
         *pending = Some(fetch);
         self.in_flight += 1;
-        self.push_step(slot, place, Op::Read, from);
+        self.push_step(slot, half, Op::Read, from);
     }
 
     fn submit_and_wait(&mut self, at_least: usize, timeout: Duration) -> Result<(), Errno> {

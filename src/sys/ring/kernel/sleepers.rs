@@ -29,14 +29,14 @@ pub(super) struct Sleepers {
 
 impl Sleepers {
     /// Begins another look.
-    pub(super) fn look_again(&mut self) {
+    pub(super) fn start_check(&mut self) {
         std::mem::swap(&mut self.found, &mut self.before);
         self.before.sort_unstable_by_key(|sleeper| sleeper.thread);
         self.found.clear();
     }
 
     /// A worker was asleep when it had been given a CPU so often; both were read before `now`.
-    pub(super) fn saw(&mut self, thread: u32, times: u64, now: Duration) {
+    pub(super) fn record(&mut self, thread: u32, times: u64, now: Duration) {
         let known = self.before.binary_search_by_key(&thread, |sleeper| sleeper.thread);
         let known = known.ok().map(|index| self.before[index]);
         let since = known.filter(|known| known.times == times).map_or(now, |known| known.since);
@@ -44,7 +44,7 @@ impl Sleepers {
     }
 
     /// How many have slept since then or longer.
-    pub(super) fn count(&self, since: Duration) -> usize {
+    pub(super) fn count_since(&self, since: Duration) -> usize {
         self.found.iter().filter(|sleeper| sleeper.since <= since).count()
     }
 }
@@ -65,11 +65,11 @@ mod tests {
         .into_iter()
         .enumerate()
         {
-            sleepers.look_again();
+            sleepers.start_check();
             let now = Duration::from_secs(second as u64);
-            seen.iter().for_each(|(thread, times)| sleepers.saw(*thread, *times, now));
+            seen.iter().for_each(|(thread, times)| sleepers.record(*thread, *times, now));
         }
-        let since = |seconds| sleepers.count(Duration::from_secs(seconds));
+        let since = |seconds| sleepers.count_since(Duration::from_secs(seconds));
         assert_eq!([0, 1, 2].map(since), [1, 2, 3]);
     }
 }

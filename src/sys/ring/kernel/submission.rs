@@ -9,7 +9,7 @@ use io_uring::types::{DestinationSlot, Fd, SubmitArgs, Timespec};
 
 use super::{KernelRing, int};
 use crate::process::ProcFile;
-use crate::sys::ring::{Fetch, Place, ReadFrom};
+use crate::sys::ring::{Fetch, Half, ReadFrom};
 use crate::units::Errno;
 
 /// The longest chain: two opens, two reads.
@@ -30,14 +30,14 @@ pub(super) enum Op {
 #[derive(Clone, Copy)]
 pub(super) struct Tag {
     pub(super) slot: usize,
-    pub(super) place: Place,
+    pub(super) half: Half,
     pub(super) op: Op,
     pub(super) generation: u32,
 }
 
 impl Tag {
     fn encode(self) -> u64 {
-        let low = (self.slot as u64) << 2 | (self.place as u64) << 1 | self.op as u64;
+        let low = (self.slot as u64) << 2 | (self.half as u64) << 1 | self.op as u64;
         u64::from(self.generation) << 32 | low
     }
 
@@ -45,7 +45,7 @@ impl Tag {
         let low = user_data & u64::from(u32::MAX);
         Tag {
             slot: int(low >> 2),
-            place: if low & 2 == 0 { Place::First } else { Place::Second },
+            half: if low & 2 == 0 { Half::First } else { Half::Second },
             op: if low & 1 == 0 { Op::Open } else { Op::Read },
             generation: int(user_data >> 32),
         }
@@ -53,8 +53,8 @@ impl Tag {
 }
 
 impl KernelRing {
-    pub(super) fn pending(&self, slot: usize, place: Place) -> Option<&Fetch> {
-        self.slots[slot].pending[place as usize].as_ref()
+    pub(super) fn pending(&self, slot: usize, half: Half) -> Option<&Fetch> {
+        self.slots[slot].pending[half as usize].as_ref()
     }
 
     /// Makes room for one chain, which must not be torn apart by a submission in between. False:
@@ -119,8 +119,8 @@ impl KernelRing {
         self.slots[tag.slot].queued_at = self.stats.operations;
     }
 
-    fn open_entry(&self, slot: usize, place: Place) -> Entry {
-        let (path, is_link) = match self.pending(slot, place) {
+    fn open_entry(&self, slot: usize, half: Half) -> Entry {
+        let (path, is_link) = match self.pending(slot, half) {
             Some(fetch) => (fetch.path.with_nul().as_ptr(), fetch.file == ProcFile::Exe),
             None => (c"".as_ptr().cast(), false),
         };
@@ -130,25 +130,25 @@ impl KernelRing {
             open.flags(libc::O_PATH | libc::O_CLOEXEC).build()
         } else if self.features.chains {
             // A direct descriptor is never inherited, and refuses O_CLOEXEC.
-            let index = DestinationSlot::try_from_slot_target(direct(slot, place)).ok();
+            let index = DestinationSlot::try_from_slot_target(direct(slot, half)).ok();
             open.flags(libc::O_RDONLY).file_index(index).build()
         } else {
             open.flags(libc::O_RDONLY | libc::O_CLOEXEC).build()
         }
     }
 
-    fn read_entry(&self, slot: usize, place: Place, from: ReadFrom) -> Option<Entry> {
-        let buffer = &self.pending(slot, place)?.buffer;
+    fn read_entry(&self, slot: usize, half: Half, from: ReadFrom) -> Option<Entry> {
+        let buffer = &self.pending(slot, half)?.buffer;
         // An offset of -1 goes on where the descriptor's last read ended.
         let (offset, len) = match from {
-            ReadFrom::On => (u64::MAX, buffer.room()),
+            ReadFrom::Current => (u64::MAX, buffer.room()),
             ReadFrom::Beginning => (0, 1),
         };
-        let (fd, kind) = match &self.slots[slot].files[place as usize] {
+        let (fd, kind) = match &self.slots[slot].files[half as usize] {
             Some(file) => (Fd(file.as_raw_fd()), Flags::empty()),
-            None => (Fd(int(direct(slot, place))), Flags::FIXED_FILE),
+            None => (Fd(int(direct(slot, half))), Flags::FIXED_FILE),
         };
-        let read = match buffer.segments().filter(|_| from == ReadFrom::On) {
+        let read = match buffer.segments().filter(|_| from == ReadFrom::Current) {
             Some(segments) => opcode::Readv::new(fd, segments.as_ptr().cast(), int(segments.len()))
                 .offset(offset)
                 .build(),
@@ -157,16 +157,16 @@ impl KernelRing {
         Some(read.flags(kind))
     }
 
-    fn push_open(&mut self, slot: usize, place: Place, flags: Flags) {
+    fn push_open(&mut self, slot: usize, half: Half, flags: Flags) {
         let generation = self.slots[slot].generation;
-        let entry = self.open_entry(slot, place).flags(flags);
-        self.push(entry, Tag { slot, place, op: Op::Open, generation });
+        let entry = self.open_entry(slot, half).flags(flags);
+        self.push(entry, Tag { slot, half, op: Op::Open, generation });
     }
 
-    fn push_read(&mut self, slot: usize, place: Place, from: ReadFrom, flags: Flags) {
+    fn push_read(&mut self, slot: usize, half: Half, from: ReadFrom, flags: Flags) {
         let generation = self.slots[slot].generation;
-        if let Some(entry) = self.read_entry(slot, place, from) {
-            self.push(entry.flags(flags), Tag { slot, place, op: Op::Read, generation });
+        if let Some(entry) = self.read_entry(slot, half, from) {
+            self.push(entry.flags(flags), Tag { slot, half, op: Op::Read, generation });
         }
     }
 
@@ -179,35 +179,35 @@ impl KernelRing {
             true => Flags::IO_LINK | Flags::SKIP_SUCCESS,
             false => Flags::IO_LINK,
         };
-        let is_pair = self.pending(slot, Place::Second).is_some();
-        let is_link = self.pending(slot, Place::First).is_some_and(|f| f.file == ProcFile::Exe);
+        let is_pair = self.pending(slot, Half::Second).is_some();
+        let is_link = self.pending(slot, Half::First).is_some_and(|f| f.file == ProcFile::Exe);
         if is_pair {
-            self.push_open(slot, Place::Second, open | Flags::ASYNC);
+            self.push_open(slot, Half::Second, open | Flags::ASYNC);
         }
         let head = if is_pair { Flags::empty() } else { Flags::ASYNC };
         match (is_link, is_pair) {
             // A link is opened and not read; without it the memory is still worth reading.
-            (true, true) => self.push_open(slot, Place::First, Flags::IO_HARDLINK),
-            (true, false) => self.push_open(slot, Place::First, head),
+            (true, true) => self.push_open(slot, Half::First, Flags::IO_HARDLINK),
+            (true, false) => self.push_open(slot, Half::First, head),
             (false, _) => {
-                self.push_open(slot, Place::First, open | head);
+                self.push_open(slot, Half::First, open | head);
                 let behind = if is_pair { Flags::IO_HARDLINK } else { Flags::empty() };
-                self.push_read(slot, Place::First, ReadFrom::On, behind);
+                self.push_read(slot, Half::First, ReadFrom::Current, behind);
             }
         }
         if is_pair {
-            self.push_read(slot, Place::Second, ReadFrom::On, Flags::empty());
+            self.push_read(slot, Half::Second, ReadFrom::Current, Flags::empty());
         }
     }
 
     /// Queues the next step of a request alone.
-    pub(super) fn push_step(&mut self, slot: usize, place: Place, op: Op, from: ReadFrom) {
+    pub(super) fn push_step(&mut self, slot: usize, half: Half, op: Op, from: ReadFrom) {
         if !self.make_room(1) {
             return;
         }
         match op {
-            Op::Open => self.push_open(slot, place, Flags::ASYNC),
-            Op::Read => self.push_read(slot, place, from, Flags::ASYNC),
+            Op::Open => self.push_open(slot, half, Flags::ASYNC),
+            Op::Read => self.push_read(slot, half, from, Flags::ASYNC),
         }
     }
 
@@ -224,6 +224,6 @@ impl KernelRing {
 }
 
 /// The direct descriptor of a slot's file.
-fn direct(slot: usize, place: Place) -> u32 {
-    int(2 * slot + place as usize)
+fn direct(slot: usize, half: Half) -> u32 {
+    int(2 * slot + half as usize)
 }
