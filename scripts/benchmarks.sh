@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# Measures all that docs/BENCHMARKS.md tells, and writes it there: see --help.
+# Measures all figures of docs/BENCHMARKS.md and writes them there: see --help.
 set -euo pipefail
 
 usage="\
 Usage: scripts/benchmarks.sh [OPTIONS] [RECORD...]
 
-Installs the tools to compare with, measures every record (or only those named), keeps them under
-benches/record, and writes tables and plots of docs/BENCHMARKS.md. Needs root, 4 GiB of memory, 20,500
-process ids, and a host that is quiet for ten minutes.
+Installs the other tools, measures the records (all, or those that are named), saves them under
+benches/record, and writes the tables and plots of docs/BENCHMARKS.md. Needs root, 4 GiB of memory,
+20,500 process ids, and a host that is quiet for ten minutes.
 
 Options:
-  --rounds N         how often each command is run [default: 11]
-  --list             what records there are
-  --draw             measure nothing, only write tables and plots from the records
-  -h, --help         this
+  --rounds N         runs of each command [default: 11]
+  --list             list the records
+  --draw             only write tables and plots from the saved records
+  -h, --help         print this help
 
 Environment:
-  PREFIX             words to put before each measurement, such as \`taskset -c 0,1\`"
+  PREFIX             words before each measurement, such as \`taskset -c 0,1\`"
 
 refuse() {
     echo "benchmarks.sh: $1" >&2
@@ -34,16 +34,16 @@ while [ $# -gt 0 ]; do
     --list) printf '%s\n' "${records[@]}" && exit ;;
     --draw) draw=1 ;;
     --rounds) rounds=${2:-} && shift ;;
-    *) [[ " ${records[*]} " == *" $1 "* ]] || refuse "no record $1: see --list" && wanted+=("$1") ;;
+    *) [[ " ${records[*]} " == *" $1 "* ]] || refuse "unknown record $1: see --list" && wanted+=("$1") ;;
     esac
     shift
 done
-[[ $rounds =~ ^[1-9][0-9]{0,2}$ ]] || refuse "--rounds $rounds: a number from 1 to 999 is wanted"
+[[ $rounds =~ ^[1-9][0-9]{0,2}$ ]] || refuse "--rounds $rounds: not a number from 1 to 999"
 [ ${#wanted[@]} -gt 0 ] || wanted=("${records[@]}")
 
 cd "$(dirname "$0")/.."
 
-# Each at one version, so that the next record compares with the same.
+# Pinned versions, so that the next record compares with the same tools.
 install_rivals() {
     local dir=target/rivals
     [ -x $dir/metop/bin/metop ] || cargo install --quiet --locked --root $dir/metop \
@@ -79,11 +79,13 @@ measure() {
         ${PREFIX:-} "$scanner" --save benches/record/scanner.json --commit "$commit" --date "$date" \
             --bench ;;
     rivals) commands "$1" --crowd small --run "psm-uring=$program" --rivals target/rivals ;;
-    floor) # Without the name of the host, which is nobody's business.
+    floor) # A published record has no host name, and no suffix of a distributor's kernel.
         echo "== $1"
         ${PREFIX:-} "$crowd" small -- "$program" bench --rounds "$rounds" --save target/floor.json \
-            --bench && sed 's/"name": ".*"/"name": ""/; s/\("kernel": "[0-9.]*\).*"/\1"/' target/floor.json \
-            >benches/record/floor.json ;;
+            --bench && sed "/^\"about\"/{
+                s/\"host\":\"[^\"]*\"/\"host\":\"\"/; s/\(\"kernel\":\"[0-9.]*\)[^\"]*/\1/
+                s/\"commit\":\"\"/\"commit\":\"$commit\"/; s/\"date\":\"\"/\"date\":\"$date\"/
+            }" target/floor.json >benches/record/floor.json ;;
     engines-smaps) source=smaps engines "$1" --crowd small ;;
     engines-idle) engines "$1" --idle ;;
     engines-*) engines "$1" --crowd "${1#engines-}" ;;
@@ -94,7 +96,7 @@ measure() {
 }
 
 if [ -z "$draw" ]; then
-    [ "$(id -u)" = 0 ] || refuse "only root may read all processes and swap: run as root"
+    [ "$(id -u)" = 0 ] || refuse "only root can read all processes and add swap: run as root"
     install_rivals
     cargo build --quiet --release --locked
     commands=$(scripts/bench-path.sh commands)
@@ -108,7 +110,7 @@ if [ -z "$draw" ]; then
     for record in "${wanted[@]}"; do
         measure "$record" || failed+=("$record")
     done
-    [ ${#failed[@]} -eq 0 ] || refuse "not measured: scripts/benchmarks.sh ${failed[*]}" 1
+    [ ${#failed[@]} -eq 0 ] || refuse "failed records, measure them again: scripts/benchmarks.sh ${failed[*]}" 1
 fi
 
 venv=target/plots-venv

@@ -1,4 +1,4 @@
 #!/bin/sh
-# Builds and becomes the command `crowd`, so that signals and exit codes are its own: see --help.
+# Builds the command `crowd` and replaces itself with it, which keeps signals and exit codes: --help.
 crowd=$("$(dirname "$0")/bench-path.sh" crowd) || exit
 exec "$crowd" "$@" --bench

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Draws the plots of docs/BENCHMARKS.md from records alone: plots.py RECORDS PLOTS.
 
-The same records give the same bytes. Each plot names the records that it was drawn from, with a sum
-over their bytes, so that tests/benchmarks.rs can tell whether it is up to date.
+The same records give the same bytes. Each plot names its records, with a checksum of each, so that
+the tests can see whether the plot is up to date.
 """
 
 import json
@@ -16,7 +16,7 @@ import matplotlib
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
-# Readable on white and on black: text takes the colour of the reader's theme, see THEME.
+# Readable on white and on black. Text takes the colour of the reader's theme: see THEME.
 INK = "#6e7781"
 GRID = "#8b949e"
 COLOURS = {"uring": "#2f81f7", "threads": "#db6d28", "sync": "#a8b1ba"}
@@ -45,7 +45,7 @@ plt.rcParams.update(
 
 
 class Records:
-    """The records, and which of them the plot at hand was drawn from."""
+    """The records, and the names and checksums of those that the current plot uses."""
 
     def __init__(self, directory):
         self.directory = Path(directory)
@@ -65,7 +65,7 @@ class Records:
 
 
 def fnv1a(raw):
-    """A sum that tests/benchmarks.rs makes without a crate."""
+    """A checksum that the tests compute without a crate."""
     found = 0xCBF29CE484222325
     for byte in raw:
         found = (found ^ byte) * 0x100000001B3 % 2**64
@@ -73,11 +73,12 @@ def fnv1a(raw):
 
 
 def milliseconds(run):
-    return sorted(us / 1000 for us in run["wall_us"])
+    """The times of all rounds, sorted."""
+    return sorted(ns / 1e6 for ns in run["wall_ns"]["all"])
 
 
 def median(values):
-    """The upper one of an even number, as everywhere here."""
+    """The upper one of an even number, as in the records."""
     return statistics.median_high(values)
 
 
@@ -88,7 +89,7 @@ def label(ms):
 
 
 def bars(axes, rows):
-    """One bar a row, the first on top: median, and a line from the shortest to the longest."""
+    """One bar for each row, the first on top: the median, and a line from the shortest to the longest."""
     axes.set_yticks(range(len(rows)), [name for name, _, _, _ in rows])
     axes.invert_yaxis()
     longest = max(times[-1] for _, times, _, _ in rows)
@@ -104,7 +105,7 @@ def bars(axes, rows):
 
 
 def engines(records):
-    """Small multiples: every crowd has a scale of its own, because ratios within one count."""
+    """Small multiples: each crowd has its own scale, because ratios within a crowd count."""
     crowds = [
         ("engines-small", "small: 2,000 processes of 100 mappings"),
         ("engines-many", "many: 10,000 processes of 60 mappings"),
@@ -133,7 +134,7 @@ def sizes(records):
     by_engine = {engine: [] for engine in COLOURS}
     for count in counts:
         for run in records.runs(f"size-{count}"):
-            by_engine[run["name"]].append((run["work"]["measured"], median(milliseconds(run))))
+            by_engine[run["name"]].append((run["measured"]["median"], median(milliseconds(run))))
     figure, (whole, each) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
     for engine, points in by_engine.items():
         measured = [count for count, _ in points]
@@ -158,7 +159,7 @@ def sizes(records):
 
 
 def rivals(records):
-    """Everybody on one scale, with the ratio to psm-uring."""
+    """All tools on one scale, with the ratio to psm-uring."""
     runs = [(run["name"], milliseconds(run)) for run in records.runs("rivals")]
     ours = median(dict(runs)["psm-uring"])
     rows = []
@@ -175,7 +176,7 @@ def rivals(records):
 def save(figure, path, used):
     figure.savefig(path, transparent=True, metadata={"Date": None, "Creator": None})
     text = path.read_text()
-    # Behind the opening tag: where they were drawn from, and the colours of the reader's theme.
+    # Behind the opening tag: the records, and the colours of the reader's theme.
     head = f"<!-- records: {' '.join(used)} -->\n{THEME}\n"
     text = re.sub(r"(<svg[^>]*>\n)", lambda tag: tag[1] + head, text, count=1)
     path.write_text("\n".join(line.rstrip() for line in text.splitlines()) + "\n")
@@ -184,7 +185,7 @@ def save(figure, path, used):
 
 def main():
     if len(sys.argv) != 3:
-        sys.exit("plots.py: RECORDS and PLOTS are wanted, two directories")
+        sys.exit("usage: plots.py RECORDS PLOTS, two directories")
     for draw in (engines, sizes, rivals):
         records = Records(sys.argv[1])
         figure = draw(records)

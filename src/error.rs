@@ -43,8 +43,6 @@ pub enum Error {
     NoTotal(String),
     /// The kernel has no rollup, and no other source was allowed.
     NoRollup,
-    /// An engine measured this many processes, another one that many.
-    NotTheSame(&'static str, usize, usize),
     /// `bench` cannot measure.
     Bench(String),
     /// A file cannot be used: the attempt, the path, the reason, the remedy.
@@ -136,11 +134,6 @@ impl fmt::Display for Error {
             Error::NoTotal(missing) => write!(f, "no total: {missing}"),
             Error::NoRollup => f.write_str(
                 "this kernel has no smaps_rollup (it came with 4.14); leave out --source rollup",
-            ),
-            Error::NotTheSame(engine, measured, most) => write!(
-                f,
-                "the engines did not do the same work: {engine} measured {measured} processes, \
-                 another engine {most}; run it again when fewer processes start and end"
             ),
             Error::File(what, path, why, remedy) => {
                 write!(f, "cannot {what}: {}: {why}; {remedy}", path.display())

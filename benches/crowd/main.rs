@@ -11,12 +11,11 @@ mod harness;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
 
-use harness::Mode;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process_group};
 
 fn main() -> ExitCode {
     crowd::become_one();
-    if Mode::of_this_run() == Mode::Smoke || std::env::args().len() == 2 {
+    if harness::is_test() || std::env::args().len() == 2 {
         passes_on_exit_codes();
         ends_on_a_signal();
         return ExitCode::SUCCESS;

@@ -6,7 +6,7 @@
 //! - `man`         the manual page
 #![forbid(unsafe_code)]
 
-mod bench;
+pub mod bench;
 mod completions;
 mod man;
 

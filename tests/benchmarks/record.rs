@@ -1,93 +1,72 @@
-//! A record under `benches/record`, and the figures that it holds.
+//! The records under `benches/record`, and the figures that the document takes from them.
 
 use std::fmt::Write;
-use std::fs::read_to_string;
 
-use serde_json::Value;
+use psm_uring::commands::bench::record::{self, Figure, Run, Spread};
 
 use super::path;
 
 /// One record under `benches/record`.
-pub(super) struct Record(pub(super) Value);
-
-/// All runs of one command.
-pub(super) struct Run<'a>(pub(super) &'a Value);
+pub(super) struct Record(pub(super) record::Record);
 
 impl Record {
     pub(super) fn load(name: &str) -> Record {
         let path = path("benches/record").join(name).with_extension("json");
-        let text = read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
-        Record(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path:?}: {error}")))
+        Record(record::Record::load(&path).unwrap_or_else(|error| panic!("{error}")))
     }
 
     pub(super) fn about(&self, key: &str) -> String {
-        let value = &self.0["about"][key];
+        let value = &self.0.about[key];
         value.as_str().map_or_else(|| value.to_string(), str::to_owned)
     }
 
-    pub(super) fn runs(&self) -> impl Iterator<Item = Run<'_>> {
-        self.0["runs"].as_array().expect("runs").iter().map(Run)
-    }
-
-    pub(super) fn run(&self, name: &str) -> Run<'_> {
-        self.runs().find(|run| run.name() == name).unwrap_or_else(|| panic!("no run {name}"))
+    pub(super) fn run(&self, name: &str) -> &Run {
+        let run = self.0.runs.iter().find(|run| run.name == name);
+        run.unwrap_or_else(|| panic!("no run {name}"))
     }
 
     pub(super) fn ratio(&self, name: &str, of: &str) -> f64 {
-        self.run(name).wall() / self.run(of).wall()
+        wall(self.run(name)) / wall(self.run(of))
     }
 }
 
-impl Run<'_> {
-    pub(super) fn name(&self) -> &str {
-        self.0["name"].as_str().expect("a name")
-    }
+/// A figure that the record must have.
+pub(super) fn spread(run: &Run, figure: Figure) -> &Spread {
+    run.figures.get(&figure).unwrap_or_else(|| panic!("{}: no {figure:?}", run.name))
+}
 
-    /// All rounds, sorted.
-    pub(super) fn all(&self, key: &str) -> Vec<u64> {
-        let values = self.0[key].as_array().unwrap_or_else(|| panic!("no {key}"));
-        let mut values: Vec<u64> = values.iter().filter_map(Value::as_u64).collect();
-        values.sort_unstable();
-        values
-    }
+pub(super) fn median(run: &Run, figure: Figure) -> f64 {
+    spread(run, figure).median as f64
+}
 
-    pub(super) fn median(&self, key: &str) -> f64 {
-        let all = self.all(key);
-        all[all.len() / 2] as f64
-    }
+/// The median time in milliseconds.
+pub(super) fn wall(run: &Run) -> f64 {
+    median(run, Figure::WallNs) / 1e6
+}
 
-    /// In milliseconds.
-    pub(super) fn wall(&self) -> f64 {
-        self.median("wall_us") / 1e3
-    }
+/// The shortest and the longest time in milliseconds.
+pub(super) fn range(run: &Run) -> String {
+    let Spread { min, max, .. } = spread(run, Figure::WallNs);
+    format!("{} .. {}", ms(*min as f64 / 1e6), ms(*max as f64 / 1e6))
+}
 
-    pub(super) fn cpu(&self) -> f64 {
-        let [user, system] = ["user_us", "system_us"].map(|key| self.all(key));
-        (user.iter().sum::<u64>() + system.iter().sum::<u64>()) as f64 / user.len() as f64 / 1e3
-    }
+/// The mean CPU time in milliseconds.
+pub(super) fn cpu(run: &Run) -> f64 {
+    let all = &spread(run, Figure::CpuNs).all;
+    all.iter().sum::<u64>() as f64 / all.len() as f64 / 1e6
+}
 
-    /// In per cent of all CPU time.
-    pub(super) fn user_part(&self) -> f64 {
-        let user = self.all("user_us");
-        user.iter().sum::<u64>() as f64 / user.len() as f64 / 1e3 / self.cpu() * 100.0
-    }
+/// The part of the CPU time in user space, in per cent.
+pub(super) fn user_part(run: &Run) -> f64 {
+    run.user_part().expect("CPU time") * 100.0
+}
 
-    pub(super) fn work(&self, key: &str) -> f64 {
-        self.0["work"][key].as_f64().unwrap_or_else(|| panic!("no {key}"))
-    }
+pub(super) fn per_process(run: &Run, figure: Figure) -> f64 {
+    median(run, figure) / median(run, Figure::Measured)
+}
 
-    pub(super) fn per_process(&self, key: &str) -> f64 {
-        self.work(key) / self.work("measured")
-    }
-
-    pub(super) fn spread(&self) -> String {
-        let all = self.all("wall_us");
-        format!("{} .. {}", ms(all[0] as f64 / 1e3), ms(all[all.len() - 1] as f64 / 1e3))
-    }
-
-    pub(super) fn us_per_process(&self) -> f64 {
-        self.wall() * 1e3 / self.work("measured")
-    }
+pub(super) fn us_per_process(run: &Run) -> f64 {
+    per_process(run, Figure::WallNs) / 1e3
 }
 
 pub(super) fn ms(ms: f64) -> String {

@@ -1,12 +1,14 @@
-//! The parts of the document that records make: tables, and sentences with figures.
+//! The parts of the document that come from records: tables, and sentences with figures.
 
 use std::fmt::Write;
 use std::fs::read_dir;
 
-use serde_json::Value;
+use psm_uring::commands::bench::record::{Figure, Run};
 
 use super::path;
-use super::record::{Record, Run, ms, table};
+use super::record::{
+    Record, cpu, median, ms, per_process, range, spread, table, us_per_process, user_part, wall,
+};
 
 const ENGINES: [(&str, &str); 5] = [
     ("engines-small", "small"),
@@ -17,7 +19,7 @@ const ENGINES: [(&str, &str); 5] = [
 ];
 const SIZES: [u64; 8] = [100, 200, 500, 1000, 2000, 5000, 10000, 20000];
 
-/// Where and when: every record of one host says the same, or it is told which do not.
+/// The host and the commit of all records, and those that differ.
 fn host() -> String {
     let about = |name: &str, key| Record::load(name).about(key);
     let key = |key| about("engines-small", key);
@@ -32,11 +34,13 @@ fn host() -> String {
         key("date")
     );
     let fields = ["kernel", "machine", "cpus", "memory_mib", "version", "commit"];
-    // The floor is kept in the form of `psm-uring bench`.
-    for name in names().into_iter().filter(|name| name != "floor") {
-        let other = fields.iter().find(|field| about(&name, field) != key(field));
-        if let Some(field) = other {
-            let _ = writeln!(text, "Record `{name}`: {field} {}.", about(&name, field));
+    for name in names() {
+        // Of the floor, one early record does not know all.
+        let is_known = |found: &str| !["", "null"].contains(&found);
+        let found = fields.iter().map(|field| (field, about(&name, field)));
+        let mut others = found.filter(|(field, found)| is_known(found) && *found != key(field));
+        if let Some((field, found)) = others.next() {
+            let _ = writeln!(text, "Record `{name}`: {field} {found}.");
         }
     }
     text
@@ -58,12 +62,12 @@ fn asked() -> String {
     let rivals = Record::load("rivals");
     let scanner = Record::load("scanner");
     let size = |count: u64| Record::load(&format!("size-{count}"));
-    let cost = |count| size(count).run("uring").us_per_process();
-    let peak = |name| Record::load(name).run("uring").work("peak_kib") / 1024.0;
+    let cost = |count| us_per_process(size(count).run("uring"));
+    let peak = |name| median(Record::load(name).run("uring"), Figure::PeakKib) / 1024.0;
     let to_threads = |record: &Record| record.ratio("uring", "threads");
     let speed = |name: &str| {
-        let all = scanner.run(name).all("wall_ns");
-        scanner.0["of"]["bytes"].as_f64().expect("bytes") / all[all.len() / 2] as f64
+        let run = scanner.run(name);
+        median(run, Figure::Bytes) / median(run, Figure::WallNs)
     };
     let scan = speed("scanner");
     let to_others = |name| rivals.ratio(name, "psm-uring");
@@ -78,9 +82,9 @@ fn asked() -> String {
         ("many: one process of 10,000 to one of 1,000", most, 1.1, cost(10000) / cost(1000), "×"),
         ("small, `--source smaps`: uring to threads", most, 0.85, to_threads(&smaps), "×"),
         ("swapped: uring to threads", most, 1.0 / 3.0, to_threads(&swapped), "×"),
-        ("idle: whole command", most, 5.0, idle.run("uring").wall(), "ms"),
+        ("idle: whole command", most, 5.0, wall(idle.run("uring")), "ms"),
         ("idle: uring to threads", most, 1.2, to_threads(&idle), "×"),
-        ("small: user-space part of all CPU time", most, 8.0, small.run("uring").user_part(), "%"),
+        ("small: user-space part of all CPU time", most, 8.0, user_part(small.run("uring")), "%"),
         ("scanner, one core", least, 5.0, scan, "GB/s"),
         (
             "scanner to a bare newline pass",
@@ -112,12 +116,12 @@ fn engines() -> String {
             rows.push(vec![
                 crowd.to_owned(),
                 engine.to_owned(),
-                ms(run.wall()),
-                run.spread(),
+                ms(wall(run)),
+                range(run),
                 format!("{:.2}", record.ratio(engine, "threads")),
-                ms(run.cpu()),
-                format!("{:.1} %", run.user_part()),
-                format!("{:.1}", run.work("peak_kib") / 1024.0),
+                ms(cpu(run)),
+                format!("{:.1} %", user_part(run)),
+                format!("{:.1}", median(run, Figure::PeakKib) / 1024.0),
             ]);
         }
     }
@@ -125,7 +129,7 @@ fn engines() -> String {
     table(&heads, &rows)
 }
 
-/// Where the ring is slower than ordinary reads on as many threads.
+/// The records in which the ring is slower than ordinary reads on as many threads.
 fn losses() -> String {
     let mut lost = Vec::new();
     for (name, what) in ENGINES {
@@ -153,37 +157,36 @@ fn work() -> String {
         let record = Record::load(name);
         for engine in ["uring", "threads", "sync"] {
             let run = record.run(engine);
-            let each = |key| format!("{:.2}", run.per_process(key));
+            let each = |figure| format!("{:.2}", per_process(run, figure));
             rows.push(vec![
                 format!("{what}, {engine}"),
-                each("operations"),
-                each("enters"),
-                each("reads"),
-                format!("{:.0}", run.per_process("bytes")),
+                each(Figure::Operations),
+                each(Figure::Enters),
+                each(Figure::Reads),
+                format!("{:.0}", per_process(run, Figure::Bytes)),
             ]);
         }
     }
     table(&["a process of", "operations", "enters", "reads", "bytes"], &rows)
 }
 
-/// What the kernel alone costs, and what no tool that reads these files on two CPUs can undercut.
+/// The cost in the kernel alone, the bound for every tool that reads these files on two CPUs.
 fn floor() -> String {
-    let record = Record::load("floor").0;
-    let median = |of: &Value| of["median_us"].as_f64().expect("a median") / 1e3;
-    let floor = median(&record["floor"]);
-    let engines = record["engines"].as_array().expect("engines").iter();
+    let record = Record::load("floor");
+    let floor = wall(record.run("floor"));
+    let engines = record.0.runs.iter().filter(|run| run.name != "floor");
     let engines: Vec<String> = engines
-        .map(|one| {
-            let (name, time) = (one["engine"].as_str().expect("a name"), median(&one["time"]));
+        .map(|run| {
+            let (name, time) = (&run.name, wall(run));
             format!("{name} {} ms ({:.2} times the floor)", ms(time), time / floor)
         })
         .collect();
     let rivals = Record::load("rivals");
-    let times = |name: &str| format!("{name} {:.1}", rivals.run(name).wall() / floor);
+    let times = |name: &str| format!("{name} {:.1}", wall(rivals.run(name)) / floor);
     let rivals = ["metop", "ps_mem", "smemstat", "smem"].map(times);
     format!(
         "On `small` the floor is {} ms; surveys alone take {}.\n\
-         Whole commands of others take so many times the floor: {}.\n",
+         Whole commands of other tools take this many times the floor: {}.\n",
         ms(floor),
         engines.join(", "),
         rivals.join(", ")
@@ -195,9 +198,9 @@ fn sizes() -> String {
     for count in SIZES {
         let record = Record::load(&format!("size-{count}"));
         let mut row = vec![count.to_string()];
-        row.extend(["uring", "threads", "sync"].map(|engine| ms(record.run(engine).wall())));
+        row.extend(["uring", "threads", "sync"].map(|engine| ms(wall(record.run(engine)))));
         row.push(format!("{:.2}", record.ratio("uring", "threads")));
-        row.push(format!("{:.1}", record.run("uring").us_per_process()));
+        row.push(format!("{:.1}", us_per_process(record.run("uring"))));
         rows.push(row);
     }
     let heads =
@@ -207,25 +210,24 @@ fn sizes() -> String {
 
 fn rivals() -> String {
     let record = Record::load("rivals");
-    let floor = record.0["about"]["peak_floor_kib"].as_u64().expect("a floor");
-    let row = |run: Run<'_>| {
-        // Ours says its own peak; of others less than the floor cannot be seen.
-        let own = run.0["work"]["peak_kib"].as_u64();
-        let peak = own.or(run.0["peak_kib"].as_u64()).expect("a peak");
+    let floor = record.0.of["peak_floor_kib"].as_u64().expect("a floor");
+    let row = |run: &Run| {
+        // psm-uring prints its own peak; of other tools less than the floor cannot be seen.
+        let own = run.figures.get(&Figure::PeakKib).map(|peak| peak.median);
+        let peak = own.unwrap_or_else(|| spread(run, Figure::MaxRssKib).max);
         let sign = if own.is_none() && peak <= floor { "≤ " } else { "" };
-        let text = |key: &str| run.0[key].as_str().unwrap_or_default().to_owned();
         vec![
-            format!("`{}`", text("command")),
-            text("version"),
-            ms(run.wall()),
-            run.spread(),
-            format!("{:.1}", run.wall() / record.run("psm-uring").wall()),
-            ms(run.cpu()),
+            format!("`{}`", run.command),
+            run.version.clone(),
+            ms(wall(run)),
+            range(run),
+            format!("{:.1}", wall(run) / wall(record.run("psm-uring"))),
+            ms(cpu(run)),
             format!("{sign}{:.1}", peak as f64 / 1024.0),
-            format!("{:.0}", run.median("total_kib") / 1024.0),
+            format!("{:.0}", median(run, Figure::TotalKib) / 1024.0),
         ]
     };
-    let rows: Vec<_> = record.runs().map(row).collect();
+    let rows: Vec<_> = record.0.runs.iter().map(row).collect();
     let heads =
         ["command", "version", "ms", "min .. max", "times", "CPU ms", "peak MiB", "sum MiB"];
     table(&heads, &rows)
@@ -233,18 +235,17 @@ fn rivals() -> String {
 
 fn scanner() -> String {
     let record = Record::load("scanner");
-    let bytes = record.0["of"]["bytes"].as_f64().expect("bytes");
-    let row = |run: Run<'_>| {
-        let all = run.all("wall_ns");
-        let speed = |ns: u64| bytes / ns as f64;
-        let (slow, fast) = (speed(all[all.len() - 1]), speed(all[0]));
-        let median = format!("{:.2}", speed(all[all.len() / 2]));
-        vec![run.name().to_owned(), median, format!("{slow:.2} .. {fast:.2}")]
+    let row = |run: &Run| {
+        let wall = spread(run, Figure::WallNs);
+        let speed = |ns: u64| median(run, Figure::Bytes) / ns as f64;
+        let range = format!("{:.2} .. {:.2}", speed(wall.max), speed(wall.min));
+        vec![run.name.clone(), format!("{:.2}", speed(wall.median)), range]
     };
-    table(&["smaps text", "GB/s", "min .. max"], &record.runs().map(row).collect::<Vec<_>>())
+    let rows: Vec<_> = record.0.runs.iter().map(row).collect();
+    table(&["smaps text", "GB/s", "min .. max"], &rows)
 }
 
-/// A part of the document, and who writes it.
+/// A part of the document, and the function that writes it.
 pub(super) type Block = (&'static str, fn() -> String);
 
 pub(super) const BLOCKS: [Block; 9] = [

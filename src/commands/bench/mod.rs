@@ -1,233 +1,310 @@
-//! `psm-uring bench`: the engines against each other, and against what the kernel alone costs.
+//! `psm-uring bench`: the engines against each other, and against the bare cost in the kernel.
 //!
-//! - `floor`    the bare cost: open, read, close, no parsing
+//! - `harness` rounds in turn, and the check for the same work; the benches use it as well
 //! - `options` its command line
-//! - `once`     one survey in a process of its own
-//! - `record`   what was measured, kept as JSON and compared
-//! - `table`    the same for people
-//!
-//! All candidates are measured in turn, round by round, so that a slow moment of the host meets
-//! all of them; medians and ratios count, not single times.
+//! - `record`  the record, its table and its limits; the benches use it as well
 #![forbid(unsafe_code)]
 
-mod floor;
-mod once;
+pub mod harness;
 mod options;
-mod record;
-mod table;
+pub mod record;
 
+use std::fmt::Display;
 use std::path::Path;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use crate::engine::{EngineKind, Surveyor, Tuning};
-use crate::error::Error;
-use crate::process::Source;
+use serde_json::{Value, json};
+
+use crate::cli::word_of;
+use crate::engine::{EngineKind, Surveyor, Timeouts, Tuning};
+use crate::error::{self, Error};
+use crate::process::{Fate, Plan, ProcFile, Source};
 use crate::run::{Outcome, ProgressLine, list_all, open_root};
 use crate::sys::proc_root::ProcRoot;
-use crate::sys::stdio;
+use crate::sys::{stdio, this_process, threads};
 use crate::units::Errno;
 
-use self::once::Once;
+use self::harness::{Candidate, interleave};
 pub(crate) use self::options::BenchOptions;
-use self::record::Record;
+use self::record::{
+    Compared, Figure, Limit, Record, Run, Sample, TableColumn, about, exceeded, ns,
+};
+use super::print;
 
-/// A survey that leaves this much more of the processes unmeasured than another did less work.
-const LACKING_MAX: f64 = 0.05;
-/// Each survey lists anew and processes come and go; so many less than another measured, and this
-/// part of all besides, may be chance.
-const CHANCE: (f64, f64) = (8.0, 0.25);
-/// What is measured unless somebody says otherwise.
+/// The engines that are measured without `--engines`.
 const ENGINES: [EngineKind; 3] = [EngineKind::Uring, EngineKind::Threads, EngineKind::Sync];
+/// The name of the run that measures the kernel alone.
+const FLOOR: &str = "floor";
+const FLOOR_READ_BYTES: usize = 16 * 1024;
+/// For healthy hosts only: the floor would wait for a stuck process without end.
+const STUCK_AFTER: Duration = Duration::from_secs(2);
 
-/// One engine with its parameters, and what each round took.
-struct Candidate {
-    kind: EngineKind,
-    tuning: Tuning,
-    rounds: Vec<Once>,
+const COLUMNS: [TableColumn; 11] = [
+    ("engine", 8, |one| Some(one.run.name.clone())),
+    ("workers", 8, |one| one.run.workers.map(|workers| workers.to_string())),
+    ("depth", 7, |one| one.run.depth.map(|depth| depth.to_string())),
+    ("median", 12, |one| one.ms(Figure::WallNs)),
+    ("min .. max", 22, |one| one.range(Figure::WallNs)),
+    ("per process", 13, |one| {
+        Some(format!("{:.1} us", one.run.per_process(Figure::WallNs)? / 1e3))
+    }),
+    ("x threads", 10, |one| one.times(Figure::WallNs)),
+    ("x floor", 9, |one| Some(format!("{:.2}", one.run.ratio(Figure::WallNs, one.floor)?))),
+    ("CPU", 11, |one| one.ms(Figure::CpuNs)),
+    ("x threads", 10, |one| one.times(Figure::CpuNs)),
+    ("user", 7, |one| one.user()),
+];
+
+/// A time is held against the floor of its own record, so that a slower host is no regression.
+const LIMITS: [Limit; 2] = [
+    ("times the floor", 0.0, |one| one.run.ratio(Figure::WallNs, one.floor)),
+    ("operations per process", 0.0, |one| one.run.per_process(Figure::Operations)),
+];
+
+/// The processes to survey.
+struct Target {
+    root: ProcRoot,
+    source: Source,
 }
 
-/// Measures, prints, keeps and compares, as the options say.
+/// Measures the engines, prints and saves the record, and compares it with an earlier one.
 ///
 /// # Errors
-/// No engine could be opened or read, the engines did not do the same work, a file could not be
-/// read or written, or there is nothing to compare with.
+/// An engine failed, the engines did not do the same work, a file cannot be read or written, or
+/// the records have nothing in common.
 pub(crate) fn bench(options: &BenchOptions) -> Result<Outcome, Error> {
-    let root = open_root(&options.proc_root)?;
-    let ring = || {
-        let tuning = Tuning::new(Some(1), Some(1), Source::Rollup);
-        match Surveyor::open(EngineKind::Uring, &root, tuning) {
-            Err(Error::Ring(errno)) => Err(errno),
-            _ => Ok(()),
-        }
+    let source = match options.source {
+        Source::Auto => Source::Rollup,
+        source => source,
     };
-    let (engines, left_out) = engines(&options.engines, ring)?;
-    let candidates = candidates(&engines, options);
-    if let ([candidate], true) = (&candidates[..], options.once) {
-        return print(&Once::measure(candidate, options)?.to_json());
+    let target = Target { root: open_root(&options.proc_root)?, source };
+    let (engines, left_out) = engines(&options.engines, |kind| target.open(kind))?;
+    if let ([kind], true) = (&engines[..], options.once) {
+        let [workers, depth] = [&options.workers, &options.depth].map(|list| list.first().copied());
+        let sample = target.survey(*kind, Tuning::new(workers, depth, source))?;
+        return print(&record::to_json(&sample));
     }
     left_out.as_deref().map(tell);
-    let before = options.against.as_deref().map(|path| before(path, options, &candidates));
-    let before = before.transpose()?;
-    let record = measure(options, &root, candidates)?;
+    let runs = runs(&engines, &options.workers, &options.depth, source);
+    let before = options.against.as_deref().map(|path| before(path, source, &runs)).transpose()?;
+    let record = measure(&target, runs, options.rounds)?;
     if let Some(path) = &options.save {
         record.save(path)?;
     }
-    print(&if options.json { record.to_json() } else { table::table(&record) })?;
-    let worse =
-        before.map_or_else(Vec::new, |before| record.worse_than(&before, options.max_ratio));
+    print(&if options.json { record.to_json() } else { table(&record) })?;
+    let worse = before.map_or_else(Vec::new, |before| worse(&record, &before, options.max_ratio));
     worse.iter().for_each(|line| tell(line));
     Ok(if worse.is_empty() { Outcome::Printed } else { Outcome::Exceeded })
-}
-
-fn print(text: &str) -> Result<Outcome, Error> {
-    stdio::write_stdout(text.as_bytes()).map_err(Error::Output)?;
-    Ok(Outcome::Printed)
 }
 
 fn tell(line: &str) {
     stdio::write_stderr(format!("psm-uring: {line}\n").as_bytes());
 }
 
-/// The engines to measure, and a word about `uring` when it cannot be had. That is an error only
-/// when it was asked for by name.
+/// The engines to measure, and a note when `uring` is left out because it does not work here. That
+/// is an error only when `uring` was asked for by name.
 fn engines(
     asked: &[EngineKind],
-    ring: impl FnOnce() -> Result<(), Errno>,
+    open: impl Fn(EngineKind) -> Result<EngineKind, Error>,
 ) -> Result<(Vec<EngineKind>, Option<String>), Error> {
-    let wanted = if asked.is_empty() { &ENGINES } else { asked };
-    let wants_ring = |kind: &EngineKind| matches!(kind, EngineKind::Auto | EngineKind::Uring);
-    let refused = if wanted.iter().any(wants_ring) { ring().err() } else { None };
-    let why = refused.map(Error::no_ring);
-    let auto = if refused.is_some() { EngineKind::Threads } else { EngineKind::Uring };
-    let mut engines = Vec::new();
-    for kind in wanted.iter().map(|kind| if *kind == EngineKind::Auto { auto } else { *kind }) {
-        match &why {
-            Some(why) if kind == EngineKind::Uring && !asked.is_empty() => {
+    let (mut engines, mut left_out) = (Vec::new(), None);
+    for kind in if asked.is_empty() { &ENGINES } else { asked } {
+        match open(*kind) {
+            Ok(kind) if engines.contains(&kind) => {}
+            Ok(kind) => engines.push(kind),
+            Err(Error::Ring(errno)) if asked.is_empty() => {
+                left_out = Some(format!("uring is left out: {}", Error::no_ring(errno)));
+            }
+            Err(Error::Ring(errno)) => {
+                let why = Error::no_ring(errno);
                 return Err(Error::Bench(format!("{why}, or leave uring out of --engines")));
             }
-            Some(_) if kind == EngineKind::Uring => {}
-            _ if engines.contains(&kind) => {}
-            _ => engines.push(kind),
+            Err(error) => return Err(error),
         }
     }
-    let is_left_out = wanted.contains(&EngineKind::Uring);
-    let left_out = why.filter(|_| is_left_out).map(|why| format!("uring is left out: {why}"));
     Ok((engines, left_out))
 }
 
 /// Every engine with every number of workers, `uring` also with every depth.
-fn candidates(engines: &[EngineKind], options: &BenchOptions) -> Vec<Candidate> {
-    let given = |list: &[usize]| match list {
-        [] => vec![None],
-        list => list.iter().copied().map(Some).collect(),
+fn runs(engines: &[EngineKind], workers: &[usize], depths: &[usize], source: Source) -> Vec<Run> {
+    let given = |list: &[usize]| -> Vec<Option<usize>> {
+        list.iter().copied().map(Some).chain(list.is_empty().then_some(None)).collect()
     };
-    let mut candidates: Vec<Candidate> = Vec::new();
+    let mut runs = Vec::new();
     for kind in engines {
-        let workers = match kind {
-            EngineKind::Sync => vec![Some(1)],
-            _ => given(&options.workers),
-        };
-        for workers in workers {
-            let depths = match kind {
-                EngineKind::Uring => given(&options.depth),
-                _ => vec![Some(1)],
-            };
-            for depth in depths {
-                let tuning = Tuning::new(workers, depth, options.source);
-                candidates.push(Candidate { kind: *kind, tuning, rounds: Vec::new() });
-            }
+        let is_ring = *kind == EngineKind::Uring;
+        let depths = if is_ring { given(depths) } else { vec![None] };
+        for workers in if *kind == EngineKind::Sync { vec![Some(1)] } else { given(workers) } {
+            runs.extend(depths.iter().map(|depth| {
+                let Tuning { workers, depth, .. } = Tuning::new(workers, *depth, source);
+                let depth = is_ring.then_some(depth);
+                Run { workers: Some(workers), depth, ..Run::new(kind.word()) }
+            }));
         }
     }
-    candidates
+    runs
 }
 
-/// The record to compare with: of the same source, with something in common.
-fn before(path: &Path, options: &BenchOptions, candidates: &[Candidate]) -> Result<Record, Error> {
+/// The record to compare with: of the same source, with an engine in common.
+fn before(path: &Path, source: Source, runs: &[Run]) -> Result<Record, Error> {
     let record = Record::load(path)?;
-    let source = source_word(options.source);
-    if record.source != source {
-        let why = format!("it measured --source {}, this run {source}", record.source);
+    let (source, measured) = (word_of(&source), text(&record.of["source"]));
+    if measured != source {
+        let why = format!("it measured --source {measured}, this run {source}");
         return Err(Error::file("compare", path, &why));
     }
-    let now: Vec<String> = candidates.iter().map(Candidate::label).collect();
-    let then = record.labels();
-    let missing: Vec<&String> = now.iter().filter(|label| !then.contains(label)).collect();
-    if missing.len() == now.len() {
+    let now: Vec<String> = runs.iter().map(Run::label).collect();
+    let then: Vec<String> = without_floor(&record).map(Run::label).collect();
+    let file = path.display();
+    let new = now.iter().filter(|label| !then.contains(label));
+    let new: Vec<_> = new.map(|label| format!("{label} is not in {file}")).collect();
+    if new.len() == now.len() {
         let why = format!("no engine, workers and depth in common, it has {}", then.join("; "));
         return Err(Error::file("compare", path, &why));
     }
-    let file = path.display();
-    for label in missing {
-        tell(&format!("not compared: {label} is not in {file}"));
-    }
-    for label in then.iter().filter(|label| !now.contains(label)) {
-        tell(&format!("not compared: {label} of {file} is not measured now"));
-    }
+    let old = then.iter().filter(|label| !now.contains(label));
+    let old = old.map(|label| format!("{label} of {file} is not measured now"));
+    new.into_iter().chain(old).for_each(|line| tell(&format!("not compared: {line}")));
     Ok(record)
 }
 
-fn measure(
-    options: &BenchOptions,
-    root: &ProcRoot,
-    mut candidates: Vec<Candidate>,
-) -> Result<Record, Error> {
-    let mut floor: Vec<Duration> = Vec::new();
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("unknown")
+}
+
+fn without_floor(record: &Record) -> impl Iterator<Item = &Run> {
+    record.runs.iter().filter(|run| run.name != FLOOR)
+}
+
+fn measure(target: &Target, runs: Vec<Run>, rounds: usize) -> Result<Record, Error> {
+    let engine = |run: Run| -> Candidate<'_> {
+        (run.clone(), Box::new(move || target.survey_elsewhere(&run)))
+    };
+    let mut candidates: Vec<Candidate<'_>> = runs.into_iter().map(engine).collect();
+    let floor = Run { workers: Some(threads::cpus()), ..Run::new(FLOOR) };
+    candidates.push((floor, Box::new(|| target.floor())));
     let mut progress = ProgressLine::new();
-    let rounds = options.rounds;
-    let mut listed = 0;
-    // The first round warms up: it is measured and thrown away.
-    for round in 0..=rounds {
-        let mut measured = Vec::new();
-        for candidate in &mut candidates {
-            progress.show(|| format!("round {round} of {rounds}: {}", candidate.label()));
-            let once = Once::run(candidate, options)?;
-            measured.push((candidate.kind, once.measured, once.unknown));
-            candidate.rounds.push(once);
-        }
-        check_same_work(&measured)?;
-        progress.show(|| format!("round {round} of {rounds}: floor"));
-        let pids = list_all(root)?;
-        listed = pids.len();
-        floor.push(floor::measure(root, &pids, options.source));
-        if round == 0 {
-            candidates.iter_mut().for_each(|candidate| candidate.rounds.clear());
-            floor.clear();
-        }
-    }
-    drop(progress);
-    Ok(Record::new(options.source, listed, floor, &candidates))
+    let runs = interleave(candidates, rounds, |round, run| {
+        progress.show(|| format!("round {round} of {rounds}: {}", run.label()));
+        Ok(())
+    })?;
+    let of = json!({ "source": word_of(&target.source), "rounds": rounds });
+    Ok(Record { about: about(), of, runs })
 }
 
-impl Candidate {
-    /// What tells it from others, also in records.
-    fn label(&self) -> String {
-        let depth = (self.kind == EngineKind::Uring).then_some(self.tuning.depth);
-        record::label(self.kind.word(), self.tuning.workers, depth)
+impl Target {
+    /// The engine at work when this one is asked for.
+    fn open(&self, kind: EngineKind) -> Result<EngineKind, Error> {
+        let tuning = Tuning::new(Some(1), Some(1), self.source);
+        Surveyor::open(kind, &self.root, tuning).map(|surveyor| surveyor.kind())
     }
-}
 
-/// A benchmark that does not check its answer measures nothing. Each engine with the processes
-/// that it measured and those that it should have.
-fn check_same_work(round: &[(EngineKind, usize, usize)]) -> Result<(), Error> {
-    let part = |measured: usize, unknown: usize| measured as f64 / (measured + unknown) as f64;
-    let most = round.iter().map(|(_, measured, _)| *measured).max().unwrap_or(0);
-    let best = round.iter().map(|(_, measured, unknown)| part(*measured, *unknown));
-    let best = best.fold(0.0, f64::max);
-    for (kind, measured, unknown) in round {
-        let lacking = (most - measured) as f64 > CHANCE.0 + CHANCE.1 * most as f64;
-        if most == 0 || lacking || best - part(*measured, *unknown) > LACKING_MAX {
-            return Err(Error::NotTheSame(kind.word(), *measured, most));
+    /// Sets an engine up and surveys once, in this process.
+    fn survey(&self, kind: EngineKind, tuning: Tuning) -> Result<Sample, Error> {
+        let pids = list_all(&self.root)?;
+        let plan = Plan { source: self.source, ..Plan::default() };
+        let timeouts = Timeouts { stuck_after: STUCK_AFTER, deadline: None };
+        let (began, (user, system)) = (Instant::now(), this_process::cpu_times());
+        let mut surveyor = Surveyor::open(kind, &self.root, tuning)?;
+        let survey = surveyor.survey(&pids, &plan, &timeouts)?;
+        let (wall, (user_now, system_now)) = (began.elapsed(), this_process::cpu_times());
+        // Not dropped: the process ends without waiting for requests.
+        std::mem::forget(surveyor);
+        if let Some((pid, _)) = survey.missing().iter().find(|one| one.1 == Fate::TimedOut) {
+            return Err(Error::Bench(format!(
+                "PID {pid} is stuck; bench has no timeout and would wait without end: run it on a \
+                 host without stuck processes"
+            )));
         }
+        let (io, coverage) = (survey.io(), survey.coverage());
+        let user = user_now.saturating_sub(user);
+        Ok(Sample::from([
+            (Figure::WallNs, ns(wall)),
+            (Figure::CpuNs, ns(user + system_now.saturating_sub(system))),
+            (Figure::UserNs, ns(user)),
+            (Figure::Measured, coverage.measured as u64),
+            (Figure::Unknown, coverage.unknown() as u64),
+            (Figure::Operations, io.operations),
+            (Figure::Enters, io.enters),
+            (Figure::Reads, io.reads),
+            (Figure::Bytes, io.bytes),
+        ]))
     }
-    Ok(())
+
+    /// The same in a process of its own, which begins like a run of the program: without workers of
+    /// an earlier ring, without threads, without warm memory.
+    fn survey_elsewhere(&self, run: &Run) -> Result<Sample, Error> {
+        let cannot = |why: &dyn Display| Error::Bench(format!("{}: {why}", run.label()));
+        let mut command = Command::new("/proc/self/exe");
+        command.args(["bench", "--once", "--engines", &run.name, "--proc-root"]);
+        command.arg(self.root.path()).arg(format!("--source={}", word_of(&self.source)));
+        command.args(run.workers.map(|workers| format!("--workers={workers}")));
+        command.args(run.depth.map(|depth| format!("--depth={depth}")));
+        let output = command.stdin(Stdio::null()).output().map_err(|error| {
+            let errno = Errno::from(error);
+            let remedy = error::start_remedy(errno).unwrap_or("check that /proc is mounted");
+            cannot(&format!("cannot start it: {errno}; {remedy}"))
+        })?;
+        if !output.status.success() {
+            let message = String::from_utf8_lossy(&output.stderr);
+            let message = message.trim().trim_start_matches("psm-uring: ");
+            return Err(cannot(&format!("{message} ({})", output.status)));
+        }
+        serde_json::from_slice(&output.stdout).map_err(|error| cannot(&error))
+    }
+
+    /// The bare cost in the kernel: opens, reads and closes the files of all processes on as many
+    /// threads as there are CPUs, and parses nothing. A failure is part of the cost.
+    fn floor(&self) -> Result<Sample, Error> {
+        let pids = list_all(&self.root)?;
+        let next = AtomicUsize::new(0);
+        let pass = || {
+            let mut room = vec![0; FLOOR_READ_BYTES];
+            while let Some(pid) = pids.get(next.fetch_add(1, Ordering::Relaxed)) {
+                for file in [self.source.memory_file(), ProcFile::Cmdline] {
+                    let opened = self.root.open_file(file, &file.path(*pid, None));
+                    let Ok(mut open) = opened else { continue };
+                    while open.read(&mut room).is_ok_and(|len| len > 0 && !file.is_one_record()) {}
+                }
+            }
+        };
+        let began = Instant::now();
+        std::thread::scope(|scope| (0..threads::cpus()).for_each(|_| drop(scope.spawn(pass))));
+        let wall = ns(began.elapsed());
+        Ok(Sample::from([(Figure::WallNs, wall), (Figure::Listed, pids.len() as u64)]))
+    }
 }
 
-/// The word of the source, for records.
-fn source_word(source: Source) -> &'static str {
-    match source {
-        Source::Auto | Source::Rollup => "rollup",
-        Source::Smaps => "smaps",
-    }
+/// An engine of a record beside its `threads` and its floor.
+fn compared<'a>(record: &'a Record, run: &'a Run) -> Compared<'a> {
+    let named = |name| record.runs.iter().find(|one| one.name == name && run.name != FLOOR);
+    Compared { run, base: named(EngineKind::Threads.word()), floor: named(FLOOR) }
+}
+
+fn table(record: &Record) -> String {
+    let Record { about, of, runs } = record;
+    let listed = runs.last().and_then(|floor| floor.median(Figure::Listed)).unwrap_or(0.0);
+    let rows: Vec<_> = runs.iter().map(|run| compared(record, run)).collect();
+    format!(
+        "{listed} processes listed, {}, {} rounds; kernel {}, {} CPUs, psm-uring {}\n{}",
+        text(&of["source"]),
+        of["rounds"],
+        text(&about["kernel"]),
+        about["cpus"],
+        text(&about["version"]),
+        record::table(&COLUMNS, &rows)
+    )
+}
+
+/// The figures that exceed those of the earlier record.
+fn worse(record: &Record, before: &Record, max_ratio: f64) -> Vec<String> {
+    let pairs = without_floor(record).filter_map(|run| {
+        let then = without_floor(before).find(|then| then.label() == run.label())?;
+        Some((compared(record, run), compared(before, then)))
+    });
+    exceeded(&pairs.collect::<Vec<_>>(), &LIMITS, max_ratio)
 }
 
 #[cfg(test)]
@@ -235,40 +312,31 @@ mod tests {
     use super::*;
     use EngineKind::{Auto, Sync, Threads, Uring};
 
+    /// A host with io_uring, or without.
+    fn open(has_ring: bool) -> impl Fn(EngineKind) -> Result<EngineKind, Error> {
+        move |kind| match kind {
+            Auto => Ok(if has_ring { Uring } else { Threads }),
+            Uring if !has_ring => Err(Error::Ring(Errno::PERM)),
+            kind => Ok(kind),
+        }
+    }
+
     #[test]
     fn uring_is_left_out_where_it_is_forbidden() {
-        let forbidden = || Err(Errno::PERM);
-        let (found, why) = engines(&[], forbidden).expect("nobody insisted");
+        let (found, why) = engines(&[], open(false)).expect("uring was not named");
         assert_eq!(found, [Threads, Sync]);
-        let why = why.expect("a word about it");
+        let why = why.expect("a note about it");
         assert!(why.starts_with("uring is left out: io_uring cannot be used: Oper"), "{why}");
-        let found = engines(&[Auto, Threads], forbidden).expect("auto is not by name");
+        let found = engines(&[Auto, Threads], open(false)).expect("auto does not name it");
         assert_eq!(found, (vec![Threads], None));
-        let error = engines(&[Uring], forbidden).expect_err("it was asked for by name");
+        let error = engines(&[Uring], open(false)).expect_err("it was named");
         assert!(error.to_string().ends_with(", or leave uring out of --engines"), "{error}");
     }
 
     #[test]
     fn engines_are_measured_once_each() {
-        assert_eq!(engines(&[], || Ok(())).expect("all").0, ENGINES);
-        assert_eq!(engines(&[Auto, Uring, Sync], || Ok(())).expect("all").0, [Uring, Sync]);
-        let no_ring = || panic!("nobody wants a ring");
-        assert_eq!(engines(&[Sync], no_ring).expect("no ring").0, [Sync]);
-    }
-
-    #[test]
-    fn a_round_that_lacks_processes_is_no_round() {
-        for round in [[(Uring, 100, 0), (Sync, 96, 4)], [(Uring, 100, 9), (Sync, 70, 7)]] {
-            assert!(check_same_work(&round).is_ok(), "{round:?}");
-        }
-        for round in [
-            &[(Uring, 100, 0), (Sync, 94, 6)][..],
-            &[(Uring, 94, 6), (Sync, 100, 0)],
-            &[(Uring, 100, 0), (Sync, 66, 0)],
-            &[(Sync, 0, 0)],
-            &[(Sync, 0, 9)],
-        ] {
-            assert!(check_same_work(round).is_err(), "{round:?}");
-        }
+        assert_eq!(engines(&[], open(true)).expect("all").0, ENGINES);
+        assert_eq!(engines(&[Auto, Uring, Sync], open(true)).expect("all").0, [Uring, Sync]);
+        assert_eq!(engines(&[Sync], open(false)).expect("no ring").0, [Sync]);
     }
 }

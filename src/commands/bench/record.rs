@@ -1,226 +1,289 @@
-//! What was measured, in a form that can be kept and compared.
+//! The record of a benchmark: its JSON form, its table, and the limits that it must keep.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use super::once::Once;
-use super::{Candidate, source_word};
-use crate::engine::EngineKind;
 use crate::error::Error;
-use crate::process::Source;
-use crate::sys::file;
-use crate::sys::this_process;
-use crate::sys::threads;
+use crate::sys::{file, this_process, threads};
 use crate::units::Errno;
 
-/// Tells this form from others; another number means another meaning of the fields.
-const SCHEMA: &str = "psm-uring.bench.v2";
+/// Changes when keys change their meaning.
+const SCHEMA: &str = "psm-uring.bench.v3";
+/// The record of a benchmark, in the messages about its file.
+const KIND: &str = "read as a record of bench";
 
-/// One run of `bench`.
-#[derive(Debug, Deserialize, Serialize)]
-pub(super) struct Record {
-    schema: String,
-    pub(super) host: Host,
-    pub(super) source: String,
-    /// Processes listed in the last round.
-    pub(super) listed: usize,
-    pub(super) rounds: usize,
-    /// Open, read, close alone, on as many threads as CPUs.
-    pub(super) floor: Spread,
-    pub(super) engines: Vec<Figures>,
+/// One figure of a measurement. A new figure is one line here and one where it is measured; a
+/// column of a table is one more, in the list of columns of that table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Figure {
+    /// Elapsed time.
+    WallNs,
+    /// CPU time of all threads, workers of the ring included.
+    CpuNs,
+    /// The part of it in user space.
+    UserNs,
+    /// Listed processes.
+    Listed,
+    /// Measured processes.
+    Measured,
+    /// Processes whose memory should have been measured and was not.
+    Unknown,
+    /// Requests to the kernel: system calls, or entries of the submission queue.
+    Operations,
+    /// Calls of `io_uring_enter(2)`.
+    Enters,
+    /// Answered reads.
+    Reads,
+    /// Bytes that were read.
+    Bytes,
+    /// `VmHWM` at the end.
+    PeakKib,
+    /// `ru_maxrss`, which begins with the resident pages of the parent.
+    MaxRssKib,
+    /// The sum of memory that a command prints.
+    TotalKib,
 }
 
-/// Where it was measured.
-#[derive(Debug, Deserialize, Serialize)]
-pub(super) struct Host {
-    pub(super) name: String,
-    pub(super) kernel: String,
-    pub(super) cpus: usize,
-    pub(super) version: String,
+/// One measurement.
+pub type Sample = BTreeMap<Figure, u64>;
+
+/// A time as a [`Sample`] holds it.
+pub fn ns(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The times of all rounds, in microseconds.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
-pub(super) struct Spread {
-    pub(super) median_us: f64,
-    pub(super) min_us: f64,
-    pub(super) max_us: f64,
-}
-
-/// One engine with its parameters: medians of all rounds.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub(super) struct Figures {
-    pub(super) engine: String,
-    pub(super) workers: usize,
-    /// Processes in flight; `uring` only.
-    pub(super) depth: Option<usize>,
-    pub(super) time: Spread,
-    /// How many times the floor it takes.
-    pub(super) to_floor: f64,
-    /// How many times the first record of `threads` it takes, where that was measured.
-    pub(super) to_threads: Option<f64>,
-    pub(super) us_per_process: f64,
-    /// CPU time of all threads, the kernel's workers among them: hardly moved by other load.
-    pub(super) cpu: Spread,
-    /// How many times the CPU time of the first record of `threads`.
-    pub(super) cpu_to_threads: Option<f64>,
-    /// The part of the CPU time that was spent in user space, over all rounds.
-    pub(super) user_part: f64,
-    pub(super) measured: u64,
-    pub(super) operations: u64,
-    pub(super) enters: u64,
-    pub(super) reads: u64,
-    pub(super) bytes: u64,
-}
-
-impl Host {
-    pub(super) fn this() -> Host {
-        let (name, kernel) = this_process::name_and_kernel();
-        let version = env!("CARGO_PKG_VERSION").to_owned();
-        Host { name, kernel, cpus: threads::cpus(), version }
-    }
+/// One figure over all rounds.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Spread {
+    /// The middle one, the upper one of an even number.
+    pub median: u64,
+    /// The least.
+    pub min: u64,
+    /// The most.
+    pub max: u64,
+    /// Every round, in order.
+    pub all: Vec<u64>,
 }
 
 impl Spread {
-    fn of(mut times: Vec<Duration>) -> Spread {
-        times.sort_unstable();
-        let us = |time: Option<&Duration>| time.map_or(0.0, |time| time.as_secs_f64() * 1e6);
-        Spread {
-            median_us: us(times.get(times.len() / 2)),
-            min_us: us(times.first()),
-            max_us: us(times.last()),
+    fn of(all: Vec<u64>) -> Spread {
+        let mut sorted = all.clone();
+        sorted.sort_unstable();
+        let at = |place: usize| sorted.get(place).copied().unwrap_or(0);
+        Spread { median: at(sorted.len() / 2), min: at(0), max: at(sorted.len() - 1), all }
+    }
+}
+
+/// All measurements of one candidate.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Run {
+    /// The engine, the build or the tool.
+    pub name: String,
+    /// Threads that read at once.
+    pub workers: Option<usize>,
+    /// Processes in flight; `uring` only.
+    pub depth: Option<usize>,
+    /// The command line, of a whole command.
+    pub command: String,
+    /// The version that the command prints.
+    pub version: String,
+    /// The figures that were measured.
+    #[serde(flatten)]
+    pub figures: BTreeMap<Figure, Spread>,
+}
+
+impl Run {
+    /// A run without figures.
+    pub fn new(name: &str) -> Run {
+        Run { name: name.to_owned(), ..Run::default() }
+    }
+
+    /// The same with the figures of these rounds.
+    pub fn with(mut self, rounds: &[Sample]) -> Run {
+        let mut all: BTreeMap<Figure, Vec<u64>> = BTreeMap::new();
+        for (figure, value) in rounds.iter().flatten() {
+            all.entry(*figure).or_default().push(*value);
+        }
+        self.figures.extend(all.into_iter().map(|(figure, all)| (figure, Spread::of(all))));
+        self
+    }
+
+    /// Identifies it in other records, too.
+    pub fn label(&self) -> String {
+        let depth = self.depth.map_or_else(String::new, |depth| format!(", depth {depth}"));
+        match self.workers {
+            Some(workers) => format!("{} ({workers} workers{depth})", self.name),
+            None => self.name.clone(),
         }
     }
-}
 
-impl Figures {
-    fn of(candidate: &Candidate, floor: &Spread) -> Figures {
-        let Candidate { kind, tuning, rounds } = candidate;
-        let spread = |part: fn(&Once) -> Duration| Spread::of(rounds.iter().map(part).collect());
-        let time = spread(|once| once.time);
-        let measured = median(rounds, |once| once.measured as u64);
-        let sum = |part: fn(&Once) -> Duration| -> Duration { rounds.iter().map(part).sum() };
-        let cpu = sum(|once| once.user + once.system).as_secs_f64();
-        Figures {
-            engine: kind.word().to_owned(),
-            workers: tuning.workers,
-            depth: (*kind == EngineKind::Uring).then_some(tuning.depth),
-            time,
-            to_floor: ratio(time.median_us, floor.median_us),
-            us_per_process: ratio(time.median_us, measured as f64),
-            cpu: spread(|once| once.user + once.system),
-            user_part: ratio(sum(|once| once.user).as_secs_f64(), cpu),
-            measured,
-            operations: median(rounds, |once| once.operations),
-            enters: median(rounds, |once| once.enters),
-            reads: median(rounds, |once| once.reads),
-            bytes: median(rounds, |once| once.bytes),
-            ..Figures::default()
-        }
+    /// The median of a figure, if it was measured.
+    pub fn median(&self, figure: Figure) -> Option<f64> {
+        Some(self.figures.get(&figure)?.median as f64)
     }
 
-    pub(super) fn label(&self) -> String {
-        label(&self.engine, self.workers, self.depth)
+    /// A median divided by that of another run.
+    pub fn ratio(&self, figure: Figure, to: Option<&Run>) -> Option<f64> {
+        quotient(self.median(figure)?, to?.median(figure)?)
     }
 
-    fn operations_per_process(&self) -> f64 {
-        ratio(self.operations as f64, self.measured as f64)
+    /// A median divided by the number of measured processes.
+    pub fn per_process(&self, figure: Figure) -> Option<f64> {
+        quotient(self.median(figure)?, self.median(Figure::Measured)?)
+    }
+
+    /// The part of the CPU time in user space, over all rounds: the kernel counts in ticks that are
+    /// longer than the time of one round.
+    pub fn user_part(&self) -> Option<f64> {
+        let sum = |figure| Some(self.figures.get(&figure)?.all.iter().sum::<u64>() as f64);
+        quotient(sum(Figure::UserNs)?, sum(Figure::CpuNs)?)
     }
 }
 
-/// What tells one engine with its parameters from another.
-pub(super) fn label(engine: &str, workers: usize, depth: Option<usize>) -> String {
-    let depth = depth.map_or_else(String::new, |depth| format!(", depth {depth}"));
-    format!("{engine} ({workers} workers{depth})")
+fn quotient(part: f64, whole: f64) -> Option<f64> {
+    (whole > 0.0).then(|| part / whole)
 }
 
-fn median(rounds: &[Once], part: fn(&Once) -> u64) -> u64 {
-    let mut parts: Vec<u64> = rounds.iter().map(part).collect();
-    parts.sort_unstable();
-    parts.get(parts.len() / 2).copied().unwrap_or(0)
+/// The host and the version, for the head of a record. A caller that knows them fills in the
+/// commit and the date.
+pub fn about() -> Value {
+    let (host, kernel) = this_process::name_and_kernel();
+    json!({
+        "host": host, "kernel": kernel, "machine": std::env::consts::ARCH,
+        "cpus": threads::cpus(), "version": env!("CARGO_PKG_VERSION"), "commit": "", "date": "",
+    })
 }
 
-/// A quotient that JSON can hold: 0 when there is nothing to divide by.
-fn ratio(part: f64, whole: f64) -> f64 {
-    if whole > 0.0 { part / whole } else { 0.0 }
+/// One benchmark.
+#[derive(Debug, Deserialize)]
+pub struct Record {
+    /// The place and the time: see [`about`].
+    pub about: Value,
+    /// The input of all runs: a crowd, a source, a text.
+    pub of: Value,
+    /// The candidates, in their order.
+    pub runs: Vec<Run>,
 }
 
 impl Record {
-    pub(super) fn new(
-        source: Source,
-        listed: usize,
-        floor: Vec<Duration>,
-        candidates: &[Candidate],
-    ) -> Record {
-        let rounds = floor.len();
-        let floor = Spread::of(floor);
-        let mut engines: Vec<Figures> =
-            candidates.iter().map(|candidate| Figures::of(candidate, &floor)).collect();
-        let threads = engines.iter().find(|one| one.engine == EngineKind::Threads.word());
-        let threads = threads.map(|one| (one.time.median_us, one.cpu.median_us));
-        for one in &mut engines {
-            one.to_threads = threads.map(|(time, _)| ratio(one.time.median_us, time));
-            one.cpu_to_threads = threads.map(|(_, cpu)| ratio(one.cpu.median_us, cpu));
-        }
-        let (schema, source) = (SCHEMA.to_owned(), source_word(source).to_owned());
-        Record { schema, host: Host::this(), source, listed, rounds, floor, engines }
+    /// A JSON document with one run on each line, for line-by-line comparison.
+    pub fn to_json(&self) -> String {
+        let runs: Vec<String> = self.runs.iter().map(to_json).collect();
+        let (about, of, runs) = (&self.about, &self.of, runs.join(",\n"));
+        format!(
+            "{{\n\"schema\": \"{SCHEMA}\",\n\"about\": {about},\n\"of\": {of},\n\
+             \"runs\": [\n{runs}\n]\n}}\n"
+        )
     }
 
-    pub(super) fn labels(&self) -> Vec<String> {
-        self.engines.iter().map(Figures::label).collect()
-    }
-
-    pub(super) fn to_json(&self) -> String {
-        // Plain numbers and strings: there is nothing in it that JSON cannot hold.
-        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
-    }
-
-    pub(super) fn save(&self, path: &Path) -> Result<(), Error> {
+    /// Writes the JSON document to a file.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), Error> {
         let written = std::fs::write(path, self.to_json()).map_err(Errno::from);
         written.map_err(|errno| Error::refused("write", path, &errno))
     }
 
-    pub(super) fn load(path: &Path) -> Result<Record, Error> {
-        let text = file::read(path);
-        let text = text.map_err(|why| Error::refused("read", path, &why))?;
-        let record: Record = serde_json::from_slice(&text)
-            .map_err(|error| Error::file("read as a record of bench", path, &error))?;
-        if record.schema != SCHEMA {
-            let found = format!("it says {:?}, wanted {SCHEMA:?}", record.schema);
-            return Err(Error::file("read as a record of bench", path, &found));
+    /// Reads a saved record.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not a record of this schema.
+    pub fn load(path: &Path) -> Result<Record, Error> {
+        let text = file::read(path).map_err(|why| Error::refused("read", path, &why))?;
+        let wrong = |error: serde_json::Error| Error::file(KIND, path, &error);
+        let record: Value = serde_json::from_slice(&text).map_err(wrong)?;
+        if record["schema"] != SCHEMA {
+            let found =
+                format!("its schema is {}, this version reads {SCHEMA:?}", record["schema"]);
+            return Err(Error::file(KIND, path, &found));
         }
-        Ok(record)
+        serde_json::from_value(record).map_err(wrong)
+    }
+}
+
+/// Strings and numbers as JSON.
+pub(super) fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// A run beside the two that its ratios refer to, where there are any.
+#[derive(Clone, Copy)]
+pub struct Compared<'a> {
+    /// The run.
+    pub run: &'a Run,
+    /// The run that its ratios refer to.
+    pub base: Option<&'a Run>,
+    /// The bare cost in the kernel.
+    pub floor: Option<&'a Run>,
+}
+
+impl Compared<'_> {
+    /// A median time in milliseconds.
+    pub fn ms(&self, figure: Figure) -> Option<String> {
+        Some(format!("{:.1} ms", self.run.median(figure)? / 1e6))
     }
 
-    /// One line for every figure that is more than `max_ratio` times what it was. Times are held
-    /// against the floor of their own run, so that a slower host is no regression.
-    pub(super) fn worse_than(&self, before: &Record, max_ratio: f64) -> Vec<String> {
-        let mut lines = Vec::new();
-        for now in &self.engines {
-            let label = now.label();
-            let Some(then) = before.engines.iter().find(|then| then.label() == label) else {
-                continue;
-            };
-            let figures = [
-                ("times the floor", now.to_floor, then.to_floor),
-                (
-                    "operations per process",
-                    now.operations_per_process(),
-                    then.operations_per_process(),
-                ),
-            ];
-            for (what, is, was) in figures {
-                if is > was * max_ratio {
-                    let times = ratio(is, was);
-                    lines.push(format!(
-                        "{label}: {is:.2} {what}, was {was:.2}: {times:.2} times, allowed \
-                         {max_ratio:.2}"
-                    ));
-                }
+    /// The shortest and the longest time.
+    pub fn range(&self, figure: Figure) -> Option<String> {
+        let Spread { min, max, .. } = self.run.figures.get(&figure)?;
+        Some(format!("{:.1} .. {:.1} ms", *min as f64 / 1e6, *max as f64 / 1e6))
+    }
+
+    /// The ratio to the base.
+    pub fn times(&self, figure: Figure) -> Option<String> {
+        Some(format!("{:.2}", self.run.ratio(figure, self.base)?))
+    }
+
+    /// The part of the CPU time in user space.
+    pub fn user(&self) -> Option<String> {
+        Some(format!("{:.1}%", self.run.user_part()? * 100.0))
+    }
+}
+
+/// A column of a table: its head, its width, its text.
+pub type TableColumn = (&'static str, usize, fn(&Compared<'_>) -> Option<String>);
+
+/// The heads and a line for each run. The first column is on the left. A dash is an unknown figure;
+/// lines end behind the last known one.
+pub fn table(columns: &[TableColumn], runs: &[Compared<'_>]) -> String {
+    let line = |text_of: &dyn Fn(&TableColumn) -> Option<String>| {
+        let cell = |(place, column): (usize, &TableColumn)| {
+            let (text, width) = (text_of(column).unwrap_or_else(|| "-".to_owned()), column.1);
+            if place == 0 { format!("{text:<width$}") } else { format!("{text:>width$}") }
+        };
+        let line: String = columns.iter().enumerate().map(cell).collect();
+        line.trim_end_matches([' ', '-']).to_owned() + "\n"
+    };
+    let lines = runs.iter().map(|run| line(&|column| column.2(run)));
+    line(&|column| Some(column.0.to_owned())) + &lines.collect::<String>()
+}
+
+/// A figure that must not grow: its name, the difference that is noise, its value.
+pub type Limit = (&'static str, f64, fn(&Compared<'_>) -> Option<f64>);
+
+/// One line for every figure that is more than `max_ratio` times the earlier one. Each pair is the
+/// later run and the earlier one.
+pub fn exceeded(
+    pairs: &[(Compared<'_>, Compared<'_>)],
+    limits: &[Limit],
+    max_ratio: f64,
+) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (now, then) in pairs {
+        for (what, noise, of) in limits {
+            let (Some(is), Some(was)) = (of(now), of(then)) else { continue };
+            if is > was * max_ratio && is - was > *noise {
+                let (label, times) = (now.run.label(), is / was);
+                lines.push(format!("{label}: {is:.2} {what}, was {was:.2}: {times:.2} times, allowed {max_ratio:.2}"));
             }
         }
-        lines
     }
+    lines
 }
