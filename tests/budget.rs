@@ -18,7 +18,7 @@ use crowd::{Crowd, Kind, Spec};
 use psm_uring::engine::{EngineKind, IoStats, Surveyor, Timeouts};
 use psm_uring::process::{Plan, Source};
 use psm_uring::sys::proc_root::ProcRoot;
-use psm_uring::units::Pid;
+use psm_uring::units::{Labelled, Pid};
 use support::RUN_LIMIT;
 use support::survey::{has_uring, open, tuning};
 
@@ -174,7 +174,7 @@ impl Budget {
         survey(&mut surveyor, pids, &plan);
         let few = Work::least(&mut surveyor, &pids[..FEW], &plan);
         let all = Work::least(&mut surveyor, pids, &plan);
-        let (kind, source) = (self.kind.word(), self.source);
+        let (kind, source) = (self.kind.label(), self.source);
         let why = self.why;
         let mut lines = Vec::new();
         let mut check = |what: &str, more: u64, budget: f64, why: &str| {

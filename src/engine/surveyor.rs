@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::process::{Fate, KTHREADD, Plan};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::this_process;
-use crate::units::{Errno, Labelled, Pid, labels};
+use crate::units::{Errno, Pid, labels};
 
 /// How long the search for dead processes may take after the deadline.
 const RECLASSIFY_MAX: Duration = Duration::from_millis(50);
@@ -35,13 +35,6 @@ labels!(EngineKind {
     Threads => "threads", "Several threads read";
     Sync => "sync", "One thread reads";
 });
-
-impl EngineKind {
-    /// The word of the command line.
-    pub fn word(self) -> &'static str {
-        self.label()
-    }
-}
 
 /// The engine of a run, replaced by threads when the ring fails.
 pub struct Surveyor {

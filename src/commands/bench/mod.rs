@@ -17,14 +17,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::cli::word_of;
 use crate::engine::{EngineKind, Surveyor, Timeouts, Tuning};
 use crate::error::{self, Error};
 use crate::process::{Fate, Plan, ProcFile, Source};
 use crate::run::{Outcome, ProgressLine, list_all, open_root};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::{stdio, this_process, threads};
-use crate::units::Errno;
+use crate::units::{Errno, Labelled};
 
 use self::harness::{Candidate, interleave};
 pub(crate) use self::options::BenchOptions;
@@ -140,7 +139,7 @@ fn runs(engines: &[EngineKind], workers: &[usize], depths: &[usize], source: Sou
             runs.extend(depths.iter().map(|depth| {
                 let Tuning { workers, depth, .. } = Tuning::new(workers, *depth, source);
                 let depth = is_ring.then_some(depth);
-                Run { workers: Some(workers), depth, ..Run::new(kind.word()) }
+                Run { workers: Some(workers), depth, ..Run::new(kind.label()) }
             }));
         }
     }
@@ -150,7 +149,7 @@ fn runs(engines: &[EngineKind], workers: &[usize], depths: &[usize], source: Sou
 /// The record to compare with: of the same source, with an engine in common.
 fn before(path: &Path, source: Source, runs: &[Run]) -> Result<Record, Error> {
     let record = Record::load(path)?;
-    let (source, measured) = (word_of(&source), text(&record.of["source"]));
+    let (source, measured) = (source.label(), text(&record.of["source"]));
     if measured != source {
         let why = format!("it measured --source {measured}, this run {source}");
         return Err(Error::file("compare", path, &why));
@@ -190,7 +189,7 @@ fn measure(target: &Target, runs: Vec<Run>, rounds: usize) -> Result<Record, Err
         progress.show(|| format!("round {round} of {rounds}: {}", run.label()));
         Ok(())
     })?;
-    let of = json!({ "source": word_of(&target.source), "rounds": rounds });
+    let of = json!({ "source": target.source.label(), "rounds": rounds });
     Ok(Record { about: about(), of, runs })
 }
 
@@ -239,7 +238,7 @@ impl Target {
         let cannot = |why: &dyn Display| Error::Bench(format!("{}: {why}", run.label()));
         let mut command = Command::new("/proc/self/exe");
         command.args(["bench", "--once", "--engines", &run.name, "--proc-root"]);
-        command.arg(self.root.path()).arg(format!("--source={}", word_of(&self.source)));
+        command.arg(self.root.path()).arg(format!("--source={}", self.source.label()));
         command.args(run.workers.map(|workers| format!("--workers={workers}")));
         command.args(run.depth.map(|depth| format!("--depth={depth}")));
         let output = command.stdin(Stdio::null()).output().map_err(|error| {
@@ -280,7 +279,7 @@ impl Target {
 /// An engine of a record beside its `threads` and its floor.
 fn compared<'a>(record: &'a Record, run: &'a Run) -> Compared<'a> {
     let named = |name| record.runs.iter().find(|one| one.name == name && run.name != FLOOR);
-    Compared { run, base: named(EngineKind::Threads.word()), floor: named(FLOOR) }
+    Compared { run, base: named(EngineKind::Threads.label()), floor: named(FLOOR) }
 }
 
 fn table(record: &Record) -> String {
