@@ -110,7 +110,7 @@ fn an_error_at_every_step() {
                         fate => fate,
                     };
                     assert_eq!(found.fate, expected, "{what} {plan:?} {path} {fault:?}");
-                    assert_is_over(&mut probe, &plan);
+                    assert_is_over(&mut probe);
                     tried += 1;
                 }
             }
@@ -120,15 +120,15 @@ fn an_error_at_every_step() {
 }
 
 /// Late answers change nothing.
-fn assert_is_over(probe: &mut Probe, plan: &Plan) {
+fn assert_is_over(probe: &mut Probe) {
     let before = (probe.fate(), probe.name().to_vec(), probe.smaps().copied());
     for file in [ProcFile::Cmdline, ProcFile::Status, ProcFile::SmapsRollup, ProcFile::Smaps] {
-        assert!(!probe.expects(plan, file) && !probe.awaits_memory());
-        assert_eq!(probe.feed(plan, file, ROLLUP.as_bytes(), 4096), ReadNext::Done);
-        probe.fail(plan, file, Errno::ACCES);
+        assert!(!probe.expects(file) && !probe.awaits_memory());
+        assert_eq!(probe.feed(file, ROLLUP.as_bytes(), 4096), ReadNext::Done);
+        probe.fail(file, Errno::ACCES);
     }
     assert_eq!((probe.fate(), probe.name().to_vec(), probe.smaps().copied()), before);
-    assert_eq!(probe.want(plan), None);
+    assert_eq!(probe.want(), None);
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod tally;
 mod threads;
 mod uring;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::surveyor::{EngineKind, Surveyor};
@@ -128,7 +129,7 @@ pub trait Engine {
     fn survey(
         &mut self,
         pids: &[Pid],
-        plan: &Plan,
+        plan: &Arc<Plan>,
         timeouts: &Timeouts,
         observer: &mut dyn FnMut(Progress),
         tallies: &mut Vec<Tally>,

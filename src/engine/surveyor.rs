@@ -1,5 +1,6 @@
 //! Runs an engine: the choice, the fallback, and the processes that need no engine.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
@@ -118,8 +119,8 @@ impl Surveyor {
         let (users, kernel_threads) =
             self.without_kernel_threads(pids, timeouts, &mut survey.tallies);
         let asked = self.without_skipped(&users, &mut survey.tallies);
-        let plan = &Plan { kernel_threads, ..plan.clone() };
-        self.run_engine(&asked, plan, (began, timeouts), observer, &mut survey.tallies)?;
+        let plan = Arc::new(Plan { kernel_threads, ..plan.clone() });
+        self.run_engine(&asked, &plan, (began, timeouts), observer, &mut survey.tallies)?;
         match timeouts.deadline.filter(|deadline| began.elapsed() >= *deadline) {
             None => self.backoff.record([pids, &asked], &survey.missing(), &self.root),
             Some(deadline) => self.reclassify(began + deadline + RECLASSIFY_MAX, &mut survey),
@@ -133,7 +134,7 @@ impl Surveyor {
     fn run_engine(
         &mut self,
         pids: &[Pid],
-        plan: &Plan,
+        plan: &Arc<Plan>,
         (began, timeouts): (Instant, &Timeouts),
         observer: &mut dyn FnMut(Progress),
         tallies: &mut Vec<Tally>,

@@ -41,7 +41,7 @@ pub(super) struct Threads {
 struct Queue {
     root: ProcRoot,
     pids: Vec<Pid>,
-    plan: Plan,
+    plan: Arc<Plan>,
     next: AtomicUsize,
     began: Instant,
     deadline: Option<Duration>,
@@ -87,7 +87,7 @@ impl Engine for Threads {
     fn survey(
         &mut self,
         pids: &[Pid],
-        plan: &Plan,
+        plan: &Arc<Plan>,
         timeouts: &Timeouts,
         observer: &mut dyn FnMut(Progress),
         tallies: &mut Vec<Tally>,
@@ -95,7 +95,7 @@ impl Engine for Threads {
         let queue = Queue {
             root: self.root.clone(),
             pids: pids.to_vec(),
-            plan: plan.clone(),
+            plan: Arc::clone(plan),
             next: AtomicUsize::new(0),
             began: Instant::now(),
             deadline: timeouts.deadline,
@@ -342,7 +342,7 @@ const VERIFY_BYTES: usize = 1;
 /// A probe and blocking reads of its files.
 struct BlockingReader<'a> {
     root: &'a ProcRoot,
-    plan: &'a Plan,
+    plan: &'a Arc<Plan>,
     room: Vec<u8>,
     probe: Probe,
     /// The work for all processes so far.
@@ -350,7 +350,7 @@ struct BlockingReader<'a> {
 }
 
 impl<'a> BlockingReader<'a> {
-    fn new(root: &'a ProcRoot, plan: &'a Plan) -> BlockingReader<'a> {
+    fn new(root: &'a ProcRoot, plan: &'a Arc<Plan>) -> BlockingReader<'a> {
         let io = IoStats::default();
         BlockingReader { root, plan, room: vec![0; READ_BYTES], probe: Probe::new(), io }
     }
@@ -358,7 +358,7 @@ impl<'a> BlockingReader<'a> {
     /// Reads what the probe wants until the fate of the process is known.
     fn read_process(&mut self, pid: Pid) -> &Probe {
         self.probe.restart(pid, self.plan);
-        while let Some(want) = self.probe.want(self.plan) {
+        while let Some(want) = self.probe.want() {
             match want {
                 Want::One(file) => self.open_and_read(file),
                 Want::Pair { name, memory } => {
@@ -384,7 +384,7 @@ impl<'a> BlockingReader<'a> {
         match self.root.open_file(file, &self.probe.path(file)) {
             Ok(open) => Some(open),
             Err(errno) => {
-                self.probe.fail(self.plan, file, errno);
+                self.probe.fail(file, errno);
                 None
             }
         }
@@ -403,10 +403,10 @@ impl<'a> BlockingReader<'a> {
                     self.io.reads += 1;
                     self.io.bytes += len as u64;
                     let room = self.room.len();
-                    next = self.probe.feed(self.plan, file, &self.room[..len], room);
+                    next = self.probe.feed(file, &self.room[..len], room);
                 }
                 Err(errno) => {
-                    self.probe.fail(self.plan, file, errno);
+                    self.probe.fail(file, errno);
                     next = ReadNext::Done;
                 }
             }

@@ -25,6 +25,8 @@
 //! What is not asked for is not read. Owner and control group may change whenever they like, so
 //! they are those of the moment before the pair, and nothing vouches for them.
 
+use std::sync::Arc;
+
 use super::memory::{Memory, Step};
 use super::plan::{Plan, Source};
 use super::status::{self, ProcessKind};
@@ -37,6 +39,7 @@ use crate::units::{Errno, Pid};
 #[derive(Debug)]
 pub struct Probe {
     pid: Pid,
+    plan: Arc<Plan>,
     /// The thread whose files stand for the process, when its leader is dead.
     task: Option<Pid>,
     state: State,
@@ -70,6 +73,7 @@ impl Probe {
     pub fn new() -> Self {
         Probe {
             pid: Pid(0),
+            plan: Arc::default(),
             task: None,
             state: State::Done(Fate::NotSelected),
             text: Vec::new(),
@@ -87,14 +91,15 @@ impl Probe {
     }
 
     /// Begins with another process.
-    pub fn restart(&mut self, pid: Pid, plan: &Plan) {
+    pub fn restart(&mut self, pid: Pid, plan: &Arc<Plan>) {
         self.pid = pid;
+        self.plan = Arc::clone(plan);
         self.task = None;
         self.is_second_try = false;
         self.has_lost_thread = false;
         self.missed_files = 0;
-        self.begin(plan);
-        if plan.kernel_threads.binary_search(&pid).is_ok() {
+        self.begin();
+        if self.plan.kernel_threads.binary_search(&pid).is_ok() {
             self.status(StatusReason::First);
         }
     }
@@ -105,8 +110,8 @@ impl Probe {
     }
 
     /// What to open and read next, or `None` when all is known.
-    pub fn want(&self, plan: &Plan) -> Option<Want> {
-        self.state.want(self.name_file(plan))
+    pub fn want(&self) -> Option<Want> {
+        self.state.want(self.name_file())
     }
 
     /// Whether the memory file of the pair at hand, already open, is still to be read: not when
@@ -116,8 +121,8 @@ impl Probe {
     }
 
     /// Whether this file is part of what is wanted: answers to anything else change nothing.
-    pub fn expects(&self, plan: &Plan, file: ProcFile) -> bool {
-        self.state.expects(self.name_file(plan), file)
+    pub fn expects(&self, file: ProcFile) -> bool {
+        self.state.expects(self.name_file(), file)
     }
 
     /// Where a file of this process stands.
@@ -160,12 +165,12 @@ impl Probe {
 
     /// Takes what one read of a file returned, into a buffer of `room` bytes. No bytes are the
     /// end of the file; fewer than `room` are not, unless the file is one record.
-    pub fn feed(&mut self, plan: &Plan, file: ProcFile, bytes: &[u8], room: usize) -> ReadNext {
-        if !self.expects(plan, file) {
+    pub fn feed(&mut self, file: ProcFile, bytes: &[u8], room: usize) -> ReadNext {
+        if !self.expects(file) {
             return ReadNext::Done;
         }
         if file.is_memory() {
-            return self.feed_memory(plan, file, bytes, room);
+            return self.feed_memory(file, bytes, room);
         }
         let free = file.text_max() - self.text.len();
         self.text.extend_from_slice(&bytes[..bytes.len().min(free)]);
@@ -173,26 +178,26 @@ impl Probe {
             return ReadNext::Continue;
         }
         match self.state {
-            State::Status(why) => self.status_read(plan, why),
-            _ if file == ProcFile::Tasks => self.tasks_read(plan),
-            _ if file == ProcFile::Cgroup => self.cgroup_read(plan),
-            _ if file == ProcFile::Stat => self.stat_read(plan),
-            _ => self.name_read(plan, file),
+            State::Status(why) => self.status_read(why),
+            _ if file == ProcFile::Tasks => self.tasks_read(),
+            _ if file == ProcFile::Cgroup => self.cgroup_read(),
+            _ if file == ProcFile::Stat => self.stat_read(),
+            _ => self.name_read(file),
         }
         ReadNext::Done
     }
 
     /// Takes the failure of the open or of a read of a file.
-    pub fn fail(&mut self, plan: &Plan, file: ProcFile, errno: Errno) {
-        if !self.expects(plan, file) {
+    pub fn fail(&mut self, file: ProcFile, errno: Errno) {
+        if !self.expects(file) {
             return;
         }
         match ErrorMeaning::of(file, errno) {
-            ErrorMeaning::DoWithout if file == ProcFile::Cgroup => self.cgroup_read(plan),
-            ErrorMeaning::DoWithout if file == ProcFile::Stat => self.stat_read(plan),
-            ErrorMeaning::DoWithout => self.name_read(plan, file),
+            ErrorMeaning::DoWithout if file == ProcFile::Cgroup => self.cgroup_read(),
+            ErrorMeaning::DoWithout if file == ProcFile::Stat => self.stat_read(),
+            ErrorMeaning::DoWithout => self.name_read(file),
             ErrorMeaning::NoFile
-                if file == ProcFile::SmapsRollup && plan.source == Source::Auto =>
+                if file == ProcFile::SmapsRollup && self.plan.source == Source::Auto =>
             {
                 self.pair(ProcFile::Smaps);
             }
@@ -213,18 +218,18 @@ impl Probe {
         self.text.clear();
     }
 
-    fn feed_memory(&mut self, plan: &Plan, file: ProcFile, bytes: &[u8], room: usize) -> ReadNext {
+    fn feed_memory(&mut self, file: ProcFile, bytes: &[u8], room: usize) -> ReadNext {
         match self.memory.feed(file, bytes, room) {
             Step::Continue => return ReadNext::Continue,
             Step::Verify => return ReadNext::Verify,
             Step::Lost => self.memory_lost(),
-            Step::Whole => self.measured(plan, file),
+            Step::Whole => self.measured(file),
         }
         ReadNext::Done
     }
 
     /// All of the memory file was read.
-    fn measured(&mut self, plan: &Plan, file: ProcFile) {
+    fn measured(&mut self, file: ProcFile) {
         match self.memory.finish() {
             Ok(smaps) => {
                 if self.name.is_empty() && !self.is_nameless {
@@ -233,41 +238,41 @@ impl Probe {
                 }
                 self.smaps = Some(smaps);
                 // The name that passed the filter may have been another one.
-                let is_selected = plan.selects(&self.name);
+                let is_selected = self.plan.selects(&self.name);
                 self.done(if is_selected { Fate::Measured } else { Fate::NotSelected });
             }
             Err(_) => self.done(Fate::Malformed),
         }
     }
 
-    fn name_read(&mut self, plan: &Plan, file: ProcFile) {
-        name::take(plan.name_rule, file, &self.text, &mut self.name);
+    fn name_read(&mut self, file: ProcFile) {
+        name::take(self.plan.name_rule, file, &self.text, &mut self.name);
         match self.state {
             State::Pair(memory) => self.state = State::Memory(memory),
             _ if self.name.is_empty() => self.status(StatusReason::Name),
-            _ => self.select(plan),
+            _ => self.select(),
         }
     }
 
-    fn status_read(&mut self, plan: &Plan, why: StatusReason) {
+    fn status_read(&mut self, why: StatusReason) {
         match status::kind(&self.text, self.text.len() < ProcFile::Status.text_max()) {
             ProcessKind::KernelThread => self.done(Fate::KernelThread),
             ProcessKind::Zombie => self.done(Fate::Zombie),
             ProcessKind::Leaderless if self.task.is_none() => self.one(ProcFile::Tasks),
             ProcessKind::Leaderless if !self.has_lost_thread => self.thread_gone(),
             ProcessKind::Leaderless | ProcessKind::Exiting => self.done(Fate::Gone),
-            ProcessKind::User => self.lives(plan, why),
+            ProcessKind::User => self.lives(why),
         }
     }
 
     /// Status says that it lives and has an address space.
-    fn lives(&mut self, plan: &Plan, why: StatusReason) {
+    fn lives(&mut self, why: StatusReason) {
         match why {
-            StatusReason::First => self.owner_read(plan),
+            StatusReason::First => self.owner_read(),
             StatusReason::Name => {
                 self.is_nameless = true;
-                name::take(plan.name_rule, ProcFile::Status, &self.text, &mut self.name);
-                self.select(plan);
+                name::take(self.plan.name_rule, ProcFile::Status, &self.text, &mut self.name);
+                self.select();
             }
             // It is another address space than before, or there is no file of it.
             StatusReason::Loss if self.is_second_try && self.missed_files > 1 => {
@@ -276,18 +281,18 @@ impl Probe {
             StatusReason::Loss if self.is_second_try => self.done(Fate::Changed),
             StatusReason::Loss => {
                 self.is_second_try = true;
-                self.begin(plan);
+                self.begin();
             }
         }
     }
 
     /// The leader is dead: go on with the first other thread, name and all.
-    fn tasks_read(&mut self, plan: &Plan) {
+    fn tasks_read(&mut self) {
         let mut tasks = self.text.split(|byte| *byte == b'\n').filter_map(Pid::parse);
         match tasks.find(|task| *task != self.pid) {
             Some(task) => {
                 self.task = Some(task);
-                self.begin(plan);
+                self.begin();
             }
             None => self.done(Fate::Zombie),
         }
@@ -306,69 +311,69 @@ impl Probe {
         }
     }
 
-    fn owner_read(&mut self, plan: &Plan) {
-        self.uid = if plan.asks_owner() { status::owner(&self.text) } else { None };
-        if plan.selects_owner(self.uid) {
-            self.begin_name(plan);
+    fn owner_read(&mut self) {
+        self.uid = if self.plan.asks_owner() { status::owner(&self.text) } else { None };
+        if self.plan.selects_owner(self.uid) {
+            self.begin_name();
         } else {
             self.done(Fate::NotSelected);
         }
     }
 
-    fn select(&mut self, plan: &Plan) {
-        if plan.selects(&self.name) {
-            self.begin_cgroup(plan);
+    fn select(&mut self) {
+        if self.plan.selects(&self.name) {
+            self.begin_cgroup();
         } else {
             self.done(Fate::NotSelected);
         }
     }
 
-    fn cgroup_read(&mut self, plan: &Plan) {
+    fn cgroup_read(&mut self) {
         self.cgroup.extend_from_slice(cgroup::path(&self.text).unwrap_or_default());
-        self.begin_stat(plan);
+        self.begin_stat();
     }
 
-    fn stat_read(&mut self, plan: &Plan) {
+    fn stat_read(&mut self) {
         self.start_time = status::start_time(&self.text);
-        self.pair(plan.source.memory_file());
+        self.pair(self.plan.source.memory_file());
     }
 
-    fn begin(&mut self, plan: &Plan) {
+    fn begin(&mut self) {
         self.is_nameless = false;
         self.smaps = None;
         self.name.clear();
         self.uid = None;
         self.cgroup.clear();
         self.start_time = None;
-        if plan.asks_owner() {
+        if self.plan.asks_owner() {
             self.status(StatusReason::First);
         } else {
-            self.begin_name(plan);
+            self.begin_name();
         }
     }
 
     /// With a filter the name comes first, alone: what is not selected is not measured.
-    fn begin_name(&mut self, plan: &Plan) {
-        if plan.filter.is_some() {
-            self.one(plan.name_file());
+    fn begin_name(&mut self) {
+        if self.plan.filter.is_some() {
+            self.one(self.plan.name_file());
         } else {
-            self.begin_cgroup(plan);
+            self.begin_cgroup();
         }
     }
 
-    fn begin_cgroup(&mut self, plan: &Plan) {
-        if plan.cgroup {
+    fn begin_cgroup(&mut self) {
+        if self.plan.cgroup {
             self.one(ProcFile::Cgroup);
         } else {
-            self.begin_stat(plan);
+            self.begin_stat();
         }
     }
 
-    fn begin_stat(&mut self, plan: &Plan) {
-        if plan.start_time {
+    fn begin_stat(&mut self) {
+        if self.plan.start_time {
             self.one(ProcFile::Stat);
         } else {
-            self.pair(plan.source.memory_file());
+            self.pair(self.plan.source.memory_file());
         }
     }
 
@@ -389,8 +394,8 @@ impl Probe {
         self.state = State::Pair(memory);
     }
 
-    fn name_file(&self, plan: &Plan) -> ProcFile {
-        if self.is_nameless { ProcFile::Comm } else { plan.name_file() }
+    fn name_file(&self) -> ProcFile {
+        if self.is_nameless { ProcFile::Comm } else { self.plan.name_file() }
     }
 
     fn done(&mut self, fate: Fate) {

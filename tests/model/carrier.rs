@@ -1,6 +1,8 @@
 //! Ordinary system calls on the same world, one process after another: the crew that takes over
 //! what a broken ring leaves behind, without its threads.
 
+use std::sync::Arc;
+
 use psm_uring::process::{Plan, Probe, ProcFile, ReadNext, Want};
 use psm_uring::units::{Errno, Pid};
 
@@ -27,9 +29,9 @@ struct Carrier<'a> {
 /// Carries a process to its fate. False: it is stuck, and given up.
 pub fn carry(world: &mut World, probe: &mut Probe, pid: Pid) -> bool {
     let plan = world.plan;
-    probe.restart(pid, plan);
+    probe.restart(pid, &Arc::new(plan.clone()));
     let mut carrier = Carrier { world, probe, plan };
-    while let Some(want) = carrier.probe.want(plan) {
+    while let Some(want) = carrier.probe.want() {
         if carrier.satisfy(want).is_err() {
             return false;
         }
@@ -69,9 +71,9 @@ impl Carrier<'_> {
         let answer = read.map(|(_, word)| word);
         self.world.seats[place.seat].log.answered(self.plan, place, answer);
         match read {
-            Ok((text, _)) => self.probe.feed(self.plan, place.file, text, room),
+            Ok((text, _)) => self.probe.feed(place.file, text, room),
             Err(errno) => {
-                self.probe.fail(self.plan, place.file, errno);
+                self.probe.fail(place.file, errno);
                 ReadNext::Done
             }
         }

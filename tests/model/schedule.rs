@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::ops::AddAssign;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use psm_uring::engine::{Engine, EngineFailure, Survey, Uring};
 use psm_uring::process::{Coverage, Fate, Probe};
@@ -81,7 +82,8 @@ pub fn run(script: Script) -> Ran {
         let (plan, stats) = (model.borrow().world.plan, model.borrow().stats);
         let began = model.borrow().world.now;
         let mut tallies = Vec::new();
-        let outcome = engine.survey(&pids, plan, &timeouts, &mut |_| {}, &mut tallies);
+        let outcome =
+            engine.survey(&pids, &Arc::new(plan.clone()), &timeouts, &mut |_| {}, &mut tallies);
         let survey = Survey::from(tallies);
         let model = &mut *model.borrow_mut();
         let left = outcome.as_ref().err().map_or(&[][..], |broken| &broken.unfinished);

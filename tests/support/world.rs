@@ -1,6 +1,7 @@
 //! A process made of texts, for probes to be tried on: no kernel, no files.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use psm_uring::process::{Fate, Plan, Probe, ProcFile, ReadNext, Want};
 use psm_uring::smaps::Smaps;
@@ -108,62 +109,62 @@ impl World {
         hit.then_some(fault.errno)
     }
 
-    fn open(&mut self, probe: &mut Probe, plan: &Plan, file: ProcFile) -> Option<Open> {
+    fn open(&mut self, probe: &mut Probe, file: ProcFile) -> Option<Open> {
         let path = String::from_utf8(probe.path(file).as_bytes().into()).expect("paths are ASCII");
         let fault = self.fault(&path);
         let missing = self.texts.get(&path).map_or(Some(Errno::NOENT), |text| text.clone().err());
         match fault.or(missing) {
             None => Some(Open { path, life: self.life }),
             Some(errno) => {
-                probe.fail(plan, file, errno);
+                probe.fail(file, errno);
                 None
             }
         }
     }
 
-    fn read(&mut self, probe: &mut Probe, plan: &Plan, file: ProcFile, open: &Open) {
+    fn read(&mut self, probe: &mut Probe, file: ProcFile, open: &Open) {
         let Open { path, life } = open;
         let (mut at, mut progress) = (0, ReadNext::Continue);
         while progress != ReadNext::Done {
             if let Some(errno) = self.fault(path) {
-                return probe.fail(plan, file, errno);
+                return probe.fail(file, errno);
             }
             if file.is_memory() && *life != self.life {
-                return probe.fail(plan, file, Errno::SRCH);
+                return probe.fail(file, Errno::SRCH);
             }
             let text = self.texts[path].as_ref().expect("it was opened");
             progress = if progress == ReadNext::Verify {
                 let is_gone = self.execs > 0;
                 self.execs = self.execs.saturating_sub(1);
-                probe.feed(plan, file, &text[..usize::from(!is_gone)], 1)
+                probe.feed(file, &text[..usize::from(!is_gone)], 1)
             } else {
                 let end = (at + self.room).min(text.len());
                 let bytes = &text[at..end];
                 at = end;
-                probe.feed(plan, file, bytes, self.room)
+                probe.feed(file, bytes, self.room)
             };
         }
     }
 
     /// Carries the process to its fate, as engines do.
     pub fn carry(&mut self, probe: &mut Probe, plan: &Plan) -> Found {
-        probe.restart(PID, plan);
-        while let Some(want) = probe.want(plan) {
+        probe.restart(PID, &Arc::new(plan.clone()));
+        while let Some(want) = probe.want() {
             let (first, memory) = match want {
                 Want::One(file) => (file, None),
                 Want::Pair { name, memory } => (name, Some(memory)),
             };
-            let opened = memory.map(|memory| (memory, self.open(probe, plan, memory)));
+            let opened = memory.map(|memory| (memory, self.open(probe, memory)));
             if let Some((_, None)) = opened {
                 continue;
             }
-            if let Some(path) = self.open(probe, plan, first) {
-                self.read(probe, plan, first, &path);
+            if let Some(path) = self.open(probe, first) {
+                self.read(probe, first, &path);
             }
             if let Some((memory, Some(path))) = opened
                 && probe.awaits_memory()
             {
-                self.read(probe, plan, memory, &path);
+                self.read(probe, memory, &path);
             }
         }
         let fate = probe.fate().expect("nothing is wanted any more");

@@ -18,6 +18,7 @@
 mod scaling;
 mod slot;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::scaling::WorkerScaling;
@@ -100,7 +101,7 @@ impl<F: Fetcher> Engine for Uring<F> {
     fn survey(
         &mut self,
         pids: &[Pid],
-        plan: &Plan,
+        plan: &Arc<Plan>,
         timeouts: &Timeouts,
         observer: &mut dyn FnMut(Progress),
         tallies: &mut Vec<Tally>,
@@ -148,7 +149,7 @@ struct SurveyState<'a> {
     queue: std::slice::Iter<'a, Pid>,
     /// Processes in flight at once, held ones excluded.
     depth: usize,
-    plan: &'a Plan,
+    plan: &'a Arc<Plan>,
     timeouts: Timeouts,
     observer: &'a mut dyn FnMut(Progress),
     listed: usize,
@@ -249,7 +250,7 @@ impl<F: Fetcher> Uring<F> {
             slot.start(*pid, survey.plan, now);
             survey.in_flight += 1;
             survey.last_active = now;
-            slot.fetch_next(index, survey.plan, &self.buffers, &mut self.ring);
+            slot.fetch_next(index, &self.buffers, &mut self.ring);
         }
     }
 
@@ -294,8 +295,8 @@ impl<F: Fetcher> Uring<F> {
             }
             return Ok(());
         }
-        slot.complete(done, survey.plan, &mut survey.tally.io, &mut self.ring)?;
-        if slot.is_idle() && !slot.fetch_next(index, survey.plan, &self.buffers, &mut self.ring) {
+        slot.complete(done, &mut survey.tally.io, &mut self.ring)?;
+        if slot.is_idle() && !slot.fetch_next(index, &self.buffers, &mut self.ring) {
             survey.tally.record(&slot.probe);
             survey.finished += 1;
             slot.state = SlotState::Free;

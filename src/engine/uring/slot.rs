@@ -1,5 +1,6 @@
 //! A place for one process in the ring: its probe, and the buffers that travel with its requests.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::{IoStats, Tally};
@@ -93,7 +94,7 @@ impl Slot {
         }
     }
 
-    pub(super) fn start(&mut self, pid: Pid, plan: &Plan, now: Duration) {
+    pub(super) fn start(&mut self, pid: Pid, plan: &Arc<Plan>, now: Duration) {
         self.probe.restart(pid, plan);
         self.state = SlotState::Busy;
         self.since = now;
@@ -113,11 +114,10 @@ impl Slot {
     pub(super) fn fetch_next<F: Fetcher>(
         &mut self,
         index: usize,
-        plan: &Plan,
         buffers: &Buffers,
         ring: &mut F,
     ) -> bool {
-        let request = match self.probe.want(plan) {
+        let request = match self.probe.want() {
             None => return false,
             Some(Want::One(file)) => Request::One(self.fetch(Half::First, file, buffers)),
             Some(Want::Pair { name, memory }) => Request::Pair {
@@ -166,7 +166,6 @@ impl Slot {
     pub(super) fn complete<F: Fetcher>(
         &mut self,
         done: Completion,
-        plan: &Plan,
         io: &mut IoStats,
         ring: &mut F,
     ) -> Result<(), Errno> {
@@ -176,13 +175,13 @@ impl Slot {
             Ok(()) => {
                 io.reads += 1;
                 io.bytes += buffer.bytes().len() as u64;
-                self.probe.feed(plan, file, buffer.bytes(), buffer.room())
+                self.probe.feed(file, buffer.bytes(), buffer.room())
             }
             Err(Failure::Refused(Errno::CANCELED)) => return Err(Errno::CANCELED),
             // The other file of the pair failed, with the reason.
             Err(Failure::NotTried) => ReadNext::Done,
             Err(Failure::Refused(errno)) => {
-                self.probe.fail(plan, file, errno);
+                self.probe.fail(file, errno);
                 ReadNext::Done
             }
         };
