@@ -7,8 +7,9 @@ use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};
 
-/// A process id as `/proc` lists it: the id of a thread group, or of one thread where said so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A process id as `/proc` lists it: the id of a thread group, or of one thread where said so. 0, the
+/// default, is not a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pid(pub u32);
 
 impl Pid {

@@ -36,7 +36,7 @@ use crate::units::{Errno, Pid};
 
 /// The state of one process being measured. Made once and restarted for every process, so that
 /// nothing is allocated per process.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Probe {
     pid: Pid,
     plan: Arc<Plan>,
@@ -62,32 +62,10 @@ pub struct Probe {
     smaps: Option<Smaps>,
 }
 
-impl Default for Probe {
-    fn default() -> Self {
-        Probe::new()
-    }
-}
-
 impl Probe {
     /// A probe of no process yet. Its buffers grow to what names need and are kept.
     pub fn new() -> Self {
-        Probe {
-            pid: Pid(0),
-            plan: Arc::default(),
-            task: None,
-            state: State::Done(Fate::NotSelected),
-            text: Vec::new(),
-            name: Vec::new(),
-            uid: None,
-            cgroup: Vec::new(),
-            start_time: None,
-            memory: Memory::default(),
-            missed_files: 0,
-            is_nameless: false,
-            is_second_try: false,
-            has_lost_thread: false,
-            smaps: None,
-        }
+        Probe::default()
     }
 
     /// Begins with another process.
@@ -111,7 +89,12 @@ impl Probe {
 
     /// What to open and read next, or `None` when all is known.
     pub fn want(&self) -> Option<Want> {
-        self.state.want(self.name_file())
+        match self.state {
+            State::One(file) | State::Memory(file) => Some(Want::One(file)),
+            State::Status(_) => Some(Want::One(ProcFile::Status)),
+            State::Pair(memory) => Some(Want::Pair { name: self.name_file(), memory }),
+            State::Done(_) => None,
+        }
     }
 
     /// Whether the memory file of the pair at hand, already open, is still to be read: not when
@@ -122,7 +105,11 @@ impl Probe {
 
     /// Whether this file is part of what is wanted: answers to anything else change nothing.
     pub fn expects(&self, file: ProcFile) -> bool {
-        self.state.expects(self.name_file(), file)
+        match self.want() {
+            Some(Want::One(wanted)) => file == wanted,
+            Some(Want::Pair { name, memory }) => file == memory || file == name,
+            None => false,
+        }
     }
 
     /// Where a file of this process stands.
@@ -177,13 +164,7 @@ impl Probe {
         if bytes.len() == room && bytes.len() < free {
             return ReadNext::Continue;
         }
-        match self.state {
-            State::Status(why) => self.status_read(why),
-            _ if file == ProcFile::Tasks => self.tasks_read(),
-            _ if file == ProcFile::Cgroup => self.cgroup_read(),
-            _ if file == ProcFile::Stat => self.stat_read(),
-            _ => self.name_read(file),
-        }
+        self.text_read(file);
         ReadNext::Done
     }
 
@@ -193,9 +174,7 @@ impl Probe {
             return;
         }
         match ErrorMeaning::of(file, errno) {
-            ErrorMeaning::DoWithout if file == ProcFile::Cgroup => self.cgroup_read(),
-            ErrorMeaning::DoWithout if file == ProcFile::Stat => self.stat_read(),
-            ErrorMeaning::DoWithout => self.name_read(file),
+            ErrorMeaning::DoWithout => self.text_read(file),
             ErrorMeaning::NoFile
                 if file == ProcFile::SmapsRollup && self.plan.source == Source::Auto =>
             {
@@ -210,6 +189,17 @@ impl Probe {
             ErrorMeaning::Gone => self.done(Fate::Gone),
             ErrorMeaning::Denied => self.done(Fate::Denied),
             ErrorMeaning::Failed(errno) => self.done(Fate::Failed(errno)),
+        }
+    }
+
+    /// The text of a file is complete.
+    fn text_read(&mut self, file: ProcFile) {
+        match self.state {
+            State::Status(why) => self.status_read(why),
+            _ if file == ProcFile::Tasks => self.tasks_read(),
+            _ if file == ProcFile::Cgroup => self.cgroup_read(),
+            _ if file == ProcFile::Stat => self.stat_read(),
+            _ => self.name_read(file),
         }
     }
 
@@ -427,24 +417,9 @@ enum StatusReason {
     Loss,
 }
 
-impl State {
-    /// What to open and read next, where this file names the process.
-    fn want(self, name: ProcFile) -> Option<Want> {
-        match self {
-            State::One(file) | State::Memory(file) => Some(Want::One(file)),
-            State::Status(_) => Some(Want::One(ProcFile::Status)),
-            State::Pair(memory) => Some(Want::Pair { name, memory }),
-            State::Done(_) => None,
-        }
-    }
-
-    /// Whether this file is part of that.
-    fn expects(self, name: ProcFile, file: ProcFile) -> bool {
-        match self.want(name) {
-            Some(Want::One(wanted)) => file == wanted,
-            Some(Want::Pair { name, memory }) => file == memory || file == name,
-            None => false,
-        }
+impl Default for State {
+    fn default() -> State {
+        State::Done(Fate::NotSelected)
     }
 }
 
