@@ -6,7 +6,7 @@ root=$out/rpm
 stage "$root" usr/share/zsh/site-functions
 install -m 644 CHANGELOG.md "$root/usr/share/doc/psm-uring"
 install -Dm 644 LICENSE "$root/usr/share/licenses/psm-uring/LICENSE"
-rpmbuild -bb --quiet --target "$machine" --define "_topdir $PWD/$out/rpmbuild" \
-    --define "_rpmdir $PWD/$out" --define "_rpmfilename %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm" \
-    --define "version $version" --define "staged $PWD/$root" packaging/rpm/psm-uring.spec >&2
+rpmbuild -bb --quiet --target "$machine" --define "_topdir $out/rpmbuild" \
+    --define "_rpmdir $out" --define "_rpmfilename %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm" \
+    --define "version $version" --define "staged $root" packaging/rpm/psm-uring.spec >&2
 echo "$out/psm-uring-$version-1.$machine.rpm"

@@ -1,12 +1,16 @@
 # Sourced by the scripts beside it: builds the static binary and lays out what a package holds.
 # Everything but the binary is printed by it or stands in the tree.
 set -euo pipefail
+# A command substitution that fails ends the script, with the message of the failed command.
+shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 version=$(cargo pkgid)
 version=${version##*[#@]}
 machine=$(uname -m)
-out=target/package
+target=$machine-unknown-linux-musl
+target_dir=$(scripts/target-dir.sh)
+out=$target_dir/package
 # The same commit gives the same bytes.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 export SOURCE_DATE_EPOCH
@@ -14,13 +18,12 @@ umask 022
 
 # The static binary; prints its path.
 build() {
-    local target=$machine-unknown-linux-musl
     # Other installations of Rust have the target as a package, or not at all.
     if command -v rustup >/dev/null && ! rustup target list --installed | grep -qx "$target"; then
         rustup target add "$target" >&2
     fi
     cargo build --release --locked --target "$target" >&2
-    echo "target/$target/release/psm-uring"
+    echo "$target_dir/$target/release/psm-uring"
 }
 
 # stage ROOT ZSH: all files below ROOT, completions of zsh below ROOT/ZSH.

@@ -27,15 +27,16 @@ if ! cargo +nightly fuzz --version >/dev/null 2>&1; then
     exit
 fi
 
-cargo +nightly fuzz build --target-dir target/fuzz
+work=$(scripts/target-dir.sh)/fuzz
+cargo +nightly fuzz build --target-dir "$work"
 for target in $targets; do
-    new=target/fuzz/corpus/$target seeds=tests/seeds/$target more=
+    new=$work/corpus/$target seeds=tests/seeds/$target more=
     case $target in rollup | scanner) more=tests/corpus ;; esac
     mkdir -p "$new" "$seeds"
     # 60 s for one input: only a target that hangs takes that, on a busy machine too.
-    nice -n 10 cargo +nightly fuzz run --target-dir target/fuzz "$target" "$new" "$seeds" $more \
+    nice -n 10 cargo +nightly fuzz run --target-dir "$work" "$target" "$new" "$seeds" $more \
         -- -max_total_time="$seconds" -timeout=60 -rss_limit_mb=2048 -max_len=8192 \
-        -artifact_prefix="target/fuzz/$target-" -print_final_stats=1
-    [ "${KEEP:-0}" = 0 ] || cargo +nightly fuzz run --target-dir target/fuzz "$target" \
+        -artifact_prefix="$work/$target-" -print_final_stats=1
+    [ "${KEEP:-0}" = 0 ] || cargo +nightly fuzz run --target-dir "$work" "$target" \
         "$seeds" $more "$new" -- -merge=1 -max_len="${KEEP_BYTES:-512}"
 done

@@ -14,7 +14,8 @@ fi
 export MIRIFLAGS="${MIRIFLAGS:-} -Zmiri-disable-isolation \
     -Zmiri-env-set=PSM_SCHEDULES=${PSM_SCHEDULES:-20} \
     -Zmiri-env-set=PSM_SEED=${PSM_SEED:-$(date +%s)}"
-miri() { cargo +nightly miri test --locked --target-dir target/miri "$@"; }
+work=$(scripts/target-dir.sh)/miri
+miri() { cargo +nightly miri test --locked --target-dir "$work" "$@"; }
 # Miri has words of its own for error numbers, which the one that is skipped compares.
 miri --lib -- smaps:: process:: program:: report:: units:: sys::buffer:: \
     --skip failures_say_their_error_and_remedy

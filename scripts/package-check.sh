@@ -9,10 +9,11 @@
 # Needs root, mmdebstrap, dpkg and rpmbuild. Everything it makes is below target/package. SUITE=trixie
 # takes another Debian than bookworm.
 set -euo pipefail
+shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
 
 suite=${SUITE:-bookworm}
-out=$PWD/target/package
+out=$(scripts/target-dir.sh)/package
 base=$out/debian-$suite.tar
 root=$out/root
 cgroup=

@@ -8,6 +8,7 @@
 #
 # PSM_URING names another program than the one that cargo builds.
 set -euo pipefail
+shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
 
 unit=packaging/systemd/psm-uring.service
@@ -158,8 +159,8 @@ if [ -n "$lacking" ]; then
     exit 0
 fi
 if [ -z "$program" ]; then
-    cargo build --locked --quiet
-    program=$PWD/target/debug/psm-uring
+    program=$(cargo build --locked --quiet --bin psm-uring --message-format json-render-diagnostics |
+        sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
 fi
 trap clean_up EXIT
 work=$(mktemp -d)
