@@ -3,6 +3,9 @@
 source "$(dirname "$0")/stage.sh"
 
 arch=$(dpkg --print-architecture)
+# The usual variables of Debian's tools. The default is a reserved domain: the project has no
+# address that mail reaches.
+maintainer="${DEBFULLNAME:-psm-uring maintainers} <${DEBEMAIL:-maintainers@psm-uring.invalid}>"
 root=$out/deb
 stage "$root" usr/share/zsh/vendor-completions
 doc=$root/usr/share/doc/psm-uring
@@ -12,10 +15,11 @@ psm-uring ($version-1) unstable; urgency=medium
 
   * What is new stands in changelog.gz.
 
- -- $(sed -n 's/^Maintainer: //p' packaging/debian/control)  $(date -R -u -d "@$SOURCE_DATE_EPOCH")
+ -- $maintainer  $(date -R -u -d "@$SOURCE_DATE_EPOCH")
 END
 {
     echo "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/"
+    echo "Comment: LICENSES.txt has the licenses of the crates and libraries that the binary contains."
     echo
     echo "Files: *"
     sed -n 's/^Copyright (c)/Copyright:/p' LICENSE
@@ -25,8 +29,15 @@ END
 
 install -d "$root/DEBIAN"
 install -m 755 packaging/debian/{postinst,prerm,postrm} "$root/DEBIAN"
-sed "s/@VERSION@/$version/; s/@ARCH@/$arch/; s/@KIB@/$(du -sk "$root/usr" | cut -f1)/" \
-    packaging/debian/control >"$root/DEBIAN/control"
+{
+    echo "Package: psm-uring"
+    echo "Version: $version-1"
+    echo "Architecture: $arch"
+    echo "Maintainer: $maintainer"
+    [ -z "$homepage" ] || echo "Homepage: $homepage"
+    echo "Installed-Size: $(du -sk "$root/usr" | cut -f1)"
+    cat packaging/debian/control
+} >"$root/DEBIAN/control"
 (cd "$root" && find usr -type f -print0 | LC_ALL=C sort -z | xargs -0 md5sum) >"$root/DEBIAN/md5sums"
 deb=$out/psm-uring_$version-1_$arch.deb
 dpkg-deb --root-owner-group --build "$root" "$deb" >&2

@@ -7,6 +7,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 version=$(cargo pkgid)
 version=${version##*[#@]}
+# The address of the project, once Cargo.toml names one.
+homepage=$(sed -n 's/^homepage = "\(.*\)"/\1/p' Cargo.toml)
 machine=$(uname -m)
 target=$machine-unknown-linux-musl
 target_dir=$(scripts/target-dir.sh)
@@ -28,17 +30,20 @@ build() {
 
 # stage ROOT ZSH: all files below ROOT, completions of zsh below ROOT/ZSH.
 stage() {
-    local root=$1 zsh=$2 binary
+    local root=$1 zsh=$2 binary doc=$1/usr/share/doc/psm-uring
     binary=$(build)
     rm -rf "$root"
     install -Ds "$binary" "$root/usr/bin/psm-uring"
     install -d "$root"/usr/share/{man/man1,bash-completion/completions,fish/vendor_completions.d} \
-        "$root/$zsh" "$root/usr/share/doc/psm-uring" "$root"/usr/lib/{systemd/system,sysusers.d}
+        "$root/$zsh" "$doc/docs" "$root"/usr/lib/{systemd/system,sysusers.d}
     "$binary" man | gzip -9n >"$root/usr/share/man/man1/psm-uring.1.gz"
     "$binary" completions bash >"$root/usr/share/bash-completion/completions/psm-uring"
     "$binary" completions fish >"$root/usr/share/fish/vendor_completions.d/psm-uring.fish"
     "$binary" completions zsh >"$root/$zsh/_psm-uring"
     install -m 644 packaging/systemd/psm-uring.{service,timer} "$root/usr/lib/systemd/system"
     install -m 644 packaging/systemd/psm-uring.sysusers "$root/usr/lib/sysusers.d/psm-uring.conf"
-    install -m 644 README.md "$root/usr/share/doc/psm-uring"
+    install -m 644 README.md "$doc"
+    # Where the links of README.md look for them.
+    install -m 644 docs/GROUPING.md docs/*.schema.json "$doc/docs"
+    packaging/licenses.sh "$target" >"$doc/LICENSES.txt"
 }
