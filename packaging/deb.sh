@@ -3,8 +3,8 @@
 source "$(dirname "$0")/stage.sh"
 
 arch=$(dpkg --print-architecture)
-# The usual variables of Debian's tools. The default is a reserved domain: the project has no
-# address that mail reaches.
+# Debian's tools use the same variables. The project has no mail address, so the default names a
+# reserved domain.
 maintainer="${DEBFULLNAME:-psm-uring maintainers} <${DEBEMAIL:-maintainers@psm-uring.invalid}>"
 root=$out/deb
 stage "$root" usr/share/zsh/vendor-completions
@@ -13,13 +13,13 @@ gzip -9nc CHANGELOG.md >"$doc/changelog.gz"
 gzip -9n >"$doc/changelog.Debian.gz" <<END
 psm-uring ($version-1) unstable; urgency=medium
 
-  * What is new stands in changelog.gz.
+  * See changelog.gz for the changes.
 
  -- $maintainer  $(date -R -u -d "@$SOURCE_DATE_EPOCH")
 END
 {
     echo "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/"
-    echo "Comment: LICENSES.txt has the licenses of the crates and libraries that the binary contains."
+    echo "Comment: LICENSES.txt has the licenses of the crates and libraries in the binary."
     echo
     echo "Files: *"
     sed -n 's/^Copyright (c)/Copyright:/p' LICENSE

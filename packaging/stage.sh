@@ -1,5 +1,5 @@
-# Sourced by the scripts beside it: builds the static binary and lays out what a package holds.
-# Everything but the binary is printed by it or stands in the tree.
+# The scripts in this directory source this file. It builds the static binary and lays out the files
+# of a package. The binary prints its manual page and completions; all other files are in the tree.
 set -euo pipefail
 # A command substitution that fails ends the script, with the message of the failed command.
 shopt -s inherit_errexit
@@ -7,20 +7,20 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 version=$(cargo pkgid)
 version=${version##*[#@]}
-# The address of the project, once Cargo.toml names one.
+# Empty until Cargo.toml has a homepage.
 homepage=$(sed -n 's/^homepage = "\(.*\)"/\1/p' Cargo.toml)
 machine=$(uname -m)
 target=$machine-unknown-linux-musl
 target_dir=$(scripts/target-dir.sh)
 out=$target_dir/package
-# The same commit gives the same bytes.
+# With the commit's time in it, the same commit gives the same package, byte for byte.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 export SOURCE_DATE_EPOCH
 umask 022
 
-# The static binary; prints its path.
+# Builds the static binary and prints its path.
 build() {
-    # Other installations of Rust have the target as a package, or not at all.
+    # Without rustup, the target comes from a package of the distribution.
     if command -v rustup >/dev/null && ! rustup target list --installed | grep -qx "$target"; then
         rustup target add "$target" >&2
     fi
@@ -28,7 +28,7 @@ build() {
     echo "$target_dir/$target/release/psm-uring"
 }
 
-# stage ROOT ZSH: all files below ROOT, completions of zsh below ROOT/ZSH.
+# stage ROOT ZSH: puts all files below ROOT, and the completions of zsh below ROOT/ZSH.
 stage() {
     local root=$1 zsh=$2 binary doc=$1/usr/share/doc/psm-uring
     binary=$(build)
@@ -43,7 +43,7 @@ stage() {
     install -m 644 packaging/systemd/psm-uring.{service,timer} "$root/usr/lib/systemd/system"
     install -m 644 packaging/systemd/psm-uring.sysusers "$root/usr/lib/sysusers.d/psm-uring.conf"
     install -m 644 README.md "$doc"
-    # Where the links of README.md look for them.
+    # README.md links to docs/.
     install -m 644 docs/GROUPING.md docs/*.schema.json "$doc/docs"
     packaging/licenses.sh "$target" >"$doc/LICENSES.txt"
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds the static binary, which runs on any Linux of this machine's kind, and packs it with manual
-# page and completions: target/package/psm-uring-VERSION-MACHINE-linux.tar.gz, whose path it prints.
+# Builds the static binary, which runs on any Linux of this architecture, and packs it with the
+# manual page and completions into target/package/psm-uring-VERSION-MACHINE-linux.tar.gz. Prints the
+# path.
 source "$(dirname "$0")/stage.sh"
 
 name=psm-uring-$version-$machine-linux

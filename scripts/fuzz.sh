@@ -1,10 +1,10 @@
 #!/bin/sh
-# Runs fuzz targets: fuzz.sh [TARGET|all] [SECONDS], each so many seconds (600), one after another.
+# Runs fuzz targets one after another: fuzz.sh [TARGET|all] [SECONDS], 600 seconds each by default.
 #
-# Guided by coverage under libFuzzer and AddressSanitizer where there are a nightly compiler and
-# cargo-fuzz; else the same targets at random on the stable compiler. What is found new stays below
-# target/fuzz/corpus; with KEEP=1 what covers more than tests/seeds does is added there, cut to
-# KEEP_BYTES (512). A failure leaves its input in target/fuzz and ends the run.
+# With a nightly compiler and cargo-fuzz, libFuzzer guides the inputs by coverage, under
+# AddressSanitizer. Otherwise the stable compiler runs the same targets on random inputs. New inputs
+# are kept in target/fuzz/corpus. KEEP=1 adds those that increase the coverage of tests/seeds to
+# tests/seeds, cut to KEEP_BYTES (512). A failure leaves its input in target/fuzz and ends the run.
 set -eu
 cd "$(dirname "$0")/.."
 target=${1:-all} seconds=${2:-600}
@@ -14,12 +14,12 @@ if [ "$target" = all ]; then
 elif [ -f "fuzz/fuzz_targets/$target.rs" ]; then
     targets=$target
 else
-    echo "fuzz.sh: no target '$target'; there are:" $all >&2
+    echo "fuzz.sh: no target '$target'; targets:" $all >&2
     exit 2
 fi
 
 if ! cargo +nightly fuzz --version >/dev/null 2>&1; then
-    echo "fuzz.sh: not guided by coverage, as there is no nightly compiler or no cargo-fuzz:" \
+    echo "fuzz.sh: no nightly compiler or no cargo-fuzz, so coverage does not guide the inputs:" \
         "rustup toolchain install nightly && cargo install cargo-fuzz" >&2
     for target in $targets; do
         PSM_FUZZ_SECONDS=$seconds cargo test --release --locked --test fuzz "$target"
@@ -33,7 +33,7 @@ for target in $targets; do
     new=$work/corpus/$target seeds=tests/seeds/$target more=
     case $target in rollup | scanner) more=tests/corpus ;; esac
     mkdir -p "$new" "$seeds"
-    # 60 s for one input: only a target that hangs takes that, on a busy machine too.
+    # Even on a busy machine, only a target that hangs takes 60 s for one input.
     nice -n 10 cargo +nightly fuzz run --target-dir "$work" "$target" "$new" "$seeds" $more \
         -- -max_total_time="$seconds" -timeout=60 -rss_limit_mb=2048 -max_len=8192 \
         -artifact_prefix="$work/$target-" -print_final_stats=1

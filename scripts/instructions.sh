@@ -1,29 +1,30 @@
 #!/bin/sh
-# Counts the instructions of the scanner under callgrind, which are the same on a busy machine as on
-# an idle one, and exits with 4 when they exceed their budget. Two runs that differ only in how often
-# the text is scanned are subtracted, so that the start of the program does not count.
+# Counts the instructions of the scanner with callgrind, and exits with 4 when they exceed their
+# budget. The count is the same on a busy machine as on an idle one. It is the difference of two
+# runs with different numbers of passes, so the start of the program does not count.
 set -eu
 
-# Budgets, four per cent above what rustc 1.95 makes of it (2,106 and 2,845). Lower them when the
-# scanner gets better.
+# Budgets, 4 % above the code of rustc 1.95 (2,106 and 2,845). Lower them when the scanner gets
+# better.
 per_kilobyte_of_smaps=2190
 per_rollup=2960
 
 cd "$(dirname "$0")/.."
 if ! command -v valgrind >/dev/null; then
-    echo "SKIPPED instructions.sh: no valgrind here (apt-get install valgrind)" >&2
+    echo "SKIPPED instructions.sh: valgrind is missing" >&2
     exit 0
 fi
 bench=$(scripts/bench-path.sh scanner)
 
-# How many instructions so many passes take. The last line of callgrind tells.
+# count TEXT PASSES: the number of instructions, from the last line of callgrind.
 count() {
-    told=$(valgrind --tool=callgrind --callgrind-out-file=/dev/null "$bench" --bench --passes "$2" "$1" 2>&1) ||
-        { echo "instructions.sh: callgrind failed: $told" >&2; exit 1; }
-    echo "$told" | sed -n 's/.*Collected : *//p'
+    output=$(valgrind --tool=callgrind --callgrind-out-file=/dev/null "$bench" --bench --passes "$2" "$1" 2>&1) ||
+        { echo "instructions.sh: callgrind failed: $output" >&2; exit 1; }
+    echo "$output" | sed -n 's/.*Collected : *//p'
 }
 
-# What one pass takes: check WHAT UNIT UNITS BUDGET, where a pass has so many thousandths of a unit.
+# check TEXT UNIT UNITS BUDGET: compares the instructions per unit with the budget. UNITS is the
+# number of thousandths of a unit in one pass.
 code=0
 check() {
     found=$((($(count "$1" 11) - $(count "$1" 1)) * 100 / $3))

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Runs the tests that ask a kernel under Debian's own kernels, in emulated machines, and writes
-# what came of it into docs/KERNELS.md:
+# Runs the tests that depend on the kernel under Debian's own kernels, in emulated machines, and
+# writes the results into docs/KERNELS.md:
 #
-#     scripts/kernels.sh                     all of them, some ten minutes on two idle CPUs
-#     scripts/kernels.sh bookworm trixie     these; the document is left alone
+#     scripts/kernels.sh                     all kernels, some ten minutes on two idle CPUs
+#     scripts/kernels.sh bookworm trixie     these kernels; leaves the document unchanged
 #
-# Needs a Debian host with qemu-system-x86. Nothing is installed and no list of sources is changed:
-# kernels and what else it takes stay in target/kernels. LIMIT=600 gives a machine so many seconds
-# instead of 180, for a host with other things to do.
+# Needs a Debian host with qemu-system-x86. Installs nothing and changes no list of sources: kernels
+# and all other files are kept in target/kernels. LIMIT=600 gives each machine 600 seconds instead
+# of 180, for a busy host.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -38,7 +38,7 @@ check_tools() {
     [ -e "$keys" ] || die "$keys is missing: install debian-archive-keyring"
 }
 
-# apt with one suite and lists of its own.
+# apt SUITE COMMAND...: runs a command of apt with one suite and its own package lists.
 apt() {
     local suite=$1 command=$2 dir=$work/apt/$1
     shift 2
@@ -51,7 +51,7 @@ apt() {
         "$@"
 }
 
-# Downloads a package unless it is there, and prints its file.
+# Downloads a package unless the file exists, and prints the path.
 deb() {
     local suite=$1 package=$2 version file
     version=$(apt "$suite" apt-cache show --no-all-versions "$package" |
@@ -62,7 +62,8 @@ deb() {
     echo "$file"
 }
 
-# The newest kernel of a suite, as a file. Newer packages are split: what boots is in linux-binary.
+# Prints the path of the newest kernel of a suite. Newer packages are split: the kernel image is in
+# linux-binary.
 kernel_of() {
     local suite=$1 package file image
     apt "$suite" apt-get update || die "no package lists of $suite from $debian"
@@ -85,7 +86,7 @@ busybox_of() {
     chmod +x "$work/busybox"
 }
 
-# A target that needs no shared library: musl, or the host's own C library linked statically.
+# Prints a target that links statically: musl, or the host's own C library.
 static_target() {
     local musl=x86_64-unknown-linux-musl
     if [ -e "$(rustc --print sysroot)/lib/rustlib/$musl" ] ||
@@ -96,11 +97,11 @@ static_target() {
     fi
 }
 
-# Builds program and tests, and prints the executables. Optimized a little and with all checks.
+# Builds the program and the tests with light optimization and all checks. Prints the executables.
 build() {
     local target
     target=$(static_target)
-    # Nothing to add for musl, which is static anyway.
+    # musl links statically by default.
     [ "$target" != x86_64-unknown-linux-gnu ] || export RUSTFLAGS="-C target-feature=+crt-static"
     nice -n 5 cargo test --no-run --quiet --locked \
         --target "$target" --target-dir "$work/cargo" --config profile.dev.opt-level=1 \
@@ -109,7 +110,7 @@ build() {
         sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'
 }
 
-# Lays out what a machine has: the tests, and what they look for where they were built to.
+# Lays out the files of a machine: the tests, and their data at the paths they were built with.
 lay_out() {
     local root=$work/root file name
     rm -rf "$root"
@@ -136,7 +137,7 @@ lay_out() {
         gzip -1 >"$work/initrd"
 }
 
-# Boots a kernel and leaves what its console said in a file.
+# boot IMAGE CONSOLE: boots a kernel and writes its console to a file.
 boot() {
     local image=$1 console=$2
     timeout "$limit" nice -n 5 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 1024 \
@@ -148,7 +149,7 @@ boot() {
     machine=
 }
 
-# Rows of the table, from what a console said.
+# rows SUITE CONSOLE: prints rows of the table from a console.
 rows() {
     awk -v suite="$1" -v today="$(date +%F)" '
         function row() {
@@ -177,7 +178,7 @@ rows() {
         }' "$2"
 }
 
-# Puts the table between its marks.
+# Writes the table between its marks in docs/KERNELS.md.
 write_table() {
     awk -v table="$1" '
         /^<!-- table -->/ { print; print ""; while ((getline line < table) > 0) print line

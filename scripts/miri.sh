@@ -1,22 +1,22 @@
 #!/bin/sh
-# Runs under Miri what touches no kernel: the pure floors by their own tests, and the ring's engine
-# with its buffers on the model, PSM_SCHEDULES schedules (20). Minutes. Says SKIPPED, and why, where
-# there is no Miri.
+# Runs the tests that make no system calls under Miri: the unit tests of the pure modules, and the
+# io_uring engine and its buffers on the model ring with PSM_SCHEDULES schedules (20). Takes
+# minutes. Without Miri it prints SKIPPED and the reason.
 set -eu
 cd "$(dirname "$0")/.."
 if ! cargo +nightly miri --version >/dev/null 2>&1; then
-    echo "SKIPPED miri.sh: no Miri here:" \
+    echo "SKIPPED miri.sh: Miri is missing:" \
         "rustup toolchain install nightly --component miri,rust-src" >&2
     exit
 fi
-# The clock is read. Variables go by flags: those of the environment are taken when the test is
-# built, and stay so.
+# The tests read the clock. Flags pass the variables, because Miri takes the environment when it
+# builds the test.
 export MIRIFLAGS="${MIRIFLAGS:-} -Zmiri-disable-isolation \
     -Zmiri-env-set=PSM_SCHEDULES=${PSM_SCHEDULES:-20} \
     -Zmiri-env-set=PSM_SEED=${PSM_SEED:-$(date +%s)}"
 work=$(scripts/target-dir.sh)/miri
 miri() { cargo +nightly miri test --locked --target-dir "$work" "$@"; }
-# Miri has words of its own for error numbers, which the one that is skipped compares.
+# The skipped test compares texts of error numbers, and Miri has other texts.
 miri --lib -- smaps:: process:: program:: report:: units:: sys::buffer:: \
     --skip failures_say_their_error_and_remedy
 miri --test model_ring schedules_at_random

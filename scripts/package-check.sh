@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Builds the packages and checks them by use: the .deb is installed in a clean Debian, where the
-# program, its manual page, its completions and its systemd units are tried, the last under a
-# systemd of their own; the .rpm is installed into an empty root. What cannot be checked here says
-# SKIPPED and why.
+# Builds the packages, installs them and checks the installed files. In a clean Debian with the .deb
+# it tries the program, the manual page, the completions and, under their own systemd, the units. It
+# installs the .rpm into an empty root. It prints SKIPPED and the reason for each check that cannot
+# run here.
 #
 #     scripts/package-check.sh              a minute or two, with the download of a Debian
 #
-# Needs root, mmdebstrap, dpkg and rpmbuild. Everything it makes is below target/package. SUITE=trixie
-# takes another Debian than bookworm.
+# Needs root, mmdebstrap, dpkg and rpmbuild. All its files are below target/package. SUITE=trixie
+# checks trixie instead of bookworm.
 set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
@@ -28,7 +28,7 @@ skip() {
     echo "SKIPPED $*"
 }
 
-# check WHAT COMMAND...: one line for each thing that was tried.
+# check WHAT COMMAND...: prints one line if the command succeeds, else ends the script.
 check() {
     local what=$1
     shift
@@ -49,7 +49,7 @@ is_missing() {
     ! command -v "$1" >/dev/null
 }
 
-# Runs in the clean Debian, with a /proc of its own.
+# Runs a command in the clean Debian, in its own PID namespace.
 inside() {
     unshare --fork --pid --mount-proc --kill-child chroot "$root" sh -ec \
         'mount -t proc proc /proc; exec "$@"' sh "$@"
@@ -68,37 +68,37 @@ install_debian() {
 
 check_deb() {
     local deb=$1 manual completed
-    if is_missing lintian; then skip "lintian: it is missing"; else
+    if is_missing lintian; then skip "lintian: lintian is missing"; else
         check "lintian finds no error" lintian --fail-on error --allow-root "$deb"
     fi
     cp "$deb" "$root/root/psm-uring.deb"
     check "the .deb installs in a clean Debian $suite" inside dpkg -i /root/psm-uring.deb
     check "its files are those it lists" inside dpkg --verify psm-uring
     check "the program measures" inside sh -ec 'test "$(psm-uring --total)" -gt 0'
-    check "by io_uring or threads alike" inside sh -ec '
+    check "each engine prints a table" inside sh -ec '
         for engine in auto threads sync; do psm-uring --engine $engine | grep -q TOTAL; done'
-    # The page's text is on a terminal of its own width; man(1) is in the clean Debian.
+    # MANWIDTH sets the width of the page. The clean Debian has man(1).
     manual=$(inside env MANWIDTH=80 LC_ALL=C.UTF-8 man psm-uring) || die "man psm-uring failed"
     check "man psm-uring shows the page" grep -q "^EXIT CODES" <<<"$manual"
     completed=$(inside bash -c '. /usr/share/bash-completion/bash_completion
         _completion_loader psm-uring; COMP_WORDS=(psm-uring --stri) COMP_CWORD=1
         f=($(complete -p psm-uring)); "${f[-2]}" psm-uring --stri psm-uring; echo "$COMPREPLY"')
     check "bash completes --stri" test "$completed" = --strict
-    check "the service has a user" inside getent passwd psm-uring
+    check "the user of the service exists" inside getent passwd psm-uring
     check "the timer is not enabled" test "$(systemctl --root="$root" is-enabled \
         psm-uring.timer)" = disabled
 }
 
 check_units() {
     local units=$root/usr/lib/systemd/system
-    check "systemd takes the units" inside systemd-analyze verify --man=no \
+    check "systemd accepts the units" inside systemd-analyze verify --man=no \
         /usr/lib/systemd/system/psm-uring.service /usr/lib/systemd/system/psm-uring.timer
     systemd-analyze security --offline=yes --threshold=20 "$units/psm-uring.service" \
-        >"$out/security.txt" || die "the service is exposed more than 2.0: $out/security.txt"
+        >"$out/security.txt" || die "systemd rates the exposure above 2.0: $out/security.txt"
     echo "ok      $(tail -1 "$out/security.txt")"
 }
 
-# The first process of a Debian that believes it booted.
+# Becomes the first process of a Debian that boots in namespaces.
 boot() {
     local root=$1
     mount --make-rprivate /
@@ -124,7 +124,7 @@ boot() {
         chroot "$root" /lib/systemd/systemd --unit=multi-user.target
 }
 
-# Boots it, and sets $booted to the id of its first process.
+# Boots the Debian, and sets $booted to the id of its first process.
 start_systemd() {
     local of_v2 unshared state
     of_v2=$(findmnt -n -t cgroup2 -o TARGET | head -1)
@@ -140,7 +140,7 @@ start_systemd() {
     for _ in $(seq 100); do
         sleep 0.2
         booted=$(pgrep -P "$(pgrep -P $unshared unshare || echo $unshared)" -f systemd || true)
-        # Degraded: a service of that Debian wants what a container has not.
+        # "degraded": some service of that Debian cannot run in a container.
         [ -n "$booted" ] || continue
         state=$(in_systemd systemctl is-system-running 2>/dev/null || true)
         [[ $state != @(running|degraded) ]] || return 0
@@ -152,21 +152,21 @@ in_systemd() {
     nsenter -t "$booted" -a -r -w "$@"
 }
 
-# check_run WHAT CONFIG: the service as shipped, but for CONFIG, measures all by io_uring.
+# check_run WHAT CONFIG: the service with the extra CONFIG measures all processes with io_uring.
 check_run() {
     local what=$1 dir=/run/systemd/system/psm-uring.service.d file=/var/lib/psm-uring/psm-uring.prom
     in_systemd sh -ec "rm -f $file; mkdir -p $dir; printf '[Service]\n$2\n' >$dir/check.conf
         systemctl daemon-reload"
     check "$what: the service runs" in_systemd systemctl start psm-uring.service
     check "$what: nothing is missing" in_systemd grep -qx "psm_uring_complete 1" "$file"
-    check "$what: by io_uring" in_systemd grep -q 'run_info{.*engine="uring"' "$file"
-    check "$what: the collector may read it" \
+    check "$what: the engine is io_uring" in_systemd grep -q 'run_info{.*engine="uring"' "$file"
+    check "$what: the collector can read the file" \
         in_systemd sh -ec "test \"\$(stat -c %a:%U $file)\" = 644:psm-uring"
 }
 
 check_service() {
     if ! start_systemd; then
-        skip "the service under systemd: no systemd can be booted here, see $out/boot.log"
+        skip "the service under systemd: systemd does not boot here, see $out/boot.log"
         return
     fi
     check_run "as shipped" ""
@@ -177,7 +177,7 @@ check_service() {
         skip "the service with CAP_PERFMON: this kernel is older than 6.15"
     fi
     check "the timer can be enabled" in_systemd systemctl enable --now psm-uring.timer
-    check "removing the package stops it" in_systemd sh -ec '
+    check "removing the package stops the timer" in_systemd sh -ec '
         dpkg --purge psm-uring; ! systemctl is-active psm-uring.timer
         test ! -e /etc/systemd/system/timers.target.wants/psm-uring.timer
         test ! -e /usr/bin/psm-uring -a ! -e /var/lib/psm-uring'
@@ -189,12 +189,12 @@ check_rpm() {
     mkdir "$empty"
     listed=$(rpm -qpl "$rpm" 2>/dev/null)
     check "the .rpm installs in an empty root" rpm --root "$empty" -i --nodeps --noscripts "$rpm"
-    # Other paths are the same as in the .deb.
+    # The other paths are those of the .deb.
     for file in bin/psm-uring share/man/man1/psm-uring.1.gz lib/systemd/system/psm-uring.timer \
         share/zsh/site-functions/_psm-uring; do
         check "the .rpm has $file" grep -qx "/usr/$file" <<<"$listed"
     done
-    check "rpm verifies what it installed" rpm --root "$empty" -V --nodeps --noscripts psm-uring
+    check "rpm verifies the installed files" rpm --root "$empty" -V --nodeps --noscripts psm-uring
     check "the program of the .rpm runs" "$empty/usr/bin/psm-uring" --total
 }
 
@@ -221,5 +221,5 @@ if install_debian; then
     check_units
     check_service
 else
-    skip "the .deb in a clean Debian: mmdebstrap cannot have $suite"
+    skip "the .deb in a clean Debian: mmdebstrap cannot download $suite"
 fi

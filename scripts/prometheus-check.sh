@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Prometheus, for real: starts Debian's Prometheus and node_exporter on loopback, runs psm-uring as
-# its service does, and asks for the values by PromQL: they must be those of the file, and on
-# recorded processes those of table and JSON. Takes some ten seconds, ends all it started, and says
-# SKIPPED and why where the packages are missing and cannot be installed.
+# Checks the metrics in a real Prometheus. Starts Debian's Prometheus and node_exporter on loopback,
+# runs psm-uring as its service does, and queries the values with PromQL. They must equal those of
+# the file and, for recorded processes, those of table and JSON. Takes some ten seconds and ends all
+# processes it started. Prints SKIPPED and the reason if packages are missing and cannot be
+# installed.
 #
 #     scripts/prometheus-check.sh
 #
-# PSM_URING names another program than the one that cargo builds.
+# PSM_URING names the program to check instead of the one that cargo builds.
 set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
@@ -31,7 +32,7 @@ clean_up() {
     [ -z "$work" ] || rm -rf "$work"
 }
 
-# What is missing is installed where this may be done; prints what is missing then.
+# missing [install]: prints the missing packages, after an attempt to install them if asked to.
 missing() {
     local tool packages=()
     for tool in prometheus:prometheus prometheus-node-exporter:prometheus-node-exporter \
@@ -48,7 +49,7 @@ missing() {
     fi
 }
 
-# A port of loopback that nobody listens on.
+# Prints a free port of loopback.
 free_port() {
     local port
     for port in $(shuf -i 20000-32000 -n 50); do
@@ -57,7 +58,7 @@ free_port() {
     die "no port of 127.0.0.1 is free"
 }
 
-# in_time WHAT COMMAND...: until it succeeds, at most 30 s.
+# in_time WHAT COMMAND...: repeats the command until it succeeds, for at most 30 s.
 in_time() {
     local what=$1 end=$((SECONDS + 30))
     shift
@@ -84,7 +85,7 @@ start() {
     in_time "Prometheus answers" curl -sf "http://$prometheus/-/ready"
 }
 
-# query PROMQL: one line for each sample, as the file has them.
+# query PROMQL: prints one line per sample, in the format of the file.
 query() {
     curl -sf --max-time 10 --data-urlencode "query=$1" "$api" | jq -r '
         .data.result[] | (.metric | del(.__name__, .instance, .job)) as $labels
@@ -92,7 +93,7 @@ query() {
         | "\(.metric.__name__ // "")\(if $inner == "" then "" else "{\($inner)}" end) \(.value[1])"'
 }
 
-# The line of the unit, with the right of the unit, for this program and directory.
+# Runs the command of the unit with the unit's capability, for this program and directory.
 run_service() {
     local line command as=()
     line=$(sed -n 's/^ExecStart=//p' "$unit")
@@ -103,19 +104,20 @@ run_service() {
         as=(setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs
             --inh-caps=-all,+sys_ptrace --ambient-caps=-all,+sys_ptrace
             --bounding-set=-all,+sys_ptrace)
-        # Root of a container may not have it: then fewer processes are measured, no less right.
+        # Root of a container may lack the capability. Then the program measures fewer processes,
+        # still with correct figures.
         if ! "${as[@]}" true 2>/dev/null; then
-            echo "SKIPPED the capability of the service: it is not to be had here"
+            echo "SKIPPED the capability of the service: this user cannot grant it"
             as=(setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs)
         fi
     fi
-    "${as[@]}" "${command[@]}" "$@" || die "the line of $unit failed"
-    # A new file has a new time; the next scrape brings it.
+    "${as[@]}" "${command[@]}" "$@" || die "the command of $unit failed"
+    # A new file has a new start time. Wait for the scrape that returns it.
     began=$(grep '^psm_uring_start_time_seconds ' "$work/textfile/psm-uring.prom" | plain)
     in_time "the file is scraped" is_scraped
 }
 
-# A number has no zeros behind it that say nothing.
+# Removes trailing zeros after the decimal point.
 plain() {
     sed -E 's/(\.[0-9]*[1-9])0+$/\1/; s/\.0+$//'
 }
@@ -124,20 +126,20 @@ is_scraped() {
     [ "$(query psm_uring_start_time_seconds)" = "$began" ]
 }
 
-# same WHAT ONE OTHER: two texts of lines in any order.
+# same WHAT ONE OTHER: compares two texts, whose lines may be in any order.
 same() {
-    [ -n "$2" ] || die "$1: there is nothing to compare"
+    [ -n "$2" ] || die "$1: no values to compare"
     diff <(sort <<<"$2") <(sort <<<"$3") || die "$1: not the same"
     echo "ok      $1: $(wc -l <<<"$2") values"
 }
 
 compare_with_file() {
     local of_file
-    # The labels of run_info stand in another order.
+    # run_info has its labels in another order.
     of_file=$(grep -v -e '^#' -e run_info "$work/textfile/psm-uring.prom" | plain)
     same "PromQL and the file" "$of_file" \
         "$(query '{__name__=~"psm_uring_.*",__name__!="psm_uring_run_info"}')"
-    same "node_exporter has no complaint" "node_textfile_scrape_error 0" \
+    same "node_exporter reports no error" "node_textfile_scrape_error 0" \
         "$(query node_textfile_scrape_error)"
 }
 
@@ -155,18 +157,19 @@ compare_with_reports() {
 
 lacking=$(missing install)
 if [ -n "$lacking" ]; then
-    echo "SKIPPED prometheus-check.sh: missing and not to be installed: $lacking"
+    echo "SKIPPED prometheus-check.sh: missing, and not installable: $lacking"
     exit 0
 fi
 if [ -z "$program" ]; then
-    program=$(cargo build --locked --quiet --bin psm-uring --message-format json-render-diagnostics |
+    program=$(cargo build --locked --quiet --bin psm-uring \
+        --message-format json-render-diagnostics |
         sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
 fi
 trap clean_up EXIT
 work=$(mktemp -d)
 chmod 755 "$work"
 mkdir "$work/textfile"
-# Where an unprivileged user may not go, the program is.
+# An unprivileged user may have no access to the directory of the program.
 install -m 755 "$program" "$work/psm-uring"
 program=$work/psm-uring
 start

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Prints the directory that cargo builds in: CARGO_TARGET_DIR, `build.target-dir` of a configuration
-# file, or target.
+# Prints cargo's target directory: CARGO_TARGET_DIR, `build.target-dir` of a configuration file, or
+# target.
 cd "$(dirname "$0")/.."
 dir=$(cargo metadata --no-deps --format-version 1 |
     sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
