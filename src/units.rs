@@ -7,9 +7,13 @@ use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};
 
-/// A process id as `/proc` lists it: the id of a thread group, or of one thread where said so. 0, the
-/// default, is not a process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A process id as `/proc` lists it: the id of a thread group, or of one thread where said so. 0,
+/// the default, is not a process.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Pid(pub u32);
 
 impl Pid {
@@ -45,6 +49,19 @@ impl Kib {
     /// What is left after taking `other` away, never less than nothing.
     pub fn saturating_sub(self, other: Kib) -> Kib {
         Kib(self.0.saturating_sub(other.0))
+    }
+}
+
+/// Machine formats are in bytes.
+impl Serialize for Kib {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.bytes())
+    }
+}
+
+impl<'de> Deserialize<'de> for Kib {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Kib, D::Error> {
+        u64::deserialize(deserializer).map(|bytes| Kib(bytes / 1024))
     }
 }
 

@@ -34,7 +34,7 @@ pub use self::grouping::{Grouping, Labels, UserNames, user_name};
 pub use self::host::{HostMemory, HostPart};
 pub use self::order::Order;
 pub use self::row::{Program, Rest, Uniform};
-pub use self::snapshot::{Amounts, Identity, PreviousReport, SnapshotRow};
+pub use self::snapshot::{Amounts, Snapshot, SnapshotRow};
 pub use self::timed_out::{Known, TimedOut, Unknown};
 pub use self::usage::Usage;
 pub use self::vfork::Sharing;

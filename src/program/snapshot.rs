@@ -1,114 +1,37 @@
-//! Rows as they were seen at one look, and what makes them the same ones at another.
+//! The rows of one report, for comparison with another.
 
-use super::{Column, Grouping, Program, Programs, Unknown, Usage};
+use serde::{Deserialize, Serialize};
+
+use super::{Column, Grouping, Program, Programs, Usage};
 use crate::units::{Kib, Pid};
-use std::collections::HashMap;
 
-/// What makes rows of two looks the same one.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Identity {
-    /// All processes of one name.
-    Name(Vec<u8>),
-    /// A process: its id, and when it started, for ids are given again. In clock ticks since boot
-    /// (`starttime`, `proc_pid_stat(5)`).
-    Process(Pid, Option<u64>),
+/// The rows of one report: all of them, whatever `--top` hides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Sorted by identity, each identity once.
+    pub(super) rows: Vec<SnapshotRow>,
+    /// The total of the report.
+    pub total: Amounts,
+    /// Whether `rows` lacks no row.
+    pub is_whole: bool,
 }
 
-/// A row as it was seen.
+/// One row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotRow {
-    /// The same row has the same one later.
-    pub identity: Identity,
-    /// How it is shown; a process may change its name.
+    /// The name.
     pub name: Vec<u8>,
-    /// How much there was of it.
+    /// The process, if rows are processes.
+    pub pid: Option<Pid>,
+    /// The start of that process in clock ticks since boot (`starttime`, `proc_pid_stat(5)`), if
+    /// known: the kernel reuses process ids.
+    pub start_time: Option<u64>,
+    /// Its figures.
     pub amounts: Amounts,
 }
 
-/// What two rows have in common that may be the same.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Key {
-    Name(Vec<u8>),
-    Process(Pid),
-}
-
-impl Identity {
-    pub(super) fn key(&self) -> Key {
-        match self {
-            Identity::Name(name) => Key::Name(name.clone()),
-            Identity::Process(pid, _) => Key::Process(*pid),
-        }
-    }
-
-    /// Whether a row of the same key is the same, as far as anybody knows.
-    pub(super) fn is(&self, other: &Identity) -> bool {
-        match (self, other) {
-            (Identity::Process(_, Some(start)), Identity::Process(_, Some(other))) => {
-                start == other
-            }
-            _ => true,
-        }
-    }
-
-    /// The process, if it is one.
-    pub fn pid(&self) -> Option<Pid> {
-        match self {
-            Identity::Name(_) => None,
-            Identity::Process(pid, _) => Some(*pid),
-        }
-    }
-
-    fn of(name: &[u8], pid: Option<Pid>, start_time: Option<u64>, grouping: Grouping) -> Identity {
-        match pid.filter(|_| grouping == Grouping::Pid) {
-            Some(pid) => Identity::Process(pid, start_time),
-            None => Identity::Name(name.to_vec()),
-        }
-    }
-
-    /// That of a row.
-    pub fn of_row(row: &Program<'_>, grouping: Grouping) -> Identity {
-        Identity::of(row.name, row.pid, row.start_time, grouping)
-    }
-}
-
-impl SnapshotRow {
-    /// Every row of a report.
-    pub fn all(programs: &Programs<'_>, grouping: Grouping) -> Vec<SnapshotRow> {
-        let unknown = |row: &Unknown| SnapshotRow {
-            identity: Identity::of(&row.name, row.pid, None, grouping),
-            name: row.name.clone(),
-            amounts: Amounts { count: row.count, ..Amounts::default() },
-        };
-        let known = programs.rows.iter().map(|row| SnapshotRow::known(row, grouping));
-        SnapshotRow::merged(known.chain(programs.unknown.iter().map(unknown)))
-    }
-
-    pub(super) fn known(row: &Program<'_>, grouping: Grouping) -> SnapshotRow {
-        SnapshotRow {
-            identity: Identity::of_row(row, grouping),
-            name: row.name.to_vec(),
-            amounts: Amounts::of(row.count, &row.usage),
-        }
-    }
-
-    /// Rows of the same identity in one: a program may have processes that were measured and others
-    /// that were not, and then nobody knows what all of it has.
-    pub fn merged(rows: impl Iterator<Item = SnapshotRow>) -> Vec<SnapshotRow> {
-        let mut merged: Vec<SnapshotRow> = Vec::new();
-        let mut places: HashMap<Key, usize> = HashMap::new();
-        for row in rows {
-            let place = *places.entry(row.identity.key()).or_insert(merged.len());
-            match merged.get_mut(place) {
-                Some(seen) => seen.amounts.add(&row.amounts),
-                None => merged.push(row),
-            }
-        }
-        merged
-    }
-}
-
-/// How much there was; `None` is unknown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The figures that are compared; `None` is unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Amounts {
     /// The number of processes.
     pub count: u64,
@@ -118,57 +41,92 @@ pub struct Amounts {
     pub swap: Option<Kib>,
 }
 
+/// Rows of two reports are the same row if their identities are equal.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Identity<'a> {
+    Name(&'a [u8]),
+    Process(Pid),
+}
+
+impl Snapshot {
+    /// Rows of one identity become one row: a program can have processes that were measured and
+    /// others that were not, and then its figures are unknown.
+    pub fn new(mut rows: Vec<SnapshotRow>, total: Amounts) -> Snapshot {
+        rows.sort_by(|a, b| a.identity().cmp(&b.identity()));
+        rows.dedup_by(|next, row| {
+            let is_same = next.identity() == row.identity();
+            if is_same {
+                row.amounts.add(&next.amounts);
+            }
+            is_same
+        });
+        Snapshot { rows, total, is_whole: true }
+    }
+
+    /// The rows of a report that was just made.
+    pub fn from_programs(programs: &Programs<'_>, grouping: Grouping) -> Snapshot {
+        let process = |pid: Option<Pid>| pid.filter(|_| grouping == Grouping::Pid);
+        let known = programs.rows.iter().chain(&programs.cut).map(|row| SnapshotRow {
+            name: row.name.to_vec(),
+            pid: process(row.pid),
+            start_time: row.start_time,
+            amounts: Amounts::new(row.count, Some(&row.usage)),
+        });
+        let unknown = programs.unknown.iter().map(|row| SnapshotRow {
+            name: row.name.clone(),
+            pid: process(row.pid),
+            start_time: None,
+            amounts: Amounts::new(row.count, None),
+        });
+        let total = Amounts::new(programs.count, programs.total.as_ref());
+        let is_whole = programs.unknown_rest.is_none();
+        Snapshot { is_whole, ..Snapshot::new(known.chain(unknown).collect(), total) }
+    }
+
+    /// This row of a later report, as it was.
+    pub fn row(&self, row: &Program<'_>, grouping: Grouping) -> Option<&SnapshotRow> {
+        let process = row.pid.filter(|_| grouping == Grouping::Pid);
+        self.find(Identity::new(row.name, process), row.start_time)
+    }
+
+    /// Processes of one id are the same unless their start times differ.
+    pub(super) fn find(
+        &self,
+        identity: Identity<'_>,
+        start_time: Option<u64>,
+    ) -> Option<&SnapshotRow> {
+        let place = self.rows.binary_search_by(|row| row.identity().cmp(&identity)).ok()?;
+        let row = &self.rows[place];
+        let is_reused = row.start_time.zip(start_time).is_some_and(|(then, now)| then != now);
+        (!is_reused).then_some(row)
+    }
+}
+
+impl SnapshotRow {
+    pub(super) fn identity(&self) -> Identity<'_> {
+        Identity::new(&self.name, self.pid)
+    }
+}
+
+impl<'a> Identity<'a> {
+    fn new(name: &'a [u8], process: Option<Pid>) -> Identity<'a> {
+        process.map_or(Identity::Name(name), Identity::Process)
+    }
+}
+
 impl Amounts {
-    /// What a row has that is not there; the default is what nobody knows.
+    /// The figures of a row that does not exist.
     pub const NOTHING: Amounts = Amounts { count: 0, ram: Some(Kib(0)), swap: Some(Kib(0)) };
+
+    fn new(count: u64, usage: Option<&Usage>) -> Amounts {
+        let get = |column| usage.and_then(|usage| usage.get(column));
+        Amounts { count, ram: get(Column::Ram), swap: get(Column::Swap) }
+    }
 
     fn add(&mut self, other: &Amounts) {
         let sum = |a: Option<Kib>, b: Option<Kib>| a.zip(b).map(|(a, b)| a + b);
         self.count += other.count;
         self.ram = sum(self.ram, other.ram);
         self.swap = sum(self.swap, other.swap);
-    }
-
-    fn of(count: u64, usage: &Usage) -> Amounts {
-        Amounts { count, ram: usage.get(Column::Ram), swap: usage.get(Column::Swap) }
-    }
-
-    /// The sum of a report.
-    pub fn total(programs: &Programs<'_>) -> Amounts {
-        let known = |usage: &Usage| Amounts::of(programs.count, usage);
-        programs.total.as_ref().map_or_else(Amounts::default, known)
-    }
-}
-
-/// RAM of every row at the last look.
-#[derive(Clone, Debug, Default)]
-pub struct PreviousReport {
-    rows: HashMap<Key, (Identity, Option<Kib>)>,
-    /// Whether there were no others, which were cut.
-    is_whole: bool,
-}
-
-impl PreviousReport {
-    /// Remembers the rows of a report.
-    pub fn of(programs: &Programs<'_>, grouping: Grouping) -> PreviousReport {
-        let cut = programs.cut.iter().map(|row| SnapshotRow::known(row, grouping));
-        let rows = SnapshotRow::all(programs, grouping).into_iter().chain(cut);
-        let row = |seen: SnapshotRow| (seen.identity.key(), (seen.identity, seen.amounts.ram));
-        let is_whole = programs.unknown_rest.is_none();
-        PreviousReport { rows: rows.map(row).collect(), is_whole }
-    }
-
-    fn row(&self, identity: &Identity) -> Option<&(Identity, Option<Kib>)> {
-        self.rows.get(&identity.key()).filter(|(then, _)| then.is(identity))
-    }
-
-    /// What a row had; `None` when nobody knows.
-    pub fn ram(&self, identity: &Identity) -> Option<Kib> {
-        self.row(identity).and_then(|(_, ram)| *ram)
-    }
-
-    /// Whether a row was not there.
-    pub fn is_new(&self, identity: &Identity) -> bool {
-        self.is_whole && self.row(identity).is_none()
     }
 }

@@ -24,13 +24,12 @@ mod unit;
 use std::time::Duration;
 
 pub use self::csv::{CSV_COLUMNS, csv};
-pub use self::json::{ParsedReport, diff_json, json, ndjson};
+pub use self::json::{Rules, SavedReport, diff_json, json, ndjson};
 use self::notes::Missing;
 pub use self::openmetrics::{ROWS_USUAL, openmetrics};
 pub use self::stats::{RunStats, stats};
 pub use self::table::{
-    COLUMNS, Color, DiffFormat, DiffTableOptions, TableOptions, cut, cut_line, diff, summary,
-    table, total,
+    COLUMNS, Color, DiffFormat, TableOptions, cut, cut_line, diff, summary, table, total,
 };
 pub use self::unit::Unit;
 use crate::process::{NameRule, Source};

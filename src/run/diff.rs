@@ -5,9 +5,8 @@ use std::path::Path;
 use super::settings::check_unit;
 use crate::cli::DiffOptions;
 use crate::error::Error;
-use crate::process::NameRule;
-use crate::program::{self, Amounts, BeforeAfter, Diff, Grouping, SnapshotRow, Threshold};
-use crate::report::{self, DiffFormat, DiffTableOptions, ParsedReport, Unit, escape};
+use crate::program::{self, Threshold};
+use crate::report::{self, DiffFormat, Rules, SavedReport, TableOptions, Unit, escape};
 use crate::sys::{file, stdio, terminal};
 use crate::units::{Kib, Labelled};
 
@@ -19,103 +18,86 @@ pub(crate) fn diff(options: &DiffOptions) -> Result<(), Error> {
     let format = if options.json { DiffFormat::Json } else { options.output };
     let is_table = format == DiffFormat::Table;
     let unit = check_unit(options.unit, is_table)?;
-    let before = SavedReport::load(&options.before)?;
-    let after = SavedReport::load(&options.after)?;
-    after.check(&before.rules, &file::name(&options.before))?;
+    let before = load(&options.before)?;
+    let after = load(&options.after)?;
+    check(&after, &before.report.rules, &file::name(&options.before))?;
     let unit = unit.unwrap_or(if is_table { Unit::default() } else { Unit::Bytes });
-    let diff = before.diff(&after.saved.rows, options.min_delta, unit.least_shown());
-    let diff = diff.reversed(options.reverse);
-    let look = DiffTableOptions {
-        grouping: before.rules.by,
-        leaves_out: options.min_delta > Kib(0),
-        unit,
-        no_header: options.no_header,
-        terminal: terminal::terminal_columns(),
-        is_colored: options.color.is_wanted(terminal::likes_color()),
-    };
-    let (total, reports) = (before.total(after.saved.total), [&before.saved, &after.saved]);
+    let threshold = threshold(options.min_delta, unit);
+    let mut diff = program::diff(&before.report.snapshot, &after.report.snapshot, threshold);
+    if options.reverse {
+        diff.rows.reverse();
+    }
     let text = match format {
-        DiffFormat::Table => report::diff(&diff, &total, look),
-        DiffFormat::Json => report::diff_json(&diff, &total, reports),
+        DiffFormat::Json => report::diff_json(&diff, [&before.report, &after.report]),
+        DiffFormat::Table => {
+            let table = TableOptions {
+                grouping: before.report.rules.by,
+                unit,
+                no_header: options.no_header,
+                terminal: terminal::terminal_columns(),
+                is_colored: options.color.is_wanted(terminal::likes_color()),
+                ..TableOptions::default()
+            };
+            report::diff(&diff, &table)
+        }
     };
     stdio::write_stdout(text.as_bytes()).map_err(Error::Output)?;
-    SavedReport::note_missing(&[&before, &after]);
+    note_missing(&[&before, &after]);
     Ok(())
-}
-
-/// The rules that two reports must share to be compared.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Rules {
-    pub(super) by: Grouping,
-    pub(super) name: NameRule,
-    /// The options that select processes.
-    pub(super) selection: Option<String>,
 }
 
 /// A saved report, and its path.
 #[derive(Debug)]
-pub(super) struct SavedReport {
+pub(super) struct SavedFile {
     path: Box<Path>,
-    rules: Rules,
-    saved: ParsedReport,
+    pub(super) report: SavedReport,
 }
 
-impl SavedReport {
-    /// Reads a saved report; `-` is standard input.
-    pub(super) fn load(path: &Path) -> Result<SavedReport, Error> {
-        let text = file::read(path).map_err(|why| Error::refused("read", path, &why))?;
-        let saved = ParsedReport::read(&text);
-        let saved = saved.map_err(|why| Error::file("read as a report", path, &why))?;
-        let ParsedReport { by, name, .. } = saved;
-        let rules = Rules { by, name, selection: saved.selection.clone() };
-        Ok(SavedReport { path: path.into(), rules, saved })
-    }
-
-    /// Refuses a comparison with a report of other rules: their rows have nothing in common.
-    pub(super) fn check(&self, rules: &Rules, other: &str) -> Result<(), Error> {
-        if self.rules == *rules {
-            return Ok(());
-        }
-        let why =
-            format!("it was made with {}, {other} with {}", self.rules.label(), rules.label());
-        Err(Error::file("compare", &self.path, &why))
-    }
-
-    /// Rows that changed by at least `min_delta` or, if it is 0, by the smallest amount that the
-    /// unit shows.
-    pub(super) fn diff(&self, rows: &[SnapshotRow], min_delta: Kib, least_shown: Kib) -> Diff {
-        let is_all = min_delta == Kib(0);
-        let size = if is_all { least_shown } else { min_delta };
-        program::diff(&self.saved.rows, rows, Threshold { size, counts: is_all })
-    }
-
-    /// The totals of this report and of a later one.
-    pub(super) fn total(&self, after: Amounts) -> BeforeAfter {
-        BeforeAfter { before: self.saved.total, after }
-    }
-
-    /// Notes on standard error that a process missing in one report looks new or gone in the diff.
-    pub(super) fn note_missing(reports: &[&SavedReport]) {
-        let note = |report: &&SavedReport| {
-            let (count, path) = (report.saved.missing, file::name(&report.path));
-            let (s, one) = if count == 1 { ("", "that one") } else { ("es", "one of them") };
-            (count > 0).then(|| {
-                format!(
-                    "psm-uring: {path} is missing {count} process{s} that could not be measured; a \
-                     row shown as new or gone may be {one}\n"
-                )
-            })
-        };
-        let mut notes: Vec<String> = reports.iter().filter_map(note).collect();
-        notes.dedup();
-        stdio::write_stderr(notes.concat().as_bytes());
-    }
+/// Reads a saved report; `-` is standard input.
+pub(super) fn load(path: &Path) -> Result<SavedFile, Error> {
+    let text = file::read(path).map_err(|why| Error::refused("read", path, &why))?;
+    let report = SavedReport::parse(&text);
+    let report = report.map_err(|why| Error::file("read as a report", path, &why))?;
+    Ok(SavedFile { path: path.into(), report })
 }
 
-impl Rules {
-    fn label(&self) -> String {
-        let selection = self.selection.as_deref().map(escape::typed);
-        let selection = selection.map_or_else(String::new, |words| format!(" {words}"));
-        format!("--by {} --name {}{selection}", self.by.label(), self.name.label())
+/// Refuses a comparison with a report of other rules: their rows have nothing in common.
+pub(super) fn check(file: &SavedFile, rules: &Rules, other: &str) -> Result<(), Error> {
+    let ours = &file.report.rules;
+    if ours == rules {
+        return Ok(());
     }
+    let why = format!("it was made with {}, {other} with {}", label(ours), label(rules));
+    Err(Error::file("compare", &file.path, &why))
+}
+
+fn label(rules: &Rules) -> String {
+    let selection = rules.selection.as_deref().map(escape::typed);
+    let selection = selection.map_or_else(String::new, |words| format!(" {words}"));
+    format!("--by {} --name {}{selection}", rules.by.label(), rules.name.label())
+}
+
+/// Rows that changed by at least `min_delta` or, if it is 0, by the smallest amount that the unit
+/// shows.
+pub(super) fn threshold(min_delta: Kib, unit: Unit) -> Threshold {
+    let is_all = min_delta == Kib(0);
+    let size = if is_all { unit.least_shown() } else { min_delta };
+    Threshold { size, counts: is_all }
+}
+
+/// Notes on standard error that a process missing in one report looks new or gone in the diff.
+pub(super) fn note_missing(files: &[&SavedFile]) {
+    let note = |file: &&SavedFile| {
+        let (count, path) = (file.report.missing, file::name(&file.path));
+        let (s, one) = if count == 1 { ("", "that one") } else { ("es", "one of them") };
+        (count > 0).then(|| {
+            format!(
+                "psm-uring: {path} is missing {count} process{s} that could not be measured; a \
+                 row shown as new or gone may be {one}\n"
+            )
+        })
+    };
+    let mut notes: Vec<String> = files.iter().filter_map(note).collect();
+    notes.dedup();
+    stdio::write_stderr(notes.concat().as_bytes());
 }

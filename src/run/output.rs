@@ -2,7 +2,7 @@
 
 use super::settings::{Output, Settings};
 use crate::error::Error;
-use crate::program::{Column, PreviousReport};
+use crate::program::{Column, Snapshot};
 use crate::report::{self, Format, Report, TableOptions, Unit};
 use crate::sys::{file, stdio, terminal};
 
@@ -24,7 +24,7 @@ pub(super) fn write_text(output: &Output, text: &str) -> Result<(), Error> {
 pub(super) fn render(
     settings: &Settings,
     report: &Report<'_>,
-    before: Option<&PreviousReport>,
+    before: Option<&Snapshot>,
 ) -> Result<String, Error> {
     let Output { format, unit, no_header, .. } = settings.output;
     let total = match report.programs.total {

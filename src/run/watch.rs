@@ -8,13 +8,13 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::diff::{Rules, SavedReport};
+use super::diff;
 use super::facts::Clock;
 use super::settings::{self, Settings};
 use super::{Outcome, Session, output};
 use crate::error::Error;
-use crate::program::{Amounts, Order, PreviousReport, SnapshotRow};
-use crate::report::{self, DiffTableOptions, Format, Report, escape};
+use crate::program::{self, Order, Snapshot};
+use crate::report::{self, Format, Report, Rules, escape};
 use crate::sys::terminal;
 use crate::units::Kib;
 
@@ -25,11 +25,11 @@ const SIZE_LOOK: Duration = Duration::from_millis(200);
 
 /// Makes a report at every interval, up to the number that `--count` gives.
 pub(super) fn watch(settings: &Settings, watch: &settings::Watch) -> Result<Outcome, Error> {
-    let since = watch.since.as_deref().map(SavedReport::load).transpose()?;
+    let since = watch.since.as_deref().map(diff::load).transpose()?;
     if let Some(since) = &since {
         let (by, name, selection) = (settings.by, settings.name, settings.selection.clone());
-        since.check(&Rules { by, name, selection }, "this report")?;
-        SavedReport::note_missing(&[since]);
+        diff::check(since, &Rules { by, name, selection }, "this report")?;
+        diff::note_missing(&[since]);
     }
     let is_table = settings.output.format == Format::Table && settings.output.file.is_none();
     let is_live = is_table && terminal::stdout_is_redrawn();
@@ -63,12 +63,12 @@ struct Series<'a> {
     is_table: bool,
     is_first: bool,
     /// The report that all others are compared with.
-    since: Option<SavedReport>,
+    since: Option<diff::SavedFile>,
     /// The terminal on which each report replaces the last one.
     screen: Option<Screen>,
     /// Whether marks show changes since the last report.
     has_marks: bool,
-    before: Option<PreviousReport>,
+    before: Option<Snapshot>,
 }
 
 impl Series<'_> {
@@ -103,7 +103,8 @@ impl Series<'_> {
             Some(since) => self.diff(since, report),
             None => output::render(self.settings, report, self.before.as_ref())?,
         };
-        self.before = self.has_marks.then(|| PreviousReport::of(report.programs, self.settings.by));
+        let snapshot = || Snapshot::from_programs(report.programs, self.settings.by);
+        self.before = self.has_marks.then(snapshot);
         if let Some(screen) = &mut self.screen {
             text = screen.draw(text, self.settings.order.reverse, report);
         } else if self.is_table && !self.is_first && !report.is_total {
@@ -114,23 +115,17 @@ impl Series<'_> {
     }
 
     /// The changes since the saved report.
-    fn diff(&self, since: &SavedReport, report: &Report<'_>) -> String {
+    fn diff(&self, since: &diff::SavedFile, report: &Report<'_>) -> String {
         let table = output::table_options(self.settings);
-        let rows = SnapshotRow::all(report.programs, table.grouping);
-        let mut diff = since.diff(&rows, Kib(0), table.unit.least_shown());
+        let now = Snapshot::from_programs(report.programs, table.grouping);
+        let threshold = diff::threshold(Kib(0), table.unit);
+        let mut diff = program::diff(&since.report.snapshot, &now, threshold);
         let lines = self.screen.as_ref().map_or(usize::MAX, |screen| screen.lines(report));
-        let rows_max = lines.saturating_sub(DIFF_LINES_AROUND).max(1);
-        diff.keep(rows_max);
-        let diff = diff.reversed(self.settings.order.reverse);
-        let look = DiffTableOptions {
-            grouping: table.grouping,
-            leaves_out: diff.rows.len() == rows_max,
-            unit: table.unit,
-            no_header: table.no_header,
-            terminal: table.terminal,
-            is_colored: table.is_colored,
-        };
-        report::diff(&diff, &since.total(Amounts::total(report.programs)), look)
+        diff.keep(lines.saturating_sub(DIFF_LINES_AROUND).max(1));
+        if self.settings.order.reverse {
+            diff.rows.reverse();
+        }
+        report::diff(&diff, &table)
     }
 }
 

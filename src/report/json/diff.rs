@@ -1,131 +1,93 @@
-//! What grew from one report to another as JSON: what each row had at both looks, and the
-//! difference. Integers in bytes, `null` for what nobody knows, and for a look at which a row was
-//! not there. The schema is docs/diff.schema.json.
+//! Two reports compared, as JSON. The schema is docs/diff.schema.json.
+//!
+//! Amounts are integers in bytes. `null` is an unknown amount, or a report that lacks the row.
 
 use serde::Serialize;
 
-use super::read::ParsedReport;
-use super::text::{self, Name, bytes};
-use crate::program::{self, BeforeAfter, Delta, Diff, DiffRow, Identity, Presence};
-use crate::units::Labelled;
+use super::read::SavedReport;
+use super::text::{self, Name};
+use crate::program::{BeforeAfter, Change, Diff, DiffRow, Presence};
+use crate::units::{Labelled, Pid};
 
-/// Tells this form from others; another number means another meaning of the keys.
+/// The version of the document; keys can be added without a new one.
 const SCHEMA: &str = "psm-uring.diff.v1";
 
-/// A document of many lines, with the sums of both reports and what they were made with.
-pub fn diff_json(diff: &Diff, total: &BeforeAfter, reports: [&ParsedReport; 2]) -> String {
-    text::lines(&Document::of(diff, total, reports))
+/// A document of many lines.
+pub fn diff_json(diff: &Diff<'_>, [before, after]: [&SavedReport; 2]) -> String {
+    text::lines(&DiffDocument {
+        schema: SCHEMA,
+        by: before.rules.by.label(),
+        name: before.rules.name.label(),
+        selection: before.rules.selection.as_deref(),
+        before: ReportOrigin::new(before),
+        after: ReportOrigin::new(after),
+        total: ChangedAmounts::new(diff.total),
+        rows: diff.rows.iter().map(ChangedRow::new).collect(),
+        left_out: diff.left_out,
+    })
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct DiffDocument<'a> {
     schema: &'static str,
-    by: &'a str,
-    name: &'a str,
+    by: &'static str,
+    name: &'static str,
     selection: Option<&'a str>,
-    before: Source<'a>,
-    after: Source<'a>,
-    total: Amounts,
-    rows: Vec<Row<'a>>,
-    /// Rows that changed by less.
+    before: ReportOrigin<'a>,
+    after: ReportOrigin<'a>,
+    total: ChangedAmounts,
+    rows: Vec<ChangedRow<'a>>,
     left_out: usize,
 }
 
-/// One of the reports.
 #[derive(Serialize)]
-struct Source<'a> {
+struct ReportOrigin<'a> {
     host: Option<&'a str>,
     started_at: Option<&'a str>,
     missing: usize,
 }
 
 #[derive(Serialize)]
-struct Row<'a> {
+struct ChangedRow<'a> {
     #[serde(flatten)]
     name: Name<'a>,
-    pid: Option<u32>,
+    pid: Option<Pid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     start_time: Option<u64>,
-    presence: &'static str,
+    presence: Presence,
     #[serde(flatten)]
-    amounts: Amounts,
+    amounts: ChangedAmounts,
 }
 
 #[derive(Serialize)]
-struct Amounts {
+struct ChangedAmounts {
     change: Change,
-    before: Option<Figures>,
-    after: Option<Figures>,
+    #[serde(flatten)]
+    amounts: BeforeAfter,
 }
 
-#[derive(Serialize)]
-struct Change {
-    count: i64,
-    ram: Option<i64>,
-    swap: Option<i64>,
+impl<'a> ReportOrigin<'a> {
+    fn new(report: &'a SavedReport) -> ReportOrigin<'a> {
+        let SavedReport { host, started_at, missing, .. } = report;
+        let (host, started_at) = (host.as_deref(), started_at.as_deref());
+        ReportOrigin { host, started_at, missing: *missing }
+    }
 }
 
-#[derive(Serialize)]
-struct Figures {
-    count: u64,
-    ram: Option<u64>,
-    swap: Option<u64>,
-}
-
-impl<'a> Document<'a> {
-    fn of(
-        diff: &'a Diff,
-        total: &BeforeAfter,
-        [before, after]: [&'a ParsedReport; 2],
-    ) -> Document<'a> {
-        Document {
-            schema: SCHEMA,
-            by: before.by.label(),
-            name: before.name.label(),
-            selection: before.selection.as_deref(),
-            before: Source::of(before),
-            after: Source::of(after),
-            total: Amounts::of(total, Presence::Stayed),
-            rows: diff.rows.iter().map(Row::of).collect(),
-            left_out: diff.alike,
+impl<'a> ChangedRow<'a> {
+    fn new(row: &DiffRow<'a>) -> ChangedRow<'a> {
+        ChangedRow {
+            name: Name(&row.row.name),
+            pid: row.row.pid,
+            start_time: row.row.start_time,
+            presence: row.amounts.presence(),
+            amounts: ChangedAmounts::new(row.amounts),
         }
     }
 }
 
-impl<'a> Source<'a> {
-    fn of(saved: &'a ParsedReport) -> Source<'a> {
-        let (host, started_at) = (saved.host.as_deref(), saved.started_at.as_deref());
-        Source { host, started_at, missing: saved.missing }
-    }
-}
-
-impl<'a> Row<'a> {
-    fn of(row: &'a DiffRow) -> Row<'a> {
-        let (pid, start_time) = match row.identity {
-            Identity::Name(_) => (None, None),
-            Identity::Process(pid, start_time) => (Some(pid.0), start_time),
-        };
-        let presence = row.presence.word();
-        let amounts = Amounts::of(&row.looks, row.presence);
-        Row { name: Name(&row.name), pid, start_time, presence, amounts }
-    }
-}
-
-impl Amounts {
-    fn of(looks: &BeforeAfter, presence: Presence) -> Amounts {
-        let program::Change { count, ram, swap } = looks.change();
-        let [ram, swap] = [ram, swap].map(|delta| delta.map(Delta::bytes));
-        Amounts {
-            change: Change { count, ram, swap },
-            before: (presence != Presence::New).then(|| Figures::of(&looks.before)),
-            after: (presence != Presence::Gone).then(|| Figures::of(&looks.after)),
-        }
-    }
-}
-
-impl Figures {
-    fn of(amounts: &program::Amounts) -> Figures {
-        let program::Amounts { count, ram, swap } = *amounts;
-        Figures { count, ram: bytes(ram), swap: bytes(swap) }
+impl ChangedAmounts {
+    fn new(amounts: BeforeAfter) -> ChangedAmounts {
+        ChangedAmounts { change: amounts.change(), amounts }
     }
 }

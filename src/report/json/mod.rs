@@ -10,7 +10,7 @@ use serde::ser::{Serialize, Serializer};
 
 pub use self::diff::diff_json;
 use self::host::Host;
-pub use self::read::ParsedReport;
+pub use self::read::{Rules, SavedReport};
 use self::text::{Name, bytes, hex, lossy};
 use super::{Report, labels};
 use crate::process::{Coverage, Fate};

@@ -1,49 +1,55 @@
 //! A report that was saved as JSON, read back.
 
+use serde::de::{Error, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 
 use super::SCHEMA;
 use crate::process::NameRule;
-use crate::program::{Amounts, Grouping, Identity, SnapshotRow};
-use crate::units::{Kib, Labelled, Pid};
+use crate::program::{Amounts, Grouping, Snapshot, SnapshotRow};
+use crate::units::{Labelled, Pid};
 
 /// The fate of a process that left, which is missing in no report.
 const GONE: &str = "gone";
 
-/// What is compared of a saved report.
+/// A saved report, as far as a comparison needs it.
 #[derive(Debug)]
-pub struct ParsedReport {
-    /// What a row stands for.
-    pub by: Grouping,
-    /// The rule of names.
-    pub name: NameRule,
-    /// Which processes were selected, in these words; all if `None`.
-    pub selection: Option<String>,
-    /// The name of the host, where it says so.
+pub struct SavedReport {
+    /// Reports of other rules cannot be compared with it.
+    pub rules: Rules,
+    /// The name of the host, if the document has it.
     pub host: Option<String>,
-    /// When it was begun (RFC 3339), where it says so.
+    /// The start of the run (RFC 3339), if the document has it.
     pub started_at: Option<String>,
-    /// How many processes are missing in it.
+    /// The number of processes that the report lacks.
     pub missing: usize,
-    /// Every row.
-    pub rows: Vec<SnapshotRow>,
-    /// The sum.
-    pub total: Amounts,
+    /// Rows and total.
+    pub snapshot: Snapshot,
+}
+
+/// The rules that two reports must share to be compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// The meaning of a row.
+    pub by: Grouping,
+    /// The meaning of a name.
+    pub name: NameRule,
+    /// The options that select processes; `None`: all processes.
+    pub selection: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Document {
-    run: Run,
-    missing: Vec<MissingProcess>,
-    total: Option<Figures>,
-    programs: Option<Vec<Row>>,
-    rest: Option<serde::de::IgnoredAny>,
-    unknown: Option<Vec<Row>>,
-    unknown_rest: Option<serde::de::IgnoredAny>,
+struct SavedDocument {
+    run: SavedRun,
+    missing: Vec<SavedFate>,
+    total: Option<Amounts>,
+    programs: Option<Vec<SavedRow>>,
+    rest: Option<IgnoredAny>,
+    unknown: Option<Vec<SavedRow>>,
+    unknown_rest: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
-struct Run {
+struct SavedRun {
     #[serde(deserialize_with = "labelled")]
     by: Grouping,
     #[serde(deserialize_with = "labelled")]
@@ -54,48 +60,41 @@ struct Run {
 }
 
 #[derive(Deserialize)]
-struct MissingProcess {
+struct SavedFate {
     fate: String,
 }
 
 #[derive(Deserialize)]
-struct Row {
+struct SavedRow {
     name: String,
     name_bytes: Option<String>,
-    pid: Option<u32>,
+    pid: Option<Pid>,
     start_time: Option<u64>,
     #[serde(flatten)]
-    figures: Figures,
-}
-
-#[derive(Deserialize)]
-struct Figures {
-    count: u64,
-    ram: Option<u64>,
-    swap: Option<u64>,
+    amounts: Amounts,
 }
 
 #[derive(Deserialize)]
 #[serde(rename = "report")]
-struct Head {
+struct SavedHead {
     schema: String,
 }
 
 /// The value of a word of the command line.
 fn labelled<'de, T: Labelled, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     let word = String::deserialize(deserializer)?;
-    T::from_label(&word).ok_or_else(|| serde::de::Error::custom(format!("unknown word {word:?}")))
+    T::from_label(&word).ok_or_else(|| D::Error::custom(format!("unknown word {word:?}")))
 }
 
-impl ParsedReport {
+impl SavedReport {
     /// Reads a document of `--json`, or a line of `--output ndjson`.
     ///
     /// # Errors
-    /// What is wrong with it, and what to do about it.
-    pub fn read(text: &[u8]) -> Result<ParsedReport, String> {
+    /// The reason why the text is not such a document, and the remedy.
+    pub fn parse(text: &[u8]) -> Result<SavedReport, String> {
         let is_not =
             |error: serde_json::Error| format!("not what psm-uring --json writes: {error}");
-        let mut documents = serde_json::Deserializer::from_slice(text).into_iter::<Head>();
+        let mut documents = serde_json::Deserializer::from_slice(text).into_iter::<SavedHead>();
         let head = documents.next().unwrap_or_else(|| serde_json::from_slice(text));
         let head = head.map_err(is_not)?;
         if documents.next().is_some_and(|another| another.is_ok()) {
@@ -104,57 +103,39 @@ impl ParsedReport {
         if head.schema != SCHEMA {
             return Err(format!("it says {:?}, wanted {SCHEMA:?}", head.schema));
         }
-        let document: Document = serde_json::from_slice(text).map_err(is_not)?;
-        ParsedReport::of(document)
-    }
-
-    fn of(document: Document) -> Result<ParsedReport, String> {
-        let Document { run, missing, total, programs, rest, unknown, unknown_rest } = document;
+        let document: SavedDocument = serde_json::from_slice(text).map_err(is_not)?;
+        let SavedDocument { run, missing, total, programs, rest, unknown, unknown_rest } = document;
         let Some(programs) = programs else {
             return Err("it holds only the sum; write it without --total".to_owned());
         };
         if rest.is_some() || unknown_rest.is_some() {
             return Err("it lacks rows that --top cut; write it without --top".to_owned());
         }
-        let is_by_pid = run.by == Grouping::Pid;
         let rows = programs.into_iter().chain(unknown.unwrap_or_default());
-        Ok(ParsedReport {
-            by: run.by,
-            name: run.name,
-            selection: run.selection,
+        let rows = rows.map(|row| row.snapshot_row(run.by)).collect::<Result<_, _>>()?;
+        Ok(SavedReport {
+            rules: Rules { by: run.by, name: run.name, selection: run.selection },
             host: run.host,
             started_at: run.started_at,
-            missing: missing.iter().filter(|lost| lost.fate != GONE).count(),
-            rows: SnapshotRow::merged(
-                rows.map(|row| row.seen(is_by_pid)).collect::<Result<Vec<_>, _>>()?.into_iter(),
-            ),
-            total: total.map_or_else(Amounts::default, Figures::amounts),
+            missing: missing.iter().filter(|process| process.fate != GONE).count(),
+            snapshot: Snapshot::new(rows, total.unwrap_or_default()),
         })
     }
 }
 
-impl Row {
-    /// A row of one process has its id, and so may one that stands for more.
-    fn seen(self, is_by_pid: bool) -> Result<SnapshotRow, String> {
-        let name = match &self.name_bytes {
-            None => self.name.into_bytes(),
-            Some(hex) => unhex(hex).ok_or_else(|| format!("{hex:?} are no bytes of a name"))?,
+impl SavedRow {
+    fn snapshot_row(self, by: Grouping) -> Result<SnapshotRow, String> {
+        let SavedRow { name, name_bytes, pid, start_time, amounts } = self;
+        let name = match name_bytes {
+            None => name.into_bytes(),
+            Some(hex) => unhex(&hex).ok_or_else(|| format!("{hex:?} are no bytes of a name"))?,
         };
-        let identity = match self.pid.filter(|_| is_by_pid) {
-            None => Identity::Name(name.clone()),
-            Some(pid) => Identity::Process(Pid(pid), self.start_time),
-        };
-        // A row without figures has none of ours either: its RSS is another thing.
-        Ok(SnapshotRow { identity, name, amounts: self.figures.amounts() })
-    }
-}
-
-impl Figures {
-    fn amounts(self) -> Amounts {
-        let kib = |bytes: u64| Kib(bytes / 1024);
-        // Where RAM is unknown, `swap` is not the proportional share.
-        let swap = self.ram.and(self.swap);
-        Amounts { count: self.count, ram: self.ram.map(kib), swap: swap.map(kib) }
+        // Only here is a row that has a process id a process.
+        let is_process = by == Grouping::Pid;
+        let (pid, start_time) = (pid.filter(|_| is_process), start_time.filter(|_| is_process));
+        // Without RAM, `swap` is not the proportional share but what `status` reports.
+        let swap = amounts.ram.and(amounts.swap);
+        Ok(SnapshotRow { name, pid, start_time, amounts: Amounts { swap, ..amounts } })
     }
 }
 
@@ -166,6 +147,7 @@ fn unhex(hex: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::Kib;
 
     fn document(rest: &str) -> String {
         format!(
@@ -184,19 +166,19 @@ mod tests {
                "unknown": [{"name": "b", "count": 1, "pid": 7, "start_time": 5,
                             "rss": 9, "swap": 9}]"#,
         );
-        let saved = ParsedReport::read(text.as_bytes()).expect("a report");
-        assert_eq!((saved.by, saved.missing, saved.total.ram), (Grouping::Pid, 1, Some(Kib(8))));
+        let saved = SavedReport::parse(text.as_bytes()).expect("a report");
+        let total = Amounts { count: 3, ram: Some(Kib(8)), swap: Some(Kib(0)) };
+        assert_eq!((saved.rules.by, saved.missing), (Grouping::Pid, 1));
         let known = Amounts { count: 2, ram: Some(Kib(4)), swap: None };
-        let (a, b) = (b"a\xff".to_vec(), b"b".to_vec());
         let unknown = Amounts { count: 1, ..Amounts::default() };
-        let process = Identity::Process(Pid(7), Some(5));
-        assert_eq!(
-            saved.rows,
-            [
-                SnapshotRow { identity: Identity::Name(a.clone()), name: a, amounts: known },
-                SnapshotRow { identity: process, name: b, amounts: unknown },
-            ]
-        );
+        let row = |name: &[u8], amounts| SnapshotRow {
+            name: name.to_vec(),
+            pid: None,
+            start_time: None,
+            amounts,
+        };
+        let process = SnapshotRow { pid: Some(Pid(7)), start_time: Some(5), ..row(b"b", unknown) };
+        assert_eq!(saved.snapshot, Snapshot::new(vec![row(b"a\xff", known), process], total));
     }
 
     #[test]
@@ -210,7 +192,7 @@ mod tests {
             (document(r#", "programs": [], "rest": {"rows": 1}"#), "without --top"),
             (document(r#", "programs": [], "unknown_rest": {"rows": 1}"#), "without --top"),
         ] {
-            let error = ParsedReport::read(text.as_bytes()).expect_err(&text);
+            let error = SavedReport::parse(text.as_bytes()).expect_err(&text);
             assert!(error.contains(why), "{error}");
         }
     }

@@ -5,15 +5,15 @@ mod host;
 mod layout;
 mod style;
 
-pub use self::diff::{DiffFormat, DiffTableOptions, diff};
+pub use self::diff::{DiffFormat, diff};
 pub use self::host::summary;
 use self::layout::{Cell, Content, Layout};
 pub use self::layout::{cut, cut_line};
 pub use self::style::Color;
 use self::style::Style;
 use crate::program::{
-    Column, ColumnKind, Grouping, Identity, Known, PreviousReport, Program, Programs, Sharing,
-    Uniform, Unknown, Usage,
+    Column, ColumnKind, Grouping, Known, Program, Programs, Sharing, Snapshot, Uniform, Unknown,
+    Usage,
 };
 use crate::report::{Unit, escape, labels};
 use crate::units::{Kib, Pid};
@@ -36,8 +36,8 @@ pub struct TableOptions<'a> {
     pub terminal: Option<usize>,
     /// Whether there is colour.
     pub is_colored: bool,
-    /// What rows had at the last look: marks tell how they changed, `+`, `-`, and `*` for new ones.
-    pub before: Option<&'a PreviousReport>,
+    /// The last report: rows that changed since have a mark, `+`, `-`, or `*` if they are new.
+    pub before: Option<&'a Snapshot>,
 }
 
 impl Default for TableOptions<'_> {
@@ -85,7 +85,7 @@ struct Table<'a, 'run> {
     columns: &'a [Column],
     grouping: Grouping,
     unit: Unit,
-    before: Option<&'a PreviousReport>,
+    before: Option<&'a Snapshot>,
     /// RAM of the biggest row and of all, 0 where there is none.
     biggest: Kib,
     total: Kib,
@@ -183,11 +183,11 @@ impl<'a, 'run> Table<'a, 'run> {
 
     /// How a row changed, as far as the table shows it.
     fn mark(&self, row: &Program<'run>) -> Option<char> {
-        let (before, identity) = (self.before?, Identity::of_row(row, self.grouping));
-        if before.is_new(&identity) {
-            return Some('*');
-        }
-        let (then, now) = (before.ram(&identity)?, ram(&row.usage));
+        let before = self.before?;
+        let Some(then) = before.row(row, self.grouping) else {
+            return before.is_whole.then_some('*');
+        };
+        let (then, now) = (then.amounts.ram?, ram(&row.usage));
         let is_shown = self.unit.format(then) != self.unit.format(now);
         is_shown.then_some(if now > then { '+' } else { '-' })
     }
