@@ -200,7 +200,7 @@ main() {
     build >"$work/executables"
     lay_out <"$work/executables"
     {
-        echo "| kernel | Debian | io_uring | user | engine of auto | ring" \
+        echo "| kernel | Debian | io_uring | user | auto engine | ring" \
             "| passed | failed | skipped | date |"
         echo "|---|---|---|---|---|---|---|---|---|---|"
     } >"$table"
