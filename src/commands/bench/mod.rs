@@ -325,7 +325,7 @@ mod tests {
         let (found, why) = engines(&[], open(false)).expect("uring was not named");
         assert_eq!(found, [Threads, Sync]);
         let why = why.expect("a note about it");
-        assert!(why.starts_with("uring is left out: io_uring cannot be used: Oper"), "{why}");
+        assert!(why.starts_with("uring is left out: io_uring is not available: Oper"), "{why}");
         let found = engines(&[Auto, Threads], open(false)).expect("auto does not name it");
         assert_eq!(found, (vec![Threads], None));
         let error = engines(&[Uring], open(false)).expect_err("it was named");
