@@ -7,10 +7,12 @@
 //! - `threads`  `threads` and `sync`: each thread reads one process at a time
 //! - `uring`    one thread, many processes in flight
 //! - `backoff`  skips processes that were stuck in earlier surveys
+//! - `kernel_threads` tells kernel threads without asking each
 //! - `tally`    the results of one engine or thread
 #![forbid(unsafe_code)]
 
 mod backoff;
+mod kernel_threads;
 mod surveyor;
 mod tally;
 mod threads;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
+use super::kernel_threads::{KernelThreads, fate_at_once};
 use super::threads::Threads;
 use super::{Engine, Progress, Survey, Tally, Timeouts, Tuning, Uring};
 use crate::error::Error;
-use crate::process::{Fate, KTHREADD, Plan};
+use crate::process::{Fate, Plan};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::this_process;
 use crate::units::{Errno, Pid, labels};
@@ -116,9 +117,23 @@ impl Surveyor {
     ) -> Result<Survey, Error> {
         let began = Instant::now();
         let mut survey = Survey::default();
-        let (users, kernel_threads) =
-            self.without_kernel_threads(pids, timeouts, &mut survey.tallies);
-        let asked = self.without_skipped(&users, &mut survey.tallies);
+        let has_deadline = timeouts.deadline.is_some();
+        let kernel_threads = KernelThreads::find(&self.root, pids, has_deadline);
+        let mut tally = Tally::default();
+        let mut asked = pids.to_vec();
+        asked.retain(|pid| {
+            let fate = if kernel_threads.is_proven(*pid) {
+                Fate::KernelThread
+            } else if self.backoff.should_skip(*pid, &self.root) {
+                Fate::TimedOut
+            } else {
+                return true;
+            };
+            tally.skip(*pid, fate);
+            false
+        });
+        survey.tallies.push(tally);
+        let kernel_threads = kernel_threads.likely;
         let plan = Arc::new(Plan { kernel_threads, ..plan.clone() });
         self.run_engine(&asked, &plan, (began, timeouts), observer, &mut survey.tallies)?;
         match timeouts.deadline.filter(|deadline| began.elapsed() >= *deadline) {
@@ -175,55 +190,7 @@ impl Surveyor {
         let is_own = self.root.is_own();
         let has_memory = |pid| is_own && this_process::has_memory(pid) == Some(true);
         let may_be_dead = |pid| Instant::now() < until && !has_memory(pid);
-        let better = |pid| may_be_dead(pid).then(|| self.root.fate_at_once(pid)).flatten();
+        let better = |pid| may_be_dead(pid).then(|| fate_at_once(&self.root, pid)).flatten();
         survey.tallies.iter_mut().for_each(|tally| tally.reclassify(better));
-    }
-
-    /// Leaves out processes that were stuck and may still be. They count as timed out.
-    fn without_skipped(&mut self, pids: &[Pid], tallies: &mut Vec<Tally>) -> Vec<Pid> {
-        let mut tally = Tally::default();
-        let mut asked = pids.to_vec();
-        asked.retain(|pid| {
-            let should_skip = self.backoff.should_skip(*pid, &self.root);
-            if should_skip {
-                tally.time_out(*pid);
-            }
-            !should_skip
-        });
-        tallies.push(tally);
-        asked
-    }
-
-    /// Leaves out kernel threads, of which there can be hundreds: each would cost a request or
-    /// more. Returns the processes to ask, and all likely kernel threads: those that are not proven
-    /// to be some are asked. Usermode helpers have the same parent, and have memory.
-    fn without_kernel_threads(
-        &self,
-        pids: &[Pid],
-        timeouts: &Timeouts,
-        tallies: &mut Vec<Tally>,
-    ) -> (Vec<Pid>, Vec<Pid>) {
-        // Without `kthreadd` this is a choice of processes, not a host.
-        let is_host = pids.contains(&KTHREADD);
-        let threads = if is_host { self.root.kernel_threads() } else { Vec::new() };
-        let is_likely = |pid: &Pid| threads.binary_search(pid).is_ok();
-        let is_own = !threads.is_empty() && self.root.is_own();
-        // With a deadline, threads left unasked would be missing. `status` answers at once.
-        let has_deadline = timeouts.deadline.is_some();
-        let has_status =
-            |pid: &Pid| has_deadline && self.root.fate_at_once(*pid) == Some(Fate::KernelThread);
-        let has_no_memory = |pid: &Pid| is_own && this_process::has_memory(*pid) == Some(false);
-        let is_proven = |pid: &Pid| is_likely(pid) && (has_no_memory(pid) || has_status(pid));
-        let mut tally = Tally::default();
-        let mut asked = Vec::with_capacity(pids.len());
-        for pid in pids {
-            if is_proven(pid) {
-                tally.skip(*pid, Fate::KernelThread);
-            } else {
-                asked.push(*pid);
-            }
-        }
-        tallies.push(tally);
-        (asked, threads)
     }
 }

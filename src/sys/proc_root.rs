@@ -4,7 +4,7 @@
 //! [`ProcFile::never_blocks`] says for which it is not.
 
 use super::privileges::{self, Privileges};
-use crate::process::{self, Fate, KTHREADD, ProcFile, RelPath, TEXT_MAX};
+use crate::process::{ProcFile, RelPath, TEXT_MAX};
 use crate::units::{Errno, Pid};
 use rustix::fs::{CWD, Mode, OFlags, RawDir};
 use std::mem::MaybeUninit;
@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 /// How much of a directory is listed per call (`getdents64(2)`).
 const LISTING_BYTES: usize = 32 * 1024;
-/// More than all processes that any Linux has at a time, eight bytes for each.
-const CHILDREN_BYTES_MAX: usize = 64 << 20;
+/// More than the ids of all processes that any Linux has at a time, eight bytes each.
+const WHOLE_BYTES_MAX: usize = 64 << 20;
 
 /// An open directory of processes. Cheap to clone: all clones share one descriptor.
 #[derive(Clone, Debug)]
@@ -76,33 +76,20 @@ impl ProcRoot {
         hidepid_in_force(self.dir.as_fd(), privileges)
     }
 
-    /// The threads of the kernel, ascending, as far as they can be told from processes without
-    /// asking each: those that `kthreadd` started. None where the kernel does not say.
-    pub fn kernel_threads(&self) -> Vec<Pid> {
-        let status = self.read_whole(ProcFile::Status, KTHREADD, None);
-        let children = self.read_whole(ProcFile::Children, KTHREADD, Some(KTHREADD));
-        let (Ok(status), Ok(children)) = (status, children) else { return Vec::new() };
-        let mut threads = process::kernel_threads(&status, &children);
-        threads.sort_unstable();
-        threads
-    }
-
-    /// What can be told at once of a process, by its `status`, which never blocks: `None` when it
-    /// may have memory.
-    pub fn fate_at_once(&self, pid: Pid) -> Option<Fate> {
-        match self.read_once(ProcFile::Status, pid) {
-            Ok(status) => process::fate_of_memoryless(&status),
-            Err(Errno::NOENT | Errno::SRCH) => Some(Fate::Gone),
-            Err(_) => None,
-        }
-    }
-
-    /// Reads all of a file that never blocks.
-    fn read_whole(&self, file: ProcFile, pid: Pid, task: Option<Pid>) -> Result<Vec<u8>, Errno> {
+    /// Reads a whole file that never blocks, of a process or of one of its threads.
+    ///
+    /// # Errors
+    /// Those of `open(2)` and `read(2)`; `EFBIG` for a file that is too long.
+    pub fn read_whole(
+        &self,
+        file: ProcFile,
+        pid: Pid,
+        task: Option<Pid>,
+    ) -> Result<Vec<u8>, Errno> {
         let mut open = self.open_at_once(file, pid, task)?;
         let mut text = Vec::new();
         let mut room = vec![0; LISTING_BYTES];
-        while text.len() < CHILDREN_BYTES_MAX {
+        while text.len() < WHOLE_BYTES_MAX {
             match open.read(&mut room)? {
                 0 => return Ok(text),
                 len => text.extend_from_slice(&room[..len]),
