@@ -3,7 +3,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::{Amounts, Snapshot, SnapshotRow};
+use super::{Amounts, Grouping, Snapshot, SnapshotRow};
 use crate::units::Kib;
 
 /// A difference in KiB.
@@ -113,6 +113,8 @@ pub struct Threshold {
 /// Two reports, compared.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Diff<'a> {
+    /// The meaning of a row.
+    pub grouping: Grouping,
     /// The rows that changed enough; the largest growth is last.
     pub rows: Vec<DiffRow<'a>>,
     /// The number of rows that changed less.
@@ -139,6 +141,7 @@ pub fn diff<'a>(before: &'a Snapshot, after: &'a Snapshot, threshold: Threshold)
     rows.retain(|row| row.amounts.change().reaches(threshold));
     rows.sort_unstable_by(|a, b| a.sort_key().cmp(&b.sort_key()));
     Diff {
+        grouping: after.grouping,
         left_out: all - rows.len(),
         leaves_changes_out: !threshold.counts,
         rows,
@@ -182,7 +185,7 @@ mod tests {
     }
 
     fn snapshot(rows: &[SnapshotRow]) -> Snapshot {
-        Snapshot::new(rows.to_vec(), Amounts::default())
+        Snapshot::new(Grouping::Program, rows.to_vec(), Amounts::default())
     }
 
     fn shown<'a>(diff: &Diff<'a>) -> Vec<(&'a str, Presence, Option<i64>)> {

@@ -68,82 +68,82 @@ impl Grouping {
 /// Names of users by their ids.
 pub type UserNames = HashMap<u32, Vec<u8>>;
 
-/// What a process has in common with the others of its row.
+/// The attribute that all processes of a row have in common, where it is not the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Place<'run> {
+enum Attribute<'run> {
     Owner(Option<u32>),
-    Group(Option<&'run [u8]>),
+    Cgroup(Option<&'run [u8]>),
 }
 
-/// What the rows of a report go by, where that is not the name of a program.
+/// The labels of rows.
 #[derive(Debug)]
 pub struct Labels<'run> {
-    grouping: Grouping,
-    users: &'run UserNames,
-    /// Each is made once, however many processes there are.
-    made: HashMap<Place<'run>, Vec<u8>>,
+    pub(super) grouping: Grouping,
+    pub(super) users: Option<&'run UserNames>,
+    /// Each label is made once, whatever the number of processes; names are their own labels.
+    made: HashMap<Attribute<'run>, Vec<u8>>,
 }
 
 impl<'run> Labels<'run> {
-    /// The labels of these processes.
-    pub fn of(
+    /// The labels of these processes. Users without a name are labelled by id.
+    pub fn new(
         processes: impl Iterator<Item = ProcessUsage<'run>>,
         grouping: Grouping,
-        users: &'run UserNames,
+        users: Option<&'run UserNames>,
     ) -> Labels<'run> {
         let mut labels = Labels { grouping, users, made: HashMap::new() };
-        for place in processes.filter_map(|process| place(grouping, &process)) {
-            if !labels.made.contains_key(&place) {
-                let label = labels.label(place);
-                labels.made.insert(place, label);
+        for attribute in processes.filter_map(|process| attribute(grouping, &process)) {
+            if !labels.made.contains_key(&attribute) {
+                let label = labels.make(attribute);
+                labels.made.insert(attribute, label);
             }
         }
         labels
     }
 
-    /// The process under the label of its row; under its own name, where rows go by that.
-    pub fn apply<'a>(&'a self, process: ProcessUsage<'a>) -> ProcessUsage<'a> {
-        let label = place(self.grouping, &process).and_then(|place| self.made.get(&place));
-        ProcessUsage { name: label.map_or(process.name, Vec::as_slice), ..process }
+    /// The label of the row of a process.
+    pub(super) fn label<'a>(&'a self, process: &ProcessUsage<'a>) -> &'a [u8] {
+        let made = attribute(self.grouping, process).and_then(|known| self.made.get(&known));
+        made.map_or(process.name, Vec::as_slice)
     }
 
-    /// What the row of a process goes by that was not measured in time: comm stands for its name,
-    /// and its group was not asked.
-    pub fn of_glimpse(&self, glimpse: &Glimpse) -> Vec<u8> {
+    /// The label of the row of a process that timed out: comm replaces the name, and the control
+    /// group is unknown.
+    pub(super) fn of_glimpse(&self, glimpse: &Glimpse) -> Vec<u8> {
         match self.grouping {
             Grouping::Program | Grouping::Pid => glimpse.comm.clone(),
-            Grouping::User => self.label(Place::Owner(glimpse.uid)),
+            Grouping::User => self.make(Attribute::Owner(glimpse.uid)),
             Grouping::Cgroup | Grouping::Unit | Grouping::Container => UNKNOWN.to_vec(),
         }
     }
 
-    fn label(&self, place: Place<'_>) -> Vec<u8> {
-        let none = |what: &[u8]| what.to_vec();
-        match (place, self.grouping) {
-            (Place::Owner(None) | Place::Group(None), _) => none(UNKNOWN),
-            (Place::Owner(Some(uid)), _) => user_name(self.users, uid),
-            (Place::Group(Some(path)), Grouping::Unit) => {
-                unit(path).unwrap_or_else(|| none(b"(no unit)"))
+    fn make(&self, attribute: Attribute<'_>) -> Vec<u8> {
+        match (attribute, self.grouping) {
+            (Attribute::Owner(None) | Attribute::Cgroup(None), _) => UNKNOWN.to_vec(),
+            (Attribute::Owner(Some(uid)), _) => user_name(self.users, uid),
+            (Attribute::Cgroup(Some(path)), Grouping::Unit) => {
+                unit(path).unwrap_or_else(|| b"(no unit)".to_vec())
             }
-            (Place::Group(Some(path)), Grouping::Container) => {
-                container(path).unwrap_or_else(|| none(b"(no container)"))
+            (Attribute::Cgroup(Some(path)), Grouping::Container) => {
+                container(path).unwrap_or_else(|| b"(no container)".to_vec())
             }
-            (Place::Group(Some(path)), _) => path.to_vec(),
+            (Attribute::Cgroup(Some(path)), _) => path.to_vec(),
         }
     }
 }
 
-/// The name of a user, or the number of one without a name.
-pub fn user_name(users: &UserNames, uid: u32) -> Vec<u8> {
-    users.get(&uid).cloned().unwrap_or_else(|| uid.to_string().into_bytes())
+/// The name of a user, or the id of a user without a name.
+pub fn user_name(users: Option<&UserNames>, uid: u32) -> Vec<u8> {
+    let name = users.and_then(|users| users.get(&uid));
+    name.cloned().unwrap_or_else(|| uid.to_string().into_bytes())
 }
 
-fn place<'run>(grouping: Grouping, process: &ProcessUsage<'run>) -> Option<Place<'run>> {
+fn attribute<'run>(grouping: Grouping, process: &ProcessUsage<'run>) -> Option<Attribute<'run>> {
     match grouping {
         Grouping::Program | Grouping::Pid => None,
-        Grouping::User => Some(Place::Owner(process.uid)),
+        Grouping::User => Some(Attribute::Owner(process.uid)),
         Grouping::Cgroup | Grouping::Unit | Grouping::Container => {
-            Some(Place::Group(process.cgroup))
+            Some(Attribute::Cgroup(process.cgroup))
         }
     }
 }

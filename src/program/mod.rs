@@ -41,20 +41,22 @@ pub use self::vfork::Sharing;
 use crate::process::ProcessUsage;
 use crate::units::{Kib, Pid};
 
-/// What else was found out about processes, besides their own figures.
+/// Facts about processes beside their own figures.
 #[derive(Clone, Copy, Debug)]
 pub struct Annotations<'a> {
-    /// How many there are whose memory is not known.
+    /// The number of processes whose memory is unknown.
     pub unknown: usize,
-    /// Those of them that could not be measured in time.
-    pub timed_out: &'a [TimedOut],
-    /// Those that run in the memory of another measured one: that one, by process.
+    /// The processes that timed out and have a row.
+    pub timed_out: &'a [&'a TimedOut],
+    /// Maps each process that shares an address space to the process that owns it.
     pub sharing: &'a HashMap<Pid, Pid>,
 }
 
 /// The rows of a report and their sum.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Programs<'run> {
+    /// The meaning of a row.
+    pub grouping: Grouping,
     /// The rows, in the order they are shown.
     pub rows: Vec<Program<'run>>,
     /// Rows that were cut, and their sum if there are some.
@@ -71,40 +73,42 @@ pub struct Programs<'run> {
     pub unknown: Vec<Unknown>,
     /// Those of them that were cut: how many, and what is known of them.
     pub unknown_rest: Option<(usize, Known)>,
-    /// Names of users, where rows are to show some.
+    /// The names of users, if rows show them.
     pub users: Option<&'run UserNames>,
     /// Whether shared swapped pages are counted whole in some process (kernels before 4.3).
     pub swap_is_unshared: bool,
 }
 
-/// Sums processes up into rows, by name unless they are one process each: [`Labels::apply`] comes
-/// before.
+/// Sums processes up into rows: one for each label, or for each process.
 pub fn group<'run>(
     processes: impl Iterator<Item = ProcessUsage<'run>> + Clone,
-    found: Annotations<'_>,
-    grouping: Grouping,
+    labels: &'run Labels<'run>,
+    annotations: Annotations<'_>,
     order: Order,
 ) -> Programs<'run> {
-    let owners = vfork::owners(processes.clone(), found.sharing);
+    let grouping = labels.grouping;
+    let owners = vfork::owners(processes.clone(), labels, annotations.sharing);
     let mut sharers = Vec::new();
     let mut rows: Vec<Program<'run>> = Vec::new();
     let mut by_name: HashMap<&[u8], usize> = HashMap::new();
     let (mut count, mut swap_is_unshared) = (0, false);
     for process in processes {
         count += 1;
-        let owner = owners.get(&process.pid);
-        if let Some(owner) = owner.filter(|owner| !vfork::is_row_of(&process, owner, grouping)) {
-            sharers.push(Sharing::new(&process, owner, grouping));
+        let (name, owner) = (labels.label(&process), owners.get(&process.pid));
+        let is_elsewhere =
+            |owner: &&vfork::MemoryOwner<'_>| grouping == Grouping::Pid || owner.name != name;
+        if let Some(owner) = owner.filter(is_elsewhere) {
+            sharers.push(Sharing::new(process.pid, name, owner, grouping));
             continue;
         }
         let place = match grouping {
             Grouping::Pid => rows.len(),
-            _ => *by_name.entry(process.name).or_insert(rows.len()),
+            _ => *by_name.entry(name).or_insert(rows.len()),
         };
-        if place == rows.len() {
-            rows.push(Program::new(process.name));
+        match rows.get_mut(place) {
+            Some(row) => row.join(&process),
+            None => rows.push(Program::new(name, &process)),
         }
-        rows[place].join(&process);
         if owner.is_none() {
             let smaps = &process.smaps;
             rows[place].add(smaps);
@@ -113,14 +117,14 @@ pub fn group<'run>(
     }
     rows.iter_mut().for_each(Program::finish);
     // Missing is never 0.
-    let total = (found.unknown == 0 || !rows.is_empty()).then(|| Rest::of(&rows).usage);
+    let total = (annotations.unknown == 0 || !rows.is_empty()).then(|| Rest::sum(&rows).usage);
     order::sort(&mut rows, order);
     let cut = order::cut(&mut rows, order).unwrap_or_default();
-    let rest = (!cut.is_empty()).then(|| Rest::of(&cut));
+    let rest = (!cut.is_empty()).then(|| Rest::sum(&cut));
     if rest.is_some() {
         sharers.retain(|one| rows.iter().any(|row| one.is_of(row)));
     }
-    let mut unknown = timed_out::unknown(found.timed_out, grouping);
+    let mut unknown = timed_out::unknown(annotations.timed_out, labels);
     timed_out::sort(&mut unknown, order);
     let unknown_rest =
         order::cut(&mut unknown, order).map(|cut| (cut.len(), timed_out::known(&cut)));
@@ -128,18 +132,17 @@ pub fn group<'run>(
         rows.reverse();
         unknown.reverse();
     }
-    let sharing = vfork::merged(sharers);
-    let users = None;
     Programs {
+        grouping,
         rows,
         cut,
         rest,
         count,
         total,
-        sharing,
+        sharing: vfork::merged(sharers),
         unknown,
         unknown_rest,
-        users,
+        users: labels.users,
         swap_is_unshared,
     }
 }
@@ -150,8 +153,8 @@ mod tests {
     use crate::process::Glimpse;
 
     fn timed_out(pid: u32, comm: &str, rss: Option<u64>) -> TimedOut {
-        let glimpse = Glimpse { rss: rss.map(Kib), ..Glimpse::default() };
-        TimedOut { pid: Pid(pid), name: comm.into(), glimpse }
+        let (comm, rss) = (comm.into(), rss.map(Kib));
+        TimedOut { pid: Pid(pid), glimpse: Glimpse { comm, rss, ..Glimpse::default() } }
     }
 
     fn names(programs: &Programs<'_>) -> Vec<String> {
@@ -167,8 +170,10 @@ mod tests {
             timed_out(3, "twin", Some(20)),
             timed_out(4, "twin", Some(20)),
         ];
-        let found = Annotations { unknown: all.len(), timed_out: &all, sharing: &HashMap::new() };
-        let group = |order| group([].into_iter(), found, Grouping::Program, order);
+        let (timed_out, sharing) = (&all.each_ref()[..], &HashMap::new());
+        let annotations = Annotations { unknown: all.len(), timed_out, sharing };
+        let labels = Labels::new([].into_iter(), Grouping::Program, None);
+        let group = |order| group([].into_iter(), &labels, annotations, order);
         let whole = group(Order::default());
         assert_eq!(names(&whole), ["dark", "twin", "big"]);
         assert_eq!((whole.total, whole.unknown_rest), (None, None));
@@ -182,8 +187,10 @@ mod tests {
     #[test]
     fn the_sum_of_nothing_is_0_when_nothing_is_missing() {
         let total = |count| {
-            let found = Annotations { unknown: count, timed_out: &[], sharing: &HashMap::new() };
-            group([].into_iter(), found, Grouping::Program, Order::default()).total
+            let sharing = &HashMap::new();
+            let annotations = Annotations { unknown: count, timed_out: &[], sharing };
+            let labels = Labels::new([].into_iter(), Grouping::Program, None);
+            group([].into_iter(), &labels, annotations, Order::default()).total
         };
         assert_eq!(total(0), Some(Usage::NOTHING));
         assert_eq!(total(1), None);

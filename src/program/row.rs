@@ -28,32 +28,26 @@ pub struct Program<'run> {
 }
 
 impl<'run> Program<'run> {
-    pub(super) fn new(name: &'run [u8]) -> Program<'run> {
+    /// A row of one process, without its memory: see [`Program::add`].
+    pub(super) fn new(name: &'run [u8], process: &ProcessUsage<'run>) -> Program<'run> {
         Program {
             name,
-            pid: None,
-            start_time: None,
-            count: 0,
-            uid: Uniform::Unknown,
-            cgroup: Uniform::Unknown,
+            pid: Some(process.pid),
+            start_time: process.start_time,
+            count: 1,
+            uid: Uniform::new(process.uid),
+            cgroup: Uniform::new(process.cgroup),
             usage: Usage::NOTHING,
             shared_hugetlb: Kib(0),
         }
     }
 
-    /// Same process more, whose memory may be another one's.
+    /// Counts another process, without its memory.
     pub(super) fn join(&mut self, process: &ProcessUsage<'run>) {
         self.count += 1;
-        if self.count == 1 {
-            self.pid = Some(process.pid);
-            self.start_time = process.start_time;
-            self.uid = Uniform::of(process.uid);
-            self.cgroup = Uniform::of(process.cgroup);
-        } else {
-            (self.pid, self.start_time) = (None, None);
-            self.uid.join(process.uid);
-            self.cgroup.join(process.cgroup);
-        }
+        (self.pid, self.start_time) = (None, None);
+        self.uid.join(process.uid);
+        self.cgroup.join(process.cgroup);
     }
 
     pub(super) fn add(&mut self, smaps: &Smaps) {
@@ -78,7 +72,7 @@ pub struct Rest {
 }
 
 impl Rest {
-    pub(super) fn of(rows: &[Program<'_>]) -> Rest {
+    pub(super) fn sum(rows: &[Program<'_>]) -> Rest {
         let mut rest = Rest { rows: rows.len(), count: 0, usage: Usage::NOTHING };
         for row in rows {
             rest.count += row.count;
@@ -102,13 +96,13 @@ pub enum Uniform<T> {
 
 impl<T: Copy + PartialEq> Uniform<T> {
     /// Of one process.
-    pub(super) fn of(value: Option<T>) -> Uniform<T> {
+    pub(super) fn new(value: Option<T>) -> Uniform<T> {
         value.map_or(Uniform::Unknown, Uniform::Same)
     }
 
     /// Of one process more.
     pub(super) fn join(&mut self, value: Option<T>) {
-        if *self != Uniform::of(value) {
+        if *self != Uniform::new(value) {
             *self = Uniform::Mixed;
         }
     }
@@ -127,7 +121,7 @@ mod tests {
             (None, Some(1), Uniform::Mixed),
             (None, None, Uniform::Unknown),
         ] {
-            let mut common = Uniform::of(first);
+            let mut common = Uniform::new(first);
             common.join(then);
             assert_eq!(common, expected);
             common.join(then);

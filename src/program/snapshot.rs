@@ -6,8 +6,10 @@ use super::{Column, Grouping, Program, Programs, Usage};
 use crate::units::{Kib, Pid};
 
 /// The rows of one report: all of them, whatever `--top` hides.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
+    /// The meaning of a row.
+    pub grouping: Grouping,
     /// Sorted by identity, each identity once.
     pub(super) rows: Vec<SnapshotRow>,
     /// The total of the report.
@@ -51,7 +53,7 @@ pub(super) enum Identity<'a> {
 impl Snapshot {
     /// Rows of one identity become one row: a program can have processes that were measured and
     /// others that were not, and then its figures are unknown.
-    pub fn new(mut rows: Vec<SnapshotRow>, total: Amounts) -> Snapshot {
+    pub fn new(grouping: Grouping, mut rows: Vec<SnapshotRow>, total: Amounts) -> Snapshot {
         rows.sort_by(|a, b| a.identity().cmp(&b.identity()));
         rows.dedup_by(|next, row| {
             let is_same = next.identity() == row.identity();
@@ -60,11 +62,12 @@ impl Snapshot {
             }
             is_same
         });
-        Snapshot { rows, total, is_whole: true }
+        Snapshot { grouping, rows, total, is_whole: true }
     }
 
     /// The rows of a report that was just made.
-    pub fn from_programs(programs: &Programs<'_>, grouping: Grouping) -> Snapshot {
+    pub fn from_programs(programs: &Programs<'_>) -> Snapshot {
+        let grouping = programs.grouping;
         let process = |pid: Option<Pid>| pid.filter(|_| grouping == Grouping::Pid);
         let known = programs.rows.iter().chain(&programs.cut).map(|row| SnapshotRow {
             name: row.name.to_vec(),
@@ -80,12 +83,12 @@ impl Snapshot {
         });
         let total = Amounts::new(programs.count, programs.total.as_ref());
         let is_whole = programs.unknown_rest.is_none();
-        Snapshot { is_whole, ..Snapshot::new(known.chain(unknown).collect(), total) }
+        Snapshot { is_whole, ..Snapshot::new(grouping, known.chain(unknown).collect(), total) }
     }
 
     /// This row of a later report, as it was.
-    pub fn row(&self, row: &Program<'_>, grouping: Grouping) -> Option<&SnapshotRow> {
-        let process = row.pid.filter(|_| grouping == Grouping::Pid);
+    pub fn row(&self, row: &Program<'_>) -> Option<&SnapshotRow> {
+        let process = row.pid.filter(|_| self.grouping == Grouping::Pid);
         self.find(Identity::new(row.name, process), row.start_time)
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Add;
 
-use super::{Column, Grouping, Order, Uniform, order};
+use super::{Column, Grouping, Labels, Order, Uniform, order};
 use crate::process::Glimpse;
 use crate::units::{Kib, Pid};
 
@@ -12,8 +12,6 @@ use crate::units::{Kib, Pid};
 pub struct TimedOut {
     /// The process.
     pub pid: Pid,
-    /// What its row goes by: foreign bytes.
-    pub name: Vec<u8>,
     /// What the kernel tells without waiting.
     pub glimpse: Glimpse,
 }
@@ -49,22 +47,22 @@ impl Known {
     }
 }
 
-/// Processes of one name in one row.
-pub(super) fn unknown(timed_out: &[TimedOut], grouping: Grouping) -> Vec<Unknown> {
-    let mut rows: BTreeMap<(&[u8], Option<Pid>), Unknown> = BTreeMap::new();
-    for TimedOut { pid, name, glimpse } in timed_out {
-        let key = (grouping == Grouping::Pid).then_some(*pid);
-        let row = rows.entry((name, key)).or_default();
+/// One row for all processes of one label, or one each.
+pub(super) fn unknown(timed_out: &[&TimedOut], labels: &Labels<'_>) -> Vec<Unknown> {
+    let mut rows: BTreeMap<(Vec<u8>, Option<Pid>), Unknown> = BTreeMap::new();
+    for TimedOut { pid, glimpse } in timed_out {
+        let process = (labels.grouping == Grouping::Pid).then_some(*pid);
+        let row = rows.entry((labels.of_glimpse(glimpse), process));
+        let row = row.and_modify(|row| {
+            row.pid = None;
+            row.uid.join(glimpse.uid);
+        });
+        let uid = Uniform::new(glimpse.uid);
+        let row = row.or_insert_with(|| Unknown { pid: Some(*pid), uid, ..Unknown::default() });
         row.count += 1;
-        row.pid = (row.count == 1).then_some(*pid);
-        match row.count {
-            1 => row.uid = Uniform::of(glimpse.uid),
-            _ => row.uid.join(glimpse.uid),
-        }
         row.known.add(glimpse.rss, glimpse.swap);
     }
-    let named = |((name, _), row): (_, _)| Unknown { name: <[u8]>::to_vec(name), ..row };
-    rows.into_iter().map(named).collect()
+    rows.into_iter().map(|((name, _), row)| Unknown { name, ..row }).collect()
 }
 
 /// By user if asked for; else, and among equals, by what is resident, as the best guess at RAM.
@@ -92,14 +90,15 @@ mod tests {
     fn what_is_known_of_stuck_processes_is_summed() {
         let stuck = |pid, rss, swap| TimedOut {
             pid: Pid(pid),
-            name: b"db".to_vec(),
-            glimpse: Glimpse { rss, swap, ..Glimpse::default() },
+            glimpse: Glimpse { comm: b"db".to_vec(), rss, swap, ..Glimpse::default() },
         };
         let (kib, none) = (|kib| Some(Kib(kib)), None);
         let all = [stuck(1, kib(5), kib(7)), stuck(2, none, none), stuck(3, kib(1), kib(2))];
-        let [row] = &unknown(&all, Grouping::Program)[..] else { panic!("one program") };
+        let unknown =
+            |grouping| unknown(&all.each_ref(), &Labels::new(std::iter::empty(), grouping, None));
+        let [row] = &unknown(Grouping::Program)[..] else { panic!("one program") };
         assert_eq!((row.count, row.known), (3, Known { rss: kib(6), swap: kib(9) }));
-        let by_pid = unknown(&all, Grouping::Pid);
+        let by_pid = unknown(Grouping::Pid);
         assert_eq!(by_pid[1].known, Known::default(), "missing is never 0");
         assert_eq!(known(&by_pid), row.known);
     }
@@ -108,7 +107,7 @@ mod tests {
     fn of_one_user_the_biggest_is_last() {
         let row = |pid, uid, rss| Unknown {
             pid: Some(Pid(pid)),
-            uid: Uniform::of(uid),
+            uid: Uniform::new(uid),
             known: Known { rss: Some(Kib(rss)), swap: None },
             ..Unknown::default()
         };

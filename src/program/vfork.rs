@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Grouping, Program};
+use super::{Grouping, Labels, Program};
 use crate::process::ProcessUsage;
 use crate::units::Pid;
 
@@ -21,15 +21,22 @@ pub struct Sharing<'run> {
     pub count: u64,
 }
 
+/// The process that owns an address space, and the label of its row.
+#[derive(Clone, Copy)]
+pub(super) struct MemoryOwner<'run> {
+    pid: Pid,
+    pub(super) name: &'run [u8],
+}
+
 impl<'run> Sharing<'run> {
     pub(super) fn new(
-        process: &ProcessUsage<'run>,
-        owner: &ProcessUsage<'run>,
+        pid: Pid,
+        name: &'run [u8],
+        owner: &MemoryOwner<'run>,
         grouping: Grouping,
     ) -> Sharing<'run> {
         let owner_pid = (grouping == Grouping::Pid).then_some(owner.pid);
-        let pid = Some(process.pid);
-        Sharing { name: process.name, pid, owner: owner.name, owner_pid, count: 1 }
+        Sharing { name, pid: Some(pid), owner: owner.name, owner_pid, count: 1 }
     }
 
     /// Whether the memory is counted in this row.
@@ -38,26 +45,22 @@ impl<'run> Sharing<'run> {
     }
 }
 
-/// The processes that own the memory of others, by those others.
+/// The owners of the memory of processes, by process.
 pub(super) fn owners<'run>(
     processes: impl Iterator<Item = ProcessUsage<'run>>,
+    labels: &'run Labels<'run>,
     sharing: &HashMap<Pid, Pid>,
-) -> HashMap<Pid, ProcessUsage<'run>> {
+) -> HashMap<Pid, MemoryOwner<'run>> {
     if sharing.is_empty() {
         return HashMap::new(); // As nearly always.
     }
-    let by_pid: HashMap<Pid, ProcessUsage<'run>> = processes.map(|one| (one.pid, one)).collect();
+    let owner = |process: ProcessUsage<'run>| MemoryOwner {
+        pid: process.pid,
+        name: labels.label(&process),
+    };
+    let by_pid: HashMap<Pid, _> = processes.map(|process| (process.pid, owner(process))).collect();
     let owner = |(pid, owner): (&Pid, &Pid)| Some((*pid, *by_pid.get(owner)?));
     sharing.iter().filter_map(owner).collect()
-}
-
-/// Whether a process and the owner of its memory stand in one row.
-pub(super) fn is_row_of(
-    process: &ProcessUsage<'_>,
-    owner: &ProcessUsage<'_>,
-    grouping: Grouping,
-) -> bool {
-    grouping != Grouping::Pid && process.name == owner.name
 }
 
 /// One row for all that have one name and one owner's name, unless rows are processes.
@@ -107,23 +110,25 @@ mod tests {
             usage(5, "big", 900),
         ];
         let sharing = HashMap::from([2, 3, 4].map(|child| (Pid(child), Pid(1))));
-        let found = Annotations { unknown: 0, timed_out: &[], sharing: &sharing };
-        let group = |grouping, top| {
-            group(all.into_iter(), found, grouping, Order { top, ..Order::default() })
+        let annotations = Annotations { unknown: 0, timed_out: &[], sharing: &sharing };
+        let labels = |grouping| Labels::new(std::iter::empty(), grouping, None);
+        let (names, pids) = (labels(Grouping::Program), labels(Grouping::Pid));
+        let group = |labels, top| {
+            group(all.into_iter(), labels, annotations, Order { top, ..Order::default() })
         };
         let ram = |usage: &Usage| usage.get(Column::Ram);
-        let programs = group(Grouping::Program, None);
+        let programs = group(&names, None);
         let rows: Vec<_> = programs.rows.iter().map(|row| (row.count, ram(&row.usage))).collect();
         assert_eq!(rows, [(2, Some(Kib(50))), (1, Some(Kib(900)))]);
         let [job] = &programs.sharing[..] else { panic!("{:?}", programs.sharing) };
         assert_eq!((job.name, job.owner, job.count), (&b"job"[..], &b"shell"[..], 2));
-        let by_pid = group(Grouping::Pid, None);
+        let by_pid = group(&pids, None);
         assert_eq!(by_pid.sharing.len(), 3);
         for programs in [&programs, &by_pid] {
             assert_eq!(programs.total.and_then(|total| ram(&total)), Some(Kib(950)));
         }
         // Nothing is left of a row that was cut, but its part of the sum.
-        assert_eq!(group(Grouping::Pid, Some(1)).sharing, []);
-        assert_eq!(group(Grouping::Pid, Some(2)).sharing.len(), 3);
+        assert_eq!(group(&pids, Some(1)).sharing, []);
+        assert_eq!(group(&pids, Some(2)).sharing.len(), 3);
     }
 }

@@ -44,12 +44,11 @@ const SEVERAL: &[u8] = b"*";
 
 /// The user: foreign bytes.
 pub(super) fn user(programs: &Programs<'_>, uid: Uniform<u32>) -> Option<Vec<u8>> {
-    Some(match (uid, programs.users) {
-        (Uniform::Unknown, _) => return None,
-        (Uniform::Mixed, _) => SEVERAL.to_vec(),
-        (Uniform::Same(uid), Some(users)) => user_name(users, uid),
-        (Uniform::Same(uid), None) => uid.to_string().into_bytes(),
-    })
+    match uid {
+        Uniform::Unknown => None,
+        Uniform::Mixed => Some(SEVERAL.to_vec()),
+        Uniform::Same(uid) => Some(user_name(programs.users, uid)),
+    }
 }
 
 /// The control group: foreign bytes. It begins with `/`, so none is `*`.

@@ -33,7 +33,7 @@ pub use self::table::{
 };
 pub use self::unit::Unit;
 use crate::process::{NameRule, Source};
-use crate::program::{Column, Grouping, HostMemory, Programs};
+use crate::program::{Column, HostMemory, Programs};
 use crate::units::labels;
 
 /// What form a report has.
@@ -72,8 +72,6 @@ fn plural(count: usize, thing: &str) -> String {
 pub struct Report<'run> {
     /// Rows and their sum.
     pub programs: &'run Programs<'run>,
-    /// What a row stands for.
-    pub grouping: Grouping,
     /// Whether the caller wants nothing but the sum.
     pub is_total: bool,
     /// The columns, from left to right, for formats that have some.

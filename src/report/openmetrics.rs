@@ -32,7 +32,7 @@ pub fn openmetrics(report: &Report<'_>) -> String {
 }
 
 fn rows(metrics: &mut Metrics, report: &Report<'_>) {
-    let label = report.grouping.label();
+    let label = report.programs.grouping.label();
     let rows = &report.programs.rows;
     let rows = rows.iter().map(|row| (label_of(row.name), row.usage, row.count));
     let rest = report.programs.rest.map(|rest| (OTHER.to_owned(), rest.usage, rest.count));

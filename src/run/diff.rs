@@ -31,7 +31,6 @@ pub(crate) fn diff(options: &DiffOptions) -> Result<(), Error> {
         DiffFormat::Json => report::diff_json(&diff, [&before.report, &after.report]),
         DiffFormat::Table => {
             let table = TableOptions {
-                grouping: before.report.rules.by,
                 unit,
                 no_header: options.no_header,
                 terminal: terminal::terminal_columns(),

@@ -6,7 +6,7 @@ use super::settings::Settings;
 use crate::engine::Survey;
 use crate::error::Error;
 use crate::process::{Coverage, Fate, Glimpse, Plan, ProcFile, Source};
-use crate::program::{Column, Labels, Programs, TimedOut};
+use crate::program::{Column, Programs, TimedOut};
 use crate::report::notes::{Access, Missing};
 use crate::sys::privileges::{self, Privileges};
 use crate::units::{Errno, Pid};
@@ -35,9 +35,9 @@ impl Unmeasured {
         let hidepid = may_hide.then(|| settings.root.hidepid(privileges)).flatten();
         check_outcome(settings, &coverage, &fates, hidepid.as_deref())?;
         let status = |pid| settings.root.read_once(ProcFile::Status, pid).unwrap_or_default();
-        let timed_out = |(pid, _): &(Pid, Fate)| {
-            let glimpse = Glimpse::from_status(&status(*pid));
-            TimedOut { pid: *pid, name: glimpse.comm.clone(), glimpse }
+        let timed_out = |(pid, _): &(Pid, Fate)| TimedOut {
+            pid: *pid,
+            glimpse: Glimpse::from_status(&status(*pid)),
         };
         let is_timed_out = |(_, fate): &&(Pid, Fate)| *fate == Fate::TimedOut;
         let timed_out = fates.iter().filter(is_timed_out).map(timed_out).collect();
@@ -46,15 +46,13 @@ impl Unmeasured {
 
     /// The rows of those that timed out and are selected. A filter is applied to comm, because the
     /// name that the rule asks for may not be readable.
-    pub(super) fn rows(&self, plan: &Plan, labels: &Labels<'_>) -> Vec<TimedOut> {
+    pub(super) fn rows(&self, plan: &Plan) -> Vec<&TimedOut> {
         let is_selected = |one: &&TimedOut| {
             let Glimpse { comm, uid, .. } = &one.glimpse;
             plan.filter.as_ref().is_none_or(|filter| filter.is_match(comm))
                 && plan.selects_owner(*uid)
         };
-        let label =
-            |one: &TimedOut| TimedOut { name: labels.of_glimpse(&one.glimpse), ..one.clone() };
-        self.timed_out.iter().filter(is_selected).map(label).collect()
+        self.timed_out.iter().filter(is_selected).collect()
     }
 
     /// All that notes and machine formats say of them.

@@ -99,20 +99,17 @@ impl<'a> Session<'a> {
         let is_over =
             settings.timeouts.deadline.is_some_and(|deadline| clock.elapsed() >= deadline);
         let unmeasured = Unmeasured::find(settings, &survey)?;
-        let labels = Labels::of(survey.processes(), settings.by, &settings.user_names);
+        let labels = Labels::new(survey.processes(), settings.by, Some(&settings.user_names));
         let sharing = vfork::find(&settings.root, &survey, time_left(settings, &clock).deadline);
-        let timed_out = unmeasured.rows(&settings.plan, &labels);
+        let timed_out = unmeasured.rows(&settings.plan);
         let unknown = unmeasured.coverage.unknown();
         let annotations = Annotations { unknown, timed_out: &timed_out, sharing: &sharing };
-        let processes = survey.processes().map(|process| labels.apply(process));
-        let mut programs = program::group(processes, annotations, settings.by, order);
-        programs.users = Some(&settings.user_names);
+        let programs = program::group(survey.processes(), &labels, annotations, order);
         let host = settings.has_host.then(|| host_memory(&settings.root, programs.total));
         let missing = unmeasured.explained(settings, is_over);
         let notes = missing::notes(settings, &missing, &programs);
         write(&Report {
             programs: &programs,
-            grouping: settings.by,
             is_total: settings.is_total,
             columns: &settings.columns,
             has_owner: settings.plan.owner,

@@ -53,7 +53,6 @@ pub(super) fn table_options(settings: &Settings) -> TableOptions<'_> {
     let is_file = output.file.is_some();
     TableOptions {
         columns: &settings.columns,
-        grouping: settings.by,
         unit: output.unit.unwrap_or_default(),
         no_header: output.no_header,
         terminal: if is_file { None } else { terminal::terminal_columns() },

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use psm_uring::process::{Fate, Plan, Probe, ProcessUsage, Source};
-use psm_uring::program::{Annotations, Column, Grouping, Order, group};
+use psm_uring::program::{Annotations, Column, Grouping, Labels, Order, group};
 use psm_uring::report::{TableOptions, table};
 use psm_uring::smaps::{Smaps, naive};
 use psm_uring::units::{Kib, Pid};
@@ -53,7 +53,8 @@ fn check_rows(measured: &[Smaps], lacking: usize, grouping: Grouping) {
     });
     let usages: Vec<ProcessUsage<'_>> = usages.collect();
     let found = Annotations { unknown: lacking, timed_out: &[], sharing: &HashMap::new() };
-    let programs = group(usages.iter().copied(), found, grouping, Order::default());
+    let labels = Labels::new([].into_iter(), grouping, None);
+    let programs = group(usages.iter().copied(), &labels, found, Order::default());
     let count: u64 = programs.rows.iter().map(|row| row.count).sum();
     assert_eq!(count, measured.len() as u64);
     for usage in programs.rows.iter().map(|row| &row.usage).chain(&programs.total) {
@@ -68,6 +69,6 @@ fn check_rows(measured: &[Smaps], lacking: usize, grouping: Grouping) {
         let total = programs.total.map_or(Some(Kib(0)), |total| total.get(column));
         assert_eq!(sum, total, "{column:?} of {programs:?}");
     }
-    let text = table(&programs, &TableOptions { grouping, ..TableOptions::default() });
+    let text = table(&programs, &TableOptions::default());
     assert_eq!(text.lines().count(), programs.rows.len() + 2, "{text}");
 }

@@ -215,7 +215,7 @@ impl<'a> Run<'a> {
             engine: facts.engine,
             fallback: facts.fallback.as_deref(),
             source: facts.source.label(),
-            by: report.grouping.label(),
+            by: report.programs.grouping.label(),
             name: facts.name.label(),
             selection: facts.selection.as_deref(),
             started_at: &facts.started_at,

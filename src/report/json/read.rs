@@ -118,7 +118,7 @@ impl SavedReport {
             host: run.host,
             started_at: run.started_at,
             missing: missing.iter().filter(|process| process.fate != GONE).count(),
-            snapshot: Snapshot::new(rows, total.unwrap_or_default()),
+            snapshot: Snapshot::new(run.by, rows, total.unwrap_or_default()),
         })
     }
 }
@@ -178,7 +178,10 @@ mod tests {
             amounts,
         };
         let process = SnapshotRow { pid: Some(Pid(7)), start_time: Some(5), ..row(b"b", unknown) };
-        assert_eq!(saved.snapshot, Snapshot::new(vec![row(b"a\xff", known), process], total));
+        assert_eq!(
+            saved.snapshot,
+            Snapshot::new(Grouping::Pid, vec![row(b"a\xff", known), process], total)
+        );
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub fn diff(diff: &Diff<'_>, options: &TableOptions<'_>) -> String {
     let deltas = diff.rows.iter().map(|row| row.amounts.change()).chain([diff.total.change()]);
     let sizes = deltas.flat_map(|change| [change.ram, change.swap]).flatten().map(Delta::size);
     let unit = options.unit.resolve(sizes.max().unwrap_or_default());
-    let table = DiffTable { diff, unit, title: options.grouping.titles()[1] };
+    let table = DiffTable { diff, unit, title: diff.grouping.titles()[1] };
     let mut lines: Vec<DiffLine<'_>> = Vec::new();
     lines.extend((!options.no_header).then_some(DiffLine::Header));
     lines.extend(diff.rows.iter().map(DiffLine::Row));
@@ -132,7 +132,7 @@ fn suffix(row: &DiffRow<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::program::{Amounts, BeforeAfter, SnapshotRow};
+    use crate::program::{Amounts, BeforeAfter, Grouping, SnapshotRow};
     use crate::units::{Kib, Pid};
 
     #[test]
@@ -155,7 +155,8 @@ mod tests {
         let (before, after) = (amounts(9, None, Some(0)), amounts(8, Some(1), Some(1024)));
         let rows = rows.iter().zip(looks).map(|(row, amounts)| DiffRow { row, amounts }).collect();
         let total = BeforeAfter { before, after };
-        let table = Diff { rows, left_out: 3, leaves_changes_out: true, total };
+        let grouping = Grouping::Program;
+        let table = Diff { grouping, rows, left_out: 3, leaves_changes_out: true, total };
         let text = diff(&table, &TableOptions::default());
         let expected = [
             "   MiB RAM   SWAPPED  COUNT  PROCESS",

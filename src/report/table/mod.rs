@@ -26,8 +26,6 @@ pub const COLUMNS: [Column; 4] = [Column::Ram, Column::Shared, Column::Swap, Col
 pub struct TableOptions<'a> {
     /// The columns, from left to right, each at most once.
     pub columns: &'a [Column],
-    /// What a row stands for.
-    pub grouping: Grouping,
     /// The unit of all amounts.
     pub unit: Unit,
     /// Whether the head is left out.
@@ -44,7 +42,6 @@ impl Default for TableOptions<'_> {
     fn default() -> Self {
         TableOptions {
             columns: &COLUMNS,
-            grouping: Grouping::default(),
             unit: Unit::default(),
             no_header: false,
             terminal: None,
@@ -83,7 +80,6 @@ pub fn total(ram: Kib, unit: Unit) -> String {
 struct Table<'a, 'run> {
     programs: &'a Programs<'run>,
     columns: &'a [Column],
-    grouping: Grouping,
     unit: Unit,
     before: Option<&'a Snapshot>,
     /// RAM of the biggest row and of all, 0 where there is none.
@@ -99,10 +95,10 @@ fn ram(usage: &Usage) -> Kib {
 impl<'a, 'run> Table<'a, 'run> {
     fn new(programs: &'a Programs<'run>, options: &TableOptions<'a>) -> Table<'a, 'run> {
         let total = programs.total.unwrap_or(Usage::NOTHING);
-        let TableOptions { columns, grouping, unit, before, .. } = *options;
+        let TableOptions { columns, unit, before, .. } = *options;
         let unit = unit.resolve(ram(&total).max(total.get(Column::Swap).unwrap_or_default()));
         let biggest = programs.rows.iter().map(|row| ram(&row.usage)).max().unwrap_or_default();
-        Table { programs, columns, grouping, unit, before, biggest, total: ram(&total) }
+        Table { programs, columns, unit, before, biggest, total: ram(&total) }
     }
 
     fn layout(&self, options: &TableOptions<'_>) -> Layout {
@@ -166,7 +162,7 @@ impl<'a, 'run> Table<'a, 'run> {
     }
 
     fn head(&self) -> Line<'a> {
-        let [numbered, title] = self.grouping.titles();
+        let [numbered, title] = self.programs.grouping.titles();
         let label = Label::Words(self.behind().map_or(title, |_| numbered), title);
         Line { figures: Figures::Head, count: None, pid: None, label, mark: None }
     }
@@ -184,7 +180,7 @@ impl<'a, 'run> Table<'a, 'run> {
     /// How a row changed, as far as the table shows it.
     fn mark(&self, row: &Program<'run>) -> Option<char> {
         let before = self.before?;
-        let Some(then) = before.row(row, self.grouping) else {
+        let Some(then) = before.row(row) else {
             return before.is_whole.then_some('*');
         };
         let (then, now) = (then.amounts.ram?, ram(&row.usage));
@@ -235,7 +231,7 @@ impl<'a, 'run> Table<'a, 'run> {
 
     /// What stands behind each name, unless it has a column of its own.
     fn behind(&self) -> Option<Column> {
-        let which = match self.grouping {
+        let which = match self.programs.grouping {
             Grouping::Pid => Column::Pid,
             _ => Column::Count,
         };
@@ -418,7 +414,7 @@ mod tests {
 
     use super::*;
     use crate::process::{Glimpse, ProcessUsage};
-    use crate::program::{Annotations, Order, TimedOut, group};
+    use crate::program::{Annotations, Labels, Order, TimedOut, group};
     use crate::smaps::{Smaps, naive};
     use crate::units::Pid;
 
@@ -435,10 +431,12 @@ mod tests {
     fn shown(columns: Option<usize>, name: &str) -> String {
         let usage = usage(7, name);
         let (rss, swap) = (Some(Kib(2048)), Some(Kib(512)));
-        let glimpse = Glimpse { rss, swap, ..Glimpse::default() };
-        let timed_out = [TimedOut { pid: Pid(8), name: b"stuck".to_vec(), glimpse }];
-        let found = Annotations { unknown: 1, timed_out: &timed_out, sharing: &HashMap::new() };
-        let programs = group([usage].into_iter(), found, Grouping::Program, Order::default());
+        let glimpse = Glimpse { comm: b"stuck".to_vec(), rss, swap, ..Glimpse::default() };
+        let timed_out = TimedOut { pid: Pid(8), glimpse };
+        let (timed_out, sharing) = (&[&timed_out], &HashMap::new());
+        let annotations = Annotations { unknown: 1, timed_out, sharing };
+        let labels = Labels::new([].into_iter(), Grouping::Program, None);
+        let programs = group([usage].into_iter(), &labels, annotations, Order::default());
         table(&programs, &TableOptions { terminal: columns, ..TableOptions::default() })
     }
 
@@ -462,10 +460,11 @@ mod tests {
     fn both_names_are_cut_where_one_shares_the_memory_of_the_other() {
         let both = [usage(1, "a server of a long name"), usage(2, "a helper of a long name")];
         let sharing = HashMap::from([(Pid(2), Pid(1))]);
-        let found = Annotations { unknown: 0, timed_out: &[], sharing: &sharing };
+        let annotations = Annotations { unknown: 0, timed_out: &[], sharing: &sharing };
         let row = |grouping, columns| {
-            let programs = group(both.into_iter(), found, grouping, Order::default());
-            let options = TableOptions { grouping, terminal: columns, ..TableOptions::default() };
+            let labels = Labels::new([].into_iter(), grouping, None);
+            let programs = group(both.into_iter(), &labels, annotations, Order::default());
+            let options = TableOptions { terminal: columns, ..TableOptions::default() };
             table(&programs, &options).lines().nth(2).expect("a row").trim_start().to_owned()
         };
         let whole = "a helper of a long name (1) shares the memory of a server of a long name";
