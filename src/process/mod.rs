@@ -127,6 +127,38 @@ pub enum Fate {
 }
 
 impl Fate {
+    /// Every fate; an error stands for all errors.
+    pub const ALL: [Fate; 11] = [
+        Fate::Measured,
+        Fate::NotSelected,
+        Fate::KernelThread,
+        Fate::Zombie,
+        Fate::Gone,
+        Fate::Changed,
+        Fate::Denied,
+        Fate::TimedOut,
+        Fate::NotAsked,
+        Fate::Malformed,
+        Fate::Failed(Errno(0)),
+    ];
+
+    /// The word of machine formats.
+    pub fn label(self) -> &'static str {
+        match self {
+            Fate::Measured => "measured",
+            Fate::NotSelected => "not_selected",
+            Fate::KernelThread => "kernel_threads",
+            Fate::Zombie => "zombies",
+            Fate::Gone => "gone",
+            Fate::Changed => "changed",
+            Fate::Denied => "denied",
+            Fate::TimedOut => "timed_out",
+            Fate::NotAsked => "not_asked",
+            Fate::Malformed => "malformed",
+            Fate::Failed(_) => "failed",
+        }
+    }
+
     /// Whether somebody who asked for this process is owed a word.
     pub fn is_missing(self) -> bool {
         use Fate::{KernelThread, Measured, NotSelected, Zombie};
@@ -164,7 +196,16 @@ pub struct Coverage {
 impl Coverage {
     /// Counts one more process.
     pub fn count(&mut self, fate: Fate) {
-        let counter = match fate {
+        *self.counter(fate) += 1;
+    }
+
+    /// The number of processes that ended in a fate.
+    pub fn get(mut self, fate: Fate) -> usize {
+        *self.counter(fate)
+    }
+
+    fn counter(&mut self, fate: Fate) -> &mut usize {
+        match fate {
             Fate::Measured => &mut self.measured,
             Fate::NotSelected => &mut self.not_selected,
             Fate::KernelThread => &mut self.kernel_threads,
@@ -176,29 +217,19 @@ impl Coverage {
             Fate::NotAsked => &mut self.not_asked,
             Fate::Malformed => &mut self.malformed,
             Fate::Failed(_) => &mut self.failed,
-        };
-        *counter += 1;
+        }
     }
 
     /// Adds what another part of the same run counted.
     pub fn add(&mut self, other: &Coverage) {
-        self.measured += other.measured;
-        self.not_selected += other.not_selected;
-        self.kernel_threads += other.kernel_threads;
-        self.zombies += other.zombies;
-        self.gone += other.gone;
-        self.changed += other.changed;
-        self.denied += other.denied;
-        self.timed_out += other.timed_out;
-        self.not_asked += other.not_asked;
-        self.malformed += other.malformed;
-        self.failed += other.failed;
+        for fate in Fate::ALL {
+            *self.counter(fate) += other.get(fate);
+        }
     }
 
     /// All of them: the number of processes that were listed.
     pub fn listed(&self) -> usize {
-        let without_memory = self.not_selected + self.kernel_threads + self.zombies;
-        self.measured + without_memory + self.gone + self.unknown()
+        Fate::ALL.into_iter().map(|fate| self.get(fate)).sum()
     }
 
     /// Those whose memory belongs into the report and is not in it. One that left while it was

@@ -4,7 +4,8 @@
 
 use std::fmt::Write;
 
-use super::{Report, escape, labels};
+use super::{Report, escape};
+use crate::process::Fate;
 use crate::program::{Column, HostMemory, HostPart, Usage};
 use crate::units::{Kib, Labelled};
 
@@ -113,8 +114,8 @@ fn run(metrics: &mut Metrics, report: &Report<'_>) {
     one("start_time_seconds", "seconds", "When it began, since 1970.", seconds(facts.started));
     let complete = u8::from(report.missing.is_complete()).to_string();
     one("complete", "", "Whether no memory of a process is missing.", complete);
-    let fates = labels::counts(&report.missing.coverage).into_iter();
-    let fates = fates.map(|(fate, count)| (labels(&[("fate", fate)]), count.to_string()));
+    let count = |fate| report.missing.coverage.get(fate).to_string();
+    let fates = Fate::ALL.map(|fate| (labels(&[("fate", fate.label())]), count(fate))).into_iter();
     metrics.family("listed_processes", "", "Listed processes by what became of them.", fates);
     let build = labels(&[("version", facts.version), ("engine", facts.engine)]);
     let build = [(build, "1".to_owned())].into_iter();

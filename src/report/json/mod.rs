@@ -298,7 +298,7 @@ fn lost<'a>(report: &'a Report<'_>) -> Vec<MissingProcess<'a>> {
         let errno = if let Fate::Failed(errno) = fate { Some(*errno) } else { None };
         MissingProcess {
             pid: pid.0,
-            fate: labels::word(*fate),
+            fate: fate.label(),
             errno: errno.map(|errno| errno.0),
             error: errno.map(|errno| errno.to_string()),
             glimpse: (*fate == Fate::TimedOut).then(|| glimpse(*pid)).flatten(),
@@ -313,7 +313,7 @@ fn id(pid: Option<Pid>) -> Option<u32> {
 
 impl Serialize for Fates {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(labels::counts(&self.0))
+        serializer.collect_map(Fate::ALL.map(|fate| (fate.label(), self.0.get(fate))))
     }
 }
 
