@@ -1,5 +1,5 @@
-//! The crowds that performance is measured on: they have what was promised, and nothing of them is
-//! left, whoever was killed.
+//! The crowds that performance is measured on: members have the promised memory, and nothing is
+//! left behind, whichever process is killed.
 
 mod support;
 
@@ -20,13 +20,13 @@ use support::{skip, until};
 /// Far more than the end of a few processes takes.
 const END_LIMIT: Duration = Duration::from_secs(20);
 
-/// What members of the crowds become.
+/// The roots and members of the crowds run this test only.
 #[test]
 fn child() {
     crowd::become_one();
 }
 
-/// One crowd at a time, so that a test can tell its processes from those of others.
+/// One crowd at a time, so that a test sees only its own processes.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -63,7 +63,7 @@ fn stat(pid: Pid) -> Option<(char, u32, u64)> {
     Some((fields[0].chars().next()?, fields[1].parse().ok()?, ticks(11)? + ticks(12)?))
 }
 
-/// Whether nobody of them runs or sleeps; those whom no parent waited for yet are gone as well.
+/// Whether none of them runs or sleeps. Zombies are gone as well.
 fn are_gone(pids: &[Pid]) -> bool {
     pids.iter().all(|pid| stat(*pid).is_none_or(|(state, ..)| "ZX".contains(state)))
 }
@@ -73,7 +73,7 @@ fn kill(pid: Pid) {
     kill_process(raw.expect("an id"), Signal::KILL).expect("it is alive");
 }
 
-fn children_of_ours() -> Vec<Pid> {
+fn children() -> Vec<Pid> {
     let own = std::process::id();
     let entries = std::fs::read_dir("/proc").expect("a /proc").flatten();
     let pids = entries.filter_map(|entry| Pid::parse(entry.file_name().as_encoded_bytes()));
@@ -81,7 +81,7 @@ fn children_of_ours() -> Vec<Pid> {
 }
 
 #[test]
-fn forked_members_have_what_was_promised() {
+fn forked_members_have_the_promised_memory() {
     let _alone = alone();
     for (kind, processes) in [(Kind::Small, 24), (Kind::Many, 40)] {
         let spec = few(kind, processes);
@@ -92,21 +92,21 @@ fn forked_members_have_what_was_promised() {
             let rollup = rollup(*pid);
             let private = rollup["Private_Clean"] + rollup["Private_Dirty"];
             let promised = 4 * spec.private as u64;
-            // What the program itself wrote to after the fork is little.
+            // The program itself writes to few pages after the fork.
             assert!((promised..promised + 256).contains(&private), "{private} of {promised}");
             let shared = 4 * spec.shared as u64;
             assert!(rollup["Rss"] >= promised + shared, "{rollup:?}");
             assert!(rollup["Pss"] < promised + 256 + 2 * shared / processes as u64, "{rollup:?}");
         }
-        stands_still(&crowd);
+        assert_idle(&crowd);
         let pids = crowd.pids().to_vec();
         drop(crowd);
         assert!(are_gone(&pids), "{kind:?}");
     }
 }
 
-/// All members are asleep below the root, and use no CPU.
-fn stands_still(crowd: &Crowd) {
+/// All members sleep, are children of the root, and use no CPU time.
+fn assert_idle(crowd: &Crowd) {
     let look = || -> Vec<_> { crowd.pids().iter().map(|pid| stat(*pid)).collect() };
     let before = look();
     std::thread::sleep(Duration::from_millis(100));
@@ -123,12 +123,12 @@ fn killing_the_root_ends_all() {
     kill(crowd.root());
     let gone = until(END_LIMIT, || are_gone(crowd.pids()).then_some(()));
     assert!(gone.is_some(), "members outlive their root");
-    let error = crowd.end().expect_err("there is no crowd any more");
+    let error = crowd.end().expect_err("the crowd is gone");
     assert!(error.contains("root was killed"), "{error}");
 }
 
 #[test]
-fn a_crowd_without_one_of_its_members_is_none() {
+fn a_crowd_ends_when_a_member_dies() {
     let _alone = alone();
     let crowd = start(&few(Kind::Many, 8));
     kill(crowd.pids()[5]);
@@ -139,13 +139,13 @@ fn a_crowd_without_one_of_its_members_is_none() {
 }
 
 #[test]
-fn what_the_host_cannot_hold_is_refused() {
+fn crowds_that_are_too_big_are_refused() {
     let _alone = alone();
     let absurd = usize::MAX / 2;
     let usual = Spec::usual(Kind::Small);
     let pid_max = read_to_string("/proc/sys/kernel/pid_max").expect("a limit");
     let processes = pid_max.trim().parse().expect("a number");
-    // One page each, so that it is not memory that is short.
+    // One page each, so that memory is not short.
     let tiny = Spec { private: 1, shared: 0, mappings: 60, ..Spec::usual(Kind::Many) };
     let refused = [
         (Spec { processes: absurd, ..usual.clone() }, "MiB of memory"),
@@ -157,17 +157,17 @@ fn what_the_host_cannot_hold_is_refused() {
         (Spec { processes: 1, mappings: 3, ..tiny }, "too few"),
     ];
     for (spec, word) in refused {
-        let before = children_of_ours();
-        let error = Crowd::start(&spec).err().unwrap_or_else(|| panic!("{spec:?} stands"));
+        let before = children();
+        let error = Crowd::start(&spec).err().unwrap_or_else(|| panic!("{spec:?} started"));
         assert!(error.contains(word) && !error.contains('\n'), "{spec:?}: {error}");
-        assert_eq!(children_of_ours(), before, "{spec:?}: something was started");
+        assert_eq!(children(), before, "{spec:?}: something was started");
     }
 }
 
 #[test]
 fn sizes_of_other_kinds_are_refused() {
     let mib = Sizes { mib: Some(1), ..Sizes::default() };
-    let error = mib.of(Kind::Small).expect_err("no size of this kind");
+    let error = mib.of(Kind::Small).expect_err("a size of another kind");
     assert!(error.contains("--mib"), "{error}");
     assert_eq!(mib.of(Kind::Huge).expect("a size of this kind").private, 256);
 }
@@ -180,7 +180,7 @@ fn the_huge_member_records_its_latency() {
     let pid = crowd.pids()[0];
     assert!(rollup(pid)["Rss"] >= 4 * 4096);
     std::thread::sleep(Duration::from_millis(200));
-    let report = crowd.end().expect("a crowd that stood").expect("a record");
+    let report = crowd.end().expect("the crowd ends").expect("a record");
     let words: Vec<&str> = report.split(' ').collect();
     let number = |n: usize| words[n].parse::<u64>().unwrap_or_else(|_| panic!("{report}"));
     assert!(number(0) > 20, "too few times in 200 ms: {report}");
@@ -210,8 +210,8 @@ fn swapped_members_are_in_swap() {
         assert!(is_swap_area(&file), "{file:?}");
         for _ in 0..2 {
             are_in_swap(&spec, crowd.pids());
-            // They were looked at, which brought their arguments back.
-            crowd.push_out().expect("the crowd stands");
+            // The check brought their arguments back.
+            crowd.push_out().expect("the crowd lives");
         }
         let pids = crowd.pids().to_vec();
         if is_root_killed {
@@ -225,8 +225,8 @@ fn swapped_members_are_in_swap() {
     }
 }
 
-/// Pages of others that were in swap and are used again stay in the swap cache for good: they are
-/// no reason to say that the crowd's own are there.
+/// Pages of other processes that were in swap and are used again stay in the swap cache. They do
+/// not count as pages of the crowd.
 #[test]
 fn pages_of_others_may_stay_in_the_swap_cache() {
     const NAME: &str = "pages_of_others_may_stay_in_the_swap_cache";
@@ -242,7 +242,7 @@ fn pages_of_others_may_stay_in_the_swap_cache() {
     let Some(mut crowd) = swapped() else { return };
     let Some(others) = swapped() else { return };
     are_in_swap(&spec, others.pids());
-    crowd.push_out().expect("the crowd stands");
+    crowd.push_out().expect("the crowd lives");
     are_in_swap(&spec, crowd.pids());
     for crowd in [others, crowd] {
         crowd.end().expect("swap goes off");
@@ -250,24 +250,24 @@ fn pages_of_others_may_stay_in_the_swap_cache() {
 }
 
 #[test]
-fn a_swap_file_that_cannot_be_is_refused() {
+fn unusable_swap_files_are_refused() {
     let _alone = alone();
     let on = |dir: &str| Spec { swap_dir: dir.into(), ..few(Kind::Swapped, 2) };
     let error = Crowd::start(&on("/proc/none")).err().expect("there is no such directory");
     assert!(error.contains("only root may") || error.contains("--swap-dir"), "{error}");
-    // A file system in memory cannot be swapped to.
+    // The kernel does not swap to a file system in memory.
     let in_memory = Path::new("/dev/shm");
     let list = || std::fs::read_dir(in_memory).map(Iterator::count).unwrap_or(0);
     if !in_memory.is_dir() {
-        return skip("a_swap_file_that_cannot_be_is_refused", "a part: there is no /dev/shm");
+        return skip("unusable_swap_files_are_refused", "a part: there is no /dev/shm");
     }
     let before = list();
     let error = Crowd::start(&on("/dev/shm")).err().expect("no swap in memory");
     assert!(error.contains("only root may") || error.contains("swap file"), "{error}");
-    assert_eq!(list(), before, "a file is left");
+    assert_eq!(list(), before, "a file is left behind");
 }
 
-/// Arguments are on disk, and each member has its own.
+/// The arguments of all members are on disk, and each has its own title.
 fn are_in_swap(spec: &Spec, pids: &[Pid]) {
     let swapped_in = || {
         let text = read_to_string("/proc/vmstat").expect("a file of the kernel");
@@ -280,7 +280,7 @@ fn are_in_swap(spec: &Spec, pids: &[Pid]) {
         let title = format!("crowd: member {n} of {}", pids.len());
         assert_eq!(text(*pid, "cmdline").split('\0').next(), Some(title.as_str()));
     }
-    // The kernel reads a few neighbours along.
+    // The kernel reads a few neighbouring pages as well.
     let pages = swapped_in() - before;
     assert!(pages >= pids.len(), "{pages} pages were read from disk");
 }

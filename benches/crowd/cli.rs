@@ -1,4 +1,4 @@
-//! The command `crowd`: a crowd from the command line, and what is run among it.
+//! The command `crowd`: a crowd from the command line, and a command that runs among it.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -14,40 +14,40 @@ use super::{Crowd, Kind, Sizes};
 
 const EXAMPLES: &str = "\
 Examples:
-  scripts/crowd.sh small                               stands until Enter
-  scripts/crowd.sh small -- target/release/psm-uring   runs a command among it
+  scripts/crowd.sh small                               until Enter
+  scripts/crowd.sh small -- target/release/psm-uring   run a command among it
   scripts/crowd.sh many --processes 20000 -- psm-uring bench
   scripts/crowd.sh swapped --rounds 5 -- psm-uring --engine threads -t
   scripts/crowd.sh huge -- sh -c 'psm-uring -p $CROWD_MEMBER'";
 
 /// Start a crowd of processes, run a command among it, and end it
 ///
-/// Without a command the crowd stands until Enter, the end of standard input or a signal.
-/// A command finds the ids of the crowd's root and of its first member in CROWD_ROOT and
-/// CROWD_MEMBER. Its exit code is passed on; 125 says that there was no crowd.
+/// Without a command the crowd stays until Enter, the end of standard input or a signal.
+/// CROWD_ROOT and CROWD_MEMBER hold the ids of the crowd's root and of its first member for the
+/// command. The exit code is that of the command; 125 means that the crowd failed.
 #[derive(Debug, Parser)]
 #[command(name = "crowd", bin_name = "scripts/crowd.sh", before_help = EXAMPLES)]
 struct Options {
-    /// What the members are
+    /// The kind of crowd
     kind: Kind,
 
     #[command(flatten)]
     sizes: Sizes,
 
-    /// Run the command so often; before each, pages of a swapped crowd are pushed out again
+    /// Run the command N times; before each, push the pages of a swapped crowd out again
     #[arg(long, value_name = "N", default_value_t = 1, requires = "command",
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rounds: u32,
 
-    /// What to run among the crowd
+    /// The command to run among the crowd
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
-/// Runs the command line of this process; the answer is its exit code.
+/// Runs the command line of this process and returns its exit code.
 pub fn main() -> u8 {
     let mut words: Vec<OsString> = std::env::args_os().collect();
-    // `cargo bench` adds a word of its own behind all others.
+    // `cargo bench` adds its own word behind all others.
     if words.last().is_some_and(|word| word == "--bench") {
         words.pop();
     }
@@ -58,7 +58,7 @@ pub fn main() -> u8 {
     })
 }
 
-/// As `env(1)`, `nohup(1)` and `timeout(1)` say that they failed themselves.
+/// The code of `env(1)`, `nohup(1)` and `timeout(1)` for a failure of their own.
 const NO_CROWD: u8 = 125;
 
 fn run(options: &Options) -> Result<u8, String> {
@@ -69,7 +69,7 @@ fn run(options: &Options) -> Result<u8, String> {
         [] => wait_for_end(&crowd, &signals),
         command => run_rounds(options.rounds, command, &mut crowd, &signals),
     };
-    // When both failed, the crowd is the reason.
+    // If both failed, the crowd is the reason.
     if let Some(report) = crowd.end()? {
         say(&report);
     }
@@ -78,7 +78,7 @@ fn run(options: &Options) -> Result<u8, String> {
 
 fn wait_for_end(crowd: &Crowd, signals: &Signals) -> Result<u8, String> {
     let (members, root) = (crowd.pids().len(), crowd.root());
-    say(&format!("{members} processes stand, their root is {root}; Enter ends them"));
+    say(&format!("{members} processes are ready, their root is {root}; press Enter to end them"));
     let (stdin, trouble) = (rustix::stdio::stdin(), crowd.trouble());
     let mut fds = [&stdin, &trouble].map(|fd| PollFd::new(fd, PollFlags::IN)).to_vec();
     fds.push(PollFd::new(signals.fd(), PollFlags::IN));
@@ -93,7 +93,7 @@ fn run_rounds(
 ) -> Result<u8, String> {
     let mut code = 0;
     for round in 0..rounds {
-        // It begins with its pages pushed out.
+        // A new crowd has its pages pushed out.
         if round > 0 {
             crowd.push_out()?;
         }
@@ -106,7 +106,7 @@ fn run_rounds(
     Ok(code)
 }
 
-/// Runs the command once; says also whether a signal asked for the end meanwhile.
+/// Runs the command once. The second value says whether a signal asked for the end meanwhile.
 fn run_one(
     words: &[OsString],
     crowd: &Crowd,
@@ -116,8 +116,8 @@ fn run_one(
     command.args(&words[1..]).env("CROWD_ROOT", crowd.root().to_string());
     command.env("CROWD_MEMBER", crowd.pids()[0].to_string());
     signals.unblock_in(&mut command);
-    let told = |error| format!("{}: {error}", words[0].display());
-    let mut child = command.spawn().map_err(told)?;
+    let failed = |error| format!("{}: {error}", words[0].display());
+    let mut child = command.spawn().map_err(failed)?;
     let mut is_asked_to_end = false;
     loop {
         let trouble = crowd.trouble();
@@ -131,19 +131,19 @@ fn run_one(
         }
         while let Some(signal) = signals.next() {
             if signal != libc::SIGCHLD {
-                // The second one insists.
+                // The second signal kills.
                 end(&child, if is_asked_to_end { Signal::KILL } else { Signal::TERM });
                 is_asked_to_end = true;
             }
         }
-        if let Some(status) = child.try_wait().map_err(told)? {
+        if let Some(status) = child.try_wait().map_err(failed)? {
             return Ok((status, is_asked_to_end));
         }
     }
 }
 
 fn end(child: &Child, signal: Signal) {
-    // It may have ended by itself a moment ago.
+    // The command may have ended a moment ago.
     let _ = rustix::process::kill_process(rustix::process::Pid::from_child(child), signal);
 }
 
@@ -151,13 +151,13 @@ fn wait_for_any(fds: &mut [PollFd<'_>]) -> Result<(), String> {
     rustix::event::poll(fds, None).map(drop).map_err(|error| format!("poll: {error}"))
 }
 
-/// As a shell tells it.
+/// The exit code that a shell reports.
 fn exit_code(status: ExitStatus) -> u8 {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(NO_CROWD)
 }
 
-fn say(what: &str) {
-    // Nobody is left to tell that standard error is closed.
-    let _ = writeln!(std::io::stderr(), "crowd: {what}");
+fn say(line: &str) {
+    // A closed standard error cannot be reported.
+    let _ = writeln!(std::io::stderr(), "crowd: {line}");
 }

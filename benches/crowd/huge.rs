@@ -1,5 +1,5 @@
-//! The one big process: it maps, touches and unmaps a small area again and again and records how
-//! long that takes. A reader that holds its `mmap_lock` for long shows up in the last percentiles.
+//! The one big process: it maps, touches and unmaps a small area again and again and records the
+//! time of each. A reader that holds its `mmap_lock` for long shows up in the last percentiles.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, PipeWriter, Read, Write};
@@ -17,20 +17,20 @@ use super::sys::{self, Area};
 
 /// The small area.
 const AREA_PAGES: usize = 16;
-/// Between two times, so that a CPU is left to the reader.
+/// The pause between two times, which leaves a CPU to the reader.
 const PAUSE: Duration = Duration::from_micros(100);
-/// Times in microseconds up to this are told apart; longer ones are counted as this.
+/// Times are counted by microseconds up to this one; longer times count as this one.
 const LONGEST_US: usize = 1 << 20;
-/// How long the root waits for the record.
+/// The time that the root waits for the record.
 const REPORT_LIMIT: Duration = Duration::from_secs(10);
 const PERCENTILES: [(&str, f64); 4] =
     [("p50", 0.50), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)];
 
-/// The root's end of what it has to do with the process.
+/// The root's connection to the process.
 pub(super) struct Huge(UnixStream);
 
 impl Huge {
-    /// Starts the process; it begins to record when it is told to.
+    /// Starts the process. It records from [`Huge::begin`] on.
     pub(super) fn fork(spec: &Spec, ready: &PipeWriter) -> Result<(Pid, Huge), String> {
         let pair = UnixStream::pair().map_err(|error| format!("socket pair: {error}"))?;
         let (ours, theirs) = pair;
@@ -47,12 +47,12 @@ impl Huge {
         stream.write_all(b"x").map_err(|error| format!("the huge member: {error}"))
     }
 
-    /// Stops the process; the answer is what it recorded, or why there is nothing.
+    /// Stops the process and returns its record, or the reason that there is none.
     pub(super) fn report(self) -> String {
         let mut text = String::new();
         let asked = self.0.shutdown(Shutdown::Write);
         let limited = asked.and_then(|()| self.0.set_read_timeout(Some(REPORT_LIMIT)));
-        // The other end is open in the root as well: a line is an end.
+        // The root holds the other end open as well: the end of the line is the end of the record.
         let mut answer = BufReader::new(self.0);
         match limited.and_then(|()| answer.read_line(&mut text)) {
             Ok(len) if len > 0 => text.trim_end().to_owned(),
@@ -62,12 +62,13 @@ impl Huge {
     }
 }
 
-/// The life of the process: until it is told to begin, until it is told to stop.
+/// The process: takes its memory, waits for the order to begin, and records until the order to
+/// stop.
 fn live(pages: usize, ready: &PipeWriter, mut root: &UnixStream) -> std::io::Result<()> {
     let memory = Area::private(pages)?;
     (0..pages).for_each(|page| memory.write(page));
     let mut times = Times::new();
-    member::tell(ready, memory.range().start);
+    member::report(ready, memory.range().start);
     root.read_exact(&mut [0])?;
     let pause = timespec(PAUSE);
     while !is_readable(root, &pause) {
@@ -80,7 +81,7 @@ fn live(pages: usize, ready: &PipeWriter, mut root: &UnixStream) -> std::io::Res
     root.write_all(times.to_text().as_bytes())
 }
 
-/// How many times lasted how many microseconds.
+/// A histogram of times by microseconds.
 struct Times {
     counts: Vec<u32>,
     all: u64,
@@ -99,7 +100,7 @@ impl Times {
         self.longest_us = self.longest_us.max(us);
     }
 
-    /// The time that this part of all times did not exceed.
+    /// The time that this part of all times does not exceed.
     fn percentile(&self, part: f64) -> usize {
         let mut left = self.all as f64 * part;
         let exceeds = |count: &u32| {

@@ -1,6 +1,6 @@
-//! What this host cannot hold, found out before anything is started.
+//! Refuses a crowd that is too big for this host, before anything is started.
 //!
-//! Costs of a process that are not its pages were measured on Linux 6.18, x86_64.
+//! The costs of a process besides its pages were measured on Linux 6.18, x86_64.
 
 use std::fs::read_to_string;
 use std::path::Path;
@@ -8,18 +8,18 @@ use std::path::Path;
 use super::spec::{Kind, Spec};
 use super::swap;
 
-/// Task, stack and page tables of the kernel, and what fork copies.
+/// Task, stack and page tables of the kernel, and the pages that fork copies.
 const FORKED_BYTES: u64 = 128 << 10;
 /// The same for a program of its own: its data, its page tables.
 const EXECED_BYTES: u64 = 384 << 10;
-/// One `vm_area_struct`, with what hangs on it.
+/// One `vm_area_struct` with its attached structures.
 const MAPPING_BYTES: u64 = 512;
 /// Left to the host: a tenth of what is available, and this.
 const SPARE_BYTES: u64 = 64 << 20;
-/// Left to the host: the kernel keeps 300 ids for itself, and somebody wants to log in.
+/// Left to the host: the kernel reserves 300 ids, and logins need some.
 const SPARE_TASKS: u64 = 512;
 
-/// One thing of which there is not enough.
+/// A resource that is short.
 struct Shortage {
     what: String,
     needed: u64,
@@ -31,11 +31,13 @@ impl Shortage {
     fn into_error(self, spec: &Spec) -> String {
         let Shortage { what, needed, free, remedy } = self;
         let kind = spec.kind.word();
-        format!("a crowd `{kind}` of this size needs {needed} {what}, there are {free}: {remedy}")
+        format!(
+            "a crowd `{kind}` of this size needs {needed} {what}, only {free} are free: {remedy}"
+        )
     }
 }
 
-/// Refuses what the host cannot hold.
+/// Refuses a crowd that is too big for the host.
 pub(super) fn check(spec: &Spec) -> Result<(), String> {
     let found = memory(spec).or_else(|| tasks(spec)).or_else(|| mappings(spec));
     if let Some(shortage) = found {
@@ -45,14 +47,14 @@ pub(super) fn check(spec: &Spec) -> Result<(), String> {
         return Ok(());
     }
     if !rustix::process::geteuid().is_root() {
-        return Err("a crowd `swapped` makes a swap file, which only root may: run as root, or \
-                    take another crowd"
-            .to_owned());
+        let why = "a crowd `swapped` needs a swap file, which only root may add: run as root, or \
+                   choose another crowd";
+        return Err(why.to_owned());
     }
     disk(spec)?.map_or(Ok(()), |shortage| Err(shortage.into_error(spec)))
 }
 
-/// What all members take together.
+/// The memory of all members together.
 fn bytes(spec: &Spec) -> u64 {
     let page = rustix::param::page_size() as u64;
     let one = match spec.kind {
@@ -79,14 +81,14 @@ fn memory(spec: &Spec) -> Option<Shortage> {
         what: "MiB of memory".to_owned(),
         needed: needed >> 20,
         free: free >> 20,
-        remedy: "ask for fewer --processes or pages",
+        remedy: "lower --processes or the pages of each",
     })
 }
 
-/// The names of the first version.
+/// The names in version 1 of control groups.
 const LEGACY_MEMORY: (&str, &str) = ("memory.limit_in_bytes", "memory.usage_in_bytes");
 
-/// Room for processes: of the host, of the user, of the control groups.
+/// Free process ids: of the host, of the user, of the control groups.
 fn tasks(spec: &Spec) -> Option<Shortage> {
     let needed = spec.processes as u64 + SPARE_TASKS;
     let kernel = |name: &str| number(Path::new("/proc/sys/kernel").join(name).as_path());
@@ -96,7 +98,7 @@ fn tasks(spec: &Spec) -> Option<Shortage> {
     let host = |name: &'static str| Some((name, kernel(name)?.saturating_sub(running)));
     let mut rooms: Vec<(&str, u64)> =
         [host("pid_max"), host("threads-max")].into_iter().flatten().collect();
-    // The kernel holds root to no number of processes (`copy_process`, kernel/fork.c).
+    // The limit does not apply to root (`copy_process`, kernel/fork.c).
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nproc).current;
     if let Some(limit) = limit.filter(|_| !rustix::process::getuid().is_root()) {
         rooms.push(("RLIMIT_NPROC", limit.saturating_sub(threads_of_this_user())));
@@ -105,10 +107,10 @@ fn tasks(spec: &Spec) -> Option<Shortage> {
     rooms.extend(groups.into_iter().map(|room| ("pids.max of its control group", room)));
     let (name, free) = rooms.into_iter().min_by_key(|room| room.1)?;
     (needed > free).then(|| Shortage {
-        what: format!("processes ({SPARE_TASKS} to spare) under {name}"),
+        what: format!("processes ({SPARE_TASKS} of them spare) under {name}"),
         needed,
         free,
-        remedy: "ask for fewer --processes, or raise that limit",
+        remedy: "lower --processes, or raise that limit",
     })
 }
 
@@ -131,14 +133,14 @@ fn mappings(spec: &Spec) -> Option<Shortage> {
         what: "mappings in a process (vm.max_map_count)".to_owned(),
         needed,
         free,
-        remedy: "ask for fewer --mappings",
+        remedy: "lower --mappings",
     })
 }
 
 fn disk(spec: &Spec) -> Result<Option<Shortage>, String> {
     let dir = &spec.swap_dir;
     let found = rustix::fs::statvfs(dir).map_err(|error| {
-        format!("no swap file can be made in {}: {error}: choose a --swap-dir", dir.display())
+        format!("no swap file can be created in {}: {error}: choose a --swap-dir", dir.display())
     })?;
     let free = found.f_bavail.saturating_mul(found.f_frsize);
     let needed = swap::bytes(spec);
@@ -146,12 +148,11 @@ fn disk(spec: &Spec) -> Result<Option<Shortage>, String> {
         what: format!("MiB for a swap file in {}", dir.display()),
         needed: needed >> 20,
         free: free >> 20,
-        remedy: "choose another --swap-dir, or fewer --processes",
+        remedy: "choose another --swap-dir, or lower --processes",
     }))
 }
 
-/// What is left under every limit of the control groups that this process is in, of either version
-/// of their interface.
+/// The free amount under every limit of the control groups of this process, of version 1 or 2.
 fn cgroup_rooms(controller: &str, files: &[(&str, &str)]) -> Vec<u64> {
     let membership = read_to_string("/proc/self/cgroup").unwrap_or_default();
     let mut rooms = Vec::new();

@@ -1,7 +1,7 @@
 //! The command `crowd`: `scripts/crowd.sh small -- COMMAND`, see `--help`.
 //!
-//! With the tests, that is without the word `--bench` that `cargo bench` adds, it runs itself a few
-//! times, tiny, so that it cannot rot; so it does when all benches are run and nobody says a kind.
+//! With the tests (without the word `--bench`, which `cargo bench` adds) and with all benches
+//! (without a kind) it runs itself a few times, tiny, so that it stays in working order.
 
 #[path = "mod.rs"]
 mod crowd;
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
 
 /// This command among a crowd of four.
 fn tiny(words: &[&str]) -> Command {
-    let program = std::env::current_exe().expect("a path of our own");
+    let program = std::env::current_exe().expect("the path of this program");
     let mut command = Command::new(program);
     command.args(["small", "--processes", "4", "--"]).args(words).arg("--bench");
     command
@@ -40,8 +40,8 @@ fn passes_on_exit_codes() {
     }
 }
 
-/// The command is asked to end, then the crowd is ended, and only then there is an exit code.
-/// Where the starter is killed the crowd ends a moment later.
+/// A signal ends the command, then the crowd, and only then there is an exit code. If the starter
+/// is killed, the crowd ends a moment later.
 fn ends_on_a_signal() {
     for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
         let mut command = tiny(&["sh", "-c", "echo $CROWD_ROOT; exec sleep 20"]);
@@ -51,14 +51,14 @@ fn ends_on_a_signal() {
         stdout.read_line(&mut root).expect("the id of the root");
         let root = root.trim().parse().ok().and_then(Pid::from_raw).expect("an id");
         let is_gone = || test_kill_process_group(root).is_err();
-        assert!(!is_gone(), "a crowd stands while its command runs");
+        assert!(!is_gone(), "the crowd stays while its command runs");
         kill_process(Pid::from_child(&started), signal).expect("it runs");
         let status = started.wait().expect("a child of ours");
         if signal == Signal::KILL {
-            assert!(crowd::until(is_gone), "somebody of the crowd is left");
+            assert!(crowd::until(is_gone), "a member of the crowd is left");
         } else {
             assert_eq!(status.code(), Some(128 + Signal::TERM.as_raw()), "{signal:?}");
-            assert!(is_gone(), "somebody of the crowd is left");
+            assert!(is_gone(), "a member of the crowd is left");
         }
     }
 }

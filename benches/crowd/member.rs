@@ -1,4 +1,4 @@
-//! What a member has and does: it takes its memory, tells the root, and sleeps until it is killed.
+//! A member: it takes its memory, reports to the root, and sleeps until it is killed.
 
 use std::fs::read_to_string;
 use std::io::{PipeReader, PipeWriter, Read, Write};
@@ -13,20 +13,20 @@ use super::spec::Spec;
 use super::sys::{self, Area, Range};
 use super::{CHILD, MEMBER, ROOT};
 
-/// What a member writes when it stands: its id, and where its private memory is.
-const RECORD_BYTES: usize = 12;
+/// The report of a member that is ready: its id, and the address of its private memory.
+const REPORT_BYTES: usize = 12;
 
-/// The memory of forked members: mapped by the root, touched by each of them.
+/// The memory of forked members: the root maps it, each member touches it.
 pub(super) struct Layout {
     private: Vec<Area>,
-    /// How many pages of each private area are touched.
+    /// The number of touched pages of each private area.
     touched: Vec<usize>,
     shared: Option<Area>,
     shared_pages: usize,
 }
 
 impl Layout {
-    /// Maps what the members shall have: exactly as many mappings as were asked for.
+    /// Maps the areas, so that each member has exactly `spec.mappings` mappings.
     pub(super) fn map(spec: &Spec) -> Result<Layout, String> {
         let error = |error| format!("mmap: {error}");
         let own = read_to_string("/proc/self/maps").map_err(|error| format!("maps: {error}"))?;
@@ -34,7 +34,7 @@ impl Layout {
         let areas = spec.mappings.checked_sub(own).filter(|areas| *areas > 0);
         let areas = areas.ok_or_else(|| {
             let mappings = spec.mappings;
-            format!("{own} mappings are those of the program itself: {mappings} are too few")
+            format!("{mappings} mappings are too few: the program itself has {own}")
         })?;
         let share = |n| spec.private / areas + usize::from(n < spec.private % areas);
         let touched: Vec<usize> = (0..areas).map(share).collect();
@@ -48,7 +48,7 @@ impl Layout {
         Ok(Layout { private, touched, shared, shared_pages: spec.shared })
     }
 
-    /// Takes the pages: private ones by writing, shared ones, which are there, by reading.
+    /// Takes the pages: private ones by writing, shared ones by reading.
     fn touch(&self) {
         for (area, pages) in self.private.iter().zip(&self.touched) {
             (0..*pages).for_each(|page| area.write(page));
@@ -58,7 +58,7 @@ impl Layout {
         }
     }
 
-    /// From the first private page to the last one; nothing else is between.
+    /// The range from the first private page to the last one, without other mappings.
     pub(super) fn private(&self) -> Range {
         let start = self.private.first().map_or(0, |area| area.range().start);
         let end = self.private.last().map_or(0, |area| area.range().start + area.range().len);
@@ -70,17 +70,17 @@ impl Layout {
     }
 }
 
-/// Makes a member by fork.
+/// Starts a member by fork.
 pub(super) fn fork(layout: &Layout, ready: &PipeWriter) -> Result<Pid, String> {
     let member = || {
         layout.touch();
-        tell(ready, layout.private().start);
-        stand();
+        report(ready, layout.private().start);
+        sleep();
     };
     sys::fork(member).map_err(|error| format!("fork: {error}"))
 }
 
-/// Makes a member by exec, with a title of its own.
+/// Starts a member by exec, with a title of its own.
 pub(super) fn exec(spec: &Spec, n: usize, ready: &PipeWriter) -> Result<Pid, String> {
     let error = |error| format!("member {n}: {error}");
     let program = std::env::current_exe().map_err(error)?;
@@ -97,13 +97,13 @@ pub(super) fn exec(spec: &Spec, n: usize, ready: &PipeWriter) -> Result<Pid, Str
     sys::spawn(&mut command).map_err(error)
 }
 
-/// What the member calls itself.
+/// The title of a member.
 pub(super) fn title(spec: &Spec, n: usize) -> String {
     format!("crowd: member {n} of {}", spec.processes)
 }
 
-/// An exec'ed member, from its beginning.
-pub(super) fn stand_by_orders(orders: &str) -> ! {
+/// The main function of an exec'ed member.
+pub(super) fn run_orders(orders: &str) -> ! {
     let mut numbers = orders.split(' ').map_while(|word| word.parse::<usize>().ok());
     let (Some(root), Some(pages)) = (numbers.next(), numbers.next()) else { this_process::exit(1) };
     let is_in_time = u32::try_from(root).is_ok_and(|root| sys::die_with(Pid(root)).is_ok());
@@ -114,28 +114,28 @@ pub(super) fn stand_by_orders(orders: &str) -> ! {
     (0..pages).for_each(|page| area.write(page));
     let Ok(ready) = rustix::io::dup(rustix::stdio::stdin()) else { this_process::exit(1) };
     let ready = PipeWriter::from(ready);
-    tell(&ready, area.range().start);
-    stand();
+    report(&ready, area.range().start);
+    sleep();
 }
 
-/// Says that this member has its memory. A root that is gone needs no answer.
-pub(super) fn tell(mut ready: &PipeWriter, start: usize) {
-    let mut record = [0; RECORD_BYTES];
-    record[..4].copy_from_slice(&std::process::id().to_ne_bytes());
-    record[4..].copy_from_slice(&(start as u64).to_ne_bytes());
-    let _ = ready.write_all(&record);
+/// Reports that this member has its memory. A root that is gone needs no report.
+pub(super) fn report(mut ready: &PipeWriter, start: usize) {
+    let mut report = [0; REPORT_BYTES];
+    report[..4].copy_from_slice(&std::process::id().to_ne_bytes());
+    report[4..].copy_from_slice(&(start as u64).to_ne_bytes());
+    let _ = ready.write_all(&report);
 }
 
-fn stand() -> ! {
+fn sleep() -> ! {
     loop {
         rustix::event::pause();
     }
 }
 
-/// What a member that stands wrote: its id, and where its private memory is.
-pub(super) fn read_record(mut ready: &PipeReader) -> std::io::Result<(Pid, usize)> {
+/// Reads the report of a member: its id, and the address of its private memory.
+pub(super) fn read_report(mut ready: &PipeReader) -> std::io::Result<(Pid, usize)> {
     let mut pid = [0; 4];
-    let mut start = [0; RECORD_BYTES - 4];
+    let mut start = [0; REPORT_BYTES - 4];
     ready.read_exact(&mut pid)?;
     ready.read_exact(&mut start)?;
     let start = usize::try_from(u64::from_ne_bytes(start)).unwrap_or(0);

@@ -1,26 +1,26 @@
-//! Crowds of processes that stand still to be measured: the one generator for benches, tests, CI.
+//! Crowds of idle processes to measure: the one generator for benches, tests and CI.
 //!
 //! ```text
 //! starter (a bench, a test, the command `crowd`)
-//!    └── root: this executable once more, with one thread      socket: orders down, answers up
+//!    └── root: this executable again, with one thread          socket: orders down, answers up
 //!           └── members, all in the root's process group
 //! ```
 //!
-//! Who ends whom: the root ends when the socket closes, however the starter died; members end with
-//! the root (`PR_SET_PDEATHSIG`). A swap file is switched off by the root, or by the starter
-//! when the root was killed; only killing both at once leaves it.
+//! The root ends when the socket closes, however the starter ended. Members end with the root
+//! (`PR_SET_PDEATHSIG`). The root removes the swap file, or the starter does if the root was
+//! killed. The file stays only if both are killed at once.
 //!
-//! - `spec`   what a crowd consists of
-//! - `limits` what this host cannot hold
-//! - `root`   the process that makes the members, watches them and ends them
-//! - `member` what a member has and does
-//! - `huge`   the one big process that records how long its own `mmap` takes
-//! - `swap`   the swap file, and pages pushed out to it
-//! - `verify` whether members have what was promised
+//! - `spec`   the kinds of crowds and their sizes
+//! - `limits` crowds that are too big for this host
+//! - `root`   the process that starts the members, watches them and ends them
+//! - `member` the memory of a member
+//! - `huge`   the one big process, which records the latency of its own `mmap`
+//! - `swap`   the swap file, and the pages that are pushed out to it
+//! - `verify` the check that members have the promised memory
 //! - `sys`    system calls; the only `unsafe`
 //! - `cli`    the command `crowd`
 //!
-//! Knows nothing of psm-uring but a process id and the size of a page.
+//! Of psm-uring it uses only the process id and a few system calls.
 
 // Each bench or test uses its part.
 #![allow(dead_code, unreachable_pub)]
@@ -49,31 +49,31 @@ use rustix::process::{Signal, WaitId, WaitIdOptions};
 
 pub use self::spec::{Kind, Sizes, Spec};
 
-/// Tells this executable to become a root; holds the crowd's [`Spec`].
+/// If it is set, this executable becomes a root. Holds the crowd's [`Spec`].
 const ROOT: &str = "PSM_CROWD_ROOT";
-/// Tells this executable to become a member; holds its orders.
+/// If it is set, this executable becomes a member. Holds its orders.
 const MEMBER: &str = "PSM_CROWD_MEMBER";
-/// What a test binary must be told so that it runs nothing but its test `child`. Others, which
-/// become one in the first line of `main`, do not look.
+/// The words with which a test binary runs only its test `child`. Benches ignore them: the first
+/// line of their `main` calls [`become_one`].
 const CHILD: [&str; 4] = ["child", "--exact", "--nocapture", "--quiet"];
 
-/// The longest time a crowd may take to stand, or to be gone.
+/// The longest time that a crowd may take to be ready, or to be gone.
 const LIMIT: Duration = Duration::from_secs(180);
-/// How often somebody looks whether it is so far.
+/// The time between two looks at a condition.
 const TICK: Duration = Duration::from_millis(2);
 
-/// Becomes the root or a member when the environment says so, and never returns then. To be called
-/// in the first line of `main`, or in a test named `child`.
+/// Becomes the root or a member if the environment says so, and then never returns. Call it in the
+/// first line of `main`, or in a test named `child`.
 pub fn become_one() {
     if let Ok(orders) = std::env::var(MEMBER) {
-        member::stand_by_orders(&orders);
+        member::run_orders(&orders);
     }
     if let Ok(spec) = std::env::var(ROOT) {
         root::run(&spec);
     }
 }
 
-/// A crowd that stands. Dropping it ends it, and waits until all are gone.
+/// A crowd that is ready. Dropping it ends it and waits until all processes are gone.
 pub struct Crowd {
     root: Child,
     answers: BufReader<UnixStream>,
@@ -82,18 +82,18 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// Starts a crowd and waits until it has what was promised.
+    /// Starts a crowd and waits until its members have their memory.
     ///
     /// # Errors
-    /// The host cannot hold it, in which case nothing was started, or something failed, in which
-    /// case all is as it was before.
+    /// The crowd is too big for the host, and nothing was started; or a step failed, and everything
+    /// was undone.
     pub fn start(spec: &Spec) -> Result<Crowd, String> {
         limits::check(spec)?;
         let orders = serde_json::to_string(spec).map_err(|error| error.to_string())?;
         let (ours, roots) = UnixStream::pair().map_err(|error| format!("socket pair: {error}"))?;
         ours.set_read_timeout(Some(LIMIT)).map_err(|error| format!("socket: {error}"))?;
         let program = std::env::current_exe().map_err(|error| format!("own path: {error}"))?;
-        // A group of its own: what a terminal sends is not meant for it.
+        // A process group of its own, which gets no signals of a terminal.
         let root = Command::new(program)
             .args(CHILD)
             .env(ROOT, orders)
@@ -118,15 +118,15 @@ impl Crowd {
         &self.pids
     }
 
-    /// The process whose end is the end of all members.
+    /// The process that ends all members when it ends.
     pub fn root(&self) -> Pid {
         Pid(self.root.id())
     }
 
-    /// Pushes the pages of a swapped crowd out again; does nothing in others.
+    /// Pushes the pages of a swapped crowd out again. Other crowds do nothing.
     ///
     /// # Errors
-    /// The crowd broke down, or the kernel keeps the pages.
+    /// The crowd failed, or the kernel keeps the pages.
     pub fn push_out(&mut self) -> Result<(), String> {
         if self.spec.kind != Kind::Swapped {
             return Ok(());
@@ -135,17 +135,17 @@ impl Crowd {
         self.expect("out").map(drop)
     }
 
-    /// Becomes readable when the crowd broke down.
+    /// Becomes readable when the crowd fails.
     pub fn trouble(&self) -> BorrowedFd<'_> {
         self.answers.get_ref().as_fd()
     }
 
-    /// Ends the crowd; the answer is what a huge member recorded.
+    /// Ends the crowd and returns the record of a huge member.
     ///
     /// # Errors
-    /// It broke down before, or could not undo what it did.
+    /// It failed before, or could not undo its changes.
     pub fn end(mut self) -> Result<Option<String>, String> {
-        // A root that is gone already has no other end of the socket.
+        // If the root is gone, so is the other end of the socket.
         let _ = self.answers.get_ref().shutdown(Shutdown::Write);
         let report = self.expect("report")?;
         Ok((!report.is_empty()).then_some(report))
@@ -166,15 +166,15 @@ impl Crowd {
         if word == wanted { Ok(rest.to_owned()) } else { Err(rest.to_owned()) }
     }
 
-    /// Whether the root ended by itself. It is not waited for: until then its id, which is the id
-    /// of the group, cannot be given to anybody else.
+    /// Whether the root has ended. It is not reaped yet: until then no other process can get its
+    /// id, which is the id of the group.
     fn root_has_ended(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         let id = WaitId::Pid(root_pid(&self.root));
         rustix::process::waitid(id, options).is_ok_and(|status| status.is_some())
     }
 
-    /// Whether no member is left: those that nobody waited for yet do not count.
+    /// Whether no member is left. Zombies do not count.
     fn members_are_gone(&self) -> bool {
         let is_alive = |pid: &Pid| {
             let stat = read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -195,12 +195,12 @@ impl Drop for Crowd {
         if !until(|| self.root_has_ended()) {
             let _ = self.root.kill();
         }
-        // Where the root could not do it, its members are dying; this is for those that do not.
+        // If the root did not end its members, most of them are dying; this kills the others.
         let _ = rustix::process::kill_process_group(group, Signal::KILL);
         until(|| self.members_are_gone());
         let _ = self.root.wait();
         if self.spec.kind == Kind::Swapped {
-            // The root did it, unless it was killed; then there is nobody to tell a failure to.
+            // For a killed root. A drop cannot report a failure.
             let _ = swap::off(&swap::path(&self.spec.swap_dir, self.root.id()));
         }
     }
@@ -210,7 +210,7 @@ fn root_pid(root: &Child) -> rustix::process::Pid {
     rustix::process::Pid::from_child(root)
 }
 
-/// BeforeAfter again and again until it is so; `false` when it never is.
+/// Polls a condition; `false` when it does not become true in time.
 pub fn until(mut is_so: impl FnMut() -> bool) -> bool {
     let began = Instant::now();
     loop {

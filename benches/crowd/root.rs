@@ -1,10 +1,10 @@
-//! The process that makes the members, watches them, and ends them.
+//! The process that starts the members, watches them, and ends them.
 //!
 //! ```text
 //! starter ── out ──► root      root ── members PID... | out | report TEXT | error TEXT ──► starter
 //! ```
 //!
-//! The socket is its standard input. Its end is the end of the crowd.
+//! The socket is its standard input. The crowd ends when the socket closes.
 
 use std::collections::HashMap;
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
@@ -21,14 +21,14 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, 
 use super::huge::Huge;
 use super::member::{self, Layout};
 use super::spec::{Kind, Spec};
-use super::swap::{self, Outcasts};
+use super::swap::{self, SwappedPages};
 use super::sys::Range;
 use super::{LIMIT, verify};
 
-/// How often it looks whether all members live. A CPU does not notice.
+/// The time between two checks that all members live; it costs no measurable CPU time.
 const WATCH: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
-/// After so many members it looks whether anybody still wants them.
+/// After this number of members the root checks that the starter is still there.
 const BATCH: usize = 64;
 
 /// A crowd, from within.
@@ -37,12 +37,12 @@ struct Root {
     starter: UnixStream,
     members: Vec<Pid>,
     swap_file: Option<PathBuf>,
-    outcasts: Option<Outcasts>,
+    swapped: Option<SwappedPages>,
     huge: Option<Huge>,
 }
 
-/// Runs a crowd from its first member to its last. Never unwinds: whatever fails is told to the
-/// starter after all is as it was.
+/// Runs a crowd from start to end. Never unwinds: undoes its changes first, then reports a failure
+/// to the starter.
 pub(super) fn run(spec: &str) -> ! {
     let Ok(stdin) = rustix::io::dup(rustix::stdio::stdin()) else { this_process::exit(1) };
     let mut starter = UnixStream::from(stdin);
@@ -54,7 +54,7 @@ pub(super) fn run(spec: &str) -> ! {
         Ok(report) => format!("report {report}\n"),
         Err(error) => format!("error {error}\n"),
     };
-    // A starter that is gone wants no answer.
+    // A starter that is gone needs no answer.
     let _ = starter.write_all(line.as_bytes());
     this_process::exit(0)
 }
@@ -62,7 +62,7 @@ pub(super) fn run(spec: &str) -> ! {
 fn live(spec: Spec, starter: &UnixStream) -> Result<String, String> {
     let starter = starter.try_clone().map_err(|error| format!("socket: {error}"))?;
     let members = Vec::with_capacity(spec.processes);
-    let mut root = Root { spec, starter, members, swap_file: None, outcasts: None, huge: None };
+    let mut root = Root { spec, starter, members, swap_file: None, swapped: None, huge: None };
     let lived = root.build().and_then(|()| root.serve());
     let report = root.huge.take().map_or_else(String::new, |huge| huge.report());
     let ended = root.end();
@@ -83,7 +83,7 @@ impl Root {
     fn build_forked(&mut self) -> Result<(), String> {
         let (reader, writer) = new_pipe()?;
         let layout = Layout::map(&self.spec)?;
-        self.make(|_, _| member::fork(&layout, &writer))?;
+        self.start(|_, _| member::fork(&layout, &writer))?;
         wait_for_all(&self.members, &reader)?;
         verify::forked(&self.spec, &self.members, &layout)
     }
@@ -91,21 +91,21 @@ impl Root {
     fn build_swapped(&mut self) -> Result<(), String> {
         let (reader, writer) = new_pipe()?;
         let path = swap::path(&self.spec.swap_dir, std::process::id());
-        let mut outcasts = Outcasts::new(swap::swap_cached());
+        let mut swapped = SwappedPages::new(swap::swap_cached());
         swap::on(&path, swap::bytes(&self.spec))?;
         self.swap_file = Some(path);
-        self.make(|spec, n| member::exec(spec, n, &writer))?;
+        self.start(|spec, n| member::exec(spec, n, &writer))?;
         let starts = wait_for_all(&self.members, &reader)?;
         let len = self.spec.private * rustix::param::page_size();
         for pid in &self.members {
             let start = starts.get(pid).copied().unwrap_or(0);
-            outcasts.add(*pid, Range { start, len })?;
+            swapped.add(*pid, Range { start, len })?;
         }
-        outcasts.push_out()?;
+        swapped.push_out()?;
         verify::swapped(&self.spec, &self.members)?;
-        // Looking at some of them brought their pages back.
-        outcasts.push_out()?;
-        self.outcasts = Some(outcasts);
+        // The check brought some of their pages back.
+        swapped.push_out()?;
+        self.swapped = Some(swapped);
         Ok(())
     }
 
@@ -116,18 +116,18 @@ impl Root {
         let huge = self.huge.insert(huge);
         wait_for_all(&self.members, &reader)?;
         verify::huge(&self.spec, pid)?;
-        // Only now: looking at it stalls it.
+        // Only now, because the check stalls it.
         huge.begin()
     }
 
-    /// Makes all members, as long as anybody wants them.
-    fn make(
+    /// Starts all members, unless the starter ends meanwhile.
+    fn start(
         &mut self,
         mut one: impl FnMut(&Spec, usize) -> Result<Pid, String>,
     ) -> Result<(), String> {
         for n in 0..self.spec.processes {
             if n % BATCH == 0 && is_readable(&self.starter, &AT_ONCE) {
-                return Err("nobody wants the crowd any more".to_owned());
+                return Err("the starter ended".to_owned());
             }
             let member = one(&self.spec, n)?;
             self.members.push(member);
@@ -135,7 +135,7 @@ impl Root {
         Ok(())
     }
 
-    /// Does what the starter wants until it wants no more.
+    /// Follows the orders of the starter until it closes the socket.
     fn serve(&mut self) -> Result<(), String> {
         loop {
             if !is_readable(&self.starter, &WATCH) {
@@ -146,9 +146,9 @@ impl Root {
             if self.starter.read_exact(&mut order).is_err() {
                 return Ok(());
             }
-            // There is one order.
-            if let Some(outcasts) = &mut self.outcasts {
-                outcasts.push_out()?;
+            // `out` is the only order.
+            if let Some(swapped) = &mut self.swapped {
+                swapped.push_out()?;
             }
             self.answer("out")?;
         }
@@ -159,10 +159,10 @@ impl Root {
         self.starter.write_all(line.as_bytes()).map_err(|error| format!("the starter: {error}"))
     }
 
-    /// Ends and reaps all members, then undoes the rest.
+    /// Ends and reaps all members, then removes the swap file.
     fn end(&self) -> Result<(), String> {
         let members = || self.members.iter().filter_map(|pid| raw(*pid));
-        // None of them is reaped yet, so all these ids are still theirs.
+        // None of them is reaped yet, so no other process has one of these ids.
         for pid in members() {
             let _ = kill_process(pid, Signal::KILL);
         }
@@ -173,21 +173,21 @@ impl Root {
     }
 }
 
-/// Waits until all members stand; the answer is where the private memory of each is.
+/// Waits until all members are ready; returns the address of the private memory of each.
 fn wait_for_all(members: &[Pid], ready: &PipeReader) -> Result<HashMap<Pid, usize>, String> {
     let began = Instant::now();
     let mut starts = HashMap::with_capacity(members.len());
     while starts.len() < members.len() {
         if is_readable(ready, &WATCH) {
             let (pid, start) =
-                member::read_record(ready).map_err(|error| format!("pipe: {error}"))?;
+                member::read_report(ready).map_err(|error| format!("pipe: {error}"))?;
             starts.insert(pid, start);
         } else {
             all_live()?;
         }
         if began.elapsed() > LIMIT {
-            let (stand, all) = (starts.len(), members.len());
-            return Err(format!("only {stand} of {all} members stand after {LIMIT:?}"));
+            let (ready, all) = (starts.len(), members.len());
+            return Err(format!("only {ready} of {all} members are ready after {LIMIT:?}"));
         }
     }
     Ok(starts)
@@ -197,7 +197,7 @@ fn all_live() -> Result<(), String> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     match waitid(WaitId::All, options) {
         Ok(None) => Ok(()),
-        Ok(Some(_)) => Err("a member died, so the crowd was ended".to_owned()),
+        Ok(Some(_)) => Err("a member died, so the crowd ended".to_owned()),
         Err(error) => Err(format!("waitid: {error}")),
     }
 }

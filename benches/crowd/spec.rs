@@ -1,4 +1,4 @@
-//! What a crowd consists of: kinds with their usual sizes, and the words that change them.
+//! The kinds of crowds, their usual sizes, and the options that change them.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ pub enum Kind {
     Many,
     /// Programs with titles of their own, 2,000, arguments and 16 more pages each in swap
     Swapped,
-    /// One process of 2 GiB in 4 KiB pages, which records how long its own mmap takes
+    /// One process of 2 GiB in 4 KiB pages, which records the latency of its own mmap
     Huge,
 }
 
@@ -33,17 +33,17 @@ impl Kind {
 /// A crowd with all its sizes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Spec {
-    /// What the members are.
+    /// The kind.
     pub kind: Kind,
-    /// How many there are.
+    /// The number of members.
     pub processes: usize,
-    /// Mappings of each, those of the program itself included; forked members only.
+    /// Mappings of each, including those of the program itself; forked members only.
     pub mappings: usize,
-    /// Anonymous pages that each has for itself.
+    /// Private anonymous pages of each.
     pub private: usize,
     /// Pages that all of them map; forked members only.
     pub shared: usize,
-    /// Where the swap file is made.
+    /// The directory of the swap file.
     pub swap_dir: PathBuf,
 }
 
@@ -56,7 +56,7 @@ impl Spec {
             Kind::Swapped => (2_000, 0, 16, 0),
             Kind::Huge => (1, 0, pages_of_mib(2048), 0),
         };
-        // Unlike /tmp it is on a disk everywhere.
+        // Unlike /tmp, it is on a disk everywhere.
         let swap_dir = PathBuf::from("/var/tmp");
         Spec { kind, processes, mappings, private, shared, swap_dir }
     }
@@ -65,15 +65,15 @@ impl Spec {
 /// Sizes other than the usual ones.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Sizes {
-    /// How many processes (not for huge)
+    /// Number of processes (not for huge)
     #[arg(long, value_name = "N", value_parser = parse_size)]
     pub processes: Option<usize>,
 
-    /// Mappings of each process, its program's included (small, many)
+    /// Mappings of each process, including its program's (small, many)
     #[arg(long, value_name = "N", value_parser = parse_size)]
     pub mappings: Option<usize>,
 
-    /// Pages that each process has for itself (not for huge)
+    /// Private pages of each process (not for huge)
     #[arg(long, value_name = "PAGES", value_parser = parse_size)]
     pub private: Option<usize>,
 
@@ -81,11 +81,11 @@ pub struct Sizes {
     #[arg(long, value_name = "PAGES")]
     pub shared: Option<usize>,
 
-    /// The size of the process (huge)
+    /// Size of the process (huge)
     #[arg(long, value_name = "MIB", value_parser = parse_size)]
     pub mib: Option<usize>,
 
-    /// Where to make the swap file (swapped) [default: /var/tmp]
+    /// Directory of the swap file (swapped) [default: /var/tmp]
     #[arg(long, value_name = "DIR")]
     pub swap_dir: Option<PathBuf>,
 }
@@ -94,7 +94,7 @@ impl Sizes {
     /// A kind with these sizes.
     ///
     /// # Errors
-    /// A size was given that this kind does not have.
+    /// This kind does not have one of the sizes.
     pub fn of(&self, kind: Kind) -> Result<Spec, String> {
         let is_forked = matches!(kind, Kind::Small | Kind::Many);
         let is_huge = kind == Kind::Huge;
@@ -107,7 +107,7 @@ impl Sizes {
             ("--swap-dir", self.swap_dir.is_some() && kind != Kind::Swapped),
         ];
         if let Some((word, _)) = wrong.iter().find(|(_, is_wrong)| *is_wrong) {
-            return Err(format!("{word} is no size of a crowd `{}`: leave it out", kind.word()));
+            return Err(format!("a crowd `{}` has no {word}: leave it out", kind.word()));
         }
         let usual = Spec::usual(kind);
         Ok(Spec {

@@ -1,7 +1,8 @@
-//! A swap file of the crowd's own, and pages pushed out to it so that reading them costs disk I/O.
+//! The crowd's own swap file, and the pages that are pushed out to it so that reading them costs
+//! disk I/O.
 //!
-//! `MADV_PAGEOUT` alone does not do that: it takes pages from a process and writes them, but they
-//! stay in the swap cache, and dropping the page cache leaves that one alone (12,800 pages pushed
+//! One `MADV_PAGEOUT` is not enough: it takes pages from a process and writes them, but they stay
+//! in the swap cache, and dropping the page cache does not drop the swap cache (12,800 pages pushed
 //! out, both caches dropped, ten pages read: `pswpin` 0). A page that is mapped again after it was
 //! written is clean, and the second `MADV_PAGEOUT` frees it.
 
@@ -19,42 +20,42 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use super::spec::Spec;
 use super::sys::{self, Range};
 
-/// The pages of a member's arguments and environment, and room for what others push out meanwhile.
+/// The pages of a member's arguments and environment, and room for pages of other processes.
 const PAGES_BESIDES: usize = 8;
-/// Header and room to spare.
+/// The header and spare room.
 const PAGES_SPARE: usize = 4096;
 const SIGNATURE: &[u8] = b"SWAPSPACE2";
-/// Where the header's fields begin (`union swap_header`, include/linux/swap.h).
+/// The offset of the header's fields (`union swap_header`, include/linux/swap.h).
 const FIELDS: usize = 1024;
-/// How long pages are taken again and again before it is said that the kernel keeps them.
+/// The time after which pages that the kernel keeps are an error.
 const PUSH_LIMIT: Duration = Duration::from_secs(60);
-/// The time that writing takes a disk, about.
+/// About the time that a disk needs to write.
 const PAUSE: Duration = Duration::from_millis(50);
-/// For so many members one page may be in the cache: others of the host may have put it there.
+/// One page for this number of members may be in the cache: other processes may have put it there.
 const MEMBERS_PER_PAGE: u64 = 100;
 
-/// How large the file must be.
+/// The size of the file.
 pub(super) fn bytes(spec: &Spec) -> u64 {
     let each = spec.private.saturating_add(PAGES_BESIDES);
-    // In an area that is more than half full the kernel gives slots back as soon as pages are read,
-    // and has to write them again (`vm_swap_full`, include/linux/swap.h).
+    // If an area is more than half full, the kernel frees slots as soon as pages are read, and has
+    // to write the pages again (`vm_swap_full`, include/linux/swap.h).
     let pages = each.saturating_mul(2 * spec.processes).saturating_add(PAGES_SPARE);
     (pages as u64).saturating_mul(rustix::param::page_size() as u64)
 }
 
-/// Where the file of this root is; whoever knows the root can undo what it did.
+/// The file of this root. The starter knows the root and can remove its file.
 pub(super) fn path(dir: &Path, root: u32) -> PathBuf {
     dir.join(format!("psm-uring-crowd-{root}.swap"))
 }
 
-/// Makes the file and swaps to it; leaves nothing when it fails.
+/// Creates the file and adds it as swap; leaves no file behind when it fails.
 pub(super) fn on(path: &Path, bytes: u64) -> Result<(), String> {
-    let told = |error| format!("swap file {}: {error}", path.display());
-    let made = make(path, bytes).and_then(|()| sys::swap_on(path)).map_err(told);
-    made.inspect_err(|_| drop(std::fs::remove_file(path)))
+    let failed = |error| format!("swap file {}: {error}", path.display());
+    let added = create(path, bytes).and_then(|()| sys::swap_on(path)).map_err(failed);
+    added.inspect_err(|_| drop(std::fs::remove_file(path)))
 }
 
-fn make(path: &Path, bytes: u64) -> std::io::Result<()> {
+fn create(path: &Path, bytes: u64) -> std::io::Result<()> {
     let page = rustix::param::page_size();
     let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
     let mut header = vec![0; page];
@@ -62,7 +63,7 @@ fn make(path: &Path, bytes: u64) -> std::io::Result<()> {
     header[FIELDS..FIELDS + 4].copy_from_slice(&1_u32.to_ne_bytes());
     header[FIELDS + 4..FIELDS + 8].copy_from_slice(&last_page.to_ne_bytes());
     header[page - SIGNATURE.len()..].copy_from_slice(SIGNATURE);
-    // Written, not only reserved: a swap file must have no holes.
+    // Written, not only reserved: a swap file must not have holes.
     let zeros = vec![0; page * 256];
     let mut left = bytes;
     while left > 0 {
@@ -74,33 +75,33 @@ fn make(path: &Path, bytes: u64) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// Stops swapping to the file and deletes it; a file that is not there is no fault.
+/// Stops swapping to the file and deletes it. A missing file is not an error.
 pub(super) fn off(path: &Path) -> Result<(), String> {
-    let told = |what, error| Err(format!("{what} {}: {error}", path.display()));
+    let failed = |action, error| Err(format!("{action} {}: {error}", path.display()));
     match sys::swap_off(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        // Made, but never switched on.
-        Err(error) if error.kind() != ErrorKind::InvalidInput => return told("swapoff", error),
+        // Created, but never added as swap.
+        Err(error) if error.kind() != ErrorKind::InvalidInput => return failed("swapoff", error),
         _ => {}
     }
-    std::fs::remove_file(path).or_else(|error| told("delete", error))
+    std::fs::remove_file(path).or_else(|error| failed("delete", error))
 }
 
-/// The pages of members that shall be in swap and nowhere else.
-pub(super) struct Outcasts {
+/// The pages of members that must be in swap and nowhere else.
+pub(super) struct SwappedPages {
     members: Vec<(Pid, Vec<Range>)>,
     pages: u64,
-    /// Pages of others in the swap cache: those that were there before the crowd came, then what
-    /// was there when each page of the crowd had to be read from disk.
+    /// Pages of other processes in the swap cache: at first those from before the crowd, later
+    /// those in the cache when every page of the crowd had to be read from disk.
     cached_of_others: u64,
 }
 
-impl Outcasts {
-    pub(super) fn new(cached_of_others: u64) -> Outcasts {
-        Outcasts { members: Vec::new(), pages: 0, cached_of_others }
+impl SwappedPages {
+    pub(super) fn new(cached_of_others: u64) -> SwappedPages {
+        SwappedPages { members: Vec::new(), pages: 0, cached_of_others }
     }
 
-    /// The pages of a member's arguments and of its private memory.
+    /// Adds the pages of a member's arguments and of its private memory.
     pub(super) fn add(&mut self, pid: Pid, private: Range) -> Result<(), String> {
         let size = rustix::param::page_size();
         let (start, end) = argument_bounds(pid).ok_or_else(|| format!("stat of {pid}"))?;
@@ -115,12 +116,12 @@ impl Outcasts {
         Ok(())
     }
 
-    /// Takes the pages from the members until they are in no cache either.
+    /// Takes the pages from the members until they are not in the swap cache either.
     ///
-    /// The kernel counts the pages in its swap cache for the whole host. A page of others that was
-    /// in swap and is used again stays there until it is written to or its owner ends. So when as
-    /// much was read from disk as the crowd has, the count is taken for what others have: a good
-    /// guess, for what is read ahead of others counts as well.
+    /// The kernel counts the pages in its swap cache for the whole host. A page of another process
+    /// that was in swap and is used again stays there until a write to it or the end of its owner.
+    /// So when the disk delivered as many bytes as the crowd has, all cached pages count as those
+    /// of other processes. This is an estimate: read-ahead for other processes counts as well.
     pub(super) fn push_out(&mut self) -> Result<(), String> {
         let allowed = self.members.len() as u64 / MEMBERS_PER_PAGE;
         let began = Instant::now();
@@ -128,7 +129,7 @@ impl Outcasts {
             self.settle()?;
             self.each("page out", page_out)?;
             let cached = swap_cached();
-            // Others have no more than there is.
+            // Other processes cannot have more pages than there are.
             self.cached_of_others = self.cached_of_others.min(cached);
             if cached <= self.cached_of_others + allowed {
                 return Ok(());
@@ -148,19 +149,19 @@ impl Outcasts {
         }
     }
 
-    /// Puts pages that a CPU read lately on the list of those that can be taken: each CPU collects
-    /// some first, and every call of `process_madvise` begins with those of its own.
+    /// Moves recently read pages to the list of reclaimable pages. Each CPU first collects some of
+    /// its own, and a call of `process_madvise` begins with those of its CPU.
     fn settle(&self) -> Result<(), String> {
-        let told = |error| format!("sched_setaffinity: {error}");
+        let failed = |error| format!("sched_setaffinity: {error}");
         let Some((pid, pages)) = self.members.first() else { return Ok(()) };
-        let all = sched_getaffinity(None).map_err(told)?;
+        let all = sched_getaffinity(None).map_err(failed)?;
         for cpu in (0..CpuSet::MAX_CPU).filter(|cpu| all.is_set(*cpu)) {
             let mut one = CpuSet::new();
             one.set(cpu);
-            sched_setaffinity(None, &one).map_err(told)?;
+            sched_setaffinity(None, &one).map_err(failed)?;
             page_out(*pid, &pages[..1]).map_err(|error| format!("page out {pid}: {error}"))?;
         }
-        sched_setaffinity(None, &all).map_err(told)
+        sched_setaffinity(None, &all).map_err(failed)
     }
 
     fn bytes(&self) -> u64 {
@@ -185,10 +186,10 @@ fn page_out(pid: Pid, pages: &[Range]) -> std::io::Result<()> {
     pages.chunks(sys::RANGES_MAX).try_for_each(|pages| sys::page_out(process.as_fd(), pages))
 }
 
-/// Where the arguments of a process begin and end: fields 48 and 49 of `stat`.
+/// The bounds of the arguments of a process: fields 48 and 49 of `stat`.
 pub(super) fn argument_bounds(pid: Pid) -> Option<(usize, usize)> {
     let stat = read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field, comm, ends with a parenthesis and may hold anything.
+    // The second field, comm, ends with a parenthesis and may hold any bytes.
     let (_, fields) = stat.rsplit_once(") ")?;
     let mut fields = fields.split(' ').skip(45).map_while(|field| field.parse().ok());
     Some((fields.next()?, fields.next()?))
@@ -196,7 +197,7 @@ pub(super) fn argument_bounds(pid: Pid) -> Option<(usize, usize)> {
 
 /// Pages in the swap cache of the host.
 pub(super) fn swap_cached() -> u64 {
-    // Each CPU counts for itself and is off by some 30 pages until it is asked to tell.
+    // Each CPU counts for itself; without a refresh the sum is off by some 30 pages for each.
     let _ = std::fs::read("/proc/sys/vm/stat_refresh");
     let meminfo = read_to_string("/proc/meminfo").unwrap_or_default();
     let value = meminfo.lines().find_map(|line| line.strip_prefix("SwapCached:"));

@@ -1,4 +1,4 @@
-//! System calls that neither the standard library nor `rustix` has a safe form of.
+//! System calls without a safe form in the standard library or `rustix`.
 #![allow(unsafe_code)]
 
 use std::ffi::CString;
@@ -13,13 +13,13 @@ use psm_uring::sys::this_process;
 use psm_uring::units::Pid;
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
-/// So many ranges go into one call (`IOV_MAX`).
+/// The number of ranges in one call (`IOV_MAX`).
 pub(super) const RANGES_MAX: usize = 1024;
-/// The highest priority, so that pages go to this area and no other: `SWAP_FLAG_PREFER` and
+/// The highest priority, so that pages go to this area: `SWAP_FLAG_PREFER` and
 /// `SWAP_FLAG_PRIO_MASK` of include/linux/swap.h.
 const SWAP_FLAGS: i32 = 0x8000 | 0x7fff;
 
-/// A range of addresses, of this process or of another.
+/// A range of addresses of this process or another.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Range {
     pub(super) start: usize,
@@ -37,7 +37,7 @@ impl Range {
     }
 }
 
-/// Anonymous memory in small pages, which nothing but its own methods ever touches.
+/// Anonymous memory in small pages. Only its own methods access it.
 pub(super) struct Area {
     start: *mut u8,
     len: usize,
@@ -49,13 +49,13 @@ impl Area {
         Area::map(pages, libc::MAP_PRIVATE)
     }
 
-    /// Maps areas of so many pages, each a mapping of its own, that fork copies.
+    /// Maps areas with these numbers of pages, each a mapping of its own, that fork copies.
     pub(super) fn private_apart(pages_of_each: &[usize]) -> Result<Vec<Area>> {
         let holes = pages_of_each.len() + 1;
         Area::private(pages_of_each.iter().sum::<usize>() + holes)?.cut(pages_of_each)
     }
 
-    /// Maps pages that stay the same after fork.
+    /// Maps pages that fork shares.
     pub(super) fn shared(pages: usize) -> Result<Area> {
         Area::map(pages, libc::MAP_SHARED)
     }
@@ -64,13 +64,13 @@ impl Area {
         let len = pages.saturating_mul(rustix::param::page_size());
         let rights = libc::PROT_READ | libc::PROT_WRITE;
         let flags = flags | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-        // SAFETY: a new mapping wherever the kernel likes touches nothing that is there.
+        // SAFETY: a new mapping at an address that the kernel chooses replaces no other.
         let start = unsafe { libc::mmap(std::ptr::null_mut(), len, rights, flags, -1, 0) };
         if start == libc::MAP_FAILED {
             return Err(Error::last_os_error());
         }
-        // A kernel without huge pages does not know the word, and needs it as little.
-        // SAFETY: the range was just mapped and is not used yet.
+        // A kernel without huge pages refuses this advice and does not need it.
+        // SAFETY: the range was just mapped, and no reference to it exists.
         unsafe { libc::madvise(start, len, libc::MADV_NOHUGEPAGE) };
         start.expose_provenance();
         Ok(Area { start: start.cast(), len })
@@ -87,17 +87,19 @@ impl Area {
     }
 
     pub(super) fn write(&self, page: usize) {
-        // SAFETY: inside of the mapping, which may be written; no reference to it exists.
+        // SAFETY: `page` checks that it is inside of the writable mapping; no reference to it
+        // exists.
         unsafe { self.page(page).write_volatile(1) };
     }
 
     pub(super) fn read(&self, page: usize) {
-        // SAFETY: inside of the mapping, whose bytes are zeros or what `write` wrote.
+        // SAFETY: `page` checks that it is inside of the mapping, whose bytes are always
+        // initialised.
         unsafe { self.page(page).read_volatile() };
     }
 
-    /// Cuts it into areas of so many pages, with an unmapped page before and behind each of them:
-    /// the kernel would merge neighbours into one mapping.
+    /// Cuts it into areas with these numbers of pages. An unmapped page separates them, because the
+    /// kernel would merge neighbours into one mapping.
     fn cut(self, pages_of_each: &[usize]) -> Result<Vec<Area>> {
         let page = rustix::param::page_size();
         let hole = |start: *mut u8| Area { start, len: page };
@@ -113,9 +115,9 @@ impl Area {
         Ok(areas)
     }
 
-    /// Gives the memory back.
+    /// Unmaps the memory.
     pub(super) fn unmap(self) -> Result<()> {
-        // SAFETY: whoever owns an area owns the mapping, and it is given up here.
+        // SAFETY: the area owns the mapping and is consumed here.
         let done = unsafe { libc::munmap(self.start.cast(), self.len) };
         if done == 0 { Ok(()) } else { Err(Error::last_os_error()) }
     }
@@ -124,8 +126,8 @@ impl Area {
 /// Runs `member`, which does not return, in a child that ends with this process.
 pub(super) fn fork(member: impl FnOnce()) -> Result<Pid> {
     let root = std::process::id();
-    // SAFETY: the child goes on as a copy of this thread; a root has no other that could hold a
-    // lock, but the one of a test binary, which waits.
+    // SAFETY: the child continues as a copy of this thread. A root has no other thread that could
+    // hold a lock, except that of a test binary, which only waits.
     let pid = unsafe { libc::fork() };
     match u32::try_from(pid) {
         Err(_) => Err(Error::last_os_error()),
@@ -147,7 +149,7 @@ pub(super) fn spawn(command: &mut Command) -> Result<Pid> {
     command.spawn().map(|child| Pid(child.id()))
 }
 
-/// Ends this process when its parent does, also when that has happened already.
+/// Ends this process when its parent ends, or fails if the parent has ended already.
 pub(super) fn die_with(parent: Pid) -> Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let now = getppid().map(|pid| pid.as_raw_nonzero().get().unsigned_abs());
@@ -156,25 +158,24 @@ pub(super) fn die_with(parent: Pid) -> Result<()> {
 
 pub(super) fn swap_on(path: &Path) -> Result<()> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    // SAFETY: the path is a string that ends with a zero.
+    // SAFETY: `CString` ends the path with a zero.
     let done = unsafe { libc::swapon(path.as_ptr(), SWAP_FLAGS) };
     if done == 0 { Ok(()) } else { Err(Error::last_os_error()) }
 }
 
 pub(super) fn swap_off(path: &Path) -> Result<()> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    // SAFETY: the path is a string that ends with a zero.
+    // SAFETY: `CString` ends the path with a zero.
     let done = unsafe { libc::swapoff(path.as_ptr()) };
     if done == 0 { Ok(()) } else { Err(Error::last_os_error()) }
 }
 
-/// Asks the kernel to write pages of another process to swap and to take them away from it.
+/// Asks the kernel to write pages of another process to swap and to unmap them.
 pub(super) fn page_out(process: BorrowedFd<'_>, ranges: &[Range]) -> Result<()> {
     let vectors: Vec<libc::iovec> = ranges.iter().map(|range| range.iovec()).collect();
     let (fd, pointer, count) = (process.as_raw_fd(), vectors.as_ptr(), vectors.len());
     let call = libc::SYS_process_madvise;
-    // SAFETY: `vectors` outlives the call, and its ranges are of the other process, whose bytes
-    // stay what they are.
+    // SAFETY: `vectors` outlives the call; the call does not change bytes of the other process.
     let done = unsafe { libc::syscall(call, fd, pointer, count, libc::MADV_PAGEOUT, 0) };
     if done < 0 { Err(Error::last_os_error()) } else { Ok(()) }
 }
@@ -188,7 +189,7 @@ pub(super) fn touch(process: Pid, pages: &[Range]) -> Result<()> {
         let mut room = vec![0_u8; theirs.len()];
         let ours = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
         let (count, pointer) = (theirs.len() as libc::c_ulong, theirs.as_ptr());
-        // SAFETY: `ours` is room for as many bytes as the ranges of the other process have.
+        // SAFETY: `ours` has room for one byte of each range of the other process.
         let read = unsafe { libc::process_vm_readv(pid, &raw const ours, 1, pointer, count, 0) };
         if read < 0 {
             return Err(Error::last_os_error());
@@ -197,34 +198,34 @@ pub(super) fn touch(process: Pid, pages: &[Range]) -> Result<()> {
     Ok(())
 }
 
-/// Signals that end a program, held back and read from a descriptor instead.
+/// Signals that end a program, blocked and read from a descriptor.
 pub(super) struct Signals {
     fd: OwnedFd,
     set: libc::sigset_t,
 }
 
 impl Signals {
-    /// Holds them back in this thread, and the end of a child with them.
+    /// Blocks them in this thread, and `SIGCHLD` as well.
     pub(super) fn block() -> Result<Signals> {
         let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-        // SAFETY: the pointer is valid for writes of a set.
+        // SAFETY: the pointer is to a local of this type.
         unsafe { libc::sigemptyset(set.as_mut_ptr()) };
         // SAFETY: `sigemptyset` made it an empty set.
         let mut set = unsafe { set.assume_init() };
         for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGCHLD] {
-            // SAFETY: the pointer is valid, the signal exists.
+            // SAFETY: the pointer is to a local, the signal number is valid.
             unsafe { libc::sigaddset(&raw mut set, signal) };
         }
         let old = std::ptr::null_mut();
-        // SAFETY: the set is valid for reads, and null asks for no answer.
+        // SAFETY: the set is initialised, and null asks for no old set.
         unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, old) };
         let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
-        // SAFETY: the set is valid for reads; -1 asks for a new descriptor.
+        // SAFETY: the set is initialised; -1 asks for a new descriptor.
         let fd = unsafe { libc::signalfd(-1, &raw const set, flags) };
         if fd < 0 {
             return Err(Error::last_os_error());
         }
-        // SAFETY: a new descriptor that nobody else owns.
+        // SAFETY: a new descriptor, which this function owns.
         Ok(Signals { fd: unsafe { OwnedFd::from_raw_fd(fd) }, set })
     }
 
@@ -232,7 +233,7 @@ impl Signals {
         &self.fd
     }
 
-    /// The next one that came, if any.
+    /// The next pending signal, if any.
     pub(super) fn next(&self) -> Option<i32> {
         let mut room = [0; size_of::<libc::signalfd_siginfo>()];
         rustix::io::read(&self.fd, &mut room).ok()?;
@@ -241,12 +242,12 @@ impl Signals {
         i32::try_from(number).ok()
     }
 
-    /// Lets a command have the signals that this thread holds back.
+    /// Unblocks the signals in a command.
     pub(super) fn unblock_in(&self, command: &mut Command) {
         let set = self.set;
         let unblock = move || {
             let old = std::ptr::null_mut();
-            // SAFETY: the set is valid for reads, and null asks for no answer.
+            // SAFETY: the set is initialised, and null asks for no old set.
             unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, old) };
             Ok(())
         };
@@ -255,7 +256,7 @@ impl Signals {
     }
 }
 
-/// What this process made the kernel read from disks, the swap area among them.
+/// The bytes that the kernel read from disks for this process, including the swap area.
 pub(super) fn bytes_read_from_disk() -> std::result::Result<u64, String> {
     let io = std::fs::read_to_string("/proc/self/io");
     let io = io.map_err(|error| format!("/proc/self/io: {error}"))?;

@@ -1,4 +1,4 @@
-//! Whether members have what was promised, read from the kernel's own accounting of a few of them.
+//! Checks that members have the promised memory, by the kernel's accounting of a few of them.
 
 use std::fs::read_to_string;
 
@@ -8,7 +8,7 @@ use super::member::{self, Layout};
 use super::spec::Spec;
 use super::sys::{self, Range};
 
-/// How many members are looked at, evenly spread.
+/// The number of checked members, evenly spread.
 const SAMPLES: usize = 16;
 
 /// One mapping of a process, or several of them together.
@@ -19,30 +19,30 @@ struct Mapping {
     private_kib: u64,
 }
 
-/// Every so many of them one, with its place.
+/// The checked members with their places.
 fn samples(members: &[Pid]) -> impl Iterator<Item = (usize, Pid)> {
     let step = members.len().div_ceil(SAMPLES).max(1);
     members.iter().copied().enumerate().step_by(step)
 }
 
-/// Forked members: so many mappings, so many pages, and those that are shared are.
+/// Forked members: the number of mappings, of private pages and of shared pages.
 pub(super) fn forked(spec: &Spec, members: &[Pid], layout: &Layout) -> Result<(), String> {
     for (_, pid) in samples(members) {
         let mappings = mappings(pid)?;
         equal(pid, "mappings", mappings.len() as u64, spec.mappings as u64)?;
         let private = sum(&mappings, layout.private());
-        equal(pid, "KiB that are private", private.private_kib, kib(spec.private))?;
+        equal(pid, "KiB of private memory", private.private_kib, kib(spec.private))?;
         if let Some(shared) = layout.shared() {
             let shared = sum(&mappings, shared);
-            equal(pid, "KiB that are shared", shared.rss_kib, kib(spec.shared))?;
+            equal(pid, "KiB of shared memory", shared.rss_kib, kib(spec.shared))?;
             let private = if members.len() > 1 { 0 } else { shared.private_kib };
-            equal(pid, "KiB that should be shared and are not", shared.private_kib, private)?;
+            equal(pid, "KiB of unshared memory", shared.private_kib, private)?;
         }
     }
     Ok(())
 }
 
-/// The huge member: all of its pages, and none of them huge.
+/// The huge member: all of its pages, none of them huge.
 pub(super) fn huge(spec: &Spec, pid: Pid) -> Result<(), String> {
     let rss = field(pid, "smaps_rollup", "Rss:")?;
     let huge = field(pid, "smaps_rollup", "AnonHugePages:")?;
@@ -50,7 +50,7 @@ pub(super) fn huge(spec: &Spec, pid: Pid) -> Result<(), String> {
     at_least(pid, "KiB", rss, kib(spec.private))
 }
 
-/// Swapped members: memory is in swap, the title is theirs, and reading it costs disk I/O.
+/// Swapped members: memory in swap, a title of their own, and disk I/O for reading it.
 pub(super) fn swapped(spec: &Spec, members: &[Pid]) -> Result<(), String> {
     for (n, pid) in samples(members) {
         let promised = kib(spec.private);
@@ -75,18 +75,18 @@ fn kib(pages: usize) -> u64 {
     pages as u64 * rustix::param::page_size() as u64 / 1024
 }
 
-fn equal(pid: Pid, what: &str, found: u64, wanted: u64) -> Result<(), String> {
+fn equal(pid: Pid, figure: &str, found: u64, wanted: u64) -> Result<(), String> {
     if found == wanted {
         return Ok(());
     }
-    Err(format!("member {pid} has {found} {what}, not {wanted}"))
+    Err(format!("member {pid} has {found} {figure}, not {wanted}"))
 }
 
-fn at_least(pid: Pid, what: &str, found: u64, wanted: u64) -> Result<(), String> {
+fn at_least(pid: Pid, figure: &str, found: u64, wanted: u64) -> Result<(), String> {
     if found >= wanted {
         return Ok(());
     }
-    Err(format!("member {pid} has {found} {what}, not {wanted} or more"))
+    Err(format!("member {pid} has {found} {figure}, not {wanted} or more"))
 }
 
 /// A figure in a file of a process, in kB.
@@ -118,13 +118,13 @@ fn mappings(pid: Pid) -> Result<Vec<Mapping>, String> {
     Ok(mappings)
 }
 
-/// Where a mapping begins: `7f00aa000-7f00ab000 rw-p ...`.
+/// The start of a mapping: `7f00aa000-7f00ab000 rw-p ...`.
 fn head(line: &str) -> Option<usize> {
     let (start, rest) = line.split_once('-')?;
     rest.contains(' ').then(|| usize::from_str_radix(start, 16).ok())?
 }
 
-/// All mappings that begin in a range, together.
+/// The sum of all mappings that begin in a range.
 fn sum(mappings: &[Mapping], range: Range) -> Mapping {
     let mut sum = Mapping { start: range.start, ..Mapping::default() };
     for mapping in mappings.iter().filter(|mapping| range.contains(mapping.start)) {
