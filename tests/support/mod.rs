@@ -148,12 +148,14 @@ impl Rng {
     }
 }
 
-/// Says something on standard error that a passing test shows too: `eprintln!` would be captured.
+/// Writes a line to standard error, in one write so that lines of other threads do not cut it.
+/// `eprintln!` would be captured, and hidden when the test passes.
 pub fn say(what: &str) {
-    let _ = writeln!(std::io::stderr(), "{what}");
+    let _ = std::io::stderr().write_all(format!("{what}\n").as_bytes());
 }
 
-/// Says that a test, or a part of it, cannot run here, and why.
+/// Reports that a test, or a part of it, cannot run here, and why. `.ci/run` compares both with
+/// `tests/skips.txt`.
 pub fn skip(test: &str, why: &str) {
     say(&format!("SKIPPED {test}: {why}"));
 }
