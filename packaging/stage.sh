@@ -43,7 +43,8 @@ stage() {
     install -m 644 packaging/systemd/psm-uring.{service,timer} "$root/usr/lib/systemd/system"
     install -m 644 packaging/systemd/psm-uring.sysusers "$root/usr/lib/sysusers.d/psm-uring.conf"
     install -m 644 README.md "$doc"
-    # README.md links to docs/.
-    install -m 644 docs/GROUPING.md docs/*.schema.json "$doc/docs"
+    # The documents for users, at the paths that README.md links to.
+    install -m 644 docs/{COLUMNS,FORMATS,GROUPING,HOST,RELIABILITY}.md docs/*.schema.json \
+        "$doc/docs"
     packaging/licenses.sh "$target" >"$doc/LICENSES.txt"
 }
