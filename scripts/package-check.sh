@@ -74,6 +74,9 @@ check_deb() {
     cp "$deb" "$root/root/psm-uring.deb"
     check "the .deb installs in a clean Debian $suite" inside dpkg -i /root/psm-uring.deb
     check "its files are those it lists" inside dpkg --verify psm-uring
+    check "its documents and licenses are there" inside sh -ec 'cd /usr/share/doc/psm-uring
+        for file in README.md docs/GROUPING.md docs/report.schema.json LICENSES.txt; do
+            test -s $file; done; grep -q "^musl " LICENSES.txt'
     check "the program measures" inside sh -ec 'test "$(psm-uring --total)" -gt 0'
     check "each engine prints a table" inside sh -ec '
         for engine in auto threads sync; do psm-uring --engine $engine | grep -q TOTAL; done'
@@ -191,7 +194,7 @@ check_rpm() {
     check "the .rpm installs in an empty root" rpm --root "$empty" -i --nodeps --noscripts "$rpm"
     # The other paths are those of the .deb.
     for file in bin/psm-uring share/man/man1/psm-uring.1.gz lib/systemd/system/psm-uring.timer \
-        share/zsh/site-functions/_psm-uring; do
+        share/zsh/site-functions/_psm-uring share/licenses/psm-uring/LICENSES.txt; do
         check "the .rpm has $file" grep -qx "/usr/$file" <<<"$listed"
     done
     check "rpm verifies the installed files" rpm --root "$empty" -V --nodeps --noscripts psm-uring
