@@ -44,7 +44,7 @@ const COLUMNS: [TableColumn; 11] = [
     ("ratio", 8, |one| one.times(Figure::WallNs)),
     ("CPU", 11, |one| one.ms(Figure::CpuNs)),
     ("ratio", 8, |one| one.times(Figure::CpuNs)),
-    ("user", 7, |one| one.user()),
+    ("user", 7, |one| Some(format!("{:.1}%", one.run.user_part()? * 100.0))),
     ("peak", 11, |one| Some(format!("{:.1}MiB", peak_kib(one)? / 1024.0))),
     ("operations", 12, |one| Some(one.run.median(Figure::Operations)?.to_string())),
     ("ratio", 8, |one| one.times(Figure::Operations)),

@@ -1,6 +1,6 @@
-//! docs/BENCHMARKS.md says what the records say: its tables are made from them here, and its plots
-//! were drawn from the same bytes. `UPDATE_GOLDEN=1 cargo test --test benchmarks` writes the
-//! tables; `scripts/benchmarks.sh --draw` the plots as well.
+//! docs/BENCHMARKS.md shows the records: its tables are made from them here, and its plots were
+//! drawn from the same bytes. `UPDATE_GOLDEN=1 cargo test --test benchmarks` writes the tables,
+//! `scripts/benchmarks.sh --draw` the plots as well.
 
 mod record;
 mod tables;
@@ -17,7 +17,7 @@ fn path(below: &str) -> PathBuf {
 }
 
 #[test]
-fn tables_say_what_the_records_say() {
+fn tables_show_the_records() {
     let document = read_to_string(path(DOCUMENT)).expect("the document");
     let mut wanted = document.clone();
     for (name, make) in tables::BLOCKS {
@@ -33,14 +33,14 @@ fn tables_say_what_the_records_say() {
     let line = differs.unwrap_or_else(|| document.lines().count().min(wanted.lines().count()));
     assert!(
         document == wanted,
-        "{DOCUMENT}:{}: differs from the records, which say {:?}: UPDATE_GOLDEN=1 cargo test \
+        "{DOCUMENT}:{}: differs from the records, expected {:?}: UPDATE_GOLDEN=1 cargo test \
          --test benchmarks",
         line + 1,
         wanted.lines().nth(line)
     );
 }
 
-/// The same sum as in `scripts/plots.py`.
+/// The same checksum as in `scripts/plots.py`.
 fn fnv1a(bytes: &[u8]) -> u64 {
     let step = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
@@ -55,9 +55,10 @@ fn plots_were_drawn_from_the_records() {
         let plot = read_to_string(entry.path()).expect("a plot");
         let name = entry.file_name().into_string().expect("UTF-8");
         assert!(document.contains(&format!("(plots/{name})")), "{DOCUMENT} does not show {name}");
-        let records = drawn_from.captures(&plot).unwrap_or_else(|| panic!("{name} names none"));
+        let records =
+            drawn_from.captures(&plot).unwrap_or_else(|| panic!("{name} names no records"));
         for record in records[1].split(' ') {
-            let (record, sum) = record.split_once('=').expect("a record and its sum");
+            let (record, sum) = record.split_once('=').expect("a record and its checksum");
             let bytes = read(path(&format!("benches/record/{record}.json"))).expect("a record");
             let is_same = format!("{:016x}", fnv1a(&bytes)) == sum;
             assert!(is_same, "{name}: {record} has changed: scripts/benchmarks.sh --draw");

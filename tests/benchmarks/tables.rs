@@ -56,8 +56,8 @@ fn names() -> Vec<String> {
     names
 }
 
-/// The figures that were asked for, line by line.
-fn asked() -> String {
+/// The targets and the figures that reach them or not.
+fn targets() -> String {
     let [small, many, swapped, smaps, idle] = ENGINES.map(|(name, _)| Record::load(name));
     let rivals = Record::load("rivals");
     let scanner = Record::load("scanner");
@@ -97,13 +97,13 @@ fn asked() -> String {
         ("10,000 processes: peak memory", most, 8.0, peak("memory-rollup"), "MiB"),
         ("10,000 processes, `--source smaps`: peak", most, 12.0, peak("memory-smaps"), "MiB"),
     ];
-    let row = |(what, sign, bound, is, unit): (&str, &str, f64, f64, &str)| {
+    let row = |(figure, sign, bound, is, unit): (&str, &str, f64, f64, &str)| {
         let is_reached = if sign == most { is <= bound } else { is >= bound };
         let verdict = if is_reached { "yes" } else { "**no**" };
-        let asked = format!("{sign} {bound:.2} {unit}");
-        vec![what.to_owned(), asked, format!("{is:.2} {unit}"), verdict.to_owned()]
+        let target = format!("{sign} {bound:.2} {unit}");
+        vec![figure.to_owned(), target, format!("{is:.2} {unit}"), verdict.to_owned()]
     };
-    table(&["figure", "asked", "measured", "reached"], &rows.map(row))
+    table(&["figure", "target", "measured", "reached"], &rows.map(row))
 }
 
 fn engines() -> String {
@@ -132,10 +132,10 @@ fn engines() -> String {
 /// The records in which the ring is slower than ordinary reads on as many threads.
 fn losses() -> String {
     let mut lost = Vec::new();
-    for (name, what) in ENGINES {
+    for (name, crowd) in ENGINES {
         let ratio = Record::load(name).ratio("uring", "threads");
         if ratio > 1.0 {
-            lost.push(format!("- {what}: {:.1} % slower than threads", (ratio - 1.0) * 100.0));
+            lost.push(format!("- {crowd}: {:.1} % slower than threads", (ratio - 1.0) * 100.0));
         }
     }
     for count in SIZES {
@@ -146,20 +146,20 @@ fn losses() -> String {
         }
     }
     if lost.is_empty() {
-        lost.push("- In none of these records.".to_owned());
+        lost.push("- None of these records.".to_owned());
     }
     lost.join("\n") + "\n"
 }
 
 fn work() -> String {
     let mut rows = Vec::new();
-    for (name, what) in [ENGINES[0], ENGINES[3]] {
+    for (name, crowd) in [ENGINES[0], ENGINES[3]] {
         let record = Record::load(name);
         for engine in ["uring", "threads", "sync"] {
             let run = record.run(engine);
             let each = |figure| format!("{:.2}", per_process(run, figure));
             rows.push(vec![
-                format!("{what}, {engine}"),
+                format!("{crowd}, {engine}"),
                 each(Figure::Operations),
                 each(Figure::Enters),
                 each(Figure::Reads),
@@ -250,7 +250,7 @@ pub(super) type Block = (&'static str, fn() -> String);
 
 pub(super) const BLOCKS: [Block; 9] = [
     ("host", host),
-    ("asked", asked),
+    ("targets", targets),
     ("engines", engines),
     ("floor", floor),
     ("losses", losses),

@@ -6,8 +6,8 @@ use crate::error::Error;
 
 /// The part of the processes that one candidate may leave unmeasured and another measures.
 const LACKING_MAX: f64 = 0.05;
-/// Each survey lists anew, and processes come and go: the number, and the part of the largest
-/// count, by which two counts may differ by chance.
+/// Each survey lists anew, and processes start and end meanwhile. Two counts may differ by this
+/// number plus this part of the larger one.
 const CHANCE: (f64, f64) = (8.0, 0.25);
 
 /// One thing to measure: the run that records it, and one measurement, which checks its answer.
@@ -37,10 +37,11 @@ pub fn interleave(
     Ok(candidates.into_iter().zip(samples).map(|((run, _), samples)| run.with(&samples)).collect())
 }
 
-/// Compares the processes that each candidate measured; those that count none are left out.
+/// Compares the numbers of processes that the candidates measured. A candidate without such a figure
+/// is left out.
 ///
 /// # Errors
-/// One measured fewer processes than chance explains.
+/// A candidate measured too few processes.
 pub fn check_same_work(round: &[(&str, Sample)]) -> Result<(), Error> {
     let counts = || {
         round.iter().filter_map(|(name, sample)| {
@@ -55,8 +56,8 @@ pub fn check_same_work(round: &[(&str, Sample)]) -> Result<(), Error> {
         let lacking = most - measured > CHANCE.0 + CHANCE.1 * most;
         if most == 0.0 || lacking || best - part > LACKING_MAX {
             return Err(Error::Bench(format!(
-                "not the same work: {name} measured {measured} processes, another candidate \
-                 {most}; run it again when fewer processes come and go"
+                "not the same work: {name} measured {measured} processes, another run {most}; run \
+                 it again when fewer processes start and end"
             )));
         }
     }

@@ -1,8 +1,8 @@
-//! `psm-uring bench`: the engines against each other, and against the bare cost in the kernel.
+//! `psm-uring bench`: compares the engines with each other, and with the bare cost in the kernel.
 //!
-//! - `harness` rounds in turn, and the check for the same work; the benches use it as well
-//! - `options` its command line
-//! - `record`  the record, its table and its limits; the benches use it as well
+//! - `harness` rounds in turn, and the check that all do the same work; shared with `benches/`
+//! - `options` the command line
+//! - `record`  figures, records, tables, limits; shared with `benches/`
 #![forbid(unsafe_code)]
 
 pub mod harness;
@@ -37,7 +37,7 @@ const ENGINES: [EngineKind; 3] = [EngineKind::Uring, EngineKind::Threads, Engine
 /// The name of the run that measures the kernel alone.
 const FLOOR: &str = "floor";
 const FLOOR_READ_BYTES: usize = 16 * 1024;
-/// For healthy hosts only: the floor would wait for a stuck process without end.
+/// A stuck process ends the benchmark: the floor would wait for it without end.
 const STUCK_AFTER: Duration = Duration::from_secs(2);
 
 const COLUMNS: [TableColumn; 11] = [
@@ -53,10 +53,10 @@ const COLUMNS: [TableColumn; 11] = [
     ("x floor", 9, |one| Some(format!("{:.2}", one.run.ratio(Figure::WallNs, one.floor)?))),
     ("CPU", 11, |one| one.ms(Figure::CpuNs)),
     ("x threads", 10, |one| one.times(Figure::CpuNs)),
-    ("user", 7, |one| one.user()),
+    ("user", 7, |one| Some(format!("{:.1}%", one.run.user_part()? * 100.0))),
 ];
 
-/// A time is held against the floor of its own record, so that a slower host is no regression.
+/// Times are ratios to the floor of their own record, so that a slower host is not a regression.
 const LIMITS: [Limit; 2] = [
     ("times the floor", 0.0, |one| one.run.ratio(Figure::WallNs, one.floor)),
     ("operations per process", 0.0, |one| one.run.per_process(Figure::Operations)),

@@ -13,7 +13,7 @@ use crate::units::Errno;
 
 /// Changes when keys change their meaning.
 const SCHEMA: &str = "psm-uring.bench.v3";
-/// The record of a benchmark, in the messages about its file.
+/// The action in messages about the file of a record.
 const KIND: &str = "read as a record of bench";
 
 /// One figure of a measurement. A new figure is one line here and one where it is measured; a
@@ -114,13 +114,11 @@ impl Run {
         self
     }
 
-    /// Identifies it in other records, too.
+    /// The name with the parameters, which identifies the run in other records.
     pub fn label(&self) -> String {
         let depth = self.depth.map_or_else(String::new, |depth| format!(", depth {depth}"));
-        match self.workers {
-            Some(workers) => format!("{} ({workers} workers{depth})", self.name),
-            None => self.name.clone(),
-        }
+        let workers = self.workers.map(|workers| format!(" ({workers} workers{depth})"));
+        self.name.clone() + &workers.unwrap_or_default()
     }
 
     /// The median of a figure, if it was measured.
@@ -240,11 +238,6 @@ impl Compared<'_> {
     pub fn times(&self, figure: Figure) -> Option<String> {
         Some(format!("{:.2}", self.run.ratio(figure, self.base)?))
     }
-
-    /// The part of the CPU time in user space.
-    pub fn user(&self) -> Option<String> {
-        Some(format!("{:.1}%", self.run.user_part()? * 100.0))
-    }
 }
 
 /// A column of a table: its head, its width, its text.
@@ -265,7 +258,7 @@ pub fn table(columns: &[TableColumn], runs: &[Compared<'_>]) -> String {
     line(&|column| Some(column.0.to_owned())) + &lines.collect::<String>()
 }
 
-/// A figure that must not grow: its name, the difference that is noise, its value.
+/// A figure that must not grow: its name, the difference that is noise, and its value.
 pub type Limit = (&'static str, f64, fn(&Compared<'_>) -> Option<f64>);
 
 /// One line for every figure that is more than `max_ratio` times the earlier one. Each pair is the
@@ -281,7 +274,10 @@ pub fn exceeded(
             let (Some(is), Some(was)) = (of(now), of(then)) else { continue };
             if is > was * max_ratio && is - was > *noise {
                 let (label, times) = (now.run.label(), is / was);
-                lines.push(format!("{label}: {is:.2} {what}, was {was:.2}: {times:.2} times, allowed {max_ratio:.2}"));
+                lines.push(format!(
+                    "{label}: {is:.2} {what}, was {was:.2}: {times:.2} times, allowed \
+                     {max_ratio:.2}"
+                ));
             }
         }
     }
