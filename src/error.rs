@@ -2,9 +2,10 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::units::{Errno, Pid, Reason};
+use crate::units::{Errno, Pid};
 
 /// The remedy for processes that `hidepid` hides.
 pub const HIDEPID_REMEDY: &str = "try as root, or with CAP_SYS_PTRACE";
@@ -60,8 +61,10 @@ impl Error {
     }
 
     /// The same for a reason that may be an errno of the kernel, which has its own remedy.
-    pub fn refused(what: &'static str, path: &Path, why: &dyn Reason) -> Error {
-        let remedy = why.errno().and_then(remedy).unwrap_or(FILE_REMEDY);
+    pub fn refused(what: &'static str, path: &Path, why: impl Into<io::Error>) -> Error {
+        let why = why.into();
+        let errno = why.raw_os_error().map(Errno);
+        let remedy = errno.and_then(remedy).unwrap_or(FILE_REMEDY);
         Error::File(what, path.to_owned(), why.to_string(), remedy)
     }
 
@@ -207,14 +210,14 @@ mod tests {
                 Error::Listing(path(), errno),
                 Error::NoMeminfo(path(), errno),
                 Error::NothingRead(Pid(7), errno),
-                Error::refused("read", &path(), &errno),
+                Error::refused("read", &path(), errno),
             ] {
                 let text = error.to_string();
                 assert!(text.ends_with(remedy), "{text}");
             }
             assert!(Error::Ring(errno).to_string().contains(remedy));
         }
-        let text = Error::refused("read", &path(), &Errno::NOENT).to_string();
+        let text = Error::refused("read", &path(), Errno::NOENT).to_string();
         assert!(text.ends_with("; choose another file"), "{text}");
     }
 

@@ -1,4 +1,4 @@
-//! Words shared by every floor: a process id, an amount of memory, an error number, a reason.
+//! Words shared by every floor: a process id, an amount of memory, an error number.
 //!
 //! Knows nothing of files, formats or the kernel interface.
 #![forbid(unsafe_code)]
@@ -119,7 +119,7 @@ impl Errno {
 
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        std::io::Error::from_raw_os_error(self.0).fmt(f)
+        std::io::Error::from(*self).fmt(f)
     }
 }
 
@@ -129,21 +129,15 @@ impl fmt::Debug for Errno {
     }
 }
 
-impl From<std::io::Error> for Errno {
-    fn from(error: std::io::Error) -> Errno {
-        Errno(error.raw_os_error().unwrap_or(libc::EIO))
+impl From<Errno> for std::io::Error {
+    fn from(errno: Errno) -> std::io::Error {
+        std::io::Error::from_raw_os_error(errno.0)
     }
 }
 
-/// Why something could not be had: the kernel said no, or something else is wrong with it.
-pub trait Reason: fmt::Display {
-    /// What the kernel said, if it was that.
-    fn errno(&self) -> Option<Errno>;
-}
-
-impl Reason for Errno {
-    fn errno(&self) -> Option<Errno> {
-        Some(*self)
+impl From<std::io::Error> for Errno {
+    fn from(error: std::io::Error) -> Errno {
+        Errno(error.raw_os_error().unwrap_or(libc::EIO))
     }
 }
 

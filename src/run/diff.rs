@@ -54,7 +54,7 @@ pub(super) struct SavedFile {
 
 /// Reads a saved report; `-` is standard input.
 pub(super) fn load(path: &Path) -> Result<SavedFile, Error> {
-    let text = file::read(path).map_err(|why| Error::refused("read", path, &why))?;
+    let text = file::read(path).map_err(|why| Error::refused("read", path, why))?;
     let report = SavedReport::parse(&text);
     let report = report.map_err(|why| Error::file("read as a report", path, &why))?;
     Ok(SavedFile { path: path.into(), report })

@@ -16,7 +16,7 @@ pub(super) fn write_text(output: &Output, text: &str) -> Result<(), Error> {
     match &output.file {
         None => stdio::write_stdout(text.as_bytes()).map_err(Error::Output),
         Some(path) => file::replace(path, text.as_bytes())
-            .map_err(|why| Error::refused("write the report", path, &why)),
+            .map_err(|why| Error::refused("write the report", path, why)),
     }
 }
 

@@ -243,7 +243,7 @@ fn find_users(
 ) -> Result<(Vec<u32>, UserNames), Error> {
     let is_named = asked.iter().any(|user| matches!(user, User::Name(_)));
     let is_own = (is_named || shows_user) && root.is_own();
-    let read = || Users::read().map_err(|why| Error::refused("read", PASSWD.as_ref(), &why));
+    let read = || Users::read().map_err(|why| Error::refused("read", PASSWD.as_ref(), why));
     let users = if is_own { read()? } else { Users::default() };
     let mut ids = Vec::new();
     for user in asked {

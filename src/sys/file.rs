@@ -2,59 +2,21 @@
 //! part.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
-use rustix::io::Errno as Os;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
 use super::clock;
 use super::stdio::write_all;
-use crate::units::{Errno, Reason};
+use crate::units::Errno;
 
 /// Who may read it: everybody, as the collector that takes it up runs as somebody else.
 const MODE: Mode = Mode::from_raw_mode(0o644);
 /// How many names are tried for the temporary file.
 const NAMES_MAX: usize = 16;
-
-/// Why a file could not be written or read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileError {
-    /// The kernel says no.
-    Errno(Errno),
-    /// A device, a directory, a link: to replace it would be a surprise, of `/dev/null` a bad one.
-    NotRegular,
-    /// There is no directory to write it into.
-    NoDirectory,
-    /// It is no file, and nobody has written anything for so long.
-    Silent(Duration),
-}
-
-impl Reason for FileError {
-    fn errno(&self) -> Option<Errno> {
-        if let FileError::Errno(errno) = self { Some(*errno) } else { None }
-    }
-}
-
-impl fmt::Display for FileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            FileError::Errno(errno) => errno.fmt(f),
-            FileError::NotRegular => f.write_str("it is there, and no regular file"),
-            FileError::NoDirectory => f.write_str("its directory is not there (mkdir makes it)"),
-            FileError::Silent(time) => write!(f, "nobody wrote anything to it for {time:?}"),
-        }
-    }
-}
-
-impl<E: Into<Errno>> From<E> for FileError {
-    fn from(errno: E) -> FileError {
-        FileError::Errno(errno.into())
-    }
-}
 
 /// Writes a temporary file beside the one that is meant, and gives it that name once it is whole.
 /// On failure the temporary file is removed and the old one stays.
@@ -64,17 +26,18 @@ impl<E: Into<Errno>> From<E> for FileError {
 ///
 /// # Errors
 /// Those of `open(2)`, `write(2)` and `rename(2)`, or that it is no regular file.
-pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    match rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile => {
-            return Err(FileError::NotRegular);
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match path.symlink_metadata() {
+        Ok(file) if !file.is_file() => {
+            return Err(io::Error::other("it is there, and no regular file"));
         }
-        Ok(_) | Err(rustix::io::Errno::NOENT) => {}
-        Err(errno) => return Err(errno.into()),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
     }
     let temporary = Temporary::beside(path, names()).map_err(|errno| match errno {
-        Errno::NOENT => FileError::NoDirectory,
-        errno => FileError::Errno(errno),
+        Errno::NOENT => io::Error::other("its directory is not there (mkdir makes it)"),
+        errno => errno.into(),
     })?;
     write_all(temporary.file.as_fd(), bytes)?;
     rustix::fs::fchmod(&temporary.file, MODE)?;
@@ -123,60 +86,27 @@ impl Drop for Temporary {
 
 /// The name of standard input.
 const STDIN: &str = "-";
-/// The most that is read: 100,000 rows take a tenth of it.
-const BYTES_MAX: usize = 1 << 30;
-/// How much is read at once.
-const READ_BYTES: usize = 64 * 1024;
-/// How long a pipe may be silent: who writes to it may ask a host in trouble, or for a password.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// The maximum size of a file: 100,000 rows take a tenth of it.
+const BYTES_MAX: u64 = 1 << 30;
 
-/// Reads it all.
+/// Reads a whole file, or standard input if the path is `-`. A pipe is read to its end, however long
+/// its writer takes.
 ///
 /// # Errors
-/// Those of `open(2)` and `read(2)`, that it is too big, or a pipe that stays silent.
-pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
-    read_within(path, SILENCE_MAX)
-}
-
-fn read_within(path: &Path, silence_max: Duration) -> Result<Vec<u8>, FileError> {
-    if path.as_os_str() == STDIN {
-        return read_all(rustix::stdio::stdin(), silence_max);
+/// Those of `open(2)` and `read(2)`; `EFBIG` if the file is too large.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let file = if path.as_os_str() == STDIN {
+        // Not through `std::io::Stdin`, for which a closed descriptor is an empty file.
+        File::from(io::stdin().as_fd().try_clone_to_owned()?)
+    } else {
+        File::open(path)?
+    };
+    let mut text = Vec::new();
+    file.take(BYTES_MAX + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > BYTES_MAX {
+        return Err(io::Error::from_raw_os_error(libc::EFBIG));
     }
-    // To open a FIFO that nobody writes to would take for ever. With this flag it is open at once,
-    // and ready when somebody has written.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    read_all(rustix::fs::openat(CWD, path, flags, Mode::empty())?.as_fd(), silence_max)
-}
-
-fn read_all(file: BorrowedFd<'_>, silence_max: Duration) -> Result<Vec<u8>, FileError> {
-    let (mut text, mut room) = (Vec::new(), vec![0; READ_BYTES]);
-    while text.len() <= BYTES_MAX {
-        wait(file, silence_max)?;
-        match rustix::io::read(file, &mut room[..]) {
-            Ok(0) => return Ok(text),
-            Ok(len) => text.extend_from_slice(&room[..len]),
-            // Somebody else was quicker to read what there was. Only what we opened says so.
-            Err(Os::AGAIN | Os::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
-    Err(Errno(libc::EFBIG).into())
-}
-
-/// Waits for something to read; files always have it. Standard input is not open without waiting,
-/// so nothing may be read from it before it is there.
-fn wait(file: BorrowedFd<'_>, silence_max: Duration) -> Result<(), FileError> {
-    let began = Instant::now();
-    loop {
-        let left = silence_max.saturating_sub(began.elapsed());
-        let timeout = Timespec::try_from(left).ok();
-        match poll(&mut [PollFd::new(&file, PollFlags::IN)], timeout.as_ref()) {
-            Ok(0) => return Err(FileError::Silent(silence_max)),
-            Ok(_) => return Ok(()),
-            Err(Os::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
+    Ok(text)
 }
 
 /// What to call it.
@@ -204,55 +134,5 @@ mod tests {
         let names: Vec<_> = names().take(NAMES_MAX).collect();
         assert!(names.iter().all(|name| name.len() < 64 && name.ends_with(".tmp")), "{names:?}");
         assert!(names[0] != names[NAMES_MAX - 1], "{names:?}");
-    }
-
-    use std::io::Write;
-    use std::os::unix::thread::JoinHandleExt;
-
-    use rustix::fs::mknodat;
-
-    /// Signals that come again and again neither end the wait nor lengthen it, and what is read
-    /// after one would wait without an end: this pipe was not opened by us.
-    #[test]
-    fn interruptions_do_not_count_as_words() {
-        const PATIENCE: Duration = Duration::from_millis(200);
-        const SIGNALS_MAX: u32 = 200;
-        extern "C" fn ignore(_: libc::c_int) {}
-        let handler: extern "C" fn(libc::c_int) = ignore;
-        // SAFETY: the handler does nothing, and nobody else here has to do with this signal.
-        unsafe { libc::signal(libc::SIGUSR1, handler as libc::sighandler_t) };
-        let (silent, writer) = std::io::pipe().expect("a pipe");
-        let reader = std::thread::spawn(move || read_all(silent.as_fd(), PATIENCE));
-        for _ in 0..SIGNALS_MAX {
-            if reader.is_finished() {
-                break;
-            }
-            // SAFETY: the thread is not joined yet, so its handle is good.
-            unsafe { libc::pthread_kill(reader.as_pthread_t(), libc::SIGUSR1) };
-            std::thread::sleep(PATIENCE / 20);
-        }
-        // Who waits for ever sees an end now.
-        drop(writer);
-        assert_eq!(reader.join().expect("no panic"), Err(FileError::Silent(PATIENCE)));
-    }
-
-    /// Neither its open nor its reads, whether somebody has it open or not.
-    #[test]
-    fn a_silent_pipe_is_not_waited_for() {
-        const PATIENCE: Duration = Duration::from_millis(50);
-        let silent = Err(FileError::Silent(PATIENCE));
-        let fifo = std::env::temp_dir().join(format!("psm-uring-silent-{}", std::process::id()));
-        mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
-        assert_eq!(read_within(&fifo, PATIENCE), silent);
-        // Open for both, it is open at once.
-        let mut both = std::fs::OpenOptions::new();
-        let mut writer = both.read(true).write(true).open(&fifo).expect("ours");
-        assert_eq!(read_within(&fifo, PATIENCE), silent);
-        writer.write_all(b"half of").expect("it has room");
-        assert_eq!(read_within(&fifo, PATIENCE), silent, "its end does not come");
-        drop(writer);
-        std::fs::remove_file(&fifo).expect("ours");
-        let told = FileError::Silent(SILENCE_MAX).to_string();
-        assert_eq!(told, "nobody wrote anything to it for 60s");
     }
 }

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::sys::{file, this_process, threads};
-use crate::units::Errno;
 
 /// Changes when keys change their meaning.
 const SCHEMA: &str = "psm-uring.bench.v3";
@@ -185,8 +184,7 @@ impl Record {
     /// # Errors
     /// The file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
-        let written = std::fs::write(path, self.to_json()).map_err(Errno::from);
-        written.map_err(|errno| Error::refused("write", path, &errno))
+        std::fs::write(path, self.to_json()).map_err(|why| Error::refused("write", path, why))
     }
 
     /// Reads a saved record.
@@ -194,7 +192,7 @@ impl Record {
     /// # Errors
     /// The file cannot be read, or is not a record of this schema.
     pub fn load(path: &Path) -> Result<Record, Error> {
-        let text = file::read(path).map_err(|why| Error::refused("read", path, &why))?;
+        let text = file::read(path).map_err(|why| Error::refused("read", path, why))?;
         let wrong = |error: serde_json::Error| Error::file(KIND, path, &error);
         let record: Value = serde_json::from_slice(&text).map_err(wrong)?;
         if record["schema"] != SCHEMA {
