@@ -163,7 +163,8 @@ pub trait Labelled: Copy + Send + Sync + 'static {
     }
 }
 
-/// Implements [`Labelled`]: `VARIANT => "word" | "alias", "help";` for each value.
+/// Implements [`Labelled`]: `VARIANT => "word" | "alias", "help";` for each value. Machine formats
+/// have the word.
 macro_rules! labels {
     ($kind:ident { $($variant:ident => $label:literal $(| $alias:literal)*, $help:literal;)* }) => {
         impl $crate::units::Labelled for $kind {
@@ -179,6 +180,20 @@ macro_rules! labels {
 
             fn aliases(self) -> &'static [&'static str] {
                 match self { $($kind::$variant => &[$($alias),*]),* }
+            }
+        }
+
+        impl serde::Serialize for $kind {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str($crate::units::Labelled::label(*self))
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $kind {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let word = String::deserialize(deserializer)?;
+                let unknown = || serde::de::Error::custom(format!("unknown word {word:?}"));
+                $crate::units::Labelled::from_label(&word).ok_or_else(unknown)
             }
         }
     };

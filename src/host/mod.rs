@@ -7,6 +7,8 @@
 
 mod meminfo;
 
+use serde::Serialize;
+
 pub use self::meminfo::{Item, Meminfo};
 use crate::units::Kib;
 
@@ -22,7 +24,7 @@ pub struct HostCounters {
 }
 
 /// How long tasks waited for memory.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Pressure {
     /// Some of them, while others ran.
     pub some: Stall,
@@ -31,7 +33,7 @@ pub struct Pressure {
 }
 
 /// Parts of the time.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Stall {
     /// Of the last 10 seconds, in per cent.
     pub avg10: f64,
@@ -71,7 +73,7 @@ impl Stall {
 }
 
 /// Memory that stands for a device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Zram {
     /// What it holds, before it was compressed (`orig_data_size`).
     pub holds: Kib,

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Add;
 
+use serde::Serialize;
+
 use super::{Column, Grouping, Labels, Order, Uniform, order};
 use crate::process::Glimpse;
 use crate::units::{Kib, Pid};
@@ -32,7 +34,7 @@ pub struct Unknown {
 }
 
 /// What the kernel still tells of processes whose memory is not known; `None` when it does not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Known {
     /// Resident pages, shared ones counted whole in each process.
     pub rss: Option<Kib>,

@@ -23,8 +23,10 @@ mod unit;
 
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
+
 pub use self::csv::{CSV_COLUMNS, csv};
-pub use self::json::{Rules, SavedReport, diff_json, json, ndjson};
+pub use self::json::{SavedReport, diff_json, json, ndjson};
 use self::notes::Missing;
 pub use self::openmetrics::{ROWS_USUAL, openmetrics};
 pub use self::stats::{RunStats, stats};
@@ -33,7 +35,7 @@ pub use self::table::{
 };
 pub use self::unit::Unit;
 use crate::process::{NameRule, Source};
-use crate::program::{Column, HostMemory, Programs};
+use crate::program::{Column, Grouping, HostMemory, Programs};
 use crate::units::labels;
 
 /// What form a report has.
@@ -90,29 +92,45 @@ pub struct Report<'run> {
     pub facts: &'run Facts,
 }
 
-/// The facts of a run.
-#[derive(Clone, Debug)]
+/// The facts of a run, as JSON has them.
+#[derive(Clone, Debug, Serialize)]
 pub struct Facts {
     /// The version of this program.
     pub version: &'static str,
-    /// The names of the host and of its kernel's release.
+    /// The name of the host.
     pub host: String,
-    /// See `host`.
+    /// The release of its kernel.
     pub kernel: String,
-    /// The engine that was used.
+    /// The engine of the run.
     pub engine: &'static str,
-    /// Why it was not the one wished for.
+    /// The reason why it is not the engine that was asked for.
     pub fallback: Option<String>,
-    /// Where memory figures come from, as `--source` asks for it.
+    /// `--source` as given.
     pub source: Source,
-    /// The rule of names.
-    pub name: NameRule,
-    /// Which processes were selected, in the words of the command line; all if `None`.
-    pub selection: Option<String>,
-    /// When it began, since 1970.
+    /// The meaning of rows and names.
+    #[serde(flatten)]
+    pub rules: Rules,
+    /// The start of the run, since the Unix epoch.
+    #[serde(skip)]
     pub started: Duration,
-    /// The same as people write it (RFC 3339).
+    /// The same in RFC 3339.
     pub started_at: String,
-    /// How long it took so far.
+    /// The time until the report was made.
+    #[serde(rename = "duration_seconds", serialize_with = "seconds")]
     pub duration: Duration,
+}
+
+/// The rules that two reports must share to be compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Rules {
+    /// The meaning of a row.
+    pub by: Grouping,
+    /// The meaning of a name.
+    pub name: NameRule,
+    /// The options that select processes; `None`: all processes.
+    pub selection: Option<String>,
+}
+
+fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
 }

@@ -99,7 +99,7 @@ impl<'a> Session<'a> {
         let is_over =
             settings.timeouts.deadline.is_some_and(|deadline| clock.elapsed() >= deadline);
         let unmeasured = Unmeasured::find(settings, &survey)?;
-        let labels = Labels::new(survey.processes(), settings.by, Some(&settings.user_names));
+        let labels = Labels::new(survey.processes(), settings.rules.by, Some(&settings.user_names));
         let sharing = vfork::find(&settings.root, &survey, time_left(settings, &clock).deadline);
         let timed_out = unmeasured.rows(&settings.plan);
         let unknown = unmeasured.coverage.unknown();

@@ -11,7 +11,7 @@ use crate::engine::{EngineKind, Timeouts, Tuning};
 use crate::error::Error;
 use crate::process::{NameRule, Plan, Source};
 use crate::program::{Column, Grouping, Order, UserNames};
-use crate::report::{self, Color, Format, Unit};
+use crate::report::{self, Color, Format, Rules, Unit};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::users::{PASSWD, Users};
 use crate::units::{Labelled, Pid};
@@ -23,12 +23,9 @@ pub(super) struct Settings {
     pub(super) pids: Vec<Pid>,
     /// The users named by `--user`, as the command line spells them.
     pub(super) users: String,
-    /// The options that select processes, as reports record them. `None`: all processes.
-    pub(super) selection: Option<String>,
     /// What the engine asks of every process.
     pub(super) plan: Plan,
-    pub(super) by: Grouping,
-    pub(super) name: NameRule,
+    pub(super) rules: Rules,
     /// `--source` as given; [`Plan::source`] is the one in use.
     pub(super) source: Source,
     pub(super) user_names: UserNames,
@@ -102,9 +99,7 @@ impl Settings {
             root,
             pids,
             users: options.user.iter().map(User::to_string).collect::<Vec<_>>().join(","),
-            selection: selection(options),
-            by: options.by,
-            name: options.name,
+            rules: Rules { by: options.by, name: options.name, selection: selection(options) },
             source: options.source,
             user_names,
             order: Order { key: options.sort, reverse: options.reverse, top },

@@ -14,7 +14,7 @@ use super::settings::{self, Settings};
 use super::{Outcome, Session, output};
 use crate::error::Error;
 use crate::program::{self, Order, Snapshot};
-use crate::report::{self, Format, Report, Rules, escape};
+use crate::report::{self, Format, Report, escape};
 use crate::sys::terminal;
 use crate::units::Kib;
 
@@ -27,8 +27,7 @@ const SIZE_LOOK: Duration = Duration::from_millis(200);
 pub(super) fn watch(settings: &Settings, watch: &settings::Watch) -> Result<Outcome, Error> {
     let since = watch.since.as_deref().map(diff::load).transpose()?;
     if let Some(since) = &since {
-        let (by, name, selection) = (settings.by, settings.name, settings.selection.clone());
-        diff::check(since, &Rules { by, name, selection }, "this report")?;
+        diff::check(since, &settings.rules, "this report")?;
         diff::note_missing(&[since]);
     }
     let is_table = settings.output.format == Format::Table && settings.output.file.is_none();

@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::read::SavedReport;
 use super::text::{self, Name};
 use crate::program::{BeforeAfter, Change, Diff, DiffRow, Presence};
-use crate::units::{Labelled, Pid};
+use crate::report::Rules;
+use crate::units::Pid;
 
 /// The version of the document; keys can be added without a new one.
 const SCHEMA: &str = "psm-uring.diff.v1";
@@ -16,9 +17,7 @@ const SCHEMA: &str = "psm-uring.diff.v1";
 pub fn diff_json(diff: &Diff<'_>, [before, after]: [&SavedReport; 2]) -> String {
     text::lines(&DiffDocument {
         schema: SCHEMA,
-        by: before.rules.by.label(),
-        name: before.rules.name.label(),
-        selection: before.rules.selection.as_deref(),
+        rules: &before.rules,
         before: ReportOrigin::new(before),
         after: ReportOrigin::new(after),
         total: ChangedAmounts::new(diff.total),
@@ -30,9 +29,8 @@ pub fn diff_json(diff: &Diff<'_>, [before, after]: [&SavedReport; 2]) -> String 
 #[derive(Serialize)]
 struct DiffDocument<'a> {
     schema: &'static str,
-    by: &'static str,
-    name: &'static str,
-    selection: Option<&'a str>,
+    #[serde(flatten)]
+    rules: &'a Rules,
     before: ReportOrigin<'a>,
     after: ReportOrigin<'a>,
     total: ChangedAmounts,

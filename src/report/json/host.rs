@@ -1,115 +1,61 @@
-//! The machine's memory as a part of the JSON document.
+//! Host memory as a part of the JSON document.
 
-use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
+use serde::{Serialize, Serializer};
 
-use super::text::bytes;
-use crate::host::{Pressure, Stall, Zram};
+use crate::host::{Pressure, Zram};
 use crate::program::{Column, HostMemory, HostPart};
+use crate::units::Kib;
 
-/// What `--summary` asks for.
+/// The answer to `--host`.
 #[derive(Serialize)]
-pub(super) struct Host<'a> {
-    total: Option<u64>,
-    available: Option<u64>,
-    programs: Option<u64>,
-    parts: Parts<'a>,
-    swap: Swap,
-    zram: Option<Device>,
-    zswap_holds: Option<u64>,
-    pressure: Option<Stalls>,
-}
-
-/// Every part by its word; those of programs beside it, where there are some.
-struct Parts<'a>(&'a HostMemory);
-
-#[derive(Serialize)]
-struct Amounts {
-    host: Option<u64>,
-    programs: Option<u64>,
+pub(super) struct HostObject<'a> {
+    total: Option<Kib>,
+    available: Option<Kib>,
+    programs: Option<Kib>,
+    #[serde(serialize_with = "parts")]
+    parts: &'a HostMemory,
+    swap: SwapObject,
+    zram: Option<Zram>,
+    zswap_holds: Option<Kib>,
+    pressure: Option<Pressure>,
 }
 
 #[derive(Serialize)]
-struct Alone {
-    host: Option<u64>,
+struct SwapObject {
+    total: Option<Kib>,
+    used: Option<Kib>,
+    cached: Option<Kib>,
+    programs: Option<Kib>,
 }
 
 #[derive(Serialize)]
-struct Swap {
-    total: Option<u64>,
-    used: Option<u64>,
-    cached: Option<u64>,
-    programs: Option<u64>,
+struct PartObject {
+    host: Option<Kib>,
+    /// Absent if programs have no such part, `null` if their part is unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    programs: Option<Option<Kib>>,
 }
 
-#[derive(Serialize)]
-struct Device {
-    holds: u64,
-    takes: u64,
-}
-
-#[derive(Serialize)]
-struct Stalls {
-    some: Times,
-    full: Times,
-}
-
-/// Per cent of the last 10, 60 and 300 seconds, and all of it in microseconds.
-#[derive(Serialize)]
-struct Times {
-    avg10: f64,
-    avg60: f64,
-    avg300: f64,
-    total_us: u64,
-}
-
-impl<'a> Host<'a> {
-    pub(super) fn of(host_memory: &'a HostMemory) -> Host<'a> {
-        let (total, used) = host_memory.swap;
-        Host {
-            total: bytes(host_memory.total),
-            available: bytes(host_memory.available),
-            programs: bytes(host_memory.of_programs(Column::Ram)),
-            parts: Parts(host_memory),
-            swap: Swap {
-                total: bytes(total),
-                used: bytes(used),
-                cached: bytes(host_memory.swap_cached),
-                programs: bytes(host_memory.of_programs(Column::Swap)),
-            },
-            zram: host_memory
-                .zram
-                .map(|Zram { holds, takes }| Device { holds: holds.bytes(), takes: takes.bytes() }),
-            zswap_holds: bytes(host_memory.zswapped),
-            pressure: host_memory.pressure.map(|Pressure { some, full }| Stalls {
-                some: Times::of(some),
-                full: Times::of(full),
-            }),
+impl<'a> HostObject<'a> {
+    pub(super) fn new(memory: &'a HostMemory) -> HostObject<'a> {
+        let (total, used) = memory.swap;
+        let (cached, programs) = (memory.swap_cached, memory.of_programs(Column::Swap));
+        HostObject {
+            total: memory.total,
+            available: memory.available,
+            programs: memory.of_programs(Column::Ram),
+            parts: memory,
+            swap: SwapObject { total, used, cached, programs },
+            zram: memory.zram,
+            zswap_holds: memory.zswapped,
+            pressure: memory.pressure,
         }
     }
 }
 
-impl Times {
-    fn of(stall: Stall) -> Times {
-        let Stall { avg10, avg60, avg300, total_us } = stall;
-        Times { avg10, avg60, avg300, total_us }
-    }
-}
-
-impl Serialize for Parts<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Parts(host_memory) = self;
-        let mut map = serializer.serialize_map(None)?;
-        for part in HostPart::ALL {
-            let (word, host) = (part.words().0, bytes(host_memory.get(part)));
-            match part.column() {
-                Some(column) => {
-                    let programs = bytes(host_memory.of_programs(column));
-                    map.serialize_entry(word, &Amounts { host, programs })?;
-                }
-                None => map.serialize_entry(word, &Alone { host })?,
-            }
-        }
-        map.end()
-    }
+fn parts<S: Serializer>(memory: &HostMemory, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(HostPart::ALL.map(|part| {
+        let programs = part.column().map(|column| memory.of_programs(column));
+        (part.words().0, PartObject { host: memory.get(part), programs })
+    }))
 }

@@ -1,263 +1,255 @@
-//! JSON, for programs: integers in bytes, keys that stay, `null` for what nobody knows. The schema
-//! is docs/report.schema.json.
+//! A report as JSON. The schema is docs/report.schema.json.
+//!
+//! Amounts are integers in bytes, and `null` is an unknown amount. Keys keep their meaning.
+//!
+//! - `host` host memory
+//! - `diff` two reports compared
+//! - `read` a saved report, read back
+//! - `text` names, and the text of a document
 
 mod diff;
 mod host;
 mod read;
 mod text;
 
-use serde::ser::{Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
 pub use self::diff::diff_json;
-use self::host::Host;
-pub use self::read::{Rules, SavedReport};
-use self::text::{Name, bytes, hex, lossy};
-use super::{Report, labels};
+use self::host::HostObject;
+pub use self::read::SavedReport;
+use self::text::{Name, hex, lossy};
+use super::{Facts, Report, labels};
 use crate::process::{Coverage, Fate};
 use crate::program::{Column, ColumnKind, Known, Program, Rest, Sharing, Uniform, Unknown, Usage};
-use crate::units::{Labelled, Pid};
+use crate::units::{Errno, Pid};
 
-/// Tells this form from others; another number means another meaning of the keys.
-pub(super) const SCHEMA: &str = "psm-uring.report.v1";
+/// The version of the document; keys can be added without a new one.
+const SCHEMA: &str = "psm-uring.report.v1";
 
 /// A document of many lines.
 pub fn json(report: &Report<'_>) -> String {
-    text::lines(&Document::of(report))
+    text::lines(&ReportDocument::new(report))
 }
 
-/// The same on one line, for streams of reports.
+/// A document on one line, for streams of reports.
 pub fn ndjson(report: &Report<'_>) -> String {
-    text::line(&Document::of(report))
+    text::line(&ReportDocument::new(report))
 }
 
-#[derive(serde::Serialize)]
-struct Document<'a> {
+#[derive(Serialize)]
+struct ReportDocument<'a> {
     schema: &'static str,
-    run: Run<'a>,
-    coverage: Counts<'a>,
+    run: RunObject<'a>,
+    coverage: CoverageObject<'a>,
     missing: Vec<MissingProcess<'a>>,
     notes: &'a [String],
-    total: Option<Total<'a>>,
-    host: Option<Host<'a>>,
+    total: Option<TotalObject<'a>>,
+    host: Option<HostObject<'a>>,
+    /// Absent if only the total is asked for.
     #[serde(flatten)]
-    rows: Option<Rows<'a>>,
+    rows: Option<RowLists<'a>>,
 }
 
-/// What is left out where only the sum is asked for.
-#[derive(serde::Serialize)]
-struct Rows<'a> {
-    programs: Vec<Row<'a>>,
+#[derive(Serialize)]
+struct RunObject<'a> {
+    #[serde(flatten)]
+    facts: &'a Facts,
+    complete: bool,
+    swap_counts_shared_pages_whole: bool,
+}
+
+#[derive(Serialize)]
+struct CoverageObject<'a> {
+    listed: usize,
+    #[serde(flatten, serialize_with = "fates")]
+    fates: Coverage,
+    hidepid: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct MissingProcess<'a> {
+    pid: Pid,
+    fate: &'static str,
+    errno: Option<i32>,
+    error: Option<String>,
+    #[serde(flatten)]
+    glimpse: Option<GlimpseFields<'a>>,
+}
+
+/// What is known of a process that timed out.
+#[derive(Serialize)]
+struct GlimpseFields<'a> {
+    #[serde(flatten)]
+    name: Name<'a>,
+    state: Option<char>,
+    #[serde(flatten)]
+    known: Known,
+}
+
+#[derive(Serialize)]
+struct TotalObject<'a> {
+    count: u64,
+    #[serde(flatten)]
+    usage: UsageFields<'a>,
+}
+
+#[derive(Serialize)]
+struct RowLists<'a> {
+    programs: Vec<ProgramRow<'a>>,
     rest: Option<RestRow<'a>>,
     sharing: Vec<SharingRow<'a>>,
     unknown: Vec<UnknownRow<'a>>,
     unknown_rest: Option<UnknownRest>,
 }
 
-#[derive(serde::Serialize)]
-struct Run<'a> {
-    version: &'a str,
-    host: &'a str,
-    kernel: &'a str,
-    engine: &'a str,
-    fallback: Option<&'a str>,
-    source: &'a str,
-    by: &'a str,
-    name: &'a str,
-    selection: Option<&'a str>,
-    started_at: &'a str,
-    duration_seconds: f64,
-    complete: bool,
-    swap_counts_shared_pages_whole: bool,
-}
-
-#[derive(serde::Serialize)]
-struct Counts<'a> {
-    listed: usize,
-    #[serde(flatten)]
-    fates: Fates,
-    hidepid: Option<&'a str>,
-}
-
-/// Every fate with the number of processes that met it, in the order of the fates.
-struct Fates(Coverage);
-
-#[derive(serde::Serialize)]
-struct MissingProcess<'a> {
-    pid: u32,
-    fate: &'static str,
-    errno: Option<i32>,
-    error: Option<String>,
-    #[serde(flatten)]
-    glimpse: Option<Glimpsed<'a>>,
-}
-
-/// What is still known of a process that timed out.
-#[derive(serde::Serialize)]
-struct Glimpsed<'a> {
+#[derive(Serialize)]
+struct ProgramRow<'a> {
     #[serde(flatten)]
     name: Name<'a>,
-    state: Option<char>,
-    rss: Option<u64>,
-    swap: Option<u64>,
-}
-
-#[derive(serde::Serialize)]
-struct Total<'a> {
-    count: u64,
-    #[serde(flatten)]
-    figures: Figures<'a>,
-}
-
-#[derive(serde::Serialize)]
-struct Row<'a> {
-    #[serde(flatten)]
-    name: Name<'a>,
-    pid: Option<u32>,
+    pid: Option<Pid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     start_time: Option<u64>,
     count: u64,
     #[serde(flatten)]
-    owner: Option<Owner>,
+    owner: Option<OwnerFields>,
     #[serde(flatten)]
-    cgroup: Option<Group>,
+    cgroup: Option<CgroupFields>,
     #[serde(flatten)]
-    figures: Figures<'a>,
+    usage: UsageFields<'a>,
 }
 
-/// Who owns the processes of a row, where that was asked.
-#[derive(serde::Serialize)]
-struct Owner {
+/// The user of a row, if the run asked for users.
+#[derive(Serialize)]
+struct OwnerFields {
     uid: Option<u32>,
     user: Option<String>,
 }
 
-/// Where they are, likewise.
-#[derive(serde::Serialize)]
-struct Group {
+/// The control group of a row, if the run asked for control groups.
+#[derive(Serialize)]
+struct CgroupFields {
     cgroup: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cgroup_bytes: Option<String>,
 }
 
-#[derive(serde::Serialize)]
+#[derive(Serialize)]
 struct RestRow<'a> {
     rows: usize,
     count: u64,
     #[serde(flatten)]
-    figures: Figures<'a>,
+    usage: UsageFields<'a>,
 }
 
-#[derive(serde::Serialize)]
+#[derive(Serialize)]
 struct SharingRow<'a> {
     #[serde(flatten)]
     name: Name<'a>,
-    pid: Option<u32>,
+    pid: Option<Pid>,
     count: u64,
     owner: Name<'a>,
-    owner_pid: Option<u32>,
+    owner_pid: Option<Pid>,
 }
 
-#[derive(serde::Serialize)]
+#[derive(Serialize)]
 struct UnknownRow<'a> {
     #[serde(flatten)]
     name: Name<'a>,
-    pid: Option<u32>,
+    pid: Option<Pid>,
     count: u64,
     #[serde(flatten)]
-    owner: Option<Owner>,
-    rss: Option<u64>,
-    swap: Option<u64>,
+    owner: Option<OwnerFields>,
+    #[serde(flatten)]
+    known: Known,
 }
 
-#[derive(serde::Serialize)]
+#[derive(Serialize)]
 struct UnknownRest {
     rows: usize,
-    rss: Option<u64>,
-    swap: Option<u64>,
+    #[serde(flatten)]
+    known: Known,
 }
 
-/// The amounts of a row, or those of a sum, which has none that overlap.
-struct Figures<'a> {
+/// The amounts of a row. Amounts that overlap have no total.
+struct UsageFields<'a> {
     usage: &'a Usage,
     is_total: bool,
 }
 
-impl<'a> Document<'a> {
-    fn of(report: &'a Report<'_>) -> Document<'a> {
-        let total = report.programs.total.as_ref().map(|usage| Total {
-            count: report.programs.count,
-            figures: Figures { usage, is_total: true },
-        });
-        Document {
+impl<'a> ReportDocument<'a> {
+    fn new(report: &'a Report<'_>) -> ReportDocument<'a> {
+        let (programs, missing) = (report.programs, report.missing);
+        ReportDocument {
             schema: SCHEMA,
-            run: Run::of(report),
-            coverage: Counts {
-                listed: report.missing.coverage.listed(),
-                fates: Fates(report.missing.coverage),
-                hidepid: report.missing.hidepid,
+            run: RunObject {
+                facts: report.facts,
+                complete: missing.is_complete(),
+                swap_counts_shared_pages_whole: programs.swap_is_unshared,
             },
-            missing: lost(report),
+            coverage: CoverageObject {
+                listed: missing.coverage.listed(),
+                fates: missing.coverage,
+                hidepid: missing.hidepid,
+            },
+            missing: missing.processes.iter().map(|one| MissingProcess::new(report, one)).collect(),
             notes: report.notes,
-            total,
-            host: report.host.map(Host::of),
-            rows: (!report.is_total).then(|| Rows::of(report)),
+            total: programs.total.as_ref().map(|usage| TotalObject {
+                count: programs.count,
+                usage: UsageFields { usage, is_total: true },
+            }),
+            host: report.host.map(HostObject::new),
+            rows: (!report.is_total).then(|| RowLists::new(report)),
         }
     }
 }
 
-impl<'a> Run<'a> {
-    fn of(report: &'a Report<'_>) -> Run<'a> {
-        let facts = report.facts;
-        Run {
-            version: facts.version,
-            host: &facts.host,
-            kernel: &facts.kernel,
-            engine: facts.engine,
-            fallback: facts.fallback.as_deref(),
-            source: facts.source.label(),
-            by: report.programs.grouping.label(),
-            name: facts.name.label(),
-            selection: facts.selection.as_deref(),
-            started_at: &facts.started_at,
-            duration_seconds: facts.duration.as_secs_f64(),
-            complete: report.missing.is_complete(),
-            swap_counts_shared_pages_whole: report.programs.swap_is_unshared,
-        }
-    }
-}
-
-impl<'a> Rows<'a> {
-    fn of(report: &'a Report<'_>) -> Rows<'a> {
-        let programs = report.programs;
-        Rows {
-            programs: programs.rows.iter().map(|row| Row::of(report, row)).collect(),
-            rest: programs.rest.as_ref().map(RestRow::of),
-            sharing: programs.sharing.iter().map(SharingRow::of).collect(),
-            unknown: programs.unknown.iter().map(|row| UnknownRow::of(report, row)).collect(),
-            unknown_rest: programs.unknown_rest.map(|(rows, known)| {
-                let Known { rss, swap } = known;
-                UnknownRest { rows, rss: bytes(rss), swap: bytes(swap) }
+impl<'a> MissingProcess<'a> {
+    fn new(report: &'a Report<'_>, (pid, fate): &(Pid, Fate)) -> MissingProcess<'a> {
+        let errno = if let Fate::Failed(errno) = fate { Some(*errno) } else { None };
+        let timed_out = report.missing.timed_out.iter().find(|one| one.pid == *pid);
+        MissingProcess {
+            pid: *pid,
+            fate: fate.label(),
+            errno: errno.map(|Errno(number)| number),
+            error: errno.map(|errno| errno.to_string()),
+            glimpse: timed_out.map(|one| GlimpseFields {
+                name: Name(&one.glimpse.comm),
+                state: one.glimpse.state,
+                known: Known { rss: one.glimpse.rss, swap: one.glimpse.swap },
             }),
         }
     }
 }
 
-impl<'a> Row<'a> {
-    fn of(report: &Report<'_>, row: &'a Program<'_>) -> Row<'a> {
-        let owner = Owner::of(report, row.uid);
-        let cgroup = report.has_cgroup.then(|| {
-            let path = labels::cgroup(row.cgroup);
-            Group { cgroup: path.map(lossy), cgroup_bytes: path.and_then(hex) }
-        });
-        let figures = Figures { usage: &row.usage, is_total: false };
-        let (name, pid, start_time) = (Name(row.name), id(row.pid), row.start_time);
-        Row { name, pid, start_time, count: row.count, owner, cgroup, figures }
+impl<'a> RowLists<'a> {
+    fn new(report: &'a Report<'_>) -> RowLists<'a> {
+        let programs = report.programs;
+        RowLists {
+            programs: programs.rows.iter().map(|row| ProgramRow::new(report, row)).collect(),
+            rest: programs.rest.as_ref().map(RestRow::new),
+            sharing: programs.sharing.iter().map(SharingRow::new).collect(),
+            unknown: programs.unknown.iter().map(|row| UnknownRow::new(report, row)).collect(),
+            unknown_rest: programs.unknown_rest.map(|(rows, known)| UnknownRest { rows, known }),
+        }
     }
 }
 
-impl Owner {
-    fn of(report: &Report<'_>, uid: Uniform<u32>) -> Option<Owner> {
-        report.has_owner.then(|| Owner {
+impl<'a> ProgramRow<'a> {
+    fn new(report: &Report<'_>, row: &'a Program<'_>) -> ProgramRow<'a> {
+        let Program { pid, start_time, count, uid, .. } = *row;
+        let cgroup = report.has_cgroup.then(|| {
+            let path = labels::cgroup(row.cgroup);
+            CgroupFields { cgroup: path.map(lossy), cgroup_bytes: path.and_then(hex) }
+        });
+        let (name, owner) = (Name(row.name), OwnerFields::new(report, uid));
+        let usage = UsageFields { usage: &row.usage, is_total: false };
+        ProgramRow { name, pid, start_time, count, owner, cgroup, usage }
+    }
+}
+
+impl OwnerFields {
+    fn new(report: &Report<'_>, uid: Uniform<u32>) -> Option<OwnerFields> {
+        report.has_owner.then(|| OwnerFields {
             uid: if let Uniform::Same(uid) = uid { Some(uid) } else { None },
             user: labels::user(report.programs, uid).map(|user| lossy(&user)),
         })
@@ -265,68 +257,40 @@ impl Owner {
 }
 
 impl<'a> RestRow<'a> {
-    fn of(rest: &'a Rest) -> RestRow<'a> {
-        let figures = Figures { usage: &rest.usage, is_total: false };
-        RestRow { rows: rest.rows, count: rest.count, figures }
+    fn new(rest: &'a Rest) -> RestRow<'a> {
+        let usage = UsageFields { usage: &rest.usage, is_total: false };
+        RestRow { rows: rest.rows, count: rest.count, usage }
     }
 }
 
 impl<'a> SharingRow<'a> {
-    fn of(row: &'a Sharing<'_>) -> SharingRow<'a> {
-        let (name, owner) = (Name(row.name), Name(row.owner));
-        let (pid, owner_pid) = (id(row.pid), id(row.owner_pid));
-        SharingRow { name, pid, count: row.count, owner, owner_pid }
+    fn new(row: &'a Sharing<'_>) -> SharingRow<'a> {
+        let Sharing { name, pid, owner, owner_pid, count } = *row;
+        SharingRow { name: Name(name), pid, count, owner: Name(owner), owner_pid }
     }
 }
 
 impl<'a> UnknownRow<'a> {
-    fn of(report: &Report<'_>, row: &'a Unknown) -> UnknownRow<'a> {
-        let (rss, swap) = (bytes(row.known.rss), bytes(row.known.swap));
-        let (name, owner) = (Name(&row.name), Owner::of(report, row.uid));
-        UnknownRow { name, pid: id(row.pid), count: row.count, owner, rss, swap }
+    fn new(report: &Report<'_>, row: &'a Unknown) -> UnknownRow<'a> {
+        let Unknown { pid, count, uid, known, .. } = *row;
+        let (name, owner) = (Name(&row.name), OwnerFields::new(report, uid));
+        UnknownRow { name, pid, count, owner, known }
     }
 }
 
-/// Every process that is missing, by id.
-fn lost<'a>(report: &'a Report<'_>) -> Vec<MissingProcess<'a>> {
-    let glimpse = |pid: Pid| {
-        let found = report.missing.timed_out.iter().find(|one| one.pid == pid)?;
-        let (rss, swap) = (bytes(found.glimpse.rss), bytes(found.glimpse.swap));
-        Some(Glimpsed { name: Name(&found.glimpse.comm), state: found.glimpse.state, rss, swap })
-    };
-    let one = |(pid, fate): &(Pid, Fate)| {
-        let errno = if let Fate::Failed(errno) = fate { Some(*errno) } else { None };
-        MissingProcess {
-            pid: pid.0,
-            fate: fate.label(),
-            errno: errno.map(|errno| errno.0),
-            error: errno.map(|errno| errno.to_string()),
-            glimpse: (*fate == Fate::TimedOut).then(|| glimpse(*pid)).flatten(),
-        }
-    };
-    report.missing.processes.iter().map(one).collect()
+fn fates<S: Serializer>(coverage: &Coverage, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(Fate::ALL.map(|fate| (fate.label(), coverage.get(fate))))
 }
 
-fn id(pid: Option<Pid>) -> Option<u32> {
-    pid.map(|pid| pid.0)
-}
-
-impl Serialize for Fates {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(Fate::ALL.map(|fate| (fate.label(), self.0.get(fate))))
-    }
-}
-
-impl Serialize for Figures<'_> {
+impl Serialize for UsageFields<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let is_shown = |column: &Column| match column.definition().kind {
             ColumnKind::Amount => true,
             ColumnKind::Overlapping => !self.is_total,
             ColumnKind::Number | ColumnKind::Text => false,
         };
-        let figure = |column: Column| {
-            (column.definition().word.replace('-', "_"), bytes(self.usage.get(column)))
-        };
-        serializer.collect_map(Column::ALL.into_iter().filter(is_shown).map(figure))
+        let field =
+            |column: Column| (column.definition().word.replace('-', "_"), self.usage.get(column));
+        serializer.collect_map(Column::ALL.into_iter().filter(is_shown).map(field))
     }
 }

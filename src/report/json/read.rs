@@ -1,12 +1,13 @@
 //! A report that was saved as JSON, read back.
 
-use serde::de::{Error, IgnoredAny};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::SCHEMA;
 use crate::process::NameRule;
 use crate::program::{Amounts, Grouping, Snapshot, SnapshotRow};
-use crate::units::{Labelled, Pid};
+use crate::report::Rules;
+use crate::units::Pid;
 
 /// The fate of a process that left, which is missing in no report.
 const GONE: &str = "gone";
@@ -26,17 +27,6 @@ pub struct SavedReport {
     pub snapshot: Snapshot,
 }
 
-/// The rules that two reports must share to be compared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rules {
-    /// The meaning of a row.
-    pub by: Grouping,
-    /// The meaning of a name.
-    pub name: NameRule,
-    /// The options that select processes; `None`: all processes.
-    pub selection: Option<String>,
-}
-
 #[derive(Deserialize)]
 struct SavedDocument {
     run: SavedRun,
@@ -50,9 +40,7 @@ struct SavedDocument {
 
 #[derive(Deserialize)]
 struct SavedRun {
-    #[serde(deserialize_with = "labelled")]
     by: Grouping,
-    #[serde(deserialize_with = "labelled")]
     name: NameRule,
     selection: Option<String>,
     host: Option<String>,
@@ -78,12 +66,6 @@ struct SavedRow {
 #[serde(rename = "report")]
 struct SavedHead {
     schema: String,
-}
-
-/// The value of a word of the command line.
-fn labelled<'de, T: Labelled, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
-    let word = String::deserialize(deserializer)?;
-    T::from_label(&word).ok_or_else(|| D::Error::custom(format!("unknown word {word:?}")))
 }
 
 impl SavedReport {

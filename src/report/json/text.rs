@@ -1,9 +1,6 @@
-//! What all documents of JSON have in common: how they become a text, and how foreign texts and
-//! amounts stand in them. Knows no document.
+//! The text of a JSON document, and the names in it.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
-
-use crate::units::Kib;
 
 /// A document on many lines.
 pub(super) fn lines(document: &impl Serialize) -> String {
@@ -15,13 +12,13 @@ pub(super) fn line(document: &impl Serialize) -> String {
     whole(serde_json::to_string(document))
 }
 
-/// Keys are strings and a string takes everything, so no document fails.
+/// Keys are strings, and a string takes every document: none fails.
 fn whole(text: serde_json::Result<String>) -> String {
-    debug_assert!(text.is_ok(), "a document has a form");
+    debug_assert!(text.is_ok(), "a document has a text");
     text.unwrap_or_default() + "\n"
 }
 
-/// A name as a text, and its bytes where the text cannot tell them.
+/// A name as text, and its bytes if it is not UTF-8.
 pub(super) struct Name<'a>(pub(super) &'a [u8]);
 
 impl Serialize for Name<'_> {
@@ -35,18 +32,13 @@ impl Serialize for Name<'_> {
     }
 }
 
-/// As much of a text as is UTF-8.
+/// The text, with U+FFFD for bytes that are not UTF-8.
 pub(super) fn lossy(text: &[u8]) -> String {
     String::from_utf8_lossy(text).into_owned()
 }
 
-/// The bytes of a text that is not UTF-8.
+/// The bytes of a text that is not UTF-8, in hexadecimal.
 pub(super) fn hex(text: &[u8]) -> Option<String> {
     let is_text = std::str::from_utf8(text).is_ok();
     (!is_text).then(|| text.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// An amount, for numbers in bytes.
-pub(super) fn bytes(amount: Option<Kib>) -> Option<u64> {
-    amount.map(Kib::bytes)
 }
