@@ -26,7 +26,7 @@ const UNFINISHED_MODE: u32 = 0o600;
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     match path.symlink_metadata() {
         Ok(file) if !file.is_file() => {
-            return Err(io::Error::other("it is there, and no regular file"));
+            return Err(io::Error::other("exists but is not a regular file"));
         }
         Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -39,7 +39,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .suffix(".tmp")
         .make_in(path.parent().unwrap_or(path), create);
     let mut temporary = temporary.map_err(|error| match error.kind() {
-        ErrorKind::NotFound => io::Error::other("its directory is not there (mkdir makes it)"),
+        ErrorKind::NotFound => io::Error::other("its directory does not exist (mkdir creates it)"),
         _ => error,
     })?;
     let file = temporary.as_file_mut();

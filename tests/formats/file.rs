@@ -93,7 +93,7 @@ fn only_a_regular_file_is_replaced() {
     mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR, 0).expect("a FIFO");
     for path in [&link, &fifo, &dir.path().to_owned()] {
         let ran = write(path, "--proc-root ordinary");
-        assert!(ran.stderr().contains("it is there, and no regular file"), "{}", ran.stderr());
+        assert!(ran.stderr().contains("exists but is not a regular file"), "{}", ran.stderr());
         assert_eq!(ran.code, Some(1), "{path:?}");
     }
     assert_eq!(std::fs::read_to_string(&aim).expect("a file"), "old");
