@@ -1,12 +1,12 @@
 //! The facts of a run: for the report, and for `--stats`.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::settings::Settings;
 use crate::engine::{Survey, Surveyor};
 use crate::process::Source;
 use crate::report::{self, Facts};
-use crate::sys::{clock, stdio, this_process};
+use crate::sys::{stdio, this_process};
 use crate::units::Labelled;
 
 pub(super) fn facts(settings: &Settings, surveyor: &Surveyor, clock: &Clock) -> Facts {
@@ -20,7 +20,7 @@ pub(super) fn facts(settings: &Settings, surveyor: &Surveyor, clock: &Clock) -> 
         source: settings.source,
         rules: settings.rules.clone(),
         started: clock.started,
-        started_at: clock::utc(clock.started),
+        started_at: humantime::format_rfc3339_millis(UNIX_EPOCH + clock.started).to_string(),
         duration: clock.elapsed(),
     }
 }
@@ -58,7 +58,9 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn start() -> Clock {
-        let (started, now) = (clock::since_1970(), Instant::now());
+        // 0 on a clock that is not set.
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = Instant::now();
         Clock { started, run_began: now, began: now, phases: Vec::new() }
     }
 

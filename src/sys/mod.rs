@@ -13,14 +13,12 @@
 //! - `memory`    the allocator, which tells when there is none left, and how much there is
 //! - `thread`    threads that may be refused
 //! - `host`      the machine and this process: CPUs, peak memory, CPU time
-//! - `clock`     the time of day
 //! - `replace_file` a file that is replaced as a whole
 //! - `saved_file` a report that was saved
 //! - `stdio`     standard output and error, byte for byte, with every error told
 #![allow(unsafe_code)]
 
 pub mod buffer;
-pub mod clock;
 pub mod file;
 pub mod host_files;
 pub mod memory;
