@@ -54,7 +54,7 @@ impl fmt::Display for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             User::Id(id) => id.fmt(f),
-            User::Name(name) => f.write_str(&escape::typed(name)),
+            User::Name(name) => f.write_str(&escape::argument(name)),
         }
     }
 }

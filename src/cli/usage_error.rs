@@ -42,9 +42,9 @@ pub(crate) fn usage_error(error: &clap::Error, cli: &Command) -> String {
 /// The parser's words about one aspect of the error.
 fn strings(error: &clap::Error, kind: ContextKind) -> Vec<String> {
     match error.get(kind) {
-        Some(ContextValue::String(text)) => vec![escape::typed(text)],
+        Some(ContextValue::String(text)) => vec![escape::argument(text)],
         Some(ContextValue::Strings(texts)) => {
-            texts.iter().map(|text| escape::typed(text)).collect()
+            texts.iter().map(|text| escape::argument(text)).collect()
         }
         _ => Vec::new(),
     }

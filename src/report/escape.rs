@@ -31,7 +31,7 @@ pub fn name(bytes: &[u8]) -> String {
 }
 
 /// What the caller typed, as he typed it, without what would break the line.
-pub fn typed(text: &str) -> String {
+pub fn argument(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() { line.extend(c.escape_debug()) } else { line.push(c) }
@@ -41,18 +41,18 @@ pub fn typed(text: &str) -> String {
 
 /// A name that no spreadsheet takes for a formula: a sign that begins one becomes an escape. A `-`
 /// or `+` before a plain word, as in `-bash`, calls nothing and stays.
-pub(super) fn formula(name: String) -> String {
+pub(super) fn csv_formula(name: String) -> String {
     let mut rest = name.chars();
     let is_formula = match rest.next() {
         Some('=' | '@') => true,
         Some('-' | '+') => !rest.all(char::is_alphanumeric),
         _ => false,
     };
-    if is_formula { first(&name) } else { name }
+    if is_formula { first_char(&name) } else { name }
 }
 
 /// A name that looks like another thing: its first character becomes an escape.
-pub(super) fn first(name: &str) -> String {
+pub(super) fn first_char(name: &str) -> String {
     let mut rest = name.chars();
     let first = rest.next().map(|first| first.escape_unicode().to_string());
     first.unwrap_or_default() + rest.as_str()
@@ -160,12 +160,12 @@ mod tests {
             ("-2+3+cmd|' /C calc'!A0", "\\u{2d}2+3+cmd|' /C calc'!A0"),
             ("@SUM(A1)", "\\u{40}SUM(A1)"),
         ] {
-            assert_eq!(formula(text.to_owned()), expected);
+            assert_eq!(csv_formula(text.to_owned()), expected);
         }
     }
 
     #[test]
     fn what_was_typed_stays_on_its_line() {
-        assert_eq!(typed("^a\\[1\\]\u{1b}\n größe"), "^a\\[1\\]\\u{1b}\\n größe");
+        assert_eq!(argument("^a\\[1\\]\u{1b}\n größe"), "^a\\[1\\]\\u{1b}\\n größe");
     }
 }

@@ -6,7 +6,7 @@
 //! - `openmetrics` for Prometheus
 //! - `notes`       missing processes and other remarks, for standard error
 //! - `stats`       the facts of the run, for standard error
-//! - `labels`      the words for fates, owners and control groups
+//! - `line`        the lines of table and CSV
 //! - `unit`        an amount of memory in a unit
 //! - `escape`      foreign names made safe
 #![forbid(unsafe_code)]
@@ -14,7 +14,7 @@
 mod csv;
 pub mod escape;
 mod json;
-mod labels;
+mod line;
 pub mod notes;
 mod openmetrics;
 mod stats;

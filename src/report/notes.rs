@@ -164,7 +164,7 @@ impl Missing<'_> {
     /// Who was asked for is not among so many.
     fn nothing_selected(&self, count: usize) -> String {
         let users = format!("--user '{}'", self.users);
-        match self.filter.map(|filter| format!("--filter '{}'", escape::typed(filter))) {
+        match self.filter.map(|filter| format!("--filter '{}'", escape::argument(filter))) {
             Some(filter) if self.users.is_empty() => {
                 let names = plural(count, "name");
                 format!("{filter} matches none of {names}; see them without it")

@@ -55,7 +55,7 @@ fn rows(metrics: &mut Metrics, report: &Report<'_>) {
 /// the collector refuse them all.
 fn label_of(name: &[u8]) -> String {
     let name = escape::name(name);
-    if name == OTHER { escape::first(&name) } else { name }
+    if name == OTHER { escape::first_char(&name) } else { name }
 }
 
 fn total(metrics: &mut Metrics, report: &Report<'_>) {

@@ -71,7 +71,7 @@ pub(super) fn check(file: &SavedFile, rules: &Rules, other: &str) -> Result<(), 
 }
 
 fn label(rules: &Rules) -> String {
-    let selection = rules.selection.as_deref().map(escape::typed);
+    let selection = rules.selection.as_deref().map(escape::argument);
     let selection = selection.map_or_else(String::new, |words| format!(" {words}"));
     format!("--by {} --name {}{selection}", rules.by.label(), rules.name.label())
 }

@@ -23,7 +23,7 @@ pub fn run(bytes: &[u8]) {
     assert_eq!(original(&escaped), name, "not the name that {escaped:?} stands for");
     check_table(name, usize::from(*columns));
     if let Ok(text) = std::str::from_utf8(name) {
-        let typed = escape::typed(text);
+        let typed = escape::argument(text);
         assert!(!typed.contains(char::is_control), "{typed:?}");
     }
 }

@@ -18,7 +18,7 @@ pub use self::diff::diff_json;
 use self::host::HostObject;
 pub use self::read::SavedReport;
 use self::text::{Name, hex, lossy};
-use super::{Facts, Report, labels};
+use super::{Facts, Report, line};
 use crate::process::{Coverage, Fate};
 use crate::program::{Column, ColumnKind, Known, Program, Rest, Sharing, Uniform, Unknown, Usage};
 use crate::units::{Errno, Pid};
@@ -238,7 +238,7 @@ impl<'a> ProgramRow<'a> {
     fn new(report: &Report<'_>, row: &'a Program<'_>) -> ProgramRow<'a> {
         let Program { pid, start_time, count, uid, .. } = *row;
         let cgroup = report.has_cgroup.then(|| {
-            let path = labels::cgroup(row.cgroup);
+            let path = line::cgroup(row.cgroup);
             CgroupFields { cgroup: path.map(lossy), cgroup_bytes: path.and_then(hex) }
         });
         let (name, owner) = (Name(row.name), OwnerFields::new(report, uid));
@@ -251,7 +251,7 @@ impl OwnerFields {
     fn new(report: &Report<'_>, uid: Uniform<u32>) -> Option<OwnerFields> {
         report.has_owner.then(|| OwnerFields {
             uid: if let Uniform::Same(uid) = uid { Some(uid) } else { None },
-            user: labels::user(report.programs, uid).map(|user| lossy(&user)),
+            user: line::user(report.programs, uid).map(|user| lossy(&user)),
         })
     }
 }

@@ -11,12 +11,10 @@ use self::layout::{Cell, Content, Layout};
 pub use self::layout::{cut, cut_line};
 pub use self::style::Color;
 use self::style::Style;
-use crate::program::{
-    Column, ColumnKind, Grouping, Known, Program, Programs, Sharing, Snapshot, Uniform, Unknown,
-    Usage,
-};
-use crate::report::{Unit, escape, labels};
-use crate::units::{Kib, Pid};
+use crate::program::{Column, Grouping, Known, Programs, Sharing, Snapshot, Usage};
+use crate::report::line::{BAR, Line, Scale};
+use crate::report::{Unit, escape};
+use crate::units::Kib;
 
 /// The columns of psm.
 pub const COLUMNS: [Column; 4] = [Column::Ram, Column::Shared, Column::Swap, Column::Name];
@@ -54,15 +52,16 @@ impl Default for TableOptions<'_> {
 /// The whole table.
 pub fn table(programs: &Programs<'_>, options: &TableOptions<'_>) -> String {
     let table = Table::new(programs, options);
+    let layout = table.layout();
     let mut text = String::new();
-    let layout = table.layout(options);
-    let mut write = |line: &Line<'_>| {
-        layout.line(&mut text, line.style(), line.mark, |column| table.cell(line, column));
-    };
     if !options.no_header {
-        write(&table.head());
+        layout.line(&mut text, Style::Strong, None, |column| table.header(column));
     }
-    table.each_line(layout.room(Column::Name), write);
+    let room = layout.room(Column::Name);
+    for line in Line::all(programs) {
+        let cell = |column| table.cell(line, column, room);
+        layout.line(&mut text, style(line), table.mark(line), cell);
+    }
     text
 }
 
@@ -77,109 +76,85 @@ pub fn total(ram: Kib, unit: Unit) -> String {
     }
 }
 
-struct Table<'a, 'run> {
-    programs: &'a Programs<'run>,
-    columns: &'a [Column],
+struct Table<'a> {
+    programs: &'a Programs<'a>,
+    options: &'a TableOptions<'a>,
     unit: Unit,
-    before: Option<&'a Snapshot>,
-    /// RAM of the biggest row and of all, 0 where there is none.
-    biggest: Kib,
-    total: Kib,
+    scale: Scale,
 }
 
-/// It is known of every process that was measured.
+/// RAM of processes that were measured, which is known.
 fn ram(usage: &Usage) -> Kib {
     usage.get(Column::Ram).unwrap_or_default()
 }
 
-impl<'a, 'run> Table<'a, 'run> {
-    fn new(programs: &'a Programs<'run>, options: &TableOptions<'a>) -> Table<'a, 'run> {
-        let total = programs.total.unwrap_or(Usage::NOTHING);
-        let TableOptions { columns, unit, before, .. } = *options;
-        let unit = unit.resolve(ram(&total).max(total.get(Column::Swap).unwrap_or_default()));
-        let biggest = programs.rows.iter().map(|row| ram(&row.usage)).max().unwrap_or_default();
-        Table { programs, columns, unit, before, biggest, total: ram(&total) }
+fn style(line: Line<'_>) -> Style {
+    match line {
+        Line::Program(_) => Style::Plain,
+        Line::Rest(_) | Line::Sharing(_) => Style::Faint,
+        Line::Unknown(_) | Line::UnknownRest(..) => Style::Warning,
+        Line::Total(..) => Style::Strong,
+    }
+}
+
+impl<'a> Table<'a> {
+    fn new(programs: &'a Programs<'a>, options: &'a TableOptions<'a>) -> Table<'a> {
+        let scale = Scale::new(programs);
+        let swap = programs.total.as_ref().and_then(|total| total.get(Column::Swap));
+        let unit = options.unit.resolve(scale.total.max(swap.unwrap_or_default()));
+        Table { programs, options, unit, scale }
     }
 
-    fn layout(&self, options: &TableOptions<'_>) -> Layout {
+    fn layout(&self) -> Layout {
+        let TableOptions { columns, no_header, terminal, is_colored, .. } = *self.options;
         let content = |column: &Column| {
-            // Nothing stands behind the last one.
-            let is_free = self.columns.last() == Some(column) && options.terminal.is_none();
+            // No column follows the last one.
+            let is_free = columns.last() == Some(column) && terminal.is_none();
             let widest = if is_free { 0 } else { self.widest(*column) };
-            let head = if options.no_header {
-                0
-            } else {
-                self.cell(&self.head(), *column).display_width()
-            };
+            let head = if no_header { 0 } else { self.header(*column).display_width() };
             Content { column: *column, head, widest }
         };
-        let contents: Vec<Content> = self.columns.iter().map(content).collect();
-        Layout::new(&contents, options.terminal, options.is_colored)
+        let contents: Vec<Content> = columns.iter().map(content).collect();
+        Layout::new(&contents, terminal, is_colored)
     }
 
-    /// How wide the widest cell of a column is.
+    /// The width of the widest cell of a column.
     fn widest(&self, column: Column) -> usize {
+        let lines = Line::all(self.programs);
         if column.is_amount() {
-            let usages = self.programs.rows.iter().map(|row| &row.usage);
-            let sums =
-                self.programs.rest.iter().map(|rest| &rest.usage).chain(&self.programs.total);
-            let biggest = usages.chain(sums).filter_map(|usage| usage.get(column)).max();
+            let biggest = lines.filter_map(|line| line.usage()?.get(column)).max();
             return self.unit.format(biggest.unwrap_or_default()).len();
         }
-        let mut widest = 0;
-        self.each_line(None, |line| widest = widest.max(self.cell(line, column).display_width()));
-        widest
+        let widths = lines.map(|line| self.cell(line, column, None).display_width());
+        widths.max().unwrap_or_default()
     }
 
-    /// Every line below the head, in turn.
-    fn each_line(&self, room: Option<usize>, mut tell: impl FnMut(&Line<'_>)) {
-        let Programs { rows, rest, sharing, unknown, unknown_rest, .. } = self.programs;
-        rows.iter().for_each(|row| tell(&self.row(row)));
-        if let Some(rest) = rest {
-            tell(&Line {
-                figures: Figures::Rest(&rest.usage),
-                count: Some(rest.count),
-                pid: None,
-                label: Label::Name(b"", format!("({} more)", rest.rows)),
-                mark: None,
-            });
-        }
-        sharing.iter().for_each(|row| tell(&self.sharing(row, room)));
-        unknown.iter().for_each(|row| tell(&self.unknown(row)));
-        if let Some((rows, known)) = unknown_rest {
-            let behind = format!("({rows} more){}", self.timed_out(*known));
-            let label = Label::Name(b"", behind);
-            let figures = Figures::Unknown(None);
-            tell(&Line { figures, count: None, pid: None, label, mark: None });
-        }
-        tell(&Line {
-            figures: Figures::Total(self.programs.total.as_ref()),
-            count: Some(self.programs.count),
-            pid: None,
-            label: Label::Words("TOTAL USED BY PROCESSES", "TOTAL"),
-            mark: Some('#'),
-        });
-    }
-
-    fn head(&self) -> Line<'a> {
-        let [numbered, title] = self.programs.grouping.titles();
-        let label = Label::Words(self.behind().map_or(title, |_| numbered), title);
-        Line { figures: Figures::Head, count: None, pid: None, label, mark: None }
-    }
-
-    fn row<'row>(&self, row: &'row Program<'run>) -> Line<'row> {
-        Line {
-            figures: Figures::Row(row),
-            count: Some(row.count),
-            pid: row.pid,
-            label: Label::Name(row.name, self.which(row.count, row.pid)),
-            mark: self.mark(row),
+    fn header(&self, column: Column) -> Cell {
+        let head = column.definition().head;
+        let is_first_amount = self.options.columns.iter().find(|one| one.is_amount());
+        match column {
+            Column::Name => {
+                let [numbered, title] = self.programs.grouping.titles();
+                Cell::Words(self.suffix_column().map_or(title, |_| numbered), title)
+            }
+            Column::User | Column::Cgroup => Cell::Name(head.to_owned(), String::new()),
+            Column::Bar => Cell::Number(" ".repeat(BAR)),
+            _ if is_first_amount == Some(&column) => {
+                Cell::Number(format!("{} {head}", self.unit.head()))
+            }
+            _ => Cell::Number(head.to_owned()),
         }
     }
 
-    /// How a row changed, as far as the table shows it.
-    fn mark(&self, row: &Program<'run>) -> Option<char> {
-        let before = self.before?;
+    /// The mark in front of a line: `#` for the total, or the change of a row since the last
+    /// report, if the table shows that its RAM changed.
+    fn mark(&self, line: Line<'_>) -> Option<char> {
+        let row = match line {
+            Line::Program(row) => row,
+            Line::Total(..) => return Some('#'),
+            _ => return None,
+        };
+        let before = self.options.before?;
         let Some(then) = before.row(row) else {
             return before.is_whole.then_some('*');
         };
@@ -188,90 +163,28 @@ impl<'a, 'run> Table<'a, 'run> {
         is_shown.then_some(if now > then { '+' } else { '-' })
     }
 
-    fn sharing<'row>(&self, row: &'row Sharing<'run>, room: Option<usize>) -> Line<'row> {
-        let mut behind = format!("{} shares the memory of ", self.which(row.count, row.pid));
-        match (row.owner_pid, room) {
-            (Some(pid), _) => behind += &pid.to_string(),
-            (None, None) => behind += &escape::name(row.owner),
-            // Two names share what room there is.
-            (None, Some(room)) => {
-                let room = room.saturating_sub(layout::display_width(&behind));
-                let name = layout::display_width(&escape::name(row.name));
-                let room = room.saturating_sub(name).max(room / 2);
-                behind += &cut(&escape::name(row.owner), room);
+    fn cell(&self, line: Line<'_>, column: Column, room: Option<usize>) -> Cell {
+        let usage = line.usage();
+        Cell::Number(match (column, line) {
+            (Column::Name, _) => return self.name(line, room),
+            (Column::User | Column::Cgroup, _) => {
+                let is_unknown =
+                    matches!(line, Line::Program(_) | Line::Unknown(_) | Line::UnknownRest(..));
+                let unknown = if is_unknown { "-" } else { "" };
+                let owner = line.owner(column, self.programs);
+                return Cell::Name(owner.unwrap_or_else(|| unknown.to_owned()), String::new());
             }
-        }
-        let label = Label::Name(row.name, behind);
-        Line {
-            figures: Figures::Elsewhere,
-            count: Some(row.count),
-            pid: row.pid,
-            label,
-            mark: None,
-        }
-    }
-
-    fn unknown<'row>(&self, row: &'row Unknown) -> Line<'row> {
-        let behind = self.which(row.count, row.pid) + &self.timed_out(row.known);
-        let label = Label::Name(&row.name, behind);
-        let figures = Figures::Unknown(Some(row));
-        Line { figures, count: Some(row.count), pid: row.pid, label, mark: None }
-    }
-
-    fn timed_out(&self, known: Known) -> String {
-        let told = |what: &str, amount: Option<Kib>| {
-            let (amount, unit) = (amount.map(|kib| self.unit.format(kib)), self.unit.head());
-            amount.map_or_else(String::new, |amount| format!(", {what} {amount} {unit}"))
-        };
-        let rss = told("RSS", known.rss);
-        // Nothing swapped is nothing to look at.
-        let swap = told("swap", known.swap.filter(|swap| *swap > Kib(0)));
-        format!(" timed out{rss}{swap}")
-    }
-
-    /// What stands behind each name, unless it has a column of its own.
-    fn behind(&self) -> Option<Column> {
-        let which = match self.programs.grouping {
-            Grouping::Pid => Column::Pid,
-            _ => Column::Count,
-        };
-        (!self.columns.contains(&which)).then_some(which)
-    }
-
-    fn which(&self, count: u64, pid: Option<Pid>) -> String {
-        match (self.behind(), pid) {
-            (None, _) => String::new(),
-            (Some(Column::Pid), Some(pid)) => format!(" ({pid})"),
-            (Some(_), _) => format!(" ({count})"),
-        }
-    }
-
-    fn cell(&self, line: &Line<'_>, column: Column) -> Cell {
-        let head = column.definition().head;
-        Cell::Number(match (line.figures, column) {
-            (_, Column::Name) => return line.name(),
-            (figures, Column::User | Column::Cgroup) => {
-                return Cell::Name(self.place(figures, column), String::new());
+            (Column::Count, _) => line.count().map_or_else(String::new, |count| count.to_string()),
+            (Column::Pid, Line::Rest(_) | Line::UnknownRest(..) | Line::Total(..)) => String::new(),
+            (Column::Pid, _) => line.pid().map_or_else(|| "*".to_owned(), |pid| pid.to_string()),
+            (Column::Bar, Line::Program(row)) => self.scale.bar(ram(&row.usage)),
+            (Column::Bar, _) => String::new(),
+            _ if !line.has(column) => String::new(),
+            (Column::Percent, _) => {
+                self.scale.percent(usage.map(ram)).unwrap_or_else(|| "-".to_owned())
             }
-            (Figures::Head, _) if self.is_first_amount(column) => {
-                format!("{} {head}", self.unit.head())
-            }
-            (Figures::Head, Column::Bar) => " ".repeat(BAR),
-            (Figures::Head, _) => head.to_owned(),
-            (_, Column::Count) => line.count.map_or_else(String::new, |count| count.to_string()),
-            (_, Column::Pid) => line.pid(),
-            (Figures::Elsewhere, _) => String::new(),
-            (Figures::Row(row), Column::Bar) => bar(ram(&row.usage), self.biggest),
-            (_, Column::Bar) => String::new(),
-            (figures, Column::Percent) => {
-                let percent = percent(figures.usage().map(ram), self.total);
-                percent.unwrap_or_else(|| "-".to_owned())
-            }
-            (Figures::Total(_), _) if column.definition().kind == ColumnKind::Overlapping => {
-                String::new()
-            }
-            (figures, _) => match figures.usage().and_then(|usage| usage.get(column)) {
-                // Nothing swapped is nothing to look at.
+            _ => match usage.and_then(|usage| usage.get(column)) {
+                // No swap is not worth a look.
                 Some(Kib(0)) if column == Column::Swap => String::new(),
                 Some(amount) => self.unit.format(amount),
                 None => "-".to_owned(),
@@ -279,105 +192,63 @@ impl<'a, 'run> Table<'a, 'run> {
         })
     }
 
-    /// The user or the control group of a row.
-    fn place(&self, figures: Figures<'_>, column: Column) -> String {
-        let (uid, cgroup) = match figures {
-            Figures::Head => return column.definition().head.to_owned(),
-            Figures::Row(row) => (row.uid, row.cgroup),
-            // Its group was not asked, or is not known.
-            Figures::Unknown(row) => {
-                (row.map_or(Uniform::Unknown, |row| row.uid), Uniform::Unknown)
+    /// The name of a line, and the text behind it. Two names share the room.
+    fn name(&self, line: Line<'_>, room: Option<usize>) -> Cell {
+        let number = self.suffix(line);
+        let suffix = match line {
+            Line::Total(..) => return Cell::Words("TOTAL USED BY PROCESSES", "TOTAL"),
+            Line::Program(_) => number,
+            Line::Rest(rest) => format!("({} more)", rest.rows),
+            Line::Sharing(row) => {
+                let suffix = number + " shares the memory of ";
+                let room = room.map(|room| room.saturating_sub(layout::display_width(&suffix)));
+                suffix + &memory_owner(row, room)
             }
-            Figures::Rest(_) | Figures::Elsewhere | Figures::Total(_) => return String::new(),
+            Line::Unknown(row) => number + &self.timed_out(row.known),
+            Line::UnknownRest(rows, known) => format!("({rows} more){}", self.timed_out(known)),
         };
-        let known = match column {
-            Column::User => labels::user(self.programs, uid).map(|user| escape::name(&user)),
-            _ => labels::cgroup(cgroup).map(escape::name),
+        // A name that reads like the row of the rest has a number behind it, or an escape.
+        let looks_like_rest = !suffix.starts_with(" (") && is_count_of_more(line.name());
+        let name = escape::name(line.name());
+        Cell::Name(if looks_like_rest { escape::first_char(&name) } else { name }, suffix)
+    }
+
+    /// The number of processes or the process id, unless it has a column.
+    fn suffix(&self, line: Line<'_>) -> String {
+        match (self.suffix_column(), line.pid(), line.count()) {
+            (Some(Column::Pid), Some(pid), _) => format!(" ({pid})"),
+            (Some(_), _, Some(count)) => format!(" ({count})"),
+            _ => String::new(),
+        }
+    }
+
+    fn suffix_column(&self) -> Option<Column> {
+        let column = match self.programs.grouping {
+            Grouping::Pid => Column::Pid,
+            _ => Column::Count,
         };
-        known.unwrap_or_else(|| "-".to_owned())
+        (!self.options.columns.contains(&column)).then_some(column)
     }
 
-    /// The one that tells the unit of all.
-    fn is_first_amount(&self, column: Column) -> bool {
-        self.columns.iter().find(|column| column.is_amount()) == Some(&column)
-    }
-}
-
-/// What is known of the memory of a line.
-#[derive(Clone, Copy)]
-pub(super) enum Figures<'a> {
-    /// The words above the columns.
-    Head,
-    /// A row.
-    Row(&'a Program<'a>),
-    /// Rows that were cut.
-    Rest(&'a Usage),
-    /// Counted in another row: there is no figure to show, nor is one missing.
-    Elsewhere,
-    /// Nothing: `-`, never 0. The row, or none where it was cut.
-    Unknown(Option<&'a Unknown>),
-    /// The sum of all rows, or nothing.
-    Total(Option<&'a Usage>),
-}
-
-/// A line of the table.
-pub(super) struct Line<'a> {
-    pub(super) figures: Figures<'a>,
-    pub(super) count: Option<u64>,
-    pub(super) pid: Option<Pid>,
-    pub(super) label: Label<'a>,
-    /// What stands before everything else, in the gap of the first column.
-    pub(super) mark: Option<char>,
-}
-
-/// What stands in the column of names.
-pub(super) enum Label<'a> {
-    /// A name, and what stands behind it and is never cut.
-    Name(&'a [u8], String),
-    /// Words of ours, long and short.
-    Words(&'static str, &'static str),
-}
-
-impl<'a> Figures<'a> {
-    pub(super) fn usage(self) -> Option<&'a Usage> {
-        match self {
-            Figures::Row(row) => Some(&row.usage),
-            Figures::Rest(usage) => Some(usage),
-            Figures::Total(usage) => usage,
-            Figures::Head | Figures::Elsewhere | Figures::Unknown(_) => None,
-        }
+    fn timed_out(&self, known: Known) -> String {
+        let figure = |word: &str, amount: Option<Kib>| match amount {
+            Some(kib) => format!(", {word} {} {}", self.unit.format(kib), self.unit.head()),
+            None => String::new(),
+        };
+        let swap = known.swap.filter(|swap| *swap > Kib(0));
+        format!(" timed out{}{}", figure("RSS", known.rss), figure("swap", swap))
     }
 }
 
-impl Line<'_> {
-    fn style(&self) -> Style {
-        match self.figures {
-            Figures::Head | Figures::Total(_) => Style::Strong,
-            Figures::Row(_) => Style::Plain,
-            Figures::Rest(_) | Figures::Elsewhere => Style::Faint,
-            Figures::Unknown(_) => Style::Warning,
-        }
-    }
-
-    fn name(&self) -> Cell {
-        match &self.label {
-            Label::Name(name, behind) => {
-                // With a number behind it nobody takes it for the row of what was cut.
-                let looks_cut = !behind.starts_with(" (") && is_count_of_more(name);
-                let name = escape::name(name);
-                let name = if looks_cut { escape::first(&name) } else { name };
-                Cell::Name(name, behind.clone())
-            }
-            Label::Words(long, short) => Cell::Words(long, short),
-        }
-    }
-
-    pub(super) fn pid(&self) -> String {
-        match (self.figures, self.pid) {
-            (_, Some(pid)) => pid.to_string(),
-            (Figures::Rest(_) | Figures::Total(_), None) => String::new(),
-            (_, None) if self.count.is_none() => String::new(),
-            (_, None) => "*".to_owned(),
+/// The owner of the memory of a row, cut to the room that the name of the row leaves.
+fn memory_owner(row: &Sharing<'_>, room: Option<usize>) -> String {
+    let owner = escape::name(row.owner);
+    match (row.owner_pid, room) {
+        (Some(pid), _) => pid.to_string(),
+        (None, None) => owner,
+        (None, Some(room)) => {
+            let name = layout::display_width(&escape::name(row.name));
+            cut(&owner, room.saturating_sub(name).max(room / 2)).into_owned()
         }
     }
 }
@@ -386,26 +257,6 @@ impl Line<'_> {
 fn is_count_of_more(name: &[u8]) -> bool {
     let number = name.strip_prefix(b"(").and_then(|name| name.strip_suffix(b" more)"));
     number.is_some_and(|number| number.iter().all(u8::is_ascii_digit))
-}
-
-/// How long a whole bar is.
-pub(super) const BAR: usize = 10;
-
-/// The part in per cent with one decimal, rounded half up; nobody knows the part of nothing.
-pub(super) fn percent(part: Option<Kib>, whole: Kib) -> Option<String> {
-    let part = part.filter(|_| whole > Kib(0))?;
-    let (part, whole) = (u128::from(part.0), u128::from(whole.0));
-    let tenths = (part * 1000 + whole / 2) / whole;
-    Some(format!("{}.{}", tenths / 10, tenths % 10))
-}
-
-/// A bar, and blanks to its whole length.
-pub(super) fn bar(part: Kib, whole: Kib) -> String {
-    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-    let eighths = u128::from(part.0) * 8 * BAR as u128 / u128::from(whole.0.max(1));
-    let eighths = usize::try_from(eighths).map_or(8 * BAR, |eighths| eighths.min(8 * BAR));
-    let bar = "█".repeat(eighths / 8) + EIGHTHS[eighths % 8];
-    format!("{bar:<BAR$}")
 }
 
 #[cfg(test)]
@@ -491,21 +342,5 @@ mod tests {
             (row, layout::display_width(row)),
             ("       0.0       0.0            データ収集データ収集デ… (1)", 59)
         );
-    }
-
-    #[test]
-    fn parts_are_rounded_and_bars_are_not() {
-        for (part, whole, number, drawn) in [
-            (0, 3, Some("0.0"), "          "),
-            (1, 3, Some("33.3"), "███▎      "),
-            (2, 3, Some("66.7"), "██████▋   "),
-            (3, 3, Some("100.0"), "██████████"),
-            (u64::MAX, u64::MAX, Some("100.0"), "██████████"),
-            (0, 0, None, "          "),
-        ] {
-            assert_eq!(percent(Some(Kib(part)), Kib(whole)).as_deref(), number);
-            assert_eq!(bar(Kib(part), Kib(whole)), drawn);
-        }
-        assert_eq!(percent(None, Kib(3)), None);
     }
 }

@@ -1,0 +1,184 @@
+//! The lines of a report below its header, in the order of the table.
+
+use super::escape;
+use crate::program::{
+    Column, ColumnKind, Known, Program, Programs, Rest, Sharing, Uniform, Unknown, Usage, user_name,
+};
+use crate::units::{Kib, Pid};
+
+/// The length of a whole bar.
+pub(super) const BAR: usize = 10;
+
+/// One line.
+#[derive(Clone, Copy)]
+pub(super) enum Line<'a> {
+    /// A row with figures.
+    Program(&'a Program<'a>),
+    /// The sum of the rows that `--top` cuts.
+    Rest(&'a Rest),
+    /// A row whose memory is counted in another row.
+    Sharing(&'a Sharing<'a>),
+    /// A row whose memory is unknown.
+    Unknown(&'a Unknown),
+    /// The number of rows of unknown memory that `--top` cuts, and their sum of known figures.
+    UnknownRest(usize, Known),
+    /// The total, unless it is unknown, and the number of processes.
+    Total(Option<&'a Usage>, u64),
+}
+
+impl<'a> Line<'a> {
+    /// Every line; the total is last.
+    pub(super) fn all(programs: &'a Programs<'_>) -> impl Iterator<Item = Line<'a>> {
+        let Programs { rows, rest, sharing, unknown, unknown_rest, .. } = programs;
+        let unknown_rest = unknown_rest.map(|(rows, known)| Line::UnknownRest(rows, known));
+        let known = rows.iter().map(Line::Program).chain(rest.iter().map(Line::Rest));
+        let sharing = sharing.iter().map(Line::Sharing);
+        let unknown = unknown.iter().map(Line::Unknown).chain(unknown_rest);
+        known.chain(sharing).chain(unknown).chain([Line::total(programs)])
+    }
+
+    /// The last line.
+    pub(super) fn total(programs: &'a Programs<'_>) -> Line<'a> {
+        Line::Total(programs.total.as_ref(), programs.count)
+    }
+
+    pub(super) fn usage(self) -> Option<&'a Usage> {
+        match self {
+            Line::Program(row) => Some(&row.usage),
+            Line::Rest(rest) => Some(&rest.usage),
+            Line::Total(usage, _) => usage,
+            Line::Sharing(_) | Line::Unknown(_) | Line::UnknownRest(..) => None,
+        }
+    }
+
+    /// Whether the line has this amount, known or not. Amounts that overlap have no total.
+    pub(super) fn has(self, column: Column) -> bool {
+        match self {
+            Line::Sharing(_) => false,
+            Line::Total(..) => column.definition().kind != ColumnKind::Overlapping,
+            _ => true,
+        }
+    }
+
+    pub(super) fn count(self) -> Option<u64> {
+        match self {
+            Line::Program(row) => Some(row.count),
+            Line::Rest(rest) => Some(rest.count),
+            Line::Sharing(row) => Some(row.count),
+            Line::Unknown(row) => Some(row.count),
+            Line::UnknownRest(..) => None,
+            Line::Total(_, count) => Some(count),
+        }
+    }
+
+    /// The process, if the line is one.
+    pub(super) fn pid(self) -> Option<Pid> {
+        match self {
+            Line::Program(row) => row.pid,
+            Line::Sharing(row) => row.pid,
+            Line::Unknown(row) => row.pid,
+            Line::Rest(_) | Line::UnknownRest(..) | Line::Total(..) => None,
+        }
+    }
+
+    /// The name, empty if the line has none.
+    pub(super) fn name(self) -> &'a [u8] {
+        match self {
+            Line::Program(row) => row.name,
+            Line::Sharing(row) => row.name,
+            Line::Unknown(row) => &row.name,
+            Line::Rest(_) | Line::UnknownRest(..) | Line::Total(..) => b"",
+        }
+    }
+
+    /// The user or the control group, escaped.
+    pub(super) fn owner(self, column: Column, programs: &Programs<'_>) -> Option<String> {
+        let (uid, cgroup) = match self {
+            Line::Program(row) => (row.uid, row.cgroup),
+            Line::Unknown(row) => (row.uid, Uniform::Unknown),
+            _ => return None,
+        };
+        match column {
+            Column::User => user(programs, uid).map(|user| escape::name(&user)),
+            _ => self::cgroup(cgroup).map(escape::name),
+        }
+    }
+}
+
+/// Stands for values that differ.
+const MIXED: &[u8] = b"*";
+
+/// The user of a row: foreign bytes.
+pub(super) fn user(programs: &Programs<'_>, uid: Uniform<u32>) -> Option<Vec<u8>> {
+    match uid {
+        Uniform::Unknown => None,
+        Uniform::Mixed => Some(MIXED.to_vec()),
+        Uniform::Same(uid) => Some(user_name(programs.users, uid)),
+    }
+}
+
+/// The control group of a row: foreign bytes. A path begins with `/`, so none is `*`.
+pub(super) fn cgroup(path: Uniform<&[u8]>) -> Option<&[u8]> {
+    match path {
+        Uniform::Unknown => None,
+        Uniform::Mixed => Some(MIXED),
+        Uniform::Same(path) => Some(path),
+    }
+}
+
+/// The amounts of RAM that others are compared with, 0 if unknown.
+#[derive(Clone, Copy)]
+pub(super) struct Scale {
+    /// RAM of all rows.
+    pub(super) total: Kib,
+    /// RAM of the biggest row.
+    pub(super) biggest: Kib,
+}
+
+impl Scale {
+    pub(super) fn new(programs: &Programs<'_>) -> Scale {
+        let total = programs.total.as_ref().and_then(|total| total.get(Column::Ram));
+        let rows = programs.rows.iter().map(|row| row.usage.get(Column::Ram));
+        let biggest = rows.max().flatten().unwrap_or_default();
+        Scale { total: total.unwrap_or_default(), biggest }
+    }
+
+    /// The percentage of the total with one decimal, rounded half up. Nothing has no percentage.
+    pub(super) fn percent(self, ram: Option<Kib>) -> Option<String> {
+        let part = ram.filter(|_| self.total > Kib(0))?;
+        let (part, whole) = (u128::from(part.0), u128::from(self.total.0));
+        let tenths = (part * 1000 + whole / 2) / whole;
+        Some(format!("{}.{}", tenths / 10, tenths % 10))
+    }
+
+    /// A bar relative to the biggest row, filled with blanks up to [`BAR`].
+    pub(super) fn bar(self, ram: Kib) -> String {
+        const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+        let eighths = u128::from(ram.0) * 8 * BAR as u128 / u128::from(self.biggest.0.max(1));
+        let eighths = usize::try_from(eighths).map_or(8 * BAR, |eighths| eighths.min(8 * BAR));
+        let bar = "█".repeat(eighths / 8) + EIGHTHS[eighths % 8];
+        format!("{bar:<BAR$}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentages_are_rounded_and_bars_are_not() {
+        for (part, whole, number, drawn) in [
+            (0, 3, Some("0.0"), "          "),
+            (1, 3, Some("33.3"), "███▎      "),
+            (2, 3, Some("66.7"), "██████▋   "),
+            (3, 3, Some("100.0"), "██████████"),
+            (u64::MAX, u64::MAX, Some("100.0"), "██████████"),
+            (0, 0, None, "          "),
+        ] {
+            let scale = Scale { total: Kib(whole), biggest: Kib(whole) };
+            assert_eq!(scale.percent(Some(Kib(part))).as_deref(), number);
+            assert_eq!(scale.bar(Kib(part)), drawn);
+        }
+        assert_eq!(Scale { total: Kib(3), biggest: Kib(3) }.percent(None), None);
+    }
+}
