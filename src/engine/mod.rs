@@ -146,17 +146,6 @@ const PER_WORKER: usize = 128;
 /// The same for smaps, whose reads take far longer and need far larger buffers.
 const SMAPS_PER_WORKER: usize = 32;
 
-/// Memory that an engine leaves free: four times what the C library takes at a time.
-const RESERVE_BYTES: usize = 512 * 1024;
-/// The same for each process, which has a row and a part in the report (300 bytes each in a table
-/// of 2,000 programs, 570 in one of processes).
-const RESERVE_BYTES_PER_PROCESS: usize = 512;
-
-/// Memory that an engine leaves free for the rest of a run that measures `processes` processes.
-pub(super) fn reserve_bytes(processes: usize) -> usize {
-    RESERVE_BYTES + RESERVE_BYTES_PER_PROCESS * processes
-}
-
 /// Parameters of an engine.
 #[derive(Clone, Copy, Debug)]
 pub struct Tuning {

@@ -10,7 +10,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Engine, EngineFailure, IoStats, Progress, Tally, Timeouts, reserve_bytes};
+use super::{Engine, EngineFailure, IoStats, Progress, Tally, Timeouts};
 use crate::process::{Fate, Plan, Probe, ProcFile, ReadNext, Want};
 use crate::sys::proc_root::{OpenFile, ProcRoot};
 use crate::sys::this_process;
@@ -195,8 +195,8 @@ impl Supervisor {
             let (queue, sender) = (Arc::clone(&self.queue), self.sender.clone());
             let watched = Arc::clone(&worker);
             // The workers spawned before it have hardly allocated anything yet.
-            let reserve = reserve_bytes(self.queue.pids.len()) + (spawned + 1) * WORKER_BYTES;
-            let is_spawned = threads::spawn(reserve, move || {
+            let bytes = (spawned + 1) * WORKER_BYTES;
+            let is_spawned = threads::spawn(bytes, self.queue.pids.len(), move || {
                 worker.run(&queue);
                 // Fails when the survey is over, which does not matter.
                 let _ = sender.send(());

@@ -23,8 +23,6 @@ const MISSES_MAX: usize = 8;
 const MEASURED_PER_MISS: usize = 256;
 /// The time to wait for the search: an exec that is stuck blocks `kcmp(2)` for ever.
 const WAIT_MAX: Duration = Duration::from_millis(100);
-/// The memory that the searching thread must leave to others, and needs itself.
-const LEFT_BYTES: usize = 512 * 1024;
 
 /// Maps each process that shares an address space to the process that owns it: the ancestor that
 /// shares it with none of its own ancestors.
@@ -42,7 +40,7 @@ pub(super) fn find(
     let until = Instant::now() + deadline.unwrap_or(WAIT_MAX).min(WAIT_MAX);
     let mut found = HashMap::new();
     // A thread that is stuck is abandoned. If none can be started, the search is skipped.
-    if threads::spawn(LEFT_BYTES, move || suspects.search(&root, &sender)) {
+    if threads::spawn(0, 0, move || suspects.search(&root, &sender)) {
         let next = || receiver.recv_timeout(until.saturating_duration_since(Instant::now())).ok();
         found.extend(std::iter::from_fn(next));
     }

@@ -3,6 +3,8 @@
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::units::{Kib, Pid};
 
 /// The names of the host and of its kernel's release (`uname(2)`).
@@ -88,14 +90,13 @@ pub fn file_pairs() -> usize {
     usize::try_from(limit.saturating_sub(RESERVED) / 2).unwrap_or(usize::MAX).max(1)
 }
 
-/// Ends the process as one whose reader left: by `SIGPIPE`, which the standard library had set
-/// aside. A shell shows 141.
+/// Ends the process by `SIGPIPE`, as if the standard library did not ignore that signal. A shell
+/// shows 141.
 pub fn end_by_closed_pipe() -> ! {
     // SAFETY: the default action runs no code of this process.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-    // SAFETY: no memory is touched; the signal is sent to the calling thread.
-    unsafe { libc::raise(libc::SIGPIPE) };
-    // It was blocked by who started us.
+    let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::PIPE);
+    // The parent process has blocked the signal.
     exit(141)
 }
 

@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 
 use rustix::fs::{Mode, OFlags, RawDir};
 use rustix::path::DecInt;
+use rustix::thread::CpuSet;
 
 use super::memory;
 use crate::units::Pid;
@@ -12,14 +13,15 @@ use crate::units::Pid;
 /// What a thread of this program needs of stack: it calls nothing deep.
 const STACK_BYTES: usize = 128 * 1024;
 
-/// Starts a thread, unless there is none to be had (`RLIMIT_NPROC`, `pids.max`) or it would leave
-/// less memory than so many bytes. Whether it was started.
+/// Starts a thread that allocates up to `bytes`, unless the host refuses one (`RLIMIT_NPROC`,
+/// `pids.max`) or memory would not be enough for the rest of a run over `processes` processes.
+/// Returns whether it was started.
 ///
-/// A thread that finds no memory for its own beginnings would take the whole program along
-/// (`__cxa_thread_atexit_impl` of the C library aborts).
-pub fn spawn(left_bytes: usize, work: impl FnOnce() + Send + 'static) -> bool {
+/// A thread that finds no memory for its own setup would abort the whole program
+/// (`__cxa_thread_atexit_impl` of the C library).
+pub fn spawn(bytes: usize, processes: usize, work: impl FnOnce() + Send + 'static) -> bool {
     let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
-    memory::has_room(STACK_BYTES + left_bytes) && thread.spawn(work).is_ok()
+    memory::has_room(STACK_BYTES + bytes, processes) && thread.spawn(work).is_ok()
 }
 
 /// CPUs that this process may run on (`sched_getaffinity(2)`, cgroup quotas included).
@@ -27,25 +29,20 @@ pub fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The CPUs that this process may run on, but for the one it is on; `None` when there is no other.
+/// The CPUs that this process may run on, except the one it is on; `None` if there is no other.
 pub fn other_cpus() -> Option<libc::cpu_set_t> {
-    const THIS_THREAD: libc::pid_t = 0;
-    let mut cpus = MaybeUninit::<libc::cpu_set_t>::zeroed();
-    let bytes = size_of::<libc::cpu_set_t>();
-    // SAFETY: the pointer is valid for writes of so many bytes.
-    let told = unsafe { libc::sched_getaffinity(THIS_THREAD, bytes, cpus.as_mut_ptr()) };
-    // SAFETY: all-zero bytes are a set of CPUs, and the kernel may have filled it in.
-    let mut cpus = unsafe { cpus.assume_init() };
+    let allowed = rustix::thread::sched_getaffinity(None).ok()?;
     let own = rustix::thread::sched_getcpu();
-    // A machine with more CPUs than the set has room for.
-    if told != 0 || own >= 8 * bytes {
-        return None;
+    let is_other = |cpu: &usize| *cpu != own && allowed.is_set(*cpu);
+    let mut others = (0..CpuSet::MAX_CPU).filter(is_other).peekable();
+    others.peek()?;
+    // SAFETY: a `cpu_set_t` is an array of integers, for which zeros are valid.
+    let mut cpus: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    for cpu in others {
+        // SAFETY: it sets a bit of an array, and indexes the array with a check.
+        unsafe { libc::CPU_SET(cpu, &mut cpus) };
     }
-    // SAFETY: the set is valid for writes, and has room for this CPU: see above.
-    unsafe { libc::CPU_CLR(own, &mut cpus) };
-    // SAFETY: the set is valid for reads.
-    let others = unsafe { libc::CPU_COUNT(&cpus) };
-    (others > 0).then_some(cpus)
+    Some(cpus)
 }
 
 /// What a thread of this process is doing.

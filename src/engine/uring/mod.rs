@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use self::scaling::WorkerScaling;
 use self::slot::{Buffers, Slot, SlotState};
-use super::{Engine, EngineFailure, Progress, Tally, Timeouts, Tuning, reserve_bytes};
+use super::{Engine, EngineFailure, Progress, Tally, Timeouts, Tuning};
 use crate::process::{Fate, Plan};
 use crate::sys::memory;
 use crate::sys::proc_root::ProcRoot;
@@ -37,8 +37,8 @@ const HELD_AFTER: Duration = Duration::from_millis(50);
 /// How long completions are reaped once a check is due. All of them belong in the report, even past
 /// the deadline, but with a slow filter they could take seconds.
 const REAP_MAX: Duration = Duration::from_millis(10);
-/// Memory for the setup of a ring: slots, queues and a reserve.
-const RING_BYTES: usize = 1536 * 1024;
+/// Memory for the setup of a ring: slots and queues.
+const RING_BYTES: usize = 1024 * 1024;
 
 /// The engine over a ring.
 pub struct Uring<F: Fetcher = KernelRing> {
@@ -59,7 +59,7 @@ impl Uring {
     pub fn open(root: &ProcRoot, tuning: Tuning) -> Result<Uring, Errno> {
         let Tuning { workers, depth, features } = tuning;
         let depth = depth.min(this_process::file_pairs());
-        if !memory::has_room(RING_BYTES) {
+        if !memory::has_room(RING_BYTES, 0) {
             return Err(Errno::NOMEM);
         }
         let setup = RingSetup { depth, workers, allowed: features };
@@ -88,7 +88,7 @@ impl<F: Fetcher> Uring<F> {
         let free = self.slots.iter().filter(|slot| slot.state == SlotState::Free).count();
         let is_affordable = |depth: &usize| {
             let bytes = depth.saturating_sub(free) * self.buffers.slot_bytes(plan);
-            bytes == 0 || memory::has_room(bytes + reserve_bytes(processes))
+            bytes == 0 || memory::has_room(bytes, processes)
         };
         let wanted = self.depth.min(processes);
         let least = wanted.min(self.workers.max(1));
