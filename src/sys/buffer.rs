@@ -1,11 +1,11 @@
-//! Memory that can be lent to the kernel.
+//! Memory that is lent to the kernel.
 //!
-//! A request that waits in a stuck process cannot be taken back: the kernel may write into its
-//! buffer at any time until this process ends. So a [`Buffer`] is owned, never borrowed, by
-//! whoever may touch it: it moves into the ring with the request and comes back with the
-//! completion. In between no Rust code can reach it. Every buffer keeps its arena alive; a ring
-//! that is dropped while the kernel still holds buffers forgets them, and a forgotten buffer keeps
-//! the arena for ever. Nothing is freed too early, and no rule has to be remembered.
+//! A request that waits in a stuck process cannot be cancelled: the kernel may write to its buffer
+//! at any time until this process ends. So a [`Buffer`] is always owned, never borrowed. It moves
+//! into the ring with the request and returns with the completion; in between, no other code can
+//! reach it. Every buffer keeps its arena alive. A ring that is dropped while the kernel holds
+//! buffers forgets them, and a forgotten buffer keeps the arena forever. So memory is never freed
+//! too early, and there is no rule for callers to remember.
 
 use std::alloc::Layout;
 use std::ptr::NonNull;
@@ -15,39 +15,40 @@ use bumpalo::Bump;
 
 /// The part of a buffer that one segment of a vectored read fills.
 ///
-/// The kernel goes on to the next segment only when one was filled, and a read of smaps hands out
-/// whole mappings up to one page. A segment smaller than a page less one mapping is always filled,
-/// so one request returns the whole file (measured: 448,935 bytes at once; with segments of a
-/// page, 3,797). Each segment is one hold of the lock, so larger ones are better; and none is so
-/// large that a mapping is walked for nothing, because its text did not fit any more.
+/// The kernel goes on to the next segment only after it has filled one, and a read of smaps returns
+/// whole mappings up to one page. A segment that is smaller than a page by at least one mapping is
+/// always filled, so one request returns the whole file (measured: 448,935 bytes at once; with
+/// segments of a page, 3,797). Larger segments hold the lock less often. But none is so large that
+/// the kernel walks a mapping whose text does not fit.
 pub const SEGMENT_BYTES: usize = 3072;
 
-/// An arena that hands out buffers. Cheap to clone; all clones share the memory.
+/// An arena of buffers. Cheap to clone: all clones share the memory.
 #[derive(Clone, Default)]
 pub struct BufferArena {
     bump: Rc<Bump>,
 }
 
 impl BufferArena {
-    /// An arena without memory yet.
+    /// An arena without memory.
     pub fn new() -> Self {
         BufferArena::default()
     }
 
-    /// A buffer with room for so many bytes, to be filled by one plain read.
+    /// A buffer of `room` bytes for a plain read. Its pages become resident when the kernel writes
+    /// to them.
     ///
     /// # Panics
-    /// When memory is exhausted.
+    /// If memory is exhausted, or `room` exceeds `isize::MAX`.
     pub fn buffer(&self, room: usize) -> Buffer {
-        // Bytes, so no alignment can be wrong; never touched here, so no page is resident
-        // before the kernel writes it.
-        let layout = Layout::array::<u8>(room).unwrap_or(Layout::new::<()>());
+        let layout = Layout::array::<u8>(room).expect("a buffer fits in memory");
         let start = self.bump.alloc_layout(layout);
-        let room = layout.size();
         Buffer { start, room, filled: 0, segments: None, _arena: Rc::clone(&self.bump) }
     }
 
-    /// A buffer of `segments` times [`SEGMENT_BYTES`], to be filled by one vectored read.
+    /// A buffer of `segments` times [`SEGMENT_BYTES`] for a vectored read.
+    ///
+    /// # Panics
+    /// If memory is exhausted.
     pub fn segmented_buffer(&self, segments: usize) -> Buffer {
         let mut buffer = self.buffer(segments * SEGMENT_BYTES);
         let start = buffer.start.as_ptr();
@@ -60,41 +61,41 @@ impl BufferArena {
     }
 }
 
-/// Memory of an arena with exactly one owner: Rust code, or the kernel.
+/// Memory of an arena with exactly one owner: Rust code or the kernel.
 pub struct Buffer {
     start: NonNull<u8>,
     room: usize,
-    /// So many bytes at the start are initialised.
+    /// The number of initialised bytes at the start.
     filled: usize,
     segments: Option<NonNull<[libc::iovec]>>,
-    /// Keeps the memory; never used otherwise.
+    /// Keeps the memory alive.
     _arena: Rc<Bump>,
 }
 
 impl Buffer {
-    /// How many bytes one read can put here.
+    /// The number of bytes that one read can write.
     pub fn room(&self) -> usize {
         self.room
     }
 
-    /// What the last read put here.
+    /// The bytes of the last read.
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: `filled` bytes from `start` on were written, by the kernel (`set_filled`) or by
-        // `put`; the arena keeps them; and a buffer that the kernel may write stands inside the
-        // ring, which does not look at it.
+        // SAFETY: `put` and the kernel (`set_filled`) initialise the first `filled` bytes, of the
+        // `room` bytes that `buffer` allocated; `_arena` keeps them. The kernel does not write
+        // now: a buffer that it may write is inside the ring, which never calls this function.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.filled) }
     }
 
-    /// Puts bytes here, as a read would; as many as there is room for.
+    /// Writes bytes as a read would, as many as there is room for.
     pub fn put(&mut self, bytes: &[u8]) {
         let len = bytes.len().min(self.room);
-        // SAFETY: there is room for `len` bytes at `start`, owned by this buffer alone, so
-        // `bytes` cannot overlap them.
+        // SAFETY: `buffer` allocated `room` bytes at `start`, at least `len`. `bytes` is another
+        // allocation or borrowed from another buffer, since this one is borrowed mutably.
         unsafe { self.start.copy_from_nonoverlapping(NonNull::from(bytes).cast(), len) };
         self.filled = len;
     }
 
-    /// Takes note of what the kernel wrote.
+    /// Records the number of bytes that the kernel wrote.
     ///
     /// # Safety
     /// - The kernel has completed a read into this buffer, and wrote `len` bytes.
@@ -102,12 +103,12 @@ impl Buffer {
         self.filled = len.min(self.room);
     }
 
-    /// Where the kernel is to write.
+    /// The address for the kernel to write to.
     pub(super) fn as_kernel_ptr(&self) -> *mut u8 {
         self.start.as_ptr()
     }
 
-    /// The segments of a vectored read, `None` for a plain buffer.
+    /// The segments of a vectored read; `None` for a plain buffer.
     pub(super) fn segments(&self) -> Option<NonNull<[libc::iovec]>> {
         self.segments
     }

@@ -59,7 +59,7 @@ pub struct KernelRing {
     ring: IoUring,
     root: ProcRoot,
     features: Features,
-    /// Made when first used, up to `slots_max`, within the capacity the vector began with.
+    /// Created at first use, at most `slots_max`, which is the capacity of the vector.
     slots: Vec<RingSlot>,
     slots_max: usize,
     /// Completions as the kernel wrote them: copied out first, acted on after.
@@ -77,7 +77,7 @@ pub struct KernelRing {
     stats: RingStats,
 }
 
-/// What the ring keeps of one slot. Never moves: the kernel reads the paths from here.
+/// The requests of one slot. Never moves: the kernel reads paths from here.
 #[derive(Default)]
 struct RingSlot {
     /// The fetches whose completion is owed, by half; here the kernel may write their buffers.
@@ -245,7 +245,9 @@ impl Fetcher for KernelRing {
     }
 
     fn fetch(&mut self, slot: usize, request: Request) {
-        while self.slots.len() <= slot && self.slots.len() < self.slots_max {
+        // Also in release builds: beyond `slots_max`, its capacity, the vector would move.
+        assert!(slot < self.slots_max, "the ring has this slot");
+        while self.slots.len() <= slot {
             self.slots.push(RingSlot::default());
         }
         let (first, second) = match request {

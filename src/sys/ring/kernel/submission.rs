@@ -1,4 +1,25 @@
 //! Requests to entries of the submission queue, and entries to chains.
+//!
+//! Entries hold raw pointers. They stay valid because a fetch moves into its slot before an entry is
+//! pushed, and leaves the slot only when the kernel has finished with it:
+//!
+//! ```text
+//!            fetch                  push, enter                  complete
+//!   engine ────────► slot.pending ──────────────► kernel ──────────────────► engine
+//!                    owns the fetch               reads the pointers         owns the buffer
+//!
+//!   pointer   points into        the kernel uses it       valid until
+//!   path      slot.pending       at submission            complete: slots never move
+//!   segments  the buffer's arena at submission            complete: the buffer keeps its arena
+//!   buffer    the buffer's arena until it completes       complete: the buffer keeps its arena
+//! ```
+//!
+//! - Slots never move: `fetch` asserts that their number stays within the capacity of `slots`.
+//! - `fetch` and `read_more` assert that `pending` is empty: no fetch is replaced in flight.
+//! - `complete` is called for an operation that the kernel has completed, and for the operations
+//!   behind one that failed, which the kernel cancels. `Drop` forgets pending buffers.
+//! - `IORING_FEAT_SUBMIT_STABLE`, which `new` requires: after a submission the kernel uses neither
+//!   paths nor segments. So `read_more` may replace the path.
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
@@ -108,10 +129,8 @@ impl KernelRing {
 
     fn push(&mut self, entry: Entry, tag: Tag) {
         let entry = entry.user_data(tag.encode());
-        // SAFETY: what the entry points to lives until its completion: buffers in `pending`, which
-        // is emptied by completions only and forgotten on drop; paths and segments are read by
-        // the kernel at submission (IORING_FEAT_SUBMIT_STABLE, checked in `new`), and stand in
-        // `pending`.
+        // SAFETY: every pointer of the entry is into `pending` of a slot or into the arena of a
+        // buffer there. They stay valid until the kernel has finished with them: see the top.
         let pushed = unsafe { self.ring.submission().push(&entry) };
         // Not only in debug builds: half a chain would go on with another process's files.
         assert!(pushed.is_ok(), "make_room made room");
@@ -218,7 +237,7 @@ impl KernelRing {
             return;
         }
         let nudge = opcode::Nop::new().build().flags(Flags::ASYNC).user_data(NUDGE);
-        // SAFETY: a NOP points to nothing.
+        // SAFETY: a NOP has no pointer.
         let _ = unsafe { self.ring.submission().push(&nudge) };
     }
 }
