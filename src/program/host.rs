@@ -1,6 +1,6 @@
-//! What the programs explain of the memory of the machine.
+//! Host memory by parts, and the share of the programs in each.
 //!
-//! Everything is counted once. What is in what, by the kernel's own accounting (mm/show_mem.c,
+//! Every byte is counted once, by the accounting of the kernel (mm/show_mem.c,
 //! fs/proc/meminfo.c):
 //!
 //! ```text
@@ -12,18 +12,18 @@
 //!          + Slab
 //!          + PageTables + SecPageTables
 //!          + KernelStack
-//!          + VmallocUsed - KernelStack      stacks are made by vmalloc (5.3)
+//!          + VmallocUsed - KernelStack      vmalloc allocates the stacks (5.3)
 //!          + Percpu
-//!          + mem_used_total of zram         in no line of meminfo
+//!          + mem_used_total of zram         not in meminfo
 //!          + Zswap
-//!          + what is left: unattributed     drivers, firmware, balloons, unmapped swap cache
+//!          + the rest: unattributed         drivers, firmware, balloons, unmapped swap cache
 //! ```
 
 use super::{Column, Usage};
 use crate::host::{HostCounters, Item, Pressure, Zram};
-use crate::units::Kib;
+use crate::units::{Kib, Labelled, labels};
 
-/// A part of the machine's memory. All of them add up to it.
+/// A part of host memory. Every byte belongs to one part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostPart {
     /// Anonymous pages.
@@ -34,64 +34,44 @@ pub enum HostPart {
     Shmem,
     /// The pool of huge pages.
     Hugetlb,
-    /// Memory of the slab allocators.
+    /// The slab allocators.
     Slab,
     /// Page tables.
     PageTables,
-    /// Stacks of threads in the kernel.
+    /// Kernel stacks of threads.
     KernelStacks,
-    /// Other memory of `vmalloc`.
+    /// `vmalloc` without stacks.
     Vmalloc,
-    /// Memory that each CPU has for itself.
+    /// Memory of each CPU.
     Percpu,
-    /// Compressed memory that is a device.
+    /// Compressed memory of zram devices.
     Zram,
-    /// Compressed memory before swap.
+    /// Compressed memory in front of swap.
     Zswap,
-    /// What nobody accounts for.
+    /// The rest of the total, which no counter explains.
     Unattributed,
-    /// What nobody uses.
+    /// Unused memory.
     Free,
 }
 
+labels!(HostPart {
+    Anonymous => "anonymous", "anonymous memory";
+    PageCache => "page_cache", "page cache";
+    Shmem => "shmem", "shared memory and tmpfs";
+    Hugetlb => "hugetlb", "huge pages (hugetlb), used or not";
+    Slab => "slab", "slab";
+    PageTables => "page_tables", "page tables";
+    KernelStacks => "kernel_stacks", "kernel stacks";
+    Vmalloc => "vmalloc", "vmalloc, without stacks";
+    Percpu => "percpu", "per CPU";
+    Zram => "zram", "zram";
+    Zswap => "zswap", "zswap";
+    Unattributed => "unattributed", "unattributed";
+    Free => "free", "free";
+});
+
 impl HostPart {
-    /// Every part.
-    pub const ALL: [HostPart; 13] = [
-        HostPart::Anonymous,
-        HostPart::PageCache,
-        HostPart::Shmem,
-        HostPart::Hugetlb,
-        HostPart::Slab,
-        HostPart::PageTables,
-        HostPart::KernelStacks,
-        HostPart::Vmalloc,
-        HostPart::Percpu,
-        HostPart::Zram,
-        HostPart::Zswap,
-        HostPart::Unattributed,
-        HostPart::Free,
-    ];
-
-    /// The word of machine formats, and what people read.
-    pub fn words(self) -> (&'static str, &'static str) {
-        match self {
-            HostPart::Anonymous => ("anonymous", "anonymous memory"),
-            HostPart::PageCache => ("page_cache", "page cache"),
-            HostPart::Shmem => ("shmem", "shared memory and tmpfs"),
-            HostPart::Hugetlb => ("hugetlb", "huge pages (hugetlb), used or not"),
-            HostPart::Slab => ("slab", "slab"),
-            HostPart::PageTables => ("page_tables", "page tables"),
-            HostPart::KernelStacks => ("kernel_stacks", "kernel stacks"),
-            HostPart::Vmalloc => ("vmalloc", "vmalloc, without stacks"),
-            HostPart::Percpu => ("percpu", "per CPU"),
-            HostPart::Zram => ("zram", "zram"),
-            HostPart::Zswap => ("zswap", "zswap"),
-            HostPart::Unattributed => ("unattributed", "unattributed"),
-            HostPart::Free => ("free", "free"),
-        }
-    }
-
-    /// The column of programs that is a part of this part.
+    /// The column with the share of programs in this part.
     pub fn column(self) -> Option<Column> {
         match self {
             HostPart::Anonymous => Some(Column::PssAnon),
@@ -103,69 +83,73 @@ impl HostPart {
     }
 }
 
-/// The machine's memory beside that of the programs of a report. `None` is unknown everywhere.
+/// Host memory beside the memory of the programs in a report. `None` is unknown.
 #[derive(Clone, Debug)]
 pub struct HostMemory {
-    /// All of it.
+    /// All memory.
     pub total: Option<Kib>,
-    /// What could be had without swapping.
+    /// Memory for new programs that needs no swapping.
     pub available: Option<Kib>,
-    /// The sum of the programs of the report.
+    /// The total of the programs in the report.
     pub programs: Option<Usage>,
-    /// Swap: all of it, and what is used.
-    pub swap: (Option<Kib>, Option<Kib>),
-    /// Pages in swap that are in memory, too.
+    /// All swap.
+    pub swap_total: Option<Kib>,
+    /// Swap in use.
+    pub swap_used: Option<Kib>,
+    /// Pages that are both in swap and in memory.
     pub swap_cached: Option<Kib>,
-    /// Compressed memory that is a device.
+    /// The zram devices.
     pub zram: Option<Zram>,
-    /// What zswap holds, before it was compressed.
+    /// The pages in zswap before compression.
     pub zswapped: Option<Kib>,
-    /// How long tasks waited for memory.
+    /// The time that tasks wait for memory.
     pub pressure: Option<Pressure>,
-    parts: [Option<Kib>; HostPart::ALL.len()],
+    /// By part, in the order of the parts.
+    parts: Vec<Option<Kib>>,
 }
 
 impl HostMemory {
-    /// Puts both side by side.
-    pub fn new(machine: &HostCounters, programs: Option<Usage>) -> HostMemory {
-        let meminfo = &machine.meminfo;
+    /// Splits host memory into its parts.
+    pub fn new(counters: &HostCounters, programs: Option<Usage>) -> HostMemory {
+        let meminfo = &counters.meminfo;
         let total = meminfo.get(Item::MemTotal);
-        let mut parts = HostPart::ALL.map(|part| amount(part, machine));
+        let mut parts: Vec<Option<Kib>> =
+            HostPart::ALL.iter().map(|part| amount(*part, counters)).collect();
         let known: Kib = parts.iter().flatten().copied().sum();
-        // Without these two nobody knows what is left. Nor if parts overlap that should not.
+        // Without total or free memory, or if parts overlap, the rest is unknown.
         let is_known = parts[HostPart::Free as usize].is_some() && Some(known) <= total;
-        let left = total.filter(|_| is_known).map(|total| total.saturating_sub(known));
-        parts[HostPart::Unattributed as usize] = left;
-        let swap = meminfo.get(Item::SwapTotal);
-        let free = meminfo.get(Item::SwapFree);
-        let used = swap.zip(free).map(|(total, free)| total.saturating_sub(free));
+        let rest = total.filter(|_| is_known).map(|total| total.saturating_sub(known));
+        parts[HostPart::Unattributed as usize] = rest;
+        let swap_total = meminfo.get(Item::SwapTotal);
+        let swap = swap_total.zip(meminfo.get(Item::SwapFree));
         HostMemory {
             total,
             available: meminfo.get(Item::MemAvailable),
             programs,
-            swap: (swap, used),
+            swap_total,
+            swap_used: swap.map(|(total, free)| total.saturating_sub(free)),
             swap_cached: meminfo.get(Item::SwapCached),
-            zram: machine.zram,
+            zram: counters.zram,
             zswapped: meminfo.get(Item::Zswapped),
-            pressure: machine.pressure,
+            pressure: counters.pressure,
             parts,
         }
     }
 
-    /// How much of the machine's memory a part is.
+    /// The size of a part.
     pub fn get(&self, part: HostPart) -> Option<Kib> {
         self.parts[part as usize]
     }
 
-    /// How much of a column the programs have.
+    /// The total of the programs in a column.
     pub fn of_programs(&self, column: Column) -> Option<Kib> {
         self.programs.as_ref().and_then(|usage| usage.get(column))
     }
 }
 
-/// What the kernel tells of a part; of what is left it does not.
-fn amount(part: HostPart, machine: &HostCounters) -> Option<Kib> {
-    let meminfo = &machine.meminfo;
+/// The size of a part by the counters of the kernel, which has none for the unattributed rest.
+fn amount(part: HostPart, counters: &HostCounters) -> Option<Kib> {
+    let meminfo = &counters.meminfo;
     let get = |item| meminfo.get(item);
     match part {
         HostPart::Anonymous => get(Item::AnonPages),
@@ -182,7 +166,7 @@ fn amount(part: HostPart, machine: &HostCounters) -> Option<Kib> {
         HostPart::KernelStacks => get(Item::KernelStack),
         HostPart::Vmalloc => meminfo.vmalloc(),
         HostPart::Percpu => get(Item::Percpu),
-        HostPart::Zram => machine.zram.map(|zram| zram.takes),
+        HostPart::Zram => counters.zram.map(|zram| zram.takes),
         HostPart::Zswap => get(Item::Zswap),
         HostPart::Unattributed => None,
         HostPart::Free => get(Item::MemFree),
@@ -207,20 +191,21 @@ mod tests {
     #[test]
     fn parts_add_up_and_count_once() {
         let host_memory = host_memory(TEXT);
-        let parts = HostPart::ALL.map(|part| host_memory.get(part).expect("known").0);
+        let known = |part: &HostPart| host_memory.get(*part).expect("a known part").0;
+        let parts: Vec<u64> = HostPart::ALL.iter().map(known).collect();
         assert_eq!(parts, [200, 255, 50, 64, 80, 20, 10, 15, 3, 30, 7, 166, 100]);
         assert_eq!(parts.iter().sum::<u64>(), 1000);
     }
 
     #[test]
-    fn what_is_not_told_is_left_over_or_unknown() {
-        // A part that this kernel does not tell stays in what is left.
+    fn a_missing_counter_leaves_its_part_unattributed_or_unknown() {
+        // The part of a counter that the kernel lacks stays unattributed.
         let old = host_memory(&TEXT.replace("Zswap", "No"));
         assert_eq!(
             (old.get(HostPart::Zswap), old.get(HostPart::Unattributed)),
             (None, Some(Kib(173)))
         );
-        // Before 4.20 vmalloc counts what is no memory.
+        // Before 4.20, VmallocUsed counts addresses without memory.
         let older = host_memory(&TEXT.replace("Percpu", "No"));
         assert_eq!((older.get(HostPart::Vmalloc), older.get(HostPart::Percpu)), (None, None));
         assert_eq!(older.get(HostPart::Unattributed), Some(Kib(166 + 15 + 3)));

@@ -37,7 +37,7 @@ pub(super) fn render(
         Format::Table if settings.is_total => report::total(total, unit.unwrap_or(Unit::Bytes)),
         Format::Table => {
             let options = TableOptions { before, ..table_options(settings) };
-            let host = |host| report::summary(host, options.unit, options.is_colored);
+            let host = |host| report::host(host, options.unit, options.is_colored);
             report::table(report.programs, &options) + &report.host.map(host).unwrap_or_default()
         }
         Format::Json => report::json(report),

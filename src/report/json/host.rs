@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 
 use crate::host::{Pressure, Zram};
 use crate::program::{Column, HostMemory, HostPart};
-use crate::units::Kib;
+use crate::units::{Kib, Labelled};
 
 /// The answer to `--host`.
 #[derive(Serialize)]
@@ -38,14 +38,17 @@ struct PartObject {
 
 impl<'a> HostObject<'a> {
     pub(super) fn new(memory: &'a HostMemory) -> HostObject<'a> {
-        let (total, used) = memory.swap;
-        let (cached, programs) = (memory.swap_cached, memory.of_programs(Column::Swap));
         HostObject {
             total: memory.total,
             available: memory.available,
             programs: memory.of_programs(Column::Ram),
             parts: memory,
-            swap: SwapObject { total, used, cached, programs },
+            swap: SwapObject {
+                total: memory.swap_total,
+                used: memory.swap_used,
+                cached: memory.swap_cached,
+                programs: memory.of_programs(Column::Swap),
+            },
             zram: memory.zram,
             zswap_holds: memory.zswapped,
             pressure: memory.pressure,
@@ -54,8 +57,8 @@ impl<'a> HostObject<'a> {
 }
 
 fn parts<S: Serializer>(memory: &HostMemory, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(HostPart::ALL.map(|part| {
+    serializer.collect_map(HostPart::ALL.iter().map(|part| {
         let programs = part.column().map(|column| memory.of_programs(column));
-        (part.words().0, PartObject { host: memory.get(part), programs })
+        (part.label(), PartObject { host: memory.get(*part), programs })
     }))
 }

@@ -6,7 +6,7 @@ mod layout;
 mod style;
 
 pub use self::diff::{DiffFormat, diff};
-pub use self::host::summary;
+pub use self::host::host;
 use self::layout::{Cell, Content, Layout};
 pub use self::layout::{cut, cut_line};
 pub use self::style::Color;
