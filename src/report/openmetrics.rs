@@ -68,16 +68,16 @@ impl Metrics {
             Some((labels(&[("part", part.label())]), amount?.bytes().to_string()))
         };
         let parts = HostPart::ALL.iter().filter_map(|part| sample(part, memory.get(*part)));
-        let help = "Memory of the host, by what it is; all of it adds up.";
+        let help = "Memory of the host by parts, which add up to all of it.";
         self.family("host_memory_bytes", "bytes", help, parts);
         let of_programs = |part: &HostPart| sample(part, memory.of_programs(part.column()?));
         let explained = HostPart::ALL.iter().filter_map(of_programs);
-        let help = "The part of it that the programs of the report have.";
+        let help = "The share of the programs of the report in a part.";
         self.family("host_explained_bytes", "bytes", help, explained);
-        let available = "What could be had without swapping.";
+        let available = "Memory for new programs without swapping.";
         self.amount("host_available_bytes", available, memory.available);
-        self.amount("host_swap_size_bytes", "All of swap.", memory.swap_total);
-        self.amount("host_swap_used_bytes", "Swap that is used.", memory.swap_used);
+        self.amount("host_swap_size_bytes", "All swap.", memory.swap_total);
+        self.amount("host_swap_used_bytes", "Swap in use.", memory.swap_used);
         let stalls = memory.pressure.map(|pressure| {
             [("some", pressure.some), ("full", pressure.full)].into_iter().flat_map(
                 |(kind, stall)| {
@@ -99,17 +99,17 @@ impl Metrics {
         let (facts, missing) = (report.facts, report.missing);
         let seconds = |time: Duration| [(String::new(), format!("{:.6}", time.as_secs_f64()))];
         let duration = seconds(facts.duration);
-        self.family("duration_seconds", "seconds", "How long the run took.", duration);
-        let help = "When it began, since 1970.";
+        self.family("duration_seconds", "seconds", "Duration of the run.", duration);
+        let help = "Start of the run, in seconds since the Unix epoch.";
         self.family("start_time_seconds", "seconds", help, seconds(facts.started));
         let complete = u8::from(missing.is_complete()).to_string();
-        let help = "Whether no memory of a process is missing.";
+        let help = "Whether the memory of every selected process is known.";
         self.family("complete", "", help, [(String::new(), complete)]);
         let count = |fate| missing.coverage.get(fate).to_string();
         let fates = Fate::ALL.map(|fate| (labels(&[("fate", fate.label())]), count(fate)));
-        self.family("listed_processes", "", "Listed processes by what became of them.", fates);
+        self.family("listed_processes", "", "Listed processes by fate.", fates);
         let build = labels(&[("version", facts.version), ("engine", facts.engine)]);
-        let help = "The version, and the engine that was used.";
+        let help = "Version and I/O engine of the run.";
         self.family("run_info", "", help, [(build, "1".to_owned())]);
     }
 
