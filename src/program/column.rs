@@ -1,18 +1,19 @@
-//! The columns of a report. What there is to know of one stands here, once: the command line, its
-//! help, the order of rows and every format go by it.
+//! The columns of a report: word, help, header and kind of each.
+//!
+//! The command line, the order of rows and every format read them here.
 
-use crate::units::Labelled;
+use crate::units::{Labelled, labels};
 
 /// A column. Amounts of memory come first: a [`Usage`](super::Usage) holds one of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {
-    /// Proportional set size and hugetlb pages, which the kernel keeps out of it.
+    /// Proportional set size and hugetlb pages, which Pss does not include.
     Ram,
     /// The part of `Ram` that no other process maps.
     Uss,
     /// The rest of `Ram`.
     Shared,
-    /// Resident pages, shared ones counted whole.
+    /// Resident pages; shared pages are counted whole.
     Rss,
     /// The proportional share of swap.
     Swap,
@@ -30,13 +31,13 @@ pub enum Column {
     Heap,
     /// The number of processes.
     Count,
-    /// The process, where it is one.
+    /// The process id.
     Pid,
-    /// The part of the total's `Ram`, in per cent.
+    /// The percentage of the total RAM.
     Percent,
-    /// `Ram` beside that of the biggest row, for eyes.
+    /// A bar relative to the biggest row.
     Bar,
-    /// The user that the processes act as.
+    /// The effective user of the processes.
     User,
     /// The path of their control group.
     Cgroup,
@@ -44,113 +45,86 @@ pub enum Column {
     Name,
 }
 
-/// What the values of a column are.
+labels!(Column {
+    Ram => "ram" | "pss" | "mem" | "memory" | "size", "proportional set size (Pss) and hugetlb";
+    Uss => "uss", "the part of RAM that no other process maps";
+    Shared => "shared", "the part of RAM that other processes map too";
+    Rss => "rss", "Rss: shared pages whole, no hugetlb";
+    Swap => "swap" | "swapped", "the proportional share of swap (SwapPss)";
+    Footprint => "footprint", "RAM and SWAPPED";
+    PssAnon => "pss-anon", "the part of Pss in anonymous pages";
+    PssFile => "pss-file", "the part of Pss in pages of files";
+    PssShmem => "pss-shmem", "the part of Pss in shared memory and tmpfs";
+    Hugetlb => "hugetlb", "pages of hugetlbfs";
+    Heap => "heap", "heaps grown by brk(2); reads full smaps";
+    Count => "count", "number of processes";
+    Pid => "pid", "process id; * if a row has several";
+    Percent => "percent", "the part of the total RAM";
+    Bar => "bar", "bar relative to the biggest row";
+    User => "user", "user; * if a row has several (reads one extra file per process)";
+    Cgroup => "cgroup", "control group; * if a row has several (reads one extra file per process)";
+    Name => "name", "name";
+});
+
+/// The kind of the values in a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColumnKind {
-    /// Amounts of memory that add up, over rows as over processes.
+    /// Amounts of memory that add up, over rows and over processes.
     Amount,
-    /// Amounts that count the same pages in several rows: their sum is not shown as a total.
+    /// Amounts that count the same pages in several rows: they have no total.
     Overlapping,
-    /// Something else that stands to the right, as numbers do.
+    /// Other values that are aligned to the right.
     Number,
-    /// A text, in alphabetical order.
+    /// Text, in alphabetical order.
     Text,
 }
 
-/// What a column is called, and what it is.
-#[derive(Clone, Copy, Debug)]
-pub struct Definition {
-    /// The word of the command line and of machine formats.
-    pub word: &'static str,
-    /// The head in the table.
-    pub head: &'static str,
-    /// A line of help.
-    pub help: &'static str,
-    /// What its values are.
-    pub kind: ColumnKind,
-}
-
 impl Column {
-    /// How many columns are amounts of memory.
+    /// The number of columns that are amounts of memory.
     pub const AMOUNTS: usize = Column::Heap as usize + 1;
 
-    /// Every column, in the order of the variants.
-    pub const ALL: [Column; Column::Name as usize + 1] = [
-        Column::Ram,
-        Column::Uss,
-        Column::Shared,
-        Column::Rss,
-        Column::Swap,
-        Column::Footprint,
-        Column::PssAnon,
-        Column::PssFile,
-        Column::PssShmem,
-        Column::Hugetlb,
-        Column::Heap,
-        Column::Count,
-        Column::Pid,
-        Column::Percent,
-        Column::Bar,
-        Column::User,
-        Column::Cgroup,
-        Column::Name,
-    ];
-
-    /// What it is called, and what it is.
-    pub const fn definition(self) -> Definition {
-        use ColumnKind::{Amount, Number, Overlapping, Text};
-        let (word, head, help, kind) = match self {
-            Column::Ram => ("ram", "RAM", "proportional set size (Pss) and hugetlb", Amount),
-            Column::Uss => ("uss", "USS", "the part of RAM that nobody else maps", Amount),
-            Column::Shared => {
-                ("shared", "SHARED", "the part of RAM that others map too", Overlapping)
-            }
-            Column::Rss => ("rss", "RSS", "Rss: shared pages whole, no hugetlb", Overlapping),
-            Column::Swap => ("swap", "SWAPPED", "the proportional share of swap (SwapPss)", Amount),
-            Column::Footprint => ("footprint", "RAM+SWAP", "RAM and SWAPPED", Amount),
-            Column::PssAnon => ("pss-anon", "ANON", "the part of Pss in anonymous pages", Amount),
-            Column::PssFile => ("pss-file", "FILE", "the part of Pss in pages of files", Amount),
-            Column::PssShmem => {
-                ("pss-shmem", "SHMEM", "the part of Pss in shared memory and tmpfs", Amount)
-            }
-            Column::Hugetlb => ("hugetlb", "HUGETLB", "pages of hugetlbfs", Amount),
-            Column::Heap => ("heap", "HEAP", "heaps grown by brk(2); reads full smaps", Amount),
-            Column::Count => ("count", "COUNT", "number of processes", Number),
-            Column::Pid => ("pid", "PID", "process id, * where a row has several", Number),
-            Column::Percent => ("percent", "%RAM", "the part of the total RAM", Number),
-            Column::Bar => ("bar", "", "RAM beside the biggest row, for eyes", Number),
-            Column::User => ("user", "USER", "user, * where they differ; one file more", Text),
-            Column::Cgroup => {
-                ("cgroup", "CGROUP", "control group, * where they differ; one file more", Text)
-            }
-            Column::Name => ("name", "PROCESS", "name", Text),
-        };
-        Definition { word, head, help, kind }
+    /// The key in machine formats.
+    pub fn key(self) -> String {
+        self.label().replace('-', "_")
     }
 
-    /// Whether its values are amounts of memory.
-    pub const fn is_amount(self) -> bool {
-        matches!(self.definition().kind, ColumnKind::Amount | ColumnKind::Overlapping)
-    }
-}
-
-impl Labelled for Column {
-    const ALL: &'static [Column] = &Column::ALL;
-
-    fn label(self) -> &'static str {
-        self.definition().word
-    }
-
-    fn help(self) -> &'static str {
-        self.definition().help
-    }
-
-    fn aliases(self) -> &'static [&'static str] {
+    /// The header in a table.
+    pub fn header(self) -> &'static str {
         match self {
-            Column::Ram => &["pss", "mem", "memory", "size"],
-            Column::Swap => &["swapped"],
-            _ => &[],
+            Column::Ram => "RAM",
+            Column::Uss => "USS",
+            Column::Shared => "SHARED",
+            Column::Rss => "RSS",
+            Column::Swap => "SWAPPED",
+            Column::Footprint => "RAM+SWAP",
+            Column::PssAnon => "ANON",
+            Column::PssFile => "FILE",
+            Column::PssShmem => "SHMEM",
+            Column::Hugetlb => "HUGETLB",
+            Column::Heap => "HEAP",
+            Column::Count => "COUNT",
+            Column::Pid => "PID",
+            Column::Percent => "%RAM",
+            Column::Bar => "",
+            Column::User => "USER",
+            Column::Cgroup => "CGROUP",
+            Column::Name => "PROCESS",
         }
+    }
+
+    /// The kind of the values.
+    pub fn kind(self) -> ColumnKind {
+        match self {
+            Column::Shared | Column::Rss => ColumnKind::Overlapping,
+            Column::Count | Column::Pid | Column::Percent | Column::Bar => ColumnKind::Number,
+            Column::User | Column::Cgroup | Column::Name => ColumnKind::Text,
+            _ => ColumnKind::Amount,
+        }
+    }
+
+    /// Whether the values are amounts of memory.
+    pub fn is_amount(self) -> bool {
+        matches!(self.kind(), ColumnKind::Amount | ColumnKind::Overlapping)
     }
 }
 
@@ -161,8 +135,8 @@ mod tests {
     /// A usage finds an amount by the number of its column.
     #[test]
     fn amounts_come_first_and_once() {
-        for (place, column) in Column::ALL.into_iter().enumerate() {
-            assert_eq!(column as usize, place);
+        for (place, column) in Column::ALL.iter().enumerate() {
+            assert_eq!(*column as usize, place);
             assert_eq!(column.is_amount(), place < Column::AMOUNTS, "{column:?}");
         }
     }

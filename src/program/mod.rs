@@ -28,7 +28,7 @@ mod vfork;
 use std::collections::HashMap;
 
 pub use self::cgroup::{container, unit};
-pub use self::column::{Column, ColumnKind, Definition};
+pub use self::column::{Column, ColumnKind};
 pub use self::diff::{BeforeAfter, Change, Delta, Diff, DiffRow, Presence, Threshold, diff};
 pub use self::grouping::{Grouping, Labels, UserNames, user_name};
 pub use self::host::{HostMemory, HostPart};

@@ -25,7 +25,7 @@ impl Default for Order {
 impl Order {
     /// Whether rows stand in alphabetical order, and so the first are kept.
     pub(super) fn is_by_text(self) -> bool {
-        self.key.definition().kind == ColumnKind::Text
+        self.key.kind() == ColumnKind::Text
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Column;
 use crate::smaps::{Field, Smaps};
-use crate::units::Kib;
+use crate::units::{Kib, Labelled};
 
 /// Amounts of memory, one for each column that is such.
 ///
@@ -18,7 +18,7 @@ impl Usage {
     pub(super) fn of(smaps: &Smaps) -> Usage {
         let ram = smaps.pss() + smaps.private_hugetlb();
         let uss = smaps.uss() + smaps.private_hugetlb();
-        let amounts = Column::ALL.map(|column| match column {
+        Usage(std::array::from_fn(|place| match Column::ALL[place] {
             Column::Ram => Some(ram),
             Column::Uss => Some(uss),
             Column::Shared => Some(ram.saturating_sub(uss)),
@@ -31,8 +31,7 @@ impl Usage {
             Column::Hugetlb => smaps.get(Field::PrivateHugetlb),
             Column::Heap => smaps.heap(),
             _ => None,
-        });
-        Usage(std::array::from_fn(|place| amounts[place]))
+        }))
     }
 
     /// One of the amounts, if it is known.

@@ -16,8 +16,8 @@ pub fn csv(report: &Report<'_>, no_header: bool) -> String {
     let programs = report.programs;
     let mut text = String::new();
     if !no_header {
-        let words = report.columns.iter().map(|column| column.definition().word.replace('-', "_"));
-        write(&mut text, ["row".to_owned()].into_iter().chain(words));
+        let keys = report.columns.iter().map(|column| column.key());
+        write(&mut text, ["row".to_owned()].into_iter().chain(keys));
     }
     let scale = Scale::new(programs);
     let is_shown = |line: &Line<'_>| !report.is_total || matches!(line, Line::Total(..));

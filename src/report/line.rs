@@ -55,7 +55,7 @@ impl<'a> Line<'a> {
     pub(super) fn has(self, column: Column) -> bool {
         match self {
             Line::Sharing(_) => false,
-            Line::Total(..) => column.definition().kind != ColumnKind::Overlapping,
+            Line::Total(..) => column.kind() != ColumnKind::Overlapping,
             _ => true,
         }
     }

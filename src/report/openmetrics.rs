@@ -54,8 +54,8 @@ impl Metrics {
             let amount = |(labels, usage, _): &(String, Usage, _)| {
                 Some((labels.clone(), usage.get(column)?.bytes().to_string()))
             };
-            let name = format!("{}_bytes", column.definition().word);
-            let help = format!("{}.", column.definition().help);
+            let name = format!("{}_bytes", column.key());
+            let help = format!("{}.", column.help());
             self.family(&name, "bytes", &help, rows.iter().filter_map(amount));
         }
         let counts = rows.into_iter().map(|(labels, _, count)| (labels, count));
@@ -131,7 +131,7 @@ impl Metrics {
             return;
         }
         let text = &mut self.0;
-        let name = format!("psm_uring_{}", name.replace('-', "_"));
+        let name = format!("psm_uring_{name}");
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
         if !unit.is_empty() {
             let _ = writeln!(text, "# UNIT {name} {unit}");

@@ -8,7 +8,7 @@ use psm_uring::process::{Fate, Plan, Probe, ProcessUsage, Source};
 use psm_uring::program::{Annotations, Column, Grouping, Labels, Order, group};
 use psm_uring::report::{TableOptions, table};
 use psm_uring::smaps::{Smaps, naive};
-use psm_uring::units::{Kib, Pid};
+use psm_uring::units::{Kib, Labelled, Pid};
 
 use super::parts;
 use crate::world::World;
@@ -62,7 +62,7 @@ fn check_rows(measured: &[Smaps], lacking: usize, grouping: Grouping) {
         assert!(figure(Column::Shared) <= ram, "{usage:?}");
         assert!(figure(Column::Heap).is_none_or(|heap| Some(heap) <= ram), "{usage:?}");
     }
-    for column in Column::ALL.into_iter().filter(|column| column.is_amount()) {
+    for column in Column::ALL.iter().copied().filter(|column| column.is_amount()) {
         let amounts = programs.rows.iter().map(|row| row.usage.get(column));
         let sum: Option<Vec<Kib>> = amounts.collect();
         let sum = sum.map(|amounts| amounts.into_iter().sum::<Kib>());

@@ -21,7 +21,7 @@ use self::text::{Name, hex, lossy};
 use super::{Facts, Report, line};
 use crate::process::{Coverage, Fate};
 use crate::program::{Column, ColumnKind, Known, Program, Rest, Sharing, Uniform, Unknown, Usage};
-use crate::units::{Errno, Pid};
+use crate::units::{Errno, Labelled, Pid};
 
 /// The version of the document; keys can be added without a new one.
 const SCHEMA: &str = "psm-uring.report.v1";
@@ -284,13 +284,12 @@ fn fates<S: Serializer>(coverage: &Coverage, serializer: S) -> Result<S::Ok, S::
 
 impl Serialize for UsageFields<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let is_shown = |column: &Column| match column.definition().kind {
+        let is_shown = |column: &Column| match column.kind() {
             ColumnKind::Amount => true,
             ColumnKind::Overlapping => !self.is_total,
             ColumnKind::Number | ColumnKind::Text => false,
         };
-        let field =
-            |column: Column| (column.definition().word.replace('-', "_"), self.usage.get(column));
-        serializer.collect_map(Column::ALL.into_iter().filter(is_shown).map(field))
+        let columns = Column::ALL.iter().copied().filter(is_shown);
+        serializer.collect_map(columns.map(|column| (column.key(), self.usage.get(column))))
     }
 }

@@ -79,7 +79,7 @@ impl DiffTable<'_> {
         match (line, column) {
             (DiffLine::Header, Column::Name) => Cell::Words(self.title, self.title),
             (DiffLine::Header, Column::Ram) => Cell::Number(format!("{} RAM", self.unit.head())),
-            (DiffLine::Header, _) => Cell::Number(column.definition().head.to_owned()),
+            (DiffLine::Header, _) => Cell::Number(column.header().to_owned()),
             (DiffLine::Row(row), Column::Name) => {
                 Cell::Name(escape::name(&row.row.name), suffix(row))
             }

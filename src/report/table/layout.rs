@@ -76,7 +76,7 @@ impl Layout {
 
     /// Cuts the widest texts until all columns fit, or hardly anything is left of them.
     fn fit(&mut self, terminal: usize) {
-        let is_text = |column: Column| column.definition().kind == ColumnKind::Text;
+        let is_text = |column: Column| column.kind() == ColumnKind::Text;
         let all: usize = self.columns.iter().map(|(_, width)| width).sum();
         let mut excess = all.saturating_sub(terminal);
         while excess > 0 {

@@ -130,7 +130,7 @@ impl<'a> Table<'a> {
     }
 
     fn header(&self, column: Column) -> Cell {
-        let head = column.definition().head;
+        let head = column.header();
         let is_first_amount = self.options.columns.iter().find(|one| one.is_amount());
         match column {
             Column::Name => {
