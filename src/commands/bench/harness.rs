@@ -37,8 +37,8 @@ pub fn interleave(
     Ok(candidates.into_iter().zip(samples).map(|((run, _), samples)| run.with(&samples)).collect())
 }
 
-/// Compares the numbers of processes that the candidates measured. A candidate without such a figure
-/// is left out.
+/// Compares the numbers of processes that the candidates measured. A candidate without such a
+/// figure is left out.
 ///
 /// # Errors
 /// A candidate measured too few processes.
