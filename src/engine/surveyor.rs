@@ -155,10 +155,8 @@ impl Surveyor {
         tallies: &mut Vec<Tally>,
     ) -> Result<(), Error> {
         let mut outcome = self.engine.survey(pids, plan, timeouts, observer, tallies);
-        if let Err(failure) = &outcome
-            && self.is_auto
-            && self.kind == EngineKind::Uring
-        {
+        let can_fall_back = self.is_auto && self.kind == EngineKind::Uring;
+        if let (Err(failure), true) = (&outcome, can_fall_back) {
             let threads = Box::new(Threads::new(&self.root, self.tuning.workers));
             // Not dropped: the kernel may still hold some of its requests.
             std::mem::forget(std::mem::replace(&mut self.engine, threads));
