@@ -1,146 +1,129 @@
-//! From the arguments of an interpreter to the program that it runs: the first script, module, jar
-//! or class. Which options take a value is known here, since the word behind one is no script.
+//! From the arguments of an interpreter to the script, module, jar or class that it runs.
 //!
-//! Knows the options of today's python, node, java, ruby, perl, php and shells. An option of
-//! tomorrow that takes a value in the next argument makes that value the name: a wrong name, and
-//! no wrong figure.
+//! The table lists the options that take a value, because the value is not the script. An option
+//! that is missing there and takes the next argument makes its value the name: a wrong name, but
+//! never a wrong figure.
 
-/// The options of an interpreter that decide where its script stands. Letters can stand together
-/// behind one dash.
+use std::ops::ControlFlow::{self, Break, Continue};
+
+use self::Effect::{Code, Module, Next, Rest, Script, Value};
+
+/// The effect of an option. A value is the rest of the argument, behind a letter or behind `=`, or
+/// else the next argument.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    /// It takes a value.
+    Value,
+    /// It takes the rest of the argument, which may be empty.
+    Rest,
+    /// It takes the next argument; the rest of the argument is more letters.
+    Next,
+    /// Its value is a module, jar or class by name.
+    Module,
+    /// Its value is the path of the script.
+    Script,
+    /// No script follows: the program is in the argument or on standard input.
+    Code,
+}
+
+/// An effect, the letters that have it, and the words that have it, with blanks between. Letters can
+/// follow each other in one argument.
+type Options = (Effect, &'static str, &'static str);
+
 struct Interpreter {
-    /// What it is called, but for its version.
-    names: &'static [&'static str],
-    /// Letters that take the rest of their argument, or the next one.
-    values: &'static [u8],
-    /// Letters that take the rest of their argument, if there is any.
-    rests: &'static [u8],
-    /// Letters that take the next argument.
-    nexts: &'static [u8],
-    /// Letters after which there is no script: code, or standard input.
-    code: &'static [u8],
-    /// Letters that take a module.
-    module: &'static [u8],
-    /// Letters that take the script itself.
-    file: &'static [u8],
-    /// Words behind two dashes that take the next argument, unless they have a `=`.
-    long_values: &'static [&'static str],
-    /// Words that take code.
-    long_code: &'static [&'static str],
-    /// `+` begins an option, and a dash alone ends them.
-    is_shell: bool,
+    /// Names of the program without a version, with blanks between.
+    names: &'static str,
+    /// The bytes that an option begins with.
+    signs: &'static [u8],
+    /// The options with an effect. All others are switches.
+    options: &'static [Options],
 }
 
-const PLAIN: Interpreter = Interpreter {
-    names: &[],
-    values: b"",
-    rests: b"",
-    nexts: b"",
-    code: b"",
-    module: b"",
-    file: b"",
-    long_values: &[],
-    long_code: &[],
-    is_shell: false,
-};
+/// Options of all interpreters, unless their own say otherwise.
+const COMMON: [Options; 2] = [(Script, "", "--"), (Code, "", "-")];
 
-const INTERPRETERS: [Interpreter; 6] = [
+const INTERPRETERS: [Interpreter; 7] = [
     Interpreter {
-        names: &["python", "pypy"],
-        values: b"WX",
-        code: b"c",
-        module: b"m",
-        long_values: &["check-hash-based-pycs", "jit"],
-        ..PLAIN
-    },
-    Interpreter {
-        names: &["node", "nodejs"],
-        values: b"rC",
-        code: b"ep",
-        long_values: &[
-            "conditions",
-            "diagnostic-dir",
-            "disable-warning",
-            "dns-result-order",
-            "env-file",
-            "env-file-if-exists",
-            "experimental-loader",
-            "icu-data-dir",
-            "import",
-            "input-type",
-            "inspect-port",
-            "loader",
-            "openssl-config",
-            "redirect-warnings",
-            "require",
-            "title",
-            "trace-event-categories",
-            "unhandled-rejections",
-            "watch-path",
+        names: "python pypy",
+        signs: b"-",
+        options: &[
+            (Code, "c", ""),
+            (Module, "m", ""),
+            (Value, "WX", "--check-hash-based-pycs --jit"),
         ],
-        long_code: &["eval", "print", "run"],
-        ..PLAIN
     },
     Interpreter {
-        names: &["ruby"],
-        values: b"CEIXr",
-        rests: b"FKTWix",
-        code: b"e",
-        long_values: &["disable", "enable", "encoding", "external-encoding", "internal-encoding"],
-        ..PLAIN
-    },
-    Interpreter { names: &["perl"], values: b"I", rests: b"CDFMVdimx", code: b"eE", ..PLAIN },
-    Interpreter {
-        names: &["php"],
-        values: b"Scdtz",
-        code: b"BERr",
-        file: b"Ff",
-        long_values: &["define", "docroot", "php-ini", "server", "zend-extension"],
-        long_code: &["process-begin", "process-code", "process-end", "run"],
-        ..PLAIN
+        names: "node nodejs",
+        signs: b"-",
+        options: &[
+            (Code, "ep", "--eval --print --run"),
+            (
+                Value,
+                "rC",
+                "--conditions --diagnostic-dir --disable-warning --dns-result-order --env-file \
+                 --env-file-if-exists --experimental-loader --icu-data-dir --import --input-type \
+                 --inspect-port --loader --openssl-config --redirect-warnings --require --title \
+                 --trace-event-categories --unhandled-rejections --watch-path",
+            ),
+        ],
     },
     Interpreter {
-        names: &["sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"],
-        nexts: b"Oo",
-        code: b"cs",
-        long_values: &["init-file", "rcfile"],
-        is_shell: true,
-        ..PLAIN
+        names: "java",
+        // `@file` has more arguments, which are not read.
+        signs: b"-@",
+        options: &[
+            (Script, "", "-jar"),
+            (Module, "", "-m --module"),
+            (
+                Value,
+                "",
+                "-cp -classpath --class-path -p --module-path --upgrade-module-path --add-exports \
+                 --add-modules --add-opens --add-reads --enable-native-access --limit-modules \
+                 --patch-module -d --describe-module --source --finalization",
+            ),
+        ],
+    },
+    Interpreter {
+        names: "ruby",
+        signs: b"-",
+        options: &[
+            (Code, "e", ""),
+            (Rest, "FKTWix", ""),
+            (
+                Value,
+                "CEIXr",
+                "--disable --enable --encoding --external-encoding --internal-encoding",
+            ),
+        ],
+    },
+    Interpreter {
+        names: "perl",
+        signs: b"-",
+        options: &[(Code, "eE", ""), (Rest, "CDFMVdimx", ""), (Value, "I", "")],
+    },
+    Interpreter {
+        names: "php",
+        signs: b"-",
+        options: &[
+            (Code, "BERr", "--process-begin --process-code --process-end --run"),
+            (Script, "Ff", ""),
+            (Value, "Scdtz", "--define --docroot --php-ini --server --zend-extension"),
+        ],
+    },
+    Interpreter {
+        names: "sh bash dash ash ksh mksh zsh",
+        signs: b"-+",
+        options: &[
+            (Code, "cs", ""),
+            (Script, "", "-"),
+            (Next, "Oo", ""),
+            (Value, "", "--init-file --rcfile"),
+        ],
     },
 ];
 
-/// Options of java that take the next argument.
-const JAVA_VALUES: [&str; 17] = [
-    "-cp",
-    "-classpath",
-    "--class-path",
-    "-p",
-    "--module-path",
-    "--upgrade-module-path",
-    "--add-exports",
-    "--add-modules",
-    "--add-opens",
-    "--add-reads",
-    "--enable-native-access",
-    "--limit-modules",
-    "--patch-module",
-    "-d",
-    "--describe-module",
-    "--source",
-    "--finalization",
-];
-
-/// What an option leads to.
-enum ScriptArg<'a> {
-    /// Look on.
-    Nothing,
-    /// A name, as it is; or none, for what runs is no script.
-    Name(Option<&'a [u8]>),
-    /// The path of a script.
-    File(Option<&'a [u8]>),
-}
-
-/// The name of the script that an argument list runs; none for what is no interpreter, or runs
-/// none. `is_whole` is false when the end of the text was cut, and its last word with it.
+/// The name of the script that an argument list runs; `None` for a program that is not an
+/// interpreter or runs no script. `is_whole` is false if the text was cut: its last word is ignored.
 pub(super) fn script(cmdline: &[u8], is_whole: bool) -> Option<&[u8]> {
     let end = if is_whole {
         cmdline.strip_suffix(b"\0").map_or(cmdline.len(), <[u8]>::len)
@@ -149,119 +132,89 @@ pub(super) fn script(cmdline: &[u8], is_whole: bool) -> Option<&[u8]> {
     };
     let mut arguments = cmdline[..end].split(|byte| *byte == 0);
     let program = last_part(arguments.next()?);
-    let found = if is_called(program, "java") {
-        java(&mut arguments)
-    } else {
-        let is_it = |one: &&Interpreter| one.names.iter().any(|name| is_called(program, name));
-        INTERPRETERS.iter().find(is_it)?.script(&mut arguments)
-    };
-    let name = match found {
-        ScriptArg::Nothing => None,
-        ScriptArg::Name(name) => name,
-        ScriptArg::File(path) => path.filter(|path| !is_descriptor(path)).map(last_part),
-    };
-    name.filter(|name| !name.is_empty())
-}
-
-/// A script from a pipe, as `bash <(...)` runs it, has a number and no name.
-fn is_descriptor(path: &[u8]) -> bool {
-    let begins = [&b"/dev/fd/"[..], b"/proc/self/fd/"].iter().any(|dir| path.starts_with(dir));
-    begins || path == b"/dev/stdin"
-}
-
-/// `python`, `python3`, `python3.12`, `python3.13t`: a name and perhaps a version.
-fn is_called(program: &[u8], name: &str) -> bool {
-    let version = program.strip_prefix(name.as_bytes());
-    version.is_some_and(|version| {
-        let build = version.strip_suffix(b"t").or(version.strip_suffix(b"d")).unwrap_or(version);
-        let is_bare = build.is_empty() && !version.is_empty();
-        !is_bare && build.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
-    })
+    let interpreter = INTERPRETERS.iter().find(|interpreter| interpreter.is(program))?;
+    while let Some(argument) = arguments.next() {
+        if let Break(name) = interpreter.read(argument, &mut arguments) {
+            return name.filter(|name| !name.is_empty());
+        }
+    }
+    None
 }
 
 impl Interpreter {
-    fn script<'a>(&self, arguments: &mut impl Iterator<Item = &'a [u8]>) -> ScriptArg<'a> {
-        while let Some(argument) = arguments.next() {
-            let found = match argument {
-                b"--" => return ScriptArg::File(arguments.next()),
-                b"-" if self.is_shell => return ScriptArg::File(arguments.next()),
-                b"-" => return ScriptArg::Name(None),
-                [b'-', b'-', word @ ..] => self.word(word, arguments),
-                [b'-', letters @ ..] => self.letters(letters, arguments),
-                [b'+', letters @ ..] if self.is_shell => self.letters(letters, arguments),
-                path => return ScriptArg::File(Some(path)),
-            };
-            if !matches!(found, ScriptArg::Nothing) {
-                return found;
-            }
-        }
-        ScriptArg::Nothing
+    /// Whether this is the interpreter: `python`, `python3`, `python3.12`, `python3.13t`.
+    fn is(&self, program: &[u8]) -> bool {
+        self.names.split(' ').any(|name| {
+            program.strip_prefix(name.as_bytes()).is_some_and(|version| {
+                let number = version.strip_suffix(b"t").or(version.strip_suffix(b"d"));
+                let number = number.unwrap_or(version);
+                let is_bare = number.is_empty() && !version.is_empty();
+                !is_bare && number.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
+            })
+        })
     }
 
-    fn word<'a>(
+    /// Reads one argument, and its value from the next one. Breaks with the name, or with `None` if
+    /// there is no script.
+    fn read<'a>(
         &self,
-        word: &'a [u8],
-        arguments: &mut impl Iterator<Item = &'a [u8]>,
-    ) -> ScriptArg<'a> {
-        let name = word.split(|byte| *byte == b'=').next().unwrap_or_default();
-        let is_in = |words: &[&str]| words.iter().any(|known| known.as_bytes() == name);
-        if is_in(self.long_code) {
-            return ScriptArg::Name(None);
+        argument: &'a [u8],
+        next: &mut impl Iterator<Item = &'a [u8]>,
+    ) -> ControlFlow<Option<&'a [u8]>> {
+        if !argument.first().is_some_and(|first| self.signs.contains(first)) {
+            return Break(name_of_file(argument));
         }
-        if name.len() == word.len() && is_in(self.long_values) {
-            arguments.next();
+        let mut parts = argument.splitn(2, |byte| *byte == b'=');
+        let word = parts.next().unwrap_or_default();
+        let has_word = |words: &str| words.split(' ').any(|known| known.as_bytes() == word);
+        if let Some(effect) = self.effect(|(_, _, words)| has_word(words)) {
+            return effect.apply(parts.next(), next);
         }
-        ScriptArg::Nothing
-    }
-
-    fn letters<'a>(
-        &self,
-        letters: &'a [u8],
-        arguments: &mut impl Iterator<Item = &'a [u8]>,
-    ) -> ScriptArg<'a> {
-        for (n, letter) in letters.iter().enumerate() {
-            let rest = Some(&letters[n + 1..]).filter(|rest| !rest.is_empty());
-            if self.code.contains(letter) {
-                return ScriptArg::Name(None);
-            } else if self.module.contains(letter) {
-                return ScriptArg::Name(rest.or_else(|| arguments.next()));
-            } else if self.file.contains(letter) {
-                return ScriptArg::File(rest.or_else(|| arguments.next()));
-            } else if self.values.contains(letter) {
-                if rest.is_none() {
-                    arguments.next();
-                }
-                return ScriptArg::Nothing;
-            } else if self.rests.contains(letter) {
-                return ScriptArg::Nothing;
-            } else if self.nexts.contains(letter) {
-                arguments.next();
+        if argument.starts_with(b"--") {
+            return Continue(());
+        }
+        for (n, letter) in argument.iter().enumerate().skip(1) {
+            let has_letter = |(_, letters, _): &Options| letters.as_bytes().contains(letter);
+            let Some(effect) = self.effect(has_letter) else { continue };
+            let rest = Some(&argument[n + 1..]).filter(|rest| !rest.is_empty());
+            effect.apply(rest, next)?;
+            if effect != Next {
+                break;
             }
         }
-        ScriptArg::Nothing
+        Continue(())
+    }
+
+    fn effect(&self, has: impl Fn(&Options) -> bool) -> Option<Effect> {
+        self.options.iter().chain(&COMMON).find(|options| has(options)).map(|options| options.0)
     }
 }
 
-/// Options of java are words, and `@file` stands for more of them, which are not read.
-fn java<'a>(arguments: &mut impl Iterator<Item = &'a [u8]>) -> ScriptArg<'a> {
-    while let Some(argument) = arguments.next() {
-        match argument {
-            b"-jar" => return ScriptArg::File(arguments.next()),
-            b"-m" | b"--module" => return ScriptArg::Name(arguments.next()),
-            [b'@', ..] => {}
-            [b'-', ..] => {
-                if let Some(module) = argument.strip_prefix(b"--module=") {
-                    return ScriptArg::Name(Some(module));
-                }
-                if JAVA_VALUES.iter().any(|option| option.as_bytes() == argument) {
-                    arguments.next();
-                }
-            }
-            // A class has no slash, a source file may have some.
-            class => return ScriptArg::File(Some(class)),
+impl Effect {
+    fn apply<'a>(
+        self,
+        value: Option<&'a [u8]>,
+        next: &mut impl Iterator<Item = &'a [u8]>,
+    ) -> ControlFlow<Option<&'a [u8]>> {
+        let value = match self {
+            Next => next.next(),
+            Rest | Code => value,
+            Value | Module | Script => value.or_else(|| next.next()),
+        };
+        match self {
+            Value | Rest | Next => Continue(()),
+            Module => Break(value),
+            Script => Break(value.and_then(name_of_file)),
+            Code => Break(None),
         }
     }
-    ScriptArg::Nothing
+}
+
+/// The name of a script. A script from a pipe (`bash <(...)`) or from standard input has none.
+fn name_of_file(path: &[u8]) -> Option<&[u8]> {
+    let is_in = |dir: &[u8]| path.starts_with(dir);
+    let is_descriptor = is_in(b"/dev/fd/") || is_in(b"/proc/self/fd/") || path == b"/dev/stdin";
+    (!is_descriptor).then(|| last_part(path))
 }
 
 /// Cuts `/usr/sbin/nginx` to `nginx`.
