@@ -42,10 +42,11 @@ done
 [ ${#wanted[@]} -gt 0 ] || wanted=("${records[@]}")
 
 cd "$(dirname "$0")/.."
+target=$(scripts/target-dir.sh)
 
 # Pinned versions, so that the next record compares with the same tools.
 install_rivals() {
-    local dir=target/rivals
+    local dir=$target/rivals
     [ -x $dir/metop/bin/metop ] || cargo install --quiet --locked --root $dir/metop \
         --target-dir $dir/build metop@0.4.0
     [ -e $dir/ps_mem/bin/ps_mem ] ||
@@ -55,7 +56,7 @@ install_rivals() {
     fi
 }
 
-program=$PWD/target/release/psm-uring
+program=$target/release/psm-uring
 commands() {
     local record=$1
     shift
@@ -78,14 +79,14 @@ measure() {
         echo "== $1"
         ${PREFIX:-} "$scanner" --save benches/record/scanner.json --commit "$commit" --date "$date" \
             --bench ;;
-    rivals) commands "$1" --crowd small --run "psm-uring=$program" --rivals target/rivals ;;
+    rivals) commands "$1" --crowd small --run "psm-uring=$program" --rivals "$target/rivals" ;;
     floor) # A published record has no host name, and no suffix of a distributor's kernel.
         echo "== $1"
-        ${PREFIX:-} "$crowd" small -- "$program" bench --rounds "$rounds" --save target/floor.json \
+        ${PREFIX:-} "$crowd" small -- "$program" bench --rounds "$rounds" --save "$target/floor.json" \
             --bench && sed "/^\"about\"/{
                 s/\"host\":\"[^\"]*\"/\"host\":\"\"/; s/\(\"kernel\":\"[0-9.]*\)[^\"]*/\1/
                 s/\"commit\":\"\"/\"commit\":\"$commit\"/; s/\"date\":\"\"/\"date\":\"$date\"/
-            }" target/floor.json >benches/record/floor.json ;;
+            }" "$target/floor.json" >benches/record/floor.json ;;
     engines-smaps) source=smaps engines "$1" --crowd small ;;
     engines-idle) engines "$1" --idle ;;
     engines-*) engines "$1" --crowd "${1#engines-}" ;;
@@ -113,7 +114,7 @@ if [ -z "$draw" ]; then
     [ ${#failed[@]} -eq 0 ] || refuse "failed records, measure them again: scripts/benchmarks.sh ${failed[*]}" 1
 fi
 
-venv=target/plots-venv
+venv=$target/plots-venv
 if [ ! -x $venv/bin/python3 ]; then
     python3 -m venv $venv
     $venv/bin/pip install --quiet matplotlib==3.11.2

@@ -60,7 +60,8 @@ done
 [[ $max_ratio =~ ^([0-9]+(\.[0-9]+)?)?$ ]] || refuse "--max-ratio $max_ratio: not a number such as 1.10"
 
 cd "$(dirname "$0")/.."
-mkdir -p target/compare
+target=$(scripts/target-dir.sh)
+mkdir -p "$target/compare"
 trees=()
 remove_trees() {
     for tree in "${trees[@]}"; do
@@ -71,7 +72,7 @@ trap remove_trees EXIT
 
 # Builds a commit in a worktree of its own and saves the program: build_commit NAME COMMIT.
 build_commit() {
-    local commit tree=$PWD/target/compare/$1
+    local commit tree=$target/compare/$1
     commit=$(git rev-parse --verify --quiet "$2^{commit}") || refuse "unknown commit $2 (in a \
 shallow clone: git fetch --unshallow)" 1
     if [ -e "$tree" ]; then # Left behind by a killed run.
@@ -85,8 +86,8 @@ shallow clone: git fetch --unshallow)" 1
 # Both builds share their dependencies. A copy, because the next build overwrites the program.
 build() {
     cargo build --quiet --release --locked --manifest-path "$1/Cargo.toml" \
-        --target-dir target/compare/build &&
-        cp -f target/compare/build/release/psm-uring "target/compare/psm-uring-$2"
+        --target-dir "$target/compare/build" &&
+        cp -f "$target/compare/build/release/psm-uring" "$target/compare/psm-uring-$2"
 }
 
 build_commit base "${commits[0]}"
@@ -105,7 +106,7 @@ for crowd in ${crowds//,/ }; do
     [ -z "$processes" ] || [ "$crowd" = idle ] || words+=(--processes "$processes")
     [ -z "$max_ratio" ] || words+=(--max-ratio "$max_ratio")
     for name in base head; do
-        words+=(--run "$name=$PWD/target/compare/psm-uring-$name ${options[*]}")
+        words+=(--run "$name=$target/compare/psm-uring-$name ${options[*]}")
     done
     # The worst code of all crowds: a failed comparison is worse than an exceeded ratio.
     ended=0
