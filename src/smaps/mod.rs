@@ -1,54 +1,80 @@
-//! The text of `smaps` and `smaps_rollup`, from bytes to numbers.
+//! Parses the text of `smaps` and `smaps_rollup`, in chunks that may end anywhere.
 //!
-//! Pure: no I/O, no allocation, no panic, no assumption that the text is UTF-8.
-//! The format is `show_smap` and `show_smaps_rollup` of the kernel's `fs/proc/task_mmu.c`.
+//! ```
+//! use psm_uring::smaps::{Field, Malformed, Scanner};
 //!
-//! - `field`   the keys we know, and which of them are counted
+//! let mut scanner = Scanner::new();
+//! scanner.feed(b"55e0-7ffd ---p 00000000 00:00 0                  [rollup]\n");
+//! scanner.feed(b"Rss:                 300 kB\nPss:                 2");
+//! scanner.feed(b"00 kB\nPrivate_Clean:        40 kB\nPrivate_Dirty:        60 kB\n");
+//! let smaps = scanner.finish()?;
+//!
+//! assert_eq!(smaps.pss().bytes(), 200 * 1024);
+//! assert_eq!(smaps.uss().bytes(), 100 * 1024);
+//! // A field that the kernel did not print is unknown, not 0.
+//! assert_eq!(smaps.get(Field::Swap), None);
+//! # Ok::<(), Malformed>(())
+//! ```
+//!
+//! Pure: no I/O, no allocation, no panic, no assumption that the text is UTF-8. The kernel writes
+//! the text in `show_smap` and `show_smaps_rollup` (fs/proc/task_mmu.c).
+//!
+//! - `field`   the known keys, and which of them are counted
 //! - `value`   digits to numbers
 //! - `scanner` chunks in, [`Smaps`] out
-//! - `naive`   the same, too simple to be wrong; tests and benches hold the scanner against it
+//! - `naive`   the same, too simple to be wrong; tests and benches compare the scanner with it
 #![forbid(unsafe_code)]
 
 mod field;
+#[doc(hidden)]
 pub mod naive;
 mod scanner;
 mod value;
 
-pub use field::Field;
-pub use scanner::Scanner;
+use std::fmt;
 
-use crate::units::Kib;
+pub use self::field::Field;
+pub use self::scanner::Scanner;
+pub use crate::units::Kib;
 
-/// The text was no smaps: a counted line without a proper value, or no `Pss`, `Private_Clean` or
-/// `Private_Dirty` at all.
+/// The text is not smaps: a counted line without a proper value, or no `Pss`, `Private_Clean` or
+/// `Private_Dirty`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not the text of smaps or smaps_rollup")
+    }
+}
+
+impl std::error::Error for Malformed {}
+
 /// The sums over all mappings of one process.
 ///
-/// A field that the kernel did not print is absent, which is not the same as 0.
+/// A field that the kernel did not print is absent, which is not 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Smaps {
     sums: [u64; Field::COUNT],
-    /// Bit `n` is set when field `n` was printed at least once.
+    /// Bit `n` is set if field `n` was printed at least once.
     seen: u32,
-    /// `Pss` of the mappings named `[heap]`; only full smaps can tell.
+    /// `Pss` of the mappings named `[heap]`; 0 in a rollup, which does not list mappings.
     heap: u64,
-    /// Header lines seen: the number of mappings in smaps, 1 in a rollup.
+    /// The number of header lines: one per mapping in smaps, 1 in a rollup.
     mappings: u64,
-    /// Whether one record stands for all mappings.
+    /// Whether one record sums all mappings.
     is_rollup: bool,
-    /// Of the first header.
+    /// The addresses of the first header.
     addresses: Option<(u64, u64)>,
 }
 
 impl Smaps {
-    /// The sum of one field, or `None` when this kernel does not print it.
+    /// The sum of one field, or `None` if the kernel does not print it.
     pub fn get(&self, field: Field) -> Option<Kib> {
         (self.seen & field.bit() != 0).then(|| Kib(self.sums[field as usize]))
     }
 
-    /// The sum of one field, 0 when absent; for sums of parts that newer kernels added.
+    /// The sum of one field, 0 if absent.
     fn part(&self, field: Field) -> Kib {
         self.get(field).unwrap_or_default()
     }
@@ -58,7 +84,7 @@ impl Smaps {
         self.part(Field::Pss)
     }
 
-    /// Unique set size without hugetlb: what would be freed if the process ended.
+    /// Unique set size without hugetlb: the memory that an exit of the process would free.
     pub fn uss(&self) -> Kib {
         self.part(Field::PrivateClean) + self.part(Field::PrivateDirty)
     }
@@ -68,45 +94,45 @@ impl Smaps {
         self.part(Field::Rss)
     }
 
-    /// Pages of hugetlbfs mapped by this process alone. The kernel keeps them out of `Pss`.
+    /// Pages of hugetlbfs mapped by this process alone, which `Pss` excludes.
     pub fn private_hugetlb(&self) -> Kib {
         self.part(Field::PrivateHugetlb)
     }
 
-    /// Pages of hugetlbfs that other processes map too, counted whole in each of them.
+    /// Pages of hugetlbfs that other processes map too, counted whole in each process.
     pub fn shared_hugetlb(&self) -> Kib {
         self.part(Field::SharedHugetlb)
     }
 
-    /// The share of swapped pages: `SwapPss`, or plain `Swap` where the kernel (before 4.3)
-    /// prints no `SwapPss`.
+    /// The proportional share of swapped pages: `SwapPss`, or `Swap` from kernels before 4.3, which
+    /// print no `SwapPss`.
     pub fn swap(&self) -> Option<Kib> {
         self.get(Field::SwapPss).or(self.get(Field::Swap))
     }
 
-    /// Whether [`Smaps::swap`] had to count shared swapped pages whole.
+    /// Whether [`Smaps::swap`] counts shared swapped pages whole.
     pub fn swap_is_unshared(&self) -> bool {
         self.get(Field::SwapPss).is_none() && self.get(Field::Swap).is_some()
     }
 
-    /// `Pss` of the heap grown by `brk(2)`; `None` from a rollup, which cannot tell.
+    /// `Pss` of the heap (`brk(2)`); `None` from a rollup.
     pub fn heap(&self) -> Option<Kib> {
         let has_mappings = self.mappings > 0 && !self.is_rollup;
         has_mappings.then_some(Kib(self.heap))
     }
 
-    /// How many mappings the text described.
+    /// The number of mappings in the text.
     pub fn mappings(&self) -> u64 {
         self.mappings
     }
 
-    /// Where the first mapping begins and ends; in a rollup, where the first begins and the last
-    /// ends. Equal in processes that share an address space, and in forked ones.
+    /// Start and end of the first mapping; in a rollup, start of the first and end of the last one.
+    /// Equal in processes that share an address space, and in forked ones.
     pub fn addresses(&self) -> Option<(u64, u64)> {
         self.addresses
     }
 
-    /// Adds one figure. A sum whose bytes do not fit a `u64` cannot be true and is refused.
+    /// Adds one figure. Fails if the sum in bytes exceeds a `u64`: it cannot be true.
     fn add(&mut self, field: Field, kib: u64) -> Result<(), Malformed> {
         let sum = &mut self.sums[field as usize];
         let more = sum.checked_add(kib).filter(|sum| *sum <= u64::MAX / 1024);
@@ -115,8 +141,8 @@ impl Smaps {
         Ok(())
     }
 
-    /// Whether the figures without which there is no report are there: every kernel since 2.6.25
-    /// prints them, so a text without them was cut.
+    /// Whether the required fields are there. Every kernel since 2.6.25 prints them, so a text without
+    /// them was cut.
     fn is_complete(&self) -> bool {
         let needed = Field::Pss.bit() | Field::PrivateClean.bit() | Field::PrivateDirty.bit();
         self.seen & needed == needed
