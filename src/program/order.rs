@@ -1,18 +1,15 @@
-//! Which row stands where, and which are cut.
+//! The order of rows, and which of them `--top` cuts.
 
-use std::cmp::Ordering;
+use super::{Column, ColumnKind, Program, Uniform};
 
-use super::column::ColumnKind;
-use super::{Column, Program, Uniform};
-
-/// The order and number of rows.
+/// The order and the number of rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Order {
-    /// What decides.
+    /// The column to sort by.
     pub key: Column,
-    /// Biggest first (or Z first) instead of last.
+    /// The biggest row, or Z, is first instead of last.
     pub reverse: bool,
-    /// Only so many rows, the biggest ones.
+    /// The most rows; the biggest are kept, or the first in alphabetical order.
     pub top: Option<usize>,
 }
 
@@ -23,40 +20,42 @@ impl Default for Order {
 }
 
 impl Order {
-    /// Whether rows stand in alphabetical order, and so the first are kept.
+    /// Whether the order is alphabetical.
     pub(super) fn is_by_text(self) -> bool {
         self.key.kind() == ColumnKind::Text
     }
 }
 
-/// Smallest first. Of equal rows the one with more RAM is the bigger; then name and process id
-/// decide, so that the order is always the same.
+/// Sorts by the key, the smallest first. RAM decides among equal rows unless the key is the name,
+/// then name and process id, so that the order is always the same.
 pub(super) fn sort(rows: &mut [Program<'_>], order: Order) {
-    let ram = |row: &Program<'_>| row.usage.get(Column::Ram);
-    let by_figure = |a: &Program<'_>, b: &Program<'_>| match order.key {
-        Column::Name => Ordering::Equal,
-        Column::Count => a.count.cmp(&b.count).then_with(|| ram(a).cmp(&ram(b))),
-        Column::Pid => a.pid.cmp(&b.pid).then_with(|| ram(a).cmp(&ram(b))),
-        Column::User => key(a.uid).cmp(&key(b.uid)).then_with(|| ram(a).cmp(&ram(b))),
-        Column::Cgroup => key(a.cgroup).cmp(&key(b.cgroup)).then_with(|| ram(a).cmp(&ram(b))),
-        Column::Percent | Column::Bar => ram(a).cmp(&ram(b)),
-        column => a.usage.get(column).cmp(&b.usage.get(column)).then_with(|| ram(a).cmp(&ram(b))),
+    let ram = |row: &Program<'_>| match order.key {
+        Column::Name => None,
+        _ => row.usage.get(Column::Ram),
     };
     rows.sort_unstable_by(|a, b| {
-        by_figure(a, b).then_with(|| a.name.cmp(b.name)).then_with(|| a.pid.cmp(&b.pid))
+        let by_key = match order.key {
+            Column::Count => a.count.cmp(&b.count),
+            Column::Pid => a.pid.cmp(&b.pid),
+            Column::User => rank(a.uid).cmp(&rank(b.uid)),
+            Column::Cgroup => rank(a.cgroup).cmp(&rank(b.cgroup)),
+            column => a.usage.get(column).cmp(&b.usage.get(column)),
+        };
+        let by_ram = || ram(a).cmp(&ram(b));
+        by_key.then_with(by_ram).then_with(|| (a.name, a.pid).cmp(&(b.name, b.pid)))
     });
 }
 
-/// What is not known comes first, what is not the same last.
-pub(super) fn key<T>(common: Uniform<T>) -> (u8, Option<T>) {
-    match common {
+/// Unknown values come first, mixed values last.
+pub(super) fn rank<T>(value: Uniform<T>) -> (u8, Option<T>) {
+    match value {
         Uniform::Unknown => (0, None),
         Uniform::Same(value) => (1, Some(value)),
         Uniform::Mixed => (2, None),
     }
 }
 
-/// Keeps the rows that `--top` asks for, the biggest or the first names, and returns the others.
+/// Keeps the rows that `--top` asks for, and returns the others, if there are any.
 pub(super) fn cut<Row>(rows: &mut Vec<Row>, order: Order) -> Option<Vec<Row>> {
     let excess = rows.len().checked_sub(order.top?).filter(|excess| *excess > 0)?;
     Some(match order.is_by_text() {

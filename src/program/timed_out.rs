@@ -71,7 +71,7 @@ pub(super) fn unknown(timed_out: &[&TimedOut], labels: &Labels<'_>) -> Vec<Unkno
 /// They come by name and process id, and stay so where that is equal.
 pub(super) fn sort(rows: &mut [Unknown], order: Order) {
     match order.key {
-        Column::User => rows.sort_by_key(|row| (order::key(row.uid), row.known.rss)),
+        Column::User => rows.sort_by_key(|row| (order::rank(row.uid), row.known.rss)),
         _ if order.is_by_text() => {}
         _ => rows.sort_by_key(|row| row.known.rss),
     }
