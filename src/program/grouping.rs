@@ -1,4 +1,4 @@
-//! What a row stands for, and what it goes by.
+//! The meaning of a row, and its label.
 
 use std::collections::HashMap;
 
@@ -6,10 +6,10 @@ use super::{container, unit};
 use crate::process::{Glimpse, ProcessUsage};
 use crate::units::labels;
 
-/// Where owner or control group cannot be told.
+/// The label of an unknown owner or control group.
 const UNKNOWN: &[u8] = b"(unknown)";
 
-/// What a row stands for.
+/// The meaning of a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Grouping {
     /// All processes of one name.
@@ -17,11 +17,11 @@ pub enum Grouping {
     Program,
     /// One process.
     Pid,
-    /// All processes that act as one user.
+    /// All processes of one effective user.
     User,
     /// All processes of one control group.
     Cgroup,
-    /// All processes of one unit of systemd.
+    /// All processes of one systemd unit.
     Unit,
     /// All processes of one container.
     Container,
@@ -37,22 +37,22 @@ labels!(Grouping {
 });
 
 impl Grouping {
-    /// Whether rows need to know who owns a process.
+    /// Whether rows need the user of a process.
     pub fn needs_owner(self) -> bool {
         self == Grouping::User
     }
 
-    /// Whether rows need to know where a process is grouped.
+    /// Whether rows need the control group of a process.
     pub fn needs_cgroup(self) -> bool {
         matches!(self, Grouping::Cgroup | Grouping::Unit | Grouping::Container)
     }
 
-    /// Whether rows go by the names of programs.
+    /// Whether rows are labelled with names of programs.
     pub fn needs_name(self) -> bool {
         matches!(self, Grouping::Program | Grouping::Pid)
     }
 
-    /// What the rows are, for the head of a table: with a number behind, and without.
+    /// The header of the labels in a table: with a number behind each label, and without.
     pub fn titles(self) -> [&'static str; 2] {
         match self {
             Grouping::Program => ["PROCESS (COUNT)", "PROCESS"],
@@ -68,7 +68,7 @@ impl Grouping {
 /// Names of users by their ids.
 pub type UserNames = HashMap<u32, Vec<u8>>;
 
-/// The attribute that all processes of a row have in common, where it is not the name.
+/// The common attribute of the processes in a row, if it is not the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Attribute<'run> {
     Owner(Option<u32>),
@@ -85,7 +85,7 @@ pub struct Labels<'run> {
 }
 
 impl<'run> Labels<'run> {
-    /// The labels of these processes. Users without a name are labelled by id.
+    /// Makes the labels of these processes; the id is the label of a user without a name.
     pub fn new(
         processes: impl Iterator<Item = ProcessUsage<'run>>,
         grouping: Grouping,

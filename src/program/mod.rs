@@ -1,16 +1,16 @@
 //! From processes to the rows of a report: grouped, summed, sorted, cut.
 //!
-//! - `grouping`  what a row stands for, and its label
+//! - `grouping`  the meaning of a row, and its label
 //! - `cgroup`    control group to systemd unit and container
-//! - `column`    the columns: word, head, help, kind
+//! - `column`    the columns: word, help, header, kind
 //! - `usage`     the memory of a row
-//! - `row`       the processes of one row
-//! - `timed_out` rows of processes whose memory is not known
-//! - `vfork`     rows of processes that run in the memory of another one
-//! - `host`      the memory of the host beside that of the programs
+//! - `row`       rows of processes that were measured
+//! - `timed_out` rows of processes whose memory is unknown
+//! - `vfork`     rows of processes that share the address space of another
+//! - `host`      host memory by parts
 //! - `order`     sorting and `--top`
 //! - `snapshot`  the rows of one report, for comparison with another
-//! - `diff`      how rows changed between two reports
+//! - `diff`      the rows that changed between two reports
 #![forbid(unsafe_code)]
 
 mod cgroup;
@@ -52,30 +52,30 @@ pub struct Annotations<'a> {
     pub sharing: &'a HashMap<Pid, Pid>,
 }
 
-/// The rows of a report and their sum.
+/// The rows of a report and their total.
 #[derive(Debug)]
 pub struct Programs<'run> {
     /// The meaning of a row.
     pub grouping: Grouping,
-    /// The rows, in the order they are shown.
+    /// The rows with figures, in the order of the report.
     pub rows: Vec<Program<'run>>,
-    /// Rows that were cut, and their sum if there are some.
+    /// The rows that `--top` cuts.
     pub cut: Vec<Program<'run>>,
-    /// See `cut`.
+    /// The sum of the rows in `cut`, if there are any.
     pub rest: Option<Rest>,
-    /// How many processes were measured.
+    /// The number of processes that were measured.
     pub count: u64,
-    /// The sum over all rows, cut ones included; `None` when nothing was measured of what is there.
+    /// The sum of all rows, including `cut`; `None` if processes exist and none was measured.
     pub total: Option<Usage>,
-    /// Rows without figures, since their memory is in rows that are shown.
+    /// Rows whose memory is counted in a row of `rows`.
     pub sharing: Vec<Sharing<'run>>,
-    /// Rows without figures, since nobody knows, in the order they are shown.
+    /// Rows whose memory is unknown, in the order of the report.
     pub unknown: Vec<Unknown>,
-    /// Those of them that were cut: how many, and what is known of them.
+    /// The rows of unknown memory that `--top` cuts: their number, and the sum of known figures.
     pub unknown_rest: Option<(usize, Known)>,
     /// The names of users, if rows show them.
     pub users: Option<&'run UserNames>,
-    /// Whether shared swapped pages are counted whole in some process (kernels before 4.3).
+    /// Whether a process counts shared swapped pages whole (kernels before 4.3).
     pub swap_is_unshared: bool,
 }
 
@@ -116,7 +116,7 @@ pub fn group<'run>(
         }
     }
     rows.iter_mut().for_each(Program::finish);
-    // Missing is never 0.
+    // An unknown total is not 0.
     let total = (annotations.unknown == 0 || !rows.is_empty()).then(|| Rest::sum(&rows).usage);
     order::sort(&mut rows, order);
     let cut = order::cut(&mut rows, order).unwrap_or_default();
@@ -163,9 +163,9 @@ mod tests {
     }
 
     #[test]
-    fn rows_without_figures_are_sorted_and_cut_too() {
+    fn rows_of_unknown_memory_are_sorted_and_cut() {
         let all = [
-            timed_out(1, "dark", None),
+            timed_out(1, "stuck", None),
             timed_out(2, "big", Some(300)),
             timed_out(3, "twin", Some(20)),
             timed_out(4, "twin", Some(20)),
@@ -175,17 +175,17 @@ mod tests {
         let labels = Labels::new([].into_iter(), Grouping::Program, None);
         let group = |order| group([].into_iter(), &labels, annotations, order);
         let whole = group(Order::default());
-        assert_eq!(names(&whole), ["dark", "twin", "big"]);
+        assert_eq!(names(&whole), ["stuck", "twin", "big"]);
         assert_eq!((whole.total, whole.unknown_rest), (None, None));
         let top = group(Order { top: Some(1), ..Order::default() });
         assert_eq!(names(&top), ["big"]);
         assert_eq!(top.unknown_rest, Some((2, Known { rss: Some(Kib(40)), swap: None })));
         let reverse = group(Order { reverse: true, ..Order::default() });
-        assert_eq!(names(&reverse), ["big", "twin", "dark"]);
+        assert_eq!(names(&reverse), ["big", "twin", "stuck"]);
     }
 
     #[test]
-    fn the_sum_of_nothing_is_0_when_nothing_is_missing() {
+    fn the_total_of_no_rows_is_0_unless_memory_is_unknown() {
         let total = |count| {
             let sharing = &HashMap::new();
             let annotations = Annotations { unknown: count, timed_out: &[], sharing };

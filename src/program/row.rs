@@ -1,29 +1,29 @@
-//! Same row of a report: processes that go by one name, or one process.
+//! One row of a report: all processes of one label, or one process.
 
 use super::Usage;
 use crate::process::ProcessUsage;
 use crate::smaps::Smaps;
 use crate::units::{Kib, Pid};
 
-/// Same row of a report.
+/// One row of a report.
 #[derive(Clone, Copy, Debug)]
 pub struct Program<'run> {
-    /// The name of all its processes.
+    /// The label.
     pub name: &'run [u8],
-    /// The process, if it is one.
+    /// The process, if the row has one process.
     pub pid: Option<Pid>,
-    /// When that started, in clock ticks since boot, where it was asked for.
+    /// The start of that process in clock ticks since boot, if the run asked for it.
     pub start_time: Option<u64>,
-    /// How many processes it has.
+    /// The number of processes.
     pub count: u64,
-    /// The user they act as, by id.
+    /// The effective user.
     pub uid: Uniform<u32>,
-    /// The path of their control group: foreign bytes.
+    /// The path of the control group: foreign bytes.
     pub cgroup: Uniform<&'run [u8]>,
-    /// Their memory.
+    /// The memory.
     pub usage: Usage,
-    /// Hugetlb pages that more than one process maps. The kernel counts them whole in every one
-    /// and does not say who shares with whom, so the largest figure stands for the program.
+    /// Hugetlb pages that more than one process maps. The kernel counts them whole in each process
+    /// and does not say which processes share them, so the row has the largest figure.
     shared_hugetlb: Kib,
 }
 
@@ -51,7 +51,7 @@ impl<'run> Program<'run> {
     }
 
     pub(super) fn add(&mut self, smaps: &Smaps) {
-        self.usage.add(&Usage::of(smaps));
+        self.usage.add(&Usage::new(smaps));
         self.shared_hugetlb = self.shared_hugetlb.max(smaps.shared_hugetlb());
     }
 
@@ -60,14 +60,14 @@ impl<'run> Program<'run> {
     }
 }
 
-/// Rows that were cut, summed up.
+/// The sum of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rest {
-    /// How many rows they are.
+    /// The number of rows.
     pub rows: usize,
-    /// How many processes they have.
+    /// The number of processes.
     pub count: u64,
-    /// Their memory.
+    /// The memory.
     pub usage: Usage,
 }
 
@@ -82,25 +82,25 @@ impl Rest {
     }
 }
 
-/// What one row can say of all its processes.
+/// A value of all processes in a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Uniform<T> {
-    /// Nobody knows, or nobody asked.
+    /// The value is unknown, or the run did not ask for it.
     #[default]
     Unknown,
-    /// The same of all of them.
+    /// All processes have this value.
     Same(T),
-    /// They differ, or it is known of some only.
+    /// The values differ, or only some are known.
     Mixed,
 }
 
 impl<T: Copy + PartialEq> Uniform<T> {
-    /// Of one process.
+    /// The value of one process.
     pub(super) fn new(value: Option<T>) -> Uniform<T> {
         value.map_or(Uniform::Unknown, Uniform::Same)
     }
 
-    /// Of one process more.
+    /// Adds the value of another process.
     pub(super) fn join(&mut self, value: Option<T>) {
         if *self != Uniform::new(value) {
             *self = Uniform::Mixed;
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn different_is_several() {
+    fn different_values_are_mixed() {
         for (first, then, expected) in [
             (Some(1), Some(1), Uniform::Same(1)),
             (Some(1), Some(2), Uniform::Mixed),
@@ -121,11 +121,11 @@ mod tests {
             (None, Some(1), Uniform::Mixed),
             (None, None, Uniform::Unknown),
         ] {
-            let mut common = Uniform::new(first);
-            common.join(then);
-            assert_eq!(common, expected);
-            common.join(then);
-            assert_eq!(common, expected);
+            let mut value = Uniform::new(first);
+            value.join(then);
+            assert_eq!(value, expected);
+            value.join(then);
+            assert_eq!(value, expected);
         }
     }
 }

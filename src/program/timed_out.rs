@@ -1,4 +1,4 @@
-//! Rows of processes whose memory is not known, and what is known of them all the same.
+//! Rows of processes that timed out: their memory is unknown, some figures of `status` are not.
 
 use std::collections::BTreeMap;
 use std::ops::Add;
@@ -9,36 +9,36 @@ use super::{Column, Grouping, Labels, Order, Uniform, order};
 use crate::process::Glimpse;
 use crate::units::{Kib, Pid};
 
-/// A process that could not be measured in time, and what can still be told of it.
+/// A process that timed out.
 #[derive(Clone, Debug)]
 pub struct TimedOut {
     /// The process.
     pub pid: Pid,
-    /// What the kernel tells without waiting.
+    /// The figures of `status`, which never blocks.
     pub glimpse: Glimpse,
 }
 
-/// A row of processes whose memory is not known.
+/// A row of processes whose memory is unknown.
 #[derive(Clone, Debug, Default)]
 pub struct Unknown {
-    /// What they go by: comm, as other names can take as long as the memory; or a group's label.
+    /// The label; comm replaces other names, which can block as long as the memory.
     pub name: Vec<u8>,
-    /// The process, if it is one.
+    /// The process, if the row has one process.
     pub pid: Option<Pid>,
-    /// How many there are.
+    /// The number of processes.
     pub count: u64,
-    /// The user they act as, by id: `status` tells it of the stuck, too.
+    /// The effective user, which `status` has for stuck processes too.
     pub uid: Uniform<u32>,
-    /// What is known all the same.
+    /// The known figures.
     pub known: Known,
 }
 
-/// What the kernel still tells of processes whose memory is not known; `None` when it does not.
+/// The figures that are known of processes whose memory is not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Known {
-    /// Resident pages, shared ones counted whole in each process.
+    /// Resident pages; shared pages are counted whole in each process.
     pub rss: Option<Kib>,
-    /// Swapped pages, counted likewise.
+    /// Swapped pages, counted the same way.
     pub swap: Option<Kib>,
 }
 
@@ -49,7 +49,7 @@ impl Known {
     }
 }
 
-/// One row for all processes of one label, or one each.
+/// Makes one row for each label, or for each process.
 pub(super) fn unknown(timed_out: &[&TimedOut], labels: &Labels<'_>) -> Vec<Unknown> {
     let mut rows: BTreeMap<(Vec<u8>, Option<Pid>), Unknown> = BTreeMap::new();
     for TimedOut { pid, glimpse } in timed_out {
@@ -67,8 +67,8 @@ pub(super) fn unknown(timed_out: &[&TimedOut], labels: &Labels<'_>) -> Vec<Unkno
     rows.into_iter().map(|((name, _), row)| Unknown { name, ..row }).collect()
 }
 
-/// By user if asked for; else, and among equals, by what is resident, as the best guess at RAM.
-/// They come by name and process id, and stay so where that is equal.
+/// Sorts by user or by resident pages, the best estimate of RAM. The rows are sorted by name and
+/// process id already, and equal rows stay so.
 pub(super) fn sort(rows: &mut [Unknown], order: Order) {
     match order.key {
         Column::User => rows.sort_by_key(|row| (order::rank(row.uid), row.known.rss)),
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_known_of_stuck_processes_is_summed() {
+    fn known_figures_are_summed() {
         let stuck = |pid, rss, swap| TimedOut {
             pid: Pid(pid),
             glimpse: Glimpse { comm: b"db".to_vec(), rss, swap, ..Glimpse::default() },
@@ -101,12 +101,12 @@ mod tests {
         let [row] = &unknown(Grouping::Program)[..] else { panic!("one program") };
         assert_eq!((row.count, row.known), (3, Known { rss: kib(6), swap: kib(9) }));
         let by_pid = unknown(Grouping::Pid);
-        assert_eq!(by_pid[1].known, Known::default(), "missing is never 0");
+        assert_eq!(by_pid[1].known, Known::default(), "unknown is not 0");
         assert_eq!(known(&by_pid), row.known);
     }
 
     #[test]
-    fn of_one_user_the_biggest_is_last() {
+    fn the_biggest_row_of_a_user_is_last() {
         let row = |pid, uid, rss| Unknown {
             pid: Some(Pid(pid)),
             uid: Uniform::new(uid),

@@ -1,21 +1,21 @@
-//! The memory of a row: what is shown of smaps, and how it is summed up.
+//! The memory of a row: the figures of smaps that reports show, and their sums.
 
 use super::Column;
 use crate::smaps::{Field, Smaps};
 use crate::units::{Kib, Labelled};
 
-/// Amounts of memory, one for each column that is such.
+/// Amounts of memory, one for each column of amounts.
 ///
-/// What the kernel does not print is unknown, and so is every sum that it belongs to.
+/// An amount that the kernel does not print is unknown, and so is every sum with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage([Option<Kib>; Column::AMOUNTS]);
 
 impl Usage {
-    /// The sum of nothing.
+    /// The sum of no rows.
     pub const NOTHING: Usage = Usage([Some(Kib(0)); Column::AMOUNTS]);
 
     /// The memory of one process, without the pages that [`Usage::add_shared_hugetlb`] adds.
-    pub(super) fn of(smaps: &Smaps) -> Usage {
+    pub(super) fn new(smaps: &Smaps) -> Usage {
         let ram = smaps.pss() + smaps.private_hugetlb();
         let uss = smaps.uss() + smaps.private_hugetlb();
         Usage(std::array::from_fn(|place| match Column::ALL[place] {
@@ -34,12 +34,12 @@ impl Usage {
         }))
     }
 
-    /// One of the amounts, if it is known.
+    /// The amount of a column.
     pub fn get(&self, column: Column) -> Option<Kib> {
         self.0.get(column as usize).copied().flatten()
     }
 
-    /// Adds another one.
+    /// Adds the amounts of another process or row.
     pub fn add(&mut self, other: &Usage) {
         for (sum, more) in self.0.iter_mut().zip(other.0) {
             *sum = sum.zip(more).map(|(sum, more)| sum + more);
@@ -63,11 +63,11 @@ mod tests {
 
     fn usage(text: &str) -> Usage {
         let needed = "Pss: 9 kB\nPrivate_Clean: 1 kB\nPrivate_Dirty: 2 kB\n";
-        Usage::of(&naive::scan(format!("{needed}{text}").as_bytes()).expect("smaps"))
+        Usage::new(&naive::scan(format!("{needed}{text}").as_bytes()).expect("smaps"))
     }
 
     #[test]
-    fn what_is_not_known_makes_a_sum_unknown() {
+    fn an_unknown_amount_makes_the_sum_unknown() {
         let (new, old) = (usage("Pss_Anon: 4 kB\nSwapPss: 5 kB\n"), usage("SwapPss: 7 kB\n"));
         assert_eq!(new.get(Column::PssAnon), Some(Kib(4)));
         assert_eq!(new.get(Column::Hugetlb), None);

@@ -1,4 +1,4 @@
-//! Rows of processes that run in the memory of others: it is summed up in the rows of those.
+//! Rows of processes that share the address space of another process, whose row counts the memory.
 
 use std::collections::HashMap;
 
@@ -6,18 +6,18 @@ use super::{Grouping, Labels, Program};
 use crate::process::ProcessUsage;
 use crate::units::Pid;
 
-/// A row of processes that have no memory of their own: they run in that of another one.
+/// A row of processes without memory of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sharing<'run> {
-    /// The name of all of them.
+    /// The label.
     pub name: &'run [u8],
-    /// The process, if it is one.
+    /// The process, if the row has one process.
     pub pid: Option<Pid>,
-    /// The name of the process whose memory it is.
+    /// The label of the row that counts the memory.
     pub owner: &'run [u8],
-    /// That process, when rows are processes.
+    /// The process that owns the memory, if rows are processes.
     pub owner_pid: Option<Pid>,
-    /// How many there are.
+    /// The number of processes.
     pub count: u64,
 }
 
@@ -39,20 +39,20 @@ impl<'run> Sharing<'run> {
         Sharing { name, pid: Some(pid), owner: owner.name, owner_pid, count: 1 }
     }
 
-    /// Whether the memory is counted in this row.
+    /// Whether this row counts the memory.
     pub(super) fn is_of(&self, row: &Program<'_>) -> bool {
         self.owner == row.name && self.owner_pid.is_none_or(|pid| row.pid == Some(pid))
     }
 }
 
-/// The owners of the memory of processes, by process.
+/// Maps each process that shares an address space to the owner.
 pub(super) fn owners<'run>(
     processes: impl Iterator<Item = ProcessUsage<'run>>,
     labels: &'run Labels<'run>,
     sharing: &HashMap<Pid, Pid>,
 ) -> HashMap<Pid, MemoryOwner<'run>> {
     if sharing.is_empty() {
-        return HashMap::new(); // As nearly always.
+        return HashMap::new(); // The usual case.
     }
     let owner = |process: ProcessUsage<'run>| MemoryOwner {
         pid: process.pid,
@@ -63,7 +63,7 @@ pub(super) fn owners<'run>(
     sharing.iter().filter_map(owner).collect()
 }
 
-/// One row for all that have one name and one owner's name, unless rows are processes.
+/// Merges rows of one label and one owner, unless rows are processes.
 pub(super) fn merged(mut sharing: Vec<Sharing<'_>>) -> Vec<Sharing<'_>> {
     sharing.sort_unstable_by_key(|one| (one.name, one.owner_pid.and(one.pid), one.owner, one.pid));
     sharing.dedup_by(|next, row| {
@@ -85,9 +85,10 @@ mod tests {
     use crate::smaps::Scanner;
     use crate::units::Kib;
 
-    /// Who runs in the memory of another one has a place in its row, or a row below it.
+    /// A process that shares an address space is counted in the row of the owner, or has a row
+    /// without figures.
     #[test]
-    fn memory_counts_once() {
+    fn shared_address_spaces_count_once() {
         let usage = |pid, name: &'static str, pss: u64| {
             let mut scanner = Scanner::new();
             let rest = "Private_Clean: 0 kB\nPrivate_Dirty: 0 kB\n";
@@ -127,7 +128,7 @@ mod tests {
         for programs in [&programs, &by_pid] {
             assert_eq!(programs.total.and_then(|total| ram(&total)), Some(Kib(950)));
         }
-        // Nothing is left of a row that was cut, but its part of the sum.
+        // A row without figures is cut with the row that counts its memory.
         assert_eq!(group(&pids, Some(1)).sharing, []);
         assert_eq!(group(&pids, Some(2)).sharing.len(), 3);
     }
