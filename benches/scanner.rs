@@ -27,8 +27,8 @@ use serde_json::json;
 /// The most that one `readv` of the ring returns: chunks of this size reach the scanner.
 const CHUNK_BYTES: usize = 128 * 1024;
 
-const CORPUS: &[u8] = include_bytes!("../tests/corpus/real-6.18.smaps");
-const ROLLUP: &[u8] = include_bytes!("../tests/corpus/real-6.18.smaps_rollup");
+const CORPUS: &[u8] = include_bytes!("../tests/data/corpus/real-6.18.smaps");
+const ROLLUP: &[u8] = include_bytes!("../tests/data/corpus/real-6.18.smaps_rollup");
 
 const COLUMNS: [TableColumn; 3] = [
     ("smaps text", 26, |one| Some(one.run.name.clone())),

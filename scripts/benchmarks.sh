@@ -120,4 +120,4 @@ if [ ! -x $venv/bin/python3 ]; then
     $venv/bin/pip install --quiet matplotlib==3.11.2
 fi
 $venv/bin/python3 scripts/plots.py benches/record docs/plots
-UPDATE_GOLDEN=1 cargo test --quiet --locked --test benchmarks
+UPDATE_GOLDEN=1 cargo test --quiet --locked --test it benchmarks

@@ -3,8 +3,8 @@
 #
 # With a nightly compiler and cargo-fuzz, libFuzzer guides the inputs by coverage, under
 # AddressSanitizer. Otherwise the stable compiler runs the same targets on random inputs. New inputs
-# are kept in target/fuzz/corpus. KEEP=1 adds those that increase the coverage of tests/seeds to
-# tests/seeds, cut to KEEP_BYTES (512). A failure leaves its input in target/fuzz and ends the run.
+# are kept in target/fuzz/corpus. KEEP=1 adds those that increase the coverage of tests/data/seeds to
+# tests/data/seeds, cut to KEEP_BYTES (512). A failure leaves its input in target/fuzz and ends the run.
 set -eu
 cd "$(dirname "$0")/.."
 target=${1:-all} seconds=${2:-600}
@@ -22,7 +22,7 @@ if ! cargo +nightly fuzz --version >/dev/null 2>&1; then
     echo "fuzz.sh: no nightly compiler or no cargo-fuzz, so coverage does not guide the inputs:" \
         "rustup toolchain install nightly && cargo install cargo-fuzz" >&2
     for target in $targets; do
-        PSM_FUZZ_SECONDS=$seconds cargo test --release --locked --test fuzz "$target"
+        PSM_FUZZ_SECONDS=$seconds cargo test --release --locked --test it "fuzz::$target"
     done
     exit
 fi
@@ -30,8 +30,8 @@ fi
 work=$(scripts/target-dir.sh)/fuzz
 cargo +nightly fuzz build --target-dir "$work"
 for target in $targets; do
-    new=$work/corpus/$target seeds=tests/seeds/$target more=
-    case $target in rollup | scanner) more=tests/corpus ;; esac
+    new=$work/corpus/$target seeds=tests/data/seeds/$target more=
+    case $target in rollup | scanner) more=tests/data/corpus ;; esac
     mkdir -p "$new" "$seeds"
     # Even on a busy machine, only a target that hangs takes 60 s for one input.
     nice -n 10 cargo +nightly fuzz run --target-dir "$work" "$target" "$new" "$seeds" $more \

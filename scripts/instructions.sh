@@ -34,6 +34,6 @@ check() {
         code=4
     fi
 }
-check smaps "1,000 bytes of smaps" "$(wc -c <tests/corpus/real-6.18.smaps)" $per_kilobyte_of_smaps
+check smaps "1,000 bytes of smaps" "$(wc -c <tests/data/corpus/real-6.18.smaps)" $per_kilobyte_of_smaps
 check rollup rollup 1000 $per_rollup
 exit $code

@@ -12,7 +12,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 suites=(bullseye bookworm trixie forky trixie-backports)
-tests=(kernel live stuck engines)
+tests=(it)
 limit=${LIMIT:-180}
 here=$PWD
 work=$(scripts/target-dir.sh)/kernels
@@ -114,11 +114,11 @@ build() {
 lay_out() {
     local root=$work/root file name
     rm -rf "$root"
-    mkdir -p "$root"/{bin,dev,etc,proc,sys,tests,tmp} "$root$here/tests"
+    mkdir -p "$root"/{bin,dev,etc,proc,sys,tests,tmp} "$root$here/tests/data"
     chmod 1777 "$root/tmp"
     cp "$work/busybox" "$root/bin/"
     cp scripts/kernels/init "$root/init"
-    cp -a tests/procfs tests/corpus "$root$here/tests/"
+    cp -a tests/data/procfs tests/data/corpus "$root$here/tests/data/"
     printf '%s\n' root:x:0:0::/:/bin/sh user:x:1000:1000::/:/bin/sh >"$root/etc/passwd"
     printf '%s\n' root:x:0: user:x:1000: >"$root/etc/group"
     while read -r file; do

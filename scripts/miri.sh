@@ -19,4 +19,4 @@ miri() { cargo +nightly miri test --locked --target-dir "$work" "$@"; }
 # The skipped test compares texts of error numbers, and Miri has other texts.
 miri --lib -- smaps:: process:: program:: report:: units:: sys::buffer:: \
     --skip failures_say_their_error_and_remedy
-miri --test model_ring schedules_at_random
+miri --test it schedules_at_random

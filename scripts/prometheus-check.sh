@@ -13,7 +13,7 @@ shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
 
 unit=packaging/systemd/psm-uring.service
-fixture=$PWD/tests/procfs/ordinary
+fixture=$PWD/tests/data/procfs/ordinary
 program=${PSM_URING:-}
 started=()
 work=

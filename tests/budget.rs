@@ -4,6 +4,8 @@
 //! the cost of one process, free of what a survey costs by itself. Each figure has a budget a
 //! little above what was counted, with the reason for it. A build that exceeds one fails: make the
 //! program do less, or raise the budget in a commit that says why.
+//!
+//! A binary of its own: its allocator counts for the whole process, other tests included.
 
 mod support;
 

@@ -1,5 +1,8 @@
 //! The crowds that performance is measured on: members have the promised memory, and nothing is
 //! left behind, whichever process is killed.
+//!
+//! A binary of its own: it counts the children of its process and the pages that the host swaps in,
+//! those of other tests included.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! `tests/targets/escape.rs` under libFuzzer.
+//! `tests/support/targets/escape.rs` under libFuzzer.
 #![no_main]
 
 use psm_uring_fuzz::targets::escape::run;

@@ -1,4 +1,4 @@
-//! `tests/targets/filter.rs` under libFuzzer.
+//! `tests/support/targets/filter.rs` under libFuzzer.
 #![no_main]
 
 use psm_uring_fuzz::targets::filter::run;

@@ -1,4 +1,4 @@
-//! `tests/targets/model.rs` under libFuzzer.
+//! `tests/support/targets/model.rs` under libFuzzer.
 #![no_main]
 
 use psm_uring_fuzz::targets::model::run;

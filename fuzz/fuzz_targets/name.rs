@@ -1,4 +1,4 @@
-//! `tests/targets/name.rs` under libFuzzer.
+//! `tests/support/targets/name.rs` under libFuzzer.
 #![no_main]
 
 use psm_uring_fuzz::targets::name::run;

@@ -1,4 +1,4 @@
-//! `tests/targets/rollup.rs` under libFuzzer.
+//! `tests/support/targets/rollup.rs` under libFuzzer.
 #![no_main]
 
 use psm_uring_fuzz::targets::rollup::run;

@@ -1,4 +1,4 @@
-//! `tests/targets/scanner.rs` under libFuzzer.
+//! `tests/support/targets/scanner.rs` under libFuzzer.
 #![no_main]
 
 use psm_uring_fuzz::targets::scanner::run;

@@ -1,8 +1,9 @@
-//! The targets of `tests/targets`, for the programs in `fuzz_targets`. Has nothing of its own.
+//! The targets of `tests/support/targets`, for the programs in `fuzz_targets`. Has nothing of its
+//! own.
 
-#[path = "../../tests/model/mod.rs"]
+#[path = "../../tests/support/model/mod.rs"]
 mod model;
-#[path = "../../tests/targets/mod.rs"]
+#[path = "../../tests/support/targets/mod.rs"]
 pub mod targets;
 #[path = "../../tests/support/world.rs"]
 #[allow(dead_code, unreachable_pub)]

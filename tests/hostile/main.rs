@@ -1,6 +1,9 @@
 //! A host where everything is wrong, built for real: processes that hold their memory lock for
 //! ever, an io_uring that is forbidden, limits that are reached, a `/proc` that hides.
 //!
+//! A binary of its own: it starts itself once more as the first process of each container, and a
+//! case whose times count has the host to itself.
+//!
 //! Every case runs as root in a container of its own with a hard limit of time; what it made
 //! ends with it. Where a case cannot run it says so. `docs/RELIABILITY.md` lists them.
 //!

@@ -5,20 +5,14 @@
 //! A failure leaves its input in a file and says where. To have it again:
 //!
 //! ```text
-//! PSM_FUZZ_INPUT=FILE cargo test --locked --test fuzz TARGET
+//! PSM_FUZZ_INPUT=FILE cargo test --locked --test it fuzz::TARGET
 //! ```
 
-mod model;
-mod support;
-mod targets;
-
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use support::sources::{fail_if_any, read, root};
-use support::{Rng, corpus, files, say, skip, tests_path, world};
-use targets::TARGETS;
+use crate::support::targets::TARGETS;
+use crate::support::{Rng, corpus, data, files, say};
 
 /// How long each target runs, unless `PSM_FUZZ_SECONDS` says otherwise.
 const SECONDS: u64 = 1;
@@ -39,7 +33,7 @@ impl Drop for Keep<'_> {
 }
 
 fn seeds(target: &str) -> Vec<Vec<u8>> {
-    let mut seeds = files(&tests_path("seeds").join(target));
+    let mut seeds = files(&data("seeds").join(target));
     // Miri is a thousand times slower.
     if ["rollup", "scanner"].contains(&target) && !cfg!(miri) {
         seeds.extend(corpus());
@@ -125,30 +119,4 @@ fn rollup() {
 #[test]
 fn scanner() {
     fuzz("scanner");
-}
-
-/// Every target has a test here, a program under libFuzzer and seeds; and there are no others.
-#[test]
-fn targets_are_complete() {
-    if !root().join("fuzz").exists() {
-        return skip("targets_are_complete", "fuzz/ is not part of the package");
-    }
-    let (own, manifest) = (read("tests/fuzz.rs"), read("fuzz/Cargo.toml"));
-    let mut wrong = Vec::new();
-    for (name, _) in TARGETS {
-        let program = read(&format!("fuzz/fuzz_targets/{name}.rs"));
-        for (what, is_there) in [
-            ("test in tests/fuzz.rs", own.contains(&format!("fuzz(\"{name}\")"))),
-            ("program in fuzz/Cargo.toml", manifest.contains(&format!("name = \"{name}\""))),
-            ("line of its own", program.contains(&format!("targets::{name}::run"))),
-            ("seed in tests/seeds", files(&tests_path("seeds").join(name)).len() > 2),
-        ] {
-            wrong.extend((!is_there).then(|| format!("fuzz_targets/{name}.rs:1: no {what}")));
-        }
-    }
-    let names: BTreeSet<String> = TARGETS.iter().map(|target| format!("{}.rs", target.0)).collect();
-    let found = files(&root().join("fuzz/fuzz_targets"));
-    let programs: BTreeSet<String> = found.into_iter().map(|(name, _)| name).collect();
-    assert_eq!(programs, names, "fuzz/fuzz_targets against TARGETS of tests/targets");
-    fail_if_any(&wrong);
 }

@@ -1,14 +1,12 @@
 //! The program on the fixtures, byte for byte: standard output, standard error and exit code of
-//! many command lines, with every engine. `UPDATE_GOLDEN=1 cargo test --test golden` writes
-//! `tests/golden/*.txt` anew; the difference is then to be read in review.
-
-mod support;
+//! many command lines, with every engine. `UPDATE_GOLDEN=1 cargo test golden` writes
+//! `tests/data/golden/*.txt` anew; the difference is then to be read in review.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use support::survey::has_uring;
-use support::{Ran, files, run, tests_path};
+use crate::support::survey::has_uring;
+use crate::support::{Ran, data, files, run};
 
 /// A golden file, and the arguments behind `--proc-root`.
 const CASES: [(&str, &str); 121] = [
@@ -190,7 +188,7 @@ const FAULTS: [(&str, &str); 50] = [
 ];
 
 fn golden_path(name: &str) -> PathBuf {
-    tests_path("golden").join(format!("{name}.txt"))
+    data("golden").join(format!("{name}.txt"))
 }
 
 fn is_update() -> bool {
@@ -224,13 +222,13 @@ fn check(name: &str, words: &str, ran: &Ran) -> Result<(), String> {
 }
 
 fn report(wrong: &[String]) {
-    let remedy = "if this is meant: UPDATE_GOLDEN=1 cargo test --test golden, and read the diff";
+    let remedy = "if this is meant: UPDATE_GOLDEN=1 cargo test golden, and read the diff";
     assert!(wrong.is_empty(), "{}\n{remedy}", wrong.join("\n"));
 }
 
 /// Runs the program. What differs from run to run and host to host becomes a word.
 fn run_masked(words: &str) -> Ran {
-    let facts = support::sources::regex(concat!(
+    let facts = crate::support::sources::regex(concat!(
         r#"(?P<key>"(version|host|kernel|engine|started_at|duration_seconds)": ?"#,
         r#"|psm_uring_(duration|start_time)_seconds )("[^"]*"|[0-9.e-]+)"#,
         r#"|(?P<info>psm_uring_run_info)\{[^}]*\}"#,
@@ -302,26 +300,6 @@ fn every_golden_file_has_a_case() {
         CASES.iter().chain(&FAULTS).map(|(name, _)| format!("{name}.txt")).collect();
     assert_eq!(cases.len(), CASES.len() + FAULTS.len(), "two cases share a file");
     let found: BTreeSet<String> =
-        files(&tests_path("golden")).into_iter().map(|(name, _)| name).collect();
+        files(&data("golden")).into_iter().map(|(name, _)| name).collect();
     assert_eq!(found, cases, "remove the file, or add the case");
-}
-
-/// Whatever names processes give themselves: what is printed cannot move a cursor or forge a row.
-#[test]
-fn names_cannot_forge() {
-    for rule in ["title", "comm", "exe", "cmdline"] {
-        for by in ["program", "pid"] {
-            let ran = run(["--proc-root", "names", "--name", rule, "--by", by]);
-            let text = String::from_utf8(ran.stdout).expect("the table is UTF-8");
-            let is_foreign = |c: &char| {
-                (c.is_control() && *c != '\n')
-                    || matches!(*c, '\u{200b}'..='\u{200f}'
-                    | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-            };
-            assert_eq!(text.chars().find(is_foreign), None, "{rule}, {by}");
-            let forged =
-                text.lines().filter(|line| line.trim_start().starts_with("999.9 ")).count();
-            assert_eq!(forged, 0, "{rule}, {by}: a name made a row");
-        }
-    }
 }

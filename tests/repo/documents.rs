@@ -1,11 +1,9 @@
 //! What is written about the program, held against the program: flags, the table of the README, the
 //! reason of each dependency.
 
-mod support;
-
 use std::collections::BTreeSet;
 
-use support::sources::{fail_if_any, read, regex, sources};
+use crate::support::sources::{fail_if_any, read, regex, sources};
 
 /// Flags in a text: `--filter` and `-f`, where they stand as words of their own.
 fn flags(text: &str) -> BTreeSet<String> {
@@ -25,7 +23,7 @@ fn flags(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_flag_is_in_help_and_readme() {
-    let help = support::run(["--help"]).stdout();
+    let help = crate::support::run(["--help"]).stdout();
     let in_help = flags(&help);
     assert!(in_help.contains("--filter") && in_help.contains("-f"), "help was not understood");
     // Flags of other commands are not ours.
@@ -33,7 +31,8 @@ fn every_flag_is_in_help_and_readme() {
     let readme = read("README.md");
     let in_readme = flags(&others.replace_all(&readme, ""));
     let missing = in_help.difference(&in_readme);
-    let of_commands = ["bench", "diff"].map(|command| support::run([command, "--help"]).stdout());
+    let of_commands =
+        ["bench", "diff"].map(|command| crate::support::run([command, "--help"]).stdout());
     let known = flags(&(help.clone() + &of_commands.concat()));
     let invented = in_readme.difference(&known);
     let line_of = |flag: &String| {
@@ -52,13 +51,13 @@ fn every_flag_is_in_help_and_readme() {
 /// The first table of the README is the one that the program prints.
 #[test]
 fn the_readme_shows_what_is_printed() {
-    let golden = read("tests/golden/default.txt");
+    let golden = read("tests/data/golden/default.txt");
     let table = |text: &str, end: &str| {
         let head = text.find("   MiB RAM").expect("a table");
         text[head..].split(end).next().expect("its end").to_owned()
     };
     let (shown, printed) = (table(&read("README.md"), "```"), table(&golden, "--- "));
-    assert_eq!(shown, printed, "README.md: paste tests/golden/default.txt into it");
+    assert_eq!(shown, printed, "README.md: paste tests/data/golden/default.txt into it");
 }
 
 #[test]

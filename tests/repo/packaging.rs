@@ -1,10 +1,8 @@
 //! What packages hold, as far as it can be checked without building them;
 //! `scripts/package-check.sh` builds, installs and runs them.
 
-mod support;
-
-use support::sources::read;
-use support::{TempDir, run};
+use crate::support::sources::read;
+use crate::support::{TempDir, run};
 
 /// The service calls the program as the program wants to be called.
 #[test]

@@ -1,15 +1,12 @@
 //! The style of this project, run instead of remembered: floors, the fence around `unsafe`,
-//! lengths, words that do not belong on main, files that are on the map. `tests/documents.rs` does
-//! the same for what is written about the program.
+//! lengths, words that do not belong on main, files that are on the map. `documents` does the same for what is written about the program.
 //!
 //! Every failure names file, line, rule and remedy. When a reviewer says something twice, it is
 //! added here.
 
-mod support;
-
 use std::collections::BTreeSet;
 
-use support::sources::{Source, fail_if_any, regex, root, rust, sources};
+use crate::support::sources::{Source, fail_if_any, regex, root, rust, sources};
 
 /// The modules that a module may import: only those of floors below its own.
 const FLOORS: [(&str, &[&str]); 12] = [
@@ -241,17 +238,20 @@ fn what_is_fenced_exists() {
     for fence in UNSAFE {
         let inside: Vec<_> = rust.iter().filter(|one| one.path.starts_with(fence)).collect();
         let is_used = inside.iter().any(|one| regex(r"\bunsafe\b").is_match(&one.text));
-        assert!(is_used, "tests/tidy.rs: no `unsafe` below {fence:?}: take it out of UNSAFE");
+        assert!(is_used, "tests/repo/tidy.rs: no `unsafe` below {fence:?}: take it out of UNSAFE");
     }
     for (module, allowed) in FLOORS {
         for module in allowed.iter().chain([&module]) {
             let is_there =
                 rust.iter().any(|one| one.is_program() && self::module(&one.path) == *module);
-            assert!(is_there, "tests/tidy.rs: no module {module:?}: take it out of FLOORS");
+            assert!(is_there, "tests/repo/tidy.rs: no module {module:?}: take it out of FLOORS");
         }
     }
     for word in ["src/cli", "docs/ARCHITECTURE.md", "docs/DECISIONS.md"] {
-        assert!(root().join(word).exists(), "tests/tidy.rs: a remedy names {word}, which is gone");
+        assert!(
+            root().join(word).exists(),
+            "tests/repo/tidy.rs: a remedy names {word}, which is gone"
+        );
     }
 }
 

@@ -1,25 +1,42 @@
 //! What several tests need: where the fixtures stand, numbers at random that can be had again,
 //! runs of the program with a limit, and words on standard error that no capture swallows.
-// Every test file is a crate of its own and uses a part of this.
+//!
+//! - `child`    processes to be measured, which a test binary becomes
+//! - `model`    a model of the ring, of its workers and of the processes they read
+//! - `readers`  programs that others wrote, to read what ours writes
+//! - `reports`  saved reports of fixtures, to be compared
+//! - `rules`    the tables of docs/GROUPING.md
+//! - `sources`  the files of this project as texts
+//! - `survey`   surveys that can be compared
+//! - `targets`  what fuzzers feed with bytes
+//! - `world`    a process made of texts
+//!
+//! `counting` is the allocator of `tests/budget.rs` and part of that alone.
+// Every test binary uses a part of this.
 #![allow(dead_code, unreachable_pub)]
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 pub mod child;
+pub mod model;
+pub mod readers;
 pub mod reports;
+pub mod rules;
 pub mod sources;
 pub mod survey;
+pub mod targets;
 pub mod world;
 
 /// The longest time one run of the program may take: far more than it needs, so that a busy
 /// machine does not fail a test, and little enough that a hang is told soon.
 pub const RUN_LIMIT: Duration = Duration::from_secs(20);
 
-/// The fake `/proc` trees under `tests/procfs`.
+/// The fake `/proc` trees under `tests/data/procfs`.
 pub const TREES: [&str; 12] = [
     "empty",
     "grouped",
@@ -35,14 +52,14 @@ pub const TREES: [&str; 12] = [
     "vanished",
 ];
 
-/// A path below `tests/`.
-pub fn tests_path(below: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(below)
+/// A path below `tests/data`.
+pub fn data(below: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(below)
 }
 
 /// A fake `/proc`.
 pub fn tree(name: &str) -> PathBuf {
-    tests_path("procfs").join(name)
+    data("procfs").join(name)
 }
 
 /// The files of a directory, by name, in order.
@@ -62,7 +79,7 @@ pub fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
 
 /// Every smaps text of the corpus.
 pub fn corpus() -> Vec<(String, Vec<u8>)> {
-    let mut corpus = files(&tests_path("corpus"));
+    let mut corpus = files(&data("corpus"));
     corpus.retain(|(name, _)| name.ends_with(".smaps") || name.ends_with(".smaps_rollup"));
     assert!(corpus.len() > 40, "the corpus is missing: {} texts", corpus.len());
     corpus
@@ -197,9 +214,11 @@ impl Ran {
 pub struct TempDir(PathBuf);
 
 impl TempDir {
-    /// Makes one; no two tests of a run use the same name.
+    /// Makes one, which is no other's, whatever the name.
     pub fn new(name: &str) -> TempDir {
-        let path = std::env::temp_dir().join(format!("psm-uring-{}-{name}", std::process::id()));
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let (process, made) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(format!("psm-uring-{process}-{made}-{name}"));
         std::fs::create_dir_all(&path).expect("a directory of ours");
         TempDir(path)
     }
@@ -229,6 +248,12 @@ pub fn copy_dir(from: &Path, to: &Path) {
     }
 }
 
+/// Makes a FIFO, whose open sleeps for ever while nobody writes to it.
+pub fn make_fifo(path: &Path) {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
+}
+
 /// A row of a table in KiB.
 pub struct Row {
     pub ram: u64,
@@ -249,7 +274,7 @@ impl Row {
 /// The program, to be called on fixtures by short paths; no terminal is near.
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_psm-uring"));
-    command.current_dir(tests_path("procfs")).stdin(Stdio::null()).env("COLUMNS", "100");
+    command.current_dir(data("procfs")).stdin(Stdio::null()).env("COLUMNS", "100");
     command
 }
 
@@ -303,4 +328,11 @@ pub fn until<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<
         }
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Says what is wrong on one line, in these words among others.
+pub fn assert_one_line(ran: &Ran, words: &str) {
+    let text = ran.stderr();
+    assert!(text.starts_with("psm-uring: ") && text.contains(words), "{text}");
+    assert_eq!((text.matches('\n').count(), text.ends_with('\n')), (1, true), "{text}");
 }

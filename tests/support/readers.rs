@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-use crate::support::tests_path;
+use super::sources::root;
 
 /// Runs a reader on a text; `None` when there is no such program.
 fn read(mut command: Command, text: &str) -> Option<Output> {
@@ -19,9 +19,9 @@ fn read(mut command: Command, text: &str) -> Option<Output> {
 }
 
 /// Holds documents against a schema in docs. Panics when one does not fit.
-pub(crate) fn validate(schema: &str, documents: &[String]) -> Result<(), String> {
-    let script = tests_path("formats/validate.py");
-    let schema = tests_path(&format!("../docs/{schema}.schema.json"));
+pub fn validate(schema: &str, documents: &[String]) -> Result<(), String> {
+    let script = root().join("tests/support/validate.py");
+    let schema = root().join(format!("docs/{schema}.schema.json"));
     // Debian's own Python has what Debian's packages bring.
     for python in ["python3", "/usr/bin/python3"] {
         let mut command = Command::new(python);
@@ -40,7 +40,7 @@ pub(crate) fn validate(schema: &str, documents: &[String]) -> Result<(), String>
 
 /// Asks Prometheus' checker, which reads as the textfile collector does. Panics when it refuses, or
 /// finds a name or a text that is not as it should be.
-pub(crate) fn promtool(text: &str) -> Result<(), String> {
+pub fn promtool(text: &str) -> Result<(), String> {
     let mut command = Command::new("promtool");
     command.args(["check", "metrics"]);
     let Some(output) = read(command, text) else {
@@ -52,7 +52,7 @@ pub(crate) fn promtool(text: &str) -> Result<(), String> {
 }
 
 /// The records of a text of CSV, by the fields of its head.
-pub(crate) fn csv(text: &str) -> Vec<std::collections::HashMap<String, String>> {
+pub fn csv(text: &str) -> Vec<std::collections::HashMap<String, String>> {
     assert!(text.lines().all(|line| !line.is_empty()) && text.ends_with("\r\n"), "{text:?}");
     assert_eq!(text.matches('\n').count(), text.matches("\r\n").count(), "{text:?}");
     let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());

@@ -42,8 +42,7 @@ pub fn sources(dirs: &[&str]) -> Vec<Source> {
         }
     }
     // Fixtures are other people's texts.
-    let fixtures =
-        ["tests/corpus", "tests/procfs", "tests/golden", "tests/seeds", "benches/record"];
+    let fixtures = ["tests/data", "benches/record"];
     found.retain(|source| !fixtures.iter().any(|dir| source.path.starts_with(dir)));
     found.sort_by(|a, b| a.path.cmp(&b.path));
     found

@@ -63,7 +63,7 @@ pub fn has_uring(test: &str) -> bool {
         Uring::open(&root, tuning(1, 1)).map(drop)
     });
     let Err(errno) = probed else { return true };
-    // The last is said by kernels that are too old; tests/kernel.rs sees to it that they are.
+    // The last is said by kernels that are too old; `sys::kernel` sees to it that they are.
     let refused =
         [libc::EPERM, libc::EACCES, libc::ENOSYS, libc::ENOMEM, libc::ECANCELED, libc::EOPNOTSUPP];
     let required = std::env::var_os("PSM_REQUIRE_URING").is_some();

@@ -4,7 +4,7 @@ script, names.tsv (raw names), expected.tsv (sums) and the tables at the end of 
 
     generate.py             rewrite every tree
 
-Texts of smaps and smaps_rollup come from tests/corpus/generate.py. Pages are shared by 1, 2 or 4
+Texts of smaps and smaps_rollup come from tests/data/corpus/generate.py. Pages are shared by 1, 2 or 4
 processes only, so no value is truncated and the sum over smaps equals the rollup to the kB.
 """
 

@@ -1,13 +1,10 @@
 //! `psm-uring bench` on a fixture: its output, its records, its comparisons, its errors. Its times
 //! are not checked.
 
-mod support;
-
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use crate::support::{Ran, TempDir, copy_dir, make_fifo, run, tree};
 use serde_json::Value;
-use support::{Ran, TempDir, copy_dir, run, tree};
 
 fn bench(arguments: &[&str]) -> Ran {
     let root = if arguments.contains(&"--proc-root") { &[][..] } else { &["--proc-root=ordinary"] };
@@ -136,7 +133,7 @@ fn stuck_processes_end_it() {
     copy_dir(&tree("ordinary"), copy.path());
     let file = copy.path().join("101/smaps_rollup");
     std::fs::remove_file(&file).expect("it was copied");
-    mknodat(CWD, &file, FileType::Fifo, Mode::RUSR, 0).expect("a FIFO");
+    make_fifo(&file);
     for engine in ["auto", "threads"] {
         let ran = bench(&["--proc-root", text(copy.path()), "--engines", engine]);
         assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""), "{}", ran.stderr());

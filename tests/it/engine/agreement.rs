@@ -2,16 +2,14 @@
 //! survey as the engine `sync`, on every fixture. What `sync` says is held against the sums and
 //! names that the fixtures were made with.
 
-mod support;
-
+use crate::support::survey::{Snapshot, has_uring, open, survey, tuning};
+use crate::support::{TREES, Table, data, tree};
 use psm_uring::engine::{EngineKind, Surveyor, Tuning};
 use psm_uring::process::{Coverage, NameRule, Plan, Source};
 use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::sys::ring::kernel::Features;
 use psm_uring::units::Pid;
 use regex::bytes::Regex;
-use support::survey::{Snapshot, has_uring, open, survey, tuning};
-use support::{TREES, Table, tests_path, tree};
 
 const NAMES: [NameRule; 5] =
     [NameRule::Title, NameRule::Comm, NameRule::Exe, NameRule::Script, NameRule::Cmdline];
@@ -182,7 +180,7 @@ const WHOLE: [&str; 7] =
 
 #[test]
 fn sums_are_the_expected() {
-    let table = Table::read(&tests_path("procfs/expected.tsv"));
+    let table = Table::read(&data("procfs/expected.tsv"));
     for tree in WHOLE {
         let reference = Reference::of(tree);
         let rows = table.rows.iter().filter(|row| table.get(row, "tree") == tree);

@@ -1,19 +1,16 @@
 //! A deadline says the same of processes in every engine: nothing is begun once time is over, and
 //! whoever only waited for a worker was not asked.
 
-mod support;
-
 use std::os::unix::fs::symlink;
 use std::time::Duration;
 
+use crate::support::survey::{has_uring, open, tuning};
+use crate::support::{RUN_LIMIT, TempDir, copy_dir, make_fifo, tree};
 use psm_uring::engine::{EngineKind, Surveyor, Timeouts, Tuning};
 use psm_uring::process::{Coverage, Fate, Plan};
 use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::sys::ring::kernel::Features;
 use psm_uring::units::Pid;
-use rustix::fs::{CWD, FileType, Mode};
-use support::survey::{has_uring, open, tuning};
-use support::{RUN_LIMIT, TempDir, copy_dir, tree};
 
 /// Far more than any engine has at work.
 const PROCESSES: u32 = 2000;
@@ -98,9 +95,9 @@ fn who_is_stuck_times_out_among_others() {
     let stuck = Pid(1);
     let copy = crowd.path().join("1");
     copy_dir(&tree("ordinary/111"), &copy);
-    let (file, mode) = (copy.join("smaps_rollup"), Mode::from_raw_mode(0o600));
+    let file = copy.join("smaps_rollup");
     std::fs::remove_file(&file).expect("it was copied");
-    rustix::fs::mknodat(CWD, &file, FileType::Fifo, mode, 0).expect("a FIFO");
+    make_fifo(&file);
     pids.insert(0, stuck);
     let root = ProcRoot::open(crowd.path()).expect("a crowd");
     for (engine, mut surveyor) in surveyors("who_is_stuck_times_out_among_others", &root) {

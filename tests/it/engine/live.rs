@@ -1,30 +1,22 @@
 //! The real `/proc`: processes that the test starts and stops, measured by the program and, apart
 //! from it, by a plain reading of the same files. Needs no privilege: all of them are its own.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::support::child::Target;
+use crate::support::survey::{Snapshot, has_uring, open, survey, tuning};
+use crate::support::{run, skip, until};
 use psm_uring::engine::EngineKind;
 use psm_uring::process::{NameRule, Plan, Source};
 use psm_uring::smaps::Smaps;
 use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::sys::threads;
 use psm_uring::units::{Kib, Pid};
-use support::child::{Target, become_one};
-use support::survey::{Snapshot, has_uring, open, survey, tuning};
-use support::{run, skip, until};
 
 /// How long to wait for two looks at the same process to agree: pages of shared libraries count
 /// differently while other programs come and go.
 const QUIET_LIMIT: Duration = Duration::from_secs(20);
-
-/// What children of the tests become; see `support::child`.
-#[test]
-fn child() {
-    become_one();
-}
 
 fn root() -> ProcRoot {
     ProcRoot::open("/proc".as_ref()).expect("a /proc")

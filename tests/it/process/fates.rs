@@ -1,23 +1,15 @@
 //! What becomes of a real process that has no memory to show: zombies, processes without their
 //! first thread, threads of the kernel, processes that leave. Needs no privilege but where said so.
 
-mod support;
-
 use std::process::Command;
 use std::time::Duration;
 
+use crate::support::child::Target;
+use crate::support::{Ran, output, run, skip, until};
 use rustix::process::Signal;
-use support::child::{Target, become_one};
-use support::{Ran, output, run, skip, until};
 
 /// How long to wait for a process to be what it becomes.
 const QUIET_LIMIT: Duration = Duration::from_secs(20);
-
-/// What children of the tests become; see `support::child`.
-#[test]
-fn child() {
-    become_one();
-}
 
 #[test]
 fn zombies_are_counted() {
@@ -143,5 +135,15 @@ fn hidden_processes_are_told() {
         let one = run_hidden(hidepid, "--pid 1").expect("as before");
         assert_eq!((one.code, one.stdout().as_str()), (Some(1), ""));
         assert!(one.stderr().contains("hidden by the mount option hidepid="), "{}", one.stderr());
+    }
+}
+
+/// No deadline makes a thread of the kernel a process that is missing.
+#[test]
+fn kernel_threads_do_not_time_out() {
+    for engine in ["sync", "threads", "auto"] {
+        let ran = run(["--engine", engine, "--deadline", "0"]);
+        let text = ran.stdout() + &ran.stderr();
+        assert!(!text.contains("kthreadd"), "{engine}: {text}");
     }
 }

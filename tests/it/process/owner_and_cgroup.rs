@@ -1,12 +1,10 @@
 //! What a probe learns besides name and memory, answer by answer and without a kernel: owner and
 //! control group, asked for or not.
 
-mod support;
-
+use crate::support::world::World;
 use psm_uring::process::{Fate, Plan, Probe, ProcFile};
 use psm_uring::units::Errno;
 use regex::bytes::Regex;
-use support::world::World;
 
 /// Who asks for nothing, for one of them, for both; with a filter and without.
 fn plans() -> Vec<Plan> {

@@ -1,14 +1,12 @@
 //! One process, answer by answer, without a kernel: an error at every step of every plan, each
 //! kind of process, texts in pieces of any size and texts without an end.
 
-mod support;
-
+use crate::support::world::{Fault, LEADER, PID, ROLLUP, World};
 use psm_uring::process::{
     Fate, NAME_MAX, NameRule, Plan, Probe, ProcFile, ReadNext, Source, TEXT_MAX,
 };
 use psm_uring::units::Errno;
 use regex::bytes::Regex;
-use support::world::{Fault, LEADER, PID, ROLLUP, World};
 
 const NAMES: [NameRule; 5] =
     [NameRule::Title, NameRule::Comm, NameRule::Exe, NameRule::Script, NameRule::Cmdline];

@@ -1,19 +1,11 @@
 //! Real processes that share one address space: their memory counts once. Forked siblings, however
 //! equal, count each. Needs no privilege.
 
-mod support;
-
-use support::child::{Target, become_one};
-use support::{run, skip};
+use crate::support::child::Target;
+use crate::support::{run, skip};
 
 const KIB: u64 = 40_000;
 const ENGINES: [&str; 3] = ["sync", "threads", "auto"];
-
-/// What children of the tests become; see `support::child`.
-#[test]
-fn child() {
-    become_one();
-}
 
 /// Whether this kernel tells at all (`CONFIG_KCMP`), and lets us ask.
 fn has_kcmp(test: &str) -> bool {

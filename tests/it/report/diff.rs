@@ -4,9 +4,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::readers;
 use crate::support::reports::Reports;
-use crate::support::{Ran, output, program, run, skip};
+use crate::support::{Ran, output, program, readers, run, skip};
 
 fn diff(before: &Path, after: &Path, words: &str) -> Ran {
     let mut command = program();

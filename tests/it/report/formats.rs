@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
+use super::print;
 use crate::support::survey::has_uring;
-use crate::support::{TREES, TempDir, copy_dir, output, program, run, tree};
-use crate::{print, readers};
+use crate::support::{TREES, readers, run};
 
 /// What every format tells of a row: kind, name, count, and amounts by their words.
 type Row = (String, String, Option<u64>, BTreeMap<&'static str, Option<u64>>);
@@ -182,38 +182,54 @@ fn engines_carry_the_same_numbers() {
     }
 }
 
-/// The part of nothing is a number that nobody knows, so its field is empty.
+/// Every name can be read back. CSV and OpenMetrics escape what does not print; JSON escapes what
+/// its grammar requires.
 #[test]
-fn the_part_of_nothing_is_empty_in_csv() {
-    let root = TempDir::new("csv-nothing");
-    let dir = root.path().join("1");
-    std::fs::create_dir(&dir).expect("a directory");
-    let figures = "Rss: 0 kB\nPss: 0 kB\nPrivate_Clean: 0 kB\nPrivate_Dirty: 0 kB\n";
-    let rollup = &format!("0-1 ---p 0 0:0 0 [rollup]\n{figures}");
-    for (file, text) in [("cmdline", "one\0"), ("comm", "one\n"), ("smaps_rollup", rollup)] {
-        std::fs::write(dir.join(file), text).expect(file);
+fn names_survive() {
+    for format in ["json", "ndjson", "csv", "openmetrics"] {
+        let text = print("--proc-root names -n 100", format).0;
+        let is_json = format.ends_with("json");
+        let is_foreign = |c: char| match c {
+            '\n' | '\r' => false,
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{feff}' => !is_json,
+            c => c.is_ascii_control() || c.is_control() && !is_json,
+        };
+        assert_eq!(text.chars().find(|c| is_foreign(*c)), None, "{format}");
     }
-    let mut command = program();
-    command.args("-o csv --columns name,percent --no-header --proc-root".split(' '));
-    command.arg(root.path());
-    let ran = output(command);
-    assert_eq!(ran.stdout(), "program,one,\r\ntotal,,\r\n", "{}", ran.stderr());
+    let value: Value = serde_json::from_str(&print("--proc-root names", "json").0).expect("JSON");
+    let names: Vec<(&str, Option<&str>)> = value["programs"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| (row["name"].as_str().expect("a name"), row["name_bytes"].as_str()))
+        .collect();
+    for expected in [
+        ("serv\u{fffd}er", Some("73657276ff6572")),
+        ("serv\\xffer", None),
+        ("re\u{202e}gpj.exe", None),
+        ("ev\u{1b}[31mil\u{1b}]0;title\u{7}\n999.9 0.0 fake (1)", None),
+        ("   ", None),
+        ("データ収集", None),
+    ] {
+        assert!(names.contains(&expected), "{expected:?} of {names:?}");
+    }
 }
 
-/// Samples of one name are one program's for ever, whatever else was cut.
+/// `--total`, `--strict`, notes and exit codes mean the same whatever the form.
 #[test]
-fn a_program_called_other_is_not_the_rest() {
-    let dir = TempDir::new("called-other");
-    for (pid, title) in [("101", "other"), ("102", "second"), ("103", "third")] {
-        copy_dir(&tree("ordinary").join(pid), &dir.path().join(pid));
-        std::fs::write(dir.path().join(pid).join("cmdline"), title).expect("a file of ours");
-    }
-    for (top, rest) in [("3", 0), ("1", 1)] {
-        let mut command = program();
-        command.args(["-o", "openmetrics", "--sort", "name", "--top", top, "--proc-root"]);
-        command.arg(dir.path());
-        let text = output(command).stdout();
-        let samples = |name| text.matches(&format!("_ram_bytes{{program=\"{name}\"}}")).count();
-        assert_eq!((samples("other"), samples(r"\\u{6f}ther")), (rest, 1), "{text}");
+fn options_keep_their_meaning() {
+    for format in ["table", "json", "ndjson", "csv", "openmetrics"] {
+        let run = |words: &str| run(words.split(' ').chain(["--output", format]));
+        let plain = run("--proc-root vanished --engine sync");
+        assert!(plain.stderr().contains("psm-uring: measured "), "{format}: {}", plain.stderr());
+        assert_eq!(plain.code, Some(0), "{format}");
+        let strict = run("--proc-root vanished --engine sync --strict");
+        assert_eq!(strict.code, Some(3), "{format}");
+        assert_eq!(strict.stderr, plain.stderr, "{format}");
+        let none = run("--proc-root malformed -p 402,403 --total");
+        assert_eq!((none.code, none.stdout().as_str()), (Some(1), ""), "{format}");
+        assert!(none.stderr().contains("no total: "), "{format}: {}", none.stderr());
+        let all = run("--proc-root ordinary --total");
+        assert!(all.stdout().contains("2343296000") && !all.stdout().contains("java"), "{format}");
     }
 }

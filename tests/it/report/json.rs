@@ -1,56 +1,17 @@
-//! Machine formats, read by programs that others wrote: a validator of JSON Schema, a reader of
-//! CSV, Prometheus' own checker. And all formats say the same, with every engine.
-
-#[path = "../support/mod.rs"]
-mod support;
-
-mod diff;
-mod file;
-mod host;
-mod readers;
-mod same;
+//! `-o json` and `-o ndjson`, held against the schema by a validator that others wrote.
 
 use serde_json::Value;
-use support::child::{Target, become_one};
-use support::{TREES, run, skip};
 
-/// What children of the tests become; see `support::child`.
-#[test]
-fn child() {
-    become_one();
-}
-
-/// Every fixture that has a report, in ways that fill every part of one.
-fn calls() -> Vec<String> {
-    let mut calls: Vec<String> = Vec::new();
-    for tree in TREES.into_iter().filter(|tree| !["empty", "hollow"].contains(tree)) {
-        for rest in
-            ["", "--by pid", "-n 2 --summary", "--heap", "--source smaps -s name -r", "--total"]
-        {
-            // What was recorded of processes has no meminfo.
-            let rest =
-                if tree == "recorded" { rest.replace(" --summary", "") } else { rest.into() };
-            calls.push(format!("--proc-root {tree} {rest}").trim_end().to_owned());
-        }
-    }
-    calls.push("--proc-root ordinary -f no-such-name".to_owned());
-    calls.push("--proc-root malformed -p 402,403".to_owned());
-    calls.push("--proc-root grouped --by user".to_owned());
-    calls
-}
-
-/// Standard output of a call in a format, and what else it said.
-fn print(call: &str, format: &str) -> (String, String) {
-    let ran = run(call.split(' ').chain(["--output", format]));
-    assert_eq!(ran.code, Some(0), "{call} {format}: {}", ran.stderr());
-    (ran.stdout(), ran.stderr())
-}
+use super::{calls, print};
+use crate::run::output_file::stuck_report;
+use crate::support::child::Target;
+use crate::support::{readers, run, skip};
 
 #[test]
 fn json_keeps_its_schema() {
     let mut documents: Vec<String> = calls().iter().map(|call| print(call, "ndjson").0).collect();
     documents.push(run(["--output", "ndjson", "--heap", "--by", "pid", "--summary"]).stdout());
-    documents.push(file::stuck_report());
+    documents.push(stuck_report());
     let places = ["-o", "ndjson", "--columns", "user,cgroup", "--proc-root", "grouped"];
     documents.push(run(places).stdout());
     let pair = Target::start_as(b"pair", "vfork 4000");
@@ -113,53 +74,6 @@ fn json_is_ndjson_on_lines() {
     assert!(word.starts_with("{\n  \"schema\": \"psm-uring.report.v1\",\n"), "{word}");
 }
 
-/// Every name can be read back. CSV and OpenMetrics escape what does not print; JSON escapes what
-/// its grammar requires.
-#[test]
-fn names_survive() {
-    for format in ["json", "ndjson", "csv", "openmetrics"] {
-        let text = print("--proc-root names -n 100", format).0;
-        let is_json = format.ends_with("json");
-        let is_foreign = |c: char| match c {
-            '\n' | '\r' => false,
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{feff}' => !is_json,
-            c => c.is_ascii_control() || c.is_control() && !is_json,
-        };
-        assert_eq!(text.chars().find(|c| is_foreign(*c)), None, "{format}");
-    }
-    let value: Value = serde_json::from_str(&print("--proc-root names", "json").0).expect("JSON");
-    let names: Vec<(&str, Option<&str>)> = value["programs"]
-        .as_array()
-        .expect("rows")
-        .iter()
-        .map(|row| (row["name"].as_str().expect("a name"), row["name_bytes"].as_str()))
-        .collect();
-    for expected in [
-        ("serv\u{fffd}er", Some("73657276ff6572")),
-        ("serv\\xffer", None),
-        ("re\u{202e}gpj.exe", None),
-        ("ev\u{1b}[31mil\u{1b}]0;title\u{7}\n999.9 0.0 fake (1)", None),
-        ("   ", None),
-        ("データ収集", None),
-    ] {
-        assert!(names.contains(&expected), "{expected:?} of {names:?}");
-    }
-}
-
-#[test]
-fn prometheus_takes_the_metrics() {
-    for call in calls().iter().filter(|call| !call.contains("--by pid")) {
-        let text = print(call, "openmetrics").0;
-        assert!(text.ends_with("\n# EOF\n"), "{text}");
-        if let Err(why) = readers::promtool(&text) {
-            return skip("prometheus_takes_the_metrics", &why);
-        }
-    }
-    // It does refuse: two samples of the same labels, a time stamp is another matter.
-    let twice = std::panic::catch_unwind(|| readers::promtool("a_bytes 1\na_bytes 2\n"));
-    assert!(twice.is_err(), "promtool takes everything");
-}
-
 /// Who owns a process, and where it is, is told to who asks.
 #[test]
 fn owners_and_groups_are_told() {
@@ -183,37 +97,5 @@ fn owners_and_groups_are_told() {
     match row["cgroup"].as_str() {
         Some(path) => assert!(groups.contains(path) && path.starts_with('/'), "{groups}: {row}"),
         None => skip("owners_and_groups_are_told", "no control group here"),
-    }
-}
-
-/// Labels are for ever, so there are few, and none for a process.
-#[test]
-fn labels_are_bounded() {
-    let labels = |call: &str| {
-        let text = print(call, "openmetrics").0;
-        text.lines().filter(|line| line.starts_with("psm_uring_ram_bytes{")).count()
-    };
-    assert_eq!(labels("--proc-root names -n 7"), 8);
-    assert_eq!(labels("--proc-root names"), 32);
-    let ran = run(["-o", "openmetrics", "--by", "pid"]);
-    assert_eq!(ran.code, Some(2), "{}", ran.stderr());
-}
-
-/// `--total`, `--strict`, notes and exit codes mean the same whatever the form.
-#[test]
-fn options_keep_their_meaning() {
-    for format in ["table", "json", "ndjson", "csv", "openmetrics"] {
-        let run = |words: &str| run(words.split(' ').chain(["--output", format]));
-        let plain = run("--proc-root vanished --engine sync");
-        assert!(plain.stderr().contains("psm-uring: measured "), "{format}: {}", plain.stderr());
-        assert_eq!(plain.code, Some(0), "{format}");
-        let strict = run("--proc-root vanished --engine sync --strict");
-        assert_eq!(strict.code, Some(3), "{format}");
-        assert_eq!(strict.stderr, plain.stderr, "{format}");
-        let none = run("--proc-root malformed -p 402,403 --total");
-        assert_eq!((none.code, none.stdout().as_str()), (Some(1), ""), "{format}");
-        assert!(none.stderr().contains("no total: "), "{format}: {}", none.stderr());
-        let all = run("--proc-root ordinary --total");
-        assert!(all.stdout().contains("2343296000") && !all.stdout().contains("java"), "{format}");
     }
 }

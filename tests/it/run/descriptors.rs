@@ -1,12 +1,10 @@
 //! Few descriptors: the same answer whatever the engine, and where it is none, one line that names
 //! the limit. `prlimit` sets it; the loader of programs needs some itself.
 
-mod support;
-
 use std::process::Command;
 
-use support::survey::has_uring;
-use support::{Ran, TempDir, output, program, skip};
+use crate::support::survey::has_uring;
+use crate::support::{Ran, TempDir, output, program, skip};
 
 /// From what the loader needs to what is enough for everything: two files of a process, `/proc` and
 /// a ring, standard streams, and some that whoever runs the tests left open.
@@ -17,7 +15,7 @@ const LOADER: i32 = 127;
 /// Runs the program with so many descriptors.
 fn limited(descriptors: u64, words: &str) -> Ran {
     let mut command = Command::new("prlimit");
-    command.current_dir(support::tests_path("procfs"));
+    command.current_dir(crate::support::data("procfs"));
     command.arg(format!("--nofile={descriptors}:{descriptors}")).arg(program().get_program());
     command.args(words.split(' ')).stdin(std::process::Stdio::null());
     output(command)

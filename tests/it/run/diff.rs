@@ -1,13 +1,10 @@
 //! `psm-uring diff` on reports that the program saved itself.
 
-mod support;
-
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use rustix::fs::{CWD, FileType, mknodat};
-use support::reports::Reports;
-use support::{Ran, output, program, run, tree};
+use crate::support::reports::Reports;
+use crate::support::{Ran, make_fifo, output, program, run, tree};
 
 fn diff(before: &PathBuf, after: &PathBuf, arguments: &[&str]) -> Ran {
     let mut command = program();
@@ -91,8 +88,7 @@ fn a_pipe_is_a_report_too() {
     let expected = diff(&before, &after, &[]).stdout();
     assert!(expected.lines().count() > 10, "{expected}");
     let fifo = reports.path("fifo");
-    let mode = rustix::fs::Mode::from_raw_mode(0o600);
-    mknodat(CWD, &fifo, FileType::Fifo, mode, 0).expect("a FIFO");
+    make_fifo(&fifo);
     let [before, after, late] = [&before, &after, &fifo].map(|path| path.display().to_string());
     for line in [
         format!("exec $PSM diff <(cat {before}) <(sleep 0.2; cat {after})"),

@@ -3,9 +3,7 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
-
-use crate::support::{Ran, TempDir, output, program, run};
+use crate::support::{Ran, TempDir, make_fifo, output, program, run};
 
 fn write(path: &Path, words: &str) -> Ran {
     let mut command = program();
@@ -57,7 +55,7 @@ fn a_failure_leaves_the_old_file() {
     std::fs::write(&path, "old").expect("a file");
     let program = env!("CARGO_BIN_EXE_psm-uring");
     let mut command = std::process::Command::new("sh");
-    command.current_dir(crate::support::tests_path("procfs"));
+    command.current_dir(crate::support::data("procfs"));
     let line = "ulimit -f 0; exec \"$0\" --proc-root ordinary --json --output-file \"$1\"";
     command.args(["-c", line, program]).arg(&path);
     let ran = output(command);
@@ -90,7 +88,7 @@ fn only_a_regular_file_is_replaced() {
         (dir.path().join("link"), dir.path().join("fifo"), dir.path().join("aim"));
     std::fs::write(&aim, "old").expect("a file");
     symlink(&aim, &link).expect("a link");
-    mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR, 0).expect("a FIFO");
+    make_fifo(&fifo);
     for path in [&link, &fifo, &dir.path().to_owned()] {
         let ran = write(path, "--proc-root ordinary");
         assert!(ran.stderr().contains("exists but is not a regular file"), "{}", ran.stderr());
@@ -115,7 +113,7 @@ pub(crate) fn stuck_report() -> String {
             "Name:\tstuck{pid}\nState:\tD\nUid:\t5\t7\t7\t7\nVmSize:\t9 kB\nVmRSS:\t4 kB\n"
         );
         std::fs::write(dir.join("status"), status).expect("status");
-        mknodat(CWD, dir.join("smaps_rollup"), FileType::Fifo, Mode::RUSR, 0).expect("a FIFO");
+        make_fifo(&dir.join("smaps_rollup"));
     }
     let mut command = program();
     command.args(["--stuck-after", "100ms", "-o", "ndjson", "-n", "1", "--columns", "user"]);

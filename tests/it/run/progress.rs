@@ -1,34 +1,20 @@
 //! What somebody who waits at a terminal sees: how far it is, after a second, and then no trace
 //! of that.
 
-mod support;
-
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
-use support::sources::regex;
-use support::{output, skip};
+use crate::support::sources::regex;
+use crate::support::{TempDir, make_fifo, output, skip};
 
 /// Wipes a line out.
 const WIPE: &str = "\r\u{1b}[K";
 const HEALTHY: usize = 1200;
 
-/// A directory of processes that is removed when it is dropped.
-struct Tree(PathBuf);
-
-impl Drop for Tree {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 /// Healthy processes, and two whose memory file sleeps for ever when it is opened.
-fn tree(name: &str) -> Tree {
-    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = std::fs::remove_dir_all(&root);
+fn tree(name: &str) -> TempDir {
+    let root = TempDir::new(name);
     for pid in 1..=HEALTHY + 2 {
-        let dir = root.join(pid.to_string());
+        let dir = root.path().join(pid.to_string());
         std::fs::create_dir_all(&dir).expect("a directory");
         let write = |file: &str, text: &str| std::fs::write(dir.join(file), text).expect(file);
         write("cmdline", "/opt/one\0");
@@ -36,21 +22,21 @@ fn tree(name: &str) -> Tree {
         write("status", "Name:\tone\nState:\tS\nVmSize:\t9 kB\nVmRSS:\t4 kB\n");
         let rollup = dir.join("smaps_rollup");
         if pid > HEALTHY {
-            mknodat(CWD, &rollup, FileType::Fifo, Mode::RUSR, 0).expect("a FIFO");
+            make_fifo(&rollup);
         } else {
             write("smaps_rollup", "0-1 ---p 0 0:0 0 [rollup]\nRss: 4 kB\nPss: 4 kB\n");
         }
     }
-    Tree(root)
+    root
 }
 
 /// What a run leaves on a terminal, or `None` without script(1).
-fn on_terminal(tree: &Tree, arguments: &str, term: &str) -> Option<String> {
+fn on_terminal(tree: &TempDir, arguments: &str, term: &str) -> Option<String> {
     if Command::new("script").arg("--version").output().is_err() {
         skip("progress", "script (util-linux) is missing");
         return None;
     }
-    let (program, root) = (env!("CARGO_BIN_EXE_psm-uring"), tree.0.display());
+    let (program, root) = (env!("CARGO_BIN_EXE_psm-uring"), tree.path().display());
     let line = format!("exec {program} --proc-root {root} {arguments}");
     let mut command = Command::new("script");
     command.args(["-qec", &line, "/dev/null"]).stdin(Stdio::null());

@@ -1,11 +1,9 @@
 //! `--watch` as a terminal shows it: a pseudo-terminal of a size of its own, by script(1), and what
 //! xterm(1) makes of the bytes.
 
-mod support;
-
 use std::process::{Command, Stdio};
 
-use support::{output, program, skip};
+use crate::support::{output, program, skip};
 use unicode_width::UnicodeWidthChar;
 
 /// A terminal of so many columns and lines.

@@ -1,14 +1,11 @@
 //! `--watch`, on copies of a fixture that change meanwhile.
 
-mod support;
-
 use std::path::Path;
 use std::process::Child;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::fs::{CWD, FileType, Mode};
-use support::{TempDir, copy_dir, output, program, run, tree, until};
+use crate::support::{TempDir, copy_dir, output, program, run, tree, until};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -146,31 +143,6 @@ fn growth_since_a_saved_report() {
     let ran = run(["--watch", "--since", saved_path, "--count", "1"]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr().contains("made with --by pid"), "{}", ran.stderr());
-}
-
-/// A process that is stuck is counted in every report, but not asked for every one of them.
-#[test]
-fn the_stuck_are_left_alone_for_a_while() {
-    let scene = Scene::new("watch-stuck", &[101, 110]);
-    let fifo = scene.0.path().join("proc/101/smaps_rollup");
-    std::fs::remove_file(&fifo).expect("it was copied");
-    rustix::fs::mknodat(CWD, &fifo, FileType::Fifo, Mode::from_raw_mode(0o600), 0).expect("a FIFO");
-    for engine in ["sync", "threads", "auto"] {
-        let mut command = program();
-        command.args(["--watch", "100ms", "--count", "5", "-o", "ndjson", "--engine", engine]);
-        command.args(["--stuck-after", "600ms", "--proc-root"]).arg(scene.0.path().join("proc"));
-        let ran = output(command);
-        let took = |line: &str| {
-            let document: serde_json::Value = serde_json::from_str(line).expect("a document");
-            assert_eq!(document["coverage"]["timed_out"], 1, "{line}");
-            assert_eq!(document["coverage"]["measured"], 1, "{line}");
-            document["run"]["duration_seconds"].as_f64().expect("a time") >= 0.6
-        };
-        let waited: Vec<bool> = ran.stdout().lines().map(took).collect();
-        // A busy machine may make a short one long.
-        assert!(waited[0] && waited[2], "{engine}: {waited:?}");
-        assert!(waited.iter().filter(|waited| **waited).count() <= 3, "{engine}: {waited:?}");
-    }
 }
 
 #[test]

@@ -1,11 +1,9 @@
 //! The scanner against its naive twin and against the sums the corpus was made with: every text,
 //! every point to split it at, thousands of damaged texts. Knows nothing of processes or files.
 
-mod support;
-
+use crate::support::{Rng, Table, corpus, data};
 use proptest::prelude::*;
 use psm_uring::smaps::{Field, Malformed, Scanner, Smaps, naive};
-use support::{Rng, Table, corpus, tests_path};
 
 fn in_chunks<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<Smaps, Malformed> {
     let mut scanner = Scanner::new();
@@ -83,7 +81,7 @@ fn every_text_split_at_every_point() {
 /// Sums of whole texts are those that the generator of the corpus wrote down.
 #[test]
 fn corpus_sums_are_the_expected() {
-    let table = Table::read(&tests_path("corpus/expected.tsv"));
+    let table = Table::read(&data("corpus/expected.tsv"));
     assert!(table.rows.len() >= 15, "expected.tsv is cut");
     let corpus = corpus();
     for row in &table.rows {

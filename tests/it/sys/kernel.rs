@@ -2,25 +2,17 @@
 //! have, and that the table is the same with the ring, without it, and whoever asks. Runs on many
 //! kernels by `scripts/kernels.sh`.
 
-mod support;
-
+use crate::support::child::Target;
+use crate::support::survey::has_uring;
+use crate::support::{RUN_LIMIT, Ran, run, say, skip, until};
 use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::sys::ring::kernel::{Features, KernelRing, RingSetup};
 use psm_uring::sys::this_process;
 use psm_uring::sys::threads;
 use psm_uring::units::{Errno, Pid};
-use support::child::{Target, become_one};
-use support::survey::has_uring;
-use support::{RUN_LIMIT, Ran, run, say, skip, until};
 
 /// The first kernel whose ring has all that cannot be done without.
 const OLDEST: (u32, u32) = (5, 11);
-
-/// What children of the tests become; see `support::child`.
-#[test]
-fn child() {
-    become_one();
-}
 
 /// Version and patch level of this kernel.
 fn version() -> (u32, u32) {
@@ -149,6 +141,10 @@ fn the_loop_is_a_batch() {
     if was != libc::SCHED_OTHER {
         return skip("the_loop_is_a_batch", "the tests run by a policy that somebody chose");
     }
-    threads::prefer_throughput();
-    assert_eq!(policy(), libc::SCHED_BATCH);
+    // In a thread of its own: where tests have none, the policy would go on to the next one.
+    let policy = std::thread::spawn(|| {
+        threads::prefer_throughput();
+        policy()
+    });
+    assert_eq!(policy.join().expect("a policy"), libc::SCHED_BATCH);
 }

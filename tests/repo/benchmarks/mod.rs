@@ -1,5 +1,5 @@
 //! docs/BENCHMARKS.md shows the records: its tables are made from them here, and its plots were
-//! drawn from the same bytes. `UPDATE_GOLDEN=1 cargo test --test benchmarks` writes the tables,
+//! drawn from the same bytes. `UPDATE_GOLDEN=1 cargo test benchmarks` writes the tables,
 //! `scripts/benchmarks.sh --draw` the plots as well.
 
 mod record;
@@ -34,7 +34,7 @@ fn tables_show_the_records() {
     assert!(
         document == wanted,
         "{DOCUMENT}:{}: differs from the records, expected {:?}: UPDATE_GOLDEN=1 cargo test \
-         --test benchmarks",
+         benchmarks",
         line + 1,
         wanted.lines().nth(line)
     );

@@ -16,11 +16,11 @@ pub const LIVES: usize = if cfg!(miri) { 60 } else { 400 };
 /// The engine's room for a rollup: some texts are longer, some exactly as long.
 const ROLLUP_ROOM: usize = 1024;
 
-/// Rollup and smaps of real processes: see `tests/procfs/record.sh`. No two have equal sums.
+/// Rollup and smaps of real processes: see `tests/data/procfs/record.sh`. No two have equal sums.
 macro_rules! recorded {
     ($($pid:literal)*) => {[$([
-        include_str!(concat!("../procfs/recorded/", $pid, "/smaps_rollup")),
-        include_str!(concat!("../procfs/recorded/", $pid, "/smaps")),
+        include_str!(concat!("../../data/procfs/recorded/", $pid, "/smaps_rollup")),
+        include_str!(concat!("../../data/procfs/recorded/", $pid, "/smaps")),
     ]),*]};
 }
 const RECORDED: [[&str; 2]; 6] = recorded!(4 5 6 7 8 9);

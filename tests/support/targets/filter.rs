@@ -8,8 +8,8 @@ use psm_uring::process::{Fate, NAME_MAX, NameRule, Plan, Probe};
 use regex::bytes::Regex;
 use rustix::time::{ClockId, clock_gettime};
 
+use super::super::world::World;
 use super::parts;
-use crate::world::World;
 
 /// Far more CPU time than the largest pattern takes for the longest name: 45 ms, and a hundred
 /// times that in a build that checks every step.

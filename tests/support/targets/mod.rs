@@ -1,5 +1,5 @@
 //! What fuzzers feed with bytes: each target takes any input and panics when something does not
-//! hold. Run from here by `tests/fuzz.rs` on the stable compiler and by `fuzz/`, guided by
+//! hold. Run from here by `tests/it/fuzz.rs` on the stable compiler and by `fuzz/`, guided by
 //! coverage. Knows nothing of who made the bytes.
 //!
 //! - `scanner` smaps texts: whole, in pieces, and by the naive twin

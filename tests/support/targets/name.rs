@@ -10,8 +10,8 @@ use psm_uring::program::{container, unit};
 use psm_uring::units::Errno;
 use regex::bytes::Regex;
 
+use super::super::world::{Found, World};
 use super::parts;
-use crate::world::{Found, World};
 
 /// What the parts of an input stand for, in this order.
 const FILES: [&str; 6] = ["status", "comm", "cmdline", "exe", "task", "cgroup"];

@@ -10,8 +10,8 @@ use psm_uring::report::{TableOptions, table};
 use psm_uring::smaps::{Smaps, naive};
 use psm_uring::units::{Kib, Labelled, Pid};
 
+use super::super::world::World;
 use super::parts;
-use crate::world::World;
 
 /// The most processes of one input.
 const PROCESSES_MAX: usize = 6;

@@ -1,24 +1,16 @@
 //! The thread that submits never opens or reads a file of a target, because either can block for
 //! ever in a stuck process: seen from outside, by `strace`.
 
-mod support;
-
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::support::child::Target;
+use crate::support::survey::has_uring;
+use crate::support::{output, skip};
 use regex::Regex;
-use support::child::{Target, become_one};
-use support::survey::has_uring;
-use support::{output, skip};
 
 const CALLS: &str =
     "execve,open,openat,openat2,read,pread64,readv,preadv,preadv2,readlink,readlinkat";
-
-/// What children of the tests become; see `support::child`.
-#[test]
-fn child() {
-    become_one();
-}
 
 /// A file that goes away with its name.
 struct Trace(PathBuf);

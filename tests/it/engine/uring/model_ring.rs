@@ -6,24 +6,21 @@
 //! seconds:
 //!
 //! ```text
-//! PSM_SCHEDULES=200000 cargo test --release --locked --test model_ring
+//! PSM_SCHEDULES=200000 cargo test --release --locked --test it engine::uring::model_ring
 //! ```
-
-mod model;
-mod support;
 
 use std::time::Duration;
 
-use model::dice::Dice;
-use model::fault::{ERRNOS, Fault, Hit};
-use model::log::Expected;
-use model::schedule::{self, Ran, Totals};
-use model::script::{Script, plans, world_of};
-use model::seat::{Body, Denial, Seat, first_thread};
-use model::{MILLIS, Micros, NEVER};
+use crate::support::model::dice::Dice;
+use crate::support::model::fault::{ERRNOS, Fault, Hit};
+use crate::support::model::log::Expected;
+use crate::support::model::schedule::{self, Ran, Totals};
+use crate::support::model::script::{Script, plans, world_of};
+use crate::support::model::seat::{Body, Denial, Seat, first_thread};
+use crate::support::model::{MILLIS, Micros, NEVER};
+use crate::support::{Rng, say};
 use psm_uring::process::{Fate, Plan, ProcFile, Source};
 use psm_uring::units::Errno;
-use support::{Rng, say};
 
 /// Schedules of one run, unless `PSM_SCHEDULES` says otherwise.
 const SCHEDULES: u64 = if cfg!(debug_assertions) { 20_000 } else { 200_000 };

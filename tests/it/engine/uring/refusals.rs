@@ -1,13 +1,11 @@
 //! A kernel that refuses `io_uring_enter` now and then, or for good: `strace` answers in its place.
 //! Nothing is lost, nothing is counted twice, and the table stays the same to the byte.
 
-mod support;
-
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use support::survey::has_uring;
-use support::{Ran, TempDir, output, program, skip, tree};
+use crate::support::survey::has_uring;
+use crate::support::{Ran, TempDir, output, program, skip, tree};
 
 /// More processes than there are entries in the queue, so that it is full again and again.
 const PROCESSES: u32 = 600;
@@ -49,7 +47,7 @@ fn refusals_that_end_are_survived() {
     }
     let crowd = crowd("refusals");
     let expected =
-        support::run(["--engine", "sync", "--proc-root", &crowd.path().to_string_lossy()]);
+        crate::support::run(["--engine", "sync", "--proc-root", &crowd.path().to_string_lossy()]);
     for fault in [
         "error=EINTR:when=2+3",
         "error=EAGAIN:when=3+2",
@@ -73,7 +71,7 @@ fn refusals_for_good_end_the_ring() {
     }
     let crowd = crowd("for-good");
     let expected =
-        support::run(["--engine", "sync", "--proc-root", &crowd.path().to_string_lossy()]);
+        crate::support::run(["--engine", "sync", "--proc-root", &crowd.path().to_string_lossy()]);
     for (fault, reason) in [
         ("error=EINTR:when=6+", "Interrupted system call"),
         ("error=EAGAIN:when=4+", "Resource temporarily unavailable"),

@@ -1,50 +1,10 @@
-//! Processes whose files never answer, in a fake `/proc`: a FIFO that nobody writes to stands for
-//! the memory, and its open sleeps for ever. Every other process is measured, the stuck ones are
-//! counted, and the program leaves.
-
-mod support;
+//! Every other process is measured, the stuck ones are counted, and the program leaves.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
 
-use rustix::fs::{CWD, FileType, Mode};
-use support::{Ran, TempDir, copy_dir, output, program, skip, tree};
+use super::{ENGINES, Tree};
 
-const ENGINES: [&str; 3] = ["sync", "threads", "auto"];
-/// Far more than the program waits here, far less than for ever.
-const SOON: Duration = Duration::from_secs(5);
-
-/// A copy of a fixture in which some processes are stuck.
-struct Tree(TempDir);
-
-impl Tree {
-    fn with_stuck(name: &str, stuck: &[u32]) -> Tree {
-        let copy = TempDir::new(name);
-        copy_dir(&tree("ordinary"), copy.path());
-        let copy = Tree(copy);
-        stuck.iter().for_each(|pid| copy.silence(&format!("{pid}/smaps_rollup")));
-        copy
-    }
-
-    /// Puts a FIFO where a file or a directory is.
-    fn silence(&self, file: &str) {
-        let file = self.0.path().join(file);
-        let is_dir = file.is_dir();
-        let removed =
-            if is_dir { std::fs::remove_dir_all(&file) } else { std::fs::remove_file(&file) };
-        removed.expect("it was copied");
-        let mode = Mode::from_raw_mode(0o600);
-        rustix::fs::mknodat(CWD, &file, FileType::Fifo, mode, 0).expect("a FIFO");
-    }
-
-    fn run(&self, mut command: Command, arguments: &[&str]) -> Ran {
-        command.arg("--proc-root").arg(self.0.path()).args(arguments);
-        let began = Instant::now();
-        let ran = output(command);
-        assert!(began.elapsed() < SOON, "{arguments:?} took {:?}", began.elapsed());
-        ran
-    }
-}
+use crate::support::{TempDir, copy_dir, program, skip, tree};
 
 #[test]
 fn others_are_measured() {
@@ -237,7 +197,7 @@ fn users_of_the_stuck_are_told() {
 /// A read that just began is not one that sleeps.
 #[test]
 fn no_patience_is_refused() {
-    let ran = support::run(["--stuck-after", "0"]);
+    let ran = crate::support::run(["--stuck-after", "0"]);
     assert_eq!(ran.code, Some(2));
     assert!(ran.stderr().contains("20ms or more"), "{}", ran.stderr());
 }

@@ -1,0 +1,30 @@
+//! A usage error is one line, and suggests the word that was meant.
+
+use crate::support::run;
+
+/// A word that is nearly right is answered with the right one, on one line.
+#[test]
+fn wrong_words_suggest_right_ones() {
+    for (line, suggestion) in [
+        ("--filtr x", "a similar argument exists: '--filter'"),
+        ("--colour always", "a similar argument exists: '--color'"),
+        ("--by progam", "a similar value exists: 'program'"),
+        ("--columns ram,nmae", "a similar value exists: 'name'"),
+        ("benhc", "a similar command exists: 'bench'"),
+        ("bench --roundz 3", "a similar argument exists: '--rounds'"),
+        ("completions bsh", "a similar value exists: 'bash'"),
+        ("-p 25087 25088", "lists are separated by commas, not blanks: --pid FIRST,25088;"),
+        ("-n 3 -u root 1000", "lists are separated by commas, not blanks: --user FIRST,1000;"),
+        ("-n 3 firefox", "there is no command 'firefox'; select programs with --filter"),
+        ("-n 3 diff a b", "the subcommand 'diff' cannot be used with '--top <N>'"),
+        ("diff --top 3 a b", "unexpected argument '--top' found; "),
+        ("diff --by pid a b", "unexpected argument '--by' found; "),
+        ("diff --strict a b", "unexpected argument '--strict' found; "),
+    ] {
+        let ran = run(line.split(' '));
+        let told = ran.stderr();
+        assert!(told.starts_with("psm-uring: ") && told.contains(suggestion), "{line}: {told}");
+        assert_eq!((told.matches('\n').count(), ran.code), (1, Some(2)), "{line}: {told}");
+        assert!(told.matches(" exists: ").count() <= 1, "{line}: {told}");
+    }
+}

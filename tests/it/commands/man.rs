@@ -1,0 +1,66 @@
+//! `psm-uring man`: every option is on the page, and formatters find nothing wrong with it.
+
+use std::process::Command;
+
+use crate::cli::help::help;
+use crate::support::sources::regex;
+use crate::support::{Ran, TempDir, output, skip};
+
+/// Flags that an expression finds in a text, in order.
+fn flags(text: &str, pattern: &str) -> Vec<String> {
+    let flag = regex(pattern);
+    let mut flags: Vec<_> = flag.captures_iter(text).map(|found| found[1].to_owned()).collect();
+    flags.sort();
+    flags
+}
+
+/// Runs a tool over a text in a file; `None` when the tool is not there, which is told.
+fn tool(test: &str, words: &[&str], text: &[u8]) -> Option<Ran> {
+    let dir = TempDir::new(&format!("{test}-{}", words[0]));
+    let file = dir.path().join("psm-uring.1");
+    std::fs::write(&file, text).expect("a file of ours");
+    let mut command = Command::new(words[0]);
+    // Width and language are those of the test, not of who runs it.
+    command.args(&words[1..]).arg(&file).env("MANWIDTH", "80").env("LC_ALL", "C.UTF-8");
+    if Command::new(words[0]).arg("-h").output().is_err() {
+        skip(test, &format!("{} is missing", words[0]));
+        return None;
+    }
+    Some(output(command))
+}
+
+#[test]
+fn the_manual_page_is_whole() {
+    let page = help(&["man"]);
+    let heading = regex("(?m)^\\.SH \"?([A-Z ]+)\"?$");
+    let headings: Vec<_> = heading.captures_iter(&page).map(|found| found[1].to_owned()).collect();
+    let expected = "NAME SYNOPSIS DESCRIPTION EXAMPLES OPTIONS COMMANDS EXIT CODES ENVIRONMENT \
+                    FILES SEE ALSO";
+    assert_eq!(headings.join(" "), expected);
+    assert!(page.contains(&format!("psm-uring {}", env!("CARGO_PKG_VERSION"))), "{page}");
+    let in_page = r"(?m)^\.TP\n(?:\\fB-[a-zA-Z]\\fR, )?\\fB(--[a-z-]+)\\fR";
+    let in_help = r"(?m)^ {2,6}(?:-[a-zA-Z], )?(--[a-z-]+)";
+    let mut expected = flags(&help(&["--help"]), in_help);
+    for command in ["bench", "diff", "completions", "man"] {
+        expected.extend(flags(&help(&[command, "--help"]), in_help));
+    }
+    expected.sort();
+    assert_eq!(flags(&page.replace("\\-", "-"), in_page), expected, "{page}");
+}
+
+/// Nobody who formats the page has anything to say about it.
+#[test]
+fn the_manual_page_is_well_made() {
+    let page = help(&["man"]).into_bytes();
+    for words in [
+        &["mandoc", "-T", "lint", "-W", "warning"][..],
+        &["groff", "-man", "-Tutf8", "-ww", "-z"],
+        &["man", "--warnings", "-l"],
+    ] {
+        let Some(ran) = tool("the_manual_page_is_well_made", words, &page) else { continue };
+        let told = if words[0] == "mandoc" { ran.stdout() } else { ran.stderr() };
+        // A page that is printed by a program is of no day.
+        let told: Vec<_> = told.lines().filter(|line| !line.contains("missing date")).collect();
+        assert!(told.is_empty(), "{words:?}\n{}", told.join("\n"));
+    }
+}

@@ -1,0 +1,9 @@
+//! Processes to rows.
+//!
+//! - `cgroup`   control groups to units and containers
+//! - `grouping` by user, unit, container
+//! - `vfork`    an address space of several processes counts once
+
+mod cgroup;
+pub(crate) mod grouping;
+mod vfork;

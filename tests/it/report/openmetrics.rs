@@ -1,0 +1,49 @@
+//! `-o openmetrics`, held against Prometheus' own checker.
+
+use super::{calls, print};
+use crate::support::{TempDir, copy_dir, output, program, readers, run, skip, tree};
+
+#[test]
+fn prometheus_takes_the_metrics() {
+    for call in calls().iter().filter(|call| !call.contains("--by pid")) {
+        let text = print(call, "openmetrics").0;
+        assert!(text.ends_with("\n# EOF\n"), "{text}");
+        if let Err(why) = readers::promtool(&text) {
+            return skip("prometheus_takes_the_metrics", &why);
+        }
+    }
+    // It does refuse: two samples of the same labels, a time stamp is another matter.
+    let twice = std::panic::catch_unwind(|| readers::promtool("a_bytes 1\na_bytes 2\n"));
+    assert!(twice.is_err(), "promtool takes everything");
+}
+
+/// Labels are for ever, so there are few, and none for a process.
+#[test]
+fn labels_are_bounded() {
+    let labels = |call: &str| {
+        let text = print(call, "openmetrics").0;
+        text.lines().filter(|line| line.starts_with("psm_uring_ram_bytes{")).count()
+    };
+    assert_eq!(labels("--proc-root names -n 7"), 8);
+    assert_eq!(labels("--proc-root names"), 32);
+    let ran = run(["-o", "openmetrics", "--by", "pid"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr());
+}
+
+/// Samples of one name are one program's for ever, whatever else was cut.
+#[test]
+fn a_program_called_other_is_not_the_rest() {
+    let dir = TempDir::new("called-other");
+    for (pid, title) in [("101", "other"), ("102", "second"), ("103", "third")] {
+        copy_dir(&tree("ordinary").join(pid), &dir.path().join(pid));
+        std::fs::write(dir.path().join(pid).join("cmdline"), title).expect("a file of ours");
+    }
+    for (top, rest) in [("3", 0), ("1", 1)] {
+        let mut command = program();
+        command.args(["-o", "openmetrics", "--sort", "name", "--top", top, "--proc-root"]);
+        command.arg(dir.path());
+        let text = output(command).stdout();
+        let samples = |name| text.matches(&format!("_ram_bytes{{program=\"{name}\"}}")).count();
+        assert_eq!((samples("other"), samples(r"\\u{6f}ther")), (rest, 1), "{text}");
+    }
+}

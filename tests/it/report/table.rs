@@ -1,0 +1,105 @@
+//! The table on a terminal, and in a pipe: colours, widths, and names that cannot forge a row.
+
+use std::process::Stdio;
+
+use crate::support::{output, program, run, skip};
+
+/// Colour is for terminals, unless somebody says otherwise; without it the same is written.
+#[test]
+fn color_is_for_terminals() {
+    let vars = ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"];
+    let colored = |is_terminal: bool, word: &str, env: &[(&str, &str)]| {
+        let arguments = ["--proc-root", "ordinary", "--color", word];
+        let mut command = program();
+        if is_terminal {
+            let line = format!("{} {}", env!("CARGO_BIN_EXE_psm-uring"), arguments.join(" "));
+            command = std::process::Command::new("script");
+            command.current_dir(crate::support::data("procfs")).stdin(Stdio::null());
+            command.args(["-qec", &line, "/dev/null"]).env("COLUMNS", "100");
+        } else {
+            command.args(arguments);
+        }
+        vars.iter().for_each(|name| _ = command.env_remove(name));
+        command.env("TERM", "xterm").envs(env.iter().copied());
+        output(command).stdout().replace('\r', "")
+    };
+    let plain = run(["--proc-root", "ordinary"]).stdout();
+    let escapes = crate::support::sources::regex("\u{1b}\\[[0-9;]*m");
+    let check = |is_terminal, word, env: &[(&str, &str)], expected| {
+        let text = colored(is_terminal, word, env);
+        assert_eq!(text.contains('\u{1b}'), expected, "{is_terminal} {word} {env:?}\n{text}");
+        assert_eq!(escapes.replace_all(&text, ""), plain, "{is_terminal} {word} {env:?}");
+    };
+    for (word, env, expected) in [
+        ("auto", &[][..], false),
+        ("auto", &[("CLICOLOR_FORCE", "1")], true),
+        ("auto", &[("CLICOLOR_FORCE", "0")], false),
+        ("auto", &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], false),
+        ("always", &[("NO_COLOR", "1")], true),
+        ("never", &[("CLICOLOR_FORCE", "1")], false),
+    ] {
+        check(false, word, env, expected);
+    }
+    if std::process::Command::new("script").arg("--version").output().is_err() {
+        return skip("color_is_for_terminals", "script (util-linux) is missing");
+    }
+    for (word, env, expected) in [
+        ("auto", &[][..], true),
+        ("auto", &[("NO_COLOR", "")], true),
+        ("auto", &[("NO_COLOR", "1")], false),
+        ("auto", &[("TERM", "dumb")], false),
+        ("auto", &[("CLICOLOR", "0")], false),
+        ("never", &[], false),
+    ] {
+        check(true, word, env, expected);
+    }
+}
+
+/// On a terminal names are cut to its width, or to that of COLUMNS; in a pipe they never are.
+#[test]
+fn names_are_cut_on_a_terminal_only() {
+    let on_terminal = |columns: &str, before: &str| {
+        let program = env!("CARGO_BIN_EXE_psm-uring");
+        let line = format!("{before} stty cols {columns}; exec {program} --proc-root ordinary");
+        let mut command = std::process::Command::new("script");
+        command.current_dir(crate::support::data("procfs")).env_remove("COLUMNS");
+        command.args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).env("NO_COLOR", "1");
+        output(command).stdout().replace('\r', "")
+    };
+    if std::process::Command::new("script").arg("--version").output().is_err() {
+        return skip("names_are_cut_on_a_terminal_only", "script (util-linux) is missing");
+    }
+    let whole = run(["--proc-root", "ordinary"]).stdout();
+    let widest = |text: &str| text.lines().map(|line| line.chars().count()).max();
+    assert_eq!(widest(&whole), Some(88), "the fixture has a long name");
+    assert_eq!(on_terminal("88", ""), whole);
+    for (columns, before) in [("87", ""), ("40", ""), ("200", "export COLUMNS=50;")] {
+        let text = on_terminal(columns, before);
+        let room = if before.is_empty() { columns.parse().ok() } else { Some(50) };
+        assert_eq!(widest(&text), room, "{columns} {before}\n{text}");
+        assert!(text.contains("1455.8") && text.contains("… (1)\n"), "{text}");
+    }
+    let mut piped = program();
+    piped.args(["--proc-root", "ordinary"]).env("COLUMNS", "40");
+    assert_eq!(output(piped).stdout(), whole);
+}
+
+/// Whatever names processes give themselves: what is printed cannot move a cursor or forge a row.
+#[test]
+fn names_cannot_forge() {
+    for rule in ["title", "comm", "exe", "cmdline"] {
+        for by in ["program", "pid"] {
+            let ran = run(["--proc-root", "names", "--name", rule, "--by", by]);
+            let text = String::from_utf8(ran.stdout).expect("the table is UTF-8");
+            let is_foreign = |c: &char| {
+                (c.is_control() && *c != '\n')
+                    || matches!(*c, '\u{200b}'..='\u{200f}'
+                    | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+            };
+            assert_eq!(text.chars().find(is_foreign), None, "{rule}, {by}");
+            let forged =
+                text.lines().filter(|line| line.trim_start().starts_with("999.9 ")).count();
+            assert_eq!(forged, 0, "{rule}, {by}: a name made a row");
+        }
+    }
+}

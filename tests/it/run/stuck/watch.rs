@@ -1,0 +1,30 @@
+//! `--watch` and a stuck process.
+
+use super::{ENGINES, Tree};
+use crate::support::{TempDir, copy_dir, output, program, tree};
+
+/// A process that is stuck is counted in every report, but not asked for every one of them.
+#[test]
+fn the_stuck_are_left_alone_for_a_while() {
+    let two = Tree(TempDir::new("watch-stuck"));
+    for pid in ["101", "110"] {
+        copy_dir(&tree("ordinary").join(pid), &two.0.path().join(pid));
+    }
+    two.silence("101/smaps_rollup");
+    for engine in ENGINES {
+        let mut command = program();
+        command.args(["--watch", "100ms", "--count", "5", "-o", "ndjson", "--engine", engine]);
+        command.args(["--stuck-after", "600ms", "--proc-root"]).arg(two.0.path());
+        let ran = output(command);
+        let took = |line: &str| {
+            let document: serde_json::Value = serde_json::from_str(line).expect("a document");
+            assert_eq!(document["coverage"]["timed_out"], 1, "{line}");
+            assert_eq!(document["coverage"]["measured"], 1, "{line}");
+            document["run"]["duration_seconds"].as_f64().expect("a time") >= 0.6
+        };
+        let waited: Vec<bool> = ran.stdout().lines().map(took).collect();
+        // A busy machine may make a short one long.
+        assert!(waited[0] && waited[2], "{engine}: {waited:?}");
+        assert!(waited.iter().filter(|waited| **waited).count() <= 3, "{engine}: {waited:?}");
+    }
+}

@@ -1,0 +1,5 @@
+//! Texts of smaps to figures.
+//!
+//! - `scanner` held against its naive twin
+
+mod scanner;

@@ -1,0 +1,40 @@
+//! The tables of docs/GROUPING.md, row by row: what stands there is what the program does.
+
+use super::sources::{fail_if_any, read};
+
+const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+const POD: &str = "8c1f2e5a-77aa-4d4e-9d35-0a2f5c6b7e81";
+
+/// The rows of the table below a heading: first and last cell, without their back quotes.
+fn table(heading: &str) -> Vec<(String, String)> {
+    let document = read("docs/GROUPING.md");
+    let below = document.split(heading).nth(1).expect("the heading");
+    let lines = below.lines().skip_while(|line| !line.starts_with("| `"));
+    let rows = lines.take_while(|line| line.starts_with('|'));
+    let cell = |cell: &str| cell.trim().trim_matches('`').to_owned();
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").collect();
+        (cell(cells[0]), cell(cells[cells.len() - 1]))
+    };
+    rows.map(row).collect()
+}
+
+/// The words of the document in the place of what they stand for.
+fn whole(text: &str) -> String {
+    let text = text.replace("POD_", &POD.replace('-', "_")).replace("POD", POD);
+    text.replace("ID", ID)
+}
+
+pub fn check(heading: &str, least: usize, word: &str, found: impl Fn(&[u8]) -> Option<Vec<u8>>) {
+    let rows = table(heading);
+    assert!(rows.len() >= least, "{heading}: {} rows", rows.len());
+    let mut wrong = Vec::new();
+    for (given, expected) in rows {
+        let found = found(whole(&given).as_bytes()).unwrap_or_else(|| word.into());
+        let found = String::from_utf8_lossy(&found).into_owned();
+        if found != whole(&expected) {
+            wrong.push(format!("docs/GROUPING.md: {given}: {found}, not {expected}"));
+        }
+    }
+    fail_if_any(&wrong);
+}
