@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use crate::support::failures::{Failures, check_eq};
 use crate::support::survey::has_uring;
 use crate::support::{Ran, data, files, run};
 
@@ -279,13 +280,14 @@ fn engines_print_the_same() {
     if has_uring("engines_print_the_same") {
         engines.extend(["--engine=uring --depth=1 --workers=1", "--engine=uring --depth=3"]);
     }
+    let mut failures = Failures::new();
     for (name, case) in CASES {
         let reference = run_masked(&format!("--proc-root {case} --engine sync"));
         for engine in &engines {
             let ran = run_masked(&format!("--proc-root {case} {engine}"));
             let shown = |ran: &Ran| String::from_utf8_lossy(&show("", ran)).into_owned();
-            assert_eq!(shown(&ran), shown(&reference), "{name}: {engine} against sync");
-            assert_eq!(ran, reference, "{name}: {engine} against sync");
+            check_eq!(failures, shown(&ran), shown(&reference), "{name}: {engine} against sync");
+            check_eq!(failures, ran, reference, "{name}: {engine} against sync");
         }
     }
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
+use crate::support::failures::{Failures, check, check_eq};
+
 /// The least number of faults with a test.
 const FAULTS_MIN: usize = 48;
 
@@ -49,30 +51,37 @@ fn faults() -> Vec<(usize, BTreeSet<String>)> {
 
 #[test]
 fn every_named_test_exists() {
+    let mut failures = Failures::new();
     let tests: BTreeSet<String> =
         ["tests", "src", "benches"].iter().flat_map(|dir| tests_below(dir)).collect();
     for (number, names) in faults() {
         for name in names {
-            assert!(tests.contains(&name), "fault {number}: there is no test `{name}`");
+            check!(failures, tests.contains(&name), "fault {number}: there is no test `{name}`");
         }
     }
 }
 
 #[test]
 fn every_hostile_test_is_named() {
+    let mut failures = Failures::new();
     let named: BTreeSet<String> = faults().into_iter().flat_map(|fault| fault.1).collect();
     for test in tests_below("tests/hostile") {
         // Not a test, but what processes become.
         let is_named = test == "child" || named.contains(&test);
-        assert!(is_named, "`{test}` is in no row of docs/RELIABILITY.md: say what it shows");
+        check!(
+            failures,
+            is_named,
+            "`{test}` is in no row of docs/RELIABILITY.md: say what it shows"
+        );
     }
 }
 
 #[test]
 fn faults_are_numbered_and_enough() {
+    let mut failures = Failures::new();
     let faults = faults();
     for (n, (number, _)) in faults.iter().enumerate() {
-        assert_eq!(*number, n + 1, "numbers go up one by one");
+        check_eq!(failures, *number, n + 1, "numbers go up one by one");
     }
     let shown = faults.iter().filter(|(_, names)| !names.is_empty()).count();
     assert!(shown >= FAULTS_MIN, "{shown} faults have a test, not {FAULTS_MIN}");

@@ -2,6 +2,7 @@
 //! runs of the program with a limit, and words on standard error that no capture swallows.
 //!
 //! - `child`    processes to be measured, which a test binary becomes
+//! - `failures` failures of a loop, collected
 //! - `model`    a model of the ring, of its workers and of the processes they read
 //! - `readers`  programs that others wrote, to read what ours writes
 //! - `reports`  saved reports of fixtures, to be compared
@@ -23,6 +24,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 pub mod child;
+pub mod failures;
 pub mod model;
 pub mod readers;
 pub mod reports;

@@ -1,10 +1,12 @@
 //! A usage error is one line, and suggests the word that was meant.
 
+use crate::support::failures::{Failures, check, check_eq};
 use crate::support::run;
 
 /// A word that is nearly right is answered with the right one, on one line.
 #[test]
 fn wrong_words_suggest_right_ones() {
+    let mut failures = Failures::new();
     for (line, suggestion) in [
         ("--filtr x", "a similar argument exists: '--filter'"),
         ("--colour always", "a similar argument exists: '--color'"),
@@ -23,8 +25,12 @@ fn wrong_words_suggest_right_ones() {
     ] {
         let ran = run(line.split(' '));
         let told = ran.stderr();
-        assert!(told.starts_with("psm-uring: ") && told.contains(suggestion), "{line}: {told}");
-        assert_eq!((told.matches('\n').count(), ran.code), (1, Some(2)), "{line}: {told}");
-        assert!(told.matches(" exists: ").count() <= 1, "{line}: {told}");
+        check!(
+            failures,
+            told.starts_with("psm-uring: ") && told.contains(suggestion),
+            "{line}: {told}"
+        );
+        check_eq!(failures, (told.matches('\n').count(), ran.code), (1, Some(2)), "{line}: {told}");
+        check!(failures, told.matches(" exists: ").count() <= 1, "{line}: {told}");
     }
 }

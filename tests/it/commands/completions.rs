@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::failures::{Failures, check_eq};
 use crate::support::{TempDir, data, output, skip};
 
 /// A shell with no files of its user, or `None` when it is not there, which is told.
@@ -28,6 +29,7 @@ fn shell(words: &[&str], script: &str) -> Option<String> {
 
 #[test]
 fn bash_completes() {
+    let mut failures = Failures::new();
     let complete = |words: &str| {
         // The name of the function is the library's business.
         let script = format!(
@@ -56,7 +58,7 @@ fn bash_completes() {
         ("psm-uring diff record", "record.sh recorded/\n"),
         ("psm-uring -u root,roo", "root,root\n"),
     ] {
-        assert_eq!(complete(words).unwrap_or_default(), expected, "{words}");
+        check_eq!(failures, complete(words).unwrap_or_default(), expected, "{words}");
     }
 }
 

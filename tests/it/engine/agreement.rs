@@ -2,6 +2,7 @@
 //! survey as the engine `sync`, on every fixture. What `sync` says is held against the sums and
 //! names that the fixtures were made with.
 
+use crate::support::failures::{Failures, check_eq};
 use crate::support::survey::{Snapshot, has_uring, open, survey, tuning};
 use crate::support::{TREES, Table, data, tree};
 use psm_uring::engine::{EngineKind, Surveyor, Tuning};
@@ -92,15 +93,17 @@ impl Reference {
     }
 
     /// One opened engine runs every plan, so buffers and descriptors of one are left to the next.
-    fn check(&self, kind: EngineKind, tuning: Tuning, what: &str) {
+    fn check(&self, kind: EngineKind, tuning: Tuning, what: &str, failures: &mut Failures) {
         let mut opened: Surveyor = open(kind, &self.root, tuning);
         assert_eq!(opened.kind(), kind);
         for (plan, expected) in self.plans.iter().zip(&self.expected) {
             let found = survey(&mut opened, &self.pids, plan);
             let Tuning { workers, depth, .. } = tuning;
             let tree = self.tree;
-            assert_eq!(
-                &found, expected,
+            check_eq!(
+                failures,
+                &found,
+                expected,
                 "{kind:?} with {workers} workers, depth {depth}, {what} on {tree}, {plan:?}"
             );
         }
@@ -109,9 +112,10 @@ impl Reference {
 
 #[test]
 fn threads_agree_with_sync() {
+    let mut failures = Failures::new();
     for reference in TREES.map(Reference::of) {
         for workers in WORKERS {
-            reference.check(EngineKind::Threads, tuning(workers, 1), "");
+            reference.check(EngineKind::Threads, tuning(workers, 1), "", &mut failures);
         }
     }
 }
@@ -123,9 +127,10 @@ fn uring_agrees_with_sync() {
     }
     let tunings = DEPTHS.iter().flat_map(|depth| WORKERS.map(|workers| tuning(workers, *depth)));
     let tunings = thinned(tunings.collect());
+    let mut failures = Failures::new();
     for reference in TREES.map(Reference::of) {
         for tuning in &tunings {
-            reference.check(EngineKind::Uring, *tuning, "all features");
+            reference.check(EngineKind::Uring, *tuning, "all features", &mut failures);
         }
     }
 }
@@ -140,10 +145,11 @@ fn uring_without_features_agrees_with_sync() {
     let subsets = feature_subsets();
     let cases = subsets.iter().flat_map(|subset| DEPTHS.map(|depth| (subset, depth)));
     let cases = thinned(cases.collect());
+    let mut failures = Failures::new();
     for reference in TREES.map(Reference::of) {
         for ((what, features), depth) in &cases {
             let tuning = Tuning { workers: 2, depth: *depth, features: *features };
-            reference.check(EngineKind::Uring, tuning, what);
+            reference.check(EngineKind::Uring, tuning, what, &mut failures);
         }
     }
 }
@@ -151,6 +157,7 @@ fn uring_without_features_agrees_with_sync() {
 /// A list may name processes that are not there, and in any order.
 #[test]
 fn lists_with_strangers() {
+    let mut failures = Failures::new();
     let root = ProcRoot::open(&tree("ordinary")).expect("a fixture");
     let pids = [9, 151, 4_000_000_000, 101, 131, 7].map(Pid);
     let plan = Plan::default();
@@ -160,17 +167,23 @@ fn lists_with_strangers() {
     kinds.extend(has_uring("lists_with_strangers").then_some(EngineKind::Uring));
     for kind in kinds {
         let found = survey(&mut open(kind, &root, tuning(2, 3)), &pids, &plan);
-        assert_eq!(found, expected, "{kind:?}");
+        check_eq!(failures, found, expected, "{kind:?}");
     }
 }
 
 #[test]
 fn no_processes_are_an_empty_survey() {
+    let mut failures = Failures::new();
     let root = ProcRoot::open(&tree("empty")).expect("a fixture");
     assert_eq!(root.pids(), Ok(Vec::new()));
     for kind in [EngineKind::Sync, EngineKind::Threads, EngineKind::Auto] {
         let found = survey(&mut open(kind, &root, tuning(2, 2)), &[], &Plan::default());
-        assert_eq!((found.processes.len(), found.coverage), (0, Coverage::default()));
+        check_eq!(
+            failures,
+            (found.processes.len(), found.coverage),
+            (0, Coverage::default()),
+            "{kind:?}"
+        );
     }
 }
 
@@ -181,6 +194,7 @@ const WHOLE: [&str; 7] =
 #[test]
 fn sums_are_the_expected() {
     let table = Table::read(&data("procfs/expected.tsv"));
+    let mut failures = Failures::new();
     for tree in WHOLE {
         let reference = Reference::of(tree);
         let rows = table.rows.iter().filter(|row| table.get(row, "tree") == tree);
@@ -189,35 +203,43 @@ fn sums_are_the_expected() {
             for (plan, found) in reference.plans.iter().zip(&reference.expected) {
                 let no_rollup = tree == "no-rollup" && plan.source == Source::Rollup;
                 if plan.filter.is_none() && plan.users.is_empty() && !no_rollup {
-                    check_sums(&table, row, found, pid, plan);
+                    check_sums(&table, row, found, pid, plan, &mut failures);
                 }
             }
         }
     }
 }
 
-fn check_sums(table: &Table, row: &[String], found: &Snapshot, pid: Pid, plan: &Plan) {
+fn check_sums(
+    table: &Table,
+    row: &[String],
+    found: &Snapshot,
+    pid: Pid,
+    plan: &Plan,
+    failures: &mut Failures,
+) {
     let shown = format!("{} {pid} {plan:?}", table.get(row, "tree"));
     let Some(rss) = table.figure(row, "rss") else {
-        assert_eq!(found.of(pid), None, "{shown} has no memory of its own");
+        check_eq!(failures, found.of(pid), None, "{shown} has no memory of its own");
         return;
     };
     let smaps = found.of(pid).unwrap_or_else(|| panic!("{shown} is missing"));
     let figure = |column| table.figure(row, column).unwrap_or(0);
-    assert_eq!(smaps.rss().0, rss, "{shown}");
-    assert_eq!(smaps.pss().0, figure("pss"), "{shown}");
-    assert_eq!(smaps.uss().0, figure("uss"), "{shown}");
+    check_eq!(failures, smaps.rss().0, rss, "{shown}");
+    check_eq!(failures, smaps.pss().0, figure("pss"), "{shown}");
+    check_eq!(failures, smaps.uss().0, figure("uss"), "{shown}");
     let swap = table.figure(row, "swappss").or(table.figure(row, "swap"));
-    assert_eq!(smaps.swap().map(|kib| kib.0), swap, "{shown}");
-    assert_eq!(smaps.private_hugetlb().0, figure("private_hugetlb"), "{shown}");
-    assert_eq!(smaps.shared_hugetlb().0, figure("shared_hugetlb"), "{shown}");
+    check_eq!(failures, smaps.swap().map(|kib| kib.0), swap, "{shown}");
+    check_eq!(failures, smaps.private_hugetlb().0, figure("private_hugetlb"), "{shown}");
+    check_eq!(failures, smaps.shared_hugetlb().0, figure("shared_hugetlb"), "{shown}");
     if plan.source == Source::Smaps {
-        assert_eq!(smaps.heap().map(|kib| kib.0), table.figure(row, "heap"), "{shown}");
+        check_eq!(failures, smaps.heap().map(|kib| kib.0), table.figure(row, "heap"), "{shown}");
     }
 }
 
 #[test]
 fn fates_of_the_fixtures() {
+    let mut failures = Failures::new();
     let none = Coverage::default();
     for (tree, expected) in [
         ("ordinary", Coverage { measured: 12, ..none }),
@@ -233,9 +255,9 @@ fn fates_of_the_fixtures() {
         for (plan, found) in reference.plans.iter().zip(&reference.expected) {
             let no_rollup = tree == "no-rollup" && plan.source == Source::Rollup;
             if plan.filter.is_none() && plan.users.is_empty() && !no_rollup {
-                assert_eq!(found.coverage, expected, "{tree} {plan:?}");
+                check_eq!(failures, found.coverage, expected, "{tree} {plan:?}");
             }
-            assert_eq!(found.coverage.listed(), reference.pids.len(), "{tree} {plan:?}");
+            check_eq!(failures, found.coverage.listed(), reference.pids.len(), "{tree} {plan:?}");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::support::child::Target;
+use crate::support::failures::{Failures, check};
 use crate::support::{Ran, output, run, skip, until};
 use rustix::process::Signal;
 
@@ -13,6 +14,7 @@ const QUIET_LIMIT: Duration = Duration::from_secs(20);
 
 #[test]
 fn zombies_are_counted() {
+    let mut failures = Failures::new();
     let zombie = Target::start_as(b"zombie", "exit");
     zombie.wait_for_state(zombie.pid(), 'Z');
     for engine in ["sync", "threads", "auto"] {
@@ -21,7 +23,8 @@ fn zombies_are_counted() {
             let ran = run(["-p", &pid, "--stats", "--engine", engine, "--source", source]);
             assert_eq!(ran.code, Some(0), "{}", ran.stderr());
             let processes = ran.stat("processes");
-            assert!(
+            check!(
+                failures,
                 processes.contains("1 listed: 0 measured, 0 kernel threads, 1 zombie"),
                 "{processes}"
             );
@@ -81,6 +84,7 @@ fn leaderless_processes_are_measured() {
 
 #[test]
 fn kernel_threads_are_counted() {
+    let mut failures = Failures::new();
     let status = std::fs::read_to_string("/proc/2/status").unwrap_or_default();
     if !status.starts_with("Name:\tkthreadd\n") {
         return skip("kernel_threads_are_counted", "process 2 is not kthreadd (PID namespace)");
@@ -89,7 +93,8 @@ fn kernel_threads_are_counted() {
         let ran = run(["--pid", "2", "--stats", "--name", name]);
         assert_eq!(ran.code, Some(0), "{}", ran.stderr());
         let processes = ran.stat("processes");
-        assert!(
+        check!(
+            failures,
             processes.contains("1 listed: 0 measured, 1 kernel thread,"),
             "{name}: {processes}"
         );

@@ -1,6 +1,7 @@
 //! What a probe learns besides name and memory, answer by answer and without a kernel: owner and
 //! control group, asked for or not.
 
+use crate::support::failures::{Failures, check, check_eq};
 use crate::support::world::World;
 use psm_uring::process::{Fate, Plan, Probe, ProcFile};
 use psm_uring::units::Errno;
@@ -22,20 +23,26 @@ fn plans() -> Vec<Plan> {
 /// and never otherwise.
 #[test]
 fn told_to_who_asks() {
+    let mut failures = Failures::new();
     for plan in plans() {
         for world in [World::user(), World::nameless(), World::leaderless()] {
             let is_leaderless = world.texts.contains_key("7/task/8/comm");
             let mut world = world;
             let found = world.carry(&mut Probe::new(), &plan);
-            assert_eq!((found.fate, found.uid), (Fate::Measured, plan.owner.then_some(33)));
+            check_eq!(
+                failures,
+                (found.fate, found.uid),
+                (Fate::Measured, plan.owner.then_some(33)),
+                "{plan:?}"
+            );
             let group: &[u8] = if plan.cgroup { b"/group" } else { b"" };
-            assert_eq!(found.cgroup, group, "{plan:?}");
+            check_eq!(failures, found.cgroup, group, "{plan:?}");
             let reads = |path: &str| world.steps.iter().filter(|step| *step == path).count();
             let groups = reads("7/cgroup") + reads("7/task/8/cgroup");
             let tries = if is_leaderless && !plan.owner { 2 } else { 1 };
             let expected = if plan.cgroup { 2 * tries } else { 0 };
-            assert_eq!(groups, expected, "{plan:?} {:?}", world.steps);
-            assert_eq!(world.steps[0] == "7/status", plan.owner, "{:?}", world.steps);
+            check_eq!(failures, groups, expected, "{plan:?} {:?}", world.steps);
+            check_eq!(failures, world.steps[0] == "7/status", plan.owner, "{:?}", world.steps);
         }
     }
 }
@@ -43,32 +50,48 @@ fn told_to_who_asks() {
 /// A kernel without control groups, or a path that it cannot tell: known is what can be.
 #[test]
 fn what_cannot_be_told_is_left_out() {
+    let mut failures = Failures::new();
     for plan in plans() {
         for errno in [libc::ENOENT, libc::ENAMETOOLONG] {
             let mut world = World::user().failing(&["cgroup"], Errno(errno));
             let found = world.carry(&mut Probe::new(), &plan);
-            assert_eq!((found.fate, &found.cgroup[..]), (Fate::Measured, &b""[..]), "{plan:?}");
+            check_eq!(
+                failures,
+                (found.fate, &found.cgroup[..]),
+                (Fate::Measured, &b""[..]),
+                "{plan:?}"
+            );
         }
         let mut world = World::user().with("status", "Name:\tx\nState:\tS\nVmSize:\t1 kB\n");
         let found = world.carry(&mut Probe::new(), &plan);
-        assert_eq!((found.fate, found.uid), (Fate::Measured, None), "{plan:?}");
+        check_eq!(failures, (found.fate, found.uid), (Fate::Measured, None), "{plan:?}");
     }
 }
 
 /// A dozen hierarchies with long paths are read to the last, and a text without an end is not.
 #[test]
 fn control_groups_of_any_length() {
+    let mut failures = Failures::new();
     let long = |n: usize| format!("{n}:c{n}:/{}\n", "x".repeat(1000));
     let hierarchies: String = (2..14).rev().map(long).collect();
     let plan = Plan { cgroup: true, ..Plan::default() };
     for room in [64, 512, 4096, 16_384, 100_000] {
         let text = format!("{hierarchies}1:name=systemd:/last\n0::/\n");
         let mut world = World { room, ..World::user() }.with("cgroup", &text);
-        assert_eq!(world.carry(&mut Probe::new(), &plan).cgroup, b"/last", "by {room}");
+        check_eq!(failures, world.carry(&mut Probe::new(), &plan).cgroup, b"/last", "by {room}");
         let endless = "x".repeat(3 * ProcFile::Cgroup.text_max());
         let mut world = World { room, ..World::user() }.with("cgroup", &endless);
-        assert_eq!(world.carry(&mut Probe::new(), &plan).fate, Fate::Measured, "by {room}");
+        check_eq!(
+            failures,
+            world.carry(&mut Probe::new(), &plan).fate,
+            Fate::Measured,
+            "by {room}"
+        );
         let reads = world.steps.iter().filter(|step| step.ends_with("cgroup")).count();
-        assert!(reads <= ProcFile::Cgroup.text_max() / room + 2, "{reads} reads by {room}");
+        check!(
+            failures,
+            reads <= ProcFile::Cgroup.text_max() / room + 2,
+            "{reads} reads by {room}"
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! One process, answer by answer, without a kernel: an error at every step of every plan, each
 //! kind of process, texts in pieces of any size and texts without an end.
 
+use crate::support::failures::{Failures, check, check_eq};
 use crate::support::world::{Fault, LEADER, PID, ROLLUP, World};
 use psm_uring::process::{
     Fate, NAME_MAX, NameRule, Plan, Probe, ProcFile, ReadNext, Source, TEXT_MAX,
@@ -85,6 +86,7 @@ const ERRNOS: [i32; 15] = [
 
 #[test]
 fn an_error_at_every_step() {
+    let mut failures = Failures::new();
     let mut tried = 0;
     for (what, world) in [
         ("user", World::user()),
@@ -94,7 +96,7 @@ fn an_error_at_every_step() {
         for plan in plans() {
             let mut sound = world.clone();
             let fate = sound.carry(&mut Probe::new(), &plan).fate;
-            assert_eq!(fate, Fate::Measured, "{what} {plan:?}");
+            check_eq!(failures, fate, Fate::Measured, "{what} {plan:?}");
             for (step, path) in sound.steps.iter().enumerate() {
                 for (errno, again) in ERRNOS.iter().flat_map(|e| [(*e, false), (*e, true)]) {
                     let fault = Fault { step, errno: Errno(errno), again };
@@ -107,7 +109,7 @@ fn an_error_at_every_step() {
                         Fate::Changed | Fate::Failed(Errno::NOENT) if is_dead => Fate::Measured,
                         fate => fate,
                     };
-                    assert_eq!(found.fate, expected, "{what} {plan:?} {path} {fault:?}");
+                    check_eq!(failures, found.fate, expected, "{what} {plan:?} {path} {fault:?}");
                     assert_is_over(&mut probe);
                     tried += 1;
                 }
@@ -131,6 +133,7 @@ fn assert_is_over(probe: &mut Probe) {
 
 #[test]
 fn names_by_rule() {
+    let mut failures = Failures::new();
     let comm =
         |rule| if rule == NameRule::Comm || rule == NameRule::Exe { "comm" } else { "[comm]" };
     for plan in plans() {
@@ -141,10 +144,10 @@ fn names_by_rule() {
             NameRule::Exe => "exe",
             NameRule::Cmdline => "/bin/title -x",
         };
-        assert_eq!(name(World::user()), expected, "{plan:?}");
-        assert_eq!(name(World::leaderless()), expected, "{plan:?}");
+        check_eq!(failures, name(World::user()), expected, "{plan:?}");
+        check_eq!(failures, name(World::leaderless()), expected, "{plan:?}");
         let no_exe = World::nameless().failing(&["exe"], Errno::ACCES);
-        assert_eq!(name(no_exe), comm(plan.name_rule), "{plan:?}");
+        check_eq!(failures, name(no_exe), comm(plan.name_rule), "{plan:?}");
     }
 }
 
@@ -152,6 +155,7 @@ fn names_by_rule() {
 /// the one under the name of the other.
 #[test]
 fn name_and_memory_belong_together() {
+    let mut failures = Failures::new();
     let rollup = ROLLUP.replace("200 kB", "777 kB");
     let other = |world: World| {
         let status = "Name:\tother\nState:\tS (sleeping)\nVmSize:\t 9 kB\nThreads:\t1\n";
@@ -168,9 +172,14 @@ fn name_and_memory_belong_together() {
             {
                 let next = Some((step, Box::new(other.clone())));
                 let found = World { next, ..first.clone() }.carry(&mut Probe::new(), &plan);
-                assert_eq!(found.fate, Fate::Measured, "{plan:?} step {step}");
+                check_eq!(failures, found.fate, Fate::Measured, "{plan:?} step {step}");
                 let is_other = found.smaps.is_some_and(|smaps| smaps.pss().0 == 777);
-                assert_eq!(found.name.contains("other"), is_other, "{plan:?} {step}: {found:?}");
+                check_eq!(
+                    failures,
+                    found.name.contains("other"),
+                    is_other,
+                    "{plan:?} {step}: {found:?}"
+                );
             }
         }
     }
@@ -179,12 +188,18 @@ fn name_and_memory_belong_together() {
 /// However the bytes are cut, the process is the same one.
 #[test]
 fn reads_of_any_size() {
+    let mut failures = Failures::new();
     for world in [World::user(), World::nameless(), World::leaderless()] {
         for plan in plans() {
             let expected = world.clone().carry(&mut Probe::new(), &plan);
             for room in [1, 2, 3, 7, 28, 64, 1000] {
                 let mut pieces = World { room, ..world.clone() };
-                assert_eq!(pieces.carry(&mut Probe::new(), &plan), expected, "{room} {plan:?}");
+                check_eq!(
+                    failures,
+                    pieces.carry(&mut Probe::new(), &plan),
+                    expected,
+                    "{room} {plan:?}"
+                );
             }
         }
     }
@@ -193,6 +208,7 @@ fn reads_of_any_size() {
 /// What one process left in a probe is nothing to the next.
 #[test]
 fn a_probe_forgets() {
+    let mut failures = Failures::new();
     let worlds = [
         World::user(),
         World::user().failing(&["smaps_rollup", "smaps"], Errno::SRCH),
@@ -207,7 +223,7 @@ fn a_probe_forgets() {
             for second in &worlds {
                 first.clone().carry(&mut used, &plan);
                 let expected = second.clone().carry(&mut Probe::new(), &plan);
-                assert_eq!(second.clone().carry(&mut used, &plan), expected, "{plan:?}");
+                check_eq!(failures, second.clone().carry(&mut used, &plan), expected, "{plan:?}");
             }
         }
     }
@@ -215,6 +231,7 @@ fn a_probe_forgets() {
 
 #[test]
 fn processes_without_memory() {
+    let mut failures = Failures::new();
     let kthread = "Name:\tkthreadd\nState:\tS (sleeping)\nThreads:\t1\nKthread:\t1\n";
     let old_kthread =
         "Name:\tkthreadd\nState:\tS (sleeping)\nThreads:\t1\nSigIgn:\tffffffffffffffff\n";
@@ -241,7 +258,7 @@ fn processes_without_memory() {
         for world in [empty, refused] {
             let world = world.failing(&["exe"], Errno::NOENT);
             for plan in plans() {
-                assert_eq!(fate(&world, &plan), expected, "{status:?} {plan:?}");
+                check_eq!(failures, fate(&world, &plan), expected, "{status:?} {plan:?}");
             }
         }
     }
@@ -250,22 +267,34 @@ fn processes_without_memory() {
 /// A thread of the kernel that was guessed right costs one file; a wrong guess changes nothing.
 #[test]
 fn guessed_kernel_threads() {
+    let mut failures = Failures::new();
     let kthread = "Name:\tkthreadd\nState:\tS (sleeping)\nThreads:\t1\nKthread:\t1\n";
     for plan in plans() {
         let guess = Plan { kernel_threads: vec![PID], ..plan.clone() };
         for world in [World::user(), World::nameless(), World::leaderless()] {
             let expected = world.clone().carry(&mut Probe::new(), &plan);
-            assert_eq!(world.clone().carry(&mut Probe::new(), &guess), expected, "{plan:?}");
+            check_eq!(
+                failures,
+                world.clone().carry(&mut Probe::new(), &guess),
+                expected,
+                "{plan:?}"
+            );
         }
         let mut world = World::user().with("status", kthread);
-        assert_eq!(world.carry(&mut Probe::new(), &guess).fate, Fate::KernelThread, "{plan:?}");
-        assert_eq!(world.steps, ["7/status", "7/status"], "opened and read");
+        check_eq!(
+            failures,
+            world.carry(&mut Probe::new(), &guess).fate,
+            Fate::KernelThread,
+            "{plan:?}"
+        );
+        check_eq!(failures, world.steps, ["7/status", "7/status"], "opened and read");
     }
 }
 
 /// All threads of a process are ending: the last one still takes its memory apart.
 #[test]
 fn the_last_thread_is_exiting() {
+    let mut failures = Failures::new();
     for (status, expected) in [
         (LEADER, Fate::Gone),
         ("State:\tR (running)\nKthread:\t0\nThreads:\t2\n", Fate::Gone),
@@ -275,7 +304,7 @@ fn the_last_thread_is_exiting() {
         let world = World::leaderless().with("task/8/status", status).with("task/8/cmdline", "");
         let world = world.failing(&["task/8/smaps", "task/8/smaps_rollup"], Errno::SRCH);
         for plan in plans() {
-            assert_eq!(fate(&world, &plan), expected, "{status:?} {plan:?}");
+            check_eq!(failures, fate(&world, &plan), expected, "{status:?} {plan:?}");
         }
     }
 }
@@ -283,35 +312,53 @@ fn the_last_thread_is_exiting() {
 /// A file that this kernel does not have says nothing of the process.
 #[test]
 fn no_memory_file() {
+    let mut failures = Failures::new();
     let kthread = "Name:\tkthreadd\nState:\tS (sleeping)\nThreads:\t1\nKthread:\t1\n";
     for plan in plans() {
         let none = World::user().failing(&["smaps", "smaps_rollup"], Errno::NOENT);
-        assert_eq!(fate(&none, &plan), Fate::Failed(Errno::NOENT), "{plan:?}");
-        assert_eq!(fate(&none.clone().with("status", kthread), &plan), Fate::KernelThread);
+        check_eq!(failures, fate(&none, &plan), Fate::Failed(Errno::NOENT), "{plan:?}");
+        check_eq!(
+            failures,
+            fate(&none.clone().with("status", kthread), &plan),
+            Fate::KernelThread,
+            "{plan:?}"
+        );
         let gone = none.failing(&["status"], Errno::NOENT);
-        assert_eq!(fate(&gone, &plan), Fate::Gone, "{plan:?}");
+        check_eq!(failures, fate(&gone, &plan), Fate::Gone, "{plan:?}");
         let no_rollup = World::user().failing(&["smaps_rollup"], Errno::NOENT);
         let expected = match plan.source {
             Source::Rollup => Fate::Failed(Errno::NOENT),
             Source::Auto | Source::Smaps => Fate::Measured,
         };
-        assert_eq!(fate(&no_rollup, &plan), expected, "{plan:?}");
+        check_eq!(failures, fate(&no_rollup, &plan), expected, "{plan:?}");
     }
 }
 
 /// What the filter leaves out is not measured: its memory is not even opened.
 #[test]
 fn the_filter_spares_memory() {
+    let mut failures = Failures::new();
     for plan in plans() {
         for (pattern, expected) in [("title|comm|exe", Fate::Measured), ("x^", Fate::NotSelected)] {
             let filter = Some(Regex::new(pattern).expect("a regular expression"));
             let plan = Plan { filter, ..plan.clone() };
             for world in [World::user(), World::nameless(), World::leaderless()] {
                 let mut world = world;
-                assert_eq!(world.carry(&mut Probe::new(), &plan).fate, expected, "{plan:?}");
+                check_eq!(
+                    failures,
+                    world.carry(&mut Probe::new(), &plan).fate,
+                    expected,
+                    "{plan:?}"
+                );
                 let reads = world.steps.iter().filter(|path| path.contains("smaps")).count();
-                assert_eq!(reads > 0, expected == Fate::Measured, "{plan:?} {:?}", world.steps);
-                assert!(!world.steps[0].contains("smaps"), "the name comes first");
+                check_eq!(
+                    failures,
+                    reads > 0,
+                    expected == Fate::Measured,
+                    "{plan:?} {:?}",
+                    world.steps
+                );
+                check!(failures, !world.steps[0].contains("smaps"), "the name comes first");
             }
         }
     }
@@ -320,10 +367,11 @@ fn the_filter_spares_memory() {
 /// The text of a process that execs half-way ends like any other: one more look tells.
 #[test]
 fn exec_while_smaps_is_read() {
+    let mut failures = Failures::new();
     for plan in plans().into_iter().filter(|plan| plan.source == Source::Smaps) {
         for (execs, expected) in [(0, Fate::Measured), (1, Fate::Measured), (2, Fate::Changed)] {
             let world = World { execs, ..World::user() };
-            assert_eq!(fate(&world, &plan), expected, "{execs} times, {plan:?}");
+            check_eq!(failures, fate(&world, &plan), expected, "{execs} times, {plan:?}");
         }
     }
 }
@@ -331,6 +379,7 @@ fn exec_while_smaps_is_read() {
 /// Whenever it execs, name and memory are of one life, and of one that was asked for.
 #[test]
 fn an_exec_at_every_step() {
+    let mut failures = Failures::new();
     let other = |world: World| {
         let mut world = world;
         for text in world.texts.values_mut().filter_map(|text| text.as_mut().ok()) {
@@ -355,7 +404,11 @@ fn an_exec_at_every_step() {
                 let found = world.carry(&mut Probe::new(), &plan);
                 let is_second = found == second && plan.filter.is_none();
                 let is_neither = found.fate == Fate::NotSelected && plan.filter.is_some();
-                assert!(found == first || is_second || is_neither, "{step} {plan:?}: {found:?}");
+                check!(
+                    failures,
+                    found == first || is_second || is_neither,
+                    "{step} {plan:?}: {found:?}"
+                );
             }
         }
     }
@@ -363,11 +416,12 @@ fn an_exec_at_every_step() {
 
 #[test]
 fn texts_that_are_no_smaps() {
+    let mut failures = Failures::new();
     for text in ["Pss: 1 kB\n", "Pss: x kB\nPrivate_Clean: 1 kB\nPrivate_Dirty: 1 kB\n", "\n", "?"]
     {
         let world = World::user().with("smaps", text).with("smaps_rollup", text);
         for plan in plans() {
-            assert_eq!(fate(&world, &plan), Fate::Malformed, "{text:?} {plan:?}");
+            check_eq!(failures, fate(&world, &plan), Fate::Malformed, "{text:?} {plan:?}");
         }
     }
 }
@@ -375,6 +429,7 @@ fn texts_that_are_no_smaps() {
 /// An argument list of 64 GiB costs what one of 4 KiB costs, and so does every other text.
 #[test]
 fn texts_without_an_end() {
+    let mut failures = Failures::new();
     let endless = "x".repeat(4 * TEXT_MAX);
     for name in ["cmdline", "comm", "exe", "status", "task"] {
         for room in [1, 512, 4095, 4096, 4097, 16_384] {
@@ -384,13 +439,17 @@ fn texts_without_an_end() {
                     world.steps.clear();
                     let mut probe = Probe::new();
                     world.carry(&mut probe, &plan);
-                    assert!(probe.name().len() <= NAME_MAX, "{name} {room} {plan:?}");
+                    check!(failures, probe.name().len() <= NAME_MAX, "{name} {room} {plan:?}");
                     let reads = world.steps.iter().filter(|path| path.ends_with(name)).count();
                     // A file is read twice at the most with a filter, once more after an exec.
                     let is_long = plan.name_rule == NameRule::Script && name == "cmdline";
                     let most = if is_long { endless.len() } else { TEXT_MAX };
                     let enough = 4 * (most.div_ceil(room) + 2);
-                    assert!(reads <= enough, "{reads} reads of {name} by {room}: {plan:?}");
+                    check!(
+                        failures,
+                        reads <= enough,
+                        "{reads} reads of {name} by {room}: {plan:?}"
+                    );
                 }
             }
         }

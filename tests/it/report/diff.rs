@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::support::failures::{Failures, check_eq};
 use crate::support::reports::Reports;
 use crate::support::{Ran, output, program, readers, run, skip};
 
@@ -126,9 +127,11 @@ fn names_and_words_survive_in_a_diff() {
 
 #[test]
 fn what_is_for_people_is_not_for_scripts() {
+    let mut failures = Failures::new();
     for words in ["--json --unit MiB", "--json -o table", "-o csv", "-o ndjson"] {
         let ran = run(["diff", "a", "b"].into_iter().chain(words.split(' ')));
-        assert_eq!(
+        check_eq!(
+            failures,
             (ran.code, ran.stderr().lines().count()),
             (Some(2), 1),
             "{words}: {}",

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde_json::Value;
 
 use super::print;
+use crate::support::failures::{Failures, check, check_eq};
 use crate::support::survey::has_uring;
 use crate::support::{TREES, readers, run};
 
@@ -119,6 +120,7 @@ fn of_metrics(text: &str) -> BTreeMap<(String, String), u64> {
 
 #[test]
 fn formats_carry_the_same_numbers() {
+    let mut failures = Failures::new();
     let columns = columns();
     for tree in TREES.into_iter().filter(|tree| !["empty", "hollow"].contains(tree)) {
         for rest in ["", " -n 2"] {
@@ -130,18 +132,23 @@ fn formats_carry_the_same_numbers() {
             for row in json.iter_mut().filter(|row| row.0 == "total") {
                 assert!(OVERLAPPING.iter().all(|word| row.3[word].is_none()), "{row:?}");
             }
-            assert_eq!(json, table, "{call}: JSON");
+            check_eq!(failures, json, table, "{call}: JSON");
             let csv = of_csv(&print(&format!("{call} --columns {columns}"), "csv").0);
-            assert_eq!(csv, table, "{call}: CSV");
+            check_eq!(failures, csv, table, "{call}: CSV");
             let mut metrics = of_metrics(&print(&call, "openmetrics").0);
             // It cannot be in one table with the parts of Pss.
             metrics.retain(|(word, _), _| word != "heap_bytes");
-            check_metrics(&metrics, &table, &call);
+            check_metrics(&metrics, &table, &call, &mut failures);
         }
     }
 }
 
-fn check_metrics(metrics: &BTreeMap<(String, String), u64>, table: &[Row], call: &str) {
+fn check_metrics(
+    metrics: &BTreeMap<(String, String), u64>,
+    table: &[Row],
+    call: &str,
+    failures: &mut Failures,
+) {
     let mut expected = BTreeMap::new();
     for (kind, name, count, amounts) in table.iter().filter(|row| row.0 != "total") {
         let label = if kind == "rest" { "other".to_owned() } else { name.clone() };
@@ -152,16 +159,17 @@ fn check_metrics(metrics: &BTreeMap<(String, String), u64>, table: &[Row], call:
         }
         expected.insert(("processes".to_owned(), label), count.expect("a count"));
     }
-    assert_eq!(*metrics, expected, "{call}: OpenMetrics");
+    check_eq!(failures, *metrics, expected, "{call}: OpenMetrics");
     let ram =
         |((word, _), value): (&(String, String), &u64)| (word == "ram_bytes").then_some(*value);
     let sum: u64 = metrics.iter().filter_map(ram).sum();
     let total = table.last().expect("a total");
-    assert_eq!(Some(sum), total.3["ram"], "{call}: the total still adds up");
+    check_eq!(failures, Some(sum), total.3["ram"], "{call}: the total still adds up");
 }
 
 #[test]
 fn engines_carry_the_same_numbers() {
+    let mut failures = Failures::new();
     let mut engines = vec!["sync", "threads"];
     engines.extend(has_uring("engines_carry_the_same_numbers").then_some("uring"));
     let facts = crate::support::sources::regex(concat!(
@@ -177,7 +185,7 @@ fn engines_carry_the_same_numbers() {
                     facts.replace_all(&ran.stdout(), "").into_owned()
                 })
                 .collect();
-            assert_eq!(texts.len(), 1, "{tree} {format}: {texts:?}");
+            check_eq!(failures, texts.len(), 1, "{tree} {format}: {texts:?}");
         }
     }
 }
@@ -186,6 +194,7 @@ fn engines_carry_the_same_numbers() {
 /// its grammar requires.
 #[test]
 fn names_survive() {
+    let mut failures = Failures::new();
     for format in ["json", "ndjson", "csv", "openmetrics"] {
         let text = print("--proc-root names -n 100", format).0;
         let is_json = format.ends_with("json");
@@ -194,7 +203,7 @@ fn names_survive() {
             '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{feff}' => !is_json,
             c => c.is_ascii_control() || c.is_control() && !is_json,
         };
-        assert_eq!(text.chars().find(|c| is_foreign(*c)), None, "{format}");
+        check_eq!(failures, text.chars().find(|c| is_foreign(*c)), None, "{format}");
     }
     let value: Value = serde_json::from_str(&print("--proc-root names", "json").0).expect("JSON");
     let names: Vec<(&str, Option<&str>)> = value["programs"]
@@ -218,18 +227,28 @@ fn names_survive() {
 /// `--total`, `--strict`, notes and exit codes mean the same whatever the form.
 #[test]
 fn options_keep_their_meaning() {
+    let mut failures = Failures::new();
     for format in ["table", "json", "ndjson", "csv", "openmetrics"] {
         let run = |words: &str| run(words.split(' ').chain(["--output", format]));
         let plain = run("--proc-root vanished --engine sync");
-        assert!(plain.stderr().contains("psm-uring: measured "), "{format}: {}", plain.stderr());
-        assert_eq!(plain.code, Some(0), "{format}");
+        check!(
+            failures,
+            plain.stderr().contains("psm-uring: measured "),
+            "{format}: {}",
+            plain.stderr()
+        );
+        check_eq!(failures, plain.code, Some(0), "{format}");
         let strict = run("--proc-root vanished --engine sync --strict");
-        assert_eq!(strict.code, Some(3), "{format}");
-        assert_eq!(strict.stderr, plain.stderr, "{format}");
+        check_eq!(failures, strict.code, Some(3), "{format}");
+        check_eq!(failures, strict.stderr, plain.stderr, "{format}");
         let none = run("--proc-root malformed -p 402,403 --total");
-        assert_eq!((none.code, none.stdout().as_str()), (Some(1), ""), "{format}");
-        assert!(none.stderr().contains("no total: "), "{format}: {}", none.stderr());
+        check_eq!(failures, (none.code, none.stdout().as_str()), (Some(1), ""), "{format}");
+        check!(failures, none.stderr().contains("no total: "), "{format}: {}", none.stderr());
         let all = run("--proc-root ordinary --total");
-        assert!(all.stdout().contains("2343296000") && !all.stdout().contains("java"), "{format}");
+        check!(
+            failures,
+            all.stdout().contains("2343296000") && !all.stdout().contains("java"),
+            "{format}"
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use crate::support::failures::{Failures, check_eq};
 use crate::support::{output, program, run, skip};
 
 /// Colour is for terminals, unless somebody says otherwise; without it the same is written.
@@ -87,6 +88,7 @@ fn names_are_cut_on_a_terminal_only() {
 /// Whatever names processes give themselves: what is printed cannot move a cursor or forge a row.
 #[test]
 fn names_cannot_forge() {
+    let mut failures = Failures::new();
     for rule in ["title", "comm", "exe", "cmdline"] {
         for by in ["program", "pid"] {
             let ran = run(["--proc-root", "names", "--name", rule, "--by", by]);
@@ -96,10 +98,10 @@ fn names_cannot_forge() {
                     || matches!(*c, '\u{200b}'..='\u{200f}'
                     | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
             };
-            assert_eq!(text.chars().find(is_foreign), None, "{rule}, {by}");
+            check_eq!(failures, text.chars().find(is_foreign), None, "{rule}, {by}");
             let forged =
                 text.lines().filter(|line| line.trim_start().starts_with("999.9 ")).count();
-            assert_eq!(forged, 0, "{rule}, {by}: a name made a row");
+            check_eq!(failures, forged, 0, "{rule}, {by}: a name made a row");
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use crate::support::failures::{Failures, check, check_eq};
 use crate::support::reports::Reports;
 use crate::support::{Ran, make_fifo, output, program, run, tree};
 
@@ -105,6 +106,7 @@ fn a_pipe_is_a_report_too() {
 
 #[test]
 fn what_cannot_be_compared_is_refused() {
+    let mut failures = Failures::new();
     let reports = Reports::new("diff-refused");
     let whole = reports.save("whole", "--proc-root ordinary");
     let by_pid = reports.save("by-pid", "--proc-root ordinary --by pid");
@@ -124,11 +126,11 @@ fn what_cannot_be_compared_is_refused() {
         (&other, "not what psm-uring --json writes"),
     ] {
         let ran = diff(&whole, file, &[]);
-        assert_eq!((ran.code, ran.stdout.len()), (Some(1), 0), "{}", ran.stdout());
+        check_eq!(failures, (ran.code, ran.stdout.len()), (Some(1), 0), "{}", ran.stdout());
         let told = ran.stderr();
-        assert!(told.contains(why) && told.lines().count() == 1, "{told}");
+        check!(failures, told.contains(why) && told.lines().count() == 1, "{told}");
     }
     for arguments in [&["diff"][..], &["diff", "a"], &["diff", "a", "b", "--min-delta", "10"]] {
-        assert_eq!(run(arguments).code, Some(2), "{arguments:?}");
+        check_eq!(failures, run(arguments).code, Some(2), "{arguments:?}");
     }
 }

@@ -3,6 +3,7 @@
 
 use std::process::{Command, Stdio};
 
+use crate::support::failures::{Failures, check, check_eq};
 use crate::support::{output, program, skip};
 use unicode_width::UnicodeWidthChar;
 
@@ -154,6 +155,7 @@ impl Grid {
 
 #[test]
 fn a_full_line_is_drawn_to_its_last_character() {
+    let mut failures = Failures::new();
     for arguments in [
         "--proc-root ordinary",
         "--proc-root ordinary --columns name,ram --unit B",
@@ -164,13 +166,14 @@ fn a_full_line_is_drawn_to_its_last_character() {
             let terminal = Terminal::new(columns, 60);
             let Some(once) = terminal.once(arguments) else { return };
             let watched = terminal.watched(arguments).expect("script(1)");
-            assert_eq!(watched, once, "{arguments} in {columns} columns");
+            check_eq!(failures, watched, once, "{arguments} in {columns} columns");
         }
     }
 }
 
 #[test]
 fn what_is_too_wide_is_cut_between_numbers() {
+    let mut failures = Failures::new();
     let many = "--columns ram,uss,shared,rss,swap,footprint,count,name";
     for arguments in [many, "--columns name,user,ram,uss --unit B", "--summary", "--by pid"] {
         let arguments = &format!("--proc-root ordinary {arguments}");
@@ -183,7 +186,11 @@ fn what_is_too_wide_is_cut_between_numbers() {
                 let is_whole = drawn == whole && drawn.chars().count() <= columns;
                 let cut = drawn.strip_suffix(" …").and_then(|left| whole.strip_prefix(left));
                 let is_cut = cut.is_some_and(|rest| rest.starts_with(' '));
-                assert!(is_whole || is_cut, "{arguments} in {columns}: {drawn:?} of {whole:?}");
+                check!(
+                    failures,
+                    is_whole || is_cut,
+                    "{arguments} in {columns}: {drawn:?} of {whole:?}"
+                );
             }
         }
     }
@@ -191,6 +198,7 @@ fn what_is_too_wide_is_cut_between_numbers() {
 
 #[test]
 fn a_low_terminal_shows_the_end_of_a_summary() {
+    let mut failures = Failures::new();
     let arguments = "--proc-root ordinary --summary";
     for lines in [9, 14, 22, 26] {
         let terminal = Terminal::new(80, lines);
@@ -199,10 +207,15 @@ fn a_low_terminal_shows_the_end_of_a_summary() {
         let all = once.iter().position(|line| line.contains("ALL MEMORY")).expect("a sum");
         // The last line is too wide.
         let end = &once[all - 1..once.len() - 1];
-        assert!(watched[..watched.len() - 1].ends_with(end), "{lines}: {watched:#?}");
+        check!(failures, watched[..watched.len() - 1].ends_with(end), "{lines}: {watched:#?}");
         let has_programs = watched.iter().any(|line| line.ends_with("TOTAL USED BY PROCESSES"));
         let has_head = watched[0].contains("PROCESS (COUNT)");
-        assert_eq!((has_programs, has_head), (lines > 22, lines > 22), "{lines}: {watched:#?}");
+        check_eq!(
+            failures,
+            (has_programs, has_head),
+            (lines > 22, lines > 22),
+            "{lines}: {watched:#?}"
+        );
     }
 }
 

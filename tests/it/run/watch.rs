@@ -5,6 +5,7 @@ use std::process::Child;
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::support::failures::{Failures, check_eq};
 use crate::support::{TempDir, copy_dir, output, program, run, tree, until};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -164,6 +165,7 @@ fn read(path: &Path) -> String {
 
 #[test]
 fn what_makes_no_stream_is_refused() {
+    let mut failures = Failures::new();
     for arguments in [
         &["--watch", "-o", "csv"][..],
         &["--watch", "--json"],
@@ -180,7 +182,13 @@ fn what_makes_no_stream_is_refused() {
         &["--watch", "--count", "0"],
     ] {
         let ran = run(arguments);
-        assert_eq!((ran.code, ran.stdout.len()), (Some(2), 0), "{arguments:?}: {}", ran.stderr());
-        assert_eq!(ran.stderr().lines().count(), 1, "{arguments:?}: {}", ran.stderr());
+        check_eq!(
+            failures,
+            (ran.code, ran.stdout.len()),
+            (Some(2), 0),
+            "{arguments:?}: {}",
+            ran.stderr()
+        );
+        check_eq!(failures, ran.stderr().lines().count(), 1, "{arguments:?}: {}", ran.stderr());
     }
 }

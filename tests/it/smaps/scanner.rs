@@ -1,6 +1,7 @@
 //! The scanner against its naive twin and against the sums the corpus was made with: every text,
 //! every point to split it at, thousands of damaged texts. Knows nothing of processes or files.
 
+use crate::support::failures::{Failures, check_eq};
 use crate::support::{Rng, Table, corpus, data};
 use proptest::prelude::*;
 use psm_uring::smaps::{Field, Malformed, Scanner, Smaps, naive};
@@ -30,26 +31,29 @@ fn random_chunks<'a>(text: &'a [u8], rng: &mut Rng) -> Vec<&'a [u8]> {
 
 #[test]
 fn corpus_as_one_chunk() {
+    let mut failures = Failures::new();
     for (name, text) in corpus() {
-        assert_eq!(whole(&text), naive::scan(&text), "{name}");
+        check_eq!(failures, whole(&text), naive::scan(&text), "{name}");
     }
 }
 
 #[test]
 fn corpus_byte_by_byte() {
+    let mut failures = Failures::new();
     for (name, text) in corpus() {
-        assert_eq!(in_chunks(text.chunks(1)), naive::scan(&text), "{name}");
+        check_eq!(failures, in_chunks(text.chunks(1)), naive::scan(&text), "{name}");
     }
 }
 
 /// The prefix is one chunk from the beginning and the suffix one up to the end, at every point.
 #[test]
 fn short_texts_split_at_every_point() {
+    let mut failures = Failures::new();
     for (name, text) in corpus().iter().filter(|text| text.1.len() < 4096) {
         let expected = naive::scan(text);
         for point in 0..=text.len() {
             let (before, behind) = text.split_at(point);
-            assert_eq!(in_chunks([before, behind]), expected, "{name} split at {point}");
+            check_eq!(failures, in_chunks([before, behind]), expected, "{name} split at {point}");
         }
     }
 }
@@ -58,6 +62,7 @@ fn short_texts_split_at_every_point() {
 /// the line before the point the work is shared, and two lines behind it the sums are compared.
 #[test]
 fn every_text_split_at_every_point() {
+    let mut failures = Failures::new();
     for (name, text) in corpus() {
         let starts: Vec<usize> = std::iter::once(0)
             .chain(text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(n, _)| n + 1))
@@ -72,7 +77,7 @@ fn every_text_split_at_every_point() {
                 let mut scanner = shared.clone();
                 scanner.feed(&text[begin..point]);
                 scanner.feed(&text[point..end]);
-                assert_eq!(scanner.finish(), expected, "{name} split at {point}");
+                check_eq!(failures, scanner.finish(), expected, "{name} split at {point}");
             }
         }
     }
@@ -81,6 +86,7 @@ fn every_text_split_at_every_point() {
 /// Sums of whole texts are those that the generator of the corpus wrote down.
 #[test]
 fn corpus_sums_are_the_expected() {
+    let mut failures = Failures::new();
     let table = Table::read(&data("corpus/expected.tsv"));
     assert!(table.rows.len() >= 15, "expected.tsv is cut");
     let corpus = corpus();
@@ -102,13 +108,23 @@ fn corpus_sums_are_the_expected() {
             ("shared_hugetlb", Field::SharedHugetlb),
         ] {
             let found = smaps.get(field).map(|kib| kib.0);
-            assert_eq!(found, table.figure(row, column), "{name}: {column}");
+            check_eq!(failures, found, table.figure(row, column), "{name}: {column}");
         }
-        assert_eq!(Some(smaps.mappings()), table.figure(row, "mappings"), "{name}");
-        assert_eq!(smaps.heap().map(|kib| kib.0), table.figure(row, "heap"), "{name}: heap");
+        check_eq!(failures, Some(smaps.mappings()), table.figure(row, "mappings"), "{name}");
+        check_eq!(
+            failures,
+            smaps.heap().map(|kib| kib.0),
+            table.figure(row, "heap"),
+            "{name}: heap"
+        );
         let swap = table.figure(row, "swap_pss").or(table.figure(row, "swap"));
-        assert_eq!(smaps.swap().map(|kib| kib.0), swap, "{name}: swap");
-        assert_eq!(smaps.swap_is_unshared(), table.figure(row, "swap_pss").is_none(), "{name}");
+        check_eq!(failures, smaps.swap().map(|kib| kib.0), swap, "{name}: swap");
+        check_eq!(
+            failures,
+            smaps.swap_is_unshared(),
+            table.figure(row, "swap_pss").is_none(),
+            "{name}"
+        );
     }
 }
 
@@ -182,6 +198,7 @@ fn hostile_texts() {
 /// `Swap` is not a prefix of `SwapPss`, nor the other way round, whatever stands first.
 #[test]
 fn keys_are_exact() {
+    let mut failures = Failures::new();
     let needed = "Pss: 1 kB\nPrivate_Clean: 0 kB\nPrivate_Dirty: 0 kB\n";
     let get = |line: &str, field| {
         let smaps = whole(format!("{needed}{line}").as_bytes()).expect("sound");
@@ -195,7 +212,12 @@ fn keys_are_exact() {
         ("Swaps: 7 kB\nSwa: 7 kB\nSwapPs: 7 kB\nSwapPss2: 7 kB\nXSwap: 7 kB\n", None, None),
         ("Swap : 7 kB\nSwapPss : 7 kB\nswap: 7 kB\n", None, None),
     ] {
-        assert_eq!((get(line, Field::Swap), get(line, Field::SwapPss)), (swap, swap_pss), "{line}");
+        check_eq!(
+            failures,
+            (get(line, Field::Swap), get(line, Field::SwapPss)),
+            (swap, swap_pss),
+            "{line}"
+        );
     }
     assert_eq!(get("Pss_Dirty: 9 kB\nPss_Anon: 5 kB\n", Field::Pss), Some(1));
 }

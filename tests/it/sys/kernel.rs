@@ -3,6 +3,7 @@
 //! kernels by `scripts/kernels.sh`.
 
 use crate::support::child::Target;
+use crate::support::failures::{Failures, check};
 use crate::support::survey::has_uring;
 use crate::support::{RUN_LIMIT, Ran, run, say, skip, until};
 use psm_uring::sys::proc_root::ProcRoot;
@@ -51,6 +52,7 @@ fn described(features: Features) -> String {
 /// Distributions add features to older kernels, so more than the version promises is no fault.
 #[test]
 fn the_ring_has_what_the_version_promises() {
+    let mut failures = Failures::new();
     const TEST: &str = "the_ring_has_what_the_version_promises";
     let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
     let setup = RingSetup { depth: 8, workers: 2, allowed: Features::ALL };
@@ -70,7 +72,7 @@ fn the_ring_has_what_the_version_promises() {
     };
     say(&format!("io_uring: {}", described(features)));
     for (name, since, is_there) in dated(features) {
-        assert!(is_there || version() < since, "{name} is missing: {:?}", version());
+        check!(failures, is_there || version() < since, "{name} is missing: {:?}", version());
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::support::child::Target;
+use crate::support::failures::{Failures, check, check_eq};
 use crate::support::survey::has_uring;
 use crate::support::{output, skip};
 use regex::Regex;
@@ -112,6 +113,7 @@ fn the_loop_thread_touches_no_target() {
 /// What counts as touching, on lines as strace prints them.
 #[test]
 fn touching_is_seen() {
+    let mut failures = Failures::new();
     for (call, is_touch) in [
         (r#"openat(3</proc>, "123/smaps_rollup", O_RDONLY) = 5</proc/123/smaps_rollup>"#, true),
         (r#"openat(3</proc>, "123/task/124/cmdline", O_RDONLY) = -1 EACCES"#, true),
@@ -125,8 +127,8 @@ fn touching_is_seen() {
         (r#"openat(AT_FDCWD</root>, "/lib/libc.so.6", O_RDONLY) = 3</lib/libc.so.6>"#, false),
     ] {
         let trace = format!("9     execve(\"/bin/psm-uring\") = 0\n9     {call}\n");
-        assert_eq!(touches(&trace).len(), usize::from(is_touch), "{call}");
+        check_eq!(failures, touches(&trace).len(), usize::from(is_touch), "{call}");
         let other = format!("9     execve(\"/bin/psm-uring\") = 0\n10    {call}\n");
-        assert!(touches(&other).is_empty(), "a thread that is not the loop: {call}");
+        check!(failures, touches(&other).is_empty(), "a thread that is not the loop: {call}");
     }
 }

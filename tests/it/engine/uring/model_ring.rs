@@ -11,6 +11,7 @@
 
 use std::time::Duration;
 
+use crate::support::failures::{Failures, check, check_eq};
 use crate::support::model::dice::Dice;
 use crate::support::model::fault::{ERRNOS, Fault, Hit};
 use crate::support::model::log::Expected;
@@ -146,6 +147,7 @@ fn fate_after(hit: Hit, seat: &Seat, plan: &Plan) -> Fate {
 #[test]
 fn every_operation_fails_once_and_for_good() {
     let (mut runs, mut injected) = (0, 0);
+    let mut failures = Failures::new();
     for plan in plans().iter() {
         let sound = schedule::run(standard(plan));
         let ops = sound.model.borrow().world.faults.ops;
@@ -154,7 +156,7 @@ fn every_operation_fails_once_and_for_good() {
                 let mut script = standard(plan);
                 script.world.faults.planned = vec![Fault { op, errno: Errno(errno), for_good }];
                 let ran = schedule::run(script);
-                check_fates(&ran, &sound, plan);
+                check_fates(&ran, &sound, plan, &mut failures);
                 runs += 1;
                 injected += ran.totals.injected;
             }
@@ -165,19 +167,20 @@ fn every_operation_fails_once_and_for_good() {
 }
 
 /// The process that was hit has the fate that its error means; all others are as if nothing was.
-fn check_fates(ran: &Ran, sound: &Ran, plan: &Plan) {
+fn check_fates(ran: &Ran, sound: &Ran, plan: &Plan, failures: &mut Failures) {
     let world = &ran.model.borrow().world;
     let [hit] = world.faults.hits[..] else { panic!("one fault: {:?}", world.faults.hits) };
     for (index, seat) in world.seats.iter().enumerate() {
         let is_hit = index == hit.place.seat;
         let expected = if is_hit { fate_after(hit, seat, plan) } else { sound.fate(index) };
-        assert_eq!(ran.fate(index), expected, "seat {index} after {hit:?}, {plan:?}");
+        check_eq!(failures, ran.fate(index), expected, "seat {index} after {hit:?}, {plan:?}");
     }
 }
 
 /// Whenever the ring fails or has no worker, others finish its work: the report is the same.
 #[test]
 fn the_ring_breaks_at_every_call() {
+    let mut failures = Failures::new();
     let mut breaks = 0;
     for plan in plans().iter() {
         let sound = schedule::run(standard(plan));
@@ -188,7 +191,7 @@ fn the_ring_breaks_at_every_call() {
             let ran = schedule::run(script);
             breaks += ran.totals.broken;
             for index in 0..sound.fates.len() {
-                assert_eq!(ran.fate(index), sound.fate(index), "seat {index}, {plan:?}");
+                check_eq!(failures, ran.fate(index), sound.fate(index), "seat {index}, {plan:?}");
             }
         };
         for call in 0..stats.enters {
@@ -235,6 +238,7 @@ fn ended(ran: &Ran) -> Micros {
 /// Nobody who is healthy is lost to those who are stuck, and the report comes in time.
 #[test]
 fn the_stuck_keep_nobody() {
+    let mut failures = Failures::new();
     for (stuck, healthy) in [(1, 0), (1, 1), (64, 200), (512, 200)] {
         for (place, lazy) in [(0, true), (0, false), (1, true), (2, true), (2, false)] {
             for workers in [1, 2, 8] {
@@ -242,9 +246,14 @@ fn the_stuck_keep_nobody() {
                 script.workers = workers;
                 let ran = schedule::run(script);
                 let found = ran.totals.coverage;
-                assert_eq!((found.measured, found.timed_out), (healthy, stuck));
+                check_eq!(
+                    failures,
+                    (found.measured, found.timed_out),
+                    (healthy, stuck),
+                    "{stuck} stuck, {healthy} healthy, {workers} workers"
+                );
                 let ended = ended(&ran);
-                assert!(ended <= 2500 * MILLIS, "{stuck} stuck of {healthy}: {ended} µs");
+                check!(failures, ended <= 2500 * MILLIS, "{stuck} stuck of {healthy}: {ended} µs");
             }
         }
     }
@@ -271,6 +280,7 @@ fn the_stuck_are_given_up_while_others_go_on() {
 /// All workers are started soon, though a burst starts one at the most.
 #[test]
 fn a_small_crowd_has_all_workers() {
+    let mut failures = Failures::new();
     for workers in [1, 2, 4, 8, 16] {
         let time = |lazy: bool| {
             let mut script = crowd(0, 200, 0, lazy);
@@ -281,7 +291,11 @@ fn a_small_crowd_has_all_workers() {
             ended(&ran)
         };
         let (lazy, eager) = (time(true), time(false));
-        assert!(lazy <= eager * 11 / 10 + 5 * MILLIS, "{workers} workers: {lazy}, {eager} µs");
+        check!(
+            failures,
+            lazy <= eager * 11 / 10 + 5 * MILLIS,
+            "{workers} workers: {lazy}, {eager} µs"
+        );
     }
 }
 

@@ -4,6 +4,7 @@
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
+use crate::support::failures::{Failures, check, check_eq};
 use crate::support::survey::has_uring;
 use crate::support::{Ran, TempDir, output, program, skip, tree};
 
@@ -42,6 +43,7 @@ fn may_inject(test: &str) -> bool {
 
 #[test]
 fn refusals_that_end_are_survived() {
+    let mut failures = Failures::new();
     if !may_inject("refusals_that_end_are_survived") {
         return;
     }
@@ -56,9 +58,14 @@ fn refusals_that_end_are_survived() {
         "retval=0:when=3+2",
     ] {
         let ran = inject(&crowd, fault, "uring");
-        assert_eq!(ran.code, Some(0), "{fault}: {}", ran.stderr());
-        assert_eq!(ran.stdout(), expected.stdout(), "{fault}: {}", ran.stderr());
-        assert!(ran.stderr().contains("600 listed: 600 measured"), "{fault}: {}", ran.stderr());
+        check_eq!(failures, ran.code, Some(0), "{fault}: {}", ran.stderr());
+        check_eq!(failures, ran.stdout(), expected.stdout(), "{fault}: {}", ran.stderr());
+        check!(
+            failures,
+            ran.stderr().contains("600 listed: 600 measured"),
+            "{fault}: {}",
+            ran.stderr()
+        );
     }
 }
 
@@ -66,6 +73,7 @@ fn refusals_that_end_are_survived() {
 /// not finished.
 #[test]
 fn refusals_for_good_end_the_ring() {
+    let mut failures = Failures::new();
     if !may_inject("refusals_for_good_end_the_ring") {
         return;
     }
@@ -82,12 +90,16 @@ fn refusals_for_good_end_the_ring() {
         ("retval=1:when=5+", "Cannot allocate memory"),
     ] {
         let ran = inject(&crowd, fault, "auto");
-        assert_eq!(ran.code, Some(0), "{fault}: {}", ran.stderr());
-        assert_eq!(ran.stdout(), expected.stdout(), "{fault}: {}", ran.stderr());
+        check_eq!(failures, ran.code, Some(0), "{fault}: {}", ran.stderr());
+        check_eq!(failures, ran.stdout(), expected.stdout(), "{fault}: {}", ran.stderr());
         let engine = ran.stat("engine");
-        assert!(engine.starts_with("threads (uring: ") && engine.contains(reason), "{engine}");
+        check!(
+            failures,
+            engine.starts_with("threads (uring: ") && engine.contains(reason),
+            "{engine}"
+        );
         let ran = inject(&crowd, fault, "uring");
-        assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""), "{fault}");
-        assert!(ran.stderr().contains(reason), "{fault}: {}", ran.stderr());
+        check_eq!(failures, (ran.code, ran.stdout().as_str()), (Some(1), ""), "{fault}");
+        check!(failures, ran.stderr().contains(reason), "{fault}: {}", ran.stderr());
     }
 }

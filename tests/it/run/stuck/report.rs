@@ -4,34 +4,37 @@ use std::process::Command;
 
 use super::{ENGINES, Tree};
 
+use crate::support::failures::{Failures, check, check_eq};
 use crate::support::{TempDir, copy_dir, program, skip, tree};
 
 #[test]
 fn others_are_measured() {
+    let mut failures = Failures::new();
     let tree = Tree::with_stuck("others", &[101, 110, 140]);
     for engine in ENGINES {
         let options = ["--engine", engine, "--stuck-after", "200ms", "--stats"];
         let ran = tree.run(program(), &options);
-        assert_eq!(ran.code, Some(0), "{engine}: {}", ran.stderr());
+        check_eq!(failures, ran.code, Some(0), "{engine}: {}", ran.stderr());
         let told = ran.stderr();
-        assert!(told.contains("12 listed: 9 measured"), "{engine}: {told}");
-        assert!(told.contains("3 timed out"), "{engine}: {told}");
+        check!(failures, told.contains("12 listed: 9 measured"), "{engine}: {told}");
+        check!(failures, told.contains("3 timed out"), "{engine}: {told}");
         let table = ran.stdout();
-        assert!(table.contains("java (1)"), "{engine}:\n{table}");
+        check!(failures, table.contains("java (1)"), "{engine}:\n{table}");
         let row = "         -         -         -  nginx (1) timed out";
-        assert!(table.contains(row), "{engine}:\n{table}");
+        check!(failures, table.contains(row), "{engine}:\n{table}");
     }
 }
 
 #[test]
 fn the_deadline_bounds_the_run() {
+    let mut failures = Failures::new();
     let tree = Tree::with_stuck("deadline", &[101]);
     for engine in ENGINES {
         // Nothing else ends it: how soon is measured where the machine is not emulated.
         let options =
             ["--engine", engine, "--deadline", "100ms", "--stuck-after", "1m", "--strict"];
         let ran = tree.run(program(), &options);
-        assert_eq!(ran.code, Some(3), "{engine}: {}", ran.stderr());
+        check_eq!(failures, ran.code, Some(3), "{engine}: {}", ran.stderr());
     }
     // A deadline that no clock can hold is no deadline.
     for engine in ENGINES {
@@ -39,13 +42,14 @@ fn the_deadline_bounds_the_run() {
             program(),
             &["--engine", engine, "--deadline", "1e18", "--stuck-after", "50ms", "-p", "120"],
         );
-        assert_eq!(ran.code, Some(0), "{engine}: {}", ran.stderr());
+        check_eq!(failures, ran.code, Some(0), "{engine}: {}", ran.stderr());
     }
 }
 
 /// Nor does it wait for names that have come and are slow to match: tens of milliseconds each.
 #[test]
 fn the_deadline_bounds_a_slow_filter() {
+    let mut failures = Failures::new();
     const COPIES: u32 = 200;
     const SLOW: &str = "(?:[a-z]{1,40}){1,40}[0-9]";
     let crowd = TempDir::new("slow-filter");
@@ -58,15 +62,20 @@ fn the_deadline_bounds_a_slow_filter() {
     for engine in ENGINES {
         let ran = crowd
             .run(program(), &["--engine", engine, "--deadline", "100ms", "-f", SLOW, "--stats"]);
-        assert_eq!(ran.code, Some(0), "{engine}: {}", ran.stderr());
+        check_eq!(failures, ran.code, Some(0), "{engine}: {}", ran.stderr());
         let (stats, listed) = (ran.stderr(), format!("{COPIES} listed"));
-        assert!(stats.contains(&listed) && !stats.contains(" 0 not asked"), "{engine}: {stats}");
+        check!(
+            failures,
+            stats.contains(&listed) && !stats.contains(" 0 not asked"),
+            "{engine}: {stats}"
+        );
     }
 }
 
 /// When all threads sleep and no more can be had, what nobody began is counted as well.
 #[test]
 fn without_more_threads_the_rest_is_counted() {
+    let mut failures = Failures::new();
     const TEST: &str = "without_more_threads_the_rest_is_counted";
     let tree = Tree::with_stuck("few", &[101, 102, 103, 110]);
     let limited = || {
@@ -80,10 +89,20 @@ fn without_more_threads_the_rest_is_counted() {
     for engine in ["sync", "threads"] {
         let options = ["--engine", engine, "--stuck-after", "100ms", "--stats"];
         let ran = tree.run(limited(), &options);
-        assert_eq!(ran.code, Some(0), "{engine}: {}", ran.stderr());
-        assert!(ran.stderr().contains("12 listed"), "{engine}: {}", ran.stderr());
-        assert!(ran.stderr().contains(" timed out (PID 101 nginx in state S"), "{}", ran.stderr());
-        assert!(ran.stderr().contains(" not asked: stuck processes took all"), "{}", ran.stderr());
+        check_eq!(failures, ran.code, Some(0), "{engine}: {}", ran.stderr());
+        check!(failures, ran.stderr().contains("12 listed"), "{engine}: {}", ran.stderr());
+        check!(
+            failures,
+            ran.stderr().contains(" timed out (PID 101 nginx in state S"),
+            "{}",
+            ran.stderr()
+        );
+        check!(
+            failures,
+            ran.stderr().contains(" not asked: stuck processes took all"),
+            "{}",
+            ran.stderr()
+        );
     }
 }
 
@@ -91,6 +110,7 @@ fn without_more_threads_the_rest_is_counted() {
 /// reads is given up, and nobody else waits.
 #[test]
 fn no_file_is_waited_for() {
+    let mut failures = Failures::new();
     const FILES: [&str; 16] = [
         "2/cmdline",
         "2/comm",
@@ -125,7 +145,7 @@ fn no_file_is_waited_for() {
                 let timeouts = ["--stuck-after", "100ms", "--engine", engine];
                 let arguments: Vec<&str> = words.split(' ').chain(timeouts).collect();
                 let ran = copy.run(program(), &arguments);
-                assert_eq!(ran.code, Some(0), "{file}, {words}: {}", ran.stderr());
+                check_eq!(failures, ran.code, Some(0), "{file}, {words}: {}", ran.stderr());
             }
         }
     }
@@ -134,6 +154,7 @@ fn no_file_is_waited_for() {
 /// Neither is the end of one that has none. And an id is written in one way.
 #[test]
 fn no_file_is_read_without_end() {
+    let mut failures = Failures::new();
     let copy = Tree(TempDir::new("endless"));
     copy_dir(&tree("ordinary"), copy.0.path());
     copy_dir(&tree("ordinary").join("101"), &copy.0.path().join("0101"));
@@ -142,16 +163,17 @@ fn no_file_is_read_without_end() {
     std::os::unix::fs::symlink("/dev/zero", file).expect("a link of ours");
     for engine in ENGINES {
         let ran = copy.run(program(), &["--engine", engine, "--stats"]);
-        assert_eq!(ran.code, Some(0), "{engine}: {}", ran.stderr());
+        check_eq!(failures, ran.code, Some(0), "{engine}: {}", ran.stderr());
         let told = ran.stderr();
-        assert!(told.contains("12 listed: 11 measured"), "{engine}: {told}");
-        assert!(told.contains(" 1 not understood (PID 110)"), "{engine}: {told}");
+        check!(failures, told.contains("12 listed: 11 measured"), "{engine}: {told}");
+        check!(failures, told.contains(" 1 not understood (PID 110)"), "{engine}: {told}");
     }
 }
 
 /// `status` tells it, which never waits; the control group is another matter.
 #[test]
 fn users_of_the_stuck_are_told() {
+    let mut failures = Failures::new();
     let copy = Tree(TempDir::new("users"));
     copy_dir(&tree("grouped"), copy.0.path());
     // Two go by one name, of one user or of two.
@@ -179,18 +201,18 @@ fn users_of_the_stuck_are_told() {
             let row =
                 table.lines().find(|line| line.contains(&format!("  {name} ("))).expect(&table);
             let cells: Vec<&str> = row.split_whitespace().take(2).collect();
-            assert_eq!(cells, [user, "-"], "{engine}:\n{table}");
+            check_eq!(failures, cells, [user, "-"], "{engine}:\n{table}");
             let record = format!("unknown,{user},,{name}\r\n");
-            assert!(csv.contains(&record), "{engine}: no {record} in\n{csv}");
+            check!(failures, csv.contains(&record), "{engine}: no {record} in\n{csv}");
             let unknown = json["unknown"].as_array().expect("rows");
             let row = unknown.iter().find(|row| row["name"] == name).expect(name);
-            assert_eq!(row["user"], user, "{engine}: {row}");
-            assert_eq!(row["uid"].as_u64(), user.parse().ok(), "{engine}: {row}");
+            check_eq!(failures, row["user"], user, "{engine}: {row}");
+            check_eq!(failures, row["uid"].as_u64(), user.parse().ok(), "{engine}: {row}");
         }
         let by_user = ask("-s user");
         let rows = by_user.lines().filter(|line| line.contains(" timed out"));
         let users: Vec<&str> = rows.filter_map(|line| line.split_whitespace().next()).collect();
-        assert_eq!(users, ["0", "999", "*"], "{engine}:\n{by_user}");
+        check_eq!(failures, users, ["0", "999", "*"], "{engine}:\n{by_user}");
     }
 }
 
