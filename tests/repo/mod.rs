@@ -1,7 +1,9 @@
-//! Checks of the repository: they read its files, and run the program at the most to compare.
+//! Checks of the repository: they read its files, and run the program only to compare.
 //!
 //! - `benchmarks`  docs/BENCHMARKS.md says what the records say
 //! - `documents`   documents say what the program does
+//! - `english`     plain words, one name for one type, options read in one place
+//! - `examples`    the examples of README and docs print the output that they show
 //! - `fuzz`        a fuzz target has all its parts
 //! - `packaging`   what packages hold
 //! - `reliability` the tests that docs/RELIABILITY.md names
@@ -9,6 +11,8 @@
 
 mod benchmarks;
 mod documents;
+mod english;
+mod examples;
 mod fuzz;
 mod packaging;
 mod reliability;

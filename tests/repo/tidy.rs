@@ -265,6 +265,13 @@ fn map_of(text: &str) -> BTreeSet<String> {
 fn every_file_is_on_a_map() {
     let sources = rust();
     let mut wrong = Vec::new();
+    for Source { path, .. } in sources.iter().filter(|source| source.is_program()) {
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let map = if folder == "src" { "src/lib.rs".to_owned() } else { format!("{folder}/mod.rs") };
+        if !sources.iter().any(|source| source.path == map) {
+            wrong.push(format!("{path}:1: its folder has no mod.rs, whose head is the map"));
+        }
+    }
     for map in sources.iter().filter(|source| {
         source.is_program() && (source.path == "src/lib.rs" || source.path.ends_with("/mod.rs"))
     }) {
