@@ -63,10 +63,14 @@ labels!(Format {
         "For the textfile collector of node_exporter";
 });
 
-/// So many of a thing, which has a plural like most.
+/// A number of things: `1 zombie`, `2 processes`.
 fn plural(count: usize, thing: &str) -> String {
-    let s = if count == 1 { "" } else { "s" };
-    format!("{count} {thing}{s}")
+    let suffix = match thing {
+        _ if count == 1 => "",
+        "process" => "es",
+        _ => "s",
+    };
+    format!("{count} {thing}{suffix}")
 }
 
 /// All there is to say.

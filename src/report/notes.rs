@@ -1,6 +1,6 @@
-//! What is missing in a report, for standard error: how many, which, why, and what to do about it.
+//! Notes for standard error on the processes that a report lacks: number, ids, reason, remedy.
 //!
-//! Silent when nothing is missing that was asked for.
+//! One line each, and none if the report lacks nothing that was asked for.
 
 use std::fmt::Write;
 
@@ -10,126 +10,125 @@ use crate::process::{Coverage, Fate};
 use crate::program::TimedOut;
 use crate::units::{Errno, Pid};
 
-/// The most processes of one kind that are named one by one.
+/// The most processes of one fate that a note names.
 const NAMED_MAX: usize = 5;
 
-/// What this user may look at, as far as it explains a refusal.
+/// The right of this user to read the memory of others, as far as it explains a refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Only what is his own.
+    /// Only the user's own processes.
     Ordinary,
-    /// Root, and the capability that makes the difference was taken away.
+    /// Root without the capability.
     RootWithout,
     /// `CAP_PERFMON` alone.
     Perfmon,
-    /// Everything inside of a user namespace.
+    /// Every process inside a user namespace.
     Namespaced,
-    /// Everything, as far as capabilities go; the security modules that may refuse it all the same,
-    /// with commas between, as far as they are known.
+    /// Every process, unless a security module refuses: the names of those that may, separated by
+    /// commas, as far as they are known.
     Full(String),
 }
 
-/// What there is to know about what is missing.
+/// The processes that a report lacks.
 #[derive(Clone, Debug)]
 pub struct Missing<'run> {
-    /// How many processes met which fate.
+    /// The number of processes by fate.
     pub coverage: Coverage,
-    /// Those that are neither measured nor left out on purpose, in order.
+    /// The processes that are neither measured nor left out on purpose, in order.
     pub processes: &'run [(Pid, Fate)],
-    /// What is still known of those that timed out.
+    /// The processes of them that timed out.
     pub timed_out: &'run [TimedOut],
     /// Whether the deadline has passed.
     pub is_over: bool,
-    /// Whether the caller named the processes one by one.
+    /// Whether `--pid` names the processes.
     pub is_by_pid: bool,
-    /// The pattern of names, where there is one.
+    /// The pattern of `--filter`.
     pub filter: Option<&'run str>,
-    /// The users that were asked for, as they were written; empty when there are none.
+    /// The users of `--user`, as they were written; empty if there are none.
     pub users: &'run str,
-    /// The mount option that keeps processes of others from being listed, where there is one.
+    /// The mount option that hides the processes of other users from the list, if there is one.
     pub hidepid: Option<&'run str>,
-    /// What may be read at all.
+    /// The right to read.
     pub access: Access,
 }
 
 impl Missing<'_> {
-    /// Whether the memory of every process is in the report that belongs into it, as far as is
+    /// Whether the report has the memory of every process that belongs into it, as far as is
     /// known.
     pub fn is_complete(&self) -> bool {
         self.coverage.unknown() == 0 && self.hidepid.is_none()
     }
 
-    /// All there is to say, one line each; none when all is well.
+    /// The notes.
     pub fn lines(&self) -> Vec<String> {
-        let lines = [self.absent(), self.coverage(), self.nothing(), self.hidden()];
+        let hidden = self.hidepid.map(|option| {
+            format!(
+                "processes of other users are hidden and not in the report (proc is mounted with \
+                 {option}); {HIDEPID_REMEDY}"
+            )
+        });
+        let lines = [self.absent(), self.unmeasured(), self.no_row(), hidden];
         lines.into_iter().flatten().collect()
     }
 
-    /// Processes that were asked for by id and are not there.
+    /// Processes that `--pid` names and that do not exist.
     fn absent(&self) -> Option<String> {
         let gone = self.pids(|fate| fate == Fate::Gone);
-        let is = if gone.len() == 1 { "is" } else { "are" };
-        let is_told = self.is_by_pid && !gone.is_empty();
-        is_told.then(|| format!("{} {is} not there (any more)", named(&gone)))
+        let verb = if gone.len() == 1 { "does" } else { "do" };
+        let is_noted = self.is_by_pid && !gone.is_empty();
+        is_noted.then(|| format!("{} {verb} not exist (any more)", named(&gone)))
     }
 
-    /// Processes whose memory belongs into the report and is not in it. One that left on its own
-    /// is none of them: it has no memory any more.
-    fn coverage(&self) -> Option<String> {
+    /// Processes whose memory belongs into the report. A process that ended has no memory.
+    fn unmeasured(&self) -> Option<String> {
         let unknown = self.coverage.unknown();
         if unknown == 0 {
             return None;
         }
         let measured = self.coverage.measured;
-        let mut text = format!("measured {measured} of {}", processes(measured + unknown));
-        let parts = [
+        let mut text = format!("measured {measured} of {}", plural(measured + unknown, "process"));
+        let changed = "exec replaced the program, or the thread that was read ended, twice; run it \
+                       again";
+        let malformed = "figures are missing or not numbers; look at its smaps_rollup and smaps, and \
+                         report it";
+        for part in [
             self.timed_out(),
             self.not_asked(),
             self.part("denied", Fate::Denied, &denial(&self.access)),
-            self.part(
-                "changed",
-                Fate::Changed,
-                "exec'ed, or lost the thread that was read, twice; run it again",
-            ),
-            self.part(
-                "not understood",
-                Fate::Malformed,
-                "figures missing or no numbers; look into its smaps_rollup and smaps, report it",
-            ),
+            self.part("changed", Fate::Changed, changed),
+            self.part("not understood", Fate::Malformed, malformed),
             self.failed(),
-        ];
-        for part in parts.into_iter().flatten() {
-            let _ = write!(text, "; {part}");
+        ] {
+            // Writing to a String cannot fail.
+            let _ = part.map(|part| write!(text, "; {part}"));
         }
         Some(text)
     }
 
-    fn part(&self, what: &str, fate: Fate, why: &str) -> Option<String> {
+    fn part(&self, label: &str, fate: Fate, why: &str) -> Option<String> {
         let pids = self.pids(|other| other == fate);
         let count = pids.len();
-        (count > 0).then(|| format!("{count} {what} ({}): {why}", named(&pids)))
+        (count > 0).then(|| format!("{count} {label} ({}): {why}", named(&pids)))
     }
 
     fn timed_out(&self) -> Option<String> {
         let pid = self.timed_out.first()?.pid;
-        let who: Vec<String> = self.timed_out.iter().take(NAMED_MAX).map(glimpse).collect();
-        let count = self.timed_out.len();
-        let more = and_more(count);
         let why = if self.is_over {
             format!("not finished by --deadline; raise it, or look at /proc/{pid}/stack")
         } else {
             format!("asleep beyond --stuck-after; look at /proc/{pid}/stack, or raise it")
         };
-        Some(format!("{count} timed out ({}{more}): {why}", who.join(", ")))
+        let count = self.timed_out.len();
+        Some(format!("{count} timed out ({}): {why}", list(self.timed_out, glimpse)))
     }
 
     fn not_asked(&self) -> Option<String> {
         let count = self.coverage.not_asked;
         let why = if self.is_over {
-            "--deadline came first; raise it, or choose some with --pid"
+            "--deadline passed before their turn; raise it, or select processes with --pid"
         } else {
-            "stuck processes took all the room; raise ulimit -n, leave out --engine, or choose \
-             others with --pid"
+            "stuck processes took all slots; raise ulimit -n, leave out --engine, or select \
+             other processes with --pid"
         };
         (count > 0).then(|| format!("{count} not asked: {why}"))
     }
@@ -140,49 +139,45 @@ impl Missing<'_> {
             _ => None,
         })?;
         let pids = self.pids(|fate| matches!(fate, Fate::Failed(_)));
-        let (count, who) = (pids.len(), named(&pids));
-        Some(format!("{count} failed ({who}): {errno}; {}", failure_remedy(errno)))
+        let (count, pids) = (pids.len(), named(&pids));
+        let remedy = error::remedy(errno).unwrap_or(match errno {
+            Errno::NOENT => {
+                "the process exists, but no file has its memory; check --source and --proc-root"
+            }
+            _ => "run it again, and report it if the error stays",
+        });
+        Some(format!("{count} failed ({pids}): {errno}; {remedy}"))
     }
 
-    /// Why there is no row though nothing failed.
-    fn nothing(&self) -> Option<String> {
+    /// The reason why the report has no row though no process is missing.
+    fn no_row(&self) -> Option<String> {
         let Coverage { measured, not_selected, kernel_threads, zombies, .. } = self.coverage;
         if measured + self.coverage.unknown() > 0 {
             return None;
         }
-        let why = if not_selected > 0 {
-            self.nothing_selected(not_selected)
-        } else {
-            let parts = [(kernel_threads, "kernel thread"), (zombies, "zombie")];
-            let parts = parts.into_iter().filter(|(count, _)| *count > 0);
-            let parts: Vec<String> = parts.map(|(count, what)| plural(count, what)).collect();
-            format!("nothing but {}; they have no memory of their own", parts.join(" and "))
-        };
-        Some(format!("no row: {why}"))
+        if not_selected > 0 {
+            return Some(format!("no row: {}", self.nothing_selected(not_selected)));
+        }
+        let parts = [(kernel_threads, "kernel thread"), (zombies, "zombie")];
+        let parts = parts.into_iter().filter(|(count, _)| *count > 0);
+        let parts: Vec<String> = parts.map(|(count, thing)| plural(count, thing)).collect();
+        let parts = parts.join(" and ");
+        Some(format!("no row: nothing but {parts}; they have no memory of their own"))
     }
 
-    /// Who was asked for is not among so many.
     fn nothing_selected(&self, count: usize) -> String {
         let users = format!("--user '{}'", self.users);
+        let processes = plural(count, "process");
         match self.filter.map(|filter| format!("--filter '{}'", escape::argument(filter))) {
             Some(filter) if self.users.is_empty() => {
                 let names = plural(count, "name");
                 format!("{filter} matches none of {names}; see them without it")
             }
             Some(filter) => {
-                format!("{users} and {filter} leave none of {}; try one alone", processes(count))
+                format!("{users} and {filter} leave none of {processes}; try one alone")
             }
-            None => format!("{users} has none of {}; see them with --by user", processes(count)),
+            None => format!("{users} has none of {processes}; see them with --by user"),
         }
-    }
-
-    /// Processes that were never listed.
-    fn hidden(&self) -> Option<String> {
-        let option = self.hidepid?;
-        Some(format!(
-            "processes of others are hidden and not in the report (proc is mounted with \
-             {option}); {HIDEPID_REMEDY}"
-        ))
     }
 
     fn pids(&self, is_wanted: impl Fn(Fate) -> bool) -> Vec<Pid> {
@@ -191,7 +186,7 @@ impl Missing<'_> {
     }
 }
 
-/// Why the kernel refused, and what would help.
+/// The reason of a refusal, and the remedy.
 fn denial(access: &Access) -> String {
     let why = match access {
         Access::Ordinary => {
@@ -211,42 +206,33 @@ fn denial(access: &Access) -> String {
         Access::Full(modules) => {
             let modules = if modules.is_empty() { "" } else { &format!(" ({modules})") };
             return format!(
-                "CAP_SYS_PTRACE is there, so a security module forbids it{modules}; see its log, \
-                 or run psm-uring unconfined"
+                "CAP_SYS_PTRACE is present, so a security module probably forbids it{modules}; see \
+                 its log, or run psm-uring unconfined"
             );
         }
     };
     why.to_owned()
 }
 
-fn failure_remedy(errno: Errno) -> &'static str {
-    error::remedy(errno).unwrap_or(match errno {
-        Errno::NOENT => "alive, and no file has its memory; check --source and --proc-root",
-        _ => "run it again, and report it if it stays",
-    })
-}
-
-/// `PID 7`, `PID 7, 8`, and not too many.
+/// `PID 7, 8`
 fn named(pids: &[Pid]) -> String {
-    let who: Vec<String> = pids.iter().take(NAMED_MAX).map(Pid::to_string).collect();
-    format!("PID {}{}", who.join(", "), and_more(pids.len()))
+    format!("PID {}", list(pids, Pid::to_string))
 }
 
-fn and_more(count: usize) -> String {
-    match count.saturating_sub(NAMED_MAX) {
+/// A list of at most [`NAMED_MAX`] items: `7, 8`, `1, 2, 3, 4, 5 and 6 more`.
+fn list<T>(items: &[T], item: impl Fn(&T) -> String) -> String {
+    let named: Vec<String> = items.iter().take(NAMED_MAX).map(item).collect();
+    let more = match items.len().saturating_sub(NAMED_MAX) {
         0 => String::new(),
         more => format!(" and {more} more"),
-    }
+    };
+    named.join(", ") + &more
 }
 
 fn glimpse(timed_out: &TimedOut) -> String {
     let TimedOut { pid, glimpse, .. } = timed_out;
     let state = glimpse.state.map_or_else(String::new, |state| format!(" in state {state}"));
     format!("PID {pid} {}{state}", escape::name(&glimpse.comm))
-}
-
-fn processes(count: usize) -> String {
-    if count == 1 { "1 process".to_owned() } else { format!("{count} processes") }
 }
 
 #[cfg(test)]
@@ -279,11 +265,11 @@ mod tests {
             (Access::Namespaced, "capabilities do not reach beyond a user namespace; run it"),
             (
                 Access::Full(String::new()),
-                "CAP_SYS_PTRACE is there, so a security module forbids it; see",
+                "CAP_SYS_PTRACE is present, so a security module probably forbids it; see",
             ),
             (
                 Access::Full("selinux".to_owned()),
-                "CAP_SYS_PTRACE is there, so a security module forbids it (selinux); see",
+                "CAP_SYS_PTRACE is present, so a security module probably forbids it (selinux); see",
             ),
         ] {
             let lines = missing(&denied, access).lines();
@@ -293,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn many_are_not_all_named() {
+    fn a_long_list_is_cut() {
         let changed: Vec<_> = (1..=9).map(|pid| (Pid(pid), Fate::Changed)).collect();
         let lines = missing(&changed, Access::Full(String::new())).lines();
         assert!(lines[0].contains("; 9 changed (PID 1, 2, 3, 4, 5 and 4 more): "), "{lines:?}");
@@ -308,21 +294,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_hidden_is_told() {
+    fn hidden_processes_are_noted() {
         let mut missing = missing(&[], Access::Ordinary);
         missing.hidepid = Some("hidepid=invisible");
-        let told = "processes of others are hidden and not in the report (proc is mounted with \
-                    hidepid=invisible); try as root, or with CAP_SYS_PTRACE";
-        assert_eq!(missing.lines(), [told]);
+        let note = "processes of other users are hidden and not in the report (proc is mounted \
+                    with hidepid=invisible); try as root, or with CAP_SYS_PTRACE";
+        assert_eq!(missing.lines(), [note]);
     }
 
-    /// One that left on its own has no memory any more: nobody misses it, but who named it.
+    /// A process that ended has no memory; a note on it is for a caller that named it.
     #[test]
-    fn who_left_is_told_to_who_asked() {
+    fn ended_processes_are_noted_if_they_were_named() {
         let gone = [(Pid(8), Fate::Gone), (Pid(9), Fate::Gone)];
         let mut missing = missing(&gone, Access::Full(String::new()));
         assert_eq!(missing.lines(), Vec::<String>::new());
         missing.is_by_pid = true;
-        assert_eq!(missing.lines(), ["PID 8, 9 are not there (any more)"]);
+        assert_eq!(missing.lines(), ["PID 8, 9 do not exist (any more)"]);
     }
 }

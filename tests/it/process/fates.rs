@@ -132,7 +132,7 @@ fn hidden_processes_are_told() {
         let Some(ran) = run_hidden(hidepid, "--total") else {
             return skip("hidden_processes_are_told", "needs root, unshare, setpriv, mount");
         };
-        let told = "psm-uring: processes of others are hidden and not in the report (proc is";
+        let told = "psm-uring: processes of other users are hidden and not in the report (proc is";
         assert!(ran.stderr().starts_with(told), "{}", ran.stderr());
         assert_eq!((ran.code, ran.stderr().lines().count()), (Some(0), 1), "{}", ran.stderr());
         let strict = run_hidden(hidepid, "--total --strict").expect("as before");
