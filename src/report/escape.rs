@@ -1,21 +1,21 @@
-//! Foreign names made safe: the one place every untrusted byte passes before any output.
+//! Foreign names made safe: every untrusted byte passes here before it is printed.
 //!
-//! A process may call itself anything. A name must not move the cursor, start a line, forge a
-//! row, or turn the direction of the text around.
+//! A process can choose any name. A name must not move the cursor, start a line, forge a row, or
+//! reverse the direction of the text.
 
 use std::fmt::Write;
 
 use unicode_width::UnicodeWidthChar;
 
-/// The name as a line of text: printable characters as they are, every other as an escape.
+/// The name as a line of text: printable characters unchanged, all others as escapes.
 ///
 /// Control characters, invalid UTF-8, line and paragraph separators, marks of direction, blank,
-/// invisible and unassigned characters become `\n`, `\u{202e}`, `\xff`; a backslash is doubled, so
-/// that different names never look alike. A blank stays, but at the beginning, where nobody
-/// would see it.
+/// invisible and unassigned characters become `\n`, `\u{202e}`, `\xff`. A backslash is doubled, so
+/// that different names never look alike. A blank is unchanged unless it is first, where it would
+/// be invisible.
 pub fn name(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
-    // Whether a mark would stand on a letter of the name.
+    // Whether a combining mark would follow a letter of the name.
     let mut is_letter = false;
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
@@ -30,7 +30,7 @@ pub fn name(bytes: &[u8]) -> String {
     text
 }
 
-/// What the caller typed, as he typed it, without what would break the line.
+/// An argument of the command line, with escapes for characters that would break the line.
 pub fn argument(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
@@ -39,8 +39,8 @@ pub fn argument(text: &str) -> String {
     line
 }
 
-/// A name that no spreadsheet takes for a formula: a sign that begins one becomes an escape. A `-`
-/// or `+` before a plain word, as in `-bash`, calls nothing and stays.
+/// The name with an escape for a first character that makes spreadsheets evaluate a formula. A `-`
+/// or `+` before a plain word, as in `-bash`, calls no function and is unchanged.
 pub(super) fn csv_formula(name: String) -> String {
     let mut rest = name.chars();
     let is_formula = match rest.next() {
@@ -51,14 +51,14 @@ pub(super) fn csv_formula(name: String) -> String {
     if is_formula { first_char(&name) } else { name }
 }
 
-/// A name that looks like another thing: its first character becomes an escape.
+/// The name with an escape for its first character.
 pub(super) fn first_char(name: &str) -> String {
     let mut rest = name.chars();
     let first = rest.next().map(|first| first.escape_unicode().to_string());
     first.unwrap_or_default() + rest.as_str()
 }
 
-/// Whether the character stands there as itself.
+/// Appends a character. Returns whether it is unchanged.
 fn push(text: &mut String, c: char, is_letter: bool) -> bool {
     let before = text.len();
     match c {
@@ -66,14 +66,13 @@ fn push(text: &mut String, c: char, is_letter: bool) -> bool {
         ' ' | '\'' | '"' => text.push(c),
         _ if is_letter && is_combining(c, text.chars().next_back()) => text.push(c),
         _ if is_blank(c) || c.width() == Some(0) => text.extend(c.escape_unicode()),
-        // The standard library knows what is printable: no controls, formats, private use,
-        // separators, unassigned, and no marks alone.
+        // Escapes controls, formats, private use, separators, unassigned characters, single marks.
         _ => text.extend(c.escape_debug()),
     }
     text[before..].chars().eq([c])
 }
 
-/// Marks that stand on the letter before them, and vowels and finals of a Hangul syllable.
+/// Whether a character combines with the one before: marks, and vowels and finals of Hangul.
 fn is_combining(c: char, before: Option<char>) -> bool {
     match c {
         '\u{1161}'..='\u{11ff}' | '\u{d7b0}'..='\u{d7fb}' => before.is_some_and(is_hangul),
@@ -85,12 +84,12 @@ fn is_combining(c: char, before: Option<char>) -> bool {
     }
 }
 
-/// Parts of syllables, and whole ones. Anywhere else a part takes no column and may not be seen.
+/// Parts of Hangul syllables, and whole ones. Elsewhere a part takes no column and is invisible.
 fn is_hangul(c: char) -> bool {
     matches!(c, '\u{1100}'..='\u{11ff}' | '\u{a960}'..='\u{a97c}' | '\u{ac00}'..='\u{d7fb}')
 }
 
-/// Letters and signs without ink: the fillers of Hangul, the empty pattern of Braille.
+/// Characters without ink: the fillers of Hangul, the empty pattern of Braille.
 fn is_blank(c: char) -> bool {
     matches!(c, '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}')
 }
@@ -100,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn harmless_names_stay() {
+    fn harmless_names_are_unchanged() {
         for text in [
             "nginx: worker process",
             "[kthreadd]",
@@ -116,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_gets_out() {
+    fn other_characters_are_escaped() {
         for (bytes, expected) in [
             (&b"a\nb"[..], "a\\nb"),
             (b"\x1b]52;c;AAAA\x07", "\\u{1b}]52;c;AAAA\\u{7}"),
@@ -151,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_a_formula() {
+    fn formulas_are_escaped() {
         for (text, expected) in [
             ("nginx", "nginx"),
             ("", ""),
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_typed_stays_on_its_line() {
+    fn an_argument_stays_on_its_line() {
         assert_eq!(argument("^a\\[1\\]\u{1b}\n größe"), "^a\\[1\\]\\u{1b}\\n größe");
     }
 }

@@ -105,7 +105,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Stands for values that differ.
+/// The text of values that differ.
 const MIXED: &[u8] = b"*";
 
 /// The user of a row: foreign bytes.

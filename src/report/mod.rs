@@ -1,13 +1,13 @@
-//! Numbers to text. Knows no engine.
+//! A report as text, in every format.
 //!
-//! - `table`       for people
-//! - `json`        for programs, and reports read back
-//! - `csv`         for programs and spreadsheets
-//! - `openmetrics` for Prometheus
-//! - `notes`       missing processes and other remarks, for standard error
-//! - `stats`       the facts of the run, for standard error
+//! - `table`       the table for people
+//! - `json`        JSON, and saved reports read back
+//! - `csv`         CSV for programs and spreadsheets
+//! - `openmetrics` metrics for Prometheus
+//! - `notes`       the processes that a report lacks, for standard error
+//! - `stats`       the statistics of the run, for standard error
 //! - `line`        the lines of table and CSV
-//! - `unit`        an amount of memory in a unit
+//! - `unit`        the unit of amounts
 //! - `escape`      foreign names made safe
 #![forbid(unsafe_code)]
 
@@ -38,7 +38,7 @@ use crate::process::{NameRule, Source};
 use crate::program::{Column, Grouping, HostMemory, Programs};
 use crate::units::labels;
 
-/// What form a report has.
+/// The format of a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// For people.
@@ -73,26 +73,26 @@ fn plural(count: usize, thing: &str) -> String {
     format!("{count} {thing}{suffix}")
 }
 
-/// All there is to say.
+/// A report, and the facts around it.
 #[derive(Clone, Copy, Debug)]
 pub struct Report<'run> {
-    /// Rows and their sum.
+    /// Rows and total.
     pub programs: &'run Programs<'run>,
-    /// Whether the caller wants nothing but the sum.
+    /// Whether only the total is asked for.
     pub is_total: bool,
-    /// The columns, from left to right, for formats that have some.
+    /// The columns from left to right, for formats that have columns.
     pub columns: &'run [Column],
-    /// Whether it was asked who owns processes, and which control groups they are in.
+    /// Whether the run asked for users.
     pub has_owner: bool,
-    /// See `has_owner`.
+    /// Whether the run asked for control groups.
     pub has_cgroup: bool,
-    /// What is not in it, and why.
+    /// The processes that the report lacks.
     pub missing: &'run Missing<'run>,
-    /// What else there is to say besides, for people.
+    /// The notes on standard error.
     pub notes: &'run [String],
-    /// The memory of the machine, if it is asked for.
+    /// Host memory, if it is asked for.
     pub host: Option<&'run HostMemory>,
-    /// How it was come by.
+    /// The facts of the run.
     pub facts: &'run Facts,
 }
 

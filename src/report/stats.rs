@@ -1,4 +1,4 @@
-//! The facts of a run, for `--stats`.
+//! The statistics of a run (`--stats`), for standard error.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -7,28 +7,28 @@ use super::plural;
 use crate::process::Coverage;
 use crate::units::Kib;
 
-/// What `--stats` prints.
+/// The statistics of a run.
 #[derive(Clone, Debug)]
 pub struct RunStats {
-    /// The engine that was used.
+    /// The engine of the run.
     pub engine: &'static str,
-    /// Why it was not the one wished for.
+    /// The reason why it is not the engine that was asked for.
     pub fallback: Option<String>,
-    /// Threads that read at once.
+    /// Threads that read in parallel.
     pub workers: usize,
     /// Processes in flight.
     pub depth: usize,
-    /// The memory file that was wished for.
+    /// The memory file that was asked for.
     pub source: &'static str,
-    /// What became of the processes.
+    /// The number of processes by fate.
     pub coverage: Coverage,
-    /// Requests to the kernel, calls of `io_uring_enter(2)`, reads and their bytes.
+    /// Requests to the kernel, calls of `io_uring_enter(2)`, reads, and bytes read.
     pub io: [u64; 4],
-    /// Time of each phase, in order.
+    /// The time of each phase, in order.
     pub phases: Vec<(&'static str, Duration)>,
     /// CPU time in user space and in the kernel.
     pub cpu: (Duration, Duration),
-    /// The most memory this process had resident.
+    /// The peak of resident memory.
     pub peak_rss: Option<Kib>,
 }
 

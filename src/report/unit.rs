@@ -1,11 +1,11 @@
-//! An amount of memory in a unit.
+//! The unit of amounts.
 
 use crate::units::{Kib, labels};
 
 /// The unit of all amounts in a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unit {
-    /// The largest of the others in which the biggest amount is at least 1.
+    /// The largest unit in which the biggest amount is at least 1.
     Auto,
     /// Bytes.
     Bytes,
@@ -19,7 +19,7 @@ pub enum Unit {
 }
 
 labels!(Unit {
-    Auto => "auto", "What suits the biggest amount";
+    Auto => "auto", "The unit that fits the biggest amount";
     Bytes => "B", "Bytes";
     Kib => "KiB", "1,024 bytes";
     Mib => "MiB", "1,024 KiB";
@@ -27,7 +27,7 @@ labels!(Unit {
 });
 
 impl Unit {
-    /// The unit itself, or what `Auto` stands for when this is the biggest amount.
+    /// The unit of a table with this biggest amount; never `Auto`.
     pub fn resolve(self, biggest: Kib) -> Unit {
         match self {
             Unit::Auto if biggest.0 >= 1 << 20 => Unit::Gib,
@@ -37,7 +37,7 @@ impl Unit {
         }
     }
 
-    /// What stands in the table's head.
+    /// The unit in the header of a table.
     pub fn head(self) -> &'static str {
         match self {
             Unit::Auto | Unit::Mib => "MiB",
@@ -47,7 +47,7 @@ impl Unit {
         }
     }
 
-    /// The least amount that is not shown as 0, whatever `Auto` will stand for.
+    /// The smallest amount that is not shown as 0; of `Auto`, in its smallest unit.
     pub fn least_shown(self) -> Kib {
         match self {
             Unit::Auto | Unit::Bytes | Unit::Kib => Kib(1),
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_less_is_shown_as_0() {
+    fn a_smaller_amount_is_shown_as_0() {
         for unit in [Unit::Bytes, Unit::Kib, Unit::Mib, Unit::Gib] {
             let least = unit.least_shown();
             assert_ne!(unit.format(least), unit.format(Kib(0)));
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn auto_follows_the_biggest() {
+    fn auto_follows_the_biggest_amount() {
         assert_eq!(Unit::Auto.resolve(Kib(1023)), Unit::Kib);
         assert_eq!(Unit::Auto.resolve(Kib(1024)), Unit::Mib);
         assert_eq!(Unit::Auto.resolve(Kib(1 << 20)), Unit::Gib);

@@ -76,7 +76,7 @@ struct MissingProcess<'a> {
     glimpse: Option<GlimpseFields<'a>>,
 }
 
-/// What is known of a process that timed out.
+/// The figures of a process that timed out.
 #[derive(Serialize)]
 struct GlimpseFields<'a> {
     #[serde(flatten)]

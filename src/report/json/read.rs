@@ -1,4 +1,4 @@
-//! A report that was saved as JSON, read back.
+//! A saved report, read back.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -9,7 +9,7 @@ use crate::program::{Amounts, Grouping, Snapshot, SnapshotRow};
 use crate::report::Rules;
 use crate::units::Pid;
 
-/// The fate of a process that left, which is missing in no report.
+/// The fate of a process that ended, which no report lacks.
 const GONE: &str = "gone";
 
 /// A saved report, as far as a comparison needs it.
@@ -110,12 +110,14 @@ impl SavedRow {
         let SavedRow { name, name_bytes, pid, start_time, amounts } = self;
         let name = match name_bytes {
             None => name.into_bytes(),
-            Some(hex) => unhex(&hex).ok_or_else(|| format!("{hex:?} are no bytes of a name"))?,
+            Some(hex) => {
+                unhex(&hex).ok_or_else(|| format!("{hex:?} is not a name in hexadecimal"))?
+            }
         };
         // Only here is a row that has a process id a process.
         let is_process = by == Grouping::Pid;
         let (pid, start_time) = (pid.filter(|_| is_process), start_time.filter(|_| is_process));
-        // Without RAM, `swap` is not the proportional share but what `status` reports.
+        // Without RAM, `swap` is `VmSwap`, not the proportional share.
         let swap = amounts.ram.and(amounts.swap);
         Ok(SnapshotRow { name, pid, start_time, amounts: Amounts { swap, ..amounts } })
     }
@@ -167,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_compared_is_refused() {
+    fn other_documents_are_refused() {
         for (text, why) in [
             (String::new(), "EOF while parsing"),
             ("{}".to_owned(), "missing field `schema`"),

@@ -21,7 +21,7 @@ pub enum DiffFormat {
 
 labels!(DiffFormat {
     Table => "table" | "text", "Columns for people";
-    Json => "json", "What each row had before and after, in bytes";
+    Json => "json", "Figures of each row before and after, in bytes";
 });
 
 /// The whole table, which has columns of its own.

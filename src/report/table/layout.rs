@@ -1,5 +1,4 @@
-//! Where the columns of the table stand: how wide each is, and what of a text fits. Numbers are
-//! never cut. Knows nothing of programs.
+//! The widths of columns, and the text that fits. Texts are cut, numbers never are.
 
 use super::style::{self, Style};
 use crate::program::{Column, ColumnKind};
@@ -8,20 +7,20 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// The least width of a column of amounts; all of them grow to the widest amount.
 const WIDTH_MIN: usize = 10;
-/// The same on a terminal with fewer columns than [`NARROW`]: names need them more.
+/// The same on a terminal narrower than [`NARROW`], where names need the room.
 const WIDTH_MIN_NARROW: usize = 8;
 const NARROW: usize = 60;
-/// What is kept free between two columns.
+/// The blanks in front of a column.
 const GAP: usize = 2;
 
 /// The content of a cell.
 #[derive(Debug)]
 pub(super) enum Cell {
-    /// A number, or what stands for one: to the right, and whole.
+    /// A number or its replacement: aligned to the right, never cut.
     Number(String),
-    /// A text that may be cut, and one behind it that is not.
+    /// A text that may be cut, and a suffix that is not.
     Name(String, String),
-    /// Words of ours, and fewer of them for where room is short.
+    /// Fixed words, long and short.
     Words(&'static str, &'static str),
 }
 
@@ -35,13 +34,13 @@ impl Cell {
     }
 }
 
-/// What a column has to hold.
+/// The content of a column.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Content {
     pub(super) column: Column,
-    /// How wide the head is.
+    /// The width of the header.
     pub(super) head: usize,
-    /// How wide the widest cell below it is.
+    /// The width of the widest cell below the header.
     pub(super) widest: usize,
 }
 
@@ -50,19 +49,19 @@ pub(super) struct Content {
 pub(super) struct Layout {
     columns: Vec<(Column, usize)>,
     is_colored: bool,
-    /// Whether texts have to fit.
+    /// Whether texts must fit.
     is_terminal: bool,
 }
 
 impl Layout {
-    /// A layout that holds so much.
+    /// A layout of these columns, fitted to a terminal of so many columns.
     pub(super) fn new(contents: &[Content], terminal: Option<usize>, is_colored: bool) -> Layout {
         let is_narrow = terminal.is_some_and(|columns| columns < NARROW);
         let least = if is_narrow { WIDTH_MIN_NARROW } else { WIDTH_MIN };
         let amounts = contents.iter().filter(|content| content.column.is_amount());
         let amount = amounts.fold(least, |width, content| width.max(content.widest + GAP));
         let width = |content: &Content| match content.column {
-            // Heads may stand closer than numbers.
+            // One blank separates headers.
             column if column.is_amount() => (column, amount.max(content.head + 1)),
             column => (column, content.widest.max(content.head) + GAP),
         };
@@ -74,7 +73,7 @@ impl Layout {
         layout
     }
 
-    /// Cuts the widest texts until all columns fit, or hardly anything is left of them.
+    /// Shortens the widest texts until all columns fit or every text has one column.
     fn fit(&mut self, terminal: usize) {
         let is_text = |column: Column| column.kind() == ColumnKind::Text;
         let all: usize = self.columns.iter().map(|(_, width)| width).sum();
@@ -90,13 +89,13 @@ impl Layout {
         }
     }
 
-    /// What a text may take in this column, where there is a limit.
+    /// The limit for a text in this column, if there is one.
     pub(super) fn room(&self, column: Column) -> Option<usize> {
         let (_, width) = self.columns.iter().find(|one| one.0 == column)?;
         self.is_terminal.then_some(width.saturating_sub(GAP))
     }
 
-    /// Writes a line of cells, one for each column. That of the sum is marked.
+    /// Writes a line of cells, one for each column. A mark replaces the first blank.
     pub(super) fn line(
         &self,
         text: &mut String,
@@ -117,10 +116,10 @@ impl Layout {
                 line.extend(std::iter::repeat_n(' ', free));
             }
         }
-        // A blank at the end of a name belongs to it.
+        // A blank at the end of a name is a part of the name.
         let mut line = if last == Some(Column::Name) { &line[..] } else { line.trim_end() };
         if let Some(mark) = mark {
-            // Every column begins with a gap.
+            // Every column begins with a blank.
             line = line.get(1..).unwrap_or_default();
             style.write(text, self.is_colored, &format!("{mark}{line}"));
         } else {
@@ -148,16 +147,16 @@ impl Layout {
     }
 }
 
-/// Stands for what was cut.
+/// The end of a text that was cut.
 const CUT: char = '…';
 
-/// The columns that a text takes.
+/// The number of terminal columns of a text.
 pub(super) fn display_width(text: &str) -> usize {
     text.width()
 }
 
-/// The text itself, or as much of its beginning as fits in so many columns. Something is always
-/// left, so that a row never looks nameless.
+/// The text, or as much of its beginning as fits into so many columns with `…` behind it. At least
+/// `…` is left, so that no name looks empty.
 pub fn cut(text: &str, columns: usize) -> Cow<'_, str> {
     if text.width() <= columns {
         return Cow::Borrowed(text);
@@ -165,7 +164,7 @@ pub fn cut(text: &str, columns: usize) -> Cow<'_, str> {
     let mut room = columns.saturating_sub(1);
     let mut left = String::new();
     for c in text.chars() {
-        // A mark takes no room and stays with its letter.
+        // A combining mark takes no column and stays with its letter.
         let Some(more) = room.checked_sub(c.width().unwrap_or(0)) else { break };
         room = more;
         left.push(c);
@@ -174,8 +173,8 @@ pub fn cut(text: &str, columns: usize) -> Cow<'_, str> {
     Cow::Owned(left)
 }
 
-/// A line of a table, or as much of it as fits in so many columns. It ends where a blank stands, so
-/// that no number is cut, which would be another one. A style takes no room.
+/// The line of a table, or as much of it as fits into so many columns. It is cut at a blank, because
+/// a cut number is another number. A style takes no columns.
 pub fn cut_line(line: &str, columns: usize) -> Cow<'_, str> {
     let (begin, text, end) = style::parts(line);
     let left = match cut(text, columns) {

@@ -1,4 +1,10 @@
-//! The table for people: by itself the columns of psm, the biggest row next to the prompt.
+//! The table for people. By default it has the columns of psm, and the biggest row is next to the
+//! prompt.
+//!
+//! - `layout` the widths of columns
+//! - `style`  colours
+//! - `diff`   the table of two reports compared
+//! - `host`   host memory, below the table
 
 mod diff;
 mod host;
@@ -19,18 +25,18 @@ use crate::units::Kib;
 /// The columns of psm.
 pub const COLUMNS: [Column; 4] = [Column::Ram, Column::Shared, Column::Swap, Column::Name];
 
-/// How a table is to look.
+/// The look of a table.
 #[derive(Clone, Debug)]
 pub struct TableOptions<'a> {
-    /// The columns, from left to right, each at most once.
+    /// The columns from left to right, each at most once.
     pub columns: &'a [Column],
     /// The unit of all amounts.
     pub unit: Unit,
-    /// Whether the head is left out.
+    /// Whether the table has no header.
     pub no_header: bool,
-    /// The columns of the terminal it is for. Names are cut to fit, numbers never are.
+    /// The width of the terminal, to which names are cut.
     pub terminal: Option<usize>,
-    /// Whether there is colour.
+    /// Whether lines have colours.
     pub is_colored: bool,
     /// The last report: rows that changed since have a mark, `+`, `-`, or `*` if they are new.
     pub before: Option<&'a Snapshot>,
@@ -65,7 +71,7 @@ pub fn table(programs: &Programs<'_>, options: &TableOptions<'_>) -> String {
     text
 }
 
-/// Only the sum of RAM, one number on a line; behind it the unit, where the caller did not choose.
+/// The total RAM as one number on a line, followed by the unit if the number chose it.
 pub fn total(ram: Kib, unit: Unit) -> String {
     match unit {
         Unit::Auto => {
@@ -184,7 +190,7 @@ impl<'a> Table<'a> {
                 self.scale.percent(usage.map(ram)).unwrap_or_else(|| "-".to_owned())
             }
             _ => match usage.and_then(|usage| usage.get(column)) {
-                // No swap is not worth a look.
+                // Without swap the cell is empty.
                 Some(Kib(0)) if column == Column::Swap => String::new(),
                 Some(amount) => self.unit.format(amount),
                 None => "-".to_owned(),
@@ -308,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn both_names_are_cut_where_one_shares_the_memory_of_the_other() {
+    fn the_names_of_a_row_and_of_its_owner_share_the_room() {
         let both = [usage(1, "a server of a long name"), usage(2, "a helper of a long name")];
         let sharing = HashMap::from([(Pid(2), Pid(1))]);
         let annotations = Annotations { unknown: 0, timed_out: &[], sharing: &sharing };
@@ -327,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_not_cut() {
+    fn a_name_that_fits_is_not_cut() {
         for name in ["worker of a long name", "データ収集データ収集", "cafe\u{301} au lait"]
         {
             let needed = 32 + layout::display_width(name) + 4;

@@ -1,11 +1,11 @@
-//! Colour for a terminal: of whole lines, around what they say.
+//! Colours of whole lines.
 
 use crate::units::labels;
 
-/// When there is colour.
+/// When to use colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Color {
-    /// On a terminal, unless the environment says otherwise.
+    /// On a terminal, unless the environment forbids it.
     #[default]
     Auto,
     /// Always.
@@ -21,33 +21,33 @@ labels!(Color {
 });
 
 impl Color {
-    /// Whether there is some, on a standard output that likes it or does not.
-    pub fn is_wanted(self, is_liked: bool) -> bool {
+    /// Whether to use colour, by the default for standard output.
+    pub fn is_wanted(self, is_default: bool) -> bool {
         match self {
-            Color::Auto => is_liked,
+            Color::Auto => is_default,
             Color::Always => true,
             Color::Never => false,
         }
     }
 }
 
-/// How a line looks.
+/// The style of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
-    /// As any text.
+    /// As other text.
     Plain,
-    /// Bold: the head and the sum.
+    /// Bold: header and total.
     Strong,
-    /// Yellow: figures are missing.
+    /// Yellow: unknown figures.
     Warning,
-    /// Faint: nothing to look at.
+    /// Faint: figures that other rows have, and sums of cut rows.
     Faint,
 }
 
-/// What ends a style.
+/// The end of a style.
 const END: &str = "\x1b[0m";
 
-/// A line in its parts: what begins its style, what it says, what ends the style.
+/// Splits a line into the beginning of its style, its text, and the end of the style.
 pub(super) fn parts(line: &str) -> (&str, &str, &str) {
     let split = |line: &'_ str| Some(line.len() - line.split_once('m')?.1.len());
     match line.strip_suffix(END).and_then(|line| Some((line, split(line)?))) {
@@ -67,7 +67,7 @@ impl Style {
         }
     }
 
-    /// Writes a line, without its end, in this style.
+    /// Writes a line in this style, without a newline.
     pub(super) fn write(self, text: &mut String, is_colored: bool, line: &str) {
         match self.codes().filter(|_| is_colored) {
             Some(codes) => text.extend(["\x1b[", codes, "m", line, END]),
