@@ -1,4 +1,4 @@
-//! The files of one process: which they are, where they stand, how they are read.
+//! The files of one process: their paths, and how to read them.
 
 use std::io::Write;
 
@@ -8,41 +8,41 @@ use crate::units::Pid;
 /// A file under `/proc/PID` (`proc(5)`; kernel: fs/proc/base.c, fs/proc/task_mmu.c).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcFile {
-    /// The argument list as the process shows it. Touches the target's memory: may swap in a
-    /// page, may block on its `mmap_lock`.
+    /// The argument list as the process shows it. A read touches the memory of the process: it can
+    /// swap in a page, and block on the `mmap_lock`.
     Cmdline,
-    /// The same file, of which more is read: the class of a java stands behind its class path.
+    /// The same file, up to a larger size: the class of a Java program follows its class path.
     Arguments,
     /// The name of the leading thread, at most 15 bytes. Never blocks.
     Comm,
-    /// Facts in lines, among them comm, state and number of threads. Never blocks.
+    /// Facts by line, among them comm, state and number of threads. Never blocks.
     Status,
-    /// Facts in one line, among them when the process started. Was seen to wait for an exec that is
-    /// stuck, as opens of memory do (6.18).
+    /// Facts in one line, among them the start time. Can wait for a stuck exec, as opens of memory
+    /// files do (seen in 6.18).
     Stat,
-    /// The control groups, one hierarchy a line. Waits for no process.
+    /// The control groups, one line per hierarchy. Does not wait for a process.
     Cgroup,
-    /// The binary, a symbolic link: its text is the link's target.
+    /// The binary, a symbolic link. Its text is the target.
     Exe,
-    /// The threads, a directory: its text is one thread id a line.
+    /// The threads, a directory. Its text is one thread id per line.
     Tasks,
-    /// The processes that a thread has started, one after another with blanks between. Exists
-    /// where the kernel was built with `CONFIG_PROC_CHILDREN`. Never blocks.
+    /// The children of a thread, with blanks between. Exists if the kernel was built with
+    /// `CONFIG_PROC_CHILDREN`. Never blocks.
     Children,
-    /// The sums over all mappings, made in one walk under one hold of `mmap_lock` (4.14).
+    /// The sums over all mappings, computed under one hold of the `mmap_lock` (4.14).
     SmapsRollup,
-    /// Every mapping with its figures, walked a few mappings at a time.
+    /// Every mapping with its figures, a few mappings per hold of the lock.
     Smaps,
 }
 
-/// The most that is read of nearly every file that is kept as text. An argument list of 64 GiB
-/// costs no more than one of 4 KiB.
+/// The maximum size of nearly every text. An argument list of 64 GiB costs no more than one of 4
+/// KiB.
 pub const TEXT_MAX: usize = NAME_MAX;
 
-/// The longest path we make, with the terminating NUL: two ids of ten digits and the names.
+/// The maximum size of a path with its NUL: two ids of ten digits and the names.
 pub const PATH_MAX: usize = 48;
 
-/// A path relative to the root of `/proc`, ended by a NUL for the kernel.
+/// A path relative to the root of `/proc`, with a NUL for the kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct RelPath {
     bytes: [u8; PATH_MAX],
@@ -50,14 +50,14 @@ pub struct RelPath {
 }
 
 impl RelPath {
-    /// The root itself: something that is always there to be opened.
+    /// The root itself, which always exists.
     pub fn root() -> RelPath {
         let mut bytes = [0; PATH_MAX];
         bytes[0] = b'.';
         RelPath { bytes, len: 1 }
     }
 
-    /// The path with its terminating NUL.
+    /// The path with its NUL.
     pub fn with_nul(&self) -> &[u8; PATH_MAX] {
         &self.bytes
     }
@@ -69,7 +69,7 @@ impl RelPath {
 }
 
 impl ProcFile {
-    /// Where the file of a process stands, or that of one of its threads.
+    /// The path of the file for a process, or for one of its threads.
     pub fn path(self, pid: Pid, task: Option<Pid>) -> RelPath {
         let name = match self {
             ProcFile::Cmdline | ProcFile::Arguments => "cmdline",
@@ -95,15 +95,15 @@ impl ProcFile {
         RelPath { bytes, len }
     }
 
-    /// Whether the kernel hands the file out in one read when there is room for it, so that a
-    /// read that left room needs no second one to see the end. Not so for smaps and children,
-    /// where a read ends with whatever filled a page.
+    /// Whether one read returns the whole file if it fits the buffer, so that a read that does not
+    /// fill the buffer needs no second one to find the end. A read of smaps or children ends after
+    /// about a page.
     pub fn is_one_record(self) -> bool {
         !matches!(self, ProcFile::Smaps | ProcFile::Children)
     }
 
-    /// The most that is read of it when it is kept as text. Of control groups nothing is cut: there
-    /// are a dozen hierarchies, and the kernel tells no path longer than [`TEXT_MAX`].
+    /// The maximum size of its text. Control groups are never cut: there are a dozen hierarchies,
+    /// and the kernel prints no path longer than [`TEXT_MAX`].
     pub fn text_max(self) -> usize {
         match self {
             ProcFile::Cgroup | ProcFile::Arguments => 16 * TEXT_MAX,
@@ -111,17 +111,17 @@ impl ProcFile {
         }
     }
 
-    /// Whether it is opened and read at once, whatever state the process is in: by the thread that
-    /// must not be held up, if there is no other. All others can wait for ever in a stuck process,
-    /// or for locks that somebody else holds.
+    /// Whether open and read never block, whatever the state of the process, so that a thread that
+    /// must not wait can call them. All other files can wait forever for a stuck process or for
+    /// a lock that another process holds.
     ///
-    /// `comm` copies a name under a spin lock, `status` sums up counters, `task` walks a list under
+    /// `comm` copies a name under a spin lock, `status` sums counters, `task` walks a list under
     /// RCU, `children` another one under `tasklist_lock` (fs/proc/array.c, fs/proc/base.c).
     pub fn never_blocks(self) -> bool {
         matches!(self, ProcFile::Comm | ProcFile::Status | ProcFile::Tasks | ProcFile::Children)
     }
 
-    /// Whether its text is scanned for memory.
+    /// Whether the file has memory figures.
     pub fn is_memory(self) -> bool {
         matches!(self, ProcFile::SmapsRollup | ProcFile::Smaps)
     }

@@ -1,40 +1,40 @@
-//! The memory file of one process, read by read: when it is whole, and when it proves nothing.
-//! Knows nothing of names or of other files.
+//! The memory file of one process, read by read: whether it is complete, and whether the address
+//! space still exists. Knows no other files.
 
 use super::ProcFile;
 use crate::smaps::{Malformed, Scanner, Smaps};
 
-/// A rollup has 25 lines. What is longer than this is none, and may never end.
+/// A rollup has 25 lines. A longer text is not one, and may never end.
 const RECORD_BYTES_MAX: u64 = 64 * 1024;
-/// The same of smaps: the text of six million mappings, a hundred times `vm.max_map_count`.
+/// The same for smaps: the text of six million mappings, a hundred times `vm.max_map_count`.
 const SMAPS_BYTES_MAX: u64 = 4 << 30;
 
-/// What one read of the memory file means.
+/// The meaning of one read of the memory file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// There is more to read.
     Continue,
-    /// All was read; one byte from the beginning tells whether it was all of it.
+    /// The text has ended. One byte from the beginning shows whether it is complete.
     Verify,
-    /// There is no address space, or not that one any more.
+    /// The address space does not exist, or not any more.
     Lost,
-    /// All of it was read, or more than there can be.
+    /// The text is complete, or too long.
     Whole,
 }
 
-/// A memory file on its way to figures.
+/// The state of one memory file.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     scanner: Scanner,
     bytes: u64,
-    /// It is no smaps: there is more text than any process has.
+    /// The text is too long for smaps.
     is_endless: bool,
-    /// All was read, and one more read tells whether it was all of it.
+    /// The text has ended, and one more read shows whether it is complete.
     is_read: bool,
 }
 
 impl Memory {
-    /// Takes what one read returned, into a buffer of `room` bytes.
+    /// Takes the bytes of one read into a buffer of `room` bytes.
     pub(super) fn feed(&mut self, file: ProcFile, bytes: &[u8], room: usize) -> Step {
         if self.is_read {
             return if bytes.is_empty() { Step::Lost } else { Step::Whole };
@@ -52,12 +52,12 @@ impl Memory {
         if self.bytes == 0 {
             return Step::Lost;
         }
-        // The text of a process that dies or execs half-way ends like any other.
+        // If the process dies or execs meanwhile, the text just ends early.
         self.is_read = !file.is_one_record();
         if self.is_read { Step::Verify } else { Step::Whole }
     }
 
-    /// The sums, when all was read, and room for another file.
+    /// The sums of a complete file. Resets the state.
     pub(super) fn finish(&mut self) -> Result<Smaps, Malformed> {
         let Memory { scanner, is_endless, .. } = std::mem::take(self);
         if is_endless { Err(Malformed) } else { scanner.finish() }
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_end_is_no_smaps() {
+    fn endless_text_is_malformed() {
         let sizes = [(ProcFile::SmapsRollup, RECORD_BYTES_MAX), (ProcFile::Smaps, SMAPS_BYTES_MAX)];
         for (file, most) in sizes {
             let mut memory = Memory { bytes: most - 8, ..Memory::default() };

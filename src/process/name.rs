@@ -1,28 +1,29 @@
-//! From what a process tells about itself to the name of its program.
+//! The name of a program, from the files of its process.
 //!
-//! Names are claims, and foreign bytes: any process may call itself anything. They are kept raw
-//! here and escaped by the report.
+//! A name is a claim: a process can choose any bytes. They are kept raw here and escaped by the
+//! report.
 
 use super::script::{self, last_part};
 use super::{ProcFile, status};
 use crate::units::labels;
 
-/// Which of a process's names its program goes by.
+/// The rule that names a program by its process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NameRule {
-    /// `argv[0]` as the process shows it, a path cut to its last part; `[comm]` when it is empty.
-    /// Titles set with `setproctitle(3)` appear as they are.
+    /// `argv[0]` as the process shows it, a path cut to its last part; `[comm]` if it is empty.
+    /// Titles set with `setproctitle(3)` appear unchanged.
     #[default]
     Title,
-    /// The kernel's name of the leading thread, at most 15 bytes. Never touches the target.
+    /// The kernel's name of the leading thread, at most 15 bytes. Its read never touches the memory
+    /// of the process.
     Comm,
-    /// The last part of the binary's path, with ` (deleted)` when the file was removed or
-    /// replaced; comm where the link is refused.
+    /// The last part of the binary's path, with ` (deleted)` if the file was removed or replaced;
+    /// comm if the kernel refuses the link.
     Exe,
-    /// What an interpreter (python, node, java, ruby, perl, php, a shell) runs: script, module, jar
-    /// or class; other programs, and one that runs no script, by the title.
+    /// The script, module, jar or class that an interpreter runs (python, node, java, ruby, perl,
+    /// php, a shell); the title for other programs and without a script.
     Script,
-    /// The whole argument list, blanks between, at most [`NAME_MAX`] bytes; `[comm]` when empty.
+    /// The whole argument list, with blanks between, at most [`NAME_MAX`] bytes; `[comm]` if empty.
     Cmdline,
 }
 
@@ -34,10 +35,10 @@ labels!(NameRule {
     Cmdline => "cmdline", "the whole argument list";
 });
 
-/// The longest name that is kept, in bytes. Longer ones are cut.
+/// The maximum length of a name in bytes. Longer names are cut.
 pub const NAME_MAX: usize = 4096;
 
-/// Takes the name that a file's text gives, by a rule; none when the argument list is empty.
+/// Appends the name from the text of a file, by a rule; nothing if the argument list is empty.
 pub(super) fn take(rule: NameRule, file: ProcFile, text: &[u8], name: &mut Vec<u8>) {
     match file {
         ProcFile::Comm => by_comm(rule, name, |name| name.extend_from_slice(comm(text))),
@@ -45,7 +46,7 @@ pub(super) fn take(rule: NameRule, file: ProcFile, text: &[u8], name: &mut Vec<u
         ProcFile::Exe => name.extend_from_slice(exe(text)),
         ProcFile::Arguments => {
             let script = script::script(text, text.len() < file.text_max());
-            // The title is to be that of the other rule.
+            // The title must be the same as by the rule `title`, which reads less.
             let head = &text[..text.len().min(NAME_MAX)];
             name.extend_from_slice(script.unwrap_or_else(|| title(head)));
             name.truncate(NAME_MAX);
@@ -55,32 +56,32 @@ pub(super) fn take(rule: NameRule, file: ProcFile, text: &[u8], name: &mut Vec<u
     }
 }
 
-/// Where comm stands for an empty argument list, it stands in brackets.
+/// Appends comm, in brackets if it replaces an empty argument list.
 fn by_comm(rule: NameRule, name: &mut Vec<u8>, append: impl FnOnce(&mut Vec<u8>)) {
     let is_title = matches!(rule, NameRule::Title | NameRule::Script | NameRule::Cmdline);
     name.extend(is_title.then_some(b'['));
     append(name);
-    // The kernel's comm is short. One in a directory that stands in for /proc may not be.
+    // The kernel's comm is short. One in a directory that replaces `/proc` may not be.
     name.truncate(NAME_MAX - 1);
     name.extend(is_title.then_some(b']'));
 }
 
-/// The title: `argv[0]`, cut to its last part when it is a path. Empty when it is empty.
+/// The title: `argv[0]`, cut to its last part if it is a path.
 fn title(cmdline: &[u8]) -> &[u8] {
     let end = cmdline.iter().position(|byte| *byte == 0).unwrap_or(cmdline.len());
     let (argv0, others) = cmdline.split_at(end);
     let is_path = [&b"/"[..], b"./", b"../"].iter().any(|start| argv0.starts_with(start));
-    // Only what begins as a path is one: `postgres: /data` and `sshd: user@pts/0` are titles.
+    // `postgres: /data` and `sshd: user@pts/0` are titles, not paths.
     if !is_path {
         return argv0;
     }
-    // Some programs write their whole command line into `argv[0]`, and leave nothing behind it.
+    // Some programs write their whole command line to `argv[0]` and clear the other arguments.
     let is_all = others.iter().all(|byte| *byte == 0);
     last_part(if is_all { without_options(argv0) } else { argv0 })
 }
 
-/// Ends a path before the first option, or else the options' slashes would name the program. A
-/// dash alone is none: `/opt/My App - beta/app`.
+/// Cuts a command line before its first option, whose slashes would hide the name of the program. A
+/// lone dash is not an option: `/opt/My App - beta/app`.
 fn without_options(line: &[u8]) -> &[u8] {
     let is_option = |rest: &[u8]| {
         let word = rest.strip_prefix(b" --").or_else(|| rest.strip_prefix(b" -"));
@@ -96,7 +97,7 @@ fn arguments(cmdline: &[u8], name: &mut Vec<u8>) {
     name.extend(cmdline[..ends].iter().map(|byte| if *byte == 0 { b' ' } else { *byte }));
 }
 
-/// The last part of the path that `exe` links to.
+/// The last part of the link's target.
 fn exe(target: &[u8]) -> &[u8] {
     let slash = target.iter().rposition(|byte| *byte == b'/');
     slash.map_or(target, |slash| &target[slash + 1..])

@@ -1,11 +1,11 @@
-//! What every process of a run is asked: which name, which memory file, and what else.
+//! The questions for every process of a run: name, memory file, owner, control group, start time.
 
 use regex::bytes::Regex;
 
 use super::{NameRule, ProcFile};
 use crate::units::{Pid, labels};
 
-/// Where memory figures come from.
+/// The source of memory figures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Source {
     /// `smaps_rollup`, and `smaps` for a process that has no rollup (kernels before 4.14).
@@ -13,7 +13,7 @@ pub enum Source {
     Auto,
     /// `smaps_rollup` only.
     Rollup,
-    /// `smaps` only: slower, and the only one that can tell the heap.
+    /// `smaps` only: slower, and the only source of the heap.
     Smaps,
 }
 
@@ -24,7 +24,7 @@ labels!(Source {
 });
 
 impl Source {
-    /// The file that is asked first.
+    /// The file that is read first.
     pub fn memory_file(self) -> ProcFile {
         match self {
             Source::Auto | Source::Rollup => ProcFile::SmapsRollup,
@@ -33,50 +33,50 @@ impl Source {
     }
 }
 
-/// What every process of a run is asked.
+/// The questions for every process of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
-    /// Which name.
+    /// The rule for names.
     pub name_rule: NameRule,
-    /// Which memory file.
+    /// The source of memory figures.
     pub source: Source,
-    /// Only processes whose name matches are measured.
+    /// Measure only processes whose name matches.
     pub filter: Option<Regex>,
-    /// Only processes of these users are measured, ascending; of all, when there is none.
+    /// Measure only processes of these users, ascending; empty: all users.
     pub users: Vec<u32>,
-    /// Who owns it. One file more.
+    /// Ask for the owner. One more file.
     pub owner: bool,
-    /// In which control group it is. One file more.
+    /// Ask for the control group. One more file.
     pub cgroup: bool,
-    /// When it started. One file more.
+    /// Ask for the start time. One more file.
     pub start_time: bool,
-    /// Most likely threads of the kernel, ascending: they are asked for that first. A hint that
-    /// saves requests and decides nothing.
+    /// Likely kernel threads, ascending: their `status` is read first. A hint that saves requests
+    /// and decides nothing.
     pub kernel_threads: Vec<Pid>,
 }
 
 impl Plan {
-    /// Whether a process of this name is to be measured.
+    /// Whether to measure a process of this name.
     pub(super) fn selects(&self, name: &[u8]) -> bool {
         self.filter.as_ref().is_none_or(|filter| filter.is_match(name))
     }
 
-    /// Whether a process of this owner is to be measured.
+    /// Whether to measure a process of this owner.
     pub fn selects_owner(&self, uid: Option<u32>) -> bool {
         self.users.is_empty() || uid.is_some_and(|uid| self.users.binary_search(&uid).is_ok())
     }
 
-    /// Whether the owner is needed.
+    /// Whether to read the owner.
     pub(super) fn asks_owner(&self) -> bool {
         self.owner || !self.users.is_empty()
     }
 
-    /// Whether more is asked than name and memory.
+    /// Whether to read more than name and memory.
     pub fn asks_more(&self) -> bool {
         self.asks_owner() || self.cgroup || self.start_time
     }
 
-    /// The file that names a process.
+    /// The file with the name of a process.
     pub fn name_file(&self) -> ProcFile {
         match self.name_rule {
             NameRule::Title | NameRule::Cmdline => ProcFile::Cmdline,

@@ -1,11 +1,10 @@
-//! One process being measured: says what it wants to read next, is fed the bytes, and knows in
-//! the end what became of it. Does no I/O: engines carry its requests and answers, so they
-//! cannot disagree.
+//! The state machine of one process being measured: it names the next file, takes the bytes, and
+//! ends with a fate. It does no I/O. Engines only transfer bytes, so they cannot disagree.
 //!
 //! Name and memory are read as a *pair*: open the memory file, open and read the name, read the
-//! memory. The kernel ties the memory file to the address space at its open and refuses to read it
-//! (`ESRCH`, or an empty text) once that address space is gone. So memory that was read proves that
-//! nothing was exec'ed, and no process id given to another process, since before the name was read.
+//! memory. The open ties the memory file to the address space of that moment, and a read fails
+//! (`ESRCH`, or an empty text) once that address space is gone. So a read of the memory proves that
+//! since before the read of the name the process has not exec'ed and its id has not changed hands.
 //!
 //! ```text
 //!   owner? ─── Status ─ kernel thread, zombie, exiting ───────────────► Done
@@ -19,11 +18,11 @@
 //!                │      ▼
 //!                │    Status ── kernel thread, zombie, exiting ───────► Done
 //!                │     │   └─── alive, so it exec'ed: once more, or ──► Done
-//!                └─────┴─ leader dead: Tasks, and again with a thread; if it ends, Status again
+//!                └─────┴─ leader dead: Tasks, then again with a thread; if it ends, Status again
 //! ```
 //!
-//! What is not asked for is not read. Owner and control group may change whenever they like, so
-//! they are those of the moment before the pair, and nothing vouches for them.
+//! Only files that the plan asks for are read. Owner and control group are those of the moment
+//! before the pair: they can change at any time, and nothing proves them.
 
 use std::sync::Arc;
 
@@ -34,41 +33,42 @@ use super::{Fate, ProcFile, RelPath, cgroup, name};
 use crate::smaps::Smaps;
 use crate::units::{Errno, Pid};
 
-/// The state of one process being measured. Made once and restarted for every process, so that
-/// nothing is allocated per process.
+/// One process being measured. A probe is restarted for every process and keeps its buffers, so
+/// that a process costs no allocation.
 #[derive(Debug, Default)]
 pub struct Probe {
     pid: Pid,
     plan: Arc<Plan>,
-    /// The thread whose files stand for the process, when its leader is dead.
+    /// The thread whose files are read instead, if the leader is dead.
     task: Option<Pid>,
     state: State,
-    /// The text of the file at hand, unless it is memory.
+    /// The text of the current file, unless it is the memory file.
     text: Vec<u8>,
     name: Vec<u8>,
     uid: Option<u32>,
-    /// The path of its control group; empty when it is not known.
+    /// The path of the control group; empty if unknown.
     cgroup: Vec<u8>,
     start_time: Option<u64>,
     memory: Memory,
-    /// How often in a row there was no file of it. Once, the id may have been given away.
+    /// How often in a row the memory file did not exist. The first time, the id may have changed
+    /// hands.
     missed_files: u8,
-    /// The name that the rule asks for is empty: comm names it.
+    /// The name by the rule is empty: comm is the name.
     is_nameless: bool,
-    /// It lost its address space once already and was begun again.
+    /// The address space was lost once, and the process was started again.
     is_second_try: bool,
-    /// The thread ended once already, and another one was looked for.
+    /// The thread ended once, and another one was looked for.
     has_lost_thread: bool,
     smaps: Option<Smaps>,
 }
 
 impl Probe {
-    /// A probe of no process yet. Its buffers grow to what names need and are kept.
+    /// A probe without a process.
     pub fn new() -> Self {
         Probe::default()
     }
 
-    /// Begins with another process.
+    /// Starts with another process.
     pub fn restart(&mut self, pid: Pid, plan: &Arc<Plan>) {
         self.pid = pid;
         self.plan = Arc::clone(plan);
@@ -82,12 +82,12 @@ impl Probe {
         }
     }
 
-    /// The process at hand.
+    /// The current process.
     pub fn pid(&self) -> Pid {
         self.pid
     }
 
-    /// What to open and read next, or `None` when all is known.
+    /// What to open and read next; `None` once the fate is known.
     pub fn want(&self) -> Option<Want> {
         match self.state {
             State::One(file) | State::Memory(file) => Some(Want::One(file)),
@@ -97,13 +97,13 @@ impl Probe {
         }
     }
 
-    /// Whether the memory file of the pair at hand, already open, is still to be read: not when
-    /// its name told that the process is gone.
+    /// Whether the memory file of the current pair, which is open, is still to be read. It is not
+    /// if the read of the name showed that the process is gone.
     pub fn awaits_memory(&self) -> bool {
         matches!(self.state, State::Memory(_))
     }
 
-    /// Whether this file is part of what is wanted: answers to anything else change nothing.
+    /// Whether the probe waits for this file. Results of other files are ignored.
     pub fn expects(&self, file: ProcFile) -> bool {
         match self.want() {
             Some(Want::One(wanted)) => file == wanted,
@@ -112,12 +112,12 @@ impl Probe {
         }
     }
 
-    /// Where a file of this process stands.
+    /// The path of a file of this process.
     pub fn path(&self, file: ProcFile) -> RelPath {
         file.path(self.pid, self.task)
     }
 
-    /// What became of the process; `None` while there is more to read.
+    /// The fate of the process; `None` while there is more to read.
     pub fn fate(&self) -> Option<Fate> {
         match self.state {
             State::Done(fate) => Some(fate),
@@ -125,33 +125,33 @@ impl Probe {
         }
     }
 
-    /// Its name, as far as it is known.
+    /// The name, as far as it is known.
     pub fn name(&self) -> &[u8] {
         &self.name
     }
 
-    /// The user it acts as, as far as it is known.
+    /// The effective user, as far as it is known.
     pub fn uid(&self) -> Option<u32> {
         self.uid
     }
 
-    /// The path of its control group; empty when it is not known.
+    /// The path of the control group; empty if unknown.
     pub fn cgroup(&self) -> &[u8] {
         &self.cgroup
     }
 
-    /// When it started, in clock ticks since boot, as far as it is known.
+    /// The start time in clock ticks since boot, as far as it is known.
     pub fn start_time(&self) -> Option<u64> {
         self.start_time
     }
 
-    /// Its memory, once its fate is [`Fate::Measured`].
+    /// The memory, once the fate is [`Fate::Measured`].
     pub fn smaps(&self) -> Option<&Smaps> {
         self.smaps.as_ref()
     }
 
-    /// Takes what one read of a file returned, into a buffer of `room` bytes. No bytes are the
-    /// end of the file; fewer than `room` are not, unless the file is one record.
+    /// Takes the bytes of one read into a buffer of `room` bytes. No bytes are the end of the file.
+    /// Fewer than `room` are not, unless the file is one record.
     pub fn feed(&mut self, file: ProcFile, bytes: &[u8], room: usize) -> ReadNext {
         if !self.expects(file) {
             return ReadNext::Done;
@@ -168,34 +168,48 @@ impl Probe {
         ReadNext::Done
     }
 
-    /// Takes the failure of the open or of a read of a file.
+    /// Takes the error of the open or of a read of a file.
     pub fn fail(&mut self, file: ProcFile, errno: Errno) {
         if !self.expects(file) {
             return;
         }
-        match ErrorMeaning::of(file, errno) {
-            ErrorMeaning::DoWithout => self.text_read(file),
-            ErrorMeaning::NoFile
-                if file == ProcFile::SmapsRollup && self.plan.source == Source::Auto =>
-            {
+        match (file, errno) {
+            // Kernel threads have no binary, and binaries of other users may be refused. The
+            // process is measured without it.
+            (
+                ProcFile::Exe,
+                Errno::NOENT | Errno::SRCH | Errno::ACCES | Errno::PERM | Errno::NOT_SUPPORTED,
+            ) => self.text_read(file),
+            // The process is gone, which the memory file shows as well; the kernel has no control
+            // groups; or the path is too long.
+            (
+                ProcFile::Cgroup | ProcFile::Stat,
+                Errno::NOENT | Errno::SRCH | Errno::ACCES | Errno::PERM | Errno::NAME_TOO_LONG,
+            ) => self.text_read(file),
+            (ProcFile::SmapsRollup, Errno::NOENT) if self.plan.source == Source::Auto => {
                 self.pair(ProcFile::Smaps);
             }
-            ErrorMeaning::NoFile => {
+            // The process is gone, or the kernel has no such memory file.
+            (ProcFile::SmapsRollup | ProcFile::Smaps, Errno::NOENT) => {
                 self.missed_files += 1;
                 self.status(StatusReason::Loss);
             }
-            ErrorMeaning::NoAddressSpace => self.memory_lost(),
-            ErrorMeaning::Gone if self.task.is_some() => self.thread_gone(),
-            ErrorMeaning::Gone => self.done(Fate::Gone),
-            ErrorMeaning::Denied => self.done(Fate::Denied),
-            ErrorMeaning::Failed(errno) => self.done(Fate::Failed(errno)),
+            (ProcFile::SmapsRollup | ProcFile::Smaps, Errno::SRCH) => self.memory_lost(),
+            // A directory that replaces `/proc` may have a file with a number for a name:
+            // `ENOTDIR`.
+            (_, Errno::NOENT | Errno::SRCH | Errno::NOTDIR) if self.task.is_some() => {
+                self.thread_gone();
+            }
+            (_, Errno::NOENT | Errno::SRCH | Errno::NOTDIR) => self.done(Fate::Gone),
+            (_, Errno::ACCES | Errno::PERM) => self.done(Fate::Denied),
+            (_, errno) => self.done(Fate::Failed(errno)),
         }
     }
 
     /// The text of a file is complete.
     fn text_read(&mut self, file: ProcFile) {
         match self.state {
-            State::Status(why) => self.status_read(why),
+            State::Status(reason) => self.status_read(reason),
             _ if file == ProcFile::Tasks => self.tasks_read(),
             _ if file == ProcFile::Cgroup => self.cgroup_read(),
             _ if file == ProcFile::Stat => self.stat_read(),
@@ -204,8 +218,8 @@ impl Probe {
     }
 
     fn memory_lost(&mut self) {
-        (self.missed_files, self.state) = (0, State::Status(StatusReason::Loss));
-        self.text.clear();
+        self.missed_files = 0;
+        self.status(StatusReason::Loss);
     }
 
     fn feed_memory(&mut self, file: ProcFile, bytes: &[u8], room: usize) -> ReadNext {
@@ -218,7 +232,7 @@ impl Probe {
         ReadNext::Done
     }
 
-    /// All of the memory file was read.
+    /// The memory file is complete.
     fn measured(&mut self, file: ProcFile) {
         match self.memory.finish() {
             Ok(smaps) => {
@@ -227,7 +241,7 @@ impl Probe {
                     return self.pair(file);
                 }
                 self.smaps = Some(smaps);
-                // The name that passed the filter may have been another one.
+                // The name may have changed since it passed the filter.
                 let is_selected = self.plan.selects(&self.name);
                 self.done(if is_selected { Fate::Measured } else { Fate::NotSelected });
             }
@@ -244,27 +258,27 @@ impl Probe {
         }
     }
 
-    fn status_read(&mut self, why: StatusReason) {
+    fn status_read(&mut self, reason: StatusReason) {
         match status::kind(&self.text, self.text.len() < ProcFile::Status.text_max()) {
             ProcessKind::KernelThread => self.done(Fate::KernelThread),
             ProcessKind::Zombie => self.done(Fate::Zombie),
             ProcessKind::Leaderless if self.task.is_none() => self.one(ProcFile::Tasks),
             ProcessKind::Leaderless if !self.has_lost_thread => self.thread_gone(),
             ProcessKind::Leaderless | ProcessKind::Exiting => self.done(Fate::Gone),
-            ProcessKind::User => self.lives(why),
+            ProcessKind::User => self.lives(reason),
         }
     }
 
-    /// Status says that it lives and has an address space.
-    fn lives(&mut self, why: StatusReason) {
-        match why {
+    /// `status` shows that the process is alive and has an address space.
+    fn lives(&mut self, reason: StatusReason) {
+        match reason {
             StatusReason::First => self.owner_read(),
             StatusReason::Name => {
                 self.is_nameless = true;
                 name::take(self.plan.name_rule, ProcFile::Status, &self.text, &mut self.name);
                 self.select();
             }
-            // It is another address space than before, or there is no file of it.
+            // The address space is another one than before, or its file does not exist.
             StatusReason::Loss if self.is_second_try && self.missed_files > 1 => {
                 self.done(Fate::Failed(Errno::NOENT));
             }
@@ -276,7 +290,7 @@ impl Probe {
         }
     }
 
-    /// The leader is dead: go on with the first other thread, name and all.
+    /// The leader is dead: start again with the first other thread.
     fn tasks_read(&mut self) {
         let mut tasks = self.text.split(|byte| *byte == b'\n').filter_map(Pid::parse);
         match tasks.find(|task| *task != self.pid) {
@@ -288,9 +302,9 @@ impl Probe {
         }
     }
 
-    /// The thread that stood for the process is gone or going, which says nothing of the process:
-    /// it may have other threads, or have exec'ed, which makes the thread its leader. Status tells.
-    /// (And not a new pair: the memory of this one may still be on its way.)
+    /// The thread that replaces the leader has ended or is about to. The process may have other
+    /// threads, or it exec'ed, which made the thread its leader: `status` tells. A new pair would
+    /// not do, because the memory of this one may still be in flight.
     fn thread_gone(&mut self) {
         self.task = None;
         self.missed_files = 0;
@@ -342,7 +356,7 @@ impl Probe {
         }
     }
 
-    /// With a filter the name comes first, alone: what is not selected is not measured.
+    /// With a filter the name is read first, alone: other processes are not measured.
     fn begin_name(&mut self) {
         if self.plan.filter.is_some() {
             self.one(self.plan.name_file());
@@ -372,9 +386,9 @@ impl Probe {
         self.state = State::One(file);
     }
 
-    fn status(&mut self, why: StatusReason) {
+    fn status(&mut self, reason: StatusReason) {
         self.text.clear();
-        self.state = State::Status(why);
+        self.state = State::Status(reason);
     }
 
     fn pair(&mut self, memory: ProcFile) {
@@ -395,25 +409,25 @@ impl Probe {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// One file is being read: a name, the control groups or the list of tasks.
+    /// One file is being read: a name, the control groups, `stat` or the list of threads.
     One(ProcFile),
-    /// Status is being read.
+    /// `status` is being read.
     Status(StatusReason),
     /// The memory file is being opened and the name read.
     Pair(ProcFile),
-    /// The name is known (or has to come from status), the memory is being read.
+    /// The name is read, the memory is being read.
     Memory(ProcFile),
     Done(Fate),
 }
 
-/// Why status is asked.
+/// The reason for a read of `status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StatusReason {
-    /// It is the first that is asked: for the owner, or for a thread of the kernel.
+    /// It is the first file: the plan asks for the owner, or the process may be a kernel thread.
     First,
-    /// What the rule asks for is empty: the name has to come from there.
+    /// The name by the rule is empty: the name comes from `status`.
     Name,
-    /// There is no address space, or not that one any more.
+    /// The address space does not exist, or not any more.
     Loss,
 }
 
@@ -423,69 +437,27 @@ impl Default for State {
     }
 }
 
-/// What a probe wants to be read next.
+/// The next read of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
     /// One file, opened and read to its end.
     One(ProcFile),
     /// Open the memory file, then open and read the name, then read the memory.
     Pair {
-        /// The file that names the process.
+        /// The file with the name.
         name: ProcFile,
-        /// The file with its memory.
+        /// The file with the memory.
         memory: ProcFile,
     },
 }
 
-/// Whether the file at hand has more to say.
+/// The next read of the same file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadNext {
-    /// Read on from where the last read ended.
+    /// Continue where the last read ended.
     Continue,
-    /// Read a little from the beginning once more, to see whether the process still has the
-    /// address space that was read.
+    /// Read one byte from the beginning again, to verify that the address space still exists.
     Verify,
-    /// This file is done.
+    /// None: the file is done.
     Done,
-}
-
-/// What an error says of the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ErrorMeaning {
-    /// This cannot be told. The rest is worth reading without it.
-    DoWithout,
-    /// There is no address space, or not that one any more.
-    NoAddressSpace,
-    /// The process is gone, or this kernel has no such memory file.
-    NoFile,
-    /// The process, or the thread that stands for it, is gone.
-    Gone,
-    /// This user may not.
-    Denied,
-    /// Nothing of the above.
-    Failed(Errno),
-}
-
-impl ErrorMeaning {
-    /// The meaning of an error of this file.
-    fn of(file: ProcFile, errno: Errno) -> ErrorMeaning {
-        match (file, errno) {
-            // Kernel threads have no binary, other users' may be refused: comm is the name.
-            (
-                ProcFile::Exe,
-                Errno::NOENT | Errno::SRCH | Errno::ACCES | Errno::PERM | Errno::NOT_SUPPORTED,
-            ) => Self::DoWithout,
-            // Gone, which memory tells; or a kernel without control groups; or too long a path.
-            (
-                ProcFile::Cgroup | ProcFile::Stat,
-                Errno::NOENT | Errno::SRCH | Errno::ACCES | Errno::PERM | Errno::NAME_TOO_LONG,
-            ) => Self::DoWithout,
-            (ProcFile::SmapsRollup | ProcFile::Smaps, Errno::SRCH) => Self::NoAddressSpace,
-            (ProcFile::SmapsRollup | ProcFile::Smaps, Errno::NOENT) => Self::NoFile,
-            // A number that is no directory is no process: proc has none, what stands in for it may.
-            (_, Errno::NOENT | Errno::SRCH | Errno::NOTDIR) => Self::Gone,
-            (_, Errno::ACCES | Errno::PERM) => Self::Denied,
-            (_, errno) => Self::Failed(errno),
-        }
-    }
 }

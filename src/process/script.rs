@@ -26,8 +26,8 @@ enum Effect {
     Code,
 }
 
-/// An effect, the letters that have it, and the words that have it, with blanks between. Letters can
-/// follow each other in one argument.
+/// An effect, the letters that have it, and the words that have it, with blanks between. Letters
+/// can follow each other in one argument.
 type Options = (Effect, &'static str, &'static str);
 
 struct Interpreter {
@@ -123,7 +123,8 @@ const INTERPRETERS: [Interpreter; 7] = [
 ];
 
 /// The name of the script that an argument list runs; `None` for a program that is not an
-/// interpreter or runs no script. `is_whole` is false if the text was cut: its last word is ignored.
+/// interpreter or runs no script. `is_whole` is false if the text was cut: its last word is
+/// ignored.
 pub(super) fn script(cmdline: &[u8], is_whole: bool) -> Option<&[u8]> {
     let end = if is_whole {
         cmdline.strip_suffix(b"\0").map_or(cmdline.len(), <[u8]>::len)

@@ -1,31 +1,32 @@
-//! The lines of `/proc/PID/status` that tell what kind of process it is.
+//! The lines of `/proc/PID/status`, and the start time in `/proc/PID/stat`.
 //!
-//! Written by `proc_pid_status` (fs/proc/array.c). Read when the memory is refused with "no such
-//! process" or, with a filter, the argument list is empty: then it tells kernel threads, zombies
-//! and processes with an empty argument list apart. And where the owner is asked for.
+//! `proc_pid_status` (fs/proc/array.c) prints `status`. The probe reads it if the plan asks for the
+//! owner, if the read of the memory fails with `ESRCH`, and if the argument list is empty with a
+//! filter: it tells kernel threads, zombies and ordinary processes apart.
 
-use super::Glimpse;
+use super::Fate;
 use crate::units::{Kib, Pid};
 
-/// What kind of process a status text describes.
+/// The kind of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProcessKind {
     /// It has an address space.
     User,
-    /// It is a thread of the kernel.
+    /// A kernel thread.
     KernelThread,
-    /// It gave its address space up and is no zombie yet.
+    /// It has released its address space and is not yet a zombie.
     Exiting,
-    /// It is dead, all of it.
+    /// All of its threads are dead.
     Zombie,
-    /// Its leading thread is dead or dying, others live: the memory is theirs.
+    /// Its leading thread is dead or dying. Other threads live and have the memory.
     Leaderless,
 }
 
-/// Tells the kind. `is_whole` is false when the text was cut; then a missing line tells nothing.
+/// The kind of a process, by its `status`. `is_whole` is false if the text was cut: then a missing
+/// line means nothing.
 ///
-/// A process that ends gives its address space up first (`exit_mm`, kernel/exit.c), is in state
-/// `R` for as long as the kernel takes that apart, and a zombie after: 457 ms for 1.2 GiB.
+/// A process that exits releases its address space first (`exit_mm`, kernel/exit.c). It stays in
+/// state `R` meanwhile (457 ms for 1.2 GiB) and becomes a zombie afterwards.
 pub(super) fn kind(text: &[u8], is_whole: bool) -> ProcessKind {
     let is_dead = matches!(value(text, b"State").and_then(<[u8]>::first), Some(b'Z' | b'X'));
     let has_memory = value(text, b"VmSize").is_some() || !is_whole;
@@ -42,8 +43,8 @@ pub(super) fn kind(text: &[u8], is_whole: bool) -> ProcessKind {
     }
 }
 
-/// Before 6.8 there is no line Kthread. There it is told by what it ignores: a process cannot
-/// ignore `SIGKILL` and `SIGSTOP`, a thread of the kernel ignores all that it did not ask for
+/// Kernels before 6.8 print no line `Kthread`. There the ignored signals decide: a process cannot
+/// ignore `SIGKILL` and `SIGSTOP`, a kernel thread ignores every signal that it did not allow
 /// (`kthreadd`, kernel/kthread.c).
 fn is_kernel_thread(text: &[u8], has_memory: bool) -> bool {
     const UNIGNORABLE: u64 = 1 << (libc::SIGKILL - 1) | 1 << (libc::SIGSTOP - 1);
@@ -55,8 +56,8 @@ fn is_kernel_thread(text: &[u8], has_memory: bool) -> bool {
     }
 }
 
-/// comm, as the kernel escapes it here: a newline as `\n`, a backslash doubled. Blanks that it
-/// begins with are part of it; only one tab stands before it.
+/// Appends comm without the escapes of this file: `\n` for a newline, a double backslash. One tab
+/// precedes it; leading blanks are part of it.
 pub(super) fn comm(text: &[u8], name: &mut Vec<u8>) {
     let line = line(text, b"Name").unwrap_or_default();
     let mut bytes = line.strip_prefix(b"\t").unwrap_or(line).iter();
@@ -72,25 +73,66 @@ pub(super) fn comm(text: &[u8], name: &mut Vec<u8>) {
     }
 }
 
-/// The user it acts as: the effective id, second of four.
+/// The effective user: the second of four ids.
 pub(super) fn owner(text: &[u8]) -> Option<u32> {
     let ids = value(text, b"Uid")?;
     let effective = ids.split(u8::is_ascii_whitespace).nth(1)?;
     std::str::from_utf8(effective).ok()?.parse().ok()
 }
 
-/// The process that started it, or that took it over when that one ended.
-pub(super) fn parent(text: &[u8]) -> Option<Pid> {
-    value(text, b"PPid").and_then(Pid::parse)
+/// The parent process, by `status`; 0 if it is in another PID namespace.
+pub fn parent(status: &[u8]) -> Option<Pid> {
+    value(status, b"PPid").and_then(Pid::parse)
 }
 
-/// What else there is to tell of a process that cannot be measured.
-pub(super) fn glimpse(text: &[u8]) -> Glimpse {
-    let mut name = Vec::new();
-    comm(text, &mut name);
-    let state = value(text, b"State").and_then(<[u8]>::first).copied().map(char::from);
-    let (rss, swap) = (kib(text, b"VmRSS"), kib(text, b"VmSwap"));
-    Glimpse { comm: name, state, rss, swap, uid: owner(text) }
+/// The fate of a process without memory, by its `status`; `None` if it may have memory.
+pub fn fate_of_memoryless(status: &[u8]) -> Option<Fate> {
+    match kind(status, true) {
+        ProcessKind::KernelThread => Some(Fate::KernelThread),
+        ProcessKind::Zombie => Some(Fate::Zombie),
+        ProcessKind::Exiting => Some(Fate::Gone),
+        ProcessKind::User | ProcessKind::Leaderless => None,
+    }
+}
+
+/// The parent of all kernel threads (`kthreadd`), in the first PID namespace.
+pub const KTHREADD: Pid = Pid(2);
+
+/// `kthreadd` and its children, by its `status` and `children`. Empty if the process with its id is
+/// an ordinary one, as in a container.
+pub fn kernel_threads(status: &[u8], children: &[u8]) -> Vec<Pid> {
+    if fate_of_memoryless(status) != Some(Fate::KernelThread) {
+        return Vec::new();
+    }
+    let children = children.split(|byte| *byte == b' ').filter_map(Pid::parse);
+    children.chain([KTHREADD]).collect()
+}
+
+/// The facts about a process whose memory could not be read in time. The kernel reports them
+/// without waiting.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Glimpse {
+    /// comm: foreign bytes, to be escaped before any output.
+    pub comm: Vec<u8>,
+    /// The letter of the state; `D` is an uninterruptible wait.
+    pub state: Option<char>,
+    /// Resident pages, shared ones counted whole: `VmRSS`.
+    pub rss: Option<Kib>,
+    /// Swapped pages, shared ones counted whole: `VmSwap`.
+    pub swap: Option<Kib>,
+    /// The effective user.
+    pub uid: Option<u32>,
+}
+
+impl Glimpse {
+    /// Parses the text of `status`.
+    pub fn from_status(text: &[u8]) -> Glimpse {
+        let mut name = Vec::new();
+        comm(text, &mut name);
+        let state = value(text, b"State").and_then(<[u8]>::first).copied().map(char::from);
+        let (rss, swap) = (kib(text, b"VmRSS"), kib(text, b"VmSwap"));
+        Glimpse { comm: name, state, rss, swap, uid: owner(text) }
+    }
 }
 
 fn kib(text: &[u8], key: &[u8]) -> Option<Kib> {
@@ -102,21 +144,21 @@ fn hexadecimal(text: &[u8], key: &[u8]) -> Option<u64> {
     u64::from_str_radix(std::str::from_utf8(value(text, key)?).ok()?, 16).ok()
 }
 
-/// The value of one line, without the tab and the blanks before it.
+/// The value of one line, without leading tab and blanks.
 fn value<'a>(text: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     line(text, key).map(<[u8]>::trim_ascii_start)
 }
 
-/// One line, behind its key.
+/// The rest of one line after its key.
 fn line<'a>(text: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(key)?.strip_prefix(b":"))
 }
 
-/// How many fields stand between the name and the start time (`proc_pid_stat(5)`: 3 to 21).
+/// The number of fields between name and start time (`proc_pid_stat(5)`: 3 to 21).
 const FIELDS_BEFORE_START: usize = 19;
 
-/// When the process started, in clock ticks since boot. The name stands in parentheses and may hold
-/// any byte, a closing one included.
+/// The start time in clock ticks since boot, by `stat`. The name before it is in parentheses and
+/// can contain any byte, also `)`.
 pub(super) fn start_time(line: &[u8]) -> Option<u64> {
     let behind_name = line.iter().rposition(|byte| *byte == b')')? + 2;
     let mut fields = line.get(behind_name..)?.split(|byte| byte.is_ascii_whitespace());
@@ -134,9 +176,9 @@ mod tests {
         for (text, expected) in [
             (&b"Name:\tkthreadd\nState:\tS\nKthread:\t1\n"[..], ProcessKind::KernelThread),
             (b"State:\tS\nThreads:\t1\nSigIgn:\tffffffffffffffff\n", ProcessKind::KernelThread),
-            // One that asked for SIGKILL, as nfsd does.
+            // It allowed SIGKILL, as nfsd does.
             (b"State:\tS\nThreads:\t1\nSigIgn:\tfffffffffffffeff\n", ProcessKind::KernelThread),
-            // All that a process can ignore.
+            // All signals that a process can ignore.
             (b"State:\tR\nThreads:\t1\nSigIgn:\tfffffffffffbfeff\n", ProcessKind::Exiting),
             (b"State:\tR\nKthread:\t0\nThreads:\t1\nSigIgn:\t0\n", ProcessKind::Exiting),
             (b"State:\tR\nKthread:\t0\nThreads:\t3\n", ProcessKind::Leaderless),
@@ -152,10 +194,10 @@ mod tests {
     #[test]
     fn glimpses() {
         let text = b"Name:\tsh\nState:\tD (disk sleep)\nVmRSS:\t    1740 kB\nVmSwap:\t 0 kB\n";
-        let seen = glimpse(text);
+        let seen = Glimpse::from_status(text);
         assert_eq!((seen.comm, seen.state), (b"sh".to_vec(), Some('D')));
         assert_eq!((seen.rss, seen.swap), (Some(Kib(1740)), Some(Kib(0))));
-        assert_eq!(glimpse(b""), Glimpse::default());
+        assert_eq!(Glimpse::from_status(b""), Glimpse::default());
     }
 
     #[test]
@@ -186,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn the_start_time_stands_behind_any_name() {
+    fn the_start_time_follows_any_name() {
         let rest = b" S 1 2 2 0 -1 4194560 10 11 12 13 14 15 16 17 20 0 1 0 4711 18 19\n";
         for name in [&b"7 (sh)"[..], b"7 (a) R 1 2 (b))", b"7 (\xff\n)"] {
             assert_eq!(start_time(&[name, rest].concat()), Some(4711));

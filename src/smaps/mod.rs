@@ -141,8 +141,8 @@ impl Smaps {
         Ok(())
     }
 
-    /// Whether the required fields are there. Every kernel since 2.6.25 prints them, so a text without
-    /// them was cut.
+    /// Whether the required fields are there. Every kernel since 2.6.25 prints them, so a text
+    /// without them was cut.
     fn is_complete(&self) -> bool {
         let needed = Field::Pss.bit() | Field::PrivateClean.bit() | Field::PrivateDirty.bit();
         self.seen & needed == needed

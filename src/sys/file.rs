@@ -54,8 +54,8 @@ const STDIN: &str = "-";
 /// The maximum size of a file to read: 100,000 rows take a tenth of it.
 const BYTES_MAX: u64 = 1 << 30;
 
-/// Reads a whole file, or standard input if the path is `-`. A pipe is read to its end, however long
-/// its writer takes.
+/// Reads a whole file, or standard input if the path is `-`. A pipe is read to its end, however
+/// long its writer takes.
 ///
 /// # Errors
 /// Those of `open(2)` and `read(2)`; `EFBIG` if the file is too large.

@@ -57,13 +57,14 @@ unsafe impl GlobalAlloc for OrExit {
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: `memory` has this layout and is from `System`, which serves every allocation here.
-        // The caller guarantees that `size` is not 0 and does not overflow.
+        // SAFETY: `memory` has this layout and is from `System`, which serves every allocation
+        // here. The caller guarantees that `size` is not 0 and does not overflow.
         or_exit(unsafe { System.realloc(memory, layout, size) })
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: `memory` has this layout and is from `System`, which serves every allocation here.
+        // SAFETY: `memory` has this layout and is from `System`, which serves every allocation
+        // here.
         unsafe { System.dealloc(memory, layout) };
     }
 }

@@ -1,8 +1,8 @@
 //! Standard output and standard error, byte for byte, with every error reported.
 //!
-//! Not through `std::io`, where a write to a closed descriptor succeeds. Before `main`, the standard
-//! library opens `/dev/null` in place of closed standard streams, so that writes succeed and their
-//! bytes are lost. So a function that runs earlier looks for a closed standard output.
+//! Not through `std::io`, where a write to a closed descriptor succeeds. Before `main`, the
+//! standard library opens `/dev/null` in place of closed standard streams, so that writes succeed
+//! and their bytes are lost. So a function that runs earlier looks for a closed standard output.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -44,7 +44,8 @@ const RING_BYTES: usize = 1024 * 1024;
 pub struct Uring<F: Fetcher = KernelRing> {
     ring: F,
     slots: Vec<Slot>,
-    /// Slots with nothing in flight. The slot of a stuck process returns when its request completes.
+    /// Slots with nothing in flight. The slot of a stuck process returns when its request
+    /// completes.
     free: Vec<usize>,
     depth: usize,
     workers: usize,

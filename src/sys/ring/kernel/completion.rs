@@ -33,8 +33,8 @@ impl KernelRing {
         if self.features.chains && !is_link {
             return; // The read is on its way. Completes only where successes cannot be skipped.
         }
-        // SAFETY: a successful OPENAT without a direct descriptor has just made this descriptor, and
-        // its completion is handled once.
+        // SAFETY: a successful OPENAT without a direct descriptor has just made this descriptor,
+        // and its completion is handled once.
         let file = unsafe { OwnedFd::from_raw_fd(fd) };
         if is_link {
             self.complete_with(tag, proc_root::link_target(file.as_fd()));
@@ -83,8 +83,9 @@ impl KernelRing {
     fn complete_read(&mut self, tag: Tag, result: Result<usize, Errno>) {
         let result = result.map(|len| {
             if let Some(fetch) = &mut self.slots[tag.slot].pending[tag.half as usize] {
-                // SAFETY: this is the completion of a read of `len` bytes into this buffer: `completed`
-                // has compared generation and half, and a pending fetch has one read in flight.
+                // SAFETY: this is the completion of a read of `len` bytes into this buffer:
+                // `completed` has compared generation and half, and a pending fetch has one read in
+                // flight.
                 unsafe { fetch.buffer.set_filled(len) };
             }
         });

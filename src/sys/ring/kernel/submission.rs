@@ -1,7 +1,7 @@
 //! Requests to entries of the submission queue, and entries to chains.
 //!
-//! Entries hold raw pointers. They stay valid because a fetch moves into its slot before an entry is
-//! pushed, and leaves the slot only when the kernel has finished with it:
+//! Entries hold raw pointers. They stay valid because a fetch moves into its slot before an entry
+//! is pushed, and leaves the slot only when the kernel has finished with it:
 //!
 //! ```text
 //!            fetch                  push, enter                  complete
