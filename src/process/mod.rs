@@ -6,11 +6,9 @@
 //! - `memory`  the memory file, read by read
 //! - `name`    argument list, comm and exe to the name of a program
 //! - `script`  the arguments of an interpreter to the name of its script
-//! - `status`  the lines of `status`, and the start time in `stat`
-//! - `cgroup`  the text of `cgroup`
+//! - `status`  the texts of `status`, `stat` and `cgroup`
 #![forbid(unsafe_code)]
 
-mod cgroup;
 mod file;
 mod memory;
 mod name;

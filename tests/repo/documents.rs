@@ -32,7 +32,8 @@ fn every_flag_is_in_help_and_manual() {
     let mut wrong: Vec<String> =
         missing.map(|flag| format!("src/commands/man: `{flag}` of --help is missing")).collect();
     let of_commands = ["bench", "diff"].map(|command| flags(&printed(&[command, "--help"])));
-    let known: BTreeSet<String> = in_help.into_iter().chain(of_commands.into_iter().flatten()).collect();
+    let known: BTreeSet<String> =
+        in_help.into_iter().chain(of_commands.into_iter().flatten()).collect();
     // Flags of other commands, on the rest of their lines.
     let others = regex(r"\b(cargo|rustup|git|sudo|setcap|systemctl|systemd|jq|smem|metop|ln)\b.*");
     for document in ["README.md", "docs/COLUMNS.md", "docs/FORMATS.md", "docs/HOST.md"] {

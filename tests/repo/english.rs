@@ -67,7 +67,8 @@ fn options_are_resolved_once() {
 fn decisions_have_eight_lines() {
     const LINES_MAX: usize = 8;
     let document = read("docs/DECISIONS.md");
-    let entries = document.split("\n### ").skip(1).filter(|entry| !entry.starts_with("Dependencies"));
+    let entries =
+        document.split("\n### ").skip(1).filter(|entry| !entry.starts_with("Dependencies"));
     let lines = |entry: &str| {
         let body = entry.split("\n## ").next().unwrap_or_default();
         body.lines().skip(1).filter(|line| !line.is_empty()).count()

@@ -267,7 +267,8 @@ fn every_file_is_on_a_map() {
     let mut wrong = Vec::new();
     for Source { path, .. } in sources.iter().filter(|source| source.is_program()) {
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let map = if folder == "src" { "src/lib.rs".to_owned() } else { format!("{folder}/mod.rs") };
+        let map =
+            if folder == "src" { "src/lib.rs".to_owned() } else { format!("{folder}/mod.rs") };
         if !sources.iter().any(|source| source.path == map) {
             wrong.push(format!("{path}:1: its folder has no mod.rs, whose head is the map"));
         }

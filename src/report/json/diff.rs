@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use super::read::SavedReport;
-use super::text::{self, Name};
+use super::{Name, lines};
 use crate::program::{BeforeAfter, Change, Diff, DiffRow, Presence};
 use crate::report::Rules;
 use crate::units::Pid;
@@ -15,7 +15,7 @@ const SCHEMA: &str = "psm-uring.diff.v1";
 
 /// A document of many lines.
 pub fn diff_json(diff: &Diff<'_>, [before, after]: [&SavedReport; 2]) -> String {
-    text::lines(&DiffDocument {
+    lines(&DiffDocument {
         schema: SCHEMA,
         rules: &before.rules,
         before: ReportOrigin::new(before),

@@ -5,19 +5,17 @@
 //! - `host` host memory
 //! - `diff` two reports compared
 //! - `read` a saved report, read back
-//! - `text` names, and the text of a document
 
 mod diff;
 mod host;
 mod read;
-mod text;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 
 pub use self::diff::diff_json;
 use self::host::HostObject;
 pub use self::read::SavedReport;
-use self::text::{Name, hex, lossy};
 use super::{Facts, Report, line};
 use crate::process::{Coverage, Fate};
 use crate::program::{Column, ColumnKind, Known, Program, Rest, Sharing, Uniform, Unknown, Usage};
@@ -28,12 +26,12 @@ const SCHEMA: &str = "psm-uring.report.v1";
 
 /// A document of many lines.
 pub fn json(report: &Report<'_>) -> String {
-    text::lines(&ReportDocument::new(report))
+    lines(&ReportDocument::new(report))
 }
 
 /// A document on one line, for streams of reports.
 pub fn ndjson(report: &Report<'_>) -> String {
-    text::line(&ReportDocument::new(report))
+    line(&ReportDocument::new(report))
 }
 
 #[derive(Serialize)]
@@ -292,4 +290,45 @@ impl Serialize for UsageFields<'_> {
         let columns = Column::ALL.iter().copied().filter(is_shown);
         serializer.collect_map(columns.map(|column| (column.key(), self.usage.get(column))))
     }
+}
+
+/// A document on many lines.
+fn lines(document: &impl Serialize) -> String {
+    whole(serde_json::to_string_pretty(document))
+}
+
+/// A document on one line.
+fn line(document: &impl Serialize) -> String {
+    whole(serde_json::to_string(document))
+}
+
+/// Keys are strings, and a string takes every document: none fails.
+fn whole(text: serde_json::Result<String>) -> String {
+    debug_assert!(text.is_ok(), "a document has a text");
+    text.unwrap_or_default() + "\n"
+}
+
+/// A name as text, and its bytes if it is not UTF-8.
+struct Name<'a>(&'a [u8]);
+
+impl Serialize for Name<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("name", &lossy(self.0))?;
+        if let Some(bytes) = hex(self.0) {
+            map.serialize_entry("name_bytes", &bytes)?;
+        }
+        map.end()
+    }
+}
+
+/// The text, with U+FFFD for bytes that are not UTF-8.
+fn lossy(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
+}
+
+/// The bytes of a text that is not UTF-8, in hexadecimal.
+fn hex(text: &[u8]) -> Option<String> {
+    let is_text = std::str::from_utf8(text).is_ok();
+    (!is_text).then(|| text.iter().map(|byte| format!("{byte:02x}")).collect())
 }
