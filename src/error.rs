@@ -119,8 +119,8 @@ impl fmt::Display for Error {
             ),
             Error::NoSuchProcess(pids) => write!(
                 f,
-                "no process with id {}: it ended, or belongs to another PID namespace; list ids with \
-                 --by pid",
+                "no process with id {}: it ended, or belongs to another PID namespace; list ids \
+                 with --by pid",
                 list(pids)
             ),
             Error::Hidden(pids, option) => write!(

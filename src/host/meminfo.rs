@@ -7,7 +7,7 @@ use crate::units::Kib;
 pub enum Item {
     /// Memory that the kernel manages.
     MemTotal,
-    /// Memory that nobody uses.
+    /// Unused memory.
     MemFree,
     /// An estimate of what could be had without swapping (3.14).
     MemAvailable,
@@ -19,7 +19,7 @@ pub enum Item {
     SwapCached,
     /// All of swap.
     SwapTotal,
-    /// Swap that nobody uses.
+    /// Unused swap.
     SwapFree,
     /// Memory that holds compressed pages (5.19).
     Zswap,

@@ -1,8 +1,8 @@
-//! What the kernel tells of the memory of the whole machine. Pure: texts in, numbers out.
+//! The kernel's counters of host memory: `/proc/meminfo`, `/proc/pressure/memory` (`psi_show`,
+//! kernel/sched/psi.c) and `/sys/block/zram*/mm_stat` (`mm_stat_show`, drivers/block/zram). Pure:
+//! texts in, numbers out.
 //!
-//! - `meminfo`  `/proc/meminfo`
-//! - `pressure` `/proc/pressure/memory`
-//! - `zram`     `/sys/block/zram*/mm_stat`
+//! - `meminfo` `/proc/meminfo`
 #![forbid(unsafe_code)]
 
 mod meminfo;
@@ -12,27 +12,27 @@ use serde::Serialize;
 pub use self::meminfo::{Item, Meminfo};
 use crate::units::Kib;
 
-/// The memory of a machine, at one moment.
+/// The counters of one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HostCounters {
-    /// The kernel's own account.
+    /// The lines of `/proc/meminfo`.
     pub meminfo: Meminfo,
-    /// All devices of compressed memory; `None` when nobody knows.
+    /// The sum over all devices of compressed memory; `None` if it is unknown.
     pub zram: Option<Zram>,
-    /// How long tasks wait for memory; `None` when the kernel does not tell.
+    /// Pressure stall information; `None` if the kernel has none.
     pub pressure: Option<Pressure>,
 }
 
-/// How long tasks waited for memory.
+/// The shares of time in which tasks waited for memory.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Pressure {
-    /// Some of them, while others ran.
+    /// Some tasks waited, others ran.
     pub some: Stall,
-    /// All of them, while nothing else was done.
+    /// All tasks waited.
     pub full: Stall,
 }
 
-/// Parts of the time.
+/// Shares of time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Stall {
     /// Of the last 10 seconds, in per cent.

@@ -28,7 +28,7 @@ enum Effect {
 
 /// An effect, the letters that have it, and the words that have it, with blanks between. Letters
 /// can follow each other in one argument.
-type Options = (Effect, &'static str, &'static str);
+type ScriptOptions = (Effect, &'static str, &'static str);
 
 struct Interpreter {
     /// Names of the program without a version, with blanks between.
@@ -36,11 +36,11 @@ struct Interpreter {
     /// The bytes that an option begins with.
     signs: &'static [u8],
     /// The options with an effect. All others are switches.
-    options: &'static [Options],
+    options: &'static [ScriptOptions],
 }
 
 /// Options of all interpreters, unless their own say otherwise.
-const COMMON: [Options; 2] = [(Script, "", "--"), (Code, "", "-")];
+const COMMON: [ScriptOptions; 2] = [(Script, "", "--"), (Code, "", "-")];
 
 const INTERPRETERS: [Interpreter; 7] = [
     Interpreter {
@@ -175,7 +175,7 @@ impl Interpreter {
             return Continue(());
         }
         for (n, letter) in argument.iter().enumerate().skip(1) {
-            let has_letter = |(_, letters, _): &Options| letters.as_bytes().contains(letter);
+            let has_letter = |(_, letters, _): &ScriptOptions| letters.as_bytes().contains(letter);
             let Some(effect) = self.effect(has_letter) else { continue };
             let rest = Some(&argument[n + 1..]).filter(|rest| !rest.is_empty());
             effect.apply(rest, next)?;
@@ -186,7 +186,7 @@ impl Interpreter {
         Continue(())
     }
 
-    fn effect(&self, has: impl Fn(&Options) -> bool) -> Option<Effect> {
+    fn effect(&self, has: impl Fn(&ScriptOptions) -> bool) -> Option<Effect> {
         self.options.iter().chain(&COMMON).find(|options| has(options)).map(|options| options.0)
     }
 }

@@ -89,8 +89,8 @@ impl Missing<'_> {
         let mut text = format!("measured {measured} of {}", plural(measured + unknown, "process"));
         let changed = "exec replaced the program, or the thread that was read ended, twice; run it \
                        again";
-        let malformed = "figures are missing or not numbers; look at its smaps_rollup and smaps, and \
-                         report it";
+        let malformed = "figures are missing or not numbers; look at its smaps_rollup and smaps, \
+                         and report it";
         for part in [
             self.timed_out(),
             self.not_asked(),
@@ -269,7 +269,8 @@ mod tests {
             ),
             (
                 Access::Full("selinux".to_owned()),
-                "CAP_SYS_PTRACE is present, so a security module probably forbids it (selinux); see",
+                "CAP_SYS_PTRACE is present, so a security module probably forbids it (selinux); \
+                 see",
             ),
         ] {
             let lines = missing(&denied, access).lines();

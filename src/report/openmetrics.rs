@@ -1,8 +1,8 @@
 //! OpenMetrics for the textfile collector of Prometheus' node_exporter.
 //!
 //! The collector reads the older text format (version 0.0.4), so the text is valid in both: gauges
-//! only, no time stamps, which the collector refuses, and the lines `UNIT` and `EOF`, which it reads
-//! as comments.
+//! only, no time stamps, which the collector refuses, and the lines `UNIT` and `EOF`, which it
+//! reads as comments.
 
 use std::fmt::Write;
 use std::time::Duration;

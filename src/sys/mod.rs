@@ -1,21 +1,20 @@
-//! The operating system: all of its calls, and all `unsafe` of the program.
+//! The operating system: all system calls, and all `unsafe` of the program.
 //!
-//! What this floor promises to the ones above: no call here is undefined behaviour, whatever safe
-//! code does; memory that the kernel may still write is neither freed nor handed out again; every
-//! failure comes back as an [`Errno`].
+//! This floor promises: no call is undefined behaviour, whatever safe code does; memory that the
+//! kernel may still write is neither freed nor handed out again; every failure is an [`Errno`].
 //!
-//! - `proc_root` `/proc` or what stands in for it: listing, opening, reading
-//! - `users`     names of users
-//! - `machine`   the files that tell of the whole machine
-//! - `hidepid`   whether `/proc` hides processes of others
-//! - `buffer`    memory that can be lent to the kernel
-//! - `ring`      requests in, completions out: io_uring behind a trait
-//! - `memory`    the allocator, which tells when there is none left, and how much there is
-//! - `thread`    threads that may be refused
-//! - `host`      the machine and this process: CPUs, peak memory, CPU time
-//! - `replace_file` a file that is replaced as a whole
-//! - `saved_file` a report that was saved
-//! - `stdio`     standard output and error, byte for byte, with every error told
+//! - `proc_root`    `/proc` or a directory that replaces it: listing, opening, reading
+//! - `host_files`   the files with the memory of the host
+//! - `users`        names of users
+//! - `buffer`       memory that can be lent to the kernel
+//! - `ring`         requests in, completions out: io_uring behind a trait
+//! - `memory`       the allocator, and checks of memory limits
+//! - `threads`      threads and CPUs: spawning, states, scheduling policy
+//! - `privileges`   capabilities, user namespace, security modules
+//! - `this_process` resource usage, limits, exit
+//! - `terminal`     size and colour of the terminal
+//! - `stdio`        standard output and standard error, with every error
+//! - `file`         report files: written in one step, read back
 #![allow(unsafe_code)]
 
 pub mod buffer;
@@ -33,7 +32,7 @@ pub mod users;
 
 use crate::units::Errno;
 
-/// What may be missing, or may not be read, as an answer. Without a descriptor there is none.
+/// Turns a file that is missing or unreadable into `None`. A lack of descriptors stays an error.
 fn if_there<T>(found: Result<T, Errno>) -> Result<Option<T>, Errno> {
     match found {
         Err(errno) if errno.is_lack_of_descriptors() => Err(errno),

@@ -1,12 +1,12 @@
 //! The terminal at standard output and standard error: size, colour, whether it can be redrawn.
 
-/// Whether somebody watches standard output.
+/// Whether standard output is a terminal.
 fn stdout_is_terminal() -> bool {
     rustix::termios::isatty(rustix::stdio::stdout())
 }
 
-/// How many columns the terminal at standard output has: `COLUMNS` (`environ(7)`), or what it says
-/// itself. `None` when it is no terminal, or one that does not know.
+/// The columns of the terminal at standard output: `COLUMNS` (`environ(7)`), or the terminal's own
+/// answer. `None` if it is not a terminal, or one without an answer.
 pub fn terminal_columns() -> Option<usize> {
     if !stdout_is_terminal() {
         return None;
@@ -17,8 +17,8 @@ pub fn terminal_columns() -> Option<usize> {
     columns.filter(|columns| *columns > 0)
 }
 
-/// How many lines the terminal at standard output has: `LINES` (`environ(7)`), or what it says
-/// itself.
+/// The lines of the terminal at standard output: `LINES` (`environ(7)`), or the terminal's own
+/// answer.
 pub fn terminal_lines() -> Option<usize> {
     let said = std::env::var("LINES").ok().and_then(|lines| lines.parse().ok());
     let known = || rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok();
@@ -26,8 +26,8 @@ pub fn terminal_lines() -> Option<usize> {
     lines.filter(|lines| *lines > 0)
 }
 
-/// Whether colour on standard output is welcome: on a terminal that is no dumb one, unless the
-/// environment forbids (`NO_COLOR`, `CLICOLOR=0`) or demands it (`CLICOLOR_FORCE`).
+/// Whether the environment wants colour on standard output: on a terminal that is not dumb, unless
+/// `NO_COLOR` or `CLICOLOR=0` forbids or `CLICOLOR_FORCE` demands it.
 pub fn likes_color() -> bool {
     let value = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let is = |name, word: &str| value(name).is_some_and(|value| value == word);
@@ -38,17 +38,17 @@ pub fn likes_color() -> bool {
     is_forced || (stdout_is_terminal() && !is("TERM", "dumb") && !is("CLICOLOR", "0"))
 }
 
-/// Whether somebody watches standard output where it can be written over.
+/// Whether standard output is a terminal that can be redrawn.
 pub fn stdout_is_redrawn() -> bool {
     stdout_is_terminal() && !is_dumb()
 }
 
-/// Whether somebody watches standard error where a line can be wiped out again.
+/// Whether standard error is a terminal on which a line can be erased.
 pub fn stderr_is_redrawn() -> bool {
     rustix::termios::isatty(rustix::stdio::stderr()) && !is_dumb()
 }
 
-/// Whether the terminal takes no more than text, as far as is known (`environ(7)`).
+/// Whether `TERM` says that the terminal shows only text (`environ(7)`), or is not set.
 fn is_dumb() -> bool {
     std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
 }

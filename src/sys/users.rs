@@ -1,7 +1,7 @@
 //! Names of users, from `/etc/passwd` and nowhere else.
 //!
-//! `getpwuid(3)` would load modules into a program that may read everybody's memory, ask servers
-//! that do not answer, and is not to be had in a static build: see docs/DECISIONS.md.
+//! `getpwuid(3)` would load modules into a program that may read all memory, may wait for a server
+//! without end, and does not exist in a static build: see docs/DECISIONS.md.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -20,10 +20,10 @@ const BYTES_MAX: u64 = 64 << 20;
 pub struct Users(Vec<(u32, Vec<u8>)>);
 
 impl Users {
-    /// Reads them. A host without such a file has none that have names.
+    /// Reads the file. A host without it has no names.
     ///
     /// # Errors
-    /// There is no descriptor left to read it by.
+    /// No descriptor is left to read the file with.
     pub fn read() -> Result<Users, Errno> {
         let mut text = Vec::new();
         let file = File::open(PASSWD);
@@ -37,13 +37,13 @@ impl Users {
         self.0.iter().find(|user| user.1 == name).map(|user| user.0)
     }
 
-    /// The names of all ids. Of several users with one id the first gives its name.
+    /// The names of all ids. If several users have one id, the first one counts.
     pub fn into_names(self) -> HashMap<u32, Vec<u8>> {
         self.0.into_iter().rev().collect()
     }
 }
 
-/// Lines of `name:password:uid:...`. Those of NIS, which begin with a sign, name nobody.
+/// Parses lines `name:password:uid:...`. Lines of NIS, which begin with a sign, are not users.
 fn parse(text: &[u8]) -> Vec<(u32, Vec<u8>)> {
     let user = |line: &[u8]| {
         let mut fields = line.split(|byte| *byte == b':');

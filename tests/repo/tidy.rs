@@ -1,5 +1,6 @@
 //! The style of this project, run instead of remembered: floors, the fence around `unsafe`,
-//! lengths, words that do not belong on main, files that are on the map. `documents` does the same for what is written about the program.
+//! lengths, words that do not belong on main, files that are on the map. `documents` does the same
+//! for what is written about the program.
 //!
 //! Every failure names file, line, rule and remedy. When a reviewer says something twice, it is
 //! added here.

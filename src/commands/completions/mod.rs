@@ -3,6 +3,7 @@
 //! The script sets a variable and calls the program with the words typed so far; the program prints
 //! the candidates. So values, lists with commas, files and users come from the definitions of the
 //! command line itself.
+#![forbid(unsafe_code)]
 
 use std::io::Write;
 

@@ -3,6 +3,7 @@
 //! The texts follow one layout: a line of a list begins with two blanks, then comes a word, two
 //! blanks or more, and its meaning. An empty line separates paragraphs. The first line of a section
 //! is its heading and ends in a colon.
+#![forbid(unsafe_code)]
 
 use clap::{Arg, Command, CommandFactory};
 use roff::{Inline, Roff, bold, italic, roman};

@@ -14,6 +14,7 @@
 //!
 //! - `slot`    a place for one process
 //! - `scaling` the number of workers
+#![forbid(unsafe_code)]
 
 mod scaling;
 mod slot;

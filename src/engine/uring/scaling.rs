@@ -32,13 +32,13 @@ pub(super) struct WorkerScaling {
     /// The result of the last check.
     limit: usize,
     was_blocked: bool,
-    last: Sample,
+    last: Counts,
     next_at: Duration,
 }
 
 /// Counters at one moment.
 #[derive(Clone, Copy)]
-struct Sample {
+struct Counts {
     at: Duration,
     sleeps: u64,
     cpu: Duration,
@@ -48,7 +48,7 @@ struct Sample {
 impl WorkerScaling {
     /// Starts a survey.
     pub(super) fn new(workers: usize, now: Duration, states: &WorkerStates) -> WorkerScaling {
-        let last = Sample { at: now, sleeps: states.sleeps, cpu: states.cpu, finished: 0 };
+        let last = Counts { at: now, sleeps: states.sleeps, cpu: states.cpu, finished: 0 };
         let (sleepers, limit, next_at) = (workers, workers, now + TICK_GROWING);
         WorkerScaling { workers, sleepers, limit, was_blocked: false, last, next_at }
     }
@@ -67,7 +67,7 @@ impl WorkerScaling {
         blocked: usize,
         [finished, in_flight]: [usize; 2],
     ) -> usize {
-        let sample = Sample { at: now, sleeps: states.sleeps, cpu: states.cpu, finished };
+        let sample = Counts { at: now, sleeps: states.sleeps, cpu: states.cpu, finished };
         if self.sleeps_briefly(&sample, in_flight) {
             self.sleepers = (2 * self.sleepers).min(SLEEPERS_MAX).max(self.workers);
         }
@@ -85,7 +85,7 @@ impl WorkerScaling {
     }
 
     /// Whether reads sleep, other requests wait for a worker, and a CPU is idle.
-    fn sleeps_briefly(&self, sample: &Sample, in_flight: usize) -> bool {
+    fn sleeps_briefly(&self, sample: &Counts, in_flight: usize) -> bool {
         let sleeps = sample.sleeps.saturating_sub(self.last.sleeps);
         let finished = sample.finished.saturating_sub(self.last.finished) as u64;
         let cpu = sample.cpu.saturating_sub(self.last.cpu).as_secs_f64();

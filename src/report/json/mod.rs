@@ -5,6 +5,7 @@
 //! - `host` host memory
 //! - `diff` two reports compared
 //! - `read` a saved report, read back
+#![forbid(unsafe_code)]
 
 mod diff;
 mod host;

@@ -173,8 +173,8 @@ pub fn cut(text: &str, columns: usize) -> Cow<'_, str> {
     Cow::Owned(left)
 }
 
-/// The line of a table, or as much of it as fits into so many columns. It is cut at a blank, because
-/// a cut number is another number. A style takes no columns.
+/// The line of a table, or as much of it as fits into so many columns. It is cut at a blank,
+/// because a cut number is another number. A style takes no columns.
 pub fn cut_line(line: &str, columns: usize) -> Cow<'_, str> {
     let (begin, text, end) = style::parts(line);
     let left = match cut(text, columns) {

@@ -5,6 +5,7 @@
 //! - `style`  colours
 //! - `diff`   the table of two reports compared
 //! - `host`   host memory, below the table
+#![forbid(unsafe_code)]
 
 mod diff;
 mod host;
