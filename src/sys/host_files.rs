@@ -1,6 +1,8 @@
-//! The files that tell of the whole machine. They answer at once: none of them looks into a
-//! process, and a device that is just being set up is waited for no longer than that takes.
+//! Files with the memory of the whole host. They answer at once: none of them reads from a process,
+//! and a device in setup delays them only for the time of the setup.
 
+use std::fs::File;
+use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -13,26 +15,26 @@ use super::proc_root::ProcRoot;
 use crate::host::{HostCounters, Meminfo, Pressure, Zram};
 use crate::units::Errno;
 
-/// More than any of them has.
-const TEXT_MAX: usize = 16 * 1024;
-/// The most devices of compressed memory that are added up.
+/// The maximum size of a file: more than any of them has.
+const TEXT_MAX: u64 = 16 * 1024;
+/// The maximum number of zram devices.
 const DEVICES_MAX: usize = 256;
 
-/// The memory of the machine whose processes these are.
+/// Reads the memory of the host with these processes.
 ///
 /// # Errors
-/// Those of `open(2)` and `read(2)`: without meminfo nothing is known.
+/// Those of `open(2)` and `read(2)` for `meminfo`; no descriptor is left.
 pub fn read(root: &ProcRoot) -> Result<HostCounters, Errno> {
     let meminfo = Meminfo::parse(&read_text(root, "meminfo")?);
-    // Older than 4.20, or switched off.
+    // Kernels before 4.20 have no such file, and it can be disabled.
     let pressure = if_there(read_text(root, "pressure/memory"))?;
     let pressure = pressure.and_then(|text| Pressure::parse(&text));
-    // Devices are those of the machine we run on.
+    // `/sys` belongs to the host that we run on.
     let zram = if root.is_own() { devices(Path::new("/sys/block"))? } else { None };
     Ok(HostCounters { meminfo, zram, pressure })
 }
 
-/// All devices of compressed memory; none of them is an answer, no sysfs is not, nor are too many.
+/// The sum over all zram devices, which may be 0; `None` without sysfs and for too many devices.
 fn devices(block: &Path) -> Result<Option<Zram>, Errno> {
     let Some(stats) = if_there(stats(block))? else { return Ok(None) };
     let mut sum = Zram::default();
@@ -44,8 +46,8 @@ fn devices(block: &Path) -> Result<Option<Zram>, Errno> {
     Ok((stats.len() <= DEVICES_MAX).then_some(sum))
 }
 
-/// Where each device tells of itself. None is opened while they are listed: a descriptor may be all
-/// there is.
+/// The statistics file of each device. None is opened during the listing, which may use the only
+/// descriptor left.
 fn stats(block: &Path) -> Result<Vec<PathBuf>, Errno> {
     let mut stats = Vec::new();
     for entry in std::fs::read_dir(block)? {
@@ -57,19 +59,12 @@ fn stats(block: &Path) -> Result<Vec<PathBuf>, Errno> {
     Ok(stats)
 }
 
-/// What stands in for one of them may be a FIFO, which is not waited for either.
+/// Reads a file without blocking, even if a FIFO replaces it.
 fn read_text(dir: impl AsFd, path: impl Arg) -> Result<Vec<u8>, Errno> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(dir, path, flags, Mode::empty())?;
-    let mut text = vec![0; TEXT_MAX];
-    let mut len = 0;
-    while len < text.len() {
-        match rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut text[len..]))? {
-            0 => break,
-            more => len += more,
-        }
-    }
-    text.truncate(len);
+    let file = File::from(rustix::fs::openat(dir, path, flags, Mode::empty())?);
+    let mut text = Vec::new();
+    file.take(TEXT_MAX).read_to_end(&mut text)?;
     Ok(text)
 }
 
@@ -78,9 +73,9 @@ mod tests {
     use super::*;
     use crate::units::Kib;
 
-    /// Other devices, loops above all, can be as many as they like.
+    /// There can be any number of other devices, above all loops.
     #[test]
-    fn only_compressed_memory_counts() {
+    fn only_zram_devices_count() {
         let block = std::env::temp_dir().join(format!("psm-uring-block-{}", std::process::id()));
         (0..DEVICES_MAX + 50).for_each(|number| {
             std::fs::create_dir_all(block.join(format!("loop{number}"))).expect("a loop");
@@ -95,7 +90,7 @@ mod tests {
         let takes = Kib(2 * DEVICES_MAX as u64);
         assert_eq!(devices(&block).map(|all| all.map(|all| all.takes)), Ok(Some(takes)));
         add(DEVICES_MAX);
-        assert_eq!(devices(&block), Ok(None), "a sum of some would be a wrong one");
+        assert_eq!(devices(&block), Ok(None), "the sum of some devices would be wrong");
         std::fs::remove_dir_all(&block).expect("ours");
         assert_eq!(devices(&block), Ok(None));
     }

@@ -1,20 +1,21 @@
-//! The operating system: all system calls, and all `unsafe` of the program.
+//! The operating system: all system calls, and all `unsafe` code of the program.
 //!
-//! This floor promises: no call is undefined behaviour, whatever safe code does; memory that the
-//! kernel may still write is neither freed nor handed out again; every failure is an [`Errno`].
+//! It promises to the floors above: no call is undefined behaviour, whatever safe code does; memory
+//! that the kernel may still write to is neither freed nor reused; every failure returns its error
+//! number.
 //!
-//! - `proc_root`    `/proc` or a directory that replaces it: listing, opening, reading
-//! - `host_files`   the files with the memory of the host
-//! - `users`        names of users
-//! - `buffer`       memory that can be lent to the kernel
+//! - `proc_root`    `/proc` or a directory that replaces it: list, open, read
 //! - `ring`         requests in, completions out: io_uring behind a trait
-//! - `memory`       the allocator, and checks of memory limits
-//! - `threads`      threads and CPUs: spawning, states, scheduling policy
-//! - `privileges`   capabilities, user namespace, security modules
-//! - `this_process` resource usage, limits, exit
-//! - `terminal`     size and colour of the terminal
-//! - `stdio`        standard output and standard error, with every error
-//! - `file`         report files: written in one step, read back
+//! - `buffer`       memory that is lent to the kernel
+//! - `threads`      threads of this process: spawn, states, scheduling, CPUs
+//! - `memory`       the allocator, and a check before large allocations
+//! - `this_process` resource usage, limits, address spaces, exit
+//! - `privileges`   what this process may read of others
+//! - `users`        names of users
+//! - `host_files`   files with the memory of the whole host
+//! - `file`         files that the caller names: replace, read
+//! - `stdio`        standard output and error, with every error reported
+//! - `terminal`     size, colour, redrawing
 #![allow(unsafe_code)]
 
 pub mod buffer;
@@ -32,7 +33,7 @@ pub mod users;
 
 use crate::units::Errno;
 
-/// Turns a file that is missing or unreadable into `None`. A lack of descriptors stays an error.
+/// Turns a failure to read an optional file into `None`, but not a lack of descriptors.
 fn if_there<T>(found: Result<T, Errno>) -> Result<Option<T>, Errno> {
     match found {
         Err(errno) if errno.is_lack_of_descriptors() => Err(errno),

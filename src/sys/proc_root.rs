@@ -1,21 +1,25 @@
-//! `/proc`, or a directory that stands in for it: what is listed, opened and read there.
+//! `/proc`, or a directory that replaces it: listing, opening and reading.
 //!
-//! The calls here wait until the kernel answers, which for most files of a process can be for ever:
-//! [`ProcFile::never_blocks`] says for which it is not.
+//! Calls wait for the kernel, for most files of a process possibly forever. The exceptions are the
+//! files with [`ProcFile::never_blocks`].
 
-use super::privileges::{self, Privileges};
-use crate::process::{ProcFile, RelPath, TEXT_MAX};
-use crate::units::{Errno, Pid};
-use rustix::fs::{CWD, Mode, OFlags, RawDir};
+use std::fs::File;
+use std::io::Read;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-/// How much of a directory is listed per call (`getdents64(2)`).
+use rustix::fs::{CWD, Mode, OFlags, RawDir};
+
+use super::privileges::{self, Privileges};
+use crate::process::{ProcFile, RelPath, TEXT_MAX};
+use crate::units::{Errno, Pid};
+
+/// The buffer for a listing (`getdents64(2)`).
 const LISTING_BYTES: usize = 32 * 1024;
-/// More than the ids of all processes that any Linux has at a time, eight bytes each.
-const WHOLE_BYTES_MAX: usize = 64 << 20;
+/// The maximum size of a text that is read whole: more than the ids of all processes of a host.
+const WHOLE_BYTES_MAX: u64 = 64 << 20;
 
 /// An open directory of processes. Cheap to clone: all clones share one descriptor.
 #[derive(Clone, Debug)]
@@ -28,42 +32,43 @@ impl ProcRoot {
     /// Opens the directory.
     ///
     /// # Errors
-    /// Those of `open(2)`: `ENOENT` when there is none, `ENOTDIR` when it is something else.
+    /// Those of `open(2)`: `ENOENT` if it does not exist, `ENOTDIR` if it is not a directory.
     pub fn open(path: &Path) -> Result<ProcRoot, Errno> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
         let dir = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
         Ok(ProcRoot { dir: Arc::new(dir), path: path.into() })
     }
 
-    /// Where it was opened.
+    /// The path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether its process ids are those that system calls of ours take.
+    /// Whether its process ids are valid in system calls of this process.
     pub fn is_own(&self) -> bool {
         let own = rustix::process::getpid().as_raw_nonzero().to_string();
         let link = rustix::fs::readlinkat(&*self.dir, "self", Vec::new());
         link.is_ok_and(|link| link.to_bytes() == own.as_bytes())
     }
 
-    /// The beginning of the text of a file that never blocks, as far as one read tells.
+    /// The start of a file that never blocks, in one read.
     ///
     /// # Errors
     /// Those of `open(2)` and `read(2)`.
     pub fn read_once(&self, file: ProcFile, pid: Pid) -> Result<Vec<u8>, Errno> {
         let mut text = vec![0; TEXT_MAX];
-        let len = self.open_at_once(file, pid, None)?.read(&mut text)?;
+        let open = self.open_at_once(file, pid, None)?;
+        let len = rustix::io::retry_on_intr(|| rustix::io::read(&open, &mut text))?;
         text.truncate(len);
         Ok(text)
     }
 
-    /// The processes, ascending. None has the number 0.
+    /// The processes, ascending, without the number 0.
     ///
     /// # Errors
     /// Those of `getdents64(2)`.
     pub fn pids(&self) -> Result<Vec<Pid>, Errno> {
-        // A descriptor of its own: a listing moves the descriptor's position.
+        // A descriptor of its own, because a listing moves the position of a descriptor.
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
         let mut pids = list_numbers(rustix::fs::openat(&*self.dir, c".", flags, Mode::empty())?)?;
         pids.retain(|pid| *pid != Pid(0));
@@ -71,7 +76,7 @@ impl ProcRoot {
         Ok(pids)
     }
 
-    /// The mount option that hides processes of others from this one; they are not listed.
+    /// The mount option that hides processes of other users, which are then not listed.
     pub fn hidepid(&self, privileges: Privileges) -> Option<String> {
         hidepid_in_force(self.dir.as_fd(), privileges)
     }
@@ -79,38 +84,32 @@ impl ProcRoot {
     /// Reads a whole file that never blocks, of a process or of one of its threads.
     ///
     /// # Errors
-    /// Those of `open(2)` and `read(2)`; `EFBIG` for a file that is too long.
+    /// Those of `open(2)` and `read(2)`.
     pub fn read_whole(
         &self,
         file: ProcFile,
         pid: Pid,
         task: Option<Pid>,
     ) -> Result<Vec<u8>, Errno> {
-        let mut open = self.open_at_once(file, pid, task)?;
-        let mut text = Vec::new();
-        let mut room = vec![0; LISTING_BYTES];
-        while text.len() < WHOLE_BYTES_MAX {
-            match open.read(&mut room)? {
-                0 => return Ok(text),
-                len => text.extend_from_slice(&room[..len]),
-            }
-        }
-        Err(Errno(libc::EFBIG))
+        let mut text = Vec::with_capacity(LISTING_BYTES);
+        let open = self.open_at_once(file, pid, task)?;
+        open.take(WHOLE_BYTES_MAX).read_to_end(&mut text)?;
+        Ok(text)
     }
 
-    /// Opens a file that never blocks in proc, for a thread that must not wait. In a directory that
-    /// stands in for proc it may be a FIFO, which then is empty or says that it would block. Files
-    /// of proc take no notice of the flag.
-    fn open_at_once(&self, file: ProcFile, pid: Pid, task: Option<Pid>) -> Result<OpenFile, Errno> {
+    /// Opens a file that never blocks, for a thread that must not wait. In a directory that
+    /// replaces `/proc` it may be a FIFO: with `O_NONBLOCK` this is empty, or a read fails. Files
+    /// of procfs ignore the flag.
+    fn open_at_once(&self, file: ProcFile, pid: Pid, task: Option<Pid>) -> Result<File, Errno> {
         debug_assert!(file.never_blocks(), "{file:?} is for a worker");
         let path = file.path(pid, task);
-        Ok(OpenFile(Text::File(self.open_at(&path, OFlags::RDONLY | OFlags::NONBLOCK)?)))
+        Ok(File::from(self.open_at(&path, OFlags::RDONLY | OFlags::NONBLOCK)?))
     }
 
     /// Opens a file of a process for [`OpenFile::read`].
     ///
     /// # Errors
-    /// Those of `open(2)`; what they mean for each kind of process stands in `process::probe`.
+    /// Those of `open(2)`; `process::probe` knows their meaning.
     pub fn open_file(&self, file: ProcFile, path: &RelPath) -> Result<OpenFile, Errno> {
         let text = match file {
             ProcFile::Exe => Text::Ready(self.exe(path)?, 0),
@@ -122,13 +121,13 @@ impl ProcRoot {
 
     /// The path of a process's binary.
     ///
-    /// Follows the link by opening it and asks our own descriptor table for the path, as the ring
-    /// must (it has no `readlink`), so that all engines see the same.
+    /// Opens the link and reads the path from our own descriptor table, as the ring must (it has no
+    /// `readlink`), so that all engines see the same path.
     fn exe(&self, path: &RelPath) -> Result<Vec<u8>, Errno> {
         link_target(self.open_at(path, OFlags::PATH)?.as_fd())
     }
 
-    /// The thread ids of a process, one a line. Never blocks: the kernel walks a list under RCU
+    /// The thread ids of a process, one per line. Never blocks: the kernel walks a list under RCU
     /// (`proc_task_readdir`, fs/proc/base.c).
     pub(super) fn tasks(&self, path: &RelPath) -> Result<Vec<u8>, Errno> {
         let dir = self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
@@ -155,12 +154,12 @@ pub struct OpenFile(Text);
 #[derive(Debug)]
 enum Text {
     File(OwnedFd),
-    /// A link or a listing, and how much of it was handed out.
+    /// The text of a link or a listing, and the number of bytes already read.
     Ready(Vec<u8>, usize),
 }
 
 impl OpenFile {
-    /// Reads on from where the last read ended; 0 bytes are the end.
+    /// Reads from where the last read ended; 0 bytes are the end.
     ///
     /// # Errors
     /// Those of `read(2)`. `EINTR` is not one of them.
@@ -177,7 +176,7 @@ impl OpenFile {
         }
     }
 
-    /// Reads from the beginning once more, without moving on.
+    /// Reads from the beginning again, without moving the position.
     ///
     /// # Errors
     /// Those of `pread(2)`.
@@ -199,7 +198,7 @@ pub(super) fn link_target(file: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
     let link = format!("/proc/self/fd/{}", file.as_raw_fd());
     match rustix::fs::readlink(link, Vec::new()) {
         Ok(target) => Ok(target.into_bytes()),
-        // Without a /proc of our own there is no path to be had. That says nothing of the process.
+        // This process has no `/proc` of its own, which says nothing about the target.
         Err(rustix::io::Errno::NOENT) => Err(Errno::NOT_SUPPORTED),
         Err(errno) => Err(errno.into()),
     }
@@ -215,18 +214,18 @@ fn list_numbers(dir: OwnedFd) -> Result<Vec<Pid>, Errno> {
     Ok(numbers)
 }
 
-/// How `/proc` hides processes, as `/proc/self/mountinfo` spells it.
+/// The option that hides processes, as in `/proc/self/mountinfo`.
 #[derive(Debug, PartialEq, Eq)]
 struct HidePid {
     value: String,
-    /// Members of this group see all; not so with `ptraceable`.
+    /// Members of this group see all processes, except with `ptraceable`.
     group: u32,
 }
 
-/// The option that hides processes of others from this one: `hidepid=invisible`. `None` when they
-/// are listed, and when there is no `/proc` of our own to ask.
+/// The option that hides processes of other users from this process: `hidepid=invisible`. `None` if
+/// they are listed, or if this process has no `/proc` of its own.
 fn hidepid_in_force(proc: BorrowedFd<'_>, may: Privileges) -> Option<String> {
-    // Tracing is allowed, so everything is shown. Mounts can be many: not to be read in vain.
+    // A tracer sees all processes. There can be many mounts, so the list is not read in vain.
     if may.may_trace && !may.is_in_user_namespace {
         return None;
     }
@@ -238,11 +237,11 @@ fn hidepid_in_force(proc: BorrowedFd<'_>, may: Privileges) -> Option<String> {
     (!is_exempt).then(|| format!("hidepid={value}"))
 }
 
-/// The option of one mount, when it makes processes invisible. Numbers are those of kernels before
-/// 5.8. With `hidepid=1` processes are listed and refused one by one.
+/// The option of one mount if it makes processes invisible. Kernels before 5.8 use numbers. With
+/// `hidepid=1` processes are listed but refused one by one.
 fn option_of(mounts: &str, id: &str) -> Option<HidePid> {
     let line = mounts.lines().find(|line| line.split(' ').next() == Some(id))?;
-    // Type, source and options stand behind a dash, the first two without blanks.
+    // Type, source and options follow a dash; the first two contain no blanks.
     let options = line.split_once(" - ")?.1.splitn(3, ' ').nth(2)?;
     let value_of = |key: &str| options.split(',').find_map(|option| option.strip_prefix(key));
     let value = value_of("hidepid=")?;
@@ -256,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options() {
+    fn only_options_that_hide_are_found() {
         let mounts = "\
 45 43 0:21 / /proc rw,relatime - proc proc rw
 63 45 0:39 / /proc rw,relatime shared:7 - proc proc rw,gid=27,hidepid=invisible

@@ -1,33 +1,34 @@
-//! The terminal at standard output and standard error: size, colour, whether it can be redrawn.
+//! The terminal at standard output and standard error: size, colour, whether it can redraw.
 
-/// Whether standard output is a terminal.
+use rustix::termios::{Winsize, isatty, tcgetwinsize};
+
 fn stdout_is_terminal() -> bool {
-    rustix::termios::isatty(rustix::stdio::stdout())
+    isatty(rustix::stdio::stdout())
 }
 
-/// The columns of the terminal at standard output: `COLUMNS` (`environ(7)`), or the terminal's own
-/// answer. `None` if it is not a terminal, or one without an answer.
+/// The number of columns of the terminal at standard output, from `COLUMNS` (`environ(7)`) or from
+/// the terminal. `None` if it is not a terminal or does not know.
 pub fn terminal_columns() -> Option<usize> {
+    stdout_size("COLUMNS", |size| size.ws_col)
+}
+
+/// The same for lines (`LINES`).
+pub fn terminal_lines() -> Option<usize> {
+    stdout_size("LINES", |size| size.ws_row)
+}
+
+fn stdout_size(variable: &str, dimension: fn(&Winsize) -> u16) -> Option<usize> {
     if !stdout_is_terminal() {
         return None;
     }
-    let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    let known = || rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok();
-    let columns = said.or_else(|| known().map(|size| size.ws_col.into()));
-    columns.filter(|columns| *columns > 0)
+    let given = std::env::var(variable).ok().and_then(|number| number.parse().ok());
+    let size = || tcgetwinsize(rustix::stdio::stdout()).ok();
+    let number = given.or_else(|| size().map(|size| dimension(&size).into()));
+    number.filter(|number| *number > 0)
 }
 
-/// The lines of the terminal at standard output: `LINES` (`environ(7)`), or the terminal's own
-/// answer.
-pub fn terminal_lines() -> Option<usize> {
-    let said = std::env::var("LINES").ok().and_then(|lines| lines.parse().ok());
-    let known = || rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok();
-    let lines = said.or_else(|| known().map(|size| size.ws_row.into()));
-    lines.filter(|lines| *lines > 0)
-}
-
-/// Whether the environment wants colour on standard output: on a terminal that is not dumb, unless
-/// `NO_COLOR` or `CLICOLOR=0` forbids or `CLICOLOR_FORCE` demands it.
+/// Whether to colour standard output: on a terminal that is not dumb, unless the environment
+/// forbids it (`NO_COLOR`, `CLICOLOR=0`) or forces it (`CLICOLOR_FORCE`).
 pub fn likes_color() -> bool {
     let value = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let is = |name, word: &str| value(name).is_some_and(|value| value == word);
@@ -38,17 +39,17 @@ pub fn likes_color() -> bool {
     is_forced || (stdout_is_terminal() && !is("TERM", "dumb") && !is("CLICOLOR", "0"))
 }
 
-/// Whether standard output is a terminal that can be redrawn.
+/// Whether standard output is a terminal that can redraw lines.
 pub fn stdout_is_redrawn() -> bool {
     stdout_is_terminal() && !is_dumb()
 }
 
-/// Whether standard error is a terminal on which a line can be erased.
+/// Whether standard error is a terminal that can redraw lines.
 pub fn stderr_is_redrawn() -> bool {
-    rustix::termios::isatty(rustix::stdio::stderr()) && !is_dumb()
+    isatty(rustix::stdio::stderr()) && !is_dumb()
 }
 
-/// Whether `TERM` says that the terminal shows only text (`environ(7)`), or is not set.
+/// Whether the terminal displays only plain text, by `TERM` (`environ(7)`).
 fn is_dumb() -> bool {
     std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
 }

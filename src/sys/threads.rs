@@ -1,4 +1,4 @@
-//! Threads of this process and the CPUs that they may run on: spawning, states, scheduling policy.
+//! Threads of this process: spawning, states, scheduling policy, CPUs.
 
 use std::io::Write;
 use std::mem::MaybeUninit;
@@ -10,7 +10,7 @@ use rustix::thread::CpuSet;
 use super::memory;
 use crate::units::Pid;
 
-/// What a thread of this program needs of stack: it calls nothing deep.
+/// The stack of a thread: no call chain is deep.
 const STACK_BYTES: usize = 128 * 1024;
 
 /// Starts a thread that allocates up to `bytes`, unless the host refuses one (`RLIMIT_NPROC`,
@@ -24,7 +24,7 @@ pub fn spawn(bytes: usize, processes: usize, work: impl FnOnce() + Send + 'stati
     memory::has_room(STACK_BYTES + bytes, processes) && thread.spawn(work).is_ok()
 }
 
-/// CPUs that this process may run on (`sched_getaffinity(2)`, cgroup quotas included).
+/// The number of CPUs that this process may use (`sched_getaffinity(2)` and cgroup quotas).
 pub fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
@@ -45,14 +45,14 @@ pub fn other_cpus() -> Option<libc::cpu_set_t> {
     Some(cpus)
 }
 
-/// What a thread of this process is doing.
+/// The state of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ThreadState {
     /// On a CPU or waiting for one (`R`).
     Running,
-    /// Waiting for something that only a fatal signal interrupts (`D`): a lock, a page, a disk.
+    /// Waiting for a lock, a page or a disk; only a fatal signal interrupts the wait (`D`).
     Blocked,
-    /// Waiting for work (`S`), or anything else.
+    /// Waiting for work (`S`), or in any other state.
     Idle,
 }
 
@@ -61,15 +61,15 @@ pub fn thread_id() -> u32 {
     rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs()
 }
 
-/// What a thread of this process is doing, from `/proc/self/task/TID/stat`; `None` when it ended
-/// or there is no `/proc` of our own. Never blocks: it is our own process. Allocates nothing.
+/// The state of a thread of this process, by `/proc/self/task/TID/stat`; `None` if it ended or this
+/// process has no `/proc` of its own. Never blocks, as it is our own process. Allocates nothing.
 pub fn thread_state(thread: u32) -> Option<ThreadState> {
     state_of(read_of_thread(DecInt::new(thread).as_bytes(), b"/stat", &mut [0; STAT_BYTES])?)
 }
 
-/// How often a thread of this process was given a CPU so far (third number of
-/// `/proc/self/task/TID/schedstat`, Documentation/scheduler/sched-stats.rst). `None` where the
-/// kernel does not count, which it tells as 0 of a thread that has run. Allocates nothing.
+/// How often a thread of this process got a CPU so far (third number of
+/// `/proc/self/task/TID/schedstat`, Documentation/scheduler/sched-stats.rst). `None` if the kernel
+/// does not count, where it prints 0 for a thread that has run. Allocates nothing.
 pub fn times_run(thread: u32) -> Option<u64> {
     let mut room = [0; STAT_BYTES];
     let text = read_of_thread(DecInt::new(thread).as_bytes(), b"/schedstat", &mut room)?;
@@ -77,9 +77,9 @@ pub fn times_run(thread: u32) -> Option<u64> {
     times.filter(|times| *times > 0)
 }
 
-/// Tells what each worker of the rings of this process is doing, by the worker's id. Allocates
-/// nothing: a long survey looks every few milliseconds.
-pub fn ring_workers(mut tell: impl FnMut(u32, ThreadState)) {
+/// Visits each ring worker of this process, with its thread id and state. Allocates nothing: a long
+/// survey checks its workers every few milliseconds.
+pub fn ring_workers(mut visit: impl FnMut(u32, ThreadState)) {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
     let Ok(dir) = rustix::fs::open("/proc/self/task", flags, Mode::empty()) else { return };
     let mut listing = [MaybeUninit::uninit(); 4096];
@@ -87,17 +87,17 @@ pub fn ring_workers(mut tell: impl FnMut(u32, ThreadState)) {
     while let Some(Ok(thread)) = threads.next() {
         let (name, mut room) = (thread.file_name().to_bytes(), [0; STAT_BYTES]);
         let Some(stat) = read_of_thread(name, b"/stat", &mut room) else { continue };
-        // The kernel names them after the thread that submits, `iou-wrk-1234`, by a number that is
-        // not ours in a PID namespace.
+        // The kernel names workers after the submitting thread, `iou-wrk-1234`, but in a PID
+        // namespace the number is not the one we know.
         let is_worker = stat.windows(9).any(|bytes| bytes == b"(iou-wrk-");
         let worker = Pid::parse(name).filter(|_| is_worker);
         if let (Some(Pid(worker)), Some(state)) = (worker, state_of(stat)) {
-            tell(worker, state);
+            visit(worker, state);
         }
     }
 }
 
-/// The letter behind the name, which stands in parentheses and may hold some itself.
+/// The letter after the name, which is in parentheses and can contain some itself.
 fn state_of(stat: &[u8]) -> Option<ThreadState> {
     let behind = stat.iter().rposition(|byte| *byte == b')')? + 2;
     Some(match stat.get(behind)? {
@@ -107,10 +107,10 @@ fn state_of(stat: &[u8]) -> Option<ThreadState> {
     })
 }
 
-/// More than stands before the state.
+/// Enough for the text before the state.
 const STAT_BYTES: usize = 256;
 
-/// The start of a file of one thread of this process. Allocates nothing.
+/// Reads the start of a file of a thread of this process. Allocates nothing.
 fn read_of_thread<'a>(
     thread: &[u8],
     file: &[u8],
@@ -128,24 +128,24 @@ fn read_of_thread<'a>(
     room.get(..len)
 }
 
-/// Asks the scheduler not to interrupt others when a thread of ours wakes (`SCHED_BATCH`,
-/// `sched(7)`). Threads started later inherit it.
+/// Tells the scheduler that a wake-up of this thread need not preempt others (`SCHED_BATCH`,
+/// `sched(7)`). Threads started later inherit the policy.
 ///
-/// A worker of the ring wakes the submitting thread for every request it frees. Without this the
-/// submitting thread takes the CPU from a worker each time, finds nothing to do and sleeps again.
-/// A policy that the user chose (`chrt(1)`) stays.
+/// A worker of the ring wakes the submitting thread for every request that it frees. By default the
+/// submitting thread then takes the CPU from a worker, finds nothing to do and sleeps again. A
+/// policy that the user chose (`chrt(1)`) stays.
 ///
-/// Called by number, because musl answers `ENOSYS` to both instead of asking the kernel.
+/// Both calls are made by number, because the functions of musl return `ENOSYS`.
 pub fn prefer_throughput() {
     const THIS_THREAD: libc::pid_t = 0;
-    // SAFETY: numbers only; the call changes nothing.
+    // SAFETY: the call takes and returns only numbers.
     let policy = unsafe { libc::syscall(libc::SYS_sched_getscheduler, THIS_THREAD) };
     if policy != libc::c_long::from(libc::SCHED_OTHER) {
         return;
     }
-    // The kernel's `struct sched_param`, which is a single number; that of musl has more.
+    // The kernel's `struct sched_param` is a single number; that of musl has more fields.
     let priority: libc::c_int = 0;
     let (call, batch) = (libc::SYS_sched_setscheduler, libc::SCHED_BATCH);
-    // SAFETY: the pointer is valid for reads of a number; a failure leaves all as it was.
+    // SAFETY: the kernel reads one `c_int` at the pointer, which is to `priority`.
     unsafe { libc::syscall(call, THIS_THREAD, batch, &raw const priority) };
 }

@@ -1,7 +1,7 @@
-//! Names of users, from `/etc/passwd` and nowhere else.
+//! Names of users, only from `/etc/passwd`.
 //!
-//! `getpwuid(3)` would load modules into a program that may read all memory, may wait for a server
-//! without end, and does not exist in a static build: see docs/DECISIONS.md.
+//! `getpwuid(3)` would load modules into a privileged program and ask servers that may not answer,
+//! and static builds lack it: see docs/DECISIONS.md.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -10,20 +10,20 @@ use std::io::Read;
 use super::if_there;
 use crate::units::Errno;
 
-/// The file.
+/// The file with the users.
 pub const PASSWD: &str = "/etc/passwd";
-/// More than any host has users in a file.
+/// The maximum size of the file: more than any host has.
 const BYTES_MAX: u64 = 64 << 20;
 
-/// The users of this host, in the order of the file.
+/// The users of the host, in the order of the file.
 #[derive(Debug, Default)]
 pub struct Users(Vec<(u32, Vec<u8>)>);
 
 impl Users {
-    /// Reads the file. A host without it has no names.
+    /// Reads the users. A host without the file has no names of users.
     ///
     /// # Errors
-    /// No descriptor is left to read the file with.
+    /// The process has no descriptor left.
     pub fn read() -> Result<Users, Errno> {
         let mut text = Vec::new();
         let file = File::open(PASSWD);
@@ -37,13 +37,13 @@ impl Users {
         self.0.iter().find(|user| user.1 == name).map(|user| user.0)
     }
 
-    /// The names of all ids. If several users have one id, the first one counts.
+    /// The names by id. If several users have one id, the first one counts.
     pub fn into_names(self) -> HashMap<u32, Vec<u8>> {
         self.0.into_iter().rev().collect()
     }
 }
 
-/// Parses lines `name:password:uid:...`. Lines of NIS, which begin with a sign, are not users.
+/// Parses lines of `name:password:uid:...`. Lines of NIS begin with a sign and are skipped.
 fn parse(text: &[u8]) -> Vec<(u32, Vec<u8>)> {
     let user = |line: &[u8]| {
         let mut fields = line.split(|byte| *byte == b':');
