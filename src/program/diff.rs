@@ -54,9 +54,11 @@ pub struct DiffRow<'a> {
 /// Figures in two reports; `None` where the report lacks the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct BeforeAfter {
-    /// In the earlier report.
+    /// The differences. A row that a report lacks had nothing.
+    pub change: Change,
+    /// The figures in the earlier report.
     pub before: Option<Amounts>,
-    /// In the later report.
+    /// The figures in the later report.
     pub after: Option<Amounts>,
 }
 
@@ -72,15 +74,16 @@ pub struct Change {
 }
 
 impl BeforeAfter {
-    /// The differences; a row that a report lacks had nothing.
-    pub fn change(&self) -> Change {
-        let [before, after] = [self.before, self.after].map(|a| a.unwrap_or(Amounts::NOTHING));
+    /// Compares the figures.
+    pub fn new(before: Option<Amounts>, after: Option<Amounts>) -> BeforeAfter {
+        let [then, now] = [before, after].map(|amounts| amounts.unwrap_or(Amounts::NOTHING));
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        Change {
-            count: signed(after.count) - signed(before.count),
-            ram: Delta::between(before.ram, after.ram),
-            swap: Delta::between(before.swap, after.swap),
-        }
+        let change = Change {
+            count: signed(now.count) - signed(then.count),
+            ram: Delta::between(then.ram, now.ram),
+            swap: Delta::between(then.swap, now.swap),
+        };
+        BeforeAfter { change, before, after }
     }
 
     /// The reports that have the row.
@@ -129,30 +132,27 @@ pub struct Diff<'a> {
 pub fn diff<'a>(before: &'a Snapshot, after: &'a Snapshot, threshold: Threshold) -> Diff<'a> {
     let kept = after.rows.iter().map(|row| {
         let then = before.find(row.identity(), row.start_time).map(|then| then.amounts);
-        DiffRow { row, amounts: BeforeAfter { before: then, after: Some(row.amounts) } }
+        DiffRow { row, amounts: BeforeAfter::new(then, Some(row.amounts)) }
     });
     let gone = before.rows.iter().filter(|r| after.find(r.identity(), r.start_time).is_none());
-    let gone = gone.map(|row| DiffRow {
-        row,
-        amounts: BeforeAfter { before: Some(row.amounts), after: None },
-    });
+    let gone = gone.map(|row| DiffRow { row, amounts: BeforeAfter::new(Some(row.amounts), None) });
     let mut rows: Vec<DiffRow<'_>> = kept.chain(gone).collect();
     let all = rows.len();
-    rows.retain(|row| row.amounts.change().reaches(threshold));
+    rows.retain(|row| row.amounts.change.reaches(threshold));
     rows.sort_unstable_by(|a, b| a.sort_key().cmp(&b.sort_key()));
     Diff {
         grouping: after.grouping,
         left_out: all - rows.len(),
         leaves_changes_out: !threshold.counts,
         rows,
-        total: BeforeAfter { before: Some(before.total), after: Some(after.total) },
+        total: BeforeAfter::new(Some(before.total), Some(after.total)),
     }
 }
 
 impl<'a> DiffRow<'a> {
     /// Growth of RAM first; the rest makes the order unique.
     fn sort_key(&self) -> impl Ord + use<'a> {
-        let Change { count, ram, swap } = self.amounts.change();
+        let Change { count, ram, swap } = self.amounts.change;
         (ram, swap, count, &self.row.name, self.row.pid, self.row.start_time)
     }
 }
@@ -162,7 +162,7 @@ impl Diff<'_> {
     pub fn keep(&mut self, rows_max: usize) {
         self.leaves_changes_out |= self.rows.len() >= rows_max;
         let excess = self.rows.len().saturating_sub(rows_max);
-        let size = |row: &DiffRow<'_>| row.amounts.change().ram.map_or(Kib(u64::MAX), Delta::size);
+        let size = |row: &DiffRow<'_>| row.amounts.change.ram.map_or(Kib(u64::MAX), Delta::size);
         let mut sizes: Vec<Kib> = self.rows.iter().map(size).collect();
         sizes.sort_unstable();
         for least in sizes.into_iter().take(excess) {
@@ -191,7 +191,7 @@ mod tests {
     fn shown<'a>(diff: &Diff<'a>) -> Vec<(&'a str, Presence, Option<i64>)> {
         let one = |row: &DiffRow<'a>| {
             let name = std::str::from_utf8(&row.row.name).expect("UTF-8");
-            let ram = row.amounts.change().ram.map(|delta| delta.0);
+            let ram = row.amounts.change.ram.map(|delta| delta.0);
             (name, row.amounts.presence(), ram)
         };
         diff.rows.iter().map(one).collect()

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::read::SavedReport;
 use super::{Name, lines};
-use crate::program::{BeforeAfter, Change, Diff, DiffRow, Presence};
+use crate::program::{BeforeAfter, Diff, DiffRow, Presence};
 use crate::report::Rules;
 use crate::units::Pid;
 
@@ -18,9 +18,9 @@ pub fn diff_json(diff: &Diff<'_>, [before, after]: [&SavedReport; 2]) -> String 
     lines(&DiffDocument {
         schema: SCHEMA,
         rules: &before.rules,
-        before: ReportOrigin::new(before),
-        after: ReportOrigin::new(after),
-        total: ChangedAmounts::new(diff.total),
+        before,
+        after,
+        total: diff.total,
         rows: diff.rows.iter().map(ChangedRow::new).collect(),
         left_out: diff.left_out,
     })
@@ -31,18 +31,11 @@ struct DiffDocument<'a> {
     schema: &'static str,
     #[serde(flatten)]
     rules: &'a Rules,
-    before: ReportOrigin<'a>,
-    after: ReportOrigin<'a>,
-    total: ChangedAmounts,
+    before: &'a SavedReport,
+    after: &'a SavedReport,
+    total: BeforeAfter,
     rows: Vec<ChangedRow<'a>>,
     left_out: usize,
-}
-
-#[derive(Serialize)]
-struct ReportOrigin<'a> {
-    host: Option<&'a str>,
-    started_at: Option<&'a str>,
-    missing: usize,
 }
 
 #[derive(Serialize)]
@@ -54,38 +47,13 @@ struct ChangedRow<'a> {
     start_time: Option<u64>,
     presence: Presence,
     #[serde(flatten)]
-    amounts: ChangedAmounts,
-}
-
-#[derive(Serialize)]
-struct ChangedAmounts {
-    change: Change,
-    #[serde(flatten)]
     amounts: BeforeAfter,
-}
-
-impl<'a> ReportOrigin<'a> {
-    fn new(report: &'a SavedReport) -> ReportOrigin<'a> {
-        let SavedReport { host, started_at, missing, .. } = report;
-        let (host, started_at) = (host.as_deref(), started_at.as_deref());
-        ReportOrigin { host, started_at, missing: *missing }
-    }
 }
 
 impl<'a> ChangedRow<'a> {
     fn new(row: &DiffRow<'a>) -> ChangedRow<'a> {
-        ChangedRow {
-            name: Name(&row.row.name),
-            pid: row.row.pid,
-            start_time: row.row.start_time,
-            presence: row.amounts.presence(),
-            amounts: ChangedAmounts::new(row.amounts),
-        }
-    }
-}
-
-impl ChangedAmounts {
-    fn new(amounts: BeforeAfter) -> ChangedAmounts {
-        ChangedAmounts { change: amounts.change(), amounts }
+        let DiffRow { row, amounts } = *row;
+        let (name, pid, start_time) = (Name(&row.name), row.pid, row.start_time);
+        ChangedRow { name, pid, start_time, presence: amounts.presence(), amounts }
     }
 }

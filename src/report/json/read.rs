@@ -1,7 +1,7 @@
 //! A saved report, read back.
 
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 
 use super::SCHEMA;
 use crate::process::NameRule;
@@ -12,10 +12,11 @@ use crate::units::Pid;
 /// The fate of a process that ended, which no report lacks.
 const GONE: &str = "gone";
 
-/// A saved report, as far as a comparison needs it.
-#[derive(Debug)]
+/// A saved report, as far as a comparison needs it. The document of a comparison has its origin.
+#[derive(Debug, Serialize)]
 pub struct SavedReport {
     /// Reports of other rules cannot be compared with it.
+    #[serde(skip)]
     pub rules: Rules,
     /// The name of the host, if the document has it.
     pub host: Option<String>,
@@ -24,6 +25,7 @@ pub struct SavedReport {
     /// The number of processes that the report lacks.
     pub missing: usize,
     /// Rows and total.
+    #[serde(skip)]
     pub snapshot: Snapshot,
 }
 

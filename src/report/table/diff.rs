@@ -5,7 +5,7 @@ use super::layout::{Cell, Content, Layout};
 use super::style::Style;
 use crate::program::{Change, Column, Delta, Diff, DiffRow, Presence};
 use crate::report::{Unit, escape, plural};
-use crate::units::labels;
+use crate::units::{Kib, labels};
 
 const COLUMNS: [Column; 4] = [Column::Ram, Column::Swap, Column::Count, Column::Name];
 
@@ -26,95 +26,60 @@ labels!(DiffFormat {
 
 /// The whole table, which has columns of its own.
 pub fn diff(diff: &Diff<'_>, options: &TableOptions<'_>) -> String {
-    let deltas = diff.rows.iter().map(|row| row.amounts.change()).chain([diff.total.change()]);
-    let sizes = deltas.flat_map(|change| [change.ram, change.swap]).flatten().map(Delta::size);
+    let changes = diff.rows.iter().map(|row| row.amounts.change).chain([diff.total.change]);
+    let sizes = changes.flat_map(|change| [change.ram, change.swap]).flatten().map(Delta::size);
     let unit = options.unit.resolve(sizes.max().unwrap_or_default());
-    let table = DiffTable { diff, unit, title: diff.grouping.titles()[1] };
-    let mut lines: Vec<DiffLine<'_>> = Vec::new();
-    lines.extend((!options.no_header).then_some(DiffLine::Header));
-    lines.extend(diff.rows.iter().map(DiffLine::Row));
-    lines.extend((diff.left_out > 0).then_some(DiffLine::LeftOut));
-    lines.push(DiffLine::Total);
-    let contents = COLUMNS.map(|column| {
+    let mut lines = Vec::new();
+    if !options.no_header {
+        let [ram, swap, count, _] = COLUMNS.map(|column| column.header().to_owned());
+        let title = diff.grouping.titles()[1];
+        let numbers = [format!("{} {ram}", unit.head()), swap, count];
+        lines.push((Style::Strong, None, cells(numbers, Cell::Words(title, title))));
+    }
+    for row in &diff.rows {
+        let change = row.amounts.change;
+        let style = if change.ram.is_none() { Style::Warning } else { Style::Plain };
+        let name = Cell::Name(escape::name(&row.row.name), suffix(row));
+        lines.push((style, None, cells(numbers(change, unit), name)));
+    }
+    if diff.left_out > 0 {
+        let how = if diff.leaves_changes_out { "changed less" } else { "alike" };
+        let text = format!("({} {how})", plural(diff.left_out, "row"));
+        let numbers = [const { String::new() }; 3];
+        lines.push((Style::Faint, None, cells(numbers, Cell::Name(String::new(), text))));
+    }
+    let name = Cell::Words("TOTAL USED BY PROCESSES", "TOTAL");
+    lines.push((Style::Strong, Some('#'), cells(numbers(diff.total.change, unit), name)));
+    let contents: [Content; COLUMNS.len()] = std::array::from_fn(|place| {
+        let column = COLUMNS[place];
         let is_free = column == Column::Name && options.terminal.is_none();
-        let widths = lines.iter().map(|line| table.cell(line, column).display_width());
+        let widths = lines.iter().map(|(_, _, cells)| cells[place].display_width());
         let widest = if is_free { 0 } else { widths.max().unwrap_or_default() };
         Content { column, head: 0, widest }
     });
     let layout = Layout::new(&contents, options.terminal, options.is_colored);
     let mut text = String::new();
-    for line in &lines {
-        let mark = matches!(line, DiffLine::Total).then_some('#');
-        layout.line(&mut text, line.style(), mark, |column| table.cell(line, column));
+    for (style, mark, cells) in lines {
+        layout.line(&mut text, style, mark, cells);
     }
     text
 }
 
-enum DiffLine<'a> {
-    Header,
-    Row(&'a DiffRow<'a>),
-    LeftOut,
-    Total,
+fn cells([ram, swap, count]: [String; 3], name: Cell) -> [Cell; COLUMNS.len()] {
+    [Cell::Number(ram), Cell::Number(swap), Cell::Number(count), name]
 }
 
-impl DiffLine<'_> {
-    fn style(&self) -> Style {
-        match self {
-            DiffLine::Header | DiffLine::Total => Style::Strong,
-            DiffLine::Row(row) if row.amounts.change().ram.is_none() => Style::Warning,
-            DiffLine::Row(_) => Style::Plain,
-            DiffLine::LeftOut => Style::Faint,
-        }
-    }
-}
-
-struct DiffTable<'a> {
-    diff: &'a Diff<'a>,
-    unit: Unit,
-    title: &'static str,
-}
-
-impl DiffTable<'_> {
-    fn cell(&self, line: &DiffLine<'_>, column: Column) -> Cell {
-        match (line, column) {
-            (DiffLine::Header, Column::Name) => Cell::Words(self.title, self.title),
-            (DiffLine::Header, Column::Ram) => Cell::Number(format!("{} RAM", self.unit.head())),
-            (DiffLine::Header, _) => Cell::Number(column.header().to_owned()),
-            (DiffLine::Row(row), Column::Name) => {
-                Cell::Name(escape::name(&row.row.name), suffix(row))
-            }
-            (DiffLine::Row(row), _) => Cell::Number(self.number(row.amounts.change(), column)),
-            (DiffLine::LeftOut, Column::Name) => {
-                let rows = plural(self.diff.left_out, "row");
-                let how = if self.diff.leaves_changes_out { "changed less" } else { "alike" };
-                Cell::Name(String::new(), format!("({rows} {how})"))
-            }
-            (DiffLine::LeftOut, _) => Cell::Number(String::new()),
-            (DiffLine::Total, Column::Name) => Cell::Words("TOTAL USED BY PROCESSES", "TOTAL"),
-            (DiffLine::Total, _) => Cell::Number(self.number(self.diff.total.change(), column)),
-        }
-    }
-
-    fn number(&self, change: Change, column: Column) -> String {
-        let delta = match column {
-            Column::Count if change.count == 0 => return String::new(),
-            Column::Count => return format!("{:+}", change.count),
-            Column::Ram => change.ram,
-            _ => change.swap,
-        };
-        match delta {
-            None => "-".to_owned(),
-            Some(Delta(0)) if column == Column::Swap => String::new(),
-            Some(delta) => {
-                let sign = match delta {
-                    Delta(..0) => "-",
-                    Delta(0) => "",
-                    Delta(_) => "+",
-                };
-                format!("{sign}{}", self.unit.format(delta.size()))
-            }
-        }
-    }
+/// The numbers of a line. Without a change of swap or count their cells are empty.
+fn numbers(change: Change, unit: Unit) -> [String; 3] {
+    let amount = |delta: Option<Delta>| match delta {
+        None => "-".to_owned(),
+        Some(delta @ Delta(..0)) => format!("-{}", unit.format(delta.size())),
+        Some(Delta(0)) => unit.format(Kib(0)),
+        Some(delta) => format!("+{}", unit.format(delta.size())),
+    };
+    let swap = change.swap.filter(|delta| *delta == Delta(0)).map(|_| String::new());
+    let count = if change.count == 0 { String::new() } else { format!("{:+}", change.count) };
+    [amount(change.ram), swap.unwrap_or_else(|| amount(change.swap)), count]
 }
 
 /// The text behind a name.
@@ -133,7 +98,7 @@ fn suffix(row: &DiffRow<'_>) -> String {
 mod tests {
     use super::*;
     use crate::program::{Amounts, BeforeAfter, Grouping, SnapshotRow};
-    use crate::units::{Kib, Pid};
+    use crate::units::Pid;
 
     #[test]
     fn amounts_have_signs_unless_they_are_unknown() {
@@ -147,14 +112,15 @@ mod tests {
             amounts: Amounts::default(),
         };
         let rows = [row("stuck", None), row("old\n", None), row("one", Some(Pid(7)))];
-        let looks = [
-            BeforeAfter { before: amounts(1, Some(7), Some(0)), after: amounts(1, None, None) },
-            BeforeAfter { before: amounts(2, Some(2048), Some(0)), after: None },
-            BeforeAfter { before: None, after: amounts(1, Some(512), Some(1024)) },
+        let changes = [
+            BeforeAfter::new(amounts(1, Some(7), Some(0)), amounts(1, None, None)),
+            BeforeAfter::new(amounts(2, Some(2048), Some(0)), None),
+            BeforeAfter::new(None, amounts(1, Some(512), Some(1024))),
         ];
         let (before, after) = (amounts(9, None, Some(0)), amounts(8, Some(1), Some(1024)));
-        let rows = rows.iter().zip(looks).map(|(row, amounts)| DiffRow { row, amounts }).collect();
-        let total = BeforeAfter { before, after };
+        let rows =
+            rows.iter().zip(changes).map(|(row, amounts)| DiffRow { row, amounts }).collect();
+        let total = BeforeAfter::new(before, after);
         let grouping = Grouping::Program;
         let table = Diff { grouping, rows, left_out: 3, leaves_changes_out: true, total };
         let text = diff(&table, &TableOptions::default());

@@ -28,7 +28,7 @@ impl Cell {
     pub(super) fn display_width(&self) -> usize {
         match self {
             Cell::Number(text) => display_width(text),
-            Cell::Name(name, behind) => display_width(name) + display_width(behind),
+            Cell::Name(name, suffix) => display_width(name) + display_width(suffix),
             Cell::Words(long, _) => long.len(),
         }
     }
@@ -101,14 +101,25 @@ impl Layout {
         text: &mut String,
         style: Style,
         mark: Option<char>,
-        mut cell: impl FnMut(Column) -> Cell,
+        cells: impl IntoIterator<Item = Cell>,
     ) {
         let mut line = String::new();
         let last = self.columns.last().map(|last| last.0);
-        for (column, width) in &self.columns {
-            let content = match cell(*column) {
+        for ((column, width), cell) in self.columns.iter().zip(cells) {
+            let room = self.is_terminal.then_some(width.saturating_sub(GAP));
+            let content = match cell {
                 Cell::Number(number) => format!("{number:>width$}"),
-                other => format!("  {}", self.fitting(*column, &other)),
+                Cell::Name(name, suffix) => match room.filter(|_| !name.is_empty()) {
+                    Some(room) => {
+                        let room = room.saturating_sub(display_width(&suffix));
+                        format!("  {}{suffix}", cut(&name, room))
+                    }
+                    None => format!("  {name}{suffix}"),
+                },
+                Cell::Words(long, short) => {
+                    let fits = room.is_none_or(|room| long.len() <= room);
+                    format!("  {}", if fits { long } else { short })
+                }
             };
             line.push_str(&content);
             if last != Some(*column) {
@@ -126,24 +137,6 @@ impl Layout {
             style.write(text, self.is_colored, line);
         }
         text.push('\n');
-    }
-
-    fn fitting(&self, column: Column, cell: &Cell) -> String {
-        let room = self.room(column);
-        match cell {
-            Cell::Number(text) => text.clone(),
-            Cell::Name(name, behind) => match room.filter(|_| !name.is_empty()) {
-                Some(room) => {
-                    let room = room.saturating_sub(display_width(behind));
-                    format!("{}{behind}", cut(name, room))
-                }
-                None => format!("{name}{behind}"),
-            },
-            Cell::Words(long, short) => {
-                let does_fit = room.is_none_or(|room| long.len() <= room);
-                (if does_fit { *long } else { *short }).to_owned()
-            }
-        }
     }
 }
 

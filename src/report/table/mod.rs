@@ -62,12 +62,13 @@ pub fn table(programs: &Programs<'_>, options: &TableOptions<'_>) -> String {
     let layout = table.layout();
     let mut text = String::new();
     if !options.no_header {
-        layout.line(&mut text, Style::Strong, None, |column| table.header(column));
+        let cells = options.columns.iter().map(|column| table.header(*column));
+        layout.line(&mut text, Style::Strong, None, cells);
     }
     let room = layout.room(Column::Name);
     for line in Line::all(programs) {
-        let cell = |column| table.cell(line, column, room);
-        layout.line(&mut text, style(line), table.mark(line), cell);
+        let cells = options.columns.iter().map(|column| table.cell(line, *column, room));
+        layout.line(&mut text, style(line), table.mark(line), cells);
     }
     text
 }
