@@ -1,6 +1,6 @@
-//! Words shared by every floor: a process id, an amount of memory, an error number.
+//! Types shared by every floor: a process id, an amount of memory, an error number, labels.
 //!
-//! Knows nothing of files, formats or the kernel interface.
+//! Knows no files, formats or system calls.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -9,16 +9,16 @@ use std::ops::{Add, AddAssign};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A process id as `/proc` lists it: the id of a thread group, or of one thread where said so. 0,
-/// the default, is not a process.
+/// A process id as in `/proc`: the id of a thread group, or of a thread where the context says so.
+/// 0, the default, is not a process.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub struct Pid(pub u32);
 
 impl Pid {
-    /// Reads a name made only of digits, as the directories of `/proc` are named.
-    /// Anything else (`self`, `meminfo`, `010`, a number beyond `u32`) is `None`.
+    /// Parses a name of digits, like those of directories in `/proc`. Other names (`self`,
+    /// `meminfo`, `010`, a number beyond `u32`) are `None`.
     pub fn parse(name: &[u8]) -> Option<Pid> {
         let is_padded = name.len() > 1 && name[0] == b'0';
         if name.is_empty() || is_padded || !name.iter().all(u8::is_ascii_digit) {
@@ -36,7 +36,7 @@ impl fmt::Display for Pid {
 
 /// An amount of memory in units of 1,024 bytes, which smaps prints as `kB`.
 ///
-/// Sums saturate: a hostile or broken text can make a figure too large, never wrap it.
+/// Sums saturate: a hostile or broken text can make a figure too large but never small.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Kib(pub u64);
 
@@ -46,7 +46,7 @@ impl Kib {
         self.0.saturating_mul(1024)
     }
 
-    /// What is left after taking `other` away, never less than nothing.
+    /// The difference, at least 0.
     pub fn saturating_sub(self, other: Kib) -> Kib {
         Kib(self.0.saturating_sub(other.0))
     }
@@ -89,29 +89,29 @@ impl Sum for Kib {
 pub struct Errno(pub i32);
 
 impl Errno {
-    /// No such file: the process left before the open.
+    /// No such file: the process exited before the open.
     pub const NOENT: Errno = Errno(libc::ENOENT);
-    /// No such process: it left, or has no address space.
+    /// No such process: it exited, or it has no address space.
     pub const SRCH: Errno = Errno(libc::ESRCH);
     /// Refused by `ptrace_may_access` (kernel/ptrace.c) at open.
     pub const ACCES: Errno = Errno(libc::EACCES);
     /// Refused by `hidepid=1` (fs/proc/base.c) or a security module.
     pub const PERM: Errno = Errno(libc::EPERM);
-    /// What should be a directory is none.
+    /// Not a directory.
     pub const NOTDIR: Errno = Errno(libc::ENOTDIR);
-    /// No descriptor is left to this process, or no slot of a ring, which has two.
+    /// The process has no descriptor left, or the ring no slot, which needs two.
     pub const MFILE: Errno = Errno(libc::EMFILE);
-    /// There is no memory, or no more addresses.
+    /// Not enough memory or addresses.
     pub const NOMEM: Errno = Errno(libc::ENOMEM);
     /// A path does not fit in a page (`proc_cgroup_show`, kernel/cgroup/cgroup.c).
     pub const NAME_TOO_LONG: Errno = Errno(libc::ENAMETOOLONG);
-    /// There is no such thing to be had here.
+    /// Not supported here.
     pub const NOT_SUPPORTED: Errno = Errno(libc::EOPNOTSUPP);
-    /// The request never ran: its chain broke, or no worker thread could be had.
+    /// The request never ran: its chain broke, or no worker could be started.
     pub const CANCELED: Errno = Errno(libc::ECANCELED);
 
-    /// Whether it says nothing of what was to be opened: there is no descriptor for it, because of
-    /// a limit of this process or of the host.
+    /// Whether an open failed only for lack of a descriptor, by a limit of this process or of the
+    /// host.
     pub fn is_lack_of_descriptors(self) -> bool {
         matches!(self.0, libc::EMFILE | libc::ENFILE)
     }

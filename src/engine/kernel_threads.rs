@@ -1,8 +1,8 @@
-//! Kernel threads, told from processes without a request to an engine.
+//! Finds kernel threads without a request for each.
 //!
-//! A host has hundreds of them, and each would cost a request or more. `kthreadd` lists its
-//! children, which are kernel threads, except for usermode helpers: these have memory. So a child
-//! is skipped only with a proof.
+//! A host has hundreds of them, and each would cost an engine a request or more. The children of
+//! `kthreadd` are kernel threads, except for usermode helpers, which have memory. So a child is
+//! skipped only with a proof.
 
 use crate::process::{self, Fate, KTHREADD, ProcFile};
 use crate::sys::proc_root::ProcRoot;
@@ -19,7 +19,8 @@ pub(super) struct KernelThreads<'a> {
 }
 
 impl KernelThreads<'_> {
-    /// Looks for kernel threads, unless the list is a choice of processes, without `kthreadd`.
+    /// Finds the likely kernel threads; none if `kthreadd` is not listed, as with a choice of
+    /// processes.
     pub(super) fn find<'a>(
         root: &'a ProcRoot,
         listed: &[Pid],

@@ -7,7 +7,7 @@
 //! - `threads`  `threads` and `sync`: each thread reads one process at a time
 //! - `uring`    one thread, many processes in flight
 //! - `backoff`  skips processes that were stuck in earlier surveys
-//! - `kernel_threads` tells kernel threads without asking each
+//! - `kernel_threads` finds kernel threads without a request for each
 //! - `tally`    the results of one engine or thread
 #![forbid(unsafe_code)]
 
@@ -56,7 +56,7 @@ impl IoStats {
 pub struct Timeouts {
     /// A read that sleeps this long in its target times out. A read that runs does not.
     pub stuck_after: Duration,
-    /// Time from the start of the survey after which every unfinished process is given up.
+    /// Time from the start of the survey to its end, finished or not.
     pub deadline: Option<Duration>,
 }
 

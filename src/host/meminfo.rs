@@ -1,4 +1,4 @@
-//! The lines of `/proc/meminfo` that we need (`meminfo_proc_show`, fs/proc/meminfo.c).
+//! The lines of `/proc/meminfo` that the report needs (`meminfo_proc_show`, fs/proc/meminfo.c).
 
 use crate::units::Kib;
 
@@ -9,13 +9,13 @@ pub enum Item {
     MemTotal,
     /// Unused memory.
     MemFree,
-    /// An estimate of what could be had without swapping (3.14).
+    /// An estimate of the memory available without swapping (3.14).
     MemAvailable,
     /// Page cache of block devices.
     Buffers,
-    /// Page cache of files, `Shmem` among it, without the swap cache.
+    /// Page cache of files, including `Shmem`, without the swap cache.
     Cached,
-    /// Pages that are in memory and in swap. Those that are mapped are in `AnonPages`, too.
+    /// Pages in memory and in swap. `AnonPages` includes the mapped ones.
     SwapCached,
     /// All of swap.
     SwapTotal,
@@ -23,9 +23,9 @@ pub enum Item {
     SwapFree,
     /// Memory that holds compressed pages (5.19).
     Zswap,
-    /// What these pages were before.
+    /// The size of these pages before compression.
     Zswapped,
-    /// Anonymous pages that are mapped.
+    /// Mapped anonymous pages.
     AnonPages,
     /// Shared memory and tmpfs.
     Shmem,
@@ -37,14 +37,14 @@ pub enum Item {
     PageTables,
     /// Page tables of virtual machines (6.1).
     SecPageTables,
-    /// What `vmalloc` gave away, kernel stacks among it (5.3). 0 from 4.4 on, whatever it is;
-    /// before that the length of all its address ranges, devices (`ioremap`) among them.
+    /// Memory of `vmalloc`, including kernel stacks (5.3). Always 0 from 4.4 on; before that the
+    /// length of all its address ranges, including devices (`ioremap`).
     VmallocUsed,
-    /// Memory that each CPU has for itself (4.20).
+    /// Memory of the per-CPU allocator (4.20).
     Percpu,
-    /// Huge pages of the usual size: a number.
+    /// The number of huge pages of the default size.
     HugePagesTotal,
-    /// The usual size.
+    /// The default size.
     Hugepagesize,
     /// Huge pages of all sizes (4.18).
     Hugetlb,
@@ -75,12 +75,12 @@ const KEYS: [(Item, &str); 21] = [
     (Item::Hugetlb, "Hugetlb"),
 ];
 
-/// The account of one moment. An item that was not printed is absent, which is not the same as 0.
+/// The counters at one moment. An item that the kernel did not print is absent, which is not 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Meminfo([Option<u64>; KEYS.len()]);
 
 impl Meminfo {
-    /// Reads the text.
+    /// Parses the text.
     pub fn parse(text: &[u8]) -> Meminfo {
         let mut found = Meminfo::default();
         for line in text.split(|byte| *byte == b'\n') {
@@ -101,8 +101,8 @@ impl Meminfo {
         self.0[item as usize].map(Kib)
     }
 
-    /// The pool of huge pages, used or not: of all sizes, or of the usual one where the kernel
-    /// tells no other.
+    /// The pool of huge pages, used or not: of all sizes, or of the default size if the kernel
+    /// prints no sum.
     pub fn hugetlb(&self) -> Option<Kib> {
         let usual = || {
             let Kib(size) = self.get(Item::Hugepagesize)?;
@@ -112,8 +112,9 @@ impl Meminfo {
         self.get(Item::Hugetlb).or_else(usual)
     }
 
-    /// Memory of `vmalloc` without kernel stacks, which are told apart. The kernel has some, so 0
-    /// says that it does not count; one without `Percpu` may count what is no memory.
+    /// Memory of `vmalloc` without kernel stacks, which are another part of the report. 0 means
+    /// that the kernel does not count it; a kernel without `Percpu` may count addresses without
+    /// memory.
     pub fn vmalloc(&self) -> Option<Kib> {
         self.get(Item::Percpu)?;
         let used = self.get(Item::VmallocUsed).filter(|used| *used > Kib(0))?;
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_told_is_unknown() {
+    fn missing_items_are_unknown() {
         let found = Meminfo::parse(b"MemTotal: 9x kB\nVmallocUsed: 0 kB\nMemFree\n\xff: 1 kB\n");
         assert_eq!(found.get(Item::MemTotal), None);
         assert_eq!((found.vmalloc(), found.hugetlb()), (None, None));

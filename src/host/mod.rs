@@ -1,8 +1,8 @@
-//! The kernel's counters of host memory: `/proc/meminfo`, `/proc/pressure/memory` (`psi_show`,
-//! kernel/sched/psi.c) and `/sys/block/zram*/mm_stat` (`mm_stat_show`, drivers/block/zram). Pure:
-//! texts in, numbers out.
+//! The kernel's counters of the memory of the whole host. Pure: texts in, numbers out.
 //!
 //! - `meminfo` `/proc/meminfo`
+//!
+//! `/proc/pressure/memory` and `/sys/block/zram*/mm_stat` are parsed here.
 #![forbid(unsafe_code)]
 
 mod meminfo;
@@ -12,41 +12,41 @@ use serde::Serialize;
 pub use self::meminfo::{Item, Meminfo};
 use crate::units::Kib;
 
-/// The counters of one moment.
+/// The counters at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HostCounters {
-    /// The lines of `/proc/meminfo`.
+    /// The counters of `meminfo`.
     pub meminfo: Meminfo,
-    /// The sum over all devices of compressed memory; `None` if it is unknown.
+    /// The sum over all zram devices; `None` if unknown.
     pub zram: Option<Zram>,
-    /// Pressure stall information; `None` if the kernel has none.
+    /// The time that tasks wait for memory; `None` if the kernel does not report it.
     pub pressure: Option<Pressure>,
 }
 
-/// The shares of time in which tasks waited for memory.
+/// The time that tasks waited for memory.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Pressure {
-    /// Some tasks waited, others ran.
+    /// At least one task waited.
     pub some: Stall,
-    /// All tasks waited.
+    /// All tasks waited at once.
     pub full: Stall,
 }
 
-/// Shares of time.
+/// Shares of the time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Stall {
-    /// Of the last 10 seconds, in per cent.
+    /// Of the last 10 seconds, in percent.
     pub avg10: f64,
     /// Of the last 60.
     pub avg60: f64,
     /// Of the last 300.
     pub avg300: f64,
-    /// All of it since the kernel started, in microseconds.
+    /// The sum since the boot, in microseconds.
     pub total_us: u64,
 }
 
 impl Pressure {
-    /// Reads the text.
+    /// Parses the text.
     pub fn parse(text: &[u8]) -> Option<Pressure> {
         let text = std::str::from_utf8(text).ok()?;
         let line = |word: &str| {
@@ -72,17 +72,17 @@ impl Stall {
     }
 }
 
-/// Memory that stands for a device.
+/// The memory of zram devices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Zram {
-    /// What it holds, before it was compressed (`orig_data_size`).
+    /// The size of the data before compression (`orig_data_size`).
     pub holds: Kib,
-    /// What it takes (`mem_used_total`). No line of meminfo has it.
+    /// The memory that the data takes (`mem_used_total`). No line of meminfo includes it.
     pub takes: Kib,
 }
 
 impl Zram {
-    /// Reads the text of one device.
+    /// Parses the text of one device.
     pub fn parse(text: &[u8]) -> Option<Zram> {
         let text = std::str::from_utf8(text).ok()?;
         let mut fields = text.split_whitespace().map(|field| field.parse::<u64>().ok());

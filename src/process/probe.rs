@@ -34,7 +34,7 @@ use crate::smaps::Smaps;
 use crate::units::{Errno, Pid};
 
 /// One process being measured. A probe is restarted for every process and keeps its buffers, so
-/// that a process costs no allocation.
+/// that a process costs no allocation. Not to be confused with the probe of opcodes in io_uring.
 #[derive(Debug, Default)]
 pub struct Probe {
     pid: Pid,
@@ -303,8 +303,8 @@ impl Probe {
     }
 
     /// The thread that replaces the leader has ended or is about to. The process may have other
-    /// threads, or it exec'ed, which made the thread its leader: `status` tells. A new pair would
-    /// not do, because the memory of this one may still be in flight.
+    /// threads, or it exec'ed, which made the thread its leader: `status` shows which. A new pair
+    /// would not do, because the memory of this one may still be in flight.
     fn thread_gone(&mut self) {
         self.task = None;
         self.missed_files = 0;

@@ -1,4 +1,4 @@
-//! The keys of smaps: which are counted, and how a line of the usual width looks.
+//! The keys of smaps: the counted ones, and the look of a line of the usual width.
 
 /// A figure that is summed over the mappings of a process. Variants carry the kernel's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum Field {
 }
 
 impl Field {
-    /// How many fields are counted.
+    /// The number of counted fields.
     pub const COUNT: usize = Field::SwapPss as usize + 1;
 
     /// Every counted field, in the order of the variants.
@@ -52,7 +52,7 @@ impl Field {
 
     /// The field with exactly this key: `Swap` is not a prefix match for `SwapPss`.
     pub fn from_key(key: &[u8]) -> Option<Field> {
-        // A match on slices goes by length first: an unknown key costs one or two comparisons.
+        // A match on slices compares lengths first: an unknown key costs one or two comparisons.
         Some(match key {
             b"Rss" => Field::Rss,
             b"Pss" => Field::Pss,
@@ -87,15 +87,15 @@ impl Field {
     }
 }
 
-/// A key padded to the 16 columns before the number, as it stands at the start of a line.
+/// A key padded to 16 columns, as at the start of a line.
 #[derive(Clone, Copy)]
 pub(super) struct Key {
     pub(super) text: u128,
     pub(super) counted: Option<Field>,
 }
 
-/// Keys that are printed but not counted. Listed so that their lines, too, are passed over by
-/// width; one that is missing here costs a search for its newline and nothing else.
+/// Keys that are printed but not counted. They are listed so that the scanner can skip their lines
+/// by width. A line with another key only costs a search for its newline.
 const IGNORED: [&str; 14] = [
     "Size",
     "KernelPageSize",
@@ -113,10 +113,10 @@ const IGNORED: [&str; 14] = [
     "Locked",
 ];
 
-/// Places in the table of keys: a power of two, so that a masked number is always in range.
+/// The size of the table of keys: a power of two, so that a masked index is always in range.
 pub(super) const KEYS_LEN: usize = 32;
 
-/// Every known key, in the columns of a line. The places behind them match no line.
+/// Every known key, padded. The remaining entries match no line.
 pub(super) static KEYS: [Key; KEYS_LEN] = {
     let mut keys = [Key { text: 0, counted: None }; KEYS_LEN];
     let mut n = 0;

@@ -1,17 +1,17 @@
 //! The obvious scanner: the whole text at once, line by line, as the format is described.
 //!
-//! Slow and plain on purpose. Property tests and benches demand that [`Scanner`] gives the same
-//! answer for every text and every way to cut it.
+//! Slow and plain on purpose. Property tests and benches check that [`Scanner`] returns the same
+//! result for every text, cut anywhere.
 //!
 //! [`Scanner`]: super::Scanner
 
 use super::scanner::LINE_MAX;
 use super::{Field, Malformed, Smaps};
 
-/// Reads a whole text.
+/// Parses a whole text.
 ///
 /// # Errors
-/// [`Malformed`] when a counted line had no proper value or the needed ones were not seen.
+/// [`Malformed`] if a counted line has no proper value or a required field is missing.
 pub fn scan(text: &[u8]) -> Result<Smaps, Malformed> {
     let mut smaps = Smaps::default();
     let mut malformed = false;
@@ -50,7 +50,7 @@ pub fn scan(text: &[u8]) -> Result<Smaps, Malformed> {
     Ok(smaps)
 }
 
-/// Headers begin with an address in small hexadecimal, all other lines with a capital letter.
+/// Headers begin with an address in lower-case hexadecimal, all other lines with a capital letter.
 fn header(line: &[u8]) -> bool {
     line.first().is_some_and(|first| b"0123456789abcdef".contains(first))
 }

@@ -7,12 +7,11 @@
 //! |--- key, 16 --||- 8 --|-4-|
 //! ```
 //!
-//! and every mapping prints the same keys in the same order. So the scanner compares each line,
-//! as three words, with the key that followed last time, and takes the number without looking
-//! for the newline: all 28 bytes are checked, none is searched. Whatever does not fit (headers,
-//! `VmFlags`, numbers of nine digits, keys of kernels to come) takes the slow path: find the
-//! newline, split at the colon. Both paths accept the same lines, so the width is an
-//! optimisation and never an assumption.
+//! and every mapping prints the same keys in the same order. So the scanner compares each line, as
+//! three words, with the key that followed last time, and takes the number without a search for the
+//! newline: it checks all 28 bytes and searches none. Other lines (headers, `VmFlags`, numbers of
+//! nine digits, keys of future kernels) take the slow path: find the newline, split at the colon.
+//! Both paths accept the same lines, so the width is an optimisation and never an assumption.
 
 use memchr::memchr;
 
@@ -22,23 +21,23 @@ use super::{Malformed, Smaps, value};
 /// The width of a line whose number has at most eight digits.
 const WIDTH: usize = 28;
 
-/// The longest line that is taken whole. Only a counted line (at most 40 bytes with 20 digits) or
-/// the header of a `[heap]` (79 bytes) matters. Of a longer line only the beginning is looked at,
-/// so a mapping's name costs no memory however long it is: it may be the header of something
-/// other than a heap, or a key without a number that the kernel could have printed.
+/// The maximum length of a line that is taken whole. Only counted lines (at most 40 bytes with 20
+/// digits) and the header of a `[heap]` (79 bytes) matter. Of a longer line only the beginning is
+/// read, so that the name of a mapping costs no memory, however long it is. A longer line is the
+/// header of another mapping, or a key without a number that the kernel could print.
 pub(super) const LINE_MAX: usize = 128;
 
-/// Reads smaps or smaps_rollup in chunks that may end anywhere.
+/// Parses smaps or smaps_rollup in chunks that may end anywhere.
 #[derive(Clone, Debug)]
 pub struct Scanner {
     smaps: Smaps,
     malformed: bool,
-    /// `Pss` when the present mapping's header was seen, if that mapping is a heap.
+    /// `Pss` at the header of the current mapping, if that is a heap.
     heap_began: Option<u64>,
     /// The line that the last chunk ended in.
     kept: [u8; LINE_MAX],
     kept_len: usize,
-    /// The key of the line before, and for each key the one that followed it last.
+    /// The key of the last line, and for each key the one that followed it last.
     key: u8,
     follower: [u8; KEYS_LEN],
 }
@@ -50,7 +49,7 @@ impl Default for Scanner {
 }
 
 impl Scanner {
-    /// A scanner that has seen nothing.
+    /// A scanner at the start of a text.
     pub fn new() -> Self {
         Scanner {
             smaps: Smaps::default(),
@@ -93,7 +92,7 @@ impl Scanner {
     /// The sums, once the text has ended.
     ///
     /// # Errors
-    /// [`Malformed`] when a counted line had no proper value or the needed ones were not seen.
+    /// [`Malformed`] if a counted line has no proper value or a required field is missing.
     pub fn finish(mut self) -> Result<Smaps, Malformed> {
         self.end_kept_line();
         self.end_heap();
@@ -101,7 +100,8 @@ impl Scanner {
         is_sound.then_some(self.smaps).ok_or(Malformed)
     }
 
-    /// Takes a line of the usual width with a known key. False: not such a line, nothing done.
+    /// Takes a line of the usual width with a known key. False: it is not such a line, and nothing
+    /// has changed.
     fn usual_line(&mut self, line: &[u8; WIDTH]) -> bool {
         const UNIT: [u8; 4] = *b" kB\n";
         let (Some(text), Some(number), Some(unit)) =
@@ -134,14 +134,14 @@ impl Scanner {
         true
     }
 
-    /// Takes any line, without its newline; of a long one, the beginning is enough.
+    /// Takes any line without its newline; the beginning of a long line is enough.
     fn line(&mut self, line: &[u8]) {
         let (line, is_whole) = match line.split_at_checked(LINE_MAX) {
             Some((beginning, _)) => (beginning, false),
             None => (line, true),
         };
         let Some(first) = line.first() else { return };
-        // Keys begin with a capital letter, headers with an address in small hexadecimal. A
+        // Keys begin with a capital letter, headers with an address in lower-case hexadecimal. A
         // mapping's name cannot begin a line: the kernel prints its newlines as `\012`.
         if !first.is_ascii_uppercase() {
             if is_header(*first) {
@@ -178,7 +178,7 @@ impl Scanner {
         }
     }
 
-    /// Keeps a part of a line that has not ended, as far as there is room.
+    /// Keeps a part of an unfinished line, as far as there is room.
     fn keep(&mut self, part: &[u8]) {
         let room = &mut self.kept[self.kept_len..];
         let fits = part.len().min(room.len());
@@ -192,20 +192,20 @@ impl Scanner {
     }
 }
 
-/// Whether a line that begins so is the header of a mapping: an address in small hexadecimal.
-/// Every other line of the kernel begins with a capital.
+/// Whether a line with this first byte is the header of a mapping, which begins with an address in
+/// lower-case hexadecimal. All other lines of the kernel begin with a capital letter.
 fn is_header(first: u8) -> bool {
     matches!(first, b'0'..=b'9' | b'a'..=b'f')
 }
 
-/// Whether the header is that of a rollup. Only files have names that could end so, and those have
-/// a path.
+/// Whether the header is that of a rollup. Only names of files can end like it, and these have a
+/// path.
 fn is_rollup(header: &[u8]) -> bool {
     header.ends_with(b" [rollup]") && memchr(b'/', header).is_none()
 }
 
-/// Whether the header is that of a heap: `[heap]` is all that stands behind range, permissions,
-/// offset, device and inode. A file whose name ends so has its path there.
+/// Whether the header is that of a heap: only `[heap]` follows range, permissions, offset, device
+/// and inode. A file whose name ends like it has its path there.
 fn names_the_heap(header: &[u8]) -> bool {
     let Some(before) = header.strip_suffix(b"[heap]") else { return false };
     let name = before.splitn(6, |byte| *byte == b' ').nth(5);

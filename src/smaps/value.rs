@@ -2,10 +2,10 @@
 
 use memchr::memchr;
 
-/// Reads eight columns, a number flush right behind blanks, as one word.
+/// Parses eight columns, a right-aligned number after blanks, as one word.
 ///
-/// Exactly the kernel's form (`%8lu`): blanks, then digits up to the last column. `None` for
-/// anything else; the caller then takes the slow path, which decides what it is.
+/// Accepts exactly the kernel's form (`%8lu`): blanks, then digits up to the last column. `None`
+/// for anything else, which the caller passes to the slow path.
 pub(super) fn eight_columns(text: [u8; 8]) -> Option<u64> {
     const BLANKS: u64 = u64::from_le_bytes([b' '; 8]);
     const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
@@ -20,29 +20,29 @@ pub(super) fn eight_columns(text: [u8; 8]) -> Option<u64> {
     }
     // A blank becomes the digit '0' by one bit (0x20 | 0x10 = 0x30).
     let digits = word | (ZEROS ^ BLANKS) & ((1 << blank_bits) - 1);
-    // A digit has a high nibble of 3, and keeps it when 6 is added: ':' (0x3a) would not.
+    // A digit has a high nibble of 3, also after adding 6: ':' (0x3a) would not.
     let is_digits =
         digits & HIGH_NIBBLES == ZEROS && digits.wrapping_add(SIX) & HIGH_NIBBLES == ZEROS;
     is_digits.then(|| eight_digits(digits & !HIGH_NIBBLES))
 }
 
-/// Whether eight columns hold nothing but blanks, digits and their neighbours in ASCII: no newline,
-/// so that the line they stand in is one line. Cheaper than to read the number.
+/// Whether eight columns contain only blanks, digits and their neighbours in ASCII: no newline, so
+/// the 28 bytes are one line. Cheaper than parsing the number.
 pub(super) fn is_one_line(text: [u8; 8]) -> bool {
     const UPPER_BITS: u64 = u64::from_le_bytes([0xe0; 8]);
     const BLANKS: u64 = u64::from_le_bytes([b' '; 8]);
     u64::from_le_bytes(text) & UPPER_BITS == BLANKS
 }
 
-/// Eight digit values, most significant in the lowest byte, to a number: pairs, fours, all.
+/// Combines eight digit values, most significant in the lowest byte: to pairs, fours, all.
 fn eight_digits(values: u64) -> u64 {
     let pairs = values.wrapping_mul(10).wrapping_add(values >> 8) & 0x00ff_00ff_00ff_00ff;
     let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_ffff_0000_ffff;
     fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff
 }
 
-/// Reads what stands behind the colon of a counted line: blanks, digits, ` kB`.
-/// `None` when it is anything else, or more than a `u64` holds.
+/// Parses the text after the colon of a counted line: blanks, digits, ` kB`. `None` for anything
+/// else, and for a number beyond `u64`.
 pub(super) fn kib(text: &[u8]) -> Option<u64> {
     let number = text.strip_suffix(b" kB")?.trim_ascii_start();
     if number.is_empty() {
@@ -54,10 +54,10 @@ pub(super) fn kib(text: &[u8]) -> Option<u64> {
     })
 }
 
-/// The digits of the highest address.
+/// The maximum number of digits of an address.
 const ADDRESS_DIGITS_MAX: usize = 16;
 
-/// The addresses that a header begins with: `55d4c0a00000-7ffe10021000 `.
+/// The addresses at the start of a header: `55d4c0a00000-7ffe10021000 `.
 pub(super) fn addresses(header: &[u8]) -> Option<(u64, u64)> {
     let range = &header[..memchr(b' ', header)?];
     let dash = memchr(b'-', range)?;
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn eight_columns_agree_with_the_plain_way() {
+    fn eight_columns_are_parsed_like_any_number() {
         // Miri is a thousand times slower.
         const STEP: usize = if cfg!(miri) { 996_997 } else { 997 };
         for number in (0..=99_999_999).step_by(STEP).chain([0, 9, 10, 99_999_999]) {

@@ -334,7 +334,7 @@ impl<F: Fetcher> Uring<F> {
         self.slots.iter().filter(|slot| slot.is_older(now, age)).count()
     }
 
-    /// Times out stuck processes while others make progress. The kernel does not tell which worker
+    /// Times out stuck processes while others make progress. The kernel does not say which worker
     /// has which process. But a worker that has slept for `stuck_after` has a process that was
     /// started before that, and no two workers have the same process: a slot has one request at
     /// work at a time, a chain or a step. So if there are as many such workers as such processes,

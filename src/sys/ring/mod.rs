@@ -1,8 +1,8 @@
-//! Requests in, completions out: what an engine knows of a ring.
+//! Requests in, completions out: a ring as engines see it, which fetches files of processes.
 //!
-//! An engine has numbered *slots*. It asks a slot to fetch one file, or the pair that makes up a
-//! process, and gets exactly one completion per file, with the buffer it gave. How that is done
-//! (one chain of linked requests, or a request at a time on older kernels) is the ring's business.
+//! An engine has numbered *slots*. In each it requests one file, or the pair of name and memory,
+//! and gets exactly one completion per file, which returns the buffer. The ring decides whether
+//! that takes one chain of linked requests or, on older kernels, one request after the other.
 //!
 //! - `kernel` io_uring(7)
 
@@ -16,28 +16,28 @@ use crate::units::Errno;
 
 /// One file to open and to read into a buffer.
 pub struct Fetch {
-    /// What kind of file: a link and a listing are not read but looked up.
+    /// The kind of file: links and directories are not read but resolved and listed.
     pub file: ProcFile,
-    /// Where it stands.
+    /// The path of the file.
     pub path: RelPath,
-    /// Where its bytes go. Comes back with the completion.
+    /// The buffer for its bytes. The completion returns it.
     pub buffer: Buffer,
 }
 
-/// What a slot is asked for.
+/// A request for one slot.
 pub enum Request {
-    /// Open and read one file. Its completion has the half [`Half::First`].
+    /// Open and read one file; it completes as [`Half::First`].
     One(Fetch),
-    /// Open the memory, open and read the name, read the memory (see `process::probe` for why).
+    /// Open the memory, open and read the name, read the memory; `process::probe` says why.
     Pair {
-        /// The name; completes with [`Half::First`].
+        /// The name; it completes as [`Half::First`].
         name: Fetch,
-        /// The memory; completes with [`Half::Second`].
+        /// The memory; it completes as [`Half::Second`].
         memory: Fetch,
     },
 }
 
-/// Which of a slot's two files is meant.
+/// One of the two files of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Half {
     /// The only file, or the name of a pair.
@@ -46,104 +46,101 @@ pub enum Half {
     Second = 1,
 }
 
-/// Where a further read of an open file begins.
+/// The start of another read of an open file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadFrom {
-    /// Where the last one ended.
+    /// The end of the last read.
     Current,
-    /// At the beginning, for a single byte.
+    /// The beginning of the file, for a single byte.
     Beginning,
 }
 
-/// Why a fetch brought nothing.
+/// The failure of a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The kernel's answer to the open or the read; [`Errno::CANCELED`] when there is no worker to
-    /// be had.
+    /// The error of the open or the read; [`Errno::CANCELED`] if no worker can be started.
     Refused(Errno),
-    /// It was not tried, because the other file of the pair could not be opened.
+    /// It never ran, because the other file of the pair could not be opened.
     NotTried,
 }
 
 /// The end of one fetch.
 pub struct Completion {
-    /// The slot it was asked of.
+    /// The slot of the request.
     pub slot: usize,
-    /// Which of the slot's files.
+    /// The file of the slot.
     pub half: Half,
-    /// Whether the bytes stand in the buffer; none are the end of the file.
+    /// Whether the read succeeded. No bytes in the buffer are the end of the file.
     pub result: Result<(), Failure>,
     /// The buffer of the fetch.
     pub buffer: Buffer,
 }
 
-/// Work that was counted, for `--stats` and the budgets of the tests.
+/// Counters for `--stats` and for the budgets of the tests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RingStats {
-    /// Requests handed to the kernel (submission queue entries).
+    /// Submission queue entries.
     pub operations: u64,
     /// Calls of `io_uring_enter(2)`.
     pub enters: u64,
 }
 
-/// What the workers are doing, and did so far.
+/// The states of the workers, and their work so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WorkerStates {
-    /// Walking page tables, or waiting for a CPU to do so.
+    /// Workers that walk page tables or wait for a CPU.
     pub running: usize,
-    /// Asleep where only a fatal signal wakes them: in a lock or for a page of the target.
+    /// Workers in an uninterruptible sleep: for a lock or for a page of the target.
     pub blocked: usize,
-    /// Those of the blocked that have not run for a moment in as long as was asked about; each has
-    /// a request that was queued before.
+    /// Blocked workers that have not run for the given time; each has a request that was queued
+    /// before.
     pub stuck: usize,
-    /// Asleep otherwise: without work, or in a file that does not block as procfs does.
+    /// Other sleeping workers: without work, or in a file that is not of procfs.
     pub idle: usize,
-    /// How often one went to sleep since the ring was set up.
+    /// How often workers went to sleep since the setup of the ring.
     pub sleeps: u64,
-    /// For how long all together were on a CPU.
+    /// The CPU time of all workers together.
     pub cpu: Duration,
 }
 
-/// Something that carries fetches: io_uring, or a model of it.
+/// A ring: io_uring, or a model of it.
 pub trait Fetcher {
-    /// Queues a request on a slot that has nothing in flight.
+    /// Queues a request for a slot with nothing in flight.
     fn fetch(&mut self, slot: usize, request: Request);
 
-    /// Queues one more read of a file that the slot's last request opened.
+    /// Queues another read of a file that the last request of the slot opened.
     fn read_more(&mut self, slot: usize, half: Half, from: ReadFrom, buffer: Buffer);
 
-    /// Hands everything queued to the kernel and waits until `at_least` completions are there or
-    /// the time is over, whichever comes first.
+    /// Submits all queued requests, and waits for `at_least` completions or until the timeout.
     ///
     /// # Errors
     /// The ring itself failed, not a request.
     fn submit_and_wait(&mut self, at_least: usize, timeout: Duration) -> Result<(), Errno>;
 
-    /// The next completion that is there.
+    /// The next completion, if one has arrived.
     fn reap(&mut self) -> Option<Completion>;
 
-    /// How many slots there can be at the most.
+    /// The maximum number of slots.
     fn slots_max(&self) -> usize;
 
-    /// The time since some moment before the first request.
+    /// The time since a moment before the first request.
     fn now(&self) -> Duration;
 
-    /// What the workers are doing, and how many of them are stuck, for at least this long. Asked
-    /// again and again: a worker counts from when it was first found asleep.
+    /// The states of the workers. A worker is stuck after `stuck_after`, counted from the first of
+    /// the calls that have found it asleep.
     fn workers(&mut self, stuck_after: Duration) -> WorkerStates;
 
-    /// The slots whose request one of these workers has taken up; where that cannot be told, all
-    /// that are in flight.
+    /// The slots whose requests these workers have taken up; all slots in flight if that is
+    /// unknown.
     fn executing(&self, workers: &WorkerStates) -> Vec<usize>;
 
-    /// Lets so many workers run at once, and sees to it that requests which wait for a worker
-    /// get one.
+    /// Sets the maximum number of workers, and starts workers for queued requests.
     fn set_worker_limit(&mut self, workers: usize);
 
-    /// Every worker was started. Until then the submitting thread should get a CPU whenever it
-    /// wakes, for it has to come while the others are at work.
+    /// Tells the ring that all workers are started. Until then the submitting thread needs a CPU as
+    /// soon as it wakes, because only a request that arrives while all workers are busy starts one.
     fn all_started(&mut self);
 
-    /// What was counted so far.
+    /// The counters.
     fn stats(&self) -> RingStats;
 }

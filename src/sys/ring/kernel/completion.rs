@@ -1,4 +1,4 @@
-//! What the kernel answers, to completions of fetches.
+//! Completions of the kernel to completions of fetches.
 
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 
@@ -10,11 +10,11 @@ use crate::sys::ring::{Completion, Failure, Half, ReadFrom};
 use crate::units::Errno;
 
 impl KernelRing {
-    /// Takes one completion of the kernel.
+    /// Handles one completion of the kernel.
     fn completed(&mut self, tag: Tag, result: i32) {
         let Some(slot) = self.slots.get(tag.slot) else { return };
         if slot.generation != tag.generation || slot.pending[tag.half as usize].is_none() {
-            // The cancelled rest of a chain that broke: its fetches were completed with it.
+            // The cancelled rest of a broken chain: its fetches are completed already.
             return;
         }
         let result = usize::try_from(result).map_err(|_| Errno(-result));
@@ -31,7 +31,7 @@ impl KernelRing {
     fn opened(&mut self, tag: Tag, fd: i32) {
         let is_link = self.pending(tag.slot, tag.half).is_some_and(|f| f.file == ProcFile::Exe);
         if self.features.chains && !is_link {
-            return; // The read is on its way. Completes only where successes cannot be skipped.
+            return; // The read follows in the chain.
         }
         // SAFETY: a successful OPENAT without a direct descriptor has just made this descriptor,
         // and its completion is handled once.
@@ -53,13 +53,13 @@ impl KernelRing {
         if is_link {
             return self.first_is_done(tag);
         }
-        // The chain broke here: what was linked behind it never runs.
+        // The chain breaks: the requests behind this one never run.
         for half in [Half::First, Half::Second] {
             self.complete(Tag { half, ..tag }, Err(Failure::NotTried));
         }
     }
 
-    /// Staged, the memory of a pair is read when the name was; chained, it is on its way.
+    /// In stages, queues the read of the memory after that of the name. In a chain it is queued.
     fn first_is_done(&mut self, tag: Tag) {
         let is_staged = self.slots[tag.slot].files[1].is_some();
         if tag.half == Half::First && is_staged && self.pending(tag.slot, Half::Second).is_some() {
@@ -67,11 +67,11 @@ impl KernelRing {
         }
     }
 
-    /// Completes a fetch whose text is here already.
+    /// Completes a fetch with a text that is known already.
     pub(super) fn complete_with(&mut self, tag: Tag, text: Result<Vec<u8>, Errno>) {
         let result = text.map(|text| {
             if let Some(fetch) = &mut self.slots[tag.slot].pending[tag.half as usize] {
-                // One byte is left free, to say that this is all.
+                // One byte stays free: a full buffer would mean that there is more.
                 let len = text.len().min(fetch.buffer.room() - 1);
                 fetch.buffer.put(&text[..len]);
             }
@@ -79,7 +79,7 @@ impl KernelRing {
         self.complete(tag, result.map_err(Failure::Refused));
     }
 
-    /// Completes a fetch whose bytes the kernel wrote.
+    /// Completes a fetch with the bytes that the kernel has written.
     fn complete_read(&mut self, tag: Tag, result: Result<usize, Errno>) {
         let result = result.map(|len| {
             if let Some(fetch) = &mut self.slots[tag.slot].pending[tag.half as usize] {
@@ -100,7 +100,7 @@ impl KernelRing {
         }
     }
 
-    /// Takes what the kernel has completed.
+    /// Handles all completions of the kernel.
     pub(super) fn drain(&mut self) {
         self.collect();
         while let Some((user_data, result)) = self.raw.pop_front() {
@@ -108,7 +108,7 @@ impl KernelRing {
         }
     }
 
-    /// Copies out what the kernel has completed, so that it has room for more.
+    /// Copies completions of the kernel out of its queue, to make room for more.
     pub(super) fn collect(&mut self) {
         self.raw.extend(self.ring.completion().map(|entry| (entry.user_data(), entry.result())));
     }

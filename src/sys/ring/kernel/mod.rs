@@ -1,28 +1,28 @@
-//! The ring of the kernel: io_uring, used so that nothing blocks the thread that submits.
+//! io_uring, used so that nothing blocks the submitting thread.
 //!
-//! procfs has no asynchronous reads: the kernel hands every request to a worker thread of ours
-//! (io-wq). What decides speed is therefore how many workers run, and that one worker carries a
-//! whole process:
+//! procfs has no asynchronous reads: the kernel passes every request to a worker thread of this
+//! process (io-wq). So speed depends on the number of workers, and on one worker reading a whole
+//! process:
 //!
 //! ```text
 //!   OPENAT smaps_rollup ─link→ OPENAT cmdline ─link→ READ cmdline ─hard link→ READ smaps_rollup
 //!   ASYNC, SKIP                SKIP                  CQE                      CQE
 //! ```
 //!
-//! - ASYNC on the head gives the chain to a worker without a try in the submitting thread, where
-//!   an open can block on the target's `exec_update_lock`, and lets the kernel start workers.
-//! - Every slot has two direct descriptors. Opening into one closes what was there, so no close
-//!   is needed, and none can race with the next chain.
+//! - ASYNC on the head passes the chain to a worker without an attempt in the submitting thread,
+//!   where an open can block on the target's `exec_update_lock`, and lets the kernel start workers.
+//! - Every slot has two direct descriptors. An open into one closes the old file, so no close is
+//!   needed, and none can race with the next chain.
 //! - The link behind a read is hard because every read here is short, which breaks a soft one.
-//! - SKIP leaves out the completions of opens that succeed; one that fails tells, and silences
+//! - SKIP suppresses the completions of successful opens. A failed open completes, and suppresses
 //!   the rest of its chain.
 //!
-//! On kernels without one of these ([`Features`]) the ring goes *staged*: the same steps, each
+//! On kernels that lack one of these [`Features`] the ring works in *stages*: the same steps, each
 //! queued when the one before has completed, with ordinary descriptors.
 //!
-//! - `setup`      which features this kernel has, and how large a ring may be
-//! - `submission` requests to entries and chains
-//! - `completion` what the kernel answers to completions of fetches
+//! - `setup`      the features of the kernel, and the size of the ring
+//! - `submission` requests to entries and chains, and why their pointers are valid
+//! - `completion` completions of the kernel to completions of fetches
 //! - `sleepers`   workers that have not run for a while
 
 mod completion;
@@ -51,7 +51,7 @@ use self::setup::{SLOTS_MAX, build, register_table};
 use self::sleepers::Sleepers;
 use self::submission::{Op, Tag};
 
-/// The most that is useful in flight: more requests only wait in the kernel instead of here.
+/// The maximum useful depth: more requests only wait in the kernel instead of here.
 pub const DEPTH_MAX: usize = 1024;
 
 /// io_uring on a directory of processes.
@@ -62,16 +62,16 @@ pub struct KernelRing {
     /// Created at first use, at most `slots_max`, which is the capacity of the vector.
     slots: Vec<RingSlot>,
     slots_max: usize,
-    /// Completions as the kernel wrote them: copied out first, acted on after.
+    /// Completions of the kernel, copied out of its queue and not yet handled.
     raw: VecDeque<(u64, i32)>,
-    /// Completions that are known and not yet reaped.
+    /// Completions of fetches, not yet reaped.
     ready: VecDeque<Completion>,
     in_flight: usize,
     sleepers: Sleepers,
     worker_limit: usize,
-    /// How often the kernel has refused to take requests in a row.
+    /// How often in a row the kernel has refused requests.
     refusals: u32,
-    /// Why nothing can be queued any more.
+    /// The reason why nothing can be queued any more.
     broken: Option<Errno>,
     began: Instant,
     stats: RingStats,
@@ -80,25 +80,25 @@ pub struct KernelRing {
 /// The requests of one slot. Never moves: the kernel reads paths from here.
 #[derive(Default)]
 struct RingSlot {
-    /// The fetches whose completion is owed, by half; here the kernel may write their buffers.
+    /// The fetches in flight. The kernel may write to their buffers.
     pending: [Option<Fetch>; 2],
-    /// Tells completions of a chain that is over (cancelled rest) from those of the present one.
+    /// Tells completions of this request from those of an earlier one.
     generation: u32,
-    /// The ordinary descriptors by half; only when staged.
+    /// The ordinary descriptors, only in stages.
     files: [Option<OwnedFd>; 2],
-    /// How many operations there were when its last one was queued.
+    /// The number of operations when the last one of this slot was queued.
     queued_at: u64,
 }
 
 impl KernelRing {
-    /// Sets up a ring and proves that it works: a directory is opened and read through it, by a
-    /// worker, and must answer as a directory does.
+    /// Sets up a ring and proves that it works: a worker opens and reads a directory through it,
+    /// which must fail as it does for directories.
     ///
     /// # Errors
     /// `ENOSYS`: the kernel has no io_uring. `EPERM`: sysctl `kernel.io_uring_disabled`, a seccomp
     /// profile or a security module forbids it. `ENOMEM`: `RLIMIT_MEMLOCK` is too small for even
-    /// the smallest ring. `ECANCELED`: no worker thread can be had (`RLIMIT_NPROC`, `pids.max`).
-    /// `EOPNOTSUPP`: the kernel (before 5.11) lacks what cannot be done without.
+    /// the smallest ring. `ECANCELED`: no worker can be started (`RLIMIT_NPROC`, `pids.max`).
+    /// `EOPNOTSUPP`: the kernel (before 5.11) lacks a required feature.
     pub fn new(root: ProcRoot, setup: RingSetup) -> Result<KernelRing, Errno> {
         let depth = setup.depth.clamp(1, DEPTH_MAX);
         let (ring, mut features) = build(depth, setup.allowed)?;
@@ -114,7 +114,7 @@ impl KernelRing {
         features.chains &= params.is_feature_linked_file();
         let table = if features.chains { register_table(&ring, depth) } else { None };
         features.chains = table.is_some();
-        // Staged, a slot has two ordinary descriptors.
+        // In stages, a slot has two ordinary descriptors.
         let slots_max = table.unwrap_or_else(|| SLOTS_MAX.min(this_process::file_pairs()));
         let mut ring = KernelRing {
             ring,
@@ -137,37 +137,37 @@ impl KernelRing {
         Ok(ring)
     }
 
-    /// What this kernel has of what we can use.
+    /// The features in use.
     pub fn features(&self) -> Features {
         self.features
     }
 
-    /// Proves the ring on another CPU, for the first worker is made here and stays where it is
-    /// made. On the CPU of the submitting thread the two would take turns: the submitting thread
-    /// would come back to a worker without work each time, and the kernel starts a second one only
-    /// while the first is at work. Before 5.14 there is no choice.
+    /// Proves the ring on another CPU: this starts the first worker, which stays on its CPU. On the
+    /// CPU of the submitting thread the two would take turns, so the worker would be idle at every
+    /// submission, and the kernel starts a second worker only while the first is busy. Kernels
+    /// before 5.14 offer no choice.
     fn prove_elsewhere(&mut self) -> Result<(), Errno> {
         let cpus = threads::other_cpus();
         let is_set =
             cpus.is_some_and(|cpus| self.ring.submitter().register_iowq_aff(&cpus).is_ok());
         let proved = self.prove();
         if is_set {
-            // Workers to come may run anywhere. If this were refused: anywhere but here.
+            // Later workers may run on any CPU. If this fails: on any other CPU.
             let _ = self.ring.submitter().unregister_iowq_aff();
         }
         proved
     }
 
-    /// A ring can be set up and still answer nothing, when no worker can be started. So open and
-    /// read something for real: the root itself, which needs no process and answers `EISDIR`.
+    /// A setup can succeed although no worker can be started. So this opens and reads the root,
+    /// which needs no process and fails with `EISDIR`.
     fn prove(&mut self) -> Result<(), Errno> {
-        const PATIENCE: Duration = Duration::from_secs(2);
+        const TIMEOUT: Duration = Duration::from_secs(2);
         let path = RelPath::root();
         let buffer = BufferArena::new().buffer(1);
         self.fetch(0, Request::One(Fetch { file: ProcFile::Comm, path, buffer }));
         let begin = self.now();
-        while self.now() - begin < PATIENCE {
-            self.submit_and_wait(1, PATIENCE)?;
+        while self.now() - begin < TIMEOUT {
+            self.submit_and_wait(1, TIMEOUT)?;
             match self.reap().map(|done| done.result) {
                 None | Some(Err(Failure::NotTried)) => {}
                 Some(Err(Failure::Refused(Errno(libc::EISDIR)))) => return Ok(()),
@@ -208,7 +208,7 @@ impl Fetcher for KernelRing {
             ThreadState::Idle => states.idle += 1,
             ThreadState::Blocked => {
                 states.blocked += 1;
-                // The state once more: the count of one that woke in between would not change.
+                // Read the state again: if the worker woke in between, its count may not show it.
                 let times = threads::times_run(thread);
                 let is_asleep = threads::thread_state(thread) == Some(ThreadState::Blocked);
                 if let Some(times) = times.filter(|_| is_asleep) {
@@ -220,14 +220,14 @@ impl Fetcher for KernelRing {
         states
     }
 
-    /// Workers take requests in the order in which they were queued, and each has one at a time: so
-    /// these are the first ones, as many as there are workers.
+    /// Workers take requests in the order of the queue, one at a time. So these are the first ones,
+    /// as many as there are workers.
     fn executing(&self, workers: &WorkerStates) -> Vec<usize> {
         let slots = self.slots.iter().enumerate();
         let in_flight = slots.filter(|(_, slot)| slot.pending.iter().any(Option::is_some));
         let mut line: Vec<_> = in_flight.map(|(index, slot)| (slot.queued_at, index)).collect();
         line.sort_unstable();
-        // Without a `/proc` of our own none is seen.
+        // Without a `/proc` of our own the workers are unknown.
         let seen = workers.running + workers.blocked + workers.idle;
         let most = if seen > 0 { seen } else { line.len() };
         line.into_iter().take(most).map(|(_, index)| index).collect()
@@ -257,7 +257,7 @@ impl Fetcher for KernelRing {
         self.in_flight += 1 + usize::from(second.is_some());
         let file = first.file;
         let state = &mut self.slots[slot];
-        // Not only in debug builds: what stands here belongs to the kernel.
+        // Also in release builds: the kernel may write to a pending buffer.
         assert!(state.pending.iter().all(Option::is_none), "the slot is free");
         state.generation = state.generation.wrapping_add(1);
         state.pending = [Some(first), second];
@@ -280,7 +280,7 @@ impl Fetcher for KernelRing {
     }
 
     fn read_more(&mut self, slot: usize, half: Half, from: ReadFrom, buffer: Buffer) {
-        // Nothing will be opened any more, so neither file nor path matter.
+        // The file is open, so its kind and path do not matter.
         let fetch = Fetch { file: ProcFile::Smaps, path: RelPath::root(), buffer };
         let pending = &mut self.slots[slot].pending[half as usize];
         assert!(pending.is_none(), "the file has no read in flight");
@@ -308,14 +308,14 @@ impl Fetcher for KernelRing {
 
 impl Drop for KernelRing {
     fn drop(&mut self) {
-        // Whatever is still pending may be written by the kernel: see `buffer`.
+        // The kernel may still write to pending buffers: see `buffer`.
         for slot in &mut self.slots {
             slot.pending.iter_mut().filter_map(Option::take).for_each(std::mem::forget);
         }
     }
 }
 
-/// A small number (slots, segments, bytes of one buffer) in the width the kernel takes.
+/// Converts a small number (slots, segments, bytes of one buffer) to the type of the kernel.
 fn int<Wide, Narrow: TryFrom<Wide>>(number: Wide) -> Narrow {
     let Ok(number) = Narrow::try_from(number) else { panic!("slots and buffers are small") };
     number

@@ -1,4 +1,4 @@
-//! Which features this kernel has, and how large a ring may be.
+//! The features of the kernel, and the size of the ring.
 
 use io_uring::IoUring;
 
@@ -6,34 +6,34 @@ use super::int;
 use super::submission::CHAIN_MAX;
 use crate::units::Errno;
 
-/// The most submission queue entries we ask for: what an unprivileged `RLIMIT_MEMLOCK` of 64 KiB
+/// The maximum number of submission queue entries, which an unprivileged `RLIMIT_MEMLOCK` of 64 KiB
 /// allows.
 const ENTRIES_MAX: u32 = 256;
 const ENTRIES_MIN: u32 = 8;
-/// The most slots. Stuck processes keep theirs for ever, so there are more than anybody needs to
-/// have in flight.
+/// The maximum number of slots. Stuck processes keep theirs forever, so there are more than the
+/// maximum depth.
 pub(super) const SLOTS_MAX: usize = 2048;
 
-/// Parts of io_uring that newer kernels have. Each is probed for, and done without where missing.
+/// Features of newer kernels. Each is used if the kernel has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Features {
-    /// `IORING_SETUP_SUBMIT_ALL` (5.18): a bad request does not stop the batch.
+    /// `IORING_SETUP_SUBMIT_ALL` (5.18): an invalid request does not stop the batch.
     pub submit_all: bool,
     /// `IORING_SETUP_COOP_TASKRUN` (5.19): completions do not interrupt the submitting thread.
     pub coop_taskrun: bool,
     /// `IORING_SETUP_SINGLE_ISSUER` (6.0): one thread submits.
     pub single_issuer: bool,
     /// `IORING_FEAT_LINKED_FILE` (5.17) and a sparse table of direct descriptors (5.19): one chain
-    /// opens and reads. Without: staged.
+    /// opens and reads. Without them the ring works in stages.
     pub chains: bool,
-    /// `IORING_FEAT_CQE_SKIP` (5.17): opens that succeed post nothing.
+    /// `IORING_FEAT_CQE_SKIP` (5.17): successful opens post no completion.
     pub skip_success: bool,
-    /// `IORING_REGISTER_IOWQ_MAX_WORKERS` (5.15): the number of workers is ours to set.
+    /// `IORING_REGISTER_IOWQ_MAX_WORKERS` (5.15): the number of workers can be set.
     pub worker_limit: bool,
 }
 
 impl Features {
-    /// Everything this program can use.
+    /// All features.
     pub const ALL: Features = Features {
         submit_all: true,
         coop_taskrun: true,
@@ -44,18 +44,19 @@ impl Features {
     };
 }
 
-/// What a ring is to be like.
+/// Parameters of a ring.
 #[derive(Clone, Copy, Debug)]
 pub struct RingSetup {
-    /// How many processes are asked at once, as long as none is stuck.
+    /// The number of processes in flight while none is stuck.
     pub depth: usize,
-    /// Worker threads that may run at once.
+    /// The maximum number of workers.
     pub workers: usize,
-    /// Features that may be used; tests leave some out to run what older kernels run.
+    /// Features that may be used; tests disable some to run the code for older kernels.
     pub allowed: Features,
 }
 
-/// Registers two direct descriptors for every slot, as many as the limit of open files allows.
+/// Registers two direct descriptors per slot, for as many slots as the limit of open files allows.
+/// `None` if these are fewer than `depth`.
 pub(super) fn register_table(ring: &IoUring, depth: usize) -> Option<usize> {
     let mut slots = SLOTS_MAX;
     while slots >= depth {
@@ -67,12 +68,12 @@ pub(super) fn register_table(ring: &IoUring, depth: usize) -> Option<usize> {
     None
 }
 
-/// Creates the ring with as many features and entries as this kernel and its limits allow.
+/// Creates the ring with as many features and entries as the kernel and its limits allow.
 pub(super) fn build(depth: usize, allowed: Features) -> Result<(IoUring, Features), Errno> {
     let mut features = allowed;
     let wanted = u32::try_from(depth * CHAIN_MAX).unwrap_or(ENTRIES_MAX);
     let mut entries = wanted.next_power_of_two().clamp(ENTRIES_MIN, ENTRIES_MAX);
-    // Two completions a process. With less room the kernel keeps the others elsewhere, more slowly.
+    // Two completions per process. In a smaller queue they overflow to a slower list of the kernel.
     let mut completions = u32::try_from(2 * depth).unwrap_or(0).max(2 * entries);
     loop {
         let mut builder = IoUring::builder();
@@ -88,11 +89,11 @@ pub(super) fn build(depth: usize, allowed: Features) -> Result<(IoUring, Feature
         }
         match builder.build(entries).map_err(Errno::from) {
             Ok(ring) => return Ok((ring, features)),
-            // A flag is unknown: leave out the newest, then the next.
+            // A flag is unknown: try without the newest, then without the next.
             Err(Errno(libc::EINVAL)) if features.single_issuer => features.single_issuer = false,
             Err(Errno(libc::EINVAL)) if features.coop_taskrun => features.coop_taskrun = false,
             Err(Errno(libc::EINVAL)) if features.submit_all => features.submit_all = false,
-            // The memory limit: a smaller ring only means more calls.
+            // The memory limit: a smaller ring only takes more calls.
             Err(Errno(libc::ENOMEM)) if entries > ENTRIES_MIN => {
                 entries /= 2;
                 completions = 2 * entries;

@@ -1,41 +1,42 @@
 //! Workers that have not run for a while.
 //!
-//! To be found asleep at each look is not to be stuck: a worker that reads pages from swap sleeps
-//! a hundred times, each time for a moment. One that was not given a CPU since it was first found
-//! asleep has slept all the time.
+//! A worker that every check finds asleep is not necessarily stuck: a read of pages from swap
+//! sleeps a hundred times, each time for a moment. A worker that has not got a CPU since the first
+//! of these checks has slept all the time.
 //!
-//! A look takes time, and may be interrupted for long. So each worker is found asleep only when
-//! both its files were read, and how long it has slept is judged by when the look began.
+//! A check takes time and can be interrupted for long. So a worker counts as asleep from the moment
+//! at which both of its files are read, until the start of the check.
 
 use std::time::Duration;
 
-/// A worker that was found asleep.
+/// A worker that a check has found asleep.
 #[derive(Clone, Copy)]
 struct Sleeper {
     thread: u32,
-    /// How often it was given a CPU in its life.
+    /// How often it has got a CPU in its life.
     times: u64,
-    /// When it was first found asleep since.
+    /// The first of the checks since then.
     since: Duration,
 }
 
-/// Those that were found asleep at the last look. Allocates only while they become more.
+/// The workers that the last check has found asleep. Allocates only while their number grows.
 #[derive(Default)]
 pub(super) struct Sleepers {
     found: Vec<Sleeper>,
-    /// At the look before, in the order of their threads.
+    /// Those of the check before, ordered by thread.
     before: Vec<Sleeper>,
 }
 
 impl Sleepers {
-    /// Begins another look.
+    /// Starts a check.
     pub(super) fn start_check(&mut self) {
         std::mem::swap(&mut self.found, &mut self.before);
         self.before.sort_unstable_by_key(|sleeper| sleeper.thread);
         self.found.clear();
     }
 
-    /// A worker was asleep when it had been given a CPU so often; both were read before `now`.
+    /// Records a worker that is asleep after it has got a CPU `times` times, both read before
+    /// `now`.
     pub(super) fn record(&mut self, thread: u32, times: u64, now: Duration) {
         let known = self.before.binary_search_by_key(&thread, |sleeper| sleeper.thread);
         let known = known.ok().map(|index| self.before[index]);
@@ -43,7 +44,7 @@ impl Sleepers {
         self.found.push(Sleeper { thread, times, since });
     }
 
-    /// How many have slept since then or longer.
+    /// The number of workers that have slept since then or longer.
     pub(super) fn count_since(&self, since: Duration) -> usize {
         self.found.iter().filter(|sleeper| sleeper.since <= since).count()
     }
@@ -54,9 +55,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_ran_has_not_slept() {
+    fn a_worker_that_ran_starts_anew() {
         let mut sleepers = Sleepers::default();
-        // Three looks at threads and at how often these ran, in no order.
+        // Three checks: threads, and how often each ran, in no order.
         for (second, seen) in [
             &[(7, 70), (5, 50), (9, 90)][..],
             &[(9, 91), (7, 70), (5, 50)],

@@ -35,10 +35,10 @@ use crate::units::Errno;
 
 /// The longest chain: two opens, two reads.
 pub(super) const CHAIN_MAX: usize = 4;
-/// How often in a row the kernel may refuse to take requests, and how long to wait each time.
+/// How often in a row the kernel may refuse requests, and the pause after each refusal.
 const REFUSALS_MAX: u32 = 100;
 const REFUSAL_PAUSE: Duration = Duration::from_millis(1);
-/// The completion of a request that only wakes workers. No slot has this number.
+/// The tag of a request that only wakes workers. No slot has this number.
 const NUDGE: u64 = u64::MAX;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub(super) enum Op {
     Read = 1,
 }
 
-/// What a request carries through the kernel: slot, which of its files, open or read, generation.
+/// The tag of a request, which its completion returns.
 #[derive(Clone, Copy)]
 pub(super) struct Tag {
     pub(super) slot: usize,
@@ -78,8 +78,9 @@ impl KernelRing {
         self.slots[slot].pending[half as usize].as_ref()
     }
 
-    /// Makes room for one chain, which must not be torn apart by a submission in between. False:
-    /// the ring is broken. Nothing of the chain may be queued, and the next wait tells why.
+    /// Makes room in the queue for a whole chain, because a submission in between would tear it
+    /// apart. False: the ring is broken, and the next wait returns the reason. Then nothing is
+    /// queued.
     fn make_room(&mut self, entries: usize) -> bool {
         while self.broken.is_none() {
             let queue = self.ring.submission();
@@ -92,8 +93,8 @@ impl KernelRing {
         false
     }
 
-    /// Hands everything queued to the kernel, and waits for completions if any are wanted. What
-    /// the kernel refuses for a moment is left queued; a moment has an end.
+    /// Submits the queue, and waits for completions if any are wanted. Requests that the kernel
+    /// refuses temporarily stay queued, for a limited number of times.
     pub(super) fn enter(&mut self, wanted: usize, timeout: Duration) {
         if self.broken.is_some() {
             return;
@@ -105,14 +106,14 @@ impl KernelRing {
         let entered = self.ring.submitter().submit_with_args(wanted, &args);
         self.collect();
         match entered.map_err(Errno::from) {
-            // Out of memory in the middle of the queue. A chain that was torn there goes on with
-            // what its slot had open before, which is the file of another process.
+            // Out of memory in the middle of the queue. The rest of a chain that is torn there
+            // would read the old files of its slot, which are those of another process.
             Ok(taken @ 1..) if taken < queued => self.broken = Some(Errno(libc::ENOMEM)),
             Ok(0) if queued > 0 => self.refused(Errno(libc::EAGAIN)),
-            // Done, or time is over.
+            // Done, or timed out.
             Ok(_) | Err(Errno(libc::ETIME)) => self.refusals = 0,
-            // The completion queue was full and is empty now; the kernel is out of memory for a
-            // moment; a signal came.
+            // The completion queue was full and is empty now; the kernel is temporarily out of
+            // memory; or a signal interrupted the call.
             Err(errno @ Errno(libc::EBUSY | libc::EAGAIN | libc::EINTR)) => self.refused(errno),
             Err(errno) => self.broken = Some(errno),
         }
@@ -132,7 +133,7 @@ impl KernelRing {
         // SAFETY: every pointer of the entry is into `pending` of a slot or into the arena of a
         // buffer there. They stay valid until the kernel has finished with them: see the top.
         let pushed = unsafe { self.ring.submission().push(&entry) };
-        // Not only in debug builds: half a chain would go on with another process's files.
+        // Also in release builds: the rest of a chain would read the files of another process.
         assert!(pushed.is_ok(), "make_room made room");
         self.stats.operations += 1;
         self.slots[tag.slot].queued_at = self.stats.operations;
@@ -148,7 +149,7 @@ impl KernelRing {
         if is_link {
             open.flags(libc::O_PATH | libc::O_CLOEXEC).build()
         } else if self.features.chains {
-            // A direct descriptor is never inherited, and refuses O_CLOEXEC.
+            // A direct descriptor is never inherited, and does not accept O_CLOEXEC.
             let index = DestinationSlot::try_from_slot_target(direct(slot, half)).ok();
             open.flags(libc::O_RDONLY).file_index(index).build()
         } else {
@@ -158,7 +159,7 @@ impl KernelRing {
 
     fn read_entry(&self, slot: usize, half: Half, from: ReadFrom) -> Option<Entry> {
         let buffer = &self.pending(slot, half)?.buffer;
-        // An offset of -1 goes on where the descriptor's last read ended.
+        // An offset of -1 is the current position of the descriptor.
         let (offset, len) = match from {
             ReadFrom::Current => (u64::MAX, buffer.room()),
             ReadFrom::Beginning => (0, 1),
@@ -205,7 +206,7 @@ impl KernelRing {
         }
         let head = if is_pair { Flags::empty() } else { Flags::ASYNC };
         match (is_link, is_pair) {
-            // A link is opened and not read; without it the memory is still worth reading.
+            // A link is opened and not read. If that fails, the memory is still read.
             (true, true) => self.push_open(slot, Half::First, Flags::IO_HARDLINK),
             (true, false) => self.push_open(slot, Half::First, head),
             (false, _) => {
@@ -219,7 +220,7 @@ impl KernelRing {
         }
     }
 
-    /// Queues the next step of a request alone.
+    /// Queues one step of a request alone.
     pub(super) fn push_step(&mut self, slot: usize, half: Half, op: Op, from: ReadFrom) {
         if !self.make_room(1) {
             return;
@@ -230,8 +231,8 @@ impl KernelRing {
         }
     }
 
-    /// Queues a request that does nothing. A higher limit of workers starts nobody by itself; the
-    /// next request that is queued does.
+    /// Queues a request that does nothing. A higher limit alone does not start workers; the next
+    /// queued request does.
     pub(super) fn push_nudge(&mut self) {
         if !self.make_room(1) {
             return;
