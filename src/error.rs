@@ -26,7 +26,7 @@ const THREADS_REMEDY: &str =
 pub enum Error {
     /// The command line is wrong.
     Usage(String),
-    /// The directory of processes is empty of processes.
+    /// The directory of processes has no processes.
     NoProcesses(PathBuf),
     /// The directory of processes cannot be opened.
     NoProc(PathBuf, Errno),

@@ -1,6 +1,6 @@
 //! Types shared by every floor: a process id, an amount of memory, an error number, labels.
 //!
-//! Knows no files, formats or system calls.
+//! This module reads no file and makes no system call.
 #![forbid(unsafe_code)]
 
 use std::fmt;

@@ -45,10 +45,10 @@ Examples:
 
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
-  0  the report was printed; standard error names the processes that it lacks
+  0  the report was printed; standard error reports the processes that it lacks
   1  no report was printed; one line on standard error gives the reason
   2  usage error
-  3  the report lacks the memory of a process, and --strict was given
+  3  --strict: the report lacks the memory of a process, or hidepid hides processes
   4  bench: a figure is worse than --max-ratio allows
 If the reader closes the pipe, as in `psm-uring | head -1`, SIGPIPE ends the program silently.";
 
@@ -93,7 +93,7 @@ pub struct Options {
           help_heading = "Filtering")]
     pub user: Vec<User>,
 
-    /// What a row stands for
+    /// The meaning of a row
     #[arg(long, value_name = "WHAT", default_value = "program", value_parser = words::<Grouping>(),
           ignore_case = true,
           help_heading = "Grouping", help = short_help::<Grouping>("Group by"),

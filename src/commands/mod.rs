@@ -26,7 +26,7 @@ use crate::sys::{stdio, terminal};
           after_long_help = after_help(), max_term_width = 100,
           args_conflicts_with_subcommands = true, args_override_self = true)]
 pub(crate) struct Cli {
-    /// Runs instead of the table.
+    /// The command; `None` is the table.
     #[command(subcommand)]
     pub command: Option<Command>,
 

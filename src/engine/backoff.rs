@@ -26,7 +26,7 @@ struct Entry {
     skips_left: u32,
 }
 
-/// Tells whether an id still belongs to the same process, without waiting for it: comm and parent.
+/// Comm and parent, which show whether an id still belongs to the same process, without waiting.
 /// An exec or the death of the parent changes them, which only asks the process once more. The
 /// start time would be better, but a read of `stat` can wait forever for a stuck exec (seen in
 /// 6.18).

@@ -51,7 +51,7 @@ impl IoStats {
     }
 }
 
-/// How long to wait for the kernel.
+/// The times to wait for the kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
     /// A read that sleeps this long in its target times out. A read that runs does not.
@@ -149,7 +149,7 @@ const SMAPS_PER_WORKER: usize = 32;
 /// Parameters of an engine.
 #[derive(Clone, Copy, Debug)]
 pub struct Tuning {
-    /// Threads that read at the same time: the kernel's workers or threads of our own.
+    /// Threads that read at the same time: the kernel's workers or threads of this process.
     pub workers: usize,
     /// Processes in flight in `uring`, if memory and open files allow.
     pub depth: usize,

@@ -13,7 +13,7 @@ use crate::sys::proc_root::ProcRoot;
 use crate::sys::this_process;
 use crate::units::{Errno, Pid, labels};
 
-/// How long the search for dead processes may take after the deadline.
+/// The time that the search for dead processes may take after the deadline.
 const RECLASSIFY_MAX: Duration = Duration::from_millis(50);
 
 /// The choice of an engine.
@@ -129,7 +129,7 @@ impl Surveyor {
             } else {
                 return true;
             };
-            tally.skip(*pid, fate);
+            tally.count(*pid, fate);
             false
         });
         survey.tallies.push(tally);
@@ -174,7 +174,7 @@ impl Surveyor {
             // Stuck processes hold all slots. A report of the others is worth more than none.
             Err(failure) if failure.errno == Errno::MFILE => {
                 let mut tally = Tally::default();
-                failure.unfinished.iter().for_each(|pid| tally.skip(*pid, Fate::NotAsked));
+                failure.unfinished.iter().for_each(|pid| tally.count(*pid, Fate::NotAsked));
                 tallies.push(tally);
                 Ok(())
             }

@@ -53,7 +53,7 @@ impl Tally {
     /// Records a finished probe.
     pub(super) fn record(&mut self, probe: &Probe) {
         let Some(fate) = probe.fate() else { return };
-        self.skip(probe.pid(), fate);
+        self.count(probe.pid(), fate);
         if let (Fate::Measured, Some(smaps)) = (fate, probe.smaps()) {
             self.texts.extend_from_slice(probe.name());
             let (pid, name_end) = (probe.pid(), self.texts.len());
@@ -73,7 +73,7 @@ impl Tally {
     }
 
     /// Records a process by its fate alone.
-    pub(super) fn skip(&mut self, pid: Pid, fate: Fate) {
+    pub(super) fn count(&mut self, pid: Pid, fate: Fate) {
         self.coverage.count(fate);
         if fate.is_missing() {
             self.missing.push((pid, fate));
@@ -82,7 +82,7 @@ impl Tally {
 
     /// Records a process that did not finish in time.
     pub(super) fn time_out(&mut self, pid: Pid) {
-        self.skip(pid, Fate::TimedOut);
+        self.count(pid, Fate::TimedOut);
     }
 
     /// Replaces the fates of unfinished processes where `better` knows the true one.
@@ -94,7 +94,7 @@ impl Tally {
         self.missing = rest;
         (self.coverage.timed_out, self.coverage.not_asked) = (0, 0);
         for (pid, fate) in unfinished {
-            self.skip(pid, better(pid).unwrap_or(fate));
+            self.count(pid, better(pid).unwrap_or(fate));
         }
     }
 

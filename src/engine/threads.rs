@@ -71,7 +71,7 @@ struct Log {
 struct WatchedWorker {
     worker: Arc<Worker>,
     started: usize,
-    /// When the worker last started a process or was seen running.
+    /// The time at which the worker last started a process or was seen running.
     last_active: Instant,
     is_abandoned: bool,
 }
@@ -189,7 +189,7 @@ impl Supervisor {
     }
 
     fn spawn(&mut self, workers: usize) {
-        let allowed = WORKERS_MAX.min(this_process::file_pairs());
+        let allowed = WORKERS_MAX.min(this_process::raise_file_limit());
         for spawned in 0..workers.min(allowed.saturating_sub(self.workers.len())) {
             let worker = Arc::new(Worker::default());
             let (queue, sender) = (Arc::clone(&self.queue), self.sender.clone());
@@ -273,7 +273,7 @@ impl Supervisor {
     /// are abandoned and no other can be spawned.
     fn finish(&mut self) {
         while let Some(pid) = self.queue.next() {
-            self.not_started.skip(pid, Fate::NotAsked);
+            self.not_started.count(pid, Fate::NotAsked);
         }
         for watched in self.workers.iter_mut().filter(|watched| watched.is_active()) {
             watched.is_abandoned = true;
@@ -294,7 +294,7 @@ impl WatchedWorker {
         !self.is_abandoned && !self.worker.is_done.load(Ordering::Acquire)
     }
 
-    /// How long the worker has been asleep in one process. Its state is read only if the process
+    /// The time that the worker has been asleep in one process. Its state is read only if the process
     /// takes longer than `suspect_after`.
     fn time_asleep(&mut self, began: Instant, now: Instant, suspect_after: Duration) -> Duration {
         let started = self.worker.started.load(Ordering::Acquire);

@@ -50,7 +50,7 @@ pub struct Probe {
     cgroup: Vec<u8>,
     start_time: Option<u64>,
     memory: Memory,
-    /// How often in a row the memory file did not exist. The first time, the id may have changed
+    /// The number of times in a row that the memory file did not exist. The first time, the id may have changed
     /// hands.
     missed_files: u8,
     /// The name by the rule is empty: comm is the name.
@@ -87,7 +87,7 @@ impl Probe {
         self.pid
     }
 
-    /// What to open and read next; `None` once the fate is known.
+    /// The files to open and read next; `None` once the fate is known.
     pub fn want(&self) -> Option<Want> {
         match self.state {
             State::One(file) | State::Memory(file) => Some(Want::One(file)),

@@ -118,7 +118,9 @@ impl Column {
             Column::Shared | Column::Rss => ColumnKind::Overlapping,
             Column::Count | Column::Pid | Column::Percent | Column::Bar => ColumnKind::Number,
             Column::User | Column::Cgroup | Column::Name => ColumnKind::Text,
-            _ => ColumnKind::Amount,
+            Column::Ram | Column::Uss | Column::Swap | Column::Footprint => ColumnKind::Amount,
+            Column::PssAnon | Column::PssFile | Column::PssShmem => ColumnKind::Amount,
+            Column::Hugetlb | Column::Heap => ColumnKind::Amount,
         }
     }
 

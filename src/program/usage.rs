@@ -30,7 +30,8 @@ impl Usage {
             Column::PssShmem => smaps.get(Field::PssShmem),
             Column::Hugetlb => smaps.get(Field::PrivateHugetlb),
             Column::Heap => smaps.heap(),
-            _ => None,
+            Column::Count | Column::Pid | Column::Percent | Column::Bar => None,
+            Column::User | Column::Cgroup | Column::Name => None,
         }))
     }
 

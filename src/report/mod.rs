@@ -63,6 +63,24 @@ labels!(Format {
         "For the textfile collector of node_exporter";
 });
 
+impl Format {
+    /// The columns without `--columns`; OpenMetrics has none.
+    pub fn usual_columns(self) -> &'static [Column] {
+        match self {
+            Format::Table | Format::Json | Format::Ndjson | Format::OpenMetrics => &COLUMNS,
+            Format::Csv => &CSV_COLUMNS,
+        }
+    }
+
+    /// Whether the format has a place for the memory of the host.
+    pub fn has_host(self) -> bool {
+        match self {
+            Format::Table | Format::Json | Format::Ndjson | Format::OpenMetrics => true,
+            Format::Csv => false,
+        }
+    }
+}
+
 /// A number of things: `1 zombie`, `2 processes`.
 fn plural(count: usize, thing: &str) -> String {
     let suffix = match thing {

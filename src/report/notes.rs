@@ -39,7 +39,7 @@ pub struct Missing<'run> {
     /// The processes of them that timed out.
     pub timed_out: &'run [TimedOut],
     /// Whether the deadline has passed.
-    pub is_over: bool,
+    pub is_past_deadline: bool,
     /// Whether `--pid` names the processes.
     pub is_by_pid: bool,
     /// The pattern of `--filter`.
@@ -53,7 +53,7 @@ pub struct Missing<'run> {
 }
 
 impl Missing<'_> {
-    /// Whether the report has the memory of every process that belongs into it, as far as is
+    /// Whether the report has the memory of every process that belongs in it, as far as is
     /// known.
     pub fn is_complete(&self) -> bool {
         self.coverage.unknown() == 0 && self.hidepid.is_none()
@@ -79,7 +79,7 @@ impl Missing<'_> {
         is_noted.then(|| format!("{} {verb} not exist (any more)", named(&gone)))
     }
 
-    /// Processes whose memory belongs into the report. A process that ended has no memory.
+    /// Processes whose memory belongs in the report. A process that ended has no memory.
     fn unmeasured(&self) -> Option<String> {
         let unknown = self.coverage.unknown();
         if unknown == 0 {
@@ -113,7 +113,7 @@ impl Missing<'_> {
 
     fn timed_out(&self) -> Option<String> {
         let pid = self.timed_out.first()?.pid;
-        let why = if self.is_over {
+        let why = if self.is_past_deadline {
             format!("not finished by --deadline; raise it, or look at /proc/{pid}/stack")
         } else {
             format!("asleep beyond --stuck-after; look at /proc/{pid}/stack, or raise it")
@@ -124,7 +124,7 @@ impl Missing<'_> {
 
     fn not_asked(&self) -> Option<String> {
         let count = self.coverage.not_asked;
-        let why = if self.is_over {
+        let why = if self.is_past_deadline {
             "--deadline passed before their turn; raise it, or select processes with --pid"
         } else {
             "stuck processes took all slots; raise ulimit -n, leave out --engine, or select \
@@ -246,7 +246,7 @@ mod tests {
             coverage,
             processes,
             timed_out: &[],
-            is_over: false,
+            is_past_deadline: false,
             is_by_pid: false,
             filter: None,
             users: "",

@@ -12,7 +12,7 @@ use crate::process::Fate;
 use crate::program::{Column, HostMemory, HostPart, Usage};
 use crate::units::{Kib, Labelled};
 
-/// The default number of rows: a database keeps each as a label for ever.
+/// The default number of rows: a database keeps each as a label forever.
 pub const ROWS_USUAL: usize = 50;
 
 /// The label of the sum of the other rows.

@@ -23,7 +23,7 @@ pub(super) struct Unmeasured {
 }
 
 impl Unmeasured {
-    /// Finds them, and their reasons.
+    /// Finds the processes without figures, and the reasons.
     ///
     /// # Errors
     /// There is no report: no process exists, or every read failed.
@@ -44,7 +44,7 @@ impl Unmeasured {
         Ok(Unmeasured { coverage, fates, timed_out, hidepid, access: access(privileges) })
     }
 
-    /// The rows of those that timed out and are selected. A filter is applied to comm, because the
+    /// The rows of selected processes that timed out. A filter is applied to comm, because the
     /// name that the rule asks for may not be readable.
     pub(super) fn rows(&self, plan: &Plan) -> Vec<&TimedOut> {
         let is_selected = |one: &&TimedOut| {
@@ -55,13 +55,17 @@ impl Unmeasured {
         self.timed_out.iter().filter(is_selected).collect()
     }
 
-    /// All that notes and machine formats say of them.
-    pub(super) fn explained<'a>(&'a self, settings: &'a Settings, is_over: bool) -> Missing<'a> {
+    /// The facts about missing processes, for notes and machine formats.
+    pub(super) fn missing<'a>(
+        &'a self,
+        settings: &'a Settings,
+        is_past_deadline: bool,
+    ) -> Missing<'a> {
         Missing {
             coverage: self.coverage,
             processes: &self.fates,
             timed_out: &self.timed_out,
-            is_over,
+            is_past_deadline,
             is_by_pid: !settings.pids.is_empty(),
             filter: settings.plan.filter.as_ref().map(Regex::as_str),
             users: &settings.users,

@@ -41,7 +41,7 @@ use crate::units::Pid;
 pub enum Outcome {
     /// The report is complete, or `--strict` was not given.
     Printed,
-    /// The report lacks the memory of a process, and `--strict` was given.
+    /// `--strict` was given, and the report lacks the memory of a process, or `hidepid` hides some.
     Incomplete,
     /// A limit set by the caller was exceeded.
     Exceeded,
@@ -96,7 +96,7 @@ impl<'a> Session<'a> {
         clock.phase("list");
         let survey = self.survey(&pids, &clock)?;
         clock.phase("survey");
-        let is_over =
+        let is_past_deadline =
             settings.timeouts.deadline.is_some_and(|deadline| clock.elapsed() >= deadline);
         let unmeasured = Unmeasured::find(settings, &survey)?;
         let labels = Labels::new(survey.processes(), settings.rules.by, Some(&settings.user_names));
@@ -106,7 +106,7 @@ impl<'a> Session<'a> {
         let annotations = Annotations { unknown, timed_out: &timed_out, sharing: &sharing };
         let programs = program::group(survey.processes(), &labels, annotations, order);
         let host = settings.has_host.then(|| host_memory(&settings.root, programs.total));
-        let missing = unmeasured.explained(settings, is_over);
+        let missing = unmeasured.missing(settings, is_past_deadline);
         let notes = missing::notes(settings, &missing, &programs);
         write(&Report {
             programs: &programs,

@@ -9,7 +9,7 @@ use crate::sys::stdio;
 use crate::sys::terminal;
 use crate::units::Pid;
 
-/// ProgressLine is shown when the whole takes longer than this.
+/// The line is shown once a survey takes longer than this.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
 /// A number that changes more often cannot be read.
 const SHOWN_EVERY: Duration = Duration::from_millis(100);

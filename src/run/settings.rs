@@ -16,14 +16,14 @@ use crate::sys::proc_root::ProcRoot;
 use crate::sys::users::{PASSWD, Users};
 use crate::units::{Labelled, Pid};
 
-/// How a report is made, and of which processes.
+/// The resolved options of a report.
 pub(super) struct Settings {
     pub(super) root: ProcRoot,
     /// The processes named by `--pid`, ascending; empty: all.
     pub(super) pids: Vec<Pid>,
     /// The users named by `--user`, as the command line spells them.
     pub(super) users: String,
-    /// What the engine asks of every process.
+    /// The questions for every process.
     pub(super) plan: Plan,
     pub(super) rules: Rules,
     /// `--source` as given; [`Plan::source`] is the one in use.
@@ -52,7 +52,7 @@ pub(super) struct Output {
     pub(super) color: Color,
 }
 
-/// When reports follow each other.
+/// The schedule of a series of reports.
 pub(super) struct Watch {
     pub(super) every: Duration,
     pub(super) reports_max: usize,
@@ -126,7 +126,7 @@ impl Output {
              that name"
         } else if format == Format::OpenMetrics && !options.columns.is_empty() {
             "--columns is not for openmetrics; leave it out (--heap adds the heap)"
-        } else if format == Format::Csv && options.host {
+        } else if !format.has_host() && options.host {
             "--host cannot be written as CSV; use --output json"
         } else if format == Format::OpenMetrics && options.by == Grouping::Pid {
             "--by pid would make a new label for each process; leave it out, or use json"
@@ -182,8 +182,7 @@ pub(super) fn check_unit(unit: Option<Unit>, is_table: bool) -> Result<Option<Un
 fn columns(options: &Options, format: Format) -> Result<Vec<Column>, Error> {
     let mut columns = options.columns.clone();
     if columns.is_empty() {
-        let usual = if format == Format::Csv { &report::CSV_COLUMNS[..] } else { &report::COLUMNS };
-        columns.extend_from_slice(usual);
+        columns.extend_from_slice(format.usual_columns());
         let swap = columns.iter().position(|column| *column == Column::Swap);
         if let (true, Some(swap)) = (options.heap, swap) {
             columns.insert(swap, Column::Heap);

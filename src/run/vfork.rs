@@ -21,7 +21,7 @@ use crate::units::{Kib, Pid};
 /// which a search that finds nothing must cost almost nothing.
 const MISSES_MAX: usize = 8;
 const MEASURED_PER_MISS: usize = 256;
-/// The time to wait for the search: an exec that is stuck blocks `kcmp(2)` for ever.
+/// The time to wait for the search: an exec that is stuck blocks `kcmp(2)` forever.
 const WAIT_MAX: Duration = Duration::from_millis(100);
 
 /// Maps each process that shares an address space to the process that owns it: the ancestor that

@@ -20,7 +20,7 @@ use crate::units::Kib;
 
 /// Lines of a diff that are not rows: header, rows that changed less, total.
 const DIFF_LINES_AROUND: usize = 3;
-/// How often the size of the terminal is looked at between two reports.
+/// The time between two looks at the size of the terminal.
 const SIZE_LOOK: Duration = Duration::from_millis(200);
 
 /// Makes a report at every interval, up to the number that `--count` gives.
@@ -156,7 +156,7 @@ impl Screen {
         Screen { every, around: None, notes: 0, above, table, keeps_beginning: false }
     }
 
-    /// The number of rows that fit, as far as the last table tells. One row is always shown, unless
+    /// The number of rows that fit, as far as the last table shows. One row is always shown, unless
     /// the memory of the host, which matters more, needs its line.
     fn rows_max(&self, has_host: bool) -> usize {
         let usual = LINES_AROUND + if has_host { HOST_LINES } else { 0 };

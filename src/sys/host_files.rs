@@ -29,7 +29,7 @@ pub fn read(root: &ProcRoot) -> Result<HostCounters, Errno> {
     // Kernels before 4.20 have no such file, and it can be disabled.
     let pressure = if_there(read_text(root, "pressure/memory"))?;
     let pressure = pressure.and_then(|text| Pressure::parse(&text));
-    // `/sys` belongs to the host that we run on.
+    // `/sys` belongs to the host that runs this program.
     let zram = if root.is_own() { devices(Path::new("/sys/block"))? } else { None };
     Ok(HostCounters { meminfo, zram, pressure })
 }

@@ -55,7 +55,7 @@ pub fn cpu_times() -> (Duration, Duration) {
     (duration(usage.ru_utime), duration(usage.ru_stime))
 }
 
-/// How often the other threads of this process went to sleep so far (voluntary switches), and their
+/// The number of times that the other threads of this process went to sleep so far (voluntary switches), and their
 /// CPU time. For the submitting thread, these threads are its workers.
 pub fn other_threads() -> (u64, Duration) {
     let [all, own] = [libc::RUSAGE_SELF, libc::RUSAGE_THREAD].map(usage);
@@ -80,7 +80,7 @@ fn usage(whose: libc::c_int) -> libc::rusage {
 
 /// The number of processes that can have two files open at once. Raises the limit of open files to
 /// its maximum, and subtracts those for standard streams, `/proc` and the ring.
-pub fn file_pairs() -> usize {
+pub fn raise_file_limit() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     const RESERVED: u64 = 8;
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);

@@ -62,12 +62,12 @@ pub fn thread_id() -> u32 {
 }
 
 /// The state of a thread of this process, by `/proc/self/task/TID/stat`; `None` if it ended or this
-/// process has no `/proc` of its own. Never blocks, as it is our own process. Allocates nothing.
+/// process has no `/proc` of its own. Never blocks, as it is this process. Allocates nothing.
 pub fn thread_state(thread: u32) -> Option<ThreadState> {
     state_of(read_of_thread(DecInt::new(thread).as_bytes(), b"/stat", &mut [0; STAT_BYTES])?)
 }
 
-/// How often a thread of this process got a CPU so far (third number of
+/// The number of times that a thread of this process got a CPU so far (third number of
 /// `/proc/self/task/TID/schedstat`, Documentation/scheduler/sched-stats.rst). `None` if the kernel
 /// does not count, where it prints 0 for a thread that has run. Allocates nothing.
 pub fn times_run(thread: u32) -> Option<u64> {
@@ -88,7 +88,7 @@ pub fn ring_workers(mut visit: impl FnMut(u32, ThreadState)) {
         let (name, mut room) = (thread.file_name().to_bytes(), [0; STAT_BYTES]);
         let Some(stat) = read_of_thread(name, b"/stat", &mut room) else { continue };
         // The kernel names workers after the submitting thread, `iou-wrk-1234`, but in a PID
-        // namespace the number is not the one we know.
+        // namespace the number is another one.
         let is_worker = stat.windows(9).any(|bytes| bytes == b"(iou-wrk-");
         let worker = Pid::parse(name).filter(|_| is_worker);
         if let (Some(Pid(worker)), Some(state)) = (worker, state_of(stat)) {

@@ -35,7 +35,7 @@ use crate::units::{Errno, Pid};
 
 /// A process that takes this long may wait for a lock: another one is started in its place.
 const HELD_AFTER: Duration = Duration::from_millis(50);
-/// How long completions are reaped once a check is due. All of them belong in the report, even past
+/// The time for which completions are reaped once a check is due. All of them belong in the report, even past
 /// the deadline, but with a slow filter they could take seconds.
 const REAP_MAX: Duration = Duration::from_millis(10);
 /// Memory for the setup of a ring: slots and queues.
@@ -60,7 +60,7 @@ impl Uring {
     /// Those of [`KernelRing::new`]; `ENOMEM` also if the limit of addresses is too low.
     pub fn open(root: &ProcRoot, tuning: Tuning) -> Result<Uring, Errno> {
         let Tuning { workers, depth, features } = tuning;
-        let depth = depth.min(this_process::file_pairs());
+        let depth = depth.min(this_process::raise_file_limit());
         if !memory::has_room(RING_BYTES, 0) {
             return Err(Errno::NOMEM);
         }
@@ -156,7 +156,7 @@ struct SurveyState<'a> {
     observer: &'a mut dyn FnMut(Progress),
     listed: usize,
     began: Duration,
-    /// When the last request completed or a worker was last seen running.
+    /// The time at which the last request completed or a worker was last seen running.
     last_active: Duration,
     scaling: WorkerScaling,
     /// Busy slots, and the number of those that are held.
@@ -208,7 +208,7 @@ impl<F: Fetcher> Uring<F> {
             if survey.is_late(now) {
                 self.time_out_executing(survey, &workers);
                 let unfinished = self.take_unfinished(survey);
-                unfinished.into_iter().for_each(|pid| survey.tally.skip(pid, Fate::NotAsked));
+                unfinished.into_iter().for_each(|pid| survey.tally.count(pid, Fate::NotAsked));
                 return Ok(());
             }
             self.check(survey, now, &workers);

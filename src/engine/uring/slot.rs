@@ -69,7 +69,7 @@ pub(super) enum SlotState {
 pub(super) struct Slot {
     pub(super) probe: Probe,
     pub(super) state: SlotState,
-    /// When the process was started.
+    /// The time at which the process was started.
     since: Duration,
     /// The files in flight, by half.
     in_flight: [Option<ProcFile>; 2],

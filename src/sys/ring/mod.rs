@@ -97,7 +97,7 @@ pub struct WorkerStates {
     pub stuck: usize,
     /// Other sleeping workers: without work, or in a file that is not of procfs.
     pub idle: usize,
-    /// How often workers went to sleep since the setup of the ring.
+    /// The number of times that workers went to sleep since the setup of the ring.
     pub sleeps: u64,
     /// The CPU time of all workers together.
     pub cpu: Duration,

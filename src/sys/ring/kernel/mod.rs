@@ -69,7 +69,7 @@ pub struct KernelRing {
     in_flight: usize,
     sleepers: Sleepers,
     worker_limit: usize,
-    /// How often in a row the kernel has refused requests.
+    /// The number of times in a row that the kernel has refused requests.
     refusals: u32,
     /// The reason why nothing can be queued any more.
     broken: Option<Errno>,
@@ -115,7 +115,7 @@ impl KernelRing {
         let table = if features.chains { register_table(&ring, depth) } else { None };
         features.chains = table.is_some();
         // In stages, a slot has two ordinary descriptors.
-        let slots_max = table.unwrap_or_else(|| SLOTS_MAX.min(this_process::file_pairs()));
+        let slots_max = table.unwrap_or_else(|| SLOTS_MAX.min(this_process::raise_file_limit()));
         let mut ring = KernelRing {
             ring,
             root,
@@ -227,7 +227,7 @@ impl Fetcher for KernelRing {
         let in_flight = slots.filter(|(_, slot)| slot.pending.iter().any(Option::is_some));
         let mut line: Vec<_> = in_flight.map(|(index, slot)| (slot.queued_at, index)).collect();
         line.sort_unstable();
-        // Without a `/proc` of our own the workers are unknown.
+        // Without an own `/proc` the workers are unknown.
         let seen = workers.running + workers.blocked + workers.idle;
         let most = if seen > 0 { seen } else { line.len() };
         line.into_iter().take(most).map(|(_, index)| index).collect()

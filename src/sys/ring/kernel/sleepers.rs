@@ -13,7 +13,7 @@ use std::time::Duration;
 #[derive(Clone, Copy)]
 struct Sleeper {
     thread: u32,
-    /// How often it has got a CPU in its life.
+    /// The number of times that it got a CPU.
     times: u64,
     /// The first of the checks since then.
     since: Duration,
