@@ -52,7 +52,7 @@ impl Grouping {
         matches!(self, Grouping::Program | Grouping::Pid)
     }
 
-    /// The header of the labels in a table: with a number behind each label, and without.
+    /// The header of the labels in a table: with a number after each label, and without.
     pub fn titles(self) -> [&'static str; 2] {
         match self {
             Grouping::Program => ["PROCESS (COUNT)", "PROCESS"],

@@ -7,7 +7,7 @@ use super::line::{Line, Scale};
 use super::{Report, Unit, escape};
 use crate::program::Column;
 
-/// The default columns: those of the table, and the numbers that it shows behind the name.
+/// The default columns: those of the table, and the numbers that it adds to names.
 pub const CSV_COLUMNS: [Column; 6] =
     [Column::Ram, Column::Shared, Column::Swap, Column::Count, Column::Pid, Column::Name];
 

@@ -126,7 +126,7 @@ pub(super) fn cgroup(path: Uniform<&[u8]>) -> Option<&[u8]> {
     }
 }
 
-/// The amounts of RAM that others are compared with, 0 if unknown.
+/// The amounts of RAM that percentages and bars relate to, 0 if unknown.
 #[derive(Clone, Copy)]
 pub(super) struct Scale {
     /// RAM of all rows.

@@ -13,7 +13,7 @@ use crate::units::{Errno, Pid};
 /// The most processes of one fate that a note names.
 const NAMED_MAX: usize = 5;
 
-/// The right of this user to read the memory of others, as far as it explains a refusal.
+/// The right of this user to read the memory of other processes, as far as it explains a refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Only the user's own processes.

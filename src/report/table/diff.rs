@@ -82,7 +82,7 @@ fn numbers(change: Change, unit: Unit) -> [String; 3] {
     [amount(change.ram), swap.unwrap_or_else(|| amount(change.swap)), count]
 }
 
-/// The text behind a name.
+/// The suffix of a name.
 fn suffix(row: &DiffRow<'_>) -> String {
     let presence = match row.amounts.presence() {
         Presence::Stayed => None,

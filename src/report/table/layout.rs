@@ -54,7 +54,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// A layout of these columns, fitted to a terminal of so many columns.
+    /// A layout of these columns, fitted to the width of a terminal.
     pub(super) fn new(contents: &[Content], terminal: Option<usize>, is_colored: bool) -> Layout {
         let is_narrow = terminal.is_some_and(|columns| columns < NARROW);
         let least = if is_narrow { WIDTH_MIN_NARROW } else { WIDTH_MIN };
@@ -148,8 +148,8 @@ pub(super) fn display_width(text: &str) -> usize {
     text.width()
 }
 
-/// The text, or as much of its beginning as fits into so many columns with `…` behind it. At least
-/// `…` is left, so that no name looks empty.
+/// The text, or as much of its beginning as fits into the columns, followed by `…`. At least `…` is
+/// left, so that no name looks empty.
 pub fn cut(text: &str, columns: usize) -> Cow<'_, str> {
     if text.width() <= columns {
         return Cow::Borrowed(text);
@@ -166,8 +166,8 @@ pub fn cut(text: &str, columns: usize) -> Cow<'_, str> {
     Cow::Owned(left)
 }
 
-/// The line of a table, or as much of it as fits into so many columns. It is cut at a blank,
-/// because a cut number is another number. A style takes no columns.
+/// The line of a table, or as much of it as fits into the columns. It is cut at a blank, because a
+/// cut number is another number. A style takes no columns.
 pub fn cut_line(line: &str, columns: usize) -> Cow<'_, str> {
     let (begin, text, end) = style::parts(line);
     let left = match cut(text, columns) {

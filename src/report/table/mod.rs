@@ -200,7 +200,7 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// The name of a line, and the text behind it. Two names share the room.
+    /// The name of a line, and its suffix. Two names share the room.
     fn name(&self, line: Line<'_>, room: Option<usize>) -> Cell {
         let number = self.suffix(line);
         let suffix = match line {
@@ -215,7 +215,7 @@ impl<'a> Table<'a> {
             Line::Unknown(row) => number + &self.timed_out(row.known),
             Line::UnknownRest(rows, known) => format!("({rows} more){}", self.timed_out(known)),
         };
-        // A name that reads like the row of the rest has a number behind it, or an escape.
+        // A name that reads like the row of the rest has a number as suffix, or an escape.
         let looks_like_rest = !suffix.starts_with(" (") && is_count_of_more(line.name());
         let name = escape::name(line.name());
         Cell::Name(if looks_like_rest { escape::first_char(&name) } else { name }, suffix)
