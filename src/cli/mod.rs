@@ -66,6 +66,7 @@ Amounts are in units of 1,024. RAM is the proportional set size (PSS): each page
 number of processes that map it, so that programs add up. SHARED is the part of RAM that other
 processes map too, SWAPPED the proportional share of swap.";
 
+#[allow(rustdoc::bare_urls)] // They are help texts.
 /// The options of the table, from `psm-uring` without a command.
 #[derive(Args, Debug)]
 pub struct Options {
@@ -95,7 +96,6 @@ pub struct Options {
 
     /// The meaning of a row
     #[arg(long, value_name = "WHAT", default_value = "program", value_parser = words::<Grouping>(),
-          ignore_case = true,
           help_heading = "Grouping", help = short_help::<Grouping>("Group by"),
           long_help = long_help::<Grouping>("Group by"),
           hide_possible_values = true, hide_default_value = true)]
@@ -110,8 +110,7 @@ pub struct Options {
 
     /// The columns, from left to right
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = words::<Column>(),
-          ignore_case = true, help_heading = "Display",
-          help = "Columns, from left to right: see --help",
+          help_heading = "Display", help = "Columns, from left to right: see --help",
           long_help = long_help::<Column>("Columns, from left to right"),
           hide_possible_values = true)]
     pub columns: Vec<Column>,
@@ -120,7 +119,7 @@ pub struct Options {
     ///
     /// The column need not be shown, except heap. pss-anon, pss-file and pss-shmem need the rollup.
     #[arg(short, long, value_name = "COLUMN", default_value = "ram",
-          value_parser = words::<Column>(), ignore_case = true, help_heading = "Display",
+          value_parser = words::<Column>(), help_heading = "Display",
           hide_possible_values = true)]
     pub sort: Column,
 
@@ -153,7 +152,7 @@ pub struct Options {
     pub host: bool,
 
     /// The unit of all amounts [default: MiB]
-    #[arg(long, value_name = "UNIT", value_parser = words::<Unit>(), ignore_case = true,
+    #[arg(long, value_name = "UNIT", value_parser = words::<Unit>(),
           help_heading = "Display", hide_short_help = true,
           help = short_help::<Unit>("Unit of all amounts"),
           long_help = long_help::<Unit>("Unit of all amounts [default: MiB]"),
@@ -172,7 +171,7 @@ pub struct Options {
 
     /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table",
-          value_parser = words::<Format>(), ignore_case = true, help_heading = "Display",
+          value_parser = words::<Format>(), help_heading = "Display",
           help = short_help::<Format>("Output format"),
           long_help = long_help::<Format>("Output format [default: table]"),
           hide_possible_values = true, hide_default_value = true)]
@@ -317,7 +316,7 @@ pub struct DiffOptions {
     pub json: bool,
 
     /// The unit of all amounts [default: MiB]
-    #[arg(long, value_name = "UNIT", value_parser = words::<Unit>(), ignore_case = true,
+    #[arg(long, value_name = "UNIT", value_parser = words::<Unit>(),
           help = short_help::<Unit>("Unit of all amounts"), hide_possible_values = true)]
     pub unit: Option<Unit>,
 

@@ -26,10 +26,16 @@ impl<T: Labelled> TypedValueParser for Words<T> {
         option: Option<&Arg>,
         word: &OsStr,
     ) -> Result<T, clap::Error> {
-        let word = word.to_str().map_or(word, |text| OsStr::new(text.trim()));
-        let known = PossibleValuesParser::new(values::<T>());
-        let word = known.parse_ref(command, option, word)?;
-        Ok(T::from_label(&word).expect("a possible value is the word of a value"))
+        let text = word.to_str().map_or(word, |text| OsStr::new(text.trim()));
+        match text.to_str().and_then(T::from_label) {
+            Some(value) => Ok(value),
+            // The parser knows the words to suggest.
+            None => {
+                let known = PossibleValuesParser::new(values::<T>());
+                let parsed = known.parse_ref(command, option, text)?;
+                Ok(T::from_label(&parsed).expect("a possible value is the word of a value"))
+            }
+        }
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {

@@ -294,8 +294,8 @@ impl WatchedWorker {
         !self.is_abandoned && !self.worker.is_done.load(Ordering::Acquire)
     }
 
-    /// The time that the worker has been asleep in one process. Its state is read only if the process
-    /// takes longer than `suspect_after`.
+    /// The time that the worker has been asleep in one process. Its state is read only if the
+    /// process takes longer than `suspect_after`.
     fn time_asleep(&mut self, began: Instant, now: Instant, suspect_after: Duration) -> Duration {
         let started = self.worker.started.load(Ordering::Acquire);
         if started != self.started {

@@ -50,8 +50,8 @@ pub struct Probe {
     cgroup: Vec<u8>,
     start_time: Option<u64>,
     memory: Memory,
-    /// The number of times in a row that the memory file did not exist. The first time, the id may have changed
-    /// hands.
+    /// The number of times in a row that the memory file did not exist. The first time, the id may
+    /// have changed hands.
     missed_files: u8,
     /// The name by the rule is empty: comm is the name.
     is_nameless: bool,

@@ -128,7 +128,7 @@ impl Amounts {
 
     fn add(&mut self, other: &Amounts) {
         let sum = |a: Option<Kib>, b: Option<Kib>| a.zip(b).map(|(a, b)| a + b);
-        self.count += other.count;
+        self.count = self.count.saturating_add(other.count);
         self.ram = sum(self.ram, other.ram);
         self.swap = sum(self.swap, other.swap);
     }

@@ -190,8 +190,8 @@ impl Missing<'_> {
 fn denial(access: &Access) -> String {
     let why = match access {
         Access::Ordinary => {
-            "not yours; run it as root, or give it CAP_SYS_PTRACE (since Linux 6.15 CAP_PERFMON \
-             is enough)"
+            "owned by other users; run psm-uring as root, or give it CAP_SYS_PTRACE (since Linux \
+             6.15 CAP_PERFMON is enough)"
         }
         Access::RootWithout => {
             "root without CAP_SYS_PTRACE; give it back (in a container: --cap-add SYS_PTRACE)"
@@ -259,7 +259,10 @@ mod tests {
     fn a_refusal_is_explained() {
         let denied = [(Pid(1), Fate::Denied), (Pid(7), Fate::Denied)];
         for (access, why) in [
-            (Access::Ordinary, "not yours; run it as root, or give it CAP_SYS_PTRACE (since"),
+            (
+                Access::Ordinary,
+                "owned by other users; run psm-uring as root, or give it CAP_SYS_PTRACE (since",
+            ),
             (Access::RootWithout, "root without CAP_SYS_PTRACE; give it back (in a container:"),
             (Access::Perfmon, "CAP_PERFMON is enough since Linux 6.15, if no security"),
             (Access::Namespaced, "capabilities do not reach beyond a user namespace; run it"),

@@ -148,11 +148,11 @@ impl Output {
 impl Watch {
     fn resolve(options: &Options, output: &Output, every: Duration) -> Result<Watch, Error> {
         let is_table = output.format == Format::Table;
-        let problem = if !is_table && output.format != Format::Ndjson && output.file.is_none() {
+        let problem = if options.since.is_some() && (!is_table || options.total) {
+            "--since shows a table of changes; leave out --output, --json and --total"
+        } else if !is_table && output.format != Format::Ndjson && output.file.is_none() {
             "--watch writes one report after another: use --output ndjson or table, or \
              --output-file, which holds the last one"
-        } else if options.since.is_some() && (!is_table || options.total) {
-            "--since shows a table of changes; leave out --output, --json and --total"
         } else {
             return Ok(Watch {
                 every,
@@ -210,7 +210,8 @@ fn find_source(options: &Options, columns: &[Column]) -> Result<Source, Error> {
             format!("{heap} needs full smaps: leave out --source rollup")
         }
         _ if options.sort == Column::Heap && !needs_smaps => {
-            "--sort heap needs the figures of --heap: add --heap".to_owned()
+            let remedy = if options.columns.is_empty() { "--heap" } else { "heap to --columns" };
+            format!("--sort heap needs the figures of the heap: add {remedy}")
         }
         (Some(word), _) if needs_smaps => {
             format!(

@@ -121,8 +121,8 @@ impl ProcRoot {
 
     /// The path of a process's binary.
     ///
-    /// Opens the link and reads the path from the descriptor table of this process, as the ring must (it has no
-    /// `readlink`), so that all engines see the same path.
+    /// Opens the link and reads the path from the descriptor table of this process, as the ring
+    /// must (it has no `readlink`), so that all engines see the same path.
     fn exe(&self, path: &RelPath) -> Result<Vec<u8>, Errno> {
         link_target(self.open_at(path, OFlags::PATH)?.as_fd())
     }
@@ -193,7 +193,8 @@ impl OpenFile {
     }
 }
 
-/// The path of an open file, from the descriptor table of this process. Never blocks, whatever the file is.
+/// The path of an open file, from the descriptor table of this process. Never blocks, whatever the
+/// file is.
 pub(super) fn link_target(file: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
     let link = format!("/proc/self/fd/{}", file.as_raw_fd());
     match rustix::fs::readlink(link, Vec::new()) {

@@ -55,8 +55,8 @@ pub fn cpu_times() -> (Duration, Duration) {
     (duration(usage.ru_utime), duration(usage.ru_stime))
 }
 
-/// The number of times that the other threads of this process went to sleep so far (voluntary switches), and their
-/// CPU time. For the submitting thread, these threads are its workers.
+/// The number of times that the other threads of this process went to sleep so far (voluntary
+/// switches), and their CPU time. For the submitting thread, these threads are its workers.
 pub fn other_threads() -> (u64, Duration) {
     let [all, own] = [libc::RUSAGE_SELF, libc::RUSAGE_THREAD].map(usage);
     let cpu = |usage: &libc::rusage| duration(usage.ru_utime) + duration(usage.ru_stime);

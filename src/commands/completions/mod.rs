@@ -19,6 +19,13 @@ use crate::units::labels;
 /// The variable that a script sets.
 const VARIABLE: &str = "PSM_URING_COMPLETE";
 
+/// zsh loads a file of its `fpath` at the first completion, which this answers.
+const ZSH_AUTOLOAD: &str = r#"
+if [ "$funcstack[1]" = "_psm-uring" ]; then
+    _clap_dynamic_completer_psm_uring "$@"
+fi
+"#;
+
 /// A shell with a completion script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shell {
@@ -34,15 +41,18 @@ labels!(Shell {
 });
 
 /// The script for a shell.
-pub(crate) fn script(shell: Shell) -> String {
-    let shell: &dyn EnvCompleter = match shell {
+pub(crate) fn script(name: Shell) -> String {
+    let shell: &dyn EnvCompleter = match name {
         Shell::Bash => &Bash,
         Shell::Zsh => &Zsh,
         Shell::Fish => &Fish,
     };
-    let (name, mut script) = (env!("CARGO_PKG_NAME"), Vec::new());
-    let written = shell.write_registration(VARIABLE, name, name, name, &mut script);
+    let (bin, mut script) = (env!("CARGO_PKG_NAME"), Vec::new());
+    let written = shell.write_registration(VARIABLE, bin, bin, bin, &mut script);
     written.expect("a write to memory succeeds");
+    if name == Shell::Zsh {
+        script.extend(ZSH_AUTOLOAD.bytes());
+    }
     String::from_utf8_lossy(&script).into_owned()
 }
 
@@ -51,6 +61,11 @@ pub(crate) fn script(shell: Shell) -> String {
 /// # Errors
 /// The variable names an unknown shell, or standard output cannot be written.
 pub(crate) fn answer() -> Result<bool, Error> {
+    // bash splits `--by=u` into three words, which would complete the last one as a command.
+    let mut words = std::env::args_os();
+    if std::env::var_os(VARIABLE).is_some() && words.any(|word| word == "=") {
+        return Ok(true);
+    }
     let shells: [&dyn EnvCompleter; 3] = [&Bash, &Zsh, &Fish];
     let environment = CompleteEnv::with_factory(command).var(VARIABLE).shells(Shells(&shells));
     let dir = std::env::current_dir().ok();

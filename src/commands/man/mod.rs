@@ -123,8 +123,12 @@ fn head(option: &Arg) -> Vec<Inline> {
     if option.get_action().takes_values() {
         let names = option.get_value_names().unwrap_or_default();
         let blank = if head.is_empty() { "" } else { " " };
-        head.extend([roman(blank), italic(names.join(" "))]);
-        let values = option.get_default_values().iter().map(|value| value.to_string_lossy());
+        let is_optional = option.get_num_args().is_some_and(|range| range.min_values() == 0);
+        let [open, close] = if is_optional { ["[", "]"] } else { [""; 2] };
+        head.extend([roman(format!("{blank}{open}")), italic(names.join(" ")), roman(close)]);
+        let is_shown = !option.is_hide_default_value_set();
+        let values = option.get_default_values().iter().filter(|_| is_shown);
+        let values = values.map(|value| value.to_string_lossy());
         let values: Vec<_> = values.collect();
         if !values.is_empty() {
             head.push(roman(format!(" [default: {}]", values.join(","))));

@@ -35,8 +35,8 @@ use crate::units::{Errno, Pid};
 
 /// A process that takes this long may wait for a lock: another one is started in its place.
 const HELD_AFTER: Duration = Duration::from_millis(50);
-/// The time for which completions are reaped once a check is due. All of them belong in the report, even past
-/// the deadline, but with a slow filter they could take seconds.
+/// The time for which completions are reaped once a check is due. All of them belong in the report,
+/// even past the deadline, but with a slow filter they could take seconds.
 const REAP_MAX: Duration = Duration::from_millis(10);
 /// Memory for the setup of a ring: slots and queues.
 const RING_BYTES: usize = 1024 * 1024;

@@ -44,7 +44,7 @@ fn the_environment_is_documented() {
     let section = whole[begin + 1..].split("\n\n").next().expect("its end");
     let word = regex("(?m)^  ([A-Z_]+) ");
     let told: Vec<_> = word.captures_iter(section).map(|found| found[1].to_owned()).collect();
-    let read = regex("(?s)\\b(?:var|var_os|value|is)\\(\\s*\"([A-Z_]+)\"");
+    let read = regex("(?s)\\b(?:var|var_os|value|is|stdout_size)\\(\\s*\"([A-Z_]+)\"");
     let mut found: Vec<String> = Vec::new();
     for source in sources(&["src"]) {
         found.extend(read.captures_iter(&source.text).map(|found| found[1].to_owned()));

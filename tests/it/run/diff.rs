@@ -134,3 +134,20 @@ fn what_cannot_be_compared_is_refused() {
         check_eq!(failures, run(arguments).code, Some(2), "{arguments:?}");
     }
 }
+
+/// Rows of one name are joined, whatever their figures are.
+#[test]
+fn sums_of_huge_figures_saturate() {
+    let reports = Reports::new("diff-huge");
+    let report = reports.save("a", "--proc-root ordinary");
+    let text = std::fs::read_to_string(&report).expect("ours");
+    let mut document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let rows = document["programs"].as_array_mut().expect("rows");
+    for row in rows {
+        (row["name"], row["count"], row["ram"]) = ("a".into(), u64::MAX.into(), u64::MAX.into());
+    }
+    let huge = reports.path("huge");
+    std::fs::write(&huge, document.to_string()).expect("ours");
+    let ran = diff(&report, &huge, &[]);
+    assert_eq!((ran.code, ran.stderr().as_str()), (Some(0), ""));
+}

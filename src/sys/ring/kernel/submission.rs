@@ -35,7 +35,8 @@ use crate::units::Errno;
 
 /// The longest chain: two opens, two reads.
 pub(super) const CHAIN_MAX: usize = 4;
-/// The number of times in a row that the kernel may refuse requests, and the pause after each refusal.
+/// The number of times in a row that the kernel may refuse requests, and the pause after each
+/// refusal.
 const REFUSALS_MAX: u32 = 100;
 const REFUSAL_PAUSE: Duration = Duration::from_millis(1);
 /// The tag of a request that only wakes workers. No slot has this number.
