@@ -6,7 +6,7 @@
 //! seconds:
 //!
 //! ```text
-//! PSM_SCHEDULES=200000 cargo test --release --locked --test it engine::uring::model_ring
+//! PSM_SCHEDULES=200000 cargo test --locked --test it engine::uring::model_ring
 //! ```
 
 use std::time::Duration;
