@@ -1,11 +1,11 @@
-//! What a process may cost: counted work, which no slow moment of the machine can change.
+//! The budget of a process: counted work, independent of the load of the machine.
 //!
 //! Every engine surveys 64 members of a crowd and then all 256; the difference, divided by 192, is
-//! the cost of one process, free of what a survey costs by itself. Each figure has a budget a
-//! little above what was counted, with the reason for it. A build that exceeds one fails: make the
-//! program do less, or raise the budget in a commit that says why.
+//! the cost of one process, without the fixed cost of a survey. Each figure has a budget a little
+//! above its count, with the reason for it. A build that exceeds one fails: make the program do
+//! less, or raise the budget in a commit that gives the reason.
 //!
-//! A binary of its own: its allocator counts for the whole process, other tests included.
+//! A separate binary: its allocator counts for the whole process, including other tests.
 
 mod support;
 
@@ -31,38 +31,38 @@ const FEW: usize = 64;
 const ALL: usize = 256;
 const WORKERS: usize = 2;
 const DEPTH: usize = 32;
-/// The least of so many surveys counts: whoever is disturbed enters and allocates more.
+/// The minimum of this many surveys counts: a disturbed survey enters and allocates more.
 const ROUNDS: usize = 5;
 
-/// Both files are read once. What the kernel prints may change its width between two readings.
+/// Both files are read once. The width of the kernel's output may change between two reads.
 const BYTES_PER_BYTE_OF_FILES: f64 = 1.01;
 /// A process completes twice (name, memory), and one enter waits for a quarter of those in flight:
-/// 0.25. How many more have completed until the loop runs again is the scheduler's to say: counted
-/// 0.05 to 0.3, so this only tells a loop that wakes up for every completion.
+/// 0.25. The scheduler determines the number of further completions until the loop runs again:
+/// counted 0.05 to 0.3, so this only detects a loop that wakes up for every completion.
 const RING_ENTERS: f64 = 0.5;
 /// With smaps twice as many completions.
 const SMAPS_RING_ENTERS: f64 = 1.0;
 /// A tally's two lists double as they grow: twice for four times as many processes.
 const SYNC_GROWTHS: u64 = 2 * 2;
-/// With one for what is asked besides.
+/// Includes one for the additional fields.
 const SYNC_PLACES_GROWTHS: u64 = 3 * 2;
-/// Control groups stand behind the names, for which alone there is room at first.
+/// Control groups follow the names in a buffer with initial room for the names alone.
 const PLACES_GROWTHS: u64 = 2;
-/// Threads share the processes as the scheduler likes; at the worst each doubles from nothing on.
+/// The scheduler distributes processes over threads; in the worst case each list doubles from zero.
 const THREADS_GROWTHS: u64 = WORKERS as u64 * 2 * ALL.ilog2() as u64;
 
-/// What one process may cost.
+/// The maximum cost of one process.
 struct Budget {
     kind: EngineKind,
     source: Source,
-    /// Whether owner and control group are asked, too.
+    /// Whether owner and control group are requested, too.
     places: bool,
     operations: f64,
     enters: f64,
     reads: f64,
-    /// Allocations for all the processes that make the difference.
+    /// Allocations for all the processes of the difference.
     growths: u64,
-    /// Where operations and reads come from.
+    /// The source of operations and reads.
     why: &'static str,
 }
 
@@ -149,17 +149,17 @@ const BUDGETS: [Budget; 8] = [
     },
 ];
 
-/// What members of the crowd become.
+/// The mode of the members of the crowd.
 #[test]
 fn child() {
     crowd::become_one();
 }
 
 #[test]
-fn a_process_costs_what_it_may() {
+fn a_process_stays_within_its_budget() {
     let spec = Spec { processes: ALL, ..Spec::usual(Kind::Small) };
     let crowd = Crowd::start(&spec).unwrap_or_else(|error| panic!("{error}"));
-    let has_uring = has_uring("a_process_costs_what_it_may");
+    let has_uring = has_uring("a_process_stays_within_its_budget");
     let budgets = BUDGETS.iter().filter(|budget| budget.kind != EngineKind::Uring || has_uring);
     let exceeded: Vec<String> = budgets.flat_map(|budget| budget.exceeded(crowd.pids())).collect();
     assert!(exceeded.is_empty(), "{} budgets exceeded\n{}", exceeded.len(), exceeded.join("\n"));
@@ -172,7 +172,7 @@ impl Budget {
         let (source, owner, cgroup) = (self.source, self.places, self.places);
         let plan = Plan { source, owner, cgroup, ..Plan::default() };
         let mut surveyor = open(self.kind, &root, tuning(WORKERS, DEPTH));
-        // Slots, buffers and probes get what they keep.
+        // Slots, buffers and probes allocate their permanent memory.
         survey(&mut surveyor, pids, &plan);
         let few = Work::least(&mut surveyor, &pids[..FEW], &plan);
         let all = Work::least(&mut surveyor, pids, &plan);
@@ -198,7 +198,7 @@ impl Budget {
         lines
     }
 
-    /// What the files of one process hold, read in the plainest way.
+    /// The content of the files of one process, from plain reads.
     fn bytes_of_files(&self, pids: &[Pid]) -> f64 {
         let memory = if self.source == Source::Smaps { "smaps" } else { "smaps_rollup" };
         let places = ["status", "cgroup"].into_iter().filter(|_| self.places);
@@ -210,14 +210,14 @@ impl Budget {
     }
 }
 
-/// What one survey took.
+/// The cost of one survey.
 struct Work {
     io: IoStats,
     allocations: u64,
 }
 
 impl Work {
-    /// The least of several surveys, figure by figure.
+    /// The minimum of several surveys, figure by figure.
     fn least(surveyor: &mut Surveyor, pids: &[Pid], plan: &Plan) -> Work {
         let works = (0..ROUNDS).map(|_| survey(surveyor, pids, plan));
         let least = works.reduce(|a, b| Work {

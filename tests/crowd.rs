@@ -1,8 +1,8 @@
-//! The crowds that performance is measured on: members have the promised memory, and nothing is
-//! left behind, whichever process is killed.
+//! The crowds of the performance measurements: members have the promised memory, and no process or
+//! file remains after a kill of any process.
 //!
-//! A binary of its own: it counts the children of its process and the pages that the host swaps in,
-//! those of other tests included.
+//! A separate binary: it counts the children of its process and the pages that the host swaps in,
+//! including those of other tests.
 
 mod support;
 
@@ -20,10 +20,10 @@ use psm_uring::units::Pid;
 use rustix::process::{Signal, kill_process};
 use support::{skip, until};
 
-/// Far more than the end of a few processes takes.
+/// Far longer than a few processes take to exit.
 const END_LIMIT: Duration = Duration::from_secs(20);
 
-/// The roots and members of the crowds run this test only.
+/// The roots and members of the crowds run only this test.
 #[test]
 fn child() {
     crowd::become_one();
@@ -66,7 +66,7 @@ fn stat(pid: Pid) -> Option<(char, u32, u64)> {
     Some((fields[0].chars().next()?, fields[1].parse().ok()?, ticks(11)? + ticks(12)?))
 }
 
-/// Whether none of them runs or sleeps. Zombies are gone as well.
+/// Whether none of them runs or sleeps. Zombies count as gone.
 fn are_gone(pids: &[Pid]) -> bool {
     pids.iter().all(|pid| stat(*pid).is_none_or(|(state, ..)| "ZX".contains(state)))
 }
@@ -95,7 +95,7 @@ fn forked_members_have_the_promised_memory() {
             let rollup = rollup(*pid);
             let private = rollup["Private_Clean"] + rollup["Private_Dirty"];
             let promised = 4 * spec.private as u64;
-            // The program itself writes to few pages after the fork.
+            // The program writes to few pages after the fork.
             assert!((promised..promised + 256).contains(&private), "{private} of {promised}");
             let shared = 4 * spec.shared as u64;
             assert!(rollup["Rss"] >= promised + shared, "{rollup:?}");
@@ -213,7 +213,7 @@ fn swapped_members_are_in_swap() {
         assert!(is_swap_area(&file), "{file:?}");
         for _ in 0..2 {
             are_in_swap(&spec, crowd.pids());
-            // The check brought their arguments back.
+            // The check swapped their arguments in.
             crowd.push_out().expect("the crowd lives");
         }
         let pids = crowd.pids().to_vec();
@@ -228,8 +228,8 @@ fn swapped_members_are_in_swap() {
     }
 }
 
-/// Pages of other processes that were in swap and are used again stay in the swap cache. They do
-/// not count as pages of the crowd.
+/// Pages of other processes that return from swap stay in the swap cache. They do not count as
+/// pages of the crowd.
 #[test]
 fn pages_of_others_may_stay_in_the_swap_cache() {
     const NAME: &str = "pages_of_others_may_stay_in_the_swap_cache";

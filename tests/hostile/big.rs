@@ -1,5 +1,5 @@
-//! A process so big, on a machine so busy, that reading it takes far longer than the timeouts with
-//! one that is stuck: it is waited for.
+//! A process so large, on a machine so busy, that reading it takes far longer than the timeouts,
+//! next to a stuck process: the program waits for it.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -11,12 +11,12 @@ use super::support::{program, skip};
 use super::timed::start;
 
 const STUCK_AFTER: Duration = Duration::from_millis(50);
-/// So many want a CPU besides, who are as nice as the tests, which may be nice themselves.
+/// The number of competing processes that use a CPU. They have the nice value of the tests.
 const BUSY: usize = 4;
-/// The CPU that all of it runs on.
+/// The CPU that all processes share.
 const CPU: &str = "0";
 
-/// A process that wants a CPU for itself, ended when it is dropped.
+/// A process that uses the CPU without pause. Dropping it ends the process.
 struct Busy(Child);
 
 impl Busy {
@@ -46,7 +46,7 @@ fn big_is_not_stuck() {
             Ok(crowd) => crowd,
             Err(why) => return skip(TEST, &why),
         };
-        // Its own mmap would hold its lock, and wait for a CPU with it.
+        // An mmap in this process holds its lock while it waits for a CPU.
         let pid = crowd.pids()[0];
         let raw = rustix::process::Pid::from_raw(pid.0.cast_signed()).expect("an id");
         rustix::process::kill_process(raw, rustix::process::Signal::STOP).expect("it is there");
@@ -54,7 +54,7 @@ fn big_is_not_stuck() {
         let _busy = [(); BUSY].map(|()| Busy::start());
         for engine in engines() {
             let mut command = Command::new("taskset");
-            // Little of the CPU: what takes 40 ms alone takes a second or two.
+            // A small share of the CPU: work that takes 40 ms alone takes a second or two.
             command.args(["-c", CPU, "nice", "-n", "10"]).arg(program().get_program());
             command.args(["--pid", &pid, "--engine", engine, "--stuck-after", "50ms"]);
             command.args(["--stats", "--strict"]);

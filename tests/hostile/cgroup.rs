@@ -1,4 +1,4 @@
-//! A cgroup (version 1) of a case, gone when it is dropped.
+//! A control group (version 1) of a case. Dropping it removes the group.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 pub struct Cgroup(PathBuf);
 
 impl Cgroup {
-    /// Makes one below a controller; the error says why there is none.
+    /// Creates a group below a controller; the error reports why that fails.
     pub fn make(controller: &str) -> Result<Cgroup, String> {
         let top = Path::new("/sys/fs/cgroup").join(controller);
         if !top.join("cgroup.procs").exists() {
@@ -33,12 +33,12 @@ impl Cgroup {
         std::fs::read_to_string(self.0.join(file)).unwrap_or_default()
     }
 
-    /// Takes a process in.
+    /// Moves a process into the group.
     pub fn take(&self, pid: Pid) {
         self.set("cgroup.procs", &pid.to_string());
     }
 
-    /// A command that runs another inside.
+    /// Returns a command that runs another command inside the group.
     pub fn enter(&self, program: &std::ffi::OsStr) -> Command {
         let mut command = Command::new("sh");
         command.args(["-c", "echo $$ > \"$0\"/cgroup.procs && exec \"$@\""]).arg(&self.0);
@@ -54,7 +54,7 @@ fn name() -> String {
     format!("psm-uring-{digits}")
 }
 
-/// Lets frozen processes of this container go on, so that they can die.
+/// Thaws frozen processes of this container, so that they can exit.
 pub fn thaw() {
     let state = Path::new("/sys/fs/cgroup/freezer").join(name()).join("freezer.state");
     let _ = std::fs::write(state, "THAWED");
@@ -62,7 +62,7 @@ pub fn thaw() {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        // Its processes are dying.
+        // The processes of the group are still exiting.
         until(LIMIT, || std::fs::remove_dir(&self.0).ok());
     }
 }

@@ -1,5 +1,6 @@
-//! A container for each case: the test starts itself once more as the first process of a new PID
-//! namespace, with mounts and a `/proc` of its own. When it ends, the kernel ends everything in it.
+//! A container for each case: the test starts its binary again as the first process of a new PID
+//! namespace, with separate mounts and a separate `/proc`. When that process ends, the kernel ends
+//! every process in the container.
 
 use std::io::Read;
 use std::process::{Command, Stdio};
@@ -8,15 +9,15 @@ use std::time::Duration;
 
 use super::support::{skip, until};
 
-/// Names the case that this process is to run inside.
+/// Names the case that this process runs inside the container.
 const INSIDE: &str = "PSM_TEST_INSIDE";
-/// How much longer the container is waited for than it lives.
+/// The wait for the container exceeds the lifetime of the container by this time.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Cases whose times count run alone, all others beside each other.
+/// Cases that measure times run alone; all other cases run in parallel.
 static MACHINE: RwLock<()> = RwLock::new(());
 
-/// Runs a case, which must be a closure written in the test itself, in a container.
+/// Runs a case in a container. The case must be a closure written in the test itself.
 pub fn contained<Case: FnOnce()>(limit: Duration, case: Case) {
     let name = name_of::<Case>();
     if is_inside(&name) {
@@ -26,7 +27,7 @@ pub fn contained<Case: FnOnce()>(limit: Duration, case: Case) {
     start(&name, limit);
 }
 
-/// The same for a case whose times count.
+/// Like the function above, for a case that measures times.
 pub fn contained_alone<Case: FnOnce()>(limit: Duration, case: Case) {
     let name = name_of::<Case>();
     if is_inside(&name) {
@@ -36,7 +37,7 @@ pub fn contained_alone<Case: FnOnce()>(limit: Duration, case: Case) {
     start(&name, limit);
 }
 
-/// The path of the test that a closure is written in: `stuck::one_of_each`.
+/// The path of the test that contains a closure: `stuck::one_of_each`.
 fn name_of<Case>() -> String {
     let name = std::any::type_name::<Case>().trim_end_matches("::{{closure}}");
     name.split_once("::").map_or(name, |(_, path)| path).to_owned()
@@ -46,7 +47,7 @@ fn is_inside(name: &str) -> bool {
     std::env::var(INSIDE).is_ok_and(|inside| inside == name)
 }
 
-/// Inside. The end of this process is the end of all others here, whatever state they are in.
+/// Runs inside the container. The end of this process ends all others here, in any state.
 fn live(limit: Duration, case: impl FnOnce()) {
     std::thread::spawn(move || {
         std::thread::sleep(limit);
@@ -57,7 +58,7 @@ fn live(limit: Duration, case: impl FnOnce()) {
     case();
 }
 
-/// Outside.
+/// Runs outside the container.
 fn start(name: &str, limit: Duration) {
     if let Some(why) = hindrance() {
         return skip(name, why);
@@ -78,7 +79,7 @@ fn start(name: &str, limit: Duration) {
     let mut text = String::new();
     let mut stdout = inside.stdout.take().expect("piped");
     let _ = stdout.read_to_string(&mut text);
-    // A name that is no test's would pass as well: none of none failed.
+    // A name that matches no test also passes: zero of zero tests fail.
     assert!(status.success() && text.contains("1 passed"), "{name}: {status}\n{text}");
 }
 

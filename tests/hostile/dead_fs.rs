@@ -1,7 +1,7 @@
-//! A file system whose server went away: what a dead NFS server does to a host, made with FUSE.
+//! A file system with a dead server: the effect of a dead NFS server on a host, made with FUSE.
 //!
-//! Files can be found, opened and closed, but writes, the flush of a close and, for files of one
-//! kind, reads are never answered. Ends all that waits for it when it is dropped.
+//! Lookup, open and close of files succeed. Writes, the flush of a close and, for files of one
+//! kind, reads never get an answer. Dropping it ends every wait.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -16,20 +16,20 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::support::until;
 use super::sys;
 
-/// Where it is mounted, in the container.
+/// The mount point in the container.
 pub const MOUNT: &str = "/mnt";
-/// Reads of files with such names are never answered; other files are full of zeros.
+/// Reads of files with such names never get an answer; other files contain zeros.
 pub const UNREADABLE: char = 'r';
 
 const UNREADABLE_NODES: u64 = 1 << 32;
 const FILE_BYTES: u64 = 4096;
 const FOR_EVER: u64 = 1 << 30;
-/// A request with the most data that INIT allows, and more.
+/// Larger than a request with the maximum of data that INIT allows.
 const ROOM: usize = 256 << 10;
 const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// The requests that are told apart (`fuse_opcode` of include/uapi/linux/fuse.h).
+/// The requests that the server distinguishes (`fuse_opcode` of include/uapi/linux/fuse.h).
 mod opcode {
     pub(super) const LOOKUP: u32 = 1;
     pub(super) const FORGET: u32 = 2;
@@ -45,7 +45,7 @@ mod opcode {
     pub(super) const BATCH_FORGET: u32 = 42;
 }
 
-/// The server, and the mount.
+/// The server and the mount.
 pub struct DeadFs {
     is_over: Arc<AtomicBool>,
     unanswered: Arc<Mutex<HashSet<u64>>>,
@@ -53,7 +53,7 @@ pub struct DeadFs {
 }
 
 impl DeadFs {
-    /// Mounts it; the error says what is missing.
+    /// Mounts the file system; the error names the missing prerequisite.
     pub fn mount() -> Result<DeadFs, String> {
         let device = File::options().read(true).write(true).open("/dev/fuse");
         let device = device.map_err(|error| format!("/dev/fuse: {error}"))?;
@@ -64,7 +64,7 @@ impl DeadFs {
         Ok(DeadFs { is_over, unanswered, server })
     }
 
-    /// Waits until requests for so many files wait for an answer.
+    /// Waits until requests for this many files are pending.
     pub fn wait_for(&self, files: usize) {
         let waiting = || self.unanswered.lock().expect("no panic").len();
         let found = until(LIMIT, || (waiting() >= files).then_some(()));
@@ -74,7 +74,7 @@ impl DeadFs {
 
 impl Drop for DeadFs {
     fn drop(&mut self) {
-        // Once nobody has the device open, the kernel fails all requests.
+        // After the last close of the device, the kernel fails all requests.
         self.is_over.store(true, Ordering::Relaxed);
         let _ = self.server.take().map(JoinHandle::join);
         let _ = sys::unmount(MOUNT);
@@ -88,7 +88,7 @@ fn serve(mut device: File, is_over: &AtomicBool, unanswered: &Mutex<HashSet<u64>
         if !poll(&mut fds, Some(&TICK)).is_ok_and(|ready| ready > 0) {
             continue;
         }
-        // Requests that were interrupted before they could be read end in an error.
+        // Requests that are interrupted before the server reads them end in an error.
         let Ok(len) = device.read(&mut room) else { continue };
         let request = Request::parse(&room[..len]);
         match request.answer() {
@@ -109,9 +109,9 @@ fn serve(mut device: File, is_over: &AtomicBool, unanswered: &Mutex<HashSet<u64>
 enum Answer {
     Data(Vec<u8>),
     Error(i32),
-    /// The kernel expects none.
+    /// The kernel expects no answer.
     Nothing,
-    /// The kernel waits for one.
+    /// The kernel waits for an answer.
     Never,
 }
 
@@ -123,7 +123,7 @@ struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// Takes `struct fuse_in_header` apart.
+    /// Parses `struct fuse_in_header`.
     fn parse(bytes: &[u8]) -> Request<'_> {
         let u32_at = |at| u32::from_ne_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
         let u64_at = |at| u64::from_ne_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
@@ -155,7 +155,7 @@ impl Request<'_> {
     }
 }
 
-/// `struct fuse_out_header` and what follows it.
+/// `struct fuse_out_header` and its payload.
 fn reply(unique: u64, errno: i32, data: &[u8]) -> Vec<u8> {
     let len = u32::try_from(16 + data.len()).expect("it is small");
     [&len.to_ne_bytes()[..], &errno.to_ne_bytes(), &unique.to_ne_bytes(), data].concat()
@@ -165,7 +165,7 @@ fn words(words: &[u64]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_ne_bytes()).collect()
 }
 
-/// `struct fuse_init_out`: version 7.31, no reading ahead, every write sent at once.
+/// `struct fuse_init_out`: version 7.31, no read-ahead, writes sent immediately.
 fn init() -> Vec<u8> {
     let head = [7_u32, 31, 0, 0].map(u32::to_ne_bytes).concat();
     let background = [u16::MAX; 2].map(u16::to_ne_bytes).concat();

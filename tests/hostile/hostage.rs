@@ -1,4 +1,4 @@
-//! What processes become that hold a lock for ever, or are hard to measure otherwise.
+//! Modes of processes that hold a lock for ever, or are hard to measure for another reason.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -15,32 +15,32 @@ use super::support::child::{MODE, Target, children_of, fork, state, stop_for_eve
 use super::support::until;
 use super::sys;
 
-/// Far more than a process takes to get where it sleeps.
+/// Far longer than a process needs to reach its sleep.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// What a process claims to have been called with.
+/// The arguments that a process claims in its command line.
 const ARGUMENT_BYTES: usize = 64 << 30;
-/// So many directories of 250 bytes make the longest path that the kernel prints.
+/// This number of directories of 250 bytes makes the longest path that the kernel prints.
 pub const DEPTH: usize = 40;
 
-/// How a process holds up its readers.
+/// The way a process blocks its readers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hold {
-    /// `mmap_lock` for writing: its mmap waits for the file system.
+    /// `mmap_lock` for writing: the mmap of the process waits for the file system.
     Mmap,
-    /// `exec_update_lock`: its exec waits for a close.
+    /// `exec_update_lock`: the exec of the process waits for a close.
     Exec,
-    /// `mmap_lock` for reading: somebody reads its memory and waits for the file system; from then
-    /// on it waits for the lock itself, and all readers behind it.
+    /// `mmap_lock` for reading: another process reads its memory and waits for the file system;
+    /// from then on the process waits for the lock, and all readers wait behind it.
     Fault,
-    /// As `Mmap`, under a name that colours a terminal and begins a new line.
+    /// Like `Mmap`, under a name that sets terminal colours and begins a new line.
     Evil,
 }
 
 impl Hold {
     pub const ALL: [Hold; 4] = [Hold::Mmap, Hold::Exec, Hold::Fault, Hold::Evil];
 
-    /// Its name in the kernel.
+    /// The name of the process in the kernel.
     pub fn comm(self) -> &'static str {
         match self {
             Hold::Mmap => "holds-mmap",
@@ -50,19 +50,19 @@ impl Hold {
         }
     }
 
-    /// Which file of the file system it uses: no two processes use one.
+    /// The file of the file system that the process uses: no two processes share one.
     fn path(self, n: usize) -> String {
         let letter = match self {
             Hold::Mmap | Hold::Evil => 'm',
             Hold::Exec => 'e',
             Hold::Fault => UNREADABLE,
         };
-        // The kinds share the numbers, so they are kept apart.
+        // The kinds share the numbers, so the names keep them apart.
         format!("{MOUNT}/{letter}{}", Hold::ALL.len() * n + self as usize)
     }
 }
 
-/// Starts so many processes that hold up their readers, below one that does not.
+/// Starts this many processes that block their readers, below one that does not.
 pub fn start(hold: Hold, count: usize) -> (Target, Vec<Pid>) {
     let herd = Target::stopped(&format!("hold {} {count}", hold as usize));
     let all_are_there = || Some(children_of(herd.pid())).filter(|pids| pids.len() == count);
@@ -70,7 +70,7 @@ pub fn start(hold: Hold, count: usize) -> (Target, Vec<Pid>) {
     (herd, pids)
 }
 
-/// Becomes what the environment says, if it is one of these; see `support::child`.
+/// Enters the mode that the environment selects, if this file defines it; see `support::child`.
 pub fn become_one() {
     let Ok(mode) = std::env::var(MODE) else { return };
     let words: Vec<&str> = mode.split(' ').collect();
@@ -84,10 +84,11 @@ pub fn become_one() {
         }
         "vfork" => {
             let (kib, path) = (number(1), words[2].to_owned());
-            // In a process of one thread: of several, only one would wait.
+            // In a process of one thread: in one of several threads, only one thread waits.
             fork(move || {
                 let touched = std::hint::black_box(vec![1_u8; kib * 1024]);
-                // The library makes a child that shares our memory until it has exec'ed.
+                // The library creates a child that shares the memory of this process until its
+                // exec.
                 let _ = Command::new(path).spawn();
                 drop(touched);
                 this_process::exit(0);
@@ -99,7 +100,7 @@ pub fn become_one() {
         }
         "held" => {
             let stat = std::fs::read_to_string("/proc/self/stat").expect("stat");
-            // Without it the test finds a process that has a name.
+            // Without this wait the test may find a process that still has a name.
             let _ = sys::claim_held_arguments(&stat);
         }
         "deep" => map_deep(number(1)),
@@ -122,7 +123,7 @@ fn hold_for_ever(hold: Hold, n: usize) {
     this_process::exit(0);
 }
 
-/// Lets a child read memory of this process that never comes, then wants the lock.
+/// Makes a child read memory of this process that never arrives, then requests the lock.
 fn be_read(file: &File) {
     let address = sys::map_untouched(file).expect("mmap");
     let memory = File::open(Path::new("/proc").join(std::process::id().to_string()).join("mem"));
@@ -137,13 +138,13 @@ fn be_read(file: &File) {
     sys::map_anonymous().expect("mmap");
 }
 
-/// Maps a file that stands deep in directories of a file system of its own.
+/// Maps a file deep in the directories of a separate file system.
 fn map_deep(depth: usize) {
     let mut mount = Command::new("mount");
     mount.args(["-t", "tmpfs", "tmpfs", MOUNT]);
     assert!(mount.status().is_ok_and(|status| status.success()), "{mount:?}");
     std::env::set_current_dir(MOUNT).expect("a directory");
-    // Step by step: a whole path of this length is refused.
+    // One directory at a time: the kernel refuses a whole path of this length.
     for _ in 0..depth {
         let name = "d".repeat(250);
         std::fs::create_dir(&name).expect("a directory");

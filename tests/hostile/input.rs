@@ -1,5 +1,6 @@
-//! Processes that say too much: an argument list of 64 GiB, paths of 10 KiB, 65,000 mappings, names
-//! that would write on a terminal. Time and memory stay small, and no control byte comes through.
+//! Processes with excessive output: an argument list of 64 GiB, paths of 10 KiB, 65,000 mappings,
+//! names that contain terminal control sequences. Time and memory stay small, and the output
+//! contains no control byte.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::support::{program, skip};
 use super::timed::{Timed, start};
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// Far more than it takes, far less than reading it all.
+/// Far longer than a run takes, far shorter than reading everything.
 const QUICK: Duration = Duration::from_secs(5);
 
 fn ask(pid: Pid, engine: &str, options: &str) -> Timed {
@@ -26,7 +27,7 @@ fn ask(pid: Pid, engine: &str, options: &str) -> Timed {
     timed
 }
 
-/// The peak of the program's memory in KiB, as it tells itself.
+/// The peak of the program's memory in KiB, as the program reports it.
 fn peak(timed: &Timed) -> u64 {
     let text = timed.ran.stderr();
     let line = text.lines().find_map(|line| line.strip_prefix("peak memory"));
@@ -52,7 +53,7 @@ fn arguments_without_end() {
     });
 }
 
-/// The page with the arguments is held back by its owner (`userfaultfd(2)`): nobody waits for it.
+/// The owner of the argument page never delivers it (`userfaultfd(2)`): the program does not wait.
 #[test]
 fn arguments_that_never_come() {
     contained(LIMIT, || {
@@ -95,7 +96,7 @@ fn paths_without_end() {
     });
 }
 
-/// Nearly as many as the kernel allows (`vm.max_map_count`).
+/// Nearly as many mappings as the kernel allows (`vm.max_map_count`).
 #[test]
 fn mappings_without_end() {
     contained(LIMIT, || {
@@ -113,7 +114,7 @@ fn mappings_without_end() {
     });
 }
 
-/// The names of the stuck come another way than those of the measured.
+/// The names of stuck processes use another code path than those of measured processes.
 #[test]
 fn names_of_the_stuck_are_escaped() {
     contained(LIMIT, || {

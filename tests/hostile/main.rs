@@ -1,23 +1,24 @@
-//! A host where everything is wrong, built for real: processes that hold their memory lock for
-//! ever, an io_uring that is forbidden, limits that are reached, a `/proc` that hides.
+//! A host with real faults: processes that hold their memory lock for ever, a forbidden io_uring,
+//! exhausted limits, a `/proc` that hides processes.
 //!
-//! A binary of its own: it starts itself once more as the first process of each container, and a
-//! case whose times count has the host to itself.
+//! A separate binary: it starts itself again as the first process of each container, and a case
+//! that measures times runs alone on the host.
 //!
-//! Every case runs as root in a container of its own with a hard limit of time; what it made
-//! ends with it. Where a case cannot run it says so. `docs/RELIABILITY.md` lists them.
+//! Every case runs as root in a separate container with a hard time limit; its processes and mounts
+//! end with the container. A case that cannot run reports that. `docs/RELIABILITY.md` lists the
+//! cases.
 //!
 //! - `container` a PID and mount namespace for each case
 //! - `cgroup`    a control group of a case
-//! - `user`      somebody without privilege
+//! - `user`      a user without privileges
 //! - `dead_fs`   a file system whose server does not answer
-//! - `hostage`   what processes become that are to be measured
-//! - `timed`     runs of the program, timed and taken apart
-//! - `sys`       system calls that have no safe form; the only `unsafe`
+//! - `hostage`   modes of the processes that the cases measure
+//! - `timed`     runs of the program, timed and parsed
+//! - `sys`       system calls without a safe form; the only `unsafe`
 //!
-//! The rest are cases.
+//! The other modules are cases.
 
-// A test is a crate of its own: what is public here is seen by nobody else.
+// A test is a separate crate: its public items have no users outside it.
 #![allow(unreachable_pub)]
 
 #[path = "../support/mod.rs"]
@@ -42,7 +43,7 @@ mod timed;
 mod user;
 mod visible;
 
-/// What processes become that the cases start.
+/// Modes of the processes that the cases start.
 #[test]
 fn child() {
     crowd::become_one();

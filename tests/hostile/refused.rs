@@ -1,5 +1,5 @@
-//! An io_uring that is forbidden or broken, and limits that are reached: the same table comes
-//! another way, or one line says what to change.
+//! A forbidden or broken io_uring, and exhausted limits: the program prints the same table by other
+//! means, or one line names the required change.
 
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
@@ -18,11 +18,11 @@ use super::timed::start;
 use super::user::User;
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// How long to wait for two looks at the same processes to agree: pages of shared libraries count
-/// differently while other programs come and go.
+/// The timeout for two reports of the same processes to agree: counts of shared library pages vary
+/// while other programs start and exit.
 const QUIET_LIMIT: Duration = Duration::from_secs(20);
 
-/// Processes that stand still, as arguments: `--pid LIST` and what makes their table.
+/// Idle processes, as arguments: `--pid LIST` and the options of their table.
 pub struct Still {
     list: String,
 }
@@ -33,13 +33,13 @@ impl Still {
         Still { list: list.join(",") }
     }
 
-    /// The command on these processes.
+    /// Returns the command on these processes.
     pub fn ask(&self, mut command: Command, options: &[&str]) -> Ran {
         command.args(["--pid", &self.list, "--by", "pid"]).args(options);
         output(command)
     }
 
-    /// One way to run it gives the same table as `--engine sync` without any hindrance.
+    /// Checks that a run gives the same table as `--engine sync` without restrictions.
     pub fn assert_same(&self, what: &str, mut ask: impl FnMut() -> Ran) -> Ran {
         let reference = || {
             let ran = self.ask(program(), &["--engine", "sync"]);
@@ -69,17 +69,17 @@ fn crowd() -> (Crowd, Still) {
     (crowd, still)
 }
 
-/// No report: nothing on standard output, one line on standard error.
-fn assert_told(ran: &Ran, what: &str) {
+/// No report: standard output is empty, standard error has one line.
+fn assert_reported(ran: &Ran, what: &str) {
     let text = ran.stderr();
     assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""), "{what}: {text}");
     assert!(text.starts_with("psm-uring: "), "{what}: {text}");
     assert_eq!((text.matches('\n').count(), text.ends_with('\n')), (1, true), "{what}: {text}");
 }
 
-/// What the loader of programs ends with when it lacks something.
+/// The exit code of the program loader when a prerequisite is missing.
 const LOADER: i32 = 127;
-/// So many descriptors may not do: two files, `/proc`, standard streams, and what is inherited.
+/// This many descriptors may be too few: two files, `/proc`, standard streams, and inherited ones.
 const FEW: u64 = 8;
 
 const REFUSALS: [(i32, &str); 5] = [
@@ -90,7 +90,7 @@ const REFUSALS: [(i32, &str); 5] = [
     (libc::EINVAL, "5.11"),
 ];
 
-/// `io_uring_setup` fails, or `io_uring_enter` does once there is a ring.
+/// `io_uring_setup` fails, or `io_uring_enter` fails on an existing ring.
 #[test]
 fn refused_ring_is_replaced() {
     contained(LIMIT, || {
@@ -113,7 +113,7 @@ fn refused_ring_is_replaced() {
                     ran.stderr()
                 );
                 let ran = ask(&["--engine", "uring"]);
-                assert_told(&ran, &what);
+                assert_reported(&ran, &what);
                 let reason = std::io::Error::from_raw_os_error(errno).to_string();
                 for word in [remedy, &reason] {
                     assert!(ran.stderr().contains(word), "{what}: no {word}: {}", ran.stderr());
@@ -123,8 +123,8 @@ fn refused_ring_is_replaced() {
     });
 }
 
-/// Without `io_uring_register` there is no table of files and no limit of workers, but a ring. It
-/// cannot grow with the stuck, so it has to be asked for by name.
+/// Without `io_uring_register` the ring has no table of files and no limit of workers. It cannot
+/// grow with the number of stuck processes, so only an explicit option selects it.
 #[test]
 fn refused_register_is_done_without() {
     contained(LIMIT, || {
@@ -147,7 +147,7 @@ fn refused_register_is_done_without() {
     });
 }
 
-/// Ways to run that would like more memory than `--engine sync`.
+/// Configurations that use more memory than `--engine sync`.
 const RICHER: [&str; 5] = [
     "--engine auto",
     "--engine auto --depth 1024",
@@ -175,7 +175,7 @@ fn few_descriptors_are_enough() {
                 let ran = ask();
                 match ran.code {
                     Some(1) if descriptors <= FEW => {
-                        assert_told(&ran, &what);
+                        assert_reported(&ran, &what);
                         refused += 1;
                     }
                     Some(LOADER) if descriptors <= FEW => {}
@@ -187,9 +187,9 @@ fn few_descriptors_are_enough() {
     });
 }
 
-/// A table, or one line that says what to raise; never an abort, whatever the limit.
+/// A table, or one line that names the limit to raise; never an abort, at any limit.
 #[test]
-fn too_little_address_space_is_told() {
+fn too_little_address_space_is_an_error() {
     contained(LIMIT, || {
         let pid = std::process::id().to_string();
         let (mut tables, mut told) = (0, 0);
@@ -203,12 +203,12 @@ fn too_little_address_space_is_told() {
                 match ran.code {
                     Some(0) => tables += 1,
                     Some(1) => {
-                        assert_told(&ran, &what);
+                        assert_reported(&ran, &what);
                         told += 1;
                     }
-                    // It did not get as far as `main`: the loader or the kernel gave up.
+                    // The process fails before `main`: in the loader or the kernel.
                     Some(LOADER) => {}
-                    // Or the runtime of the language, which wants a stack for its handler first.
+                    // Or in the language runtime, which first allocates a stack for its handler.
                     None if ran.stderr().contains("failed to allocate an alternative stack") => {}
                     None => {
                         assert_eq!(timed.status.signal(), Some(libc::SIGSEGV), "{what}");
@@ -222,7 +222,7 @@ fn too_little_address_space_is_told() {
     });
 }
 
-/// Who can do with less does: where the simplest engine prints, every other one does.
+/// Every engine falls back: where the simplest engine prints a table, every other one does.
 #[test]
 fn little_address_space_is_enough() {
     contained(LIMIT, || {
@@ -250,8 +250,8 @@ fn little_address_space_is_enough() {
     });
 }
 
-/// A ring that cannot be set up for want of locked memory, or whose every request is cancelled for
-/// want of a worker: `prlimit` for a user, a cgroup of processes for root.
+/// Ring setup fails for lack of locked memory, or every request is cancelled for lack of a worker:
+/// `prlimit` for a user, a cgroup of processes for root.
 #[test]
 fn no_memory_and_no_workers_for_the_ring() {
     contained(LIMIT, || {
@@ -267,7 +267,7 @@ fn no_memory_and_no_workers_for_the_ring() {
             }
         }
         for limit in ["--memlock=0", "--nproc=0"] {
-            assert_told(&still.ask(User::limited(limit), &["--engine", "uring"]), limit);
+            assert_reported(&still.ask(User::limited(limit), &["--engine", "uring"]), limit);
         }
         let cgroup = match Cgroup::make("pids") {
             Ok(cgroup) => cgroup,
@@ -283,14 +283,14 @@ fn no_memory_and_no_workers_for_the_ring() {
             }
         }
         let ran = still.ask(cgroup.enter(program().get_program()), &["--engine", "uring"]);
-        assert_told(&ran, "pids.max=1");
+        assert_reported(&ran, "pids.max=1");
         assert!(ran.stderr().contains("pids.max"), "{}", ran.stderr());
     });
 }
 
-/// A file that may not grow is told like a full disk, not by a signal.
+/// The program reports a file size limit like a full disk; no signal ends it.
 #[test]
-fn too_big_a_file_is_told() {
+fn a_file_beyond_its_limit_is_an_error() {
     contained(LIMIT, || {
         let path = "/mnt/report";
         let mut mount = Command::new("mount");
@@ -308,7 +308,7 @@ fn too_big_a_file_is_told() {
     });
 }
 
-/// A cgroup with hardly any memory holds a report of 2,000 processes.
+/// A cgroup with little memory is enough for a report of 2,000 processes.
 #[test]
 fn little_memory_is_enough() {
     contained(LIMIT, || {
@@ -324,7 +324,7 @@ fn little_memory_is_enough() {
             command.args(["--engine", engine, "--by", "pid", "--stats"]);
             let timed = start(command).wait();
             assert_eq!(timed.ran.code, Some(0), "{engine}: {}", timed.status);
-            // Besides the crowd: its root, the test, the program.
+            // In addition to the crowd: its root, the test, the program.
             assert_eq!(timed.count("measured"), spec.processes + 3, "{engine}");
         }
     });

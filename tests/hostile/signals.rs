@@ -1,4 +1,4 @@
-//! Who ends the program ends it at once, also while all it does is wait.
+//! A signal ends the program immediately, also during a wait.
 
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
@@ -13,12 +13,12 @@ use super::sys;
 use super::timed::start;
 
 const END_LIMIT: Duration = Duration::from_millis(100);
-/// Long enough to be where it waits.
+/// Long enough for the program to reach its wait.
 const BEGIN: Duration = Duration::from_millis(300);
-/// A busy machine disturbs one run, not all of so many.
+/// A busy machine disturbs one run, but not all of these attempts.
 const ATTEMPTS: usize = 3;
 
-/// Sends the signal to a run that waits for the stuck; tells how long it lived on.
+/// Sends the signal to a run that waits for stuck processes; returns the time until its end.
 fn end_with(signal: Signal, engine: &str) -> Duration {
     let mut command = program();
     command.args(["--engine", engine, "--stuck-after", "20s"]);
@@ -30,13 +30,13 @@ fn end_with(signal: Signal, engine: &str) -> Duration {
     let timed = running.wait();
     let lived_on = sent.elapsed();
     assert_eq!(timed.status.signal(), Some(signal.as_raw()), "{engine}: {}", timed.status);
-    // Half a table would look like a whole one.
+    // A partial table looks like a complete one.
     assert_eq!((timed.ran.stdout().as_str(), timed.ran.stderr().as_str()), ("", ""), "{engine}");
     lived_on
 }
 
 #[test]
-fn signals_end_what_waits() {
+fn signals_end_a_waiting_run() {
     contained_alone(Duration::from_secs(40), || {
         let Some(_scene) = Scene::of(3, &[Hold::Mmap, Hold::Exec, Hold::Fault]) else { return };
         for signal in [Signal::INT, Signal::TERM] {

@@ -1,5 +1,5 @@
-//! Processes that do not run, each for another reason, and look stuck: all of them can be read, so
-//! they are measured.
+//! Processes that do not run, each for another reason, and look stuck: all of them are readable, so
+//! the program measures them.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -17,11 +17,11 @@ use super::sys::Traced;
 use super::timed::{Timed, start};
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// How long to wait for a process to be as it should be.
+/// The timeout for a process to reach its state.
 const READY_LIMIT: Duration = Duration::from_secs(20);
 /// The private memory of the targets.
 const KIB: u64 = 20_000;
-/// Far more than it takes.
+/// Far longer than a run takes.
 const QUICK: Duration = Duration::from_secs(10);
 
 fn ask(pid: Pid, engine: &str) -> Timed {
@@ -55,7 +55,7 @@ fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     assert!(until(READY_LIMIT, || is_so().then_some(())).is_some(), "it never is {what}");
 }
 
-/// By SIGSTOP, and by a tracer.
+/// Stopped by SIGSTOP, and by a tracer.
 #[test]
 fn stopped_and_traced() {
     contained(LIMIT, || {
@@ -75,7 +75,7 @@ fn frozen() {
             Ok(freezer) => freezer,
             Err(why) => return skip("frozen", &why),
         };
-        // Dropped after the frozen one went on.
+        // The drop runs after the frozen process is thawed.
         let target = Target::stopped(&format!("touch {KIB}"));
         freezer.take(target.pid());
         freezer.set("freezer.state", "FROZEN");
@@ -85,7 +85,7 @@ fn frozen() {
     });
 }
 
-/// Lets the frozen go on, also when the case fails.
+/// Thaws the frozen process, also when the case fails.
 struct Thaw;
 
 impl Drop for Thaw {
@@ -94,7 +94,7 @@ impl Drop for Thaw {
     }
 }
 
-/// A command that is ended when it is dropped.
+/// A command. Dropping it ends the process.
 struct Ended(Child);
 
 impl Ended {
@@ -114,7 +114,7 @@ impl Drop for Ended {
     }
 }
 
-/// Its cgroup is out of memory, and the kernel was told not to kill: it waits in state D.
+/// Its cgroup is out of memory with the OOM killer off: the process waits in state D.
 #[test]
 fn out_of_memory() {
     contained(LIMIT, || {
@@ -125,7 +125,7 @@ fn out_of_memory() {
         };
         memory.set("memory.limit_in_bytes", &((KIB + 4096) * 1024).to_string());
         memory.set("memory.oom_control", "1");
-        // Reads until it finds a line's end, which never comes.
+        // Reads until the end of a line, which never arrives.
         let mut greedy = memory.enter("tail".as_ref());
         greedy.arg("/dev/zero");
         let greedy = Ended::start(greedy);
@@ -154,7 +154,7 @@ fn vfork_parent() {
     });
 }
 
-/// Memory and arguments in swap: they are counted, and reading them is no reason to give up.
+/// Memory and arguments in swap: the program counts them, and reads of them do not time out.
 #[test]
 fn swapped() {
     contained(LIMIT, || {

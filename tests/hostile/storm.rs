@@ -1,5 +1,5 @@
-//! Processes that come, go and change while they are counted: categories add up, what stands still
-//! is measured, nothing is taken for a failure.
+//! Processes that start, exit and change during the survey: categories add up, the program measures
+//! unchanged processes, and no change counts as a failure.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -13,12 +13,12 @@ use super::user::User;
 const LIMIT: Duration = Duration::from_secs(60);
 const RUNS: usize = 20;
 const STORMS: usize = 4;
-/// Processes that have nothing to do with it.
+/// Processes that take no part in the storm.
 const STILL: usize = 10;
-/// Long enough to be in full swing.
+/// Long enough for the storm to reach full load.
 const BEGIN: Duration = Duration::from_millis(200);
 
-/// Shells that run a script over and over, ended when they are dropped.
+/// Shells that run a script in a loop. Dropping them ends the processes.
 struct Storm(Vec<Child>);
 
 impl Storm {
@@ -43,7 +43,7 @@ impl Drop for Storm {
     }
 }
 
-/// Runs again and again in a storm; the answer is how many processes changed under its hands.
+/// Runs repeatedly in a storm; returns the number of processes that change during the reads.
 fn survive(script: &str) -> usize {
     let _still = User::with(STILL);
     let _storm = Storm::of(script);

@@ -1,5 +1,5 @@
-//! Processes that hold a lock for ever, among healthy ones: these are measured, all of them, those
-//! are told, and the program leaves on time.
+//! Processes that hold a lock for ever, among healthy ones: the program measures all healthy
+//! processes, reports the stuck ones, and exits on time.
 
 use std::process::Command;
 use std::time::Duration;
@@ -16,19 +16,18 @@ use super::support::{program, say, skip};
 use super::sys::refuse;
 use super::timed::{Timed, run, start};
 
-/// The time that a run may take with the default of `--stuck-after`, 2 s.
+/// The time limit of a run with the default of `--stuck-after`, 2 s.
 const REPORT_LIMIT: Duration = Duration::from_millis(2500);
-/// How much later than `--deadline` it may be.
+/// The tolerance beyond `--deadline`.
 const DEADLINE_SLACK: Duration = Duration::from_millis(200);
-/// How long the program may stay after its last word.
+/// The time limit from the last output to the exit of the program.
 const LINGER_LIMIT: Duration = Duration::from_millis(50);
-/// Where times are not the point: far less than for ever.
+/// The limit where times are not the subject: far less than for ever.
 const SOON: Duration = Duration::from_secs(10);
-/// A busy machine disturbs one run, not all of so many.
+/// A busy machine disturbs one run, but not all of these attempts.
 const ATTEMPTS: usize = 3;
 
-/// Processes that are stuck, of all kinds in turn. The file system is dropped first, which ends
-/// them.
+/// Stuck processes, of all kinds in turn. The drop releases the file system first, which ends them.
 pub struct Scene {
     _fs: DeadFs,
     _herds: Vec<Target>,
@@ -36,7 +35,7 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// So many stuck processes, in equal parts of these kinds.
+    /// Starts this many stuck processes, in equal parts of these kinds.
     pub fn of(count: usize, kinds: &[Hold]) -> Option<Scene> {
         let fs = match DeadFs::mount() {
             Ok(fs) => fs,
@@ -53,30 +52,30 @@ impl Scene {
             herds.push(herd);
         }
         fs.wait_for(count);
-        // These go to sleep once more after the file system heard of them.
+        // These processes sleep once more after their request reaches the file system.
         for (pid, _) in stuck.iter().filter(|(_, hold)| *hold == Hold::Fault) {
             herds[0].wait_for_state(*pid, 'D');
         }
         Some(Scene { _fs: fs, _herds: herds, stuck })
     }
 
-    /// The stuck ones.
+    /// The ids of the stuck processes.
     pub fn pids(&self) -> Vec<Pid> {
         self.stuck.iter().map(|(pid, _)| *pid).collect()
     }
 }
 
-/// The engines that work here.
+/// The engines that work on this host.
 pub fn engines() -> Vec<&'static str> {
     let mut engines = vec!["sync", "threads"];
     engines.extend(has_uring("stuck").then_some("uring"));
     engines
 }
 
-/// Everything that must be true of a report whatever its time was; `healthy` includes the program.
+/// Checks that hold for a report at any time; `healthy` includes the program.
 fn check(timed: &Timed, scene: &Scene, healthy: usize) {
     let (stdout, stderr) = (timed.ran.stdout(), timed.ran.stderr());
-    // The first process of the container is a test, which does not wait for orphans.
+    // The first process of the container is a test, which does not reap orphans.
     let all = healthy + scene.stuck.len() + timed.count("zombies");
     assert_eq!(timed.count("listed"), all, "{stderr}");
     assert_eq!(timed.count("timed out"), scene.stuck.len(), "{stderr}");
@@ -87,7 +86,7 @@ fn check(timed: &Timed, scene: &Scene, healthy: usize) {
         let row = unknown.get(pid).unwrap_or_else(|| panic!("{pid} is missing in\n{stdout}"));
         assert!(row.starts_with(hold.comm()) && row.contains("RSS"), "{row}");
     }
-    // The first ones are named with their state.
+    // The report names the first ones with their state.
     let (pid, hold) = scene.stuck[0];
     let state = state(pid).expect("it is there");
     for word in [&pid.to_string(), hold.comm(), &format!("state {state}")] {
@@ -95,8 +94,8 @@ fn check(timed: &Timed, scene: &Scene, healthy: usize) {
     }
 }
 
-/// Runs until times are met, at the most [`ATTEMPTS`] times; everything else must be right at
-/// once.
+/// Repeats the run until it meets the times, at most [`ATTEMPTS`] times; all other checks must pass
+/// on every run.
 fn on_time(what: &str, limit: Duration, mut attempt: impl FnMut() -> Timed) {
     let mut seen = Vec::new();
     for _ in 0..ATTEMPTS {
@@ -114,7 +113,7 @@ fn on_time(what: &str, limit: Duration, mut attempt: impl FnMut() -> Timed) {
     skip("stuck, times", &format!("others keep the CPUs busy; {late}"));
 }
 
-/// Whether somebody waited for a CPU most of the last ten seconds (`/proc/pressure/cpu`).
+/// Whether tasks waited for a CPU during most of the last ten seconds (`/proc/pressure/cpu`).
 pub fn is_busy() -> bool {
     const MOST: f64 = 50.0;
     let pressure = std::fs::read_to_string("/proc/pressure/cpu").unwrap_or_default();
@@ -132,7 +131,7 @@ fn among_a_crowd(count: usize) {
     let Some(scene) = Scene::of(count, &[Hold::Mmap, Hold::Exec]) else { return };
     let crowd = crowd(2000);
     assert!(crowd.pids().iter().all(|pid| scene.stuck.iter().all(|(stuck, _)| stuck < pid)));
-    // Besides the crowd: the test, the crowd's root, the parents of the stuck, the program.
+    // In addition to the crowd: the test, the crowd's root, the parents of the stuck, the program.
     let healthy = crowd.pids().len() + 2 + 2 + 1;
     for engine in engines() {
         let what = format!("{count} stuck among 2,000, {engine}");
@@ -148,7 +147,7 @@ fn among_a_crowd(count: usize) {
         let what = format!("{count} stuck among 2,000, {engine}, a deadline of 1.5 s");
         on_time(&what, deadline + DEADLINE_SLACK, || {
             let timed = run(&format!("--engine {engine} --by pid --deadline 1500ms"));
-            // On a busy machine the time may not do for all of them.
+            // On a busy machine the time may be too short for all of them.
             if timed.count("measured") == healthy || !is_busy() {
                 check(&timed, &scene, healthy);
             }
@@ -168,14 +167,15 @@ fn five_hundred_among_a_crowd() {
     contained_alone(Duration::from_secs(60), || among_a_crowd(512));
 }
 
-/// Each way to be stuck, one at a time and eight, in every engine.
+/// Each kind of stuck process, one process and eight, in every engine.
 #[test]
 fn every_lock_is_survived() {
     contained(Duration::from_secs(60), || {
         for hold in [Hold::Mmap, Hold::Exec, Hold::Fault] {
             for count in [1, 8] {
                 let Some(scene) = Scene::of(count, &[hold]) else { return };
-                // Besides the test, the parent of the stuck and the program: who reads the stuck.
+                // In addition to the test, the parent of the stuck and the program: the readers of
+                // the stuck.
                 let readers = if hold == Hold::Fault { count } else { 0 };
                 for engine in engines() {
                     let options = format!("--engine {engine} --by pid --stuck-after 300ms");
@@ -189,8 +189,8 @@ fn every_lock_is_survived() {
     });
 }
 
-/// More than the ring has slots. Who stands behind them is another engine's, or not asked where
-/// the ring was asked for by name; what the others told is in the report.
+/// More stuck processes than the ring has slots. Another engine reads the remaining processes; with
+/// an explicitly selected ring they stay unread. The report contains the answers of the others.
 #[test]
 fn the_stuck_have_all_slots() {
     contained(Duration::from_secs(60), || {
@@ -199,7 +199,7 @@ fn the_stuck_have_all_slots() {
             return;
         }
         let Some(scene) = Scene::of(STUCK, &[Hold::Mmap]) else { return };
-        // Besides the stuck and the program: the test and the parent of the stuck.
+        // In addition to the stuck and the program: the test and the parent of the stuck.
         for (engine, measured) in [("uring", 2), ("auto", 3)] {
             let mut command = Command::new("prlimit");
             command.arg("--nofile=32").arg(program().get_program());
@@ -222,7 +222,7 @@ fn the_stuck_have_all_slots() {
     });
 }
 
-/// Whatever is asked for: other names, other files, a filter, a list.
+/// Every selection: other names, other files, a filter, a list.
 #[test]
 fn no_option_waits_for_the_stuck() {
     contained(Duration::from_secs(60), || {
@@ -253,7 +253,7 @@ fn no_option_waits_for_the_stuck() {
                 assert_eq!(timed.ran.code, Some(0), "{engine} {options}: {stderr}");
                 let (measured, lost) = (timed.count("measured"), timed.count("timed out"));
                 assert!(measured > 0, "{engine} {options}: {stderr}\n{stdout}");
-                // comm answers at once, so a filter of it may leave them out.
+                // Reads of comm return immediately, so a filter on comm may exclude them.
                 assert_eq!(lost, stuck.len(), "{engine} {options}: {stderr}");
                 assert!(timed.took < SOON, "{engine}: {:?}", timed.took);
             }

@@ -1,4 +1,4 @@
-//! System calls of the cases that have no safe form.
+//! System calls of the cases without a safe form.
 #![allow(unsafe_code)]
 
 use std::ffi::CString;
@@ -16,7 +16,7 @@ fn done(result: i32) -> Result<()> {
     if result == 0 { Ok(()) } else { Err(Error::last_os_error()) }
 }
 
-/// Mounts a FUSE file system whose server holds this device.
+/// Mounts a FUSE file system with a server on this device.
 pub fn mount_fuse(device: &File, target: &str) -> Result<()> {
     let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", device.as_raw_fd());
     let (target, options) = (CString::new(target)?, CString::new(options)?);
@@ -26,7 +26,7 @@ pub fn mount_fuse(device: &File, target: &str) -> Result<()> {
     done(unsafe { libc::mount(source, target.as_ptr(), kind, flags, options.as_ptr().cast()) })
 }
 
-/// Takes a mount away now, and for those who still use it when they are done.
+/// Detaches a mount now; it ends for existing users when they release it.
 pub fn unmount(target: &str) -> Result<()> {
     let target = CString::new(target)?;
     // SAFETY: a string that ends with a zero.
@@ -35,7 +35,7 @@ pub fn unmount(target: &str) -> Result<()> {
 
 fn map(file: Option<&File>, rights: i32, flags: i32) -> Result<*mut u8> {
     let fd = file.map_or(-1, AsRawFd::as_raw_fd);
-    // SAFETY: a new mapping wherever the kernel likes touches nothing that is there.
+    // SAFETY: a new mapping at an address of the kernel's choice affects no existing mapping.
     let start = unsafe { libc::mmap(std::ptr::null_mut(), PAGE, rights, flags, fd, 0) };
     if start == libc::MAP_FAILED { Err(Error::last_os_error()) } else { Ok(start.cast()) }
 }
@@ -45,7 +45,7 @@ pub fn map_anonymous() -> Result<()> {
     map(None, libc::PROT_READ, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS).map(drop)
 }
 
-/// Maps a page of the file, does not touch it, and tells where it is.
+/// Maps a page of the file, does not touch it, and returns its address.
 pub fn map_untouched(file: &File) -> Result<u64> {
     map(Some(file), libc::PROT_READ, libc::MAP_SHARED).map(|start| start.addr() as u64)
 }
@@ -54,16 +54,16 @@ pub fn map_untouched(file: &File) -> Result<u64> {
 /// kernel writes the page to the file first (`fuse_vma_close`), and waits.
 pub fn dirty_and_cover(file: &File) -> Result<()> {
     let page = map(Some(file), libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED)?;
-    // SAFETY: the page was just mapped for writing.
+    // SAFETY: the page is mapped for writing.
     unsafe { page.write_volatile(1) };
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
-    // SAFETY: the page is ours and nobody refers to it.
+    // SAFETY: this process owns the page and holds no reference to it.
     let covered = unsafe { libc::mmap(page.cast(), PAGE, libc::PROT_READ, flags, -1, 0) };
     if covered == libc::MAP_FAILED { Err(Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Lets a signal end the command, even if whoever started the tests ignores it, as a shell does
-/// with `SIGINT` for what runs in the background.
+/// Restores the default action of a signal for the command. The parent of the tests may ignore it,
+/// as a shell does with `SIGINT` for background jobs.
 pub fn heed(command: &mut Command, signal: i32) {
     let heed = move || {
         // SAFETY: the default action runs no code of this process.
@@ -74,14 +74,14 @@ pub fn heed(command: &mut Command, signal: i32) {
     unsafe { command.pre_exec(heed) };
 }
 
-/// Makes a system call of the command, and of all it starts, fail with an error number.
+/// Makes a system call of the command, and of all its descendants, fail with an error number.
 pub fn refuse(command: &mut Command, call: i64, errno: i32) {
     let call = u32::try_from(call).expect("numbers of system calls are small");
     let refusal = libc::SECCOMP_RET_ERRNO | errno.unsigned_abs();
     install(command, call, refusal);
 }
 
-/// Installs a filter of system calls: one number has this answer, all others pass.
+/// Installs a filter of system calls: one number gets this answer, all others pass.
 fn install(command: &mut Command, call: u32, answer: u32) {
     const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
     const IS_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
@@ -109,7 +109,7 @@ fn install(command: &mut Command, call: u32, answer: u32) {
     unsafe { command.pre_exec(install) };
 }
 
-/// A process that a tracer stopped, let go when it is dropped. Belongs to the thread that made it.
+/// A process that a tracer stopped. Dropping it detaches. It belongs to the thread that created it.
 pub struct Traced(i32);
 
 impl Traced {
@@ -130,28 +130,28 @@ impl Traced {
 impl Drop for Traced {
     fn drop(&mut self) {
         let nothing = std::ptr::null_mut::<libc::c_void>();
-        // SAFETY: this request takes no addresses; a failure leaves all as it was.
+        // SAFETY: this request takes no addresses; a failure changes no state.
         unsafe { libc::ptrace(libc::PTRACE_DETACH, self.0, nothing, nothing) };
     }
 }
 
-/// Tells the kernel that the arguments of this process are this long: `x`es on the first page,
-/// zeros behind. `stat` is the text of its own `/proc/PID/stat`.
+/// Sets the length of the arguments of this process in the kernel: `x`es on the first page, zeros
+/// behind. `stat` is the text of `/proc/PID/stat` of this process.
 pub fn claim_arguments(stat: &str, len: usize) -> Result<()> {
     let rights = libc::PROT_READ | libc::PROT_WRITE;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-    // SAFETY: a new mapping wherever the kernel likes touches nothing that is there.
+    // SAFETY: a new mapping at an address of the kernel's choice affects no existing mapping.
     let start = unsafe { libc::mmap(std::ptr::null_mut(), len, rights, flags, -1, 0) };
     if start == libc::MAP_FAILED {
         return Err(Error::last_os_error());
     }
-    // SAFETY: the mapping may be written, and is longer than a page.
+    // SAFETY: the mapping is writable, and is longer than a page.
     unsafe { start.cast::<u8>().write_bytes(b'x', PAGE) };
     set_arguments(stat, start.addr(), len)
 }
 
-/// Tells the kernel that the arguments of this process are a page that nobody has and nobody
-/// brings: whoever reads it waits for `userfaultfd(2)`. The error says that there is none.
+/// Sets the arguments of this process to a page that is missing and never arrives: every reader
+/// waits for `userfaultfd(2)`. The error reports that userfaultfd is unavailable.
 pub fn claim_held_arguments(stat: &str) -> Result<()> {
     /// `_IOWR(0xaa, 0x3f, struct uffdio_api)` and `_IOWR(0xaa, 0, struct uffdio_register)` of
     /// include/uapi/linux/userfaultfd.h.
@@ -159,7 +159,7 @@ pub fn claim_held_arguments(stat: &str) -> Result<()> {
     const UFFDIO_REGISTER: u64 = 0xc020_aa00;
     let rights = libc::PROT_READ | libc::PROT_WRITE;
     let page = map(None, rights, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS)?;
-    // SAFETY: makes a descriptor, which stays open as long as the process lives.
+    // SAFETY: creates a descriptor, which stays open as long as the process lives.
     let fd = unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC) };
     let fd = i32::try_from(fd).expect("descriptors are small");
     if fd < 0 {
@@ -170,21 +170,21 @@ pub fn claim_held_arguments(stat: &str) -> Result<()> {
     done(unsafe { libc::ioctl(fd, UFFDIO_API, api.as_mut_ptr()) })?;
     let is_missing = 1;
     let mut register: [u64; 4] = [page.addr() as u64, PAGE as u64, is_missing, 0];
-    // SAFETY: as above; nothing of this process ever touches the page.
+    // SAFETY: as above; no code of this process touches the page.
     done(unsafe { libc::ioctl(fd, UFFDIO_REGISTER, register.as_mut_ptr()) })?;
     set_arguments(stat, page.addr(), PAGE)
 }
 
-/// Tells the kernel where the arguments of this process are.
+/// Sets the address range of the arguments of this process in the kernel.
 fn set_arguments(stat: &str, start: usize, len: usize) -> Result<()> {
-    // SAFETY: moves nothing, asks only.
+    // SAFETY: the call only queries and moves nothing.
     let brk = unsafe { libc::sbrk(0) }.addr() as u64;
     let (_, fields) = stat.rsplit_once(") ").expect("a name in parentheses");
     let fields: Vec<&str> = fields.trim_end().split(' ').collect();
     // Numbers of proc_pid_stat(5), of which the third is the first behind the name.
     let field = |number: usize| fields[number - 3].parse::<u64>().expect("an address");
     let [begin, end] = [start as u64, (start + len) as u64];
-    // `struct prctl_mm_map`: all stays as it is, but the arguments. No auxv, no other binary.
+    // `struct prctl_mm_map`: only the arguments change. No auxv, no other binary.
     let (no_auxv, no_binary) = (0, u64::from(u32::MAX) << 32);
     let map: [u64; 13] = [
         field(26), // code
@@ -202,6 +202,6 @@ fn set_arguments(stat: &str, start: usize, len: usize) -> Result<()> {
         no_binary,
     ];
     let option = libc::PR_SET_MM_MAP;
-    // SAFETY: the map outlives the call; nothing but `/proc` reads arguments from its addresses.
+    // SAFETY: the map outlives the call; only `/proc` reads arguments from its addresses.
     done(unsafe { libc::prctl(libc::PR_SET_MM, option, &raw const map, size_of_val(&map), 0) })
 }

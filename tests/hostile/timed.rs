@@ -1,5 +1,5 @@
-//! Runs of the program, timed and taken apart: what it took, how long it stayed after its last
-//! word, what it says it counted.
+//! Runs of the program, timed and parsed: duration, time from the last output to the exit, and
+//! reported counts.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -11,10 +11,10 @@ use psm_uring::units::Pid;
 
 use super::support::{Ran, program, until};
 
-/// A run that takes longer hangs.
+/// A run that takes longer counts as hung.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A run that is over.
+/// A finished run.
 pub struct Timed {
     pub ran: Ran,
     pub status: ExitStatus,
@@ -24,7 +24,7 @@ pub struct Timed {
     pub lingered: Duration,
 }
 
-/// A run under way.
+/// A run in progress.
 pub struct Running {
     command: Command,
     child: Child,
@@ -49,7 +49,7 @@ pub fn start(mut command: Command) -> Running {
     Running { command, child, began, stdout, stderr }
 }
 
-/// All there is to read, and when the last of it came.
+/// The complete output, and the time of its last byte.
 fn collect(mut from: impl Read + Send + 'static) -> JoinHandle<(Vec<u8>, Instant)> {
     std::thread::spawn(move || {
         let (mut bytes, mut room) = (Vec::new(), vec![0; 1 << 16]);
@@ -85,7 +85,7 @@ impl Running {
 }
 
 impl Timed {
-    /// What `--stats` says became of how many processes; one zombie counts as `zombies`.
+    /// The counts of process outcomes that `--stats` reports; one zombie counts as `zombies`.
     pub fn counts(&self) -> BTreeMap<String, usize> {
         let text = self.ran.stderr();
         let line = text.lines().find_map(|line| line.strip_prefix("processes"));
@@ -103,7 +103,7 @@ impl Timed {
         *counts.get(fate).unwrap_or_else(|| panic!("nothing is said of {fate}: {counts:?}"))
     }
 
-    /// What `--stats` says the survey took.
+    /// The duration of the survey that `--stats` reports.
     pub fn survey(&self) -> Duration {
         let text = self.ran.stderr();
         let time = text.lines().find(|line| line.starts_with("time")).expect("a line of times");
@@ -112,7 +112,7 @@ impl Timed {
         Duration::from_secs_f64(milliseconds / 1e3)
     }
 
-    /// The rows without figures, by process; the table must have been made with `--by pid`.
+    /// The rows without figures, by process; the table requires `--by pid`.
     pub fn unknown(&self) -> BTreeMap<Pid, String> {
         let text = self.ran.stdout();
         let rows = text.lines().filter_map(|line| {

@@ -1,4 +1,5 @@
-//! Somebody without privilege: the program where everybody may run it, and processes of theirs.
+//! A user without privileges: the program at a path that every user can execute, and processes of
+//! that user.
 
 use std::ffi::OsStr;
 use std::process::{Child, Command, Stdio};
@@ -8,9 +9,9 @@ use psm_uring::units::Pid;
 
 use super::support::{program, until};
 
-/// Nobody's number on an ordinary host: limits count all processes of a user.
+/// A user id that is unused on an ordinary host: limits count all processes of a user.
 const ID: &str = "61234";
-/// A place of the container's own.
+/// A directory that belongs to the container.
 const BIN: &str = "/mnt";
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -19,7 +20,7 @@ pub struct User {
 }
 
 impl User {
-    /// A user with so many processes.
+    /// Creates a user with this many processes.
     pub fn with(processes: usize) -> User {
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", "mode=755", "tmpfs", BIN]);
@@ -43,7 +44,7 @@ impl User {
         format!("{BIN}/psm-uring")
     }
 
-    /// A command that this user runs.
+    /// Returns a command that this user runs.
     pub fn command(program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("setpriv");
         let (user, group) = (format!("--reuid={ID}"), format!("--regid={ID}"));
@@ -52,7 +53,7 @@ impl User {
         command
     }
 
-    /// The program, run by this user with a limit.
+    /// Returns the program as a command, run by this user with a limit.
     pub fn limited(limit: &str) -> Command {
         let mut command = Self::command("prlimit");
         command.arg(limit).arg(Self::program());

@@ -1,5 +1,5 @@
-//! A `/proc` that hides, is missing or is something else; capabilities that are missing. What may
-//! be seen is measured, the rest is counted, and the program never refuses to start.
+//! A `/proc` that hides processes, is missing or is another file system; missing capabilities. The
+//! program measures the visible processes, counts the rest, and always starts.
 
 use std::process::Command;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use super::timed::{Timed, start};
 use super::user::User;
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// Processes of the user besides the program.
+/// Processes of the user in addition to the program.
 const THEIRS: usize = 5;
 
-/// Mounts something over `/proc`; false when this kernel cannot.
+/// Mounts a file system over `/proc`; false when this kernel does not support it.
 fn mount(kind: &str, options: &str) -> bool {
     let mut command = Command::new("mount");
     command.args(["-t", kind, "-o", options, kind, "/proc"]);
     command.status().is_ok_and(|status| status.success())
 }
 
-/// Runs a command with options of the program appended; whatever it measured, it printed.
+/// Runs a command with options of the program appended; checks that it prints all measurements.
 fn report(mut command: Command, engine: &str) -> Timed {
     command.args(["--engine", engine, "--stats"]);
     let timed = start(command).wait();
@@ -33,7 +33,7 @@ fn report(mut command: Command, engine: &str) -> Timed {
     timed
 }
 
-/// Ids of others are listed, their files are refused.
+/// The ids of other users are listed, but reads of their files fail.
 #[test]
 fn hidepid_1_is_denied() {
     contained(LIMIT, || {
@@ -44,7 +44,7 @@ fn hidepid_1_is_denied() {
         for engine in engines() {
             let timed = report(User::command(User::program()), engine);
             assert_eq!(timed.count("measured"), THEIRS + 1, "{engine}");
-            // The test itself.
+            // The test process.
             assert_eq!(timed.count("denied"), 1, "{engine}: {}", timed.ran.stderr());
             assert!(timed.ran.stderr().contains("CAP_SYS_PTRACE"), "{}", timed.ran.stderr());
             let timed = report(program(), engine);
@@ -53,7 +53,7 @@ fn hidepid_1_is_denied() {
     });
 }
 
-/// Others do not exist.
+/// The processes of other users are invisible.
 #[test]
 fn hidepid_2_is_another_world() {
     contained(LIMIT, || {
@@ -75,7 +75,7 @@ fn hidepid_2_is_another_world() {
     });
 }
 
-/// Nothing but processes: no meminfo, no self, no mounts.
+/// Only processes: no meminfo, no self, no mounts.
 #[test]
 fn processes_are_all_it_needs() {
     contained(LIMIT, || {
@@ -90,7 +90,7 @@ fn processes_are_all_it_needs() {
     });
 }
 
-fn assert_told(ran: &Ran, what: &str) {
+fn assert_reported(ran: &Ran, what: &str) {
     let text = ran.stderr();
     assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""), "{what}: {text}");
     assert!(text.starts_with("psm-uring: ") && text.contains("mount"), "{what}: {text}");
@@ -98,41 +98,41 @@ fn assert_told(ran: &Ran, what: &str) {
 }
 
 #[test]
-fn no_proc_is_told() {
+fn missing_proc_is_an_error() {
     contained(LIMIT, || {
         let engines = engines();
         let told = |what: &str| {
             for engine in &engines {
                 let mut command = program();
                 command.args(["--engine", engine]);
-                assert_told(&start(command).wait().ran, &format!("{what}, {engine}"));
+                assert_reported(&start(command).wait().ran, &format!("{what}, {engine}"));
             }
         };
         assert!(mount("tmpfs", "size=1m"), "tmpfs is everywhere");
         told("an empty /proc");
-        // Below it are the container's own and the one of the host.
+        // Below it are the `/proc` of the container and the one of the host.
         while unmount("/proc").is_ok() {}
         told("no /proc");
     });
 }
 
-/// Root as containers have it.
+/// Root with the capabilities of a container.
 #[test]
-fn dropped_capabilities_are_told() {
+fn dropped_capabilities_are_reported() {
     contained(LIMIT, || {
         let _user = User::with(THEIRS);
         let mut tried = Command::new("setpriv");
         let dropped = "--bounding-set=-sys_ptrace,-sys_admin,-perfmon";
         tried.args([dropped, "true"]);
         if !tried.status().is_ok_and(|status| status.success()) {
-            return skip("dropped_capabilities_are_told", "setpriv cannot drop capabilities");
+            return skip("dropped_capabilities_are_reported", "setpriv cannot drop capabilities");
         }
         for engine in engines() {
             let mut command = Command::new("setpriv");
             command.arg(dropped).arg(program().get_program());
             let timed = report(command, engine);
             let stderr = timed.ran.stderr();
-            // The test has more capabilities, the others belong to somebody else.
+            // The test has more capabilities, the others belong to another user.
             assert_eq!(timed.count("measured"), 1, "{engine}: {stderr}");
             assert_eq!(timed.count("denied"), THEIRS + 1, "{engine}: {stderr}");
             assert!(stderr.contains("CAP_SYS_PTRACE"), "{engine}: {stderr}");
@@ -146,7 +146,7 @@ fn dropped_capabilities_are_told() {
     });
 }
 
-/// Root of a user namespace is root of nothing else.
+/// Root of a user namespace has no privileges outside it.
 #[test]
 fn user_namespaces_are_no_privilege() {
     contained(LIMIT, || {

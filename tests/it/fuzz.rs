@@ -1,8 +1,8 @@
-//! The fuzz targets on the stable compiler: every seed, then for a second each what becomes of
-//! seeds when they are damaged at random. `scripts/fuzz.sh` runs them for hours, and guided by
-//! coverage where there is a nightly compiler.
+//! The fuzz targets on the stable compiler: every seed, then randomly damaged seeds for a second
+//! per target. `scripts/fuzz.sh` runs them for hours, with coverage guidance if a nightly compiler
+//! is installed.
 //!
-//! A failure leaves its input in a file and says where. To have it again:
+//! A failure saves its input in a file and prints the path. To reproduce it:
 //!
 //! ```text
 //! PSM_FUZZ_INPUT=FILE cargo test --locked --test it fuzz::TARGET
@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 use crate::support::targets::TARGETS;
 use crate::support::{Rng, corpus, data, files, say};
 
-/// How long each target runs, unless `PSM_FUZZ_SECONDS` says otherwise.
+/// Run time of each target; `PSM_FUZZ_SECONDS` overrides it.
 const SECONDS: u64 = 1;
 /// The longest input.
 const INPUT_BYTES_MAX: usize = 8192;
 
-/// Keeps the input that a target panics on.
+/// Saves the input on which a target panics.
 struct Keep<'a>(&'a str, &'a [u8]);
 
 impl Drop for Keep<'_> {
@@ -64,7 +64,7 @@ fn fuzz(name: &str) {
     assert!(runs > 0 || limit.is_zero(), "nothing was damaged");
 }
 
-/// A seed that is changed in a few places; parts of another one among them.
+/// A seed with a few changes, among them parts of another seed.
 fn damaged(seeds: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
     let mut input = rng.pick(seeds).clone();
     for _ in 0..=rng.below(6) {

@@ -1,6 +1,6 @@
 //! The program on the fixtures, byte for byte: standard output, standard error and exit code of
-//! many command lines, with every engine. `UPDATE_GOLDEN=1 cargo test golden` writes
-//! `tests/data/golden/*.txt` anew; the difference is then to be read in review.
+//! many command lines, with every engine. `UPDATE_GOLDEN=1 cargo test golden` rewrites
+//! `tests/data/golden/*.txt`; a review then checks the difference.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use crate::support::failures::{Failures, check_eq};
 use crate::support::survey::has_uring;
 use crate::support::{Ran, data, files, run};
 
-/// A golden file, and the arguments behind `--proc-root`.
+/// A golden file, and the arguments after `--proc-root`.
 const CASES: [(&str, &str); 121] = [
     ("csv", "names -o csv"),
     ("csv-by-container", "grouped -o csv --by container"),
@@ -134,7 +134,7 @@ const CASES: [(&str, &str); 121] = [
     ("user-pid", "ordinary -u 1001 -p 110,120"),
 ];
 
-/// Calls that make no sense, and reports that cannot be: whole command lines.
+/// Invalid calls and impossible reports: complete command lines.
 const FAULTS: [(&str, &str); 50] = [
     ("fault-bad-deadline", "--deadline soon"),
     ("fault-bad-depth", "--depth 0"),
@@ -196,7 +196,7 @@ fn is_update() -> bool {
     std::env::var_os("UPDATE_GOLDEN").is_some()
 }
 
-/// A run as a text that people can read in review.
+/// A run as text for review.
 fn show(words: &str, ran: &Ran) -> Vec<u8> {
     let code = ran.code.map_or("a signal".to_owned(), |code| code.to_string());
     let mut text = format!("$ psm-uring {words}\n").into_bytes();
@@ -207,7 +207,7 @@ fn show(words: &str, ran: &Ran) -> Vec<u8> {
     text
 }
 
-/// Compares one run with its golden file, or writes that; says what is wrong.
+/// Compares one run with its golden file, or writes the file; returns the error.
 fn check(name: &str, words: &str, ran: &Ran) -> Result<(), String> {
     let (path, found) = (golden_path(name), show(words, ran));
     if is_update() {
@@ -227,7 +227,7 @@ fn report(wrong: &[String]) {
     assert!(wrong.is_empty(), "{}\n{remedy}", wrong.join("\n"));
 }
 
-/// Runs the program. What differs from run to run and host to host becomes a word.
+/// Runs the program. A placeholder replaces text that differs between runs and hosts.
 fn run_masked(words: &str) -> Ran {
     let facts = crate::support::sources::regex(concat!(
         r#"(?P<key>"(version|host|kernel|engine|started_at|duration_seconds)": ?"#,
@@ -292,7 +292,7 @@ fn engines_print_the_same() {
     }
 }
 
-/// A golden file that no case writes is never compared with anything.
+/// Every golden file belongs to a case; otherwise no test compares it.
 #[test]
 fn every_golden_file_has_a_case() {
     if is_update() {

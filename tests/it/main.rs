@@ -1,7 +1,7 @@
-//! The tests of the program, in folders that mirror `src`: what a module promises is tested in the
-//! folder of its name, by its functions or by the program that is built from them.
+//! The tests of the program, in folders that mirror `src`: the folder of a module tests its
+//! contract, through its functions or through the built program.
 //!
-//! - `cli`      what the command line takes, and what it says
+//! - `cli`      options, arguments and their output
 //! - `commands` the commands beside a report
 //! - `engine`   surveys: engines against each other, a deadline, real processes, the ring's model
 //! - `fuzz`     the fuzz targets over their seeds
@@ -14,8 +14,8 @@
 //! - `sys`      the kernel and the users of this host
 //! - `repo`     checks of the repository: style, documents, records
 //!
-//! Tests of this binary run beside each other. What counts something of its whole process, or
-//! cannot have others beside it, is a binary of its own: `budget`, `crowd`, `hostile`.
+//! Tests of this binary run in parallel. A test that counts for its whole process, or that needs
+//! exclusive use, has its own binary: `budget`, `crowd`, `hostile`.
 
 #[path = "../repo/mod.rs"]
 mod repo;
@@ -34,7 +34,7 @@ mod run;
 mod smaps;
 mod sys;
 
-/// What children of the tests become; see `support::child`.
+/// The program that children of the tests run; see `support::child`.
 #[test]
 fn child() {
     support::child::become_one();

@@ -1,17 +1,17 @@
-//! What is written about the program, held against the program: flags, the table of the README, the
-//! reason of each dependency.
+//! Checks the documents against the program: flags, the table of the README, the reason of each
+//! dependency.
 
 use std::collections::BTreeSet;
 
 use crate::support::sources::{fail_if_any, read, regex, sources};
 
-/// Flags in a text: `--filter` and `-f`, where they stand as words of their own.
+/// Flags in a text: `--filter` and `-f`, where they are separate words.
 fn flags(text: &str) -> BTreeSet<String> {
     let flag = regex(r"(?:^|[\s`(,|\[/])(--[a-z][a-z-]*|-[a-zA-Z])(?:$|[^a-zA-Z0-9_-])");
     let mut found = BTreeSet::new();
     for line in text.lines() {
         let mut from = 0;
-        // Each match may end with the character that begins the next one.
+        // Each match may end with the first character of the next one.
         while let Some(captures) = flag.captures_at(line, from) {
             let word = captures.get(1).expect("the group is not optional");
             found.insert(word.as_str().to_owned());
@@ -50,9 +50,9 @@ fn every_flag_is_in_help_and_manual() {
     fail_if_any(&wrong);
 }
 
-/// The first table of the README is the one that the program prints.
+/// The program prints the first table of the README.
 #[test]
-fn the_readme_shows_what_is_printed() {
+fn the_readme_shows_the_printed_table() {
     let golden = read("tests/data/golden/default.txt");
     let table = |text: &str, end: &str| {
         let head = text.find("   MiB RAM").expect("a table");

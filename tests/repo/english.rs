@@ -22,7 +22,7 @@ fn sentences_have_nouns() {
     fail_if_any(&wrong);
 }
 
-/// A type name is a place: the same name twice sends the reader to the wrong one.
+/// A type name identifies one place: a duplicate name sends the reader to the wrong one.
 #[test]
 fn a_type_name_is_used_once() {
     let definition = regex(r"(?m)^ *(?:pub(?:\([a-z]+\))? )?(?:struct|enum|trait|type) ([A-Z]\w*)");
@@ -43,7 +43,7 @@ fn a_type_name_is_used_once() {
     fail_if_any(&wrong);
 }
 
-/// Behind the settings step no function reads the raw options.
+/// After the settings step no function reads the raw options.
 #[test]
 fn options_are_resolved_once() {
     let raw = regex(r"&(?:cli::)?Options\b");
@@ -62,7 +62,7 @@ fn options_are_resolved_once() {
     fail_if_any(&wrong);
 }
 
-/// A decision is read in a minute or not at all.
+/// A decision fits a reading time of one minute.
 #[test]
 fn decisions_have_eight_lines() {
     const LINES_MAX: usize = 8;

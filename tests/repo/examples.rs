@@ -1,8 +1,8 @@
 //! The examples of README.md and docs: each block marked `console` runs, and prints what it shows.
 //!
-//! The second word of the mark names the fake host, `ordinary` by default. `stuck` and `monday` are
-//! variants of `ordinary` that the test makes. All blocks run in one directory, in order, because
-//! one saves a report that a later one reads.
+//! The second word of the mark names the fake host, `ordinary` by default. The test derives `stuck`
+//! and `monday` from `ordinary`. All blocks run in one directory, in order, because one saves a
+//! report that a later one reads.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,11 +1,11 @@
 //! Checks of the repository: they read its files, and run the program only to compare.
 //!
-//! - `benchmarks`  docs/BENCHMARKS.md says what the records say
-//! - `documents`   documents say what the program does
+//! - `benchmarks`  docs/BENCHMARKS.md matches the records
+//! - `documents`   documents match the program
 //! - `english`     plain words, one name for one type, options read in one place
 //! - `examples`    the examples of README and docs print the output that they show
 //! - `fuzz`        a fuzz target has all its parts
-//! - `packaging`   what packages hold
+//! - `packaging`   the content of packages
 //! - `reliability` the tests that docs/RELIABILITY.md names
 //! - `tidy`        the style of the sources
 

@@ -1,12 +1,12 @@
-//! What packages hold, as far as it can be checked without building them;
+//! The content of packages, as far as a check without a build can cover it;
 //! `scripts/package-check.sh` builds, installs and runs them.
 
 use crate::support::sources::read;
 use crate::support::{TempDir, run};
 
-/// The service calls the program as the program wants to be called.
+/// The service calls the program with valid options.
 #[test]
-fn the_service_calls_what_is_there() {
+fn the_service_calls_an_existing_command() {
     let unit = read("packaging/systemd/psm-uring.service");
     let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/psm-uring "));
     let dir = TempDir::new("service");

@@ -1,5 +1,5 @@
-//! The table of faults in `docs/RELIABILITY.md`: the tests that it names exist, and every test of
-//! `tests/hostile` is in it. Knows nothing of the faults.
+//! The table of faults in `docs/RELIABILITY.md`: the tests that it names exist, and it contains
+//! every test of `tests/hostile`. Does not check the faults.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use regex::Regex;
 
 use crate::support::failures::{Failures, check, check_eq};
 
-/// The least number of faults with a test.
+/// The minimum number of faults with a test.
 const FAULTS_MIN: usize = 48;
 
 fn path(below: &str) -> PathBuf {
@@ -66,7 +66,7 @@ fn every_hostile_test_is_named() {
     let mut failures = Failures::new();
     let named: BTreeSet<String> = faults().into_iter().flat_map(|fault| fault.1).collect();
     for test in tests_below("tests/hostile") {
-        // Not a test, but what processes become.
+        // Not a test, but the entry of target processes.
         let is_named = test == "child" || named.contains(&test);
         check!(
             failures,

@@ -1,9 +1,7 @@
-//! The style of this project, run instead of remembered: floors, the fence around `unsafe`,
-//! lengths, words that do not belong on main, files that are on the map. `documents` does the same
-//! for what is written about the program.
+//! Automated style checks of this project: floors, the fence around `unsafe`, lengths, words that
+//! are banned on main, files that are on the map. `documents` checks the documents.
 //!
-//! Every failure names file, line, rule and remedy. When a reviewer says something twice, it is
-//! added here.
+//! Every failure names file, line, rule and remedy. A repeated review comment becomes a check here.
 
 use std::collections::BTreeSet;
 
@@ -29,8 +27,8 @@ const FILE_LINES_MAX: usize = 600;
 const FUNCTION_LINES_MAX: usize = 70;
 const COLUMNS_MAX: usize = 100;
 
-/// Where `unsafe` may stand: one floor of the program, the crowd of the benches and the commands
-/// that they wait for, the processes that tests start and what is done to them, and the allocator
+/// The places that may contain `unsafe`: one floor of the program, the crowd of the benches and the
+/// commands that they wait for, the processes that tests start and manipulate, and the allocator
 /// that counts.
 const UNSAFE: [&str; 6] = [
     "src/sys/",
@@ -41,7 +39,7 @@ const UNSAFE: [&str; 6] = [
     "tests/hostile/sys.rs",
 ];
 
-/// A line without its comment and without what stands between quotation marks.
+/// A line without its comment and its string contents.
 fn code(line: &str) -> String {
     let mut code = String::new();
     let mut in_string = false;
@@ -49,7 +47,7 @@ fn code(line: &str) -> String {
     while let Some(c) = chars.next() {
         match c {
             '\\' if in_string => drop(chars.next()),
-            // A quotation mark as a character is none.
+            // A quotation mark as a character literal does not count.
             '\'' if !in_string && chars.peek() == Some(&'"') => drop(chars.next()),
             '"' => in_string = !in_string,
             '/' if !in_string && chars.peek() == Some(&'/') => break,
@@ -60,13 +58,13 @@ fn code(line: &str) -> String {
     code
 }
 
-/// The module on the first level that a file belongs to.
+/// The top-level module of a file.
 fn module(path: &str) -> &str {
     let inner = path.strip_prefix("src/").unwrap_or(path);
     inner.split('/').next().unwrap_or(inner).trim_end_matches(".rs")
 }
 
-/// Names of modules that a text reaches through `crate::`, with their lines.
+/// Names of modules that a text uses through `crate::`, with their lines.
 fn imports(source: &Source) -> Vec<(usize, String)> {
     let single = regex(r"\bcrate::([a-z_]+)");
     let group = regex(r"(?s)\bcrate::\{(.*?)\};");
@@ -172,8 +170,8 @@ fn files_lines_and_functions_are_short() {
     fail_if_any(&wrong);
 }
 
-/// Where functions begin, and how many lines they have. Relies on `cargo fmt`: a function ends
-/// with a brace in the column it began in.
+/// The first lines of functions, and their line counts. Relies on `cargo fmt`: a function ends with
+/// a brace in its first column.
 fn functions(source: &Source) -> Vec<(usize, usize)> {
     let head = regex(r#"^( *)(pub(\([a-z ]+\))? )?(const |unsafe |async |extern "C" )*fn "#);
     let lines: Vec<&str> = source.text.lines().collect();
@@ -193,7 +191,7 @@ fn functions(source: &Source) -> Vec<(usize, usize)> {
 
 #[test]
 fn nothing_is_left_to_be_done() {
-    // In two parts, so that this line is none of them.
+    // Split in two, so that this line does not match.
     let words =
         [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), concat!("HA", "CK")];
     let banned = regex(&format!(r"\b({})\b", words.join("|")));
@@ -232,9 +230,9 @@ fn output_has_one_door() {
     fail_if_any(&wrong);
 }
 
-/// Paths and words that this file knows by heart are there.
+/// Paths and words that this file hard-codes exist.
 #[test]
-fn what_is_fenced_exists() {
+fn fenced_paths_exist() {
     let rust = rust();
     for fence in UNSAFE {
         let inside: Vec<_> = rust.iter().filter(|one| one.path.starts_with(fence)).collect();
@@ -256,7 +254,7 @@ fn what_is_fenced_exists() {
     }
 }
 
-/// The names a file's map lists: lines of its head that begin with a name between back quotes.
+/// The names in a file's map: header lines that begin with a name in backquotes.
 fn map_of(text: &str) -> BTreeSet<String> {
     let entry = regex(r"^//! - `([a-z_]+)`");
     text.lines().filter_map(|line| Some(entry.captures(line)?[1].to_owned())).collect()

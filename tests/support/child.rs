@@ -1,7 +1,7 @@
-//! Processes to be measured: a test binary starts itself again and becomes one.
+//! Target processes: a test binary starts itself again and becomes one.
 //!
-//! The parent ends every child it started; a child whose parent died ends by itself. Children
-//! stop themselves with SIGSTOP when they are ready, so that their memory stays as it is.
+//! The parent ends every child it started; a child ends when its parent dies. Children stop
+//! themselves with SIGSTOP when they are ready, so that their memory does not change.
 #![allow(unsafe_code)]
 
 use std::ffi::OsStr;
@@ -15,21 +15,22 @@ use rustix::process::{Signal, getpid, kill_process, set_parent_process_death_sig
 
 use super::until;
 
-/// Tells a test binary what to become.
+/// Selects the mode of a test binary.
 pub const MODE: &str = "PSM_TEST_CHILD";
 const TITLE: &str = "PSM_TEST_TITLE";
 const READY_LIMIT: Duration = Duration::from_secs(20);
 const PAGE: usize = 4096;
 
-/// A child of the test, ended when it is dropped.
+/// A child of the test. Dropping it ends the process.
 pub struct Target(Child);
 
 impl Target {
-    /// Starts a child that calls itself `argv0` and becomes what `mode` says (see [`become_one`]).
-    /// The test binary needs a test named `child` that calls [`become_one`].
+    /// Starts a child with the name `argv0` in the mode `mode` (see [`become_one`]). The test
+    /// binary needs a test named `child` that calls [`become_one`].
     pub fn start_as(argv0: &[u8], mode: &str) -> Target {
         let program = std::env::current_exe().expect("a path of our own");
-        // The test harness accepts UTF-8 only: other names are written over the first later.
+        // The test harness accepts UTF-8 only: the child overwrites this name with other names
+        // later.
         let is_text = std::str::from_utf8(argv0).is_ok();
         let first = if is_text { argv0.to_vec() } else { vec![b'x'; argv0.len() + 8] };
         let child = Command::new(program)
@@ -43,7 +44,7 @@ impl Target {
         Target(child.expect("a child starts"))
     }
 
-    /// Starts a child and waits until it has stopped itself.
+    /// Starts a child and waits until it stops itself.
     pub fn stopped_as(argv0: &[u8], mode: &str) -> Target {
         let target = Target::start_as(argv0, mode);
         target.wait_for_state(target.pid(), 'T');
@@ -63,7 +64,7 @@ impl Target {
         assert!(found.is_some(), "{pid} is in state {:?}, not {wanted}", state(pid));
     }
 
-    /// The children of the child, once there are so many and all are in this state.
+    /// The children of the child, once this many exist and all are in this state.
     pub fn children(&self, count: usize, wanted: char) -> Vec<Pid> {
         let children = until(READY_LIMIT, || {
             let children = children_of(self.pid());
@@ -73,13 +74,13 @@ impl Target {
         children.expect("the children of the child are ready")
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the child.
     pub fn signal(&self, signal: Signal) {
         let pid = rustix::process::Pid::from_child(&self.0);
         kill_process(pid, signal).expect("a child of ours takes signals");
     }
 
-    /// Ends it and waits for it, so that nothing of it is left.
+    /// Ends the child and waits for it, so that no zombie remains.
     pub fn end(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -92,8 +93,8 @@ impl Drop for Target {
     }
 }
 
-/// A line of `/proc/PID/status`. That file answers at once; `stat`, which is easier to read, waits
-/// for ever in a process that is stuck, and any process of the host may be.
+/// A line of `/proc/PID/status`. Reads of that file return immediately; reads of `stat`, which is
+/// easier to parse, block for ever on a stuck process, and any process of the host may be stuck.
 fn status(pid: Pid, key: &str) -> Option<String> {
     let text = std::fs::read(format!("/proc/{pid}/status")).ok()?;
     let text = String::from_utf8_lossy(&text).into_owned();
@@ -104,8 +105,8 @@ pub fn state(pid: Pid) -> Option<char> {
     status(pid, "State:")?.chars().next()
 }
 
-/// A process is stopped when all of its threads are. The first often is before the one that sent
-/// the signal, which goes on for a moment and touches pages.
+/// A process is stopped when all of its threads are. The first often stops before the thread that
+/// sent the signal, which runs for a moment and touches pages.
 fn is_in_state(pid: Pid, wanted: char) -> bool {
     if wanted != 'T' {
         return state(pid) == Some(wanted);
@@ -126,17 +127,17 @@ pub fn children_of(parent: Pid) -> Vec<Pid> {
     pids.filter(is_child).collect()
 }
 
-/// Becomes what the environment says, and never returns; without such a wish does nothing.
+/// Enters the mode that the environment selects, and never returns; without a mode it does nothing.
 ///
 /// - `touch KIB`       private memory of this size, every page touched
-/// - `family KIB N`    the same, shared with N children made by fork
+/// - `family KIB N`    the same, shared with N forked children
 /// - `mappings N`      N mappings of a page
-/// - `swapped KIB`     private memory that the kernel is asked to swap out
+/// - `swapped KIB`     private memory that the kernel swaps out on request
 /// - `hugetlb N`       N huge pages
 /// - `leaderless KIB`  a child whose first thread is dead and whose second has the memory
-/// - `vfork KIB`       the same as touch, and a child that runs in this memory; its maker waits
-/// - `clone KIB`       the same, and both go on
-/// - `exit`            the end
+/// - `vfork KIB`       the same as touch, and a child that runs in this memory; its parent waits
+/// - `clone KIB`       the same, and both continue
+/// - `exit`            immediate exit
 pub fn become_one() {
     let Ok(mode) = std::env::var(MODE) else { return };
     let words: Vec<&str> = mode.split(' ').collect();
@@ -188,14 +189,14 @@ pub fn stop_for_ever() {
 
 /// Writes a title over the first argument, as `setproctitle(3)` does. The first argument is longer.
 fn set_title(title: &[u8]) {
-    // Field 48 of `stat` is where the arguments begin; comm, the second, ends with `) `.
+    // Field 48 of `stat` is the start of the arguments; comm, the second, ends with `) `.
     let stat = std::fs::read("/proc/self/stat").expect("stat");
     let stat = String::from_utf8_lossy(&stat).into_owned();
     let (_, fields) = stat.rsplit_once(") ").expect("stat");
     let begin: usize = fields.split(' ').nth(45).and_then(|text| text.parse().ok()).expect("48");
     let first = std::ptr::with_exposed_provenance_mut::<u8>(begin);
-    // SAFETY: the kernel laid out the arguments there, writable; the first has 8 bytes more than
-    // the title, and nothing reads the arguments at this time.
+    // SAFETY: the kernel placed the arguments there, writable; the first has 8 bytes more than the
+    // title, and no code reads the arguments at this time.
     unsafe { first.write_bytes(0, title.len() + 8) };
     // SAFETY: as above.
     unsafe { first.copy_from(title.as_ptr(), title.len()) };
@@ -207,8 +208,8 @@ fn touch(kib: usize) -> Vec<u8> {
 
 /// Runs `then`, which does not return, in a child.
 pub fn fork(then: impl FnOnce()) -> Pid {
-    // SAFETY: the child uses what this thread owns and calls nothing that another thread may have
-    // held a lock of: signals, sleeping, and in one case a new thread with fresh memory.
+    // SAFETY: the child uses data of this thread only and calls no function with a lock that
+    // another thread may hold: signals, sleeping, and in one case a new thread with fresh memory.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0, "fork: {}", std::io::Error::last_os_error());
     if pid == 0 {
@@ -219,7 +220,7 @@ pub fn fork(then: impl FnOnce()) -> Pid {
     Pid(pid.unsigned_abs())
 }
 
-/// Makes a child that runs in the memory of this process, on a stack of its own.
+/// Creates a child that runs in the memory of this process, on a separate stack.
 fn clone_with_memory(flags: i32) {
     const STACK_BYTES: usize = 64 * 1024;
     extern "C" fn stop(_: *mut libc::c_void) -> i32 {
@@ -231,8 +232,8 @@ fn clone_with_memory(flags: i32) {
     let flags = flags | libc::CLONE_VM | libc::SIGCHLD;
     // SAFETY: the top of the mapping, where a stack begins.
     let top = unsafe { stack.add(STACK_BYTES) };
-    // SAFETY: the stack is the child's alone and never unmapped. The child only makes system calls;
-    // all it shares with this thread is `errno`, which nobody here looks at twice.
+    // SAFETY: only the child uses the stack, and it is never unmapped. The child only makes system
+    // calls; it shares only `errno` with this thread, and no code here reads it twice.
     let pid = unsafe { libc::clone(stop, top.cast(), flags, std::ptr::null_mut()) };
     assert!(pid >= 0, "clone: {}", std::io::Error::last_os_error());
 }
@@ -245,24 +246,24 @@ fn leave_a_thread(kib: usize) {
             std::thread::sleep(Duration::from_secs(1));
         }
     });
-    // SAFETY: ends this thread alone; what it owns is never freed.
+    // SAFETY: ends only this thread; its data is never freed.
     unsafe { libc::syscall(libc::SYS_exit, 0) };
 }
 
 fn map(len: usize, protection: i32, flags: i32) -> *mut u8 {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | flags;
-    // SAFETY: a new mapping wherever the kernel likes touches nothing that is there.
+    // SAFETY: a new mapping at an address of the kernel's choice affects no existing mapping.
     let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0) };
     assert!(start != libc::MAP_FAILED, "mmap: {}", std::io::Error::last_os_error());
     start.cast()
 }
 
-/// Maps one page with a neighbour of other rights, so that the kernel does not merge them.
+/// Maps one page with a neighbour of other permissions, so that the kernel does not merge them.
 fn map_page(n: usize) {
     let write = if n.is_multiple_of(2) { libc::PROT_WRITE } else { 0 };
     let page = map(PAGE, libc::PROT_READ | write, 0);
     if write != 0 {
-        // SAFETY: the page was just mapped for writing.
+        // SAFETY: the page is mapped for writing.
         unsafe { page.write(1) };
     }
 }
@@ -270,9 +271,9 @@ fn map_page(n: usize) {
 fn swap_out(kib: usize) {
     let len = kib * 1024;
     let start = map(len, libc::PROT_READ | libc::PROT_WRITE, 0);
-    // SAFETY: the range was just mapped for writing.
+    // SAFETY: the range is mapped for writing.
     unsafe { start.write_bytes(1, len) };
-    // SAFETY: the range is ours; what is written to swap is read back when it is touched.
+    // SAFETY: this process owns the range; the kernel reads swapped pages back on access.
     unsafe { libc::madvise(start.cast(), len, libc::MADV_PAGEOUT) };
 }
 
@@ -280,9 +281,9 @@ fn map_huge(pages: usize) {
     const HUGE: usize = 2 << 20;
     let start = map(pages * HUGE, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_HUGETLB);
     for page in 0..pages {
-        // SAFETY: inside of the mapping just made.
+        // SAFETY: inside the new mapping.
         let place = unsafe { start.add(page * HUGE) };
-        // SAFETY: the mapping may be written.
+        // SAFETY: the mapping is writable.
         unsafe { place.write(1) };
     }
 }

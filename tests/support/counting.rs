@@ -1,4 +1,4 @@
-//! The allocator of the system, counted: for test binaries that say what may be allocated.
+//! The system allocator with counters: for test binaries with allocation budgets.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
-/// Counts every request for memory, those for more of it included.
+/// Counts every request for memory, including reallocations to a larger size.
 pub(crate) struct Counting;
 
-/// How often any thread of this process has asked for memory so far.
+/// The number of allocations by all threads of this process so far.
 pub(crate) fn allocations() -> u64 {
     ALLOCATIONS.load(Ordering::Relaxed)
 }
@@ -18,11 +18,11 @@ fn count() {
     ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
 }
 
-// SAFETY: every call is handed on as it came, and counting allocates nothing.
+// SAFETY: every call passes on unchanged, and counting allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: the caller keeps the duties of this very function.
+        // SAFETY: the caller meets the contract of this function.
         unsafe { System.alloc(layout) }
     }
 
@@ -34,7 +34,7 @@ unsafe impl GlobalAlloc for Counting {
 
     unsafe fn realloc(&self, place: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         count();
-        // SAFETY: as above; the place came from the same allocator.
+        // SAFETY: as above; the pointer comes from the same allocator.
         unsafe { System.realloc(place, layout, new_size) }
     }
 

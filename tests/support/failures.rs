@@ -1,9 +1,9 @@
-//! Failures of a loop, collected, so that the first does not hide the others.
+//! Collects the failures of a loop, so that the first does not hide the others.
 
-/// As many are shown; the rest is counted.
+/// The number of failures shown; the rest is only counted.
 const SHOWN_MAX: usize = 20;
 
-/// Collects failures, and fails the test with all of them when it is dropped.
+/// Collects failures. Dropping it fails the test with all of them.
 #[derive(Default)]
 pub struct Failures(Vec<String>);
 
@@ -21,13 +21,13 @@ impl Drop for Failures {
     fn drop(&mut self) {
         let (failures, shown) = (self.0.len(), self.0.len().min(SHOWN_MAX));
         let text = self.0[..shown].join("\n");
-        // A panic inside of another one would hide both.
+        // A panic during another panic hides both.
         let is_told = std::thread::panicking();
         assert!(failures == 0 || is_told, "{failures} failures, of which {shown}:\n{text}");
     }
 }
 
-/// `assert!` that adds to failures and goes on.
+/// Like `assert!`, but records the failure and continues.
 #[allow(unused_macros)]
 macro_rules! check {
     ($failures:expr, $holds:expr, $($what:tt)+) => {
@@ -37,7 +37,7 @@ macro_rules! check {
     };
 }
 
-/// `assert_eq!` that adds to failures and goes on.
+/// Like `assert_eq!`, but records the failure and continues.
 #[allow(unused_macros)]
 macro_rules! check_eq {
     ($failures:expr, $found:expr, $expected:expr, $($what:tt)+) => {

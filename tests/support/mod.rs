@@ -1,19 +1,19 @@
-//! What several tests need: where the fixtures stand, numbers at random that can be had again,
-//! runs of the program with a limit, and words on standard error that no capture swallows.
+//! Shared code of several tests: paths of the fixtures, reproducible random numbers, runs of the
+//! program with a time limit, and uncaptured output on standard error.
 //!
-//! - `child`    processes to be measured, which a test binary becomes
-//! - `failures` failures of a loop, collected
+//! - `child`    target processes, started from a test binary
+//! - `failures` collected failures of a loop
 //! - `model`    a model of the ring, of its workers and of the processes they read
-//! - `readers`  programs that others wrote, to read what ours writes
-//! - `reports`  saved reports of fixtures, to be compared
+//! - `readers`  third-party programs that read the output of the program
+//! - `reports`  saved reports of fixtures, for comparison
 //! - `rules`    the tables of docs/GROUPING.md
 //! - `sources`  the files of this project as texts
-//! - `survey`   surveys that can be compared
-//! - `targets`  what fuzzers feed with bytes
+//! - `survey`   surveys in a comparable form
+//! - `targets`  fuzz targets
 //! - `world`    a process made of texts
 //!
-//! `counting` is the allocator of `tests/budget.rs` and part of that alone.
-// Every test binary uses a part of this.
+//! `counting` is the allocator of `tests/budget.rs`; only that binary includes it.
+// Every test binary uses a part of this module.
 #![allow(dead_code, unreachable_pub)]
 
 use std::ffi::OsStr;
@@ -34,8 +34,8 @@ pub mod survey;
 pub mod targets;
 pub mod world;
 
-/// The longest time one run of the program may take: far more than it needs, so that a busy
-/// machine does not fail a test, and little enough that a hang is told soon.
+/// The maximum duration of one run of the program: far more than it needs, so that a busy machine
+/// does not fail a test, and short enough that a hang fails soon.
 pub const RUN_LIMIT: Duration = Duration::from_secs(20);
 
 /// The fake `/proc` trees under `tests/data/procfs`.
@@ -64,7 +64,7 @@ pub fn tree(name: &str) -> PathBuf {
     data("procfs").join(name)
 }
 
-/// The files of a directory, by name, in order.
+/// The files of a directory, sorted by name.
 pub fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = std::fs::read_dir(dir).unwrap_or_else(|error| panic!("{dir:?}: {error}"));
     let mut files: Vec<(String, Vec<u8>)> = entries
@@ -87,7 +87,7 @@ pub fn corpus() -> Vec<(String, Vec<u8>)> {
     corpus
 }
 
-/// A table of tab-separated values with a head: rows that are asked by the name of a column.
+/// A table of tab-separated values with a header: rows with access by column name.
 pub struct Table {
     head: Vec<String>,
     pub rows: Vec<Vec<String>>,
@@ -115,14 +115,14 @@ impl Table {
     }
 }
 
-/// Numbers at random that a seed gives again (SplitMix64).
+/// Random numbers, reproducible from a seed (SplitMix64).
 pub struct Rng(u64);
 
 impl Rng {
-    /// From `PSM_SEED`, or from the clock. Printed, so that a failure can be had again.
+    /// From `PSM_SEED`, or from the clock. Prints the seed, so that a failure is reproducible.
     pub fn seeded() -> Rng {
         let seed = Rng::seed();
-        // Captured, and so shown only when the test fails.
+        // The harness captures this, and shows it only when the test fails.
         #[allow(clippy::print_stdout)]
         {
             println!("again with: PSM_SEED={seed}");
@@ -130,7 +130,7 @@ impl Rng {
         Rng(seed)
     }
 
-    /// From a seed that is told elsewhere.
+    /// From a seed that the caller reports.
     pub fn new(seed: u64) -> Rng {
         Rng(seed)
     }
@@ -167,19 +167,19 @@ impl Rng {
     }
 }
 
-/// Writes a line to standard error, in one write so that lines of other threads do not cut it.
-/// `eprintln!` would be captured, and hidden when the test passes.
+/// Writes a line to standard error, in one write so that lines of other threads do not split it.
+/// The harness captures `eprintln!`, and hides it when the test passes.
 pub fn say(what: &str) {
     let _ = std::io::stderr().write_all(format!("{what}\n").as_bytes());
 }
 
-/// Reports that a test, or a part of it, cannot run here, and why. `.ci/run` compares both with
-/// `tests/skips.txt`.
+/// Reports that a test, or a part of it, cannot run here, with the reason. `.ci/run` compares both
+/// with `tests/skips.txt`.
 pub fn skip(test: &str, why: &str) {
     say(&format!("SKIPPED {test}: {why}"));
 }
 
-/// What a run of the program left behind.
+/// The output and exit code of a run of the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ran {
     pub stdout: Vec<u8>,
@@ -196,7 +196,7 @@ impl Ran {
         String::from_utf8_lossy(&self.stderr).into_owned()
     }
 
-    /// The rows of a table in KiB without head, and without its total.
+    /// The rows of a table in KiB without its header and its total.
     pub fn rows(&self) -> Vec<Row> {
         assert_eq!(self.code, Some(0), "{}", self.stderr());
         let stdout = self.stdout();
@@ -204,7 +204,7 @@ impl Ran {
         rows.map(|line| Row::parse(line).expect(line)).collect()
     }
 
-    /// What `--stats` says behind a key.
+    /// The value behind a key of `--stats`.
     pub fn stat(&self, key: &str) -> String {
         let text = self.stderr();
         let line = text.lines().find_map(|line| line.strip_prefix(key));
@@ -212,11 +212,11 @@ impl Ran {
     }
 }
 
-/// A directory for temporary files of a test, removed with all that is in it when it is dropped.
+/// A directory for temporary files of a test. Dropping it removes the directory with its content.
 pub struct TempDir(PathBuf);
 
 impl TempDir {
-    /// Makes one, which is no other's, whatever the name.
+    /// Creates a directory with a unique path, for any name.
     pub fn new(name: &str) -> TempDir {
         static MADE: AtomicUsize = AtomicUsize::new(0);
         let (process, made) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
@@ -236,7 +236,7 @@ impl Drop for TempDir {
     }
 }
 
-/// Copies files and directories; links are left out.
+/// Copies files and directories; skips links.
 pub fn copy_dir(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a directory of ours");
     for entry in std::fs::read_dir(from).expect("a fixture") {
@@ -250,7 +250,7 @@ pub fn copy_dir(from: &Path, to: &Path) {
     }
 }
 
-/// Makes a FIFO, whose open sleeps for ever while nobody writes to it.
+/// Creates a FIFO; an open of it blocks for ever without a writer.
 pub fn make_fifo(path: &Path) {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
     mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
@@ -273,7 +273,7 @@ impl Row {
     }
 }
 
-/// The program, to be called on fixtures by short paths; no terminal is near.
+/// The program as a command for fixtures with short paths, without a terminal.
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_psm-uring"));
     command.current_dir(data("procfs")).stdin(Stdio::null()).env("COLUMNS", "100");
@@ -287,14 +287,14 @@ pub fn run<I: IntoIterator<Item: AsRef<OsStr>>>(arguments: I) -> Ran {
     output(command)
 }
 
-/// Runs a command to its end, at most [`RUN_LIMIT`] long.
+/// Runs a command to its end, for at most [`RUN_LIMIT`].
 pub fn output(mut command: Command) -> Ran {
     let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    // Both ends are emptied at once: a full pipe would stop the child.
+    // Both pipes are drained at once: a full pipe blocks the child.
     let stdout = collect(child.stdout.take().expect("piped"));
     let stderr = collect(child.stderr.take().expect("piped"));
     let status = wait(&mut child, &command);
@@ -310,7 +310,7 @@ fn collect(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<
     })
 }
 
-/// Waits for a child, and ends it when it takes too long.
+/// Waits for a child, and ends it at the timeout.
 pub fn wait(child: &mut std::process::Child, command: &Command) -> ExitStatus {
     let ended = until(RUN_LIMIT, || child.try_wait().expect("a child of ours"));
     ended.unwrap_or_else(|| {
@@ -320,7 +320,7 @@ pub fn wait(child: &mut std::process::Child, command: &Command) -> ExitStatus {
     })
 }
 
-/// BeforeAfter again and again until there is an answer or the time is over.
+/// Calls a function repeatedly until it returns a value or the time is over.
 pub fn until<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let began = Instant::now();
     loop {
@@ -332,7 +332,7 @@ pub fn until<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<
     }
 }
 
-/// Says what is wrong on one line, in these words among others.
+/// Checks that the error message is one line and contains these words.
 pub fn assert_one_line(ran: &Ran, words: &str) {
     let text = ran.stderr();
     assert!(text.starts_with("psm-uring: ") && text.contains(words), "{text}");

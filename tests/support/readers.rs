@@ -1,28 +1,28 @@
-//! Programs that others wrote, to read what ours writes. Where one is missing, the error says so.
+//! Third-party programs that read the output of the program. The error names a missing one.
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
 use super::sources::root;
 
-/// Runs a reader on a text; `None` when there is no such program.
+/// Runs a reader on a text; `None` when the program is missing.
 fn read(mut command: Command, text: &str) -> Option<Output> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().ok()?;
     let mut stdin = child.stdin.take().expect("piped");
     let text = text.to_owned();
-    // It may leave early: then its exit code says why.
+    // The reader may exit early: then its exit code gives the reason.
     let writer = std::thread::spawn(move || _ = stdin.write_all(text.as_bytes()));
     let output = child.wait_with_output().expect("a child of ours");
     writer.join().expect("no panic");
     Some(output)
 }
 
-/// Holds documents against a schema in docs. Panics when one does not fit.
+/// Validates documents against a schema in docs. Panics when one does not match.
 pub fn validate(schema: &str, documents: &[String]) -> Result<(), String> {
     let script = root().join("tests/support/validate.py");
     let schema = root().join(format!("docs/{schema}.schema.json"));
-    // Debian's own Python has what Debian's packages bring.
+    // Debian's Python includes the modules of Debian's packages.
     for python in ["python3", "/usr/bin/python3"] {
         let mut command = Command::new(python);
         command.arg(&script).arg(&schema);
@@ -38,8 +38,8 @@ pub fn validate(schema: &str, documents: &[String]) -> Result<(), String> {
     Err("no JSON Schema validator here (apt-get install python3-jsonschema)".to_owned())
 }
 
-/// Asks Prometheus' checker, which reads as the textfile collector does. Panics when it refuses, or
-/// finds a name or a text that is not as it should be.
+/// Runs Prometheus' checker, which parses like the textfile collector. Panics when it rejects the
+/// text, or reports a bad name or help text.
 pub fn promtool(text: &str) -> Result<(), String> {
     let mut command = Command::new("promtool");
     command.args(["check", "metrics"]);
@@ -51,7 +51,7 @@ pub fn promtool(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The records of a text of CSV, by the fields of its head.
+/// The records of a CSV text, by the fields of its header.
 pub fn csv(text: &str) -> Vec<std::collections::HashMap<String, String>> {
     assert!(text.lines().all(|line| !line.is_empty()) && text.ends_with("\r\n"), "{text:?}");
     assert_eq!(text.matches('\n').count(), text.matches("\r\n").count(), "{text:?}");

@@ -1,10 +1,10 @@
-//! Reports of fixtures that the program saved itself, to be compared.
+//! Reports of fixtures that the program saves, for comparison.
 
 use std::path::PathBuf;
 
 use super::{TempDir, copy_dir, output, program, tree};
 
-/// Reports of fixtures, saved.
+/// Saved reports of fixtures.
 pub struct Reports(TempDir);
 
 impl Reports {
@@ -16,7 +16,7 @@ impl Reports {
         self.0.path().join(name)
     }
 
-    /// Saves one, made with these words.
+    /// Saves one report, made with these arguments.
     pub fn save(&self, name: &str, words: &str) -> PathBuf {
         let path = self.path(name);
         let mut command = program();
@@ -26,7 +26,7 @@ impl Reports {
         path
     }
 
-    /// Of some processes of the usual tree; the first has grown by a MiB if so wished.
+    /// A report of some processes of the usual tree; the first grows by a MiB on request.
     pub fn save_of(&self, name: &str, pids: &[&str], has_grown: bool) -> PathBuf {
         let copy = self.path(&format!("{name}-tree"));
         for (place, pid) in pids.iter().enumerate() {

@@ -1,11 +1,11 @@
-//! The tables of docs/GROUPING.md, row by row: what stands there is what the program does.
+//! The tables of docs/GROUPING.md, row by row: the program follows each row.
 
 use super::sources::{fail_if_any, read};
 
 const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const POD: &str = "8c1f2e5a-77aa-4d4e-9d35-0a2f5c6b7e81";
 
-/// The rows of the table below a heading: first and last cell, without their back quotes.
+/// The rows of the table below a heading: first and last cell, without their backquotes.
 fn table(heading: &str) -> Vec<(String, String)> {
     let document = read("docs/GROUPING.md");
     let below = document.split(heading).nth(1).expect("the heading");
@@ -19,7 +19,7 @@ fn table(heading: &str) -> Vec<(String, String)> {
     rows.map(row).collect()
 }
 
-/// The words of the document in the place of what they stand for.
+/// Replaces the placeholders of the document with their values.
 fn whole(text: &str) -> String {
     let text = text.replace("POD_", &POD.replace('-', "_")).replace("POD", POD);
     text.replace("ID", ID)

@@ -8,7 +8,7 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A text file of the project, with its path from the top.
+/// A text file of the project, with its path from the root.
 pub struct Source {
     pub path: String,
     pub text: String,
@@ -29,7 +29,7 @@ impl Source {
     }
 }
 
-/// All sources of ours below these directories; one that is missing has none.
+/// All project sources below these directories; a missing directory yields none.
 pub fn sources(dirs: &[&str]) -> Vec<Source> {
     let mut found = Vec::new();
     let mut waiting: Vec<PathBuf> = dirs.iter().map(|dir| root().join(dir)).collect();
@@ -41,7 +41,7 @@ pub fn sources(dirs: &[&str]) -> Vec<Source> {
             found.push(Source { path: path.display().to_string(), text });
         }
     }
-    // Fixtures are other people's texts.
+    // Fixtures are third-party texts.
     let fixtures = ["tests/data", "benches/record"];
     found.retain(|source| !fixtures.iter().any(|dir| source.path.starts_with(dir)));
     found.sort_by(|a, b| a.path.cmp(&b.path));

@@ -1,4 +1,4 @@
-//! Surveys that can be compared, and whether this host has an io_uring to compare with.
+//! Surveys in a comparable form, and a check for io_uring on this host.
 
 use std::sync::OnceLock;
 
@@ -9,10 +9,10 @@ use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::sys::ring::kernel::Features;
 use psm_uring::units::{Errno, Pid};
 
-/// A process, who owns it, where it is grouped and when it started, where that was asked.
+/// A process, with its owner, its group and its start time, where requested.
 pub type Place = (Pid, Option<u32>, Option<Vec<u8>>, Option<u64>);
 
-/// What a survey says, in an order that does not depend on who was first.
+/// The result of a survey, in an order that does not depend on timing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     pub processes: Vec<(Pid, Vec<u8>, Smaps)>,
@@ -31,13 +31,13 @@ pub fn tuning(workers: usize, depth: usize) -> Tuning {
     Tuning { workers, depth, features: Features::ALL }
 }
 
-/// Opens an engine that must be there.
+/// Opens an engine that must be available.
 pub fn open(kind: EngineKind, root: &ProcRoot, tuning: Tuning) -> Surveyor {
     Surveyor::open(kind, root, tuning)
         .unwrap_or_else(|error| panic!("{kind:?} {tuning:?}: {error}"))
 }
 
-/// Runs one survey, with more timeouts than a busy machine needs.
+/// Runs one survey, with longer timeouts than a busy machine needs.
 pub fn survey(surveyor: &mut Surveyor, pids: &[Pid], plan: &Plan) -> Snapshot {
     let timeouts = Timeouts { stuck_after: super::RUN_LIMIT, deadline: None };
     let survey = surveyor.survey(pids, plan, &timeouts);
@@ -52,10 +52,11 @@ pub fn survey(surveyor: &mut Surveyor, pids: &[Pid], plan: &Plan) -> Snapshot {
     Snapshot { processes, places, coverage: survey.coverage() }
 }
 
-/// Whether io_uring works here. Where it does not, says so on standard error, once a test.
+/// Whether io_uring works here. If not, reports that on standard error, once per test.
 ///
-/// Only what a host may rightly refuse counts as missing; any other failure is a fault. With
-/// `PSM_REQUIRE_URING` set nothing does: for a CI that must not lose half of its tests unnoticed.
+/// Only a legitimate refusal of the host counts as missing; any other failure is a fault. With
+/// `PSM_REQUIRE_URING` set every failure is a fault: for a CI that must not lose half of its tests
+/// unnoticed.
 pub fn has_uring(test: &str) -> bool {
     static PROBED: OnceLock<Result<(), Errno>> = OnceLock::new();
     let probed = PROBED.get_or_init(|| {
@@ -63,7 +64,7 @@ pub fn has_uring(test: &str) -> bool {
         Uring::open(&root, tuning(1, 1)).map(drop)
     });
     let Err(errno) = probed else { return true };
-    // The last is said by kernels that are too old; `sys::kernel` sees to it that they are.
+    // Kernels that are too old return the last error; `sys::kernel` checks that they are.
     let refused =
         [libc::EPERM, libc::EACCES, libc::ENOSYS, libc::ENOMEM, libc::ECANCELED, libc::EOPNOTSUPP];
     let required = std::env::var_os("PSM_REQUIRE_URING").is_some();

@@ -1,4 +1,4 @@
-//! A process made of texts, for probes to be tried on: no kernel, no files.
+//! A process made of texts, for tests of probes: no kernel, no files.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub const LEADER: &str = "Name:\tcomm\nState:\tZ (zombie)\nUid:\t1\t2\t3\t4\nThr
 /// More steps than any process needs.
 const STEPS_MAX: usize = 60_000;
 
-/// A fault that is put in the place of one answer, once or every time the same path comes again.
+/// A fault that replaces one answer, once or at every repetition of the same path.
 #[derive(Clone, Copy, Debug)]
 pub struct Fault {
     pub step: usize,
@@ -25,7 +25,7 @@ pub struct Fault {
     pub again: bool,
 }
 
-/// A process made of texts. What has no text here is not there.
+/// A process made of texts. A file without a text does not exist.
 #[derive(Clone, Default)]
 pub struct World {
     pub texts: BTreeMap<String, Result<Vec<u8>, Errno>>,
@@ -35,11 +35,11 @@ pub struct World {
     pub faulty: Option<String>,
     /// The path of every open and read so far.
     pub steps: Vec<String>,
-    /// Reads of one byte at the beginning find nothing, this many times: the process exec'ed.
+    /// Reads of one byte at the beginning return nothing, this many times: the process exec'ed.
     pub execs: usize,
-    /// From this step on the process is another one, with these texts.
+    /// From this step on another process has the id, with these texts.
     pub next: Option<(usize, Box<World>)>,
-    /// How many it was before.
+    /// The number of earlier processes with this id.
     pub life: usize,
 }
 
@@ -180,7 +180,7 @@ impl World {
     }
 }
 
-/// An open file. Memory is tied to the life it was opened in.
+/// An open file. A memory file belongs to the life of its open.
 struct Open {
     path: String,
     life: usize,

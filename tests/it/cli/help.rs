@@ -1,4 +1,4 @@
-//! Short and whole help, and where they are written to.
+//! Short and full help, and the streams that they use.
 
 use std::os::unix::process::CommandExt;
 
@@ -13,7 +13,7 @@ pub(crate) fn help(arguments: &[&str]) -> String {
     ran.stdout()
 }
 
-/// `-h` fits a screen, `--help` says it all, `help` is the same; whatever the program is called.
+/// `-h` fits a screen, `--help` is complete, `help` is the same, under any program name.
 #[test]
 fn help_is_short_or_whole() {
     let (short, whole) = (help(&["-h"]), help(&["--help"]));
@@ -36,7 +36,7 @@ fn help_is_short_or_whole() {
     assert!(short.lines().all(|line| line.chars().count() <= 80), "{short}");
 }
 
-/// What the program reads from its environment is told, and nothing else.
+/// The help lists every environment variable that the program reads, and no other.
 #[test]
 fn the_environment_is_documented() {
     let whole = help(&["--help"]);
@@ -57,7 +57,7 @@ fn the_environment_is_documented() {
     assert_eq!(sorted(told), sorted(found));
 }
 
-/// Nothing is written but the report and the notes: not to a terminal, not to a file.
+/// The program writes only the report and the notes: nothing else to a terminal or a file.
 #[test]
 fn help_and_version_go_to_standard_output() {
     for (argument, part) in

@@ -1,8 +1,8 @@
-//! The command line: what it takes, and what it says.
+//! The command line: options, arguments and their output.
 //!
-//! - `help`        short and whole help
+//! - `help`        short and full help
 //! - `parse`       values of options
-//! - `usage_error` what is wrong, on one line
+//! - `usage_error` errors on one line
 
 pub(crate) mod help;
 mod parse;

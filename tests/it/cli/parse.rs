@@ -1,8 +1,8 @@
-//! Values of options: lists, words in either case, and words of other programs.
+//! Values of options: lists, words in either case, and synonyms from other programs.
 
 use crate::support::{Ran, run};
 
-/// Behind a comma of a list there may be blanks; lists that are given one by one are one.
+/// A list allows blanks after a comma; repeated options form one list.
 #[test]
 fn lists_may_have_blanks() {
     let told = |list: [&str; 3]| {
@@ -19,7 +19,7 @@ fn lists_may_have_blanks() {
     assert_eq!((ran.stdout(), ran.stderr(), ran.code), expected);
 }
 
-/// The words that other programs use for the same value work.
+/// Synonyms from other programs work.
 #[test]
 fn words_of_other_programs_work() {
     let ran = |words: &str| run(["--proc-root", "grouped"].into_iter().chain(words.split(' ')));

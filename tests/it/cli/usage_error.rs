@@ -1,9 +1,9 @@
-//! A usage error is one line, and suggests the word that was meant.
+//! A usage error is one line, and suggests the intended word.
 
 use crate::support::failures::{Failures, check, check_eq};
 use crate::support::run;
 
-/// A word that is nearly right is answered with the right one, on one line.
+/// A misspelled word gets the right word as a suggestion, on one line.
 #[test]
 fn wrong_words_suggest_right_ones() {
     let mut failures = Failures::new();

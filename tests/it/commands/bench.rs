@@ -1,5 +1,5 @@
-//! `psm-uring bench` on a fixture: its output, its records, its comparisons, its errors. Its times
-//! are not checked.
+//! `psm-uring bench` on a fixture: its output, its records, its comparisons, its errors. The test
+//! does not check its times.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ fn bench(arguments: &[&str]) -> Ran {
     run(["bench", "-n", "2"].iter().chain(root).chain(arguments))
 }
 
-/// A file of this test's own.
+/// A file for this test only.
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{name}.json"))
 }
@@ -20,7 +20,7 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("a path of ours is UTF-8")
 }
 
-/// A record of `threads` and `sync`, changed as the test needs it.
+/// A record of `threads` and `sync`, with the changes of the test.
 fn record(name: &str, change: impl FnOnce(&mut Value)) -> PathBuf {
     let path = file(name);
     let ran = bench(&["--engines", "threads,sync", "--save", text(&path)]);
@@ -76,7 +76,7 @@ fn the_table_has_a_row_for_each() {
     let first: Vec<&str> = rows.iter().map(|row| row[0]).collect();
     assert_eq!(first, ["engine", "threads", "sync", "floor"], "{table}");
     assert!(table.starts_with("12 processes listed, rollup, 2 rounds; kernel "), "{table}");
-    // Engine, workers, depth, time with its unit, range, time for each process, ratios.
+    // Engine, workers, depth, time with its unit, range, time per process, ratios.
     let threads = &rows[1];
     assert_eq!((threads[2], threads[11]), ("-", "1.00"), "{table}");
     let above_zero = |word: &str| word.parse::<f64>().is_ok_and(|figure| figure > 0.0);
@@ -109,7 +109,7 @@ fn records_that_differ_in_kind_are_refused() {
     assert_refused(&against(&workers), "no engine, workers and depth in common, it has threads");
 }
 
-/// A record of an earlier version is refused with its schema, not with a missing key.
+/// The error for a record of an earlier version names its schema, not a missing key.
 #[test]
 fn records_of_another_schema_are_refused() {
     for (name, text_of_file) in [
@@ -126,7 +126,7 @@ fn records_of_another_schema_are_refused() {
     }
 }
 
-/// The floor has no timeouts: it would wait without end.
+/// The floor has no timeouts: it would wait forever.
 #[test]
 fn stuck_processes_end_it() {
     let copy = TempDir::new("bench-stuck");
@@ -144,7 +144,7 @@ fn stuck_processes_end_it() {
     }
 }
 
-/// Engines that only one of the records has are named, the others are compared.
+/// The comparison names engines that only one record contains, and compares the others.
 #[test]
 fn engines_that_are_not_compared_are_named() {
     let same = record("part", |_| {});

@@ -1,4 +1,4 @@
-//! `psm-uring completions`, tried in the shells that it is for.
+//! `psm-uring completions`, in the shells that it supports.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::support::failures::{Failures, check_eq};
 use crate::support::{TempDir, data, output, skip};
 
-/// A shell with no files of its user, or `None` when it is not there, which is told.
+/// A shell without user files, or `None`, with a note, if the shell is missing.
 fn shell(words: &[&str], script: &str) -> Option<String> {
     let mut command = Command::new(words[0]);
     let dir = TempDir::new(&format!("completions-{}", words[0]));
@@ -31,7 +31,7 @@ fn shell(words: &[&str], script: &str) -> Option<String> {
 fn bash_completes() {
     let mut failures = Failures::new();
     let complete = |words: &str| {
-        // The name of the function is the library's business.
+        // The library chooses the name of the function.
         let script = format!(
             "source <($PSM completions bash) && compopt() {{ :; }} && COMP_WORDS=({words}) && \
              COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)) && registered=($(complete -p psm-uring)) && \
@@ -51,7 +51,7 @@ fn bash_completes() {
         ("psm-uring --columns ram,s", "ram,shared ram,swap\n"),
         ("psm-uring --columns bar,swap,ra", "bar,swap,ram\n"),
         ("psm-uring bench --engines sync,t", "sync,threads\n"),
-        // The shell stands beside a directory of this name.
+        // The working directory contains a directory of this name.
         ("psm-uring --watch ord", "\n"),
         ("psm-uring --filter ord", "\n"),
         ("psm-uring --output-file ord", "ordinary/\n"),
@@ -71,8 +71,8 @@ fn zsh_completes() {
     }
 }
 
-/// On a terminal of zsh's own, where a blank that is typed behind a word takes the comma away that
-/// waits for another one.
+/// On a terminal of zsh's own, where a blank after a word removes the comma that waits for another
+/// word.
 #[test]
 fn zsh_completes_lists() {
     const TYPED: [(&str, &str); 6] = [

@@ -1,4 +1,4 @@
-//! `psm-uring man`: every option is on the page, and formatters find nothing wrong with it.
+//! `psm-uring man`: every option is on the page, and formatters report no error.
 
 use std::process::Command;
 
@@ -14,13 +14,13 @@ fn flags(text: &str, pattern: &str) -> Vec<String> {
     flags
 }
 
-/// Runs a tool over a text in a file; `None` when the tool is not there, which is told.
+/// Runs a tool on a text in a file; `None`, with a note, if the tool is missing.
 fn tool(test: &str, words: &[&str], text: &[u8]) -> Option<Ran> {
     let dir = TempDir::new(&format!("{test}-{}", words[0]));
     let file = dir.path().join("psm-uring.1");
     std::fs::write(&file, text).expect("a file of ours");
     let mut command = Command::new(words[0]);
-    // Width and language are those of the test, not of who runs it.
+    // The test sets width and language, independent of its environment.
     command.args(&words[1..]).arg(&file).env("MANWIDTH", "80").env("LC_ALL", "C.UTF-8");
     if Command::new(words[0]).arg("-h").output().is_err() {
         skip(test, &format!("{} is missing", words[0]));
@@ -48,7 +48,7 @@ fn the_manual_page_is_whole() {
     assert_eq!(flags(&page.replace("\\-", "-"), in_page), expected, "{page}");
 }
 
-/// Nobody who formats the page has anything to say about it.
+/// No formatter reports a warning about the page.
 #[test]
 fn the_manual_page_is_well_made() {
     let page = help(&["man"]).into_bytes();
@@ -59,7 +59,7 @@ fn the_manual_page_is_well_made() {
     ] {
         let Some(ran) = tool("the_manual_page_is_well_made", words, &page) else { continue };
         let told = if words[0] == "mandoc" { ran.stdout() } else { ran.stderr() };
-        // A page that is printed by a program is of no day.
+        // A generated page has no date.
         let told: Vec<_> = told.lines().filter(|line| !line.contains("missing date")).collect();
         assert!(told.is_empty(), "{words:?}\n{}", told.join("\n"));
     }

@@ -1,7 +1,7 @@
 //! The commands beside a report.
 //!
 //! - `bench`       the engines against each other
-//! - `completions` in the shells that they are for
+//! - `completions` in the supported shells
 //! - `man`         the manual page
 
 mod bench;

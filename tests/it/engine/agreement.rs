@@ -1,6 +1,6 @@
 //! Every engine, every depth, every number of workers, every subset of ring features: the same
-//! survey as the engine `sync`, on every fixture. What `sync` says is held against the sums and
-//! names that the fixtures were made with.
+//! survey as the engine `sync`, on every fixture. The result of `sync` is compared with the sums
+//! and names that the fixtures were generated with.
 
 use crate::support::failures::{Failures, check_eq};
 use crate::support::survey::{Snapshot, has_uring, open, survey, tuning};
@@ -18,7 +18,7 @@ const SOURCES: [Source; 3] = [Source::Auto, Source::Rollup, Source::Smaps];
 const WORKERS: [usize; 3] = [1, 2, 8];
 const DEPTHS: [usize; 4] = [1, 2, 3, 64];
 
-/// What older kernels lack, each alone, and all of it.
+/// Features that older kernels lack: each alone, and all together.
 fn feature_subsets() -> Vec<(&'static str, Features)> {
     let none = Features {
         submit_all: false,
@@ -39,7 +39,7 @@ fn feature_subsets() -> Vec<(&'static str, Features)> {
     ]
 }
 
-/// One case in so many as `PSM_THIN` says: an emulated machine is too slow for all of them.
+/// Keeps one case in `PSM_THIN`: an emulated machine is too slow for all of them.
 fn thinned<T>(cases: Vec<T>) -> Vec<T> {
     let step = std::env::var("PSM_THIN").map_or(1, |text| text.parse().expect("a number"));
     cases.into_iter().step_by(step).collect()
@@ -49,7 +49,7 @@ fn thinned<T>(cases: Vec<T>) -> Vec<T> {
 fn plans() -> Vec<Plan> {
     let filter = Regex::new("[aeou]").expect("a regular expression");
     let mut plans = Vec::new();
-    // By source, because an engine that is given another one gets itself other buffers.
+    // Ordered by source, because an engine allocates new buffers when the source changes.
     for source in SOURCES {
         for name_rule in NAMES {
             for filter in [None, Some(filter.clone())] {
@@ -73,7 +73,7 @@ fn plans() -> Vec<Plan> {
     thinned(plans)
 }
 
-/// A fixture with what `sync` says of it, plan by plan.
+/// A fixture with the survey of `sync` for each plan.
 struct Reference {
     tree: &'static str,
     root: ProcRoot,
@@ -92,7 +92,7 @@ impl Reference {
         Reference { tree: tree_name, root, pids, plans, expected }
     }
 
-    /// One opened engine runs every plan, so buffers and descriptors of one are left to the next.
+    /// One opened engine runs every plan, so the next plan reuses buffers and descriptors.
     fn check(&self, kind: EngineKind, tuning: Tuning, what: &str, failures: &mut Failures) {
         let mut opened: Surveyor = open(kind, &self.root, tuning);
         assert_eq!(opened.kind(), kind);
@@ -135,8 +135,8 @@ fn uring_agrees_with_sync() {
     }
 }
 
-/// Rings as older kernels give them. The number of workers makes no difference to which of the
-/// steps are chained, so one number is enough.
+/// Rings of older kernels. The number of workers does not affect which steps are chained, so one
+/// number is enough.
 #[test]
 fn uring_without_features_agrees_with_sync() {
     if !has_uring("uring_without_features_agrees_with_sync") {
@@ -154,7 +154,7 @@ fn uring_without_features_agrees_with_sync() {
     }
 }
 
-/// A list may name processes that are not there, and in any order.
+/// A list may contain processes that do not exist, in any order.
 #[test]
 fn lists_with_strangers() {
     let mut failures = Failures::new();
@@ -187,7 +187,7 @@ fn no_processes_are_an_empty_survey() {
     }
 }
 
-/// Trees whose files are whole: there, `sync` must say what the generator wrote down.
+/// Trees with complete files: `sync` must return the sums and names of the generator.
 const WHOLE: [&str; 7] =
     ["grouped", "hugetlb", "kernel-threads", "names", "no-rollup", "ordinary", "scripts"];
 

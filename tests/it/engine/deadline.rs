@@ -1,5 +1,5 @@
-//! A deadline says the same of processes in every engine: nothing is begun once time is over, and
-//! whoever only waited for a worker was not asked.
+//! A deadline has the same effect in every engine: no read begins after it, and a process that only
+//! waited for a worker counts as not asked.
 
 use std::os::unix::fs::symlink;
 use std::time::Duration;
@@ -12,16 +12,16 @@ use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::sys::ring::kernel::Features;
 use psm_uring::units::Pid;
 
-/// Far more than any engine has at work.
+/// Far more than any engine reads at once.
 const PROCESSES: u32 = 2000;
-/// As soon as a race is lost, all is.
+/// If one race is lost, all are.
 const ROUNDS: usize = 6;
 const WORKERS: usize = 2;
 const DEPTH: usize = 256;
-/// Reads that sleep briefly may get so many workers (engine/pace.rs).
+/// Maximum number of workers for reads that sleep briefly (engine/uring/scaling.rs).
 const AT_WORK_MAX: usize = 64;
 
-/// One process of a fixture, many times; and its ids.
+/// Many links to one process of a fixture, and their ids.
 fn crowd(name: &str) -> (TempDir, Vec<Pid>) {
     let crowd = TempDir::new(name);
     let pids: Vec<Pid> = (1000..1000 + PROCESSES).map(Pid).collect();
@@ -31,7 +31,7 @@ fn crowd(name: &str) -> (TempDir, Vec<Pid>) {
     (crowd, pids)
 }
 
-/// Every engine, and the ring as older kernels have it.
+/// Every engine, and the ring with the features of older kernels.
 fn surveyors(test: &str, root: &ProcRoot) -> Vec<(&'static str, Surveyor)> {
     let with = |kind, features| open(kind, root, Tuning { features, ..tuning(WORKERS, DEPTH) });
     let crews = [("sync", EngineKind::Sync), ("threads", EngineKind::Threads)];
@@ -49,7 +49,7 @@ fn timeouts(millis: u64) -> Timeouts {
     Timeouts { stuck_after: RUN_LIMIT, deadline: Some(Duration::from_millis(millis)) }
 }
 
-/// What becomes of all of them in so many milliseconds.
+/// Surveys all of them with a deadline in milliseconds.
 fn survey(surveyor: &mut Surveyor, pids: &[Pid], plan: &Plan, millis: u64) -> Coverage {
     let found = surveyor.survey(pids, plan, &timeouts(millis)).expect("an engine").coverage();
     let late = found.timed_out + found.not_asked;
@@ -70,12 +70,14 @@ fn nothing_is_begun_when_time_is_over() {
 }
 
 #[test]
-fn who_waits_for_a_worker_does_not_time_out() {
+fn a_process_waiting_for_a_worker_does_not_time_out() {
     let (crowd, pids) = crowd("deadline-queue");
     let root = ProcRoot::open(crowd.path()).expect("a crowd");
-    // One chain for each process, and two.
+    // One chain per process, and two.
     let plans = [false, true].map(|owner| Plan { owner, ..Plan::default() });
-    for (engine, mut surveyor) in surveyors("who_waits_for_a_worker_does_not_time_out", &root) {
+    for (engine, mut surveyor) in
+        surveyors("a_process_waiting_for_a_worker_does_not_time_out", &root)
+    {
         let mut cut = 0;
         for millis in [1, 2, 4, 8, 16] {
             for plan in plans.iter().cycle().take(ROUNDS) {
@@ -88,9 +90,9 @@ fn who_waits_for_a_worker_does_not_time_out() {
     }
 }
 
-/// Nobody hides in the line who has a worker, and keeps it.
+/// A stuck process that holds a worker times out; it does not count as not asked.
 #[test]
-fn who_is_stuck_times_out_among_others() {
+fn a_stuck_process_times_out_among_others() {
     let (crowd, mut pids) = crowd("deadline-stuck");
     let stuck = Pid(1);
     let copy = crowd.path().join("1");
@@ -100,7 +102,7 @@ fn who_is_stuck_times_out_among_others() {
     make_fifo(&file);
     pids.insert(0, stuck);
     let root = ProcRoot::open(crowd.path()).expect("a crowd");
-    for (engine, mut surveyor) in surveyors("who_is_stuck_times_out_among_others", &root) {
+    for (engine, mut surveyor) in surveyors("a_stuck_process_times_out_among_others", &root) {
         let survey = surveyor.survey(&pids, &Plan::default(), &timeouts(20)).expect("an engine");
         let (found, missing) = (survey.coverage(), survey.missing());
         let is_first = missing.first() == Some(&(stuck, Fate::TimedOut));

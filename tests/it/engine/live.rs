@@ -1,5 +1,6 @@
-//! The real `/proc`: processes that the test starts and stops, measured by the program and, apart
-//! from it, by a plain reading of the same files. Needs no privilege: all of them are its own.
+//! The real `/proc`: the test starts and stops processes, and compares the program's figures with
+//! an independent, plain reading of the same files. Needs no privilege: the test owns all
+//! processes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,15 +15,15 @@ use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::sys::threads;
 use psm_uring::units::{Kib, Pid};
 
-/// How long to wait for two looks at the same process to agree: pages of shared libraries count
-/// differently while other programs come and go.
+/// Time limit for two readings of one process to agree: pages of shared libraries count differently
+/// while other programs start and exit.
 const QUIET_LIMIT: Duration = Duration::from_secs(20);
 
 fn root() -> ProcRoot {
     ProcRoot::open("/proc".as_ref()).expect("a /proc")
 }
 
-/// The sums of a smaps text, by key, in the plainest way.
+/// The sums of a smaps text by key, from a plain parser.
 fn sums(pid: Pid, file: &str) -> BTreeMap<String, u64> {
     let text = std::fs::read(format!("/proc/{pid}/{file}")).expect("a child of ours may be read");
     let text = String::from_utf8_lossy(&text).into_owned();
@@ -40,7 +41,7 @@ fn one_survey(kind: EngineKind, source: Source, pids: &[Pid]) -> Snapshot {
     survey(&mut open(kind, &root(), tuning(2, 3)), pids, &plan)
 }
 
-/// Measures one process while nothing around it moves: the kernel's sums and the program's.
+/// Measures one process while nothing around it changes: the kernel's sums and the program's.
 fn measure(kind: EngineKind, source: Source, pid: Pid) -> (BTreeMap<String, u64>, Smaps) {
     let measured = until(QUIET_LIMIT, || {
         let before = sums(pid, "smaps_rollup");
@@ -75,7 +76,7 @@ fn sums_equal_the_kernels() {
     }
 }
 
-/// The kernel rounds each mapping down to a kB; nothing else may differ.
+/// The kernel rounds each mapping down to a kB; no other difference is allowed.
 #[test]
 fn smaps_differ_by_rounding_only() {
     let target = Target::stopped("family 8192 2");
@@ -93,7 +94,7 @@ fn smaps_differ_by_rounding_only() {
     }
 }
 
-/// Memory that four processes share counts once, not four times.
+/// Memory shared by four processes counts once, not four times.
 #[test]
 fn shared_memory_counts_once() {
     const KIB: u64 = 64 * 1024;
@@ -109,7 +110,7 @@ fn shared_memory_counts_once() {
     assert!(row.shared >= KIB && row.shared <= row.ram, "{} KiB are shared", row.shared);
 }
 
-/// What is private to a process is in the table to the kB: RAM less SHARED.
+/// The private memory of a process is exact to the kB in the table: RAM less SHARED.
 #[test]
 fn touched_memory_is_in_the_table() {
     let target = Target::stopped("touch 20000");
@@ -129,7 +130,7 @@ fn touched_memory_is_in_the_table() {
     }
 }
 
-/// Every engine, name rule and source on processes that stand still.
+/// Every engine, name rule and source on stopped processes.
 #[test]
 fn engines_agree_on_live_processes() {
     let targets = [
@@ -183,7 +184,7 @@ fn titles_as_processes_set_them() {
     }
 }
 
-/// The peak of the program's memory, as it tells itself.
+/// The peak memory that the program reports for itself.
 fn peak(pid: Pid, engine: &str) -> u64 {
     let ran = run(["-p", &pid.to_string(), "--source", "smaps", "--stats", "--engine", engine]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr());
@@ -191,7 +192,7 @@ fn peak(pid: Pid, engine: &str) -> u64 {
     peak.split(' ').next().expect("a word").parse().expect("a number")
 }
 
-/// However long smaps is, it passes through the same buffers.
+/// A smaps text of any length passes through the same buffers.
 #[test]
 fn many_mappings_in_bounded_memory() {
     const MAPPINGS: u64 = 10_000;
@@ -203,7 +204,8 @@ fn many_mappings_in_bounded_memory() {
         assert!(smaps.mappings() >= MAPPINGS, "{} mappings", smaps.mappings());
         let kernel = sums(many.pid(), "smaps");
         assert_eq!(smaps.rss().0, kernel["Rss"]);
-        // Pages of this test's file are private or not as other tests come and go.
+        // Pages of this test's file change between private and shared as other tests start and
+        // exit.
         (smaps.uss().0 == kernel["Private_Clean"] + kernel["Private_Dirty"]).then_some(())
     });
     assert!(agreed.is_some(), "private pages differ from the kernel's sums");
@@ -213,8 +215,8 @@ fn many_mappings_in_bounded_memory() {
     }
 }
 
-/// The peak is the program's own, whoever started it: `ru_maxrss` of a process begins with what
-/// its parent had before the exec.
+/// The peak is the program's own, independent of its parent: `ru_maxrss` of a process starts with
+/// the parent's value before the exec.
 #[test]
 fn peak_memory_is_its_own() {
     let ballast = vec![1_u8; 64 << 20];
@@ -264,7 +266,7 @@ fn huge_pages_are_counted() {
     assert!(agreed.is_some(), "the page of 2 MiB is not private RAM in the table");
 }
 
-/// This host, whoever asks: a report, and at the most one line about what is missing in it.
+/// This host, for any user: a report, and at most one line about missing processes.
 #[test]
 fn the_host_as_it_is() {
     for engine in ["sync", "threads", "auto"] {
@@ -277,7 +279,7 @@ fn the_host_as_it_is() {
     }
 }
 
-/// Workers that the rings of the calling thread have.
+/// Counts the ring workers of the calling thread.
 fn ring_workers() -> usize {
     let own = format!("iou-wrk-{}\n", threads::thread_id());
     let threads = std::fs::read_dir("/proc/self/task").expect("our own threads");
@@ -285,7 +287,7 @@ fn ring_workers() -> usize {
     comms.filter(|comm| comm.as_ref().is_ok_and(|comm| *comm == own)).count()
 }
 
-/// Left to itself the kernel gives a crowd as small as most hosts have to a single worker.
+/// By default the kernel assigns a crowd of the size of most hosts to a single worker.
 #[test]
 fn a_small_crowd_is_shared_by_two_workers() {
     const TEST: &str = "a_small_crowd_is_shared_by_two_workers";
@@ -299,7 +301,7 @@ fn a_small_crowd_is_shared_by_two_workers() {
     }
     let target = Target::stopped(&format!("family 64 {CHILDREN}"));
     let pids = target.children(CHILDREN, 'T');
-    // Workers belong to the thread, not to the ring: each survey has a thread of its own.
+    // Workers belong to the thread, not to the ring: each survey runs in its own thread.
     let workers_of_one = || {
         let mut surveyor = open(EngineKind::Uring, &root(), tuning(2, 128));
         let measured = survey(&mut surveyor, &pids, &Plan::default());
@@ -308,14 +310,14 @@ fn a_small_crowd_is_shared_by_two_workers() {
     };
     let one = || std::thread::scope(|scope| scope.spawn(workers_of_one).join());
     let workers = [(); SURVEYS].map(|()| one().expect("a survey"));
-    // On a busy machine one may be done before the other is started.
+    // On a busy machine one worker may finish before the other starts.
     assert!(
         workers.iter().any(|workers| *workers >= 2),
         "workers of {SURVEYS} surveys: {workers:?}"
     );
 }
 
-/// Two processes of one id differ by it.
+/// The start time distinguishes two processes with the same id.
 #[test]
 fn the_start_time_is_that_of_stat() {
     let target = Target::stopped("touch 64");
@@ -328,7 +330,7 @@ fn the_start_time_is_that_of_stat() {
     assert_eq!(told.to_string(), fields[19], "{stat}");
 }
 
-/// Even at once it can be told who is dead: its memory is not missing.
+/// Even at deadline 0 the program recognizes a dead process: its memory is not missing.
 #[test]
 fn a_zombie_is_not_missing_at_a_deadline() {
     let target = Target::start_as(b"zombie", "exit");

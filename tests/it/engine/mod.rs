@@ -1,8 +1,8 @@
-//! Engines: all of them say the same.
+//! Engine tests: all engines return the same survey.
 //!
-//! - `agreement` on every fixture, in every tuning
-//! - `deadline`  of what is not done in time
-//! - `live`      of real processes, and what the kernel says
+//! - `agreement` every fixture, in every tuning
+//! - `deadline`  processes that a deadline cuts off
+//! - `live`      real processes against the sums of the kernel
 //! - `uring`     the ring alone
 
 mod agreement;

@@ -1,5 +1,5 @@
-//! What becomes of a real process that has no memory to show: zombies, processes without their
-//! first thread, threads of the kernel, processes that leave. Needs no privilege but where said so.
+//! The fate of a real process without readable memory: zombies, processes without their first
+//! thread, kernel threads, processes that exit. Needs no privilege unless noted.
 
 use std::process::Command;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::support::failures::{Failures, check};
 use crate::support::{Ran, output, run, skip, until};
 use rustix::process::Signal;
 
-/// How long to wait for a process to be what it becomes.
+/// Time limit for a process to reach its state.
 const QUIET_LIMIT: Duration = Duration::from_secs(20);
 
 #[test]
@@ -32,8 +32,8 @@ fn zombies_are_counted() {
     }
 }
 
-/// The kernel takes the memory of a process apart before it is a zombie. Meanwhile it is no thread
-/// of the kernel.
+/// The kernel tears down the memory of a process before it becomes a zombie. In between the process
+/// is no kernel thread.
 #[test]
 fn exiting_processes_are_no_kernel_threads() {
     for engine in ["sync", "threads", "auto"] {
@@ -51,7 +51,7 @@ fn exiting_processes_are_no_kernel_threads() {
     }
 }
 
-/// The first thread is dead, the memory lives on.
+/// The first thread is dead, the memory remains.
 #[test]
 fn leaderless_processes_are_measured() {
     const KIB: u64 = 30_000;
@@ -110,7 +110,7 @@ fn processes_that_left_are_no_report() {
     assert!(ran.stderr().starts_with("psm-uring: no process with id "), "{}", ran.stderr());
 }
 
-/// A run by a user to whom proc, mounted so, does not show other processes. `None`: not possible.
+/// A run by a user without access to other processes under this `hidepid`. `None`: not possible.
 fn run_hidden(hidepid: &str, arguments: &str) -> Option<Ran> {
     let mut command = Command::new("unshare");
     let program = env!("CARGO_BIN_EXE_psm-uring");
@@ -125,12 +125,12 @@ fn run_hidden(hidepid: &str, arguments: &str) -> Option<Ran> {
         .then_some(ran)
 }
 
-/// What `/proc` does not list is missing in the report, and that is told.
+/// The report counts processes that `/proc` does not list as missing.
 #[test]
-fn hidden_processes_are_told() {
+fn hidden_processes_are_reported() {
     for hidepid in ["2", "4"] {
         let Some(ran) = run_hidden(hidepid, "--total") else {
-            return skip("hidden_processes_are_told", "needs root, unshare, setpriv, mount");
+            return skip("hidden_processes_are_reported", "needs root, unshare, setpriv, mount");
         };
         let told = "psm-uring: processes of other users are hidden and not in the report (proc is";
         assert!(ran.stderr().starts_with(told), "{}", ran.stderr());
@@ -143,7 +143,7 @@ fn hidden_processes_are_told() {
     }
 }
 
-/// No deadline makes a thread of the kernel a process that is missing.
+/// A deadline does not count a kernel thread as a missing process.
 #[test]
 fn kernel_threads_do_not_time_out() {
     for engine in ["sync", "threads", "auto"] {

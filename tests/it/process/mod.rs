@@ -1,7 +1,7 @@
 //! One process: name, memory, fate.
 //!
-//! - `fates`            of real processes
-//! - `owner_and_cgroup` told to who asks
+//! - `fates`            fates of real processes
+//! - `owner_and_cgroup` owner and control group on request
 //! - `probe`            answer by answer, an error at every step
 //! - `script`           the name of a script
 

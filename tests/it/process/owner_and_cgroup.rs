@@ -1,5 +1,4 @@
-//! What a probe learns besides name and memory, answer by answer and without a kernel: owner and
-//! control group, asked for or not.
+//! Owner and control group in a probe, answer by answer and without a kernel, requested or not.
 
 use crate::support::failures::{Failures, check, check_eq};
 use crate::support::world::World;
@@ -7,7 +6,7 @@ use psm_uring::process::{Fate, Plan, Probe, ProcFile};
 use psm_uring::units::Errno;
 use regex::bytes::Regex;
 
-/// Who asks for nothing, for one of them, for both; with a filter and without.
+/// Plans that request neither, one or both; with a filter and without.
 fn plans() -> Vec<Plan> {
     let all = Regex::new("").expect("a regular expression");
     let mut plans = Vec::new();
@@ -19,10 +18,10 @@ fn plans() -> Vec<Plan> {
     plans
 }
 
-/// They are those of the thread that stands for the process. Their files are read for who asks,
-/// and never otherwise.
+/// Owner and control group are those of the thread that represents the process. The probe reads
+/// their files only on request.
 #[test]
-fn told_to_who_asks() {
+fn owner_and_cgroup_are_read_on_request() {
     let mut failures = Failures::new();
     for plan in plans() {
         for world in [World::user(), World::nameless(), World::leaderless()] {
@@ -47,9 +46,9 @@ fn told_to_who_asks() {
     }
 }
 
-/// A kernel without control groups, or a path that it cannot tell: known is what can be.
+/// A kernel without control groups, or with an unreadable path: the probe keeps the rest.
 #[test]
-fn what_cannot_be_told_is_left_out() {
+fn an_unknown_owner_or_cgroup_is_left_out() {
     let mut failures = Failures::new();
     for plan in plans() {
         for errno in [libc::ENOENT, libc::ENAMETOOLONG] {
@@ -68,7 +67,7 @@ fn what_cannot_be_told_is_left_out() {
     }
 }
 
-/// A dozen hierarchies with long paths are read to the last, and a text without an end is not.
+/// The probe reads a dozen hierarchies with long paths completely, but not a text without an end.
 #[test]
 fn control_groups_of_any_length() {
     let mut failures = Failures::new();

@@ -1,5 +1,5 @@
-//! One process, answer by answer, without a kernel: an error at every step of every plan, each
-//! kind of process, texts in pieces of any size and texts without an end.
+//! One process, answer by answer, without a kernel: an error at every step of every plan, each kind
+//! of process, texts in pieces of any size and texts without an end.
 
 use crate::support::failures::{Failures, check, check_eq};
 use crate::support::world::{Fault, LEADER, PID, ROLLUP, World};
@@ -32,30 +32,29 @@ fn fate(world: &World, plan: &Plan) -> Fate {
     world.clone().carry(&mut Probe::new(), plan).fate
 }
 
-/// What a failure of a file means for the process: the rules in words, once more and apart from
-/// the program's own.
+/// The fate of a process after a file fails: the rules, independent of the program's code.
 fn expected_fate(path: &str, plan: &Plan, fault: Fault) -> Fate {
     let file = path.rsplit('/').next().expect("a path");
     let is_memory = file.starts_with("smaps");
     match (file, fault.errno.0) {
-        // There is no binary, or it may not be told: another name will do.
+        // The binary is missing or unreadable: another name replaces it.
         ("exe", libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM | libc::EOPNOTSUPP) => {
             Fate::Measured
         }
-        // In which control group it is cannot be told.
+        // The control group is unknown.
         (
             "cgroup",
             libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM | libc::ENAMETOOLONG,
         ) => Fate::Measured,
         // This kernel has no rollup.
         ("smaps_rollup", libc::ENOENT) if plan.source == Source::Auto => Fate::Measured,
-        // There is no such file, though status says that the process lives. Try again.
+        // The file is missing, but status reports a live process. Try again.
         (_, libc::ENOENT) if is_memory && fault.again => Fate::Failed(Errno::NOENT),
         (_, libc::ENOENT) if is_memory => Fate::Measured,
-        // The address space is gone. Status says that the process lives: it exec'ed. Try again.
+        // The address space is gone, but status reports a live process: it exec'ed. Try again.
         (_, libc::ESRCH) if is_memory && fault.again => Fate::Changed,
         (_, libc::ESRCH) if is_memory => Fate::Measured,
-        // The thread is gone. The process is there: try again.
+        // The thread is gone, but the process exists: try again.
         (_, libc::ENOENT | libc::ESRCH | libc::ENOTDIR) => match path.contains("/task/") {
             true if fault.again => Fate::Changed,
             true => Fate::Measured,
@@ -151,8 +150,8 @@ fn names_by_rule() {
     }
 }
 
-/// Whenever another process takes the place of one, by an exec or with its id: never the memory of
-/// the one under the name of the other.
+/// When another process takes over by an exec or by its id, the probe never combines the memory of
+/// one with the name of the other.
 #[test]
 fn name_and_memory_belong_together() {
     let mut failures = Failures::new();
@@ -185,7 +184,7 @@ fn name_and_memory_belong_together() {
     }
 }
 
-/// However the bytes are cut, the process is the same one.
+/// The size of the reads does not affect the result.
 #[test]
 fn reads_of_any_size() {
     let mut failures = Failures::new();
@@ -205,7 +204,7 @@ fn reads_of_any_size() {
     }
 }
 
-/// What one process left in a probe is nothing to the next.
+/// A probe carries no state from one process to the next.
 #[test]
 fn a_probe_forgets() {
     let mut failures = Failures::new();
@@ -244,11 +243,11 @@ fn processes_without_memory() {
         (old_kthread, "7\n", Fate::KernelThread),
         (exiting, "7\n", Fate::Gone),
         (old_exiting, "7\n", Fate::Gone),
-        // The others ended meanwhile.
+        // The other threads ended in the meantime.
         (exiting_leader, "7\n", Fate::Zombie),
         (zombie, "7\n", Fate::Zombie),
         ("Name:\tcomm\nState:\tX (dead)\n", "7\n", Fate::Zombie),
-        // The other thread ended meanwhile.
+        // The other thread ended in the meantime.
         (LEADER, "7\n", Fate::Zombie),
         (LEADER, "", Fate::Zombie),
     ] {
@@ -264,7 +263,7 @@ fn processes_without_memory() {
     }
 }
 
-/// A thread of the kernel that was guessed right costs one file; a wrong guess changes nothing.
+/// A correct guess of a kernel thread costs one file; a wrong guess changes nothing.
 #[test]
 fn guessed_kernel_threads() {
     let mut failures = Failures::new();
@@ -291,7 +290,7 @@ fn guessed_kernel_threads() {
     }
 }
 
-/// All threads of a process are ending: the last one still takes its memory apart.
+/// All threads of a process are exiting: the last one still tears down its memory.
 #[test]
 fn the_last_thread_is_exiting() {
     let mut failures = Failures::new();
@@ -309,7 +308,7 @@ fn the_last_thread_is_exiting() {
     }
 }
 
-/// A file that this kernel does not have says nothing of the process.
+/// A file that this kernel lacks does not affect the fate of the process.
 #[test]
 fn no_memory_file() {
     let mut failures = Failures::new();
@@ -334,7 +333,7 @@ fn no_memory_file() {
     }
 }
 
-/// What the filter leaves out is not measured: its memory is not even opened.
+/// The probe does not measure a process that the filter excludes: it does not even open its memory.
 #[test]
 fn the_filter_spares_memory() {
     let mut failures = Failures::new();
@@ -364,7 +363,7 @@ fn the_filter_spares_memory() {
     }
 }
 
-/// The text of a process that execs half-way ends like any other: one more look tells.
+/// The text of a process that execs during the read ends like any other: one more read detects it.
 #[test]
 fn exec_while_smaps_is_read() {
     let mut failures = Failures::new();
@@ -376,7 +375,8 @@ fn exec_while_smaps_is_read() {
     }
 }
 
-/// Whenever it execs, name and memory are of one life, and of one that was asked for.
+/// After an exec at any step, name and memory belong to the same program, one that the plan
+/// selects.
 #[test]
 fn an_exec_at_every_step() {
     let mut failures = Failures::new();
@@ -426,7 +426,7 @@ fn texts_that_are_no_smaps() {
     }
 }
 
-/// An argument list of 64 GiB costs what one of 4 KiB costs, and so does every other text.
+/// An argument list of 64 GiB costs as much as one of 4 KiB, and so does every other text.
 #[test]
 fn texts_without_an_end() {
     let mut failures = Failures::new();
@@ -441,7 +441,8 @@ fn texts_without_an_end() {
                     world.carry(&mut probe, &plan);
                     check!(failures, probe.name().len() <= NAME_MAX, "{name} {room} {plan:?}");
                     let reads = world.steps.iter().filter(|path| path.ends_with(name)).count();
-                    // A file is read twice at the most with a filter, once more after an exec.
+                    // The probe reads a file at most twice with a filter, and once more after an
+                    // exec.
                     let is_long = plan.name_rule == NameRule::Script && name == "cmdline";
                     let most = if is_long { endless.len() } else { TEXT_MAX };
                     let enough = 4 * (most.div_ceil(room) + 2);

@@ -9,7 +9,7 @@ use crate::support::world::World;
 fn scripts() {
     let plan = Plan { name_rule: NameRule::Script, ..Plan::default() };
     check("## Scripts\n", 45, "", |arguments| {
-        // A title is no list of arguments.
+        // A title is no argument list.
         let is_title = arguments.starts_with(b"php-fpm:");
         let nul = |byte: &u8| if *byte == b' ' && !is_title { 0 } else { *byte };
         let mut cmdline: Vec<u8> = arguments.iter().map(nul).collect();
@@ -20,7 +20,7 @@ fn scripts() {
     });
 }
 
-/// Whatever stands where the kernel cuts is not taken for a name.
+/// A word at the cut of the kernel is no name.
 #[test]
 fn a_word_that_is_cut_is_no_script() {
     let plan = Plan { name_rule: NameRule::Script, ..Plan::default() };

@@ -18,7 +18,7 @@ fn containers() {
     check("### Containers\n", 30, "(no container)", container);
 }
 
-/// A control group that goes away with its name.
+/// A control group that is removed on drop.
 struct Cgroup(PathBuf);
 
 impl Drop for Cgroup {
@@ -28,7 +28,7 @@ impl Drop for Cgroup {
 }
 
 impl Cgroup {
-    /// Makes one in the hierarchy that stands for processes here; the error says why not.
+    /// Creates a control group in the process hierarchy; the error gives the reason.
     fn make(name: &str) -> std::io::Result<Cgroup> {
         let tops = ["systemd", "memory", "."].map(|top| Path::new("/sys/fs/cgroup").join(top));
         let top = tops.iter().find(|top| top.join("cgroup.procs").exists());
@@ -38,7 +38,7 @@ impl Cgroup {
     }
 }
 
-/// A real process in a real control group, named as docker names its own.
+/// A real process in a real control group, with a name in docker's format.
 #[test]
 fn a_container_of_this_host() {
     const TEST: &str = "a_container_of_this_host";

@@ -1,4 +1,4 @@
-//! Groups of a fixture, and of a process of this host.
+//! Groups of a fixture, and of a process on this host.
 
 use std::ffi::OsStr;
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ pub(crate) fn grouped<I: IntoIterator<Item: AsRef<OsStr>>>(arguments: I) -> Ran 
     crate::support::output(command)
 }
 
-/// However processes are put together, together they are all of them.
+/// Every grouping contains all processes.
 #[test]
 fn every_grouping_has_the_same_total() {
     let total = |ran: &Ran| ran.stdout().lines().last().expect("a total").to_owned();
@@ -24,7 +24,7 @@ fn every_grouping_has_the_same_total() {
     }
 }
 
-/// A real process: by what it runs, by its owner, by the group that the kernel says.
+/// A real process: by its program, by its owner, by the group that the kernel reports.
 #[test]
 fn a_process_of_this_host() {
     let directory = crate::support::TempDir::new("grouping");
@@ -42,7 +42,7 @@ fn a_process_of_this_host() {
     let is_none = groups.is_empty();
     let group = ["name=systemd:", ":memory:", "0::"].into_iter().find_map(path_of);
     let group = group.unwrap_or(if is_none { "(unknown)" } else { "/" });
-    // Between fork and exec it is another program.
+    // Between fork and exec the process runs another program.
     let rows = |arguments: &[&str]| {
         let ran = run([&["-p", &pid, "--no-header"], arguments].concat());
         let row = ran.stdout().lines().next().map(str::to_owned).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Real processes that share one address space: their memory counts once. Forked siblings, however
-//! equal, count each. Needs no privilege.
+//! Real processes that share one address space: their memory counts once. Forked siblings count
+//! separately, even with equal figures. Needs no privilege.
 
 use crate::support::child::Target;
 use crate::support::{run, skip};
@@ -7,7 +7,7 @@ use crate::support::{run, skip};
 const KIB: u64 = 40_000;
 const ENGINES: [&str; 3] = ["sync", "threads", "auto"];
 
-/// Whether this kernel tells at all (`CONFIG_KCMP`), and lets us ask.
+/// Whether this kernel supports the comparison (`CONFIG_KCMP`) and permits it.
 fn has_kcmp(test: &str) -> bool {
     let own = psm_uring::units::Pid(std::process::id());
     let is_told = psm_uring::sys::this_process::share_memory(own, own) == Some(true);
@@ -33,7 +33,7 @@ fn counts_once(parent: &Target) {
         let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
         assert!(lines[0].ends_with(&format!("  pair ({parent})")), "{text}");
         assert_eq!(lines[1], format!("pair ({child}) shares the memory of {parent}"), "{text}");
-        // The parent's alone, to the KiB: the total is its row.
+        // The same figure as the parent alone, to the KiB: the total is its row.
         let figure =
             |line: &str| line.trim_start_matches(['#', ' ']).split(' ').next().map(str::to_owned);
         assert_eq!(figure(lines[0]), figure(lines[2]), "{text}");
@@ -54,7 +54,7 @@ fn a_clone_with_its_memory_counts_once() {
     }
 }
 
-/// Alone, the child is told with the memory it runs in.
+/// Alone, the child shows the memory it runs in.
 #[test]
 fn a_child_alone_has_its_figures() {
     let parent = Target::start_as(b"pair", &format!("clone {KIB}"));
@@ -63,7 +63,7 @@ fn a_child_alone_has_its_figures() {
     assert!(rows[0].ram >= KIB && rows[0].name == "pair (1)", "{} KiB", rows[0].ram);
 }
 
-/// Equal in layout and in every figure, and each with its own share.
+/// Siblings are equal in layout and in every figure, and each has its own share.
 #[test]
 fn forked_siblings_count_each() {
     let parent = Target::stopped_as(b"family", &format!("family {KIB} 7"));

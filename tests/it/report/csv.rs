@@ -2,7 +2,7 @@
 
 use crate::support::{TempDir, output, program};
 
-/// The part of nothing is a number that nobody knows, so its field is empty.
+/// The part of nothing is undefined, so its field is empty.
 #[test]
 fn the_part_of_nothing_is_empty_in_csv() {
     let root = TempDir::new("csv-nothing");

@@ -1,4 +1,4 @@
-//! `psm-uring diff` for scripts: the document keeps its schema, and all forms say the same.
+//! `psm-uring diff` for scripts: the document keeps its schema, and all formats agree.
 
 use std::path::Path;
 
@@ -47,7 +47,7 @@ fn diff_keeps_its_schema() {
 }
 
 #[test]
-fn amounts_are_told_at_both_looks() {
+fn amounts_are_given_for_both_reports() {
     let reports = Reports::new("diff-amounts");
     let before = reports.save_of("before", &["120", "101", "102"], false);
     let after = reports.save_of("after", &["120", "102", "110"], true);
@@ -83,7 +83,7 @@ fn amounts_are_told_at_both_looks() {
     assert_eq!((few["rows"].as_array().map(Vec::len), &few["left_out"]), (Some(0), &4.into()));
 }
 
-/// Rows of the table in bytes, and of JSON.
+/// Rows of the table in bytes, and rows of JSON.
 #[test]
 fn table_and_json_show_the_same_changes() {
     let reports = Reports::new("diff-same");
@@ -108,7 +108,7 @@ fn table_and_json_show_the_same_changes() {
     }
 }
 
-/// What is not UTF-8 has its bytes; and who lacks processes is told as for the table.
+/// A name that is not UTF-8 keeps its bytes; notes on missing processes match those of the table.
 #[test]
 fn names_and_words_survive_in_a_diff() {
     let reports = Reports::new("diff-names");
@@ -126,7 +126,7 @@ fn names_and_words_survive_in_a_diff() {
 }
 
 #[test]
-fn what_is_for_people_is_not_for_scripts() {
+fn options_of_the_table_are_refused_for_json() {
     let mut failures = Failures::new();
     for words in ["--json --unit MiB", "--json -o table", "-o csv", "-o ndjson"] {
         let ran = run(["diff", "a", "b"].into_iter().chain(words.split(' ')));

@@ -9,10 +9,10 @@ use crate::support::failures::{Failures, check, check_eq};
 use crate::support::survey::has_uring;
 use crate::support::{TREES, readers, run};
 
-/// What every format tells of a row: kind, name, count, and amounts by their words.
+/// The fields of a row that every format contains: kind, name, count, and amounts by name.
 type Row = (String, String, Option<u64>, BTreeMap<&'static str, Option<u64>>);
 
-/// The amounts, with the head of the table.
+/// The amounts, in the order of the table head.
 const AMOUNTS: [&str; 10] = [
     "ram",
     "uss",
@@ -26,7 +26,7 @@ const AMOUNTS: [&str; 10] = [
     "hugetlb",
 ];
 
-/// What does not add up has no total.
+/// Overlapping amounts have no total.
 const OVERLAPPING: [&str; 2] = ["shared", "rss"];
 
 fn columns() -> String {
@@ -34,8 +34,7 @@ fn columns() -> String {
     format!("{},count,name", words.join(","))
 }
 
-/// Rows of the table in bytes, by the places of its columns: a blank is a 0 that is not worth a
-/// look, or has no total.
+/// Rows of the table in bytes, by column position: a blank is a 0, or an amount without a total.
 fn of_table(text: &str) -> Vec<Row> {
     let mut lines = text.lines();
     let head = lines.next().expect("a head");
@@ -59,7 +58,7 @@ fn of_table(text: &str) -> Vec<Row> {
             let (kind, name) = match name {
                 _ if line.starts_with('#') => ("total", ""),
                 _ if name.starts_with('(') && name.ends_with(" more)") => ("rest", ""),
-                // A program that goes by these words has an escape here.
+                // The table escapes a program with this name.
                 r"\u{28}3 more)" => ("program", "(3 more)"),
                 name => ("program", name),
             };
@@ -97,14 +96,14 @@ fn of_json(text: &str) -> Vec<Row> {
 fn of_csv(text: &str) -> Vec<Row> {
     let row = |record: HashMap<String, String>| {
         let amounts = AMOUNTS.into_iter().map(|word| (word, record[word].parse().ok())).collect();
-        // A sign that begins a formula is an escape there.
+        // CSV escapes a sign that begins a formula.
         let name = record["name"].replace("\\u{3d}1", "=1");
         (record["row"].clone(), name, record["count"].parse().ok(), amounts)
     };
     readers::csv(text).into_iter().map(row).collect()
 }
 
-/// The metrics that have a sample for each row, by name.
+/// The metrics with a sample per row, by name.
 fn of_metrics(text: &str) -> BTreeMap<(String, String), u64> {
     let sample = crate::support::sources::regex(r#"^psm_uring_([a-z_]+)\{program="(.*)"\} (\d+)$"#);
     let unescaped =
@@ -136,7 +135,7 @@ fn formats_carry_the_same_numbers() {
             let csv = of_csv(&print(&format!("{call} --columns {columns}"), "csv").0);
             check_eq!(failures, csv, table, "{call}: CSV");
             let mut metrics = of_metrics(&print(&call, "openmetrics").0);
-            // It cannot be in one table with the parts of Pss.
+            // The heap does not fit into one table with the parts of Pss.
             metrics.retain(|(word, _), _| word != "heap_bytes");
             check_metrics(&metrics, &table, &call, &mut failures);
         }
@@ -190,8 +189,8 @@ fn engines_carry_the_same_numbers() {
     }
 }
 
-/// Every name can be read back. CSV and OpenMetrics escape what does not print; JSON escapes what
-/// its grammar requires.
+/// Every name survives a round trip. CSV and OpenMetrics escape unprintable characters; JSON
+/// escapes the characters that its grammar requires.
 #[test]
 fn names_survive() {
     let mut failures = Failures::new();
@@ -224,7 +223,7 @@ fn names_survive() {
     }
 }
 
-/// `--total`, `--strict`, notes and exit codes mean the same whatever the form.
+/// `--total`, `--strict`, notes and exit codes have the same meaning in every format.
 #[test]
 fn options_keep_their_meaning() {
     let mut failures = Failures::new();

@@ -1,4 +1,4 @@
-//! `--summary`: the memory of the machine, held against the kernel's own account.
+//! `--summary`: the memory of the machine, compared with the kernel's own account.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::{TempDir, output, program, run};
 
-/// `/proc/meminfo` in bytes, read once more and plainly.
+/// `/proc/meminfo` in bytes, from a second, plain parser.
 fn meminfo() -> HashMap<String, u64> {
     let text = std::fs::read_to_string("/proc/meminfo").expect("meminfo");
     let line = |line: &str| {
@@ -24,7 +24,7 @@ fn host() -> Value {
     value["host"].take()
 }
 
-/// On this machine, whatever it is: every part once, and all of them are its memory.
+/// On any machine: every part counts once, and the parts add up to its memory.
 #[test]
 fn parts_add_up_to_all_memory() {
     let (host, kernel) = (host(), meminfo());
@@ -36,7 +36,7 @@ fn parts_add_up_to_all_memory() {
     assert_eq!(sum, total, "{host:#}");
     let left = amount("unattributed").expect("what is left is known");
     assert!(left < total / 4, "{left} of {total} are unattributed: {host:#}");
-    // These move while we look; far less than they are.
+    // These values change during the test, by far less than their size.
     let near = |found: Option<u64>, expected: u64| {
         found.is_some_and(|found| found.abs_diff(expected) < total / 16)
     };
@@ -49,7 +49,7 @@ fn parts_add_up_to_all_memory() {
     assert!(programs > 0 && programs < total, "{host:#}");
 }
 
-/// What programs have of a part is no more than the part, and their parts are their memory.
+/// The programs' share of a part does not exceed the part, and their shares add up to their memory.
 #[test]
 fn programs_are_a_part() {
     let host = host();
@@ -63,20 +63,20 @@ fn programs_are_a_part() {
     if explained.is_empty() {
         return crate::support::skip("programs_are_a_part", "no parts of Pss before Linux 5.9");
     }
-    // Processes come and go between the two accounts.
+    // Processes start and exit between the two accounts.
     let slack = host["total"].as_u64().expect("MemTotal") / 16;
     for (part, programs, host) in &explained {
         assert!(*programs <= host + slack, "{part}: {programs} of {host}");
     }
     let sum: u64 = explained.iter().map(|(_, programs, _)| programs).sum();
     let programs = host["programs"].as_u64().expect("a sum");
-    // Each part of each process is rounded down.
+    // The program rounds down each part of each process.
     assert!(sum <= programs && programs - sum < programs / 16 + (1 << 20), "{sum} of {programs}");
 }
 
-/// Without its file there is no account, and so no report that was asked for.
+/// Without `/proc/meminfo` there is no account, so the program writes no report.
 #[test]
-fn no_meminfo_is_told() {
+fn missing_meminfo_is_an_error() {
     let root = TempDir::new("no-meminfo");
     let dir = root.path().join("7");
     std::fs::create_dir_all(&dir).expect("a directory");

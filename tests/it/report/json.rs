@@ -1,4 +1,4 @@
-//! `-o json` and `-o ndjson`, held against the schema by a validator that others wrote.
+//! `-o json` and `-o ndjson`, checked against the schema by a third-party validator.
 
 use serde_json::Value;
 
@@ -28,9 +28,9 @@ fn json_keeps_its_schema() {
     }
 }
 
-/// A validator that lets everything pass would not be one.
+/// The validator must reject invalid documents.
 #[test]
-fn the_schema_tells_faults() {
+fn the_schema_finds_faults() {
     let document = print("--proc-root ordinary -n 2", "ndjson").0;
     type Fault = (&'static str, fn(&mut Value));
     let faults: [Fault; 5] = [
@@ -50,14 +50,14 @@ fn the_schema_tells_faults() {
         let told =
             std::panic::catch_unwind(|| readers::validate("report", &[format!("{value}\n")]));
         match told {
-            Ok(Err(why)) => return skip("the_schema_tells_faults", &why),
+            Ok(Err(why)) => return skip("the_schema_finds_faults", &why),
             Ok(Ok(())) => panic!("not told: {what}"),
             Err(_) => {}
         }
     }
 }
 
-/// For people: the same document on many lines.
+/// The readable form: the same document on many lines.
 #[test]
 fn json_is_ndjson_on_lines() {
     for call in calls() {
@@ -74,9 +74,9 @@ fn json_is_ndjson_on_lines() {
     assert!(word.starts_with("{\n  \"schema\": \"psm-uring.report.v1\",\n"), "{word}");
 }
 
-/// Who owns a process, and where it is, is told to who asks.
+/// The report contains owner and control group on request.
 #[test]
-fn owners_and_groups_are_told() {
+fn owners_and_groups_are_read() {
     let own = std::process::id().to_string();
     let value = |columns: &str| -> Value {
         let mut words = vec!["--json", "--by", "pid", "-p", &own];
@@ -96,6 +96,6 @@ fn owners_and_groups_are_told() {
     let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     match row["cgroup"].as_str() {
         Some(path) => assert!(groups.contains(path) && path.starts_with('/'), "{groups}: {row}"),
-        None => skip("owners_and_groups_are_told", "no control group here"),
+        None => skip("owners_and_groups_are_read", "no control group here"),
     }
 }

@@ -1,11 +1,11 @@
-//! Reports: formats read by programs that others wrote, all of them with the same numbers.
+//! Reports: third-party programs read the formats, and all formats have the same numbers.
 //!
-//! - `csv`         what is CSV's own
+//! - `csv`         properties of CSV
 //! - `diff`        the formats of `psm-uring diff`
-//! - `formats`     what all formats have in common
+//! - `formats`     properties common to all formats
 //! - `host`        the memory of the host
-//! - `json`        the schema, and what is told to who asks
-//! - `openmetrics` what Prometheus takes
+//! - `json`        the schema, and fields on request
+//! - `openmetrics` the checker of Prometheus
 //! - `table`       on terminals
 
 mod csv;
@@ -18,14 +18,14 @@ mod table;
 
 use crate::support::{TREES, run};
 
-/// Every fixture that has a report, in ways that fill every part of one.
+/// Every fixture with a report, with options that fill every part of it.
 fn calls() -> Vec<String> {
     let mut calls: Vec<String> = Vec::new();
     for tree in TREES.into_iter().filter(|tree| !["empty", "hollow"].contains(tree)) {
         for rest in
             ["", "--by pid", "-n 2 --summary", "--heap", "--source smaps -s name -r", "--total"]
         {
-            // What was recorded of processes has no meminfo.
+            // A recorded fixture has no meminfo.
             let rest =
                 if tree == "recorded" { rest.replace(" --summary", "") } else { rest.into() };
             calls.push(format!("--proc-root {tree} {rest}").trim_end().to_owned());
@@ -37,7 +37,7 @@ fn calls() -> Vec<String> {
     calls
 }
 
-/// Standard output of a call in a format, and what else it said.
+/// Standard output of a call in a format, and its standard error.
 fn print(call: &str, format: &str) -> (String, String) {
     let ran = run(call.split(' ').chain(["--output", format]));
     assert_eq!(ran.code, Some(0), "{call} {format}: {}", ran.stderr());

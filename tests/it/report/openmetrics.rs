@@ -1,4 +1,4 @@
-//! `-o openmetrics`, held against Prometheus' own checker.
+//! `-o openmetrics`, against the checker of Prometheus.
 
 use super::{calls, print};
 use crate::support::{TempDir, copy_dir, output, program, readers, run, skip, tree};
@@ -12,12 +12,12 @@ fn prometheus_takes_the_metrics() {
             return skip("prometheus_takes_the_metrics", &why);
         }
     }
-    // It does refuse: two samples of the same labels, a time stamp is another matter.
+    // The checker rejects two samples with the same labels; time stamps are another matter.
     let twice = std::panic::catch_unwind(|| readers::promtool("a_bytes 1\na_bytes 2\n"));
     assert!(twice.is_err(), "promtool takes everything");
 }
 
-/// Labels are for ever, so there are few, and none for a process.
+/// Labels are permanent, so there are few, and none per process.
 #[test]
 fn labels_are_bounded() {
     let labels = |call: &str| {
@@ -30,7 +30,7 @@ fn labels_are_bounded() {
     assert_eq!(ran.code, Some(2), "{}", ran.stderr());
 }
 
-/// Samples of one name are one program's for ever, whatever else was cut.
+/// Samples with one name always belong to one program, whatever other names are cut.
 #[test]
 fn a_program_called_other_is_not_the_rest() {
     let dir = TempDir::new("called-other");

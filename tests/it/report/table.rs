@@ -5,7 +5,7 @@ use std::process::Stdio;
 use crate::support::failures::{Failures, check_eq};
 use crate::support::{output, program, run, skip};
 
-/// Colour is for terminals, unless somebody says otherwise; without it the same is written.
+/// By default only a terminal gets colour; the text is the same without it.
 #[test]
 fn color_is_for_terminals() {
     let vars = ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"];
@@ -56,7 +56,7 @@ fn color_is_for_terminals() {
     }
 }
 
-/// On a terminal names are cut to its width, or to that of COLUMNS; in a pipe they never are.
+/// A terminal truncates names to its width, or to that of COLUMNS; a pipe never does.
 #[test]
 fn names_are_cut_on_a_terminal_only() {
     let on_terminal = |columns: &str, before: &str| {
@@ -85,7 +85,7 @@ fn names_are_cut_on_a_terminal_only() {
     assert_eq!(output(piped).stdout(), whole);
 }
 
-/// Whatever names processes give themselves: what is printed cannot move a cursor or forge a row.
+/// Whatever the names of processes, the output cannot move a cursor or forge a row.
 #[test]
 fn names_cannot_forge() {
     let mut failures = Failures::new();

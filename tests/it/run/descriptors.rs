@@ -1,18 +1,18 @@
-//! Few descriptors: the same answer whatever the engine, and where it is none, one line that names
-//! the limit. `prlimit` sets it; the loader of programs needs some itself.
+//! Few descriptors: the same result with every engine, or one line that names the limit. `prlimit`
+//! sets the limit; the program loader needs some descriptors itself.
 
 use std::process::Command;
 
 use crate::support::survey::has_uring;
 use crate::support::{Ran, TempDir, output, program, skip};
 
-/// From what the loader needs to what is enough for everything: two files of a process, `/proc` and
-/// a ring, standard streams, and some that whoever runs the tests left open.
+/// From the loader's minimum to enough for everything: two files of a process, `/proc` and a ring,
+/// standard streams, and descriptors inherited from the test runner.
 const LIMITS: [u64; 7] = [4, 5, 6, 7, 8, 9, 24];
-/// What the loader of programs ends with when it lacks something.
+/// Exit code of the program loader when it lacks a resource.
 const LOADER: i32 = 127;
 
-/// Runs the program with so many descriptors.
+/// Runs the program with this limit of descriptors.
 fn limited(descriptors: u64, words: &str) -> Ran {
     let mut command = Command::new("prlimit");
     command.current_dir(crate::support::data("procfs"));
@@ -29,7 +29,7 @@ fn has_prlimit(test: &str) -> bool {
     is_there
 }
 
-/// One line that says what to raise, or a report; which of them it was.
+/// Checks for a report or one line that names the limit; returns whether it is a report.
 fn is_report(ran: &Ran, what: &str) -> bool {
     let told = ran.stderr();
     match ran.code {
@@ -59,7 +59,7 @@ fn engines_agree_on_too_few_descriptors() {
     let (mut reports, mut refused) = (0, 0);
     let on_fixture = ["--by pid", "--summary", "--columns user,name", "-f .", "--name exe", &file];
     let calls = on_fixture.map(|words| format!("--proc-root ordinary {words}"));
-    // Names of users are those of this host, and the processes of root are for root.
+    // User names depend on this host, and only root can read processes of root.
     let is_root = rustix::process::geteuid().is_root();
     let of_root = is_root.then(|| "-u root --top 1".to_owned());
     for words in calls.into_iter().chain(of_root) {
@@ -84,7 +84,7 @@ fn engines_agree_on_too_few_descriptors() {
     assert!(reports > 0 && refused > 0, "{reports} reports, {refused} refused: tests nothing");
 }
 
-/// It starts programs, which takes pipes.
+/// `bench` starts programs, which needs pipes.
 #[test]
 fn bench_names_the_limit() {
     if !has_prlimit("bench_names_the_limit") {
@@ -96,7 +96,7 @@ fn bench_names_the_limit() {
         for descriptors in LIMITS {
             let ran = limited(descriptors, words);
             let told = ran.stderr();
-            // The program, or the one that it started, did not get as far as `main`.
+            // The program, or the one that it started, did not reach `main`.
             if ran.code == Some(0) || told.contains("loading shared libraries") {
                 continue;
             }

@@ -13,7 +13,7 @@ fn diff(before: &PathBuf, after: &PathBuf, arguments: &[&str]) -> Ran {
     output(command)
 }
 
-/// The rows between head and total, words by blanks.
+/// The rows between head and total, with words split at blanks.
 fn rows(ran: &Ran) -> Vec<String> {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr());
     let stdout = ran.stdout();
@@ -36,7 +36,7 @@ fn a_report_differs_from_itself_in_nothing() {
 }
 
 #[test]
-fn what_grew_most_is_last() {
+fn the_biggest_growth_is_last() {
     let reports = Reports::new("diff-diff");
     let before = reports.save_of("before", &["101", "102", "120"], false);
     let after = reports.save_of("after", &["102", "110", "120"], false);
@@ -46,7 +46,7 @@ fn what_grew_most_is_last() {
     assert!(rows[0].starts_with('-') && rows[1].starts_with('+'), "{rows:?}");
     assert_eq!(reversed[0], rows[1]);
     assert!(rows[1].ends_with(" (new)"), "{rows:?}");
-    // All of it is in the total.
+    // The total includes every row.
     let kib = diff(&before, &after, &["--unit", "KiB", "--no-header"]).stdout();
     let ram = |line: &str| {
         line.trim_start_matches('#').split_whitespace().next().and_then(|word| word.parse().ok())
@@ -71,7 +71,7 @@ fn standard_input_is_the_later_report() {
 }
 
 #[test]
-fn what_a_report_lacks_is_told_once() {
+fn missing_processes_are_reported_once() {
     let reports = Reports::new("diff-lacks");
     let [one, other] = ["a", "b"].map(|name| reports.save(name, "--proc-root malformed"));
     for (after, times) in [(&one, 1), (&other, 2)] {
@@ -80,7 +80,7 @@ fn what_a_report_lacks_is_told_once() {
     }
 }
 
-/// As `diff <(psm-uring --json) <(...)` does in a shell, and with a FIFO that is written late.
+/// Like `diff <(psm-uring --json) <(...)` in a shell, and with a FIFO that receives data late.
 #[test]
 fn a_pipe_is_a_report_too() {
     let reports = Reports::new("diff-pipes");
@@ -105,7 +105,7 @@ fn a_pipe_is_a_report_too() {
 }
 
 #[test]
-fn what_cannot_be_compared_is_refused() {
+fn incomparable_reports_are_refused() {
     let mut failures = Failures::new();
     let reports = Reports::new("diff-refused");
     let whole = reports.save("whole", "--proc-root ordinary");
@@ -135,7 +135,7 @@ fn what_cannot_be_compared_is_refused() {
     }
 }
 
-/// Rows of one name are joined, whatever their figures are.
+/// Rows with the same name merge, whatever their figures.
 #[test]
 fn sums_of_huge_figures_saturate() {
     let reports = Reports::new("diff-huge");

@@ -1,12 +1,12 @@
 //! The program from its start to its end.
 //!
-//! - `descriptors` when there are few
+//! - `descriptors` a low limit of descriptors
 //! - `diff`        the command
-//! - `output`      readers that leave, disks that are full
-//! - `output_file` a file that is replaced as a whole
-//! - `progress`    what is seen by who waits
+//! - `output`      readers that exit, full disks
+//! - `output_file` atomic replacement of the file
+//! - `progress`    the progress line on a terminal
 //! - `screen`      `--watch` as a terminal shows it
-//! - `selection`   what is not read
+//! - `selection`   files that a selection does not read
 //! - `stats`       `--stats`
 //! - `stuck`       processes whose files never answer
 //! - `watch`       `--watch`

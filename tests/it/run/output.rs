@@ -1,5 +1,5 @@
-//! Where the report goes: a reader that leaves, a disk that is full, a descriptor that is closed;
-//! and what `--stats` says. Knows nothing of the numbers.
+//! The destination of the report: a reader that exits, a full disk, a closed descriptor; and the
+//! output of `--stats`. Checks no figures.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::process::ExitStatusExt;
@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use crate::support::{Ran, assert_one_line, output, program, skip, wait};
 
-/// Runs on a fixture with standard output at something that is not a pipe of ours.
+/// Runs on a fixture with standard output that is not a pipe of the test.
 fn run_into(stdout: impl Into<Stdio>, arguments: &[&str]) -> Ran {
     let mut command = program();
     command.args(["--proc-root", "ordinary"]).args(arguments);
@@ -19,7 +19,7 @@ fn run_into(stdout: impl Into<Stdio>, arguments: &[&str]) -> Ran {
     Ran { stdout: Vec::new(), stderr, code: status.code() }
 }
 
-/// A reader that left ends the program as it ends others: silently, by SIGPIPE.
+/// When the reader exits, SIGPIPE ends the program silently, as it ends others.
 #[test]
 fn closed_pipe_is_quiet() {
     for arguments in [&[][..], &["--total"], &["--by", "pid"], &["--engine", "sync"], &["-h"]] {
@@ -37,10 +37,10 @@ fn closed_pipe_is_quiet() {
     }
 }
 
-/// Where standard output is closed, the next file opened could take its place; nothing may be
-/// written into that, nor be lost in silence.
+/// If standard output is closed, the next opened file could take its descriptor; the program must
+/// not write the report into that file, nor lose it silently.
 #[test]
-fn closed_standard_output_is_told() {
+fn closed_standard_output_is_an_error() {
     for arguments in ["", "--total", "--help", "--version"] {
         let mut command = std::process::Command::new("sh");
         command.current_dir(crate::support::tree("ordinary"));
@@ -54,10 +54,10 @@ fn closed_standard_output_is_told() {
 }
 
 #[test]
-fn full_disk_is_told() {
+fn a_full_disk_is_an_error() {
     for arguments in [&[][..], &["--total"]] {
         let Ok(full) = OpenOptions::new().write(true).open("/dev/full") else {
-            return skip("full_disk_is_told", "there is no /dev/full");
+            return skip("a_full_disk_is_an_error", "there is no /dev/full");
         };
         let ran = run_into(full, arguments);
         assert_one_line(&ran, "No space left on device");
@@ -66,14 +66,14 @@ fn full_disk_is_told() {
 }
 
 #[test]
-fn output_that_takes_nothing_is_told() {
+fn unwritable_output_is_an_error() {
     let read_only = File::open("/dev/null").expect("/dev/null");
     let ran = run_into(read_only, &[]);
     assert_one_line(&ran, "Bad file descriptor");
     assert_eq!(ran.code, Some(1));
 }
 
-/// Standard error that takes nothing is no reason to lose the report.
+/// A standard error that accepts no data does not lose the report.
 #[test]
 fn full_standard_error_is_survived() {
     let Ok(full) = OpenOptions::new().write(true).open("/dev/full") else {

@@ -1,4 +1,4 @@
-//! `--output-file`: a file that is replaced as a whole, or stays as it was.
+//! `--output-file`: the program replaces the file as a whole, or leaves it unchanged.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
@@ -41,7 +41,7 @@ fn the_file_is_replaced_as_a_whole() {
         let lines: Vec<_> = text.lines().zip(expected.lines()).collect();
         assert!(lines.iter().all(is_same) && lines.len() == text.lines().count(), "{text}");
     }
-    // No terminal is near, so there is no colour, and no name is cut.
+    // The output is no terminal, so the report has no colour and no truncated name.
     let ran = write(&path, "--proc-root ordinary");
     assert_eq!(ran.code, Some(0));
     let text = std::fs::read_to_string(&path).expect("UTF-8");
@@ -63,14 +63,14 @@ fn a_failure_leaves_the_old_file() {
     assert!(ran.stderr().contains("File too large"), "{}", ran.stderr());
     assert_eq!((ran.code, ran.stderr().matches('\n').count()), (Some(1), 1), "{}", ran.stderr());
     assert_eq!(entries(dir.path()), ["report.json"]);
-    // A call that has no report writes none.
+    // A call without a report writes no file.
     let ran = write(&path, "--proc-root malformed -p 402 --total");
     assert_eq!(ran.code, Some(1));
     assert_eq!(std::fs::read_to_string(&path).expect("a file"), "old");
     assert_eq!(entries(dir.path()), ["report.json"]);
 }
 
-/// A name as long as the file system takes leaves no room for a longer one beside it.
+/// A name of the maximum length leaves no room for a longer temporary name.
 #[test]
 fn a_long_name_is_a_name() {
     let dir = TempDir::new("long-name");
@@ -101,7 +101,7 @@ fn only_a_regular_file_is_replaced() {
     }
 }
 
-/// A report of processes that sleep for ever: one is stuck, one is not.
+/// A report of processes that sleep forever: one is stuck, one is not.
 pub(crate) fn stuck_report() -> String {
     let root = TempDir::new("formats-stuck");
     for pid in ["1", "2", "3"] {

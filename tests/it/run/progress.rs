@@ -1,16 +1,16 @@
-//! What somebody who waits at a terminal sees: how far it is, after a second, and then no trace
-//! of that.
+//! The progress line on a terminal: it appears after a second, counts processes, and leaves no
+//! trace.
 
 use std::process::{Command, Stdio};
 
 use crate::support::sources::regex;
 use crate::support::{TempDir, make_fifo, output, skip};
 
-/// Wipes a line out.
+/// Erases a line.
 const WIPE: &str = "\r\u{1b}[K";
 const HEALTHY: usize = 1200;
 
-/// Healthy processes, and two whose memory file sleeps for ever when it is opened.
+/// Healthy processes, and two whose memory file blocks forever on open.
 fn tree(name: &str) -> TempDir {
     let root = TempDir::new(name);
     for pid in 1..=HEALTHY + 2 {
@@ -30,7 +30,7 @@ fn tree(name: &str) -> TempDir {
     root
 }
 
-/// What a run leaves on a terminal, or `None` without script(1).
+/// The bytes that a run writes to a terminal, or `None` without script(1).
 fn on_terminal(tree: &TempDir, arguments: &str, term: &str) -> Option<String> {
     if Command::new("script").arg("--version").output().is_err() {
         skip("progress", "script (util-linux) is missing");
@@ -53,7 +53,7 @@ fn progress_leaves_no_trace() {
         let pieces: Vec<&str> = shown.split(WIPE).collect();
         let [before, lines @ .., report] = &pieces[..] else { panic!("{engine}: {shown:?}") };
         assert_eq!(*before, "", "{engine}: nothing that is not wiped out");
-        // Every tenth of a second of the last half of one.
+        // One line per tenth of a second, during the last half second.
         assert!((1..=30).contains(&lines.len()), "{engine}: {} {lines:?}", lines.len());
         let line = regex("^(?:(1,200|1,201) of 1,202, [12] slow|1,202 of 1,202)$");
         assert!(lines.iter().all(|text| line.is_match(text)), "{engine}: {lines:?}");
@@ -61,10 +61,10 @@ fn progress_leaves_no_trace() {
     }
 }
 
-/// Nor where it could not be wiped out. (When it is time for a line, a test in `run/progress.rs`
-/// knows by a clock of its own.)
+/// No progress line where the program could not erase it. (A test in `run/progress.rs` checks the
+/// timing with its own clock.)
 #[test]
-fn progress_is_for_those_who_wait() {
+fn progress_appears_after_a_second() {
     let tree = tree("no-progress");
     for (arguments, term) in
         [("--stuck-after 1300ms", "dumb"), ("--stuck-after 1300ms 2>/dev/null", "xterm")]

@@ -1,5 +1,5 @@
-//! `--watch` as a terminal shows it: a pseudo-terminal of a size of its own, by script(1), and what
-//! xterm(1) makes of the bytes.
+//! `--watch` as a terminal shows it: script(1) provides a pseudo-terminal of a given size, and a
+//! model of xterm(1) interprets the bytes.
 
 use std::process::{Command, Stdio};
 
@@ -7,12 +7,12 @@ use crate::support::failures::{Failures, check, check_eq};
 use crate::support::{output, program, skip};
 use unicode_width::UnicodeWidthChar;
 
-/// A terminal of so many columns and lines.
+/// A terminal with a number of columns and lines.
 struct Terminal {
     columns: usize,
     lines: usize,
     term: &'static str,
-    /// A command of the shell that is started before.
+    /// A shell command that starts first.
     meanwhile: &'static str,
 }
 
@@ -21,7 +21,7 @@ impl Terminal {
         Terminal { columns, lines, term: "xterm", meanwhile: "" }
     }
 
-    /// The bytes that a run writes to it, or `None` without script(1).
+    /// The bytes that a run writes to the terminal, or `None` without script(1).
     fn bytes(&self, arguments: &str) -> Option<String> {
         if Command::new("script").arg("--version").output().is_err() {
             skip("terminal", "script (util-linux) is missing");
@@ -39,7 +39,7 @@ impl Terminal {
         Some(output(command).stdout())
     }
 
-    /// The lines that are to be seen in the end, without those below that are empty.
+    /// The visible lines at the end, without empty lines below them.
     fn shows(&self, arguments: &str) -> Option<Vec<String>> {
         let mut grid = Grid::new(self.columns, self.lines);
         grid.take(&self.bytes(arguments)?);
@@ -50,7 +50,7 @@ impl Terminal {
         Some(lines)
     }
 
-    /// The table that is drawn by `--watch`, without the line above.
+    /// The table that `--watch` draws, without the line above.
     fn watched(&self, arguments: &str) -> Option<Vec<String>> {
         let arguments = format!("--engine sync -w 100ms --count 1 {arguments}");
         let mut lines = self.shows(&arguments)?;
@@ -59,19 +59,19 @@ impl Terminal {
         Some(lines)
     }
 
-    /// The table without `--watch`, line by line as it is written.
+    /// The lines of the table without `--watch`.
     fn once(&self, arguments: &str) -> Option<Vec<String>> {
         let text = self.bytes(&format!("--engine sync {arguments}"))?;
         Some(text.lines().map(|line| line.trim_end().to_owned()).collect())
     }
 }
 
-/// What is to be seen. The cursor that wrote into the last column stands on it, and what it erases
-/// from there is that character.
+/// The visible screen. After a write into the last column the cursor stays on it, and an erase from
+/// there removes that character.
 struct Grid {
     cells: Vec<Vec<String>>,
     at: (usize, usize),
-    /// Whether a line that is full goes on in the next one, and does so with the next character.
+    /// Whether a full line continues in the next one; the wrap occurs at the next character.
     wraps: bool,
     is_full: bool,
 }
@@ -130,7 +130,7 @@ impl Grid {
             self.is_full = self.at.1 + 1 == line.len();
             self.at.1 += usize::from(!self.is_full);
         }
-        // The other half of a wide one.
+        // The other half of a wide character.
         if columns == 2 {
             line[self.at.1 - usize::from(!self.is_full)].clear();
         }
@@ -172,7 +172,7 @@ fn a_full_line_is_drawn_to_its_last_character() {
 }
 
 #[test]
-fn what_is_too_wide_is_cut_between_numbers() {
+fn wide_lines_are_cut_between_numbers() {
     let mut failures = Failures::new();
     let many = "--columns ram,uss,shared,rss,swap,footprint,count,name";
     for arguments in [many, "--columns name,user,ram,uss --unit B", "--summary", "--by pid"] {
@@ -230,7 +230,7 @@ fn a_dumb_terminal_shows_table_after_table() {
     }
 }
 
-/// Long before the next report is due.
+/// The redraw occurs long before the next report is due.
 #[test]
 fn another_size_is_drawn_at_once() {
     let meanwhile = "(sleep 0.5; stty -F /dev/tty cols 30 rows 9) &";
@@ -238,7 +238,7 @@ fn another_size_is_drawn_at_once() {
     let arguments = "--proc-root malformed --columns ram,name --engine sync -w 2s --count 2";
     let Some(bytes) = terminal.bytes(arguments) else { return };
     let frames: Vec<&str> = bytes.split("\x1b[?7l").skip(1).collect();
-    // Columns and lines are set in turn.
+    // `stty` sets columns and lines one after the other.
     assert!((3..=4).contains(&frames.len()), "{bytes:?}");
     let (lines, columns) = (9, 30);
     let frame = format!("\x1b[?7l{}", frames[frames.len() - 2]);

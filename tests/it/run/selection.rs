@@ -1,11 +1,11 @@
-//! What is not selected is not measured: fewer files are read.
+//! The program does not measure unselected processes: it reads fewer files.
 
 use crate::program::grouping::grouped;
 use crate::support::{output, program};
 
-/// What is not selected is not measured: with a filter fewer memory files are read.
+/// A filter reduces the number of memory files that the program reads.
 #[test]
-fn what_is_not_selected_is_not_read() {
+fn unselected_processes_are_not_read() {
     let bytes = |arguments: &[&str]| {
         let mut command = program();
         command.args(["--proc-root", "ordinary", "--stats", "--engine", "sync"]).args(arguments);
@@ -20,7 +20,7 @@ fn what_is_not_selected_is_not_read() {
     assert!(one < none + 1500, "one rollup: {one} of {all} bytes");
 }
 
-/// What is not selected is not measured: of others only `status` is read.
+/// Of processes of other users the program reads only `status`.
 #[test]
 fn other_users_are_not_read() {
     let reads = |user: &str| {

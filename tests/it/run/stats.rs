@@ -1,4 +1,4 @@
-//! `--stats`: what it says, and that it changes nothing in the report.
+//! `--stats`: its output, and that it changes nothing in the report.
 
 use crate::support::failures::{Failures, check, check_eq};
 use crate::support::run;

@@ -1,4 +1,4 @@
-//! `--watch`, on copies of a fixture that change meanwhile.
+//! `--watch`, on copies of a fixture that change during the run.
 
 use std::path::Path;
 use std::process::Child;
@@ -10,7 +10,7 @@ use crate::support::{TempDir, copy_dir, output, program, run, tree, until};
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// A directory of processes, and where a watching program writes to.
+/// A directory of processes, and the output file of the watching program.
 struct Scene(TempDir);
 
 impl Scene {
@@ -38,7 +38,7 @@ impl Scene {
         std::fs::read_to_string(self.0.path().join("out")).expect("what was written")
     }
 
-    /// Starts a program that watches, until it is ended.
+    /// Starts a watching program that runs until the test ends it.
     fn watch(&self, arguments: &[&str]) -> Watcher<'_> {
         let out = std::fs::File::create(self.0.path().join("out")).expect("a file of ours");
         let mut command = program();
@@ -55,7 +55,7 @@ struct Watcher<'a> {
 }
 
 impl Watcher<'_> {
-    /// Waits for a line that begins so and ends so.
+    /// Waits for a line with this beginning and this end.
     fn wait_for(&self, begin: &str, end: &str) {
         let is_it = |line: &str| line.starts_with(begin) && line.ends_with(end);
         let found = until(SOON, || self.scene.out().lines().any(is_it).then_some(()));
@@ -83,7 +83,7 @@ fn tables_follow_each_other() {
     let ran = run(arguments);
     let table = run(["--proc-root", "ordinary"]).stdout();
     assert_eq!((ran.code, ran.stdout()), (Some(0), [&*table; 3].join("\n")));
-    // What standard error was told already it is not told again.
+    // Standard error does not repeat a note.
     let told = |more: &[&str]| run(["--proc-root", "malformed"].iter().chain(more)).stderr();
     assert_eq!(told(&["--watch", "100ms", "--count", "3"]), told(&[]));
     let total = run(["--proc-root", "ordinary", "-t", "-w", "100ms", "--count", "2"]).stdout();
@@ -104,7 +104,7 @@ fn documents_follow_each_other() {
 }
 
 #[test]
-fn each_report_is_fresh_and_marks_what_changed() {
+fn each_report_is_fresh_and_marks_changes() {
     let scene = Scene::new("watch-marks", &[101, 110]);
     scene.replace("101/smaps_rollup", &rollup(4096));
     scene.replace("110/smaps_rollup", &rollup(4096));
@@ -118,7 +118,7 @@ fn each_report_is_fresh_and_marks_what_changed() {
     watcher.wait_for("*", "(120)");
     let one = scene.out().lines().filter(|line| line.starts_with('*')).count();
     assert_eq!(one, 1, "it is new once:\n{}", scene.out());
-    // A row that did not change has no mark.
+    // An unchanged row has no mark.
     assert!(!scene.out().contains("+      4.0") && !scene.out().contains("-      4.0"));
 }
 
@@ -164,7 +164,7 @@ fn read(path: &Path) -> String {
 }
 
 #[test]
-fn what_makes_no_stream_is_refused() {
+fn formats_without_streams_are_refused() {
     let mut failures = Failures::new();
     for arguments in [
         &["--watch", "-o", "csv"][..],

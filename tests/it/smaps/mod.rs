@@ -1,5 +1,5 @@
 //! Texts of smaps to figures.
 //!
-//! - `scanner` held against its naive twin
+//! - `scanner` compared with its naive twin
 
 mod scanner;

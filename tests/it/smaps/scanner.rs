@@ -1,5 +1,5 @@
-//! The scanner against its naive twin and against the sums the corpus was made with: every text,
-//! every point to split it at, thousands of damaged texts. Knows nothing of processes or files.
+//! The scanner against its naive twin and against the sums the corpus was generated with: every
+//! text, every split point, thousands of damaged texts. Knows nothing of processes or files.
 
 use crate::support::failures::{Failures, check_eq};
 use crate::support::{Rng, Table, corpus, data};
@@ -16,7 +16,7 @@ fn whole(text: &[u8]) -> Result<Smaps, Malformed> {
     in_chunks([text])
 }
 
-/// Cuts a text into pieces of random length; an empty one now and then.
+/// Cuts a text into pieces of random length, occasionally empty.
 fn random_chunks<'a>(text: &'a [u8], rng: &mut Rng) -> Vec<&'a [u8]> {
     let longest = *rng.pick(&[2, 5, 30, 200, 5000]);
     let mut chunks = Vec::new();
@@ -45,7 +45,7 @@ fn corpus_byte_by_byte() {
     }
 }
 
-/// The prefix is one chunk from the beginning and the suffix one up to the end, at every point.
+/// At every point: the prefix is one chunk and the suffix is one chunk.
 #[test]
 fn short_texts_split_at_every_point() {
     let mut failures = Failures::new();
@@ -58,8 +58,8 @@ fn short_texts_split_at_every_point() {
     }
 }
 
-/// The same for every text in time that grows with its length, not with the square of it: up to
-/// the line before the point the work is shared, and two lines behind it the sums are compared.
+/// The same for every text, in linear instead of quadratic time: the splits share the work up to
+/// the line before the point, and the test compares the sums two lines after it.
 #[test]
 fn every_text_split_at_every_point() {
     let mut failures = Failures::new();
@@ -83,7 +83,7 @@ fn every_text_split_at_every_point() {
     }
 }
 
-/// Sums of whole texts are those that the generator of the corpus wrote down.
+/// Sums of whole texts equal those of the corpus generator.
 #[test]
 fn corpus_sums_are_the_expected() {
     let mut failures = Failures::new();
@@ -128,8 +128,8 @@ fn corpus_sums_are_the_expected() {
     }
 }
 
-/// What a hostile text comes to: `[Rss, Pss, Swap, heap]`, or nothing where a figure cannot be
-/// trusted. The README of the corpus says why, text by text.
+/// The result for a hostile text: `[Rss, Pss, Swap, heap]`, or `None` where a figure is unreliable.
+/// The README of the corpus gives the reason for each text.
 const HOSTILE: [(&str, Option<[u64; 4]>); 36] = {
     const SOUND: Option<[u64; 4]> = Some([140, 120, 16, 100]);
     [
@@ -195,7 +195,7 @@ fn hostile_texts() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// `Swap` is not a prefix of `SwapPss`, nor the other way round, whatever stands first.
+/// `Swap` is not a prefix of `SwapPss`, nor the reverse, in either order.
 #[test]
 fn keys_are_exact() {
     let mut failures = Failures::new();
@@ -222,7 +222,7 @@ fn keys_are_exact() {
     assert_eq!(get("Pss_Dirty: 9 kB\nPss_Anon: 5 kB\n", Field::Pss), Some(1));
 }
 
-/// Words that damage a text in a way that the scanner has to think about.
+/// Words that damage a text in ways that the scanner must handle.
 const WORDS: [&[u8]; 16] = [
     b"\n",
     b"Swap:",
@@ -286,7 +286,7 @@ fn damaged_texts() {
 }
 
 proptest! {
-    /// Any bytes at all, cut anywhere: nothing panics, both twins agree.
+    /// Any bytes, cut anywhere: no panic, and both twins agree.
     #[test]
     fn any_bytes(text in proptest::collection::vec(any::<u8>(), 0..400), point in 0usize..400) {
         let (before, behind) = text.split_at(point.min(text.len()));

@@ -1,6 +1,6 @@
-//! The kernel that this runs on: what it gives the ring, held against what kernels of its version
-//! have, and that the table is the same with the ring, without it, and whoever asks. Runs on many
-//! kernels by `scripts/kernels.sh`.
+//! The running kernel: its ring features, compared with those of kernels of its version, and the
+//! same table with the ring, without it, and for any user. `scripts/kernels.sh` runs this on many
+//! kernels.
 
 use crate::support::child::Target;
 use crate::support::failures::{Failures, check};
@@ -12,7 +12,7 @@ use psm_uring::sys::this_process;
 use psm_uring::sys::threads;
 use psm_uring::units::{Errno, Pid};
 
-/// The first kernel whose ring has all that cannot be done without.
+/// The first kernel whose ring has all required features.
 const OLDEST: (u32, u32) = (5, 11);
 
 /// Version and patch level of this kernel.
@@ -23,7 +23,7 @@ fn version() -> (u32, u32) {
     (next(), next())
 }
 
-/// Each feature: its name, the version that brought it, whether it is there.
+/// Each feature: its name, the version that introduced it, whether it is present.
 fn dated(features: Features) -> [(&'static str, (u32, u32), bool); 6] {
     let Features { submit_all, coop_taskrun, single_issuer, .. } = features;
     let Features { chains, skip_success, worker_limit, .. } = features;
@@ -37,7 +37,7 @@ fn dated(features: Features) -> [(&'static str, (u32, u32), bool); 6] {
     ]
 }
 
-/// How the ring works on this kernel, in words for the table of docs/KERNELS.md.
+/// The ring's mode on this kernel, in words for the table of docs/KERNELS.md.
 fn described(features: Features) -> String {
     let way = if features.chains { "chained" } else { "staged" };
     let missing: Vec<&str> = dated(features)
@@ -49,11 +49,11 @@ fn described(features: Features) -> String {
     format!("{way}, lacks {missing}")
 }
 
-/// Distributions add features to older kernels, so more than the version promises is no fault.
+/// Distributions add features to older kernels, so extra features are no error.
 #[test]
-fn the_ring_has_what_the_version_promises() {
+fn the_ring_has_the_features_of_its_version() {
     let mut failures = Failures::new();
-    const TEST: &str = "the_ring_has_what_the_version_promises";
+    const TEST: &str = "the_ring_has_the_features_of_its_version";
     let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
     let setup = RingSetup { depth: 8, workers: 2, allowed: Features::ALL };
     let features = match KernelRing::new(root, setup) {
@@ -81,7 +81,7 @@ fn ask(pids: &str, source: &str, engine: &str) -> Ran {
     run(what.into_iter().chain(["--source", source, "--engine", engine]))
 }
 
-/// Processes that stand still, of some private memory, shared memory and many mappings.
+/// Stopped processes with private memory, shared memory and many mappings.
 #[test]
 fn every_engine_prints_the_same_table() {
     const TEST: &str = "every_engine_prints_the_same_table";
@@ -117,11 +117,11 @@ fn every_engine_prints_the_same_table() {
     }
 }
 
-/// Who insists on the ring is told what to change.
+/// If the ring is required but missing, a one-line error gives the remedy.
 #[test]
-fn a_ring_that_is_not_there_is_told() {
-    if has_uring("a_ring_that_is_not_there_is_told") {
-        return skip("a_ring_that_is_not_there_is_told", "io_uring works here");
+fn a_missing_ring_is_reported() {
+    if has_uring("a_missing_ring_is_reported") {
+        return skip("a_missing_ring_is_reported", "io_uring works here");
     }
     let ran = run(["--engine", "uring"]);
     assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""));
@@ -129,21 +129,21 @@ fn a_ring_that_is_not_there_is_told() {
     assert!(told.lines().count() == 1 && told.contains("or leave out --engine uring"), "{told}");
 }
 
-/// The policy of this thread: field 41 of `stat`.
+/// The scheduling policy of this thread: field 41 of `stat`.
 fn policy() -> i32 {
     let stat = std::fs::read_to_string("/proc/thread-self/stat").expect("stat of this thread");
     let (_, fields) = stat.rsplit_once(") ").expect("a name in parentheses");
     fields.split(' ').nth(38).and_then(|field| field.parse().ok()).expect("a policy")
 }
 
-/// By whatever C library it is linked with.
+/// With any C library.
 #[test]
 fn the_loop_is_a_batch() {
     let was = policy();
     if was != libc::SCHED_OTHER {
         return skip("the_loop_is_a_batch", "the tests run by a policy that somebody chose");
     }
-    // In a thread of its own: where tests have none, the policy would go on to the next one.
+    // In its own thread: if tests share a thread, the policy would carry over to the next one.
     let policy = std::thread::spawn(|| {
         threads::prefer_throughput();
         policy()

@@ -1,7 +1,7 @@
 //! The operating system.
 //!
-//! - `kernel` what this kernel has
-//! - `users`  what this host calls its users
+//! - `kernel` features of this kernel
+//! - `users`  user names of this host
 
 mod kernel;
 mod users;

@@ -1,8 +1,8 @@
-//! Users by name, as the database of this host has them.
+//! Users by name, from the database of this host.
 
 use crate::support::run;
 
-/// Names of users are those of this host, which knows root.
+/// User names come from this host, which has root.
 #[test]
 fn users_of_this_host_have_names() {
     let own = rustix::process::geteuid().as_raw();

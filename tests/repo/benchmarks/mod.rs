@@ -1,5 +1,5 @@
-//! docs/BENCHMARKS.md shows the records: its tables are made from them here, and its plots were
-//! drawn from the same bytes. `UPDATE_GOLDEN=1 cargo test benchmarks` writes the tables,
+//! docs/BENCHMARKS.md shows the records: these tests generate its tables, and check that its plots
+//! come from the same bytes. `UPDATE_GOLDEN=1 cargo test benchmarks` writes the tables,
 //! `scripts/benchmarks.sh --draw` the plots as well.
 
 mod record;

@@ -30,7 +30,7 @@ impl Record {
     }
 }
 
-/// A figure that the record must have.
+/// A required figure of the record.
 pub(super) fn spread(run: &Run, figure: Figure) -> &Spread {
     run.figures.get(&figure).unwrap_or_else(|| panic!("{}: no {figure:?}", run.name))
 }
@@ -56,7 +56,7 @@ pub(super) fn cpu(run: &Run) -> f64 {
     all.iter().sum::<u64>() as f64 / all.len() as f64 / 1e6
 }
 
-/// The part of the CPU time in user space, in per cent.
+/// The share of the CPU time in user space, in per cent.
 pub(super) fn user_part(run: &Run) -> f64 {
     run.user_part().expect("CPU time") * 100.0
 }
@@ -73,7 +73,7 @@ pub(super) fn ms(ms: f64) -> String {
     if ms < 10.0 { format!("{ms:.2}") } else { format!("{ms:.1}") }
 }
 
-/// A table of which the first column is text and the others are numbers.
+/// A table with text in the first column and numbers in the others.
 pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
     let mut text = format!("| {} |\n|---|", heads.join(" | "));
     text.extend(heads[1..].iter().map(|_| "---:|"));

@@ -19,7 +19,7 @@ const ENGINES: [(&str, &str); 5] = [
 ];
 const SIZES: [u64; 8] = [100, 200, 500, 1000, 2000, 5000, 10000, 20000];
 
-/// The host and the commit of all records, and those that differ.
+/// The host and the commit of all records, and the exceptions.
 fn host() -> String {
     let about = |name: &str, key| Record::load(name).about(key);
     let key = |key| about("engines-small", key);
@@ -35,7 +35,7 @@ fn host() -> String {
     );
     let fields = ["kernel", "machine", "cpus", "memory_mib", "version", "commit"];
     for name in names() {
-        // Of the floor, one early record does not know all.
+        // One early record of the floor does not contain all values.
         let is_known = |found: &str| !["", "null"].contains(&found);
         let found = fields.iter().map(|field| (field, about(&name, field)));
         let mut others = found.filter(|(field, found)| is_known(found) && *found != key(field));
@@ -56,7 +56,7 @@ fn names() -> Vec<String> {
     names
 }
 
-/// The targets and the figures that reach them or not.
+/// The targets, and the figures that meet or miss them.
 fn targets() -> String {
     let [small, many, swapped, smaps, idle] = ENGINES.map(|(name, _)| Record::load(name));
     let rivals = Record::load("rivals");
@@ -212,7 +212,8 @@ fn rivals() -> String {
     let record = Record::load("rivals");
     let floor = record.0.of["peak_floor_kib"].as_u64().expect("a floor");
     let row = |run: &Run| {
-        // psm-uring prints its own peak; of other tools less than the floor cannot be seen.
+        // psm-uring prints its own peak; for other tools, values below the floor are not
+        // measurable.
         let own = run.figures.get(&Figure::PeakKib).map(|peak| peak.median);
         let peak = own.unwrap_or_else(|| spread(run, Figure::MaxRssKib).max);
         let sign = if own.is_none() && peak <= floor { "≤ " } else { "" };

@@ -1,5 +1,5 @@
-//! Ordinary system calls on the same world, one process after another: the crew that takes over
-//! what a broken ring leaves behind, without its threads.
+//! Ordinary system calls on the same world, one process after another: the fallback for the
+//! processes that a broken ring leaves behind, without its threads.
 
 use std::sync::Arc;
 
@@ -13,20 +13,20 @@ use super::seat::seat_of;
 use super::world::{OpenFile, Place, World};
 use super::{Micros, NEVER};
 
-/// Room for one read.
+/// Buffer size of one read.
 const ROOM: usize = 512;
 
 /// A wait that does not end.
 struct Stuck;
 
-/// One process on its way.
+/// One process in progress.
 struct Carrier<'a> {
     world: &'a mut World,
     probe: &'a mut Probe,
     plan: &'static Plan,
 }
 
-/// Carries a process to its fate. False: it is stuck, and given up.
+/// Carries a process to its fate. False: it is stuck, and the carrier gives it up.
 pub fn carry(world: &mut World, probe: &mut Probe, pid: Pid) -> bool {
     let plan = world.plan;
     probe.restart(pid, &Arc::new(plan.clone()));

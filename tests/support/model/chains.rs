@@ -1,6 +1,6 @@
-//! Slots and chains: what `sys/ring/mod.rs` and `sys/ring/kernel/mod.rs` promise of them, and no
-//! more. Completions of different slots come in any order, those of one chain in its
-//! own; an open that fails silences the rest of its chain, a read or a link that fails does not.
+//! Slots and chains: the guarantees of `sys/ring/mod.rs` and `sys/ring/kernel/mod.rs`, and no
+//! others. Completions of different slots come in any order, those of one chain in order; an open
+//! that fails silences the rest of its chain, a read or a link that fails does not.
 
 use std::collections::VecDeque;
 
@@ -20,29 +20,28 @@ use super::watch::Watch;
 use super::world::{self, OpenFile, World};
 use super::{MILLIS, Micros};
 
-/// What the kernel writes at last into a buffer that nobody waits for any more, and what stands
-/// in one whose read failed.
+/// The final content of an abandoned buffer, and the content of a buffer after a failed read.
 const POISON: [u8; 4096] = [0xaa; 4096];
-/// A process that takes so long does not count as one of those in flight (README: none is
-/// waited for by others).
+/// A process that takes this long does not count as in flight (README: other processes do not wait
+/// for it).
 const HELD_AFTER: Micros = 50 * MILLIS;
 
-/// What goes wrong with the ring itself.
+/// Failures of the ring.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Trouble {
-    /// This call of `submit_and_wait`, counted from 0, fails, and so do all after it.
+    /// This call of `submit_and_wait`, counted from 0, and all later ones fail.
     pub fails_at: Option<(u64, Errno)>,
-    /// From this chain on, counted from 0, no worker is to be had: the head is cancelled.
+    /// From this chain on, counted from 0, no worker is available: the head is cancelled.
     pub no_worker_from: Option<u64>,
     /// Only that one chain.
     pub no_worker_once: bool,
-    /// So many calls return early, as after a signal.
+    /// This many calls return early, as after a signal.
     pub early_returns: u64,
-    /// One read of smaps in a hundred so many is shorter than it could be.
+    /// This many reads of smaps in a hundred are shorter than possible.
     pub short_percent: u64,
 }
 
-/// A completion on its way, and what it says of the process.
+/// A pending completion, and its effect on the process.
 struct Ready {
     completion: Completion,
     note: Option<Note>,
@@ -58,7 +57,7 @@ struct Note {
 struct Slot {
     pending: [Option<(world::Place, Buffer)>; 2],
     open: [Option<OpenFile>; 2],
-    /// Completions that were not reaped yet.
+    /// Completions that the engine has yet to reap.
     owed: usize,
     pid: Option<Pid>,
     since: Micros,
@@ -95,7 +94,7 @@ impl Model {
         }
     }
 
-    /// The engine has returned: what is in flight still is abandoned.
+    /// The engine returns: requests in flight are abandoned.
     pub fn abandon(&mut self) {
         let owed = self.slots.iter_mut().filter(|slot| slot.owed > 0);
         owed.for_each(|slot| slot.is_abandoned = true);
@@ -104,14 +103,14 @@ impl Model {
         self.slots.iter_mut().for_each(|slot| slot.pid = None);
     }
 
-    /// Counts a call, and says how many there were since something moved.
+    /// Counts a call; returns the number of calls since the last progress.
     pub fn idle_enters(&mut self) -> u64 {
         let moves = self.pool.running() > 0;
         self.watch.idle_enters = if moves { 0 } else { self.watch.idle_enters + 1 };
         self.watch.idle_enters
     }
 
-    /// The slot of a process whose last request was not answered.
+    /// The slot of a process with an unanswered last request.
     pub fn in_flight(&self, pid: Pid) -> Option<usize> {
         self.slots.iter().position(|slot| slot.pid == Some(pid) && slot.owed > 0)
     }
@@ -142,7 +141,7 @@ impl Model {
         self.pool.queue(Job { slot: index, steps, at: 0, rewinds: false });
     }
 
-    /// Takes a further read of a file that the slot has open.
+    /// Takes another read of a file that the slot has open.
     pub fn read_more(&mut self, index: usize, half: Half, from: ReadFrom, buffer: Buffer) {
         let slot = &mut self.slots[index];
         assert!(!slot.is_abandoned, "slot {index} was abandoned and reads on");
@@ -157,7 +156,7 @@ impl Model {
         self.pool.queue(Job { slot: index, steps, at: 0, rewinds: from == ReadFrom::Beginning });
     }
 
-    /// A slot takes up another process, unless it goes on with the one it has.
+    /// A slot starts another process, unless it continues with its current one.
     fn begin(&mut self, index: usize, pid: Pid) {
         let slot = &mut self.slots[index];
         assert!(!slot.is_abandoned, "slot {index} was abandoned and is used again");
@@ -170,8 +169,8 @@ impl Model {
         }
     }
 
-    /// The engine looks how many take long, and gives up those that sleep for so long if it can
-    /// tell them from others. The answer is how many workers do.
+    /// The engine counts slow workers, and gives up those that sleep for this long if it can
+    /// distinguish them from others. Returns the number of slow workers.
     pub fn look(&mut self, timeouts: Micros) -> usize {
         let now = self.world.now;
         let is_older = |slot: &Slot, age: Micros| {
@@ -200,7 +199,7 @@ impl Model {
         self.complete(index, Half::First, answer.map_err(Failure::Refused), &text);
     }
 
-    /// Ends one fetch and takes note of what the engine is told of the process.
+    /// Ends one fetch and records the answers that the engine receives for the process.
     fn complete(&mut self, slot: usize, half: Half, answer: Result<Word, Failure>, text: &[u8]) {
         let Some((at, mut buffer)) = self.slots[slot].pending[half as usize].take() else {
             return;
@@ -216,7 +215,7 @@ impl Model {
         self.ready.push_back(Ready { completion, note });
     }
 
-    /// The head could not be done, or an open on the way: the rest of the chain is not tried.
+    /// The head fails, or an open in the chain: the rest of the chain does not run.
     fn break_chain(&mut self, slot: usize, half: Half, errno: Errno) {
         self.complete(slot, half, Err(Failure::Refused(errno)), &[]);
         for half in [Half::First, Half::Second] {
@@ -224,7 +223,7 @@ impl Model {
         }
     }
 
-    /// Gives workers to chains that wait.
+    /// Assigns workers to waiting chains.
     pub fn start(&mut self) {
         while let Some(job) = self.pool.next_job(&mut self.dice) {
             let chain = self.chains;
@@ -260,7 +259,7 @@ impl Model {
         self.pool.active.push(Active { job, since: now, until, is_blocked });
     }
 
-    /// A worker is done with a step.
+    /// A worker finishes a step.
     fn step_done(&mut self, active: Active) {
         let Active { mut job, since, is_blocked, .. } = active;
         if !is_blocked {
@@ -281,12 +280,12 @@ impl Model {
         }
     }
 
-    /// How long it takes the engine at the most to see what the workers do.
+    /// The maximum delay until the engine sees the state of the workers.
     pub fn look_period(&self) -> Micros {
         5 * MILLIS + self.pool.active.len() as u64 * MILLIS / 10
     }
 
-    /// Does what a step does. False: the chain ends here.
+    /// Performs the action of a step. False: the chain ends here.
     fn carry_out(&mut self, job: Job) -> bool {
         let Step { half, op } = job.steps[job.at];
         let pending = &self.slots[job.slot].pending[half as usize];
@@ -321,14 +320,14 @@ impl Model {
         true
     }
 
-    /// A read of smaps ends wherever the kernel likes, but not before the first byte. (And in the
-    /// middle when the dice have run dry, so that a schedule of few bytes is a short one.)
+    /// A read of smaps ends at any byte that the kernel chooses, but not before the first. (It ends
+    /// in the middle when the dice are exhausted, so that a schedule of few bytes is a short one.)
     fn shorten(&mut self, file: ProcFile, room: usize) -> usize {
         let is_short = file == ProcFile::Smaps && self.dice.percent(self.trouble.short_percent);
         if is_short { 1 + (self.dice.index(400) + 199) % 400 } else { room }
     }
 
-    /// What nobody waits for any more completes all the same, and scribbles over its buffers.
+    /// Abandoned requests complete all the same, and overwrite their buffers.
     fn complete_late(&mut self, job: Job) {
         let slot = job.slot;
         for Step { half, .. } in &job.steps[job.at..] {
@@ -345,7 +344,7 @@ impl Model {
         }
     }
 
-    /// Lets time pass until so many completions are there, at the most until then.
+    /// Advances time until this many completions are ready, at most until the given time.
     pub fn wait(&mut self, wanted: usize, end: Micros) {
         loop {
             self.start();
@@ -359,7 +358,7 @@ impl Model {
         }
     }
 
-    /// Hands out a completion. What it says of its process is known to the engine from now on.
+    /// Returns a completion. The engine knows its effect on the process from now on.
     pub fn reap(&mut self) -> Option<Completion> {
         let Ready { completion, note } = self.ready.pop_front()?;
         let slot = &mut self.slots[completion.slot];
@@ -367,7 +366,7 @@ impl Model {
         self.watch.last_reaped = self.world.now;
         self.watch.idle_enters = 0;
         if slot.is_abandoned {
-            // All of it came back: it is a slot like any other.
+            // All requests are complete: the slot is an ordinary one again.
             slot.is_abandoned = slot.owed > 0;
             self.watch.abandoned -= usize::from(slot.owed == 0);
             return Some(completion);
@@ -380,7 +379,7 @@ impl Model {
         Some(completion)
     }
 
-    /// Completions that are there or will be.
+    /// Completions that are ready or pending.
     pub fn owed(&self) -> usize {
         self.slots.iter().map(|slot| slot.owed).sum()
     }

@@ -1,4 +1,4 @@
-//! What must hold after every survey.
+//! Invariants that hold after every survey.
 
 use std::time::Duration;
 
@@ -13,12 +13,13 @@ use super::log::{Expected, Log};
 use super::seat::{Body, Seat, seat_of};
 use super::{MILLIS, Micros};
 
-/// The engine may be late by what one call of the ring takes, and its look at the workers.
+/// The tolerance of the engine: the duration of one ring call, and of its look at the workers.
 const SLACK: Micros = MILLIS;
-/// The most opens and reads of one process, besides those of smaps, that are as short as a byte.
+/// The maximum of opens and reads of one process, besides those of smaps, that are as short as a
+/// byte.
 const STEPS_MAX: u64 = 100;
 
-/// One survey with all that is known of it.
+/// One survey with all recorded facts.
 pub struct Check<'a> {
     pub model: &'a Model,
     pub survey: &'a Survey,
@@ -35,7 +36,7 @@ fn micros(duration: Duration) -> Micros {
 }
 
 impl Check<'_> {
-    /// All of it. Returns the fates, but for those that are left.
+    /// Runs all checks. Returns the fates, except those of left-behind processes.
     pub fn all(&self, before: RingStats) -> Vec<(Pid, Fate)> {
         let fates = self.every_process_once();
         self.work(before);
@@ -45,7 +46,7 @@ impl Check<'_> {
         fates
     }
 
-    /// Categories add up, and every process is in the one it must be in.
+    /// Categories add up, and every process is in the correct one.
     fn every_process_once(&self) -> Vec<(Pid, Fate)> {
         let mut left: Vec<Pid> = self.left.to_vec();
         left.sort_unstable();
@@ -74,7 +75,7 @@ impl Check<'_> {
         &self.model.world.seats[seat_of(pid)]
     }
 
-    /// The fate that a process must have had.
+    /// The expected fate of a process.
     fn fate(&self, pid: Pid) -> Fate {
         let seat = self.seat(pid);
         let mut rows = self.survey.processes().filter(|process| process.pid == pid);
@@ -117,7 +118,7 @@ impl Check<'_> {
         fate
     }
 
-    /// Given up, and with reason: the time was over, or nothing moved.
+    /// A process is given up with reason: the time is over, or nothing makes progress.
     fn given_up(&self, seat: &Seat) {
         let Model { world, watch, pool, .. } = self.model;
         let (now, slot) = (world.now, self.model.in_flight(seat.pid));
@@ -144,7 +145,7 @@ impl Check<'_> {
         }
     }
 
-    /// The engine did no more than it said, and no more than it may.
+    /// The work of the engine equals its reported work, and stays within the limits.
     fn work(&self, before: RingStats) {
         let Model { watch, stats, world, .. } = self.model;
         let io = self.survey.io();
@@ -152,7 +153,7 @@ impl Check<'_> {
         assert_eq!(io.enters, stats.enters - before.enters, "enters");
         assert_eq!(io.reads, watch.reads_delivered, "reads");
         assert!(watch.moving_max <= self.depth, "{} in flight, not held", watch.moving_max);
-        // Each is read twice at the most.
+        // The engine reads each at most twice.
         let longest = |seat: &Seat| seat.lives.iter().map(|life| lives()[*life].smaps.len()).max();
         let reads = |pid: &Pid| 2 * longest(self.seat(*pid)).unwrap_or(0) as u64;
         let most: u64 = self.pids.iter().map(|pid| reads(pid) + STEPS_MAX).sum();
@@ -162,7 +163,7 @@ impl Check<'_> {
         assert!(io.enters <= enters_max, "{} calls, it spins: {enters_max}", io.enters);
     }
 
-    /// The survey ended when it had to.
+    /// The survey ends on time.
     fn time(&self) {
         let Model { world, watch, .. } = self.model;
         let moved = [watch.last_reaped, watch.last_fetched, watch.last_ran, self.began];
@@ -180,7 +181,7 @@ impl Check<'_> {
     }
 }
 
-/// Name and memory of one life, whole, which it had while it was asked.
+/// Name and memory of one complete life, which the process has while the engine reads it.
 fn measured(seat: &Seat, plan: &Plan, row: &ProcessUsage<'_>) {
     let ProcessUsage { name, smaps, .. } = row;
     let sources = match plan.source {
@@ -208,8 +209,8 @@ fn measured(seat: &Seat, plan: &Plan, row: &ProcessUsage<'_>) {
     placed(seat, plan, row, life);
 }
 
-/// Owner and control group, where they are asked for, of this life, or if something happened, of
-/// one that it had while it was asked; what cannot be told is left out.
+/// Owner and control group, where requested, of this life, or after an event, of one that the
+/// process has during the reads; unavailable values are omitted.
 fn placed(seat: &Seat, plan: &Plan, row: &ProcessUsage<'_>, life: &Life) {
     let ProcessUsage { pid, uid, cgroup, .. } = *row;
     let is_touched = seat.log.is_touched;
@@ -227,7 +228,7 @@ fn placed(seat: &Seat, plan: &Plan, row: &ProcessUsage<'_>, life: &Life) {
     assert!(is_group, "{pid}: the group is {:?}", cgroup.map(<[u8]>::escape_ascii));
 }
 
-/// What an answer says is not enough: it must have been so.
+/// An answer alone is not enough: it must match the actual state.
 fn explained(model: &Model, seat: &Seat, fate: Fate) {
     let Seat { pid, log, .. } = seat;
     let Log { expected, is_touched, .. } = *log;
@@ -259,7 +260,7 @@ fn explained(model: &Model, seat: &Seat, fate: Fate) {
     }
 }
 
-/// A process that the ring left behind is carried on like any other.
+/// A process that the ring leaves behind continues like any other.
 pub fn check_left(model: &Model, pid: Pid, fate: Fate, probe: &Probe) {
     let seat = &model.world.seats[seat_of(pid)];
     match (fate, probe.smaps()) {

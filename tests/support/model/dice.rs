@@ -1,4 +1,4 @@
-//! Where the choices of a schedule come from. The same source gives the same schedule.
+//! The source of the choices of a schedule. The same source gives the same schedule.
 
 /// A source of numbers.
 pub struct Dice(Box<dyn FnMut() -> u64>);
@@ -8,8 +8,8 @@ impl Dice {
         Dice(Box::new(source))
     }
 
-    /// Two bytes are one number; there are zeros when they have run out. So a fuzzer that changes
-    /// a byte changes one choice, and any bytes are a schedule.
+    /// Two bytes are one number; exhausted bytes read as zeros. So a fuzzer that changes a byte
+    /// changes one choice, and any bytes are a schedule.
     pub fn of_bytes(bytes: Vec<u8>) -> Dice {
         let mut bytes = bytes.into_iter();
         let mut next = move || u64::from(bytes.next().unwrap_or(0));
@@ -21,7 +21,7 @@ impl Dice {
         (self.0)() % end
     }
 
-    /// A number from `begin` on, up to and without `end`.
+    /// A number from `begin` up to, but excluding, `end`.
     pub fn between(&mut self, begin: u64, end: u64) -> u64 {
         begin + self.below(end - begin)
     }

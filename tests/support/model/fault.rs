@@ -1,20 +1,20 @@
-//! Operations that fail although the process is well: counted, so that a loop can fail each one.
+//! Operations that fail although the process is healthy: counted, so that a loop can fail each one.
 
 use psm_uring::units::Errno;
 
 use super::world::Place;
 
-/// What one step of a chain does.
+/// The action of one step of a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
     Open,
-    /// An open of a link, which is not read but looked up.
+    /// An open of a link: a lookup without a read.
     Link,
     Read,
 }
 
-/// Errors that opens and reads are made to answer. `ECANCELED` is none of them: nobody cancels,
-/// so only the head of a chain can say so, when there is no worker (`Trouble::no_worker_from`).
+/// Errors that opens and reads return. `ECANCELED` is excluded: the engine cancels nothing, so only
+/// the head of a chain returns it, when there is no worker (`Trouble::no_worker_from`).
 pub const ERRNOS: [i32; 22] = [
     libc::ENOENT,
     libc::ESRCH,
@@ -43,14 +43,14 @@ pub const ERRNOS: [i32; 22] = [
 /// One operation to fail.
 #[derive(Clone, Copy, Debug)]
 pub struct Fault {
-    /// Which operation, counted from 0.
+    /// The index of the operation, counted from 0.
     pub op: u64,
     pub errno: Errno,
     /// The same operation on the same file of the same process fails from then on.
     pub for_good: bool,
 }
 
-/// An operation that was failed.
+/// A failed operation.
 #[derive(Clone, Copy, Debug)]
 pub struct Hit {
     pub place: Place,
@@ -59,19 +59,19 @@ pub struct Hit {
     pub for_good: bool,
 }
 
-/// All of them, and how far the count is.
+/// All faults, and the current count.
 #[derive(Debug, Default)]
 pub struct Faults {
     pub planned: Vec<Fault>,
     pub hits: Vec<Hit>,
     /// Operations so far.
     pub ops: u64,
-    /// Failures so far that were none of the world's.
+    /// Injected failures so far, without those of the world.
     pub injected: u64,
 }
 
 impl Faults {
-    /// Counts an operation, and says whether it fails.
+    /// Counts an operation, and returns whether it fails.
     pub fn strike(&mut self, place: Place, op: Op) -> Option<Errno> {
         let number = self.ops;
         self.ops += 1;

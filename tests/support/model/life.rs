@@ -1,6 +1,6 @@
-//! Lives: what one address space shows of itself, and what a report must say of it. Some have the
-//! recorded memory of real processes. No two have a name or a sum in common, so a name and a memory
-//! that do not belong together are seen.
+//! Lives: the visible state of one address space, and its expected report. Some have the recorded
+//! memory of real processes. No two share a name or a sum, so a mismatch of name and memory is
+//! detectable.
 
 use std::fmt::Write;
 use std::sync::OnceLock;
@@ -8,12 +8,12 @@ use std::sync::OnceLock;
 use psm_uring::process::NameRule;
 use psm_uring::smaps::{Malformed, Smaps, naive};
 
-/// Where a life stands in [`lives`].
+/// The index of a life in [`lives`].
 pub type LifeId = usize;
 
-/// So many different ones there are, more than one schedule uses. Miri is a thousand times slower.
+/// The number of different lives, more than one schedule uses. Miri is a thousand times slower.
 pub const LIVES: usize = if cfg!(miri) { 60 } else { 400 };
-/// The engine's room for a rollup: some texts are longer, some exactly as long.
+/// The engine's buffer for a rollup: some texts are longer, some exactly as long.
 const ROLLUP_ROOM: usize = 1024;
 
 /// Rollup and smaps of real processes: see `tests/data/procfs/record.sh`. No two have equal sums.
@@ -24,7 +24,7 @@ macro_rules! recorded {
     ]),*]};
 }
 const RECORDED: [[&str; 2]; 6] = recorded!(4 5 6 7 8 9);
-/// The first life that has them: among those that worlds without scripts use too.
+/// The first life with recorded texts: among those that worlds without scripts also use.
 const FIRST_RECORDED: LifeId = 3;
 
 /// The texts of one address space.
@@ -32,24 +32,24 @@ pub struct Life {
     pub cmdline: Vec<u8>,
     pub comm: Vec<u8>,
     pub exe: Vec<u8>,
-    /// Who owns it, and its control group.
+    /// The owner and the control group.
     pub uid: u32,
     pub cgroup: Vec<u8>,
-    /// `status` while it lives, when it ends, when it is a zombie, and of a leader that died before
-    /// its threads.
+    /// `status` of a living, an exiting and a zombie process, and of a leader that died before its
+    /// threads.
     pub status: String,
     pub exiting: String,
     pub zombie: String,
     pub leaderless: String,
     pub rollup: Vec<u8>,
     pub smaps: Vec<u8>,
-    /// Where the records of smaps end.
+    /// The ends of the smaps records.
     pub ends: Vec<usize>,
-    /// Every name of it says "even"; otherwise none does.
+    /// Every name of it contains "even"; otherwise none does.
     pub is_even: bool,
     /// Neither of its texts is smaps.
     pub is_malformed: bool,
-    /// What the naive scanner says of rollup and smaps.
+    /// The result of the naive scanner for rollup and smaps.
     sums: [Result<Smaps, Malformed>; 2],
     title: Vec<u8>,
     arguments: Vec<u8>,
@@ -59,7 +59,7 @@ pub struct Life {
 pub const KERNEL_STATUS: &str =
     "Name:\tkworker\nState:\tI (idle)\nThreads:\t1\nUid:\t0\t0\t0\t0\nKthread:\t1\n";
 
-/// All lives, made once.
+/// All lives, created once.
 pub fn lives() -> &'static [Life] {
     static MADE: OnceLock<Vec<Life>> = OnceLock::new();
     MADE.get_or_init(|| (0..LIVES).map(Life::new).collect())
@@ -116,7 +116,7 @@ impl Life {
         }
     }
 
-    /// The name where the one that the rule asks for cannot be had, or was empty a moment ago.
+    /// The name where the one that the rule selects is unavailable, or was empty a moment ago.
     pub fn is_fallback(&self, rule: NameRule, name: &[u8]) -> bool {
         let bare = match rule {
             NameRule::Title | NameRule::Script | NameRule::Cmdline => {
@@ -137,12 +137,12 @@ impl Life {
     }
 }
 
-/// Who owns a life.
+/// The owner of a life.
 pub fn uid_of(id: LifeId) -> u32 {
     1000 + u32::try_from(id).expect("few lives")
 }
 
-/// The argument list, and what is to be made of it.
+/// The argument list, and its expected interpretation.
 fn arguments(id: LifeId, tag: &str) -> (String, String, String) {
     let long = format!("t-{tag} {}", "x".repeat(5000));
     match id / 2 % 5 {
@@ -188,7 +188,7 @@ fn rollup(id: LifeId) -> String {
     text
 }
 
-/// Where the records of a text end: the last line of each tells its flags.
+/// The ends of the records of a text: the last line of each contains its flags.
 fn ends(smaps: &str) -> Vec<usize> {
     let mut at = 0;
     let lines = smaps.split_inclusive('\n').map(|line| {
@@ -198,7 +198,7 @@ fn ends(smaps: &str) -> Vec<usize> {
     lines.filter(|(line, _)| line.starts_with("VmFlags:")).map(|(_, end)| end).collect()
 }
 
-/// Records of one to four mappings, and where they end.
+/// Records of one to four mappings, and their ends.
 fn smaps(id: LifeId) -> (String, Vec<usize>) {
     let (mut text, mut ends) = (String::new(), Vec::new());
     if id % 23 == 22 {

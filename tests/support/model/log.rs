@@ -1,5 +1,5 @@
-//! What was answered for a process during one survey, and the fate that follows: the rules in
-//! words, once more and apart from the program's own.
+//! The answers for a process during one survey, and the fate that follows: the rules once more,
+//! independent of the program.
 
 use psm_uring::process::{Fate, Plan, ProcFile, Source};
 use psm_uring::units::Errno;
@@ -7,7 +7,7 @@ use psm_uring::units::Errno;
 use super::life::LifeId;
 use super::world::Place;
 
-/// What kind of process a status text told of.
+/// The kind of process that a status text describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     User,
@@ -19,36 +19,36 @@ pub enum Kind {
     Leaderless,
 }
 
-/// What an answer said.
+/// The content of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Word {
     Nothing,
     Name,
     Memory,
-    /// Memory without a text: the address space is gone, or never was.
+    /// Memory without a text: the address space is gone, or never existed.
     NoMemory,
-    /// There is no file for its memory, whatever became of the process.
+    /// There is no file for its memory, in any state of the process.
     NoFile,
-    /// Memory that is no smaps.
+    /// Memory text that is not smaps.
     Malformed,
-    /// The thread that stood for the process is gone.
+    /// The thread that represents the process is gone.
     NoThread,
     Status(Kind),
     Tasks,
-    /// The control groups, which decide nothing.
+    /// The control groups, which do not affect the fate.
     Group,
 }
 
-/// What must become of a process that nothing happens to while it is read.
+/// The expected fate of a process without events during its reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
     Measured(LifeId),
     Fate(Fate),
 }
 
-/// What an error means.
+/// The meaning of an error.
 enum Meaning {
-    /// The process can still be measured.
+    /// The process is still measurable.
     Bearable(Word),
     Final(Fate),
 }
@@ -56,19 +56,19 @@ enum Meaning {
 /// One process in one survey.
 #[derive(Clone, Copy, Debug)]
 pub struct Log {
-    /// What was to be expected when it was first asked; `None` before.
+    /// The expectation at the first request; `None` before.
     pub expected: Option<Expected>,
-    /// The life it had then, counted from the first of its id.
+    /// The life at that time, counted from the first of its id.
     pub first_life: usize,
-    /// Something happened to it since: an event of its script, or a fault.
+    /// An event after that time: an event of its script, or a fault.
     pub is_touched: bool,
-    /// It left its id, or was leaving.
+    /// The process has left its id, or is leaving.
     pub has_left: bool,
-    /// How often it was found without its memory, or without a file for it, or without its thread.
+    /// The number of times that its memory, the file for it, or its thread was missing.
     pub losses: u32,
-    /// It slept for so long that it was given up while others went on.
+    /// It slept long enough that the engine gave it up while others continued.
     pub is_given_up: bool,
-    /// How often there was no file for its memory, of one and the same thread.
+    /// The number of times that the memory file of one and the same thread was missing.
     missed_files: u32,
     decided: Option<Fate>,
     before: Word,
@@ -93,9 +93,9 @@ impl Default for Log {
 }
 
 impl Log {
-    /// Takes note of one answer, in the order the engine got them.
+    /// Records one answer, in the order of arrival at the engine.
     pub fn answered(&mut self, plan: &Plan, place: Place, answer: Result<Word, Errno>) {
-        // What is decided is decided, and the rest of a chain changes nothing.
+        // A decided fate is final; the rest of a chain does not change it.
         let is_rest = self.last == Word::NoThread && place.task.is_some();
         if self.decided.is_some() || is_rest {
             return;
@@ -116,15 +116,15 @@ impl Log {
         self.before = std::mem::replace(&mut self.last, word);
     }
 
-    /// The fate of a process that was neither measured nor given up.
+    /// The fate of a process that is neither measured nor given up.
     pub fn fate(&self) -> Fate {
         self.decided.unwrap_or_else(|| match (self.before, self.last) {
             (_, Word::Status(Kind::Zombie | Kind::Leaderless) | Word::Tasks) => Fate::Zombie,
             (_, Word::Status(Kind::Kernel)) => Fate::KernelThread,
             (_, Word::Status(Kind::Exiting)) => Fate::Gone,
-            // It had no name of its own, and the one in its status is not wanted.
+            // The process has no name of its own, and the filter excludes the one in its status.
             (Word::Name, Word::Status(Kind::User)) | (_, Word::Name) => Fate::NotSelected,
-            // It is well, and nothing more was asked: it is another user's.
+            // The process is healthy, and the chain ends here: it belongs to another user.
             (Word::Nothing | Word::Tasks | Word::Status(Kind::User), Word::Status(Kind::User)) => {
                 Fate::NotSelected
             }
@@ -133,7 +133,7 @@ impl Log {
             }
             (_, Word::Status(Kind::User) | Word::NoThread) => Fate::Changed,
             (_, Word::Malformed) => Fate::Malformed,
-            // All of it was read, and the name that came with it is not wanted.
+            // All reads are complete, and the filter excludes the name.
             (_, Word::Memory) => Fate::NotSelected,
             (_, Word::Nothing | Word::NoMemory | Word::NoFile | Word::Group) => {
                 panic!("it was not finished: {self:?}")
@@ -146,24 +146,24 @@ fn meaning(place: Place, errno: Errno, plan: &Plan) -> Meaning {
     let Place { file, task, .. } = place;
     let is_memory = matches!(file, ProcFile::Smaps | ProcFile::SmapsRollup);
     match errno.0 {
-        // No binary, or it may not be told: comm will do.
+        // No binary, or no access to it: comm is the fallback.
         libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM | libc::EOPNOTSUPP
             if file == ProcFile::Exe =>
         {
             Meaning::Bearable(Word::Name)
         }
-        // It is told without a group.
+        // The report shows it without a group.
         libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM | libc::ENAMETOOLONG
             if file == ProcFile::Cgroup =>
         {
             Meaning::Bearable(Word::Group)
         }
-        // An old kernel: smaps will do.
+        // An old kernel: smaps is the fallback.
         libc::ENOENT if file == ProcFile::SmapsRollup && plan.source == Source::Auto => {
             Meaning::Bearable(Word::Nothing)
         }
         libc::ESRCH if is_memory => Meaning::Bearable(Word::NoMemory),
-        // Status tells whether the process is gone.
+        // Status shows whether the process is gone.
         libc::ENOENT if is_memory => Meaning::Bearable(Word::NoFile),
         libc::ENOENT | libc::ESRCH | libc::ENOTDIR => match task {
             Some(_) => Meaning::Bearable(Word::NoThread),

@@ -1,6 +1,6 @@
 //! A model of the ring, of its workers and of the processes they read: deterministic, in virtual
-//! time. The engine `uring` runs on it unchanged. Knows the promises of the kernel and of
-//! `sys::ring`, and nothing of how engine and probe keep theirs.
+//! time. The engine `uring` runs on it unchanged. Models the promises of the kernel and of
+//! `sys::ring`, and is independent of the internals of engine and probe.
 //!
 //! ```text
 //!   Dice ─► Script ─► World: seats, locks, faults ◄─ open, read ─ Pool: workers
@@ -8,22 +8,22 @@
 //!                      engine `uring` ─ fetch, submit, reap ─► ModelRing ◄┘
 //! ```
 //!
-//! - `dice`     where choices come from: a seed, or the bytes of a fuzzer
-//! - `life`     what one address space shows of itself, and what a report must say of it
-//! - `seat`     one process id, whoever has it, and what will happen to it
-//! - `world`    what every file of every process answers
-//! - `log`      what was answered for a process, and the fate that follows from it
-//! - `fault`    operations that fail, once or for good
-//! - `step`     what a worker does for a request
-//! - `pool`     workers: so many requests make progress at once, blocked ones among them
+//! - `dice`     the source of choices: a seed, or the bytes of a fuzzer
+//! - `life`     the visible state of one address space, and its expected report
+//! - `seat`     one process id, its current process, and its future events
+//! - `world`    the answers of every file of every process
+//! - `log`      the answers for a process, and the fate that follows from them
+//! - `fault`    operations that fail, once or permanently
+//! - `step`     the steps of a worker for a request
+//! - `pool`     workers: limited concurrency, blocked requests included
 //! - `chains`   slots, chains and their completions
-//! - `watch`    what the ring saw of a survey, for the checks
-//! - `ring`     the trait `Ring` over all that
-//! - `carrier`  ordinary system calls on the same world, for what a broken ring leaves behind
-//! - `script`   worlds, faults and settings at random
+//! - `watch`    the ring's record of a survey, for the checks
+//! - `ring`     the trait `Ring` over the modules above
+//! - `carrier`  ordinary system calls on the same world, the fallback for a broken ring
+//! - `script`   random worlds, faults and settings
 //! - `schedule` one run of the engine on one script
-//! - `check`    what must hold after every survey
-// Each test that uses the model is a crate of its own and uses a part of it.
+//! - `check`    invariants that hold after every survey
+// Each test that uses the model is a separate crate and uses a part of it.
 #![allow(dead_code, unreachable_pub)]
 
 pub mod carrier;
@@ -44,7 +44,7 @@ pub mod world;
 
 /// Virtual time, in microseconds since the model began.
 pub type Micros = u64;
-/// A moment that does not come.
+/// A time that never comes.
 pub const NEVER: Micros = Micros::MAX;
-/// A thousand of them.
+/// One millisecond in microseconds.
 pub const MILLIS: Micros = 1000;

@@ -1,5 +1,5 @@
-//! Workers, as io-wq has them: so many chains make progress at once, a blocked one keeps its
-//! worker, and a higher limit takes effect with the next submission only.
+//! Workers, as in io-wq: a limited number of chains makes progress at once, a blocked one keeps its
+//! worker, and a higher limit takes effect only with the next submission.
 
 use std::collections::VecDeque;
 
@@ -7,37 +7,37 @@ use super::dice::Dice;
 use super::step::Step;
 use super::{Micros, NEVER};
 
-/// A chain, and how far it is.
+/// A chain, and its progress.
 #[derive(Clone, Copy, Debug)]
 pub struct Job {
     pub slot: usize,
     pub steps: &'static [Step],
     pub at: usize,
-    /// Its read begins at the beginning of the file, and takes one byte.
+    /// Its read starts at the beginning of the file, and takes one byte.
     pub rewinds: bool,
 }
 
-/// A worker with the step it is at.
+/// A worker with its current step.
 #[derive(Clone, Copy, Debug)]
 pub struct Active {
     pub job: Job,
     pub since: Micros,
-    /// When the step is done.
+    /// The end time of the step.
     pub until: Micros,
     pub is_blocked: bool,
 }
 
 /// All workers, and the chains that wait for one.
 pub struct Pool {
-    /// Chains that stand in the submission queue.
+    /// Chains in the submission queue.
     queued: Vec<Job>,
     /// Chains that wait for a worker.
     waiting: VecDeque<Job>,
     pub active: Vec<Active>,
     limit: usize,
     wished_limit: usize,
-    /// A submission starts a worker only when all others are at work or asleep, and one at the
-    /// most; else there are as many as may be at once.
+    /// A submission starts a worker only when all others are busy or asleep, and at most one;
+    /// otherwise the maximum number of workers runs.
     is_lazy: bool,
     width: usize,
     /// Chains get their worker in any order.
@@ -86,20 +86,20 @@ impl Pool {
         self.waiting.remove(index)
     }
 
-    /// The worker that is done first, if its time comes by then.
+    /// The first worker to finish, if it finishes by then.
     pub fn next_done(&mut self, by: Micros) -> Option<Active> {
         let first = (0..self.active.len()).min_by_key(|index| self.active[*index].until)?;
         let is_due = self.active[first].until <= by && self.active[first].until != NEVER;
         is_due.then(|| self.active.swap_remove(first))
     }
 
-    /// Whether something of a slot is still to be done.
+    /// Whether a slot has pending work.
     pub fn has(&self, slot: usize) -> bool {
         let jobs = self.queued.iter().chain(&self.waiting);
         jobs.chain(self.active.iter().map(|active| &active.job)).any(|job| job.slot == slot)
     }
 
-    /// Slots whose chain a worker has.
+    /// Slots with a chain on a worker.
     pub fn at_work(&self) -> Vec<usize> {
         self.active.iter().map(|active| active.job.slot).collect()
     }
@@ -112,13 +112,13 @@ impl Pool {
         self.active.iter().filter(|active| active.is_blocked).count()
     }
 
-    /// The slots whose workers have been blocked for so long.
+    /// The slots with workers that are blocked for this long.
     pub fn sleepers(&self, now: Micros, timeouts: Micros) -> Vec<usize> {
         let is_asleep = |active: &&Active| active.is_blocked && now - active.since >= timeouts;
         self.active.iter().filter(is_asleep).map(|active| active.job.slot).collect()
     }
 
-    /// Those that would be blocked for ever are done at some moment after all.
+    /// Workers that are blocked for ever finish at some later time.
     pub fn release(&mut self, mut moment: impl FnMut() -> Micros) {
         for active in self.active.iter_mut().filter(|active| active.until == NEVER) {
             active.until = moment();

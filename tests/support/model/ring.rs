@@ -1,4 +1,4 @@
-//! The trait `Ring` over the model: time passes in here and nowhere else.
+//! The trait `Ring` over the model: time advances only here.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,10 +11,10 @@ use psm_uring::units::Errno;
 use super::Micros;
 use super::chains::Model;
 
-/// So many calls in a row without anything that moves: more than the longest timeouts needs.
+/// The limit of consecutive calls without progress: more than the longest timeouts need.
 const IDLE_ENTERS_MAX: u64 = 20_000;
 
-/// What the engine holds of the model; the test holds the other end.
+/// The engine's handle of the model; the test holds the other one.
 pub struct ModelRing(pub Rc<RefCell<Model>>);
 
 impl Fetcher for ModelRing {
@@ -30,7 +30,7 @@ impl Fetcher for ModelRing {
         let model = &mut *self.0.borrow_mut();
         let enter = model.stats.enters;
         model.stats.enters += 1;
-        // A call takes time even when there is nothing to wait for.
+        // A call takes time even without a wait.
         model.world.now += 1 + model.dice.below(3);
         if let Some((_, errno)) = model.trouble.fails_at.filter(|(at, _)| enter >= *at) {
             model.world.faults.injected += 1;

@@ -20,20 +20,20 @@ use super::seat::seat_of;
 use super::watch::Watch;
 use super::{MILLIS, Micros};
 
-/// What schedules were made of, so that a test can tell that it tested something.
+/// The coverage of schedules, so that a test can check that it covers every kind of event.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Totals {
     pub schedules: u64,
     pub coverage: Coverage,
     /// Failures of operations, of whole rings, of heads without a worker.
     pub injected: u64,
-    /// Rings that broke, and processes that others carried on.
+    /// Broken rings, and processes that the fallback carried.
     pub broken: u64,
     pub left: u64,
-    /// Processes that were given up, and completions that came after that.
+    /// Processes that were given up, and their late completions.
     pub abandoned: u64,
     pub late: u64,
-    /// Events that came while their process was read.
+    /// Events during the reads of their process.
     pub touched: u64,
 }
 
@@ -50,11 +50,11 @@ impl AddAssign for Totals {
     }
 }
 
-/// A schedule that was run.
+/// A finished schedule.
 pub struct Ran {
     pub totals: Totals,
     pub model: Rc<RefCell<Model>>,
-    /// What became of every process in the last survey, whoever carried it.
+    /// The fate of every process in the last survey, carried by the ring or the fallback.
     pub fates: Vec<(Pid, Fate)>,
 }
 
@@ -68,7 +68,7 @@ impl Ran {
 /// Runs a schedule to its end.
 ///
 /// # Panics
-/// When something does not hold.
+/// When a check fails.
 pub fn run(script: Script) -> Ran {
     let Script { world, workers, depth, slots_max, timeouts, surveys, comes_back, .. } = script;
     let pool = Pool::new(workers, script.is_lazy, script.is_unfair);
@@ -111,7 +111,7 @@ pub fn run(script: Script) -> Ran {
     Ran { totals, model, fates }
 }
 
-/// Begins a new account. All ids are listed, those that are gone meanwhile among them.
+/// Starts a new log. All ids are listed, including those that are gone by then.
 fn begin_survey(model: &mut Model) -> Vec<Pid> {
     let now = model.world.now;
     let Watch { late, abandoned, .. } = model.watch;
@@ -127,14 +127,14 @@ fn begin_survey(model: &mut Model) -> Vec<Pid> {
     seats.map(|seat| (seat.log = Log::default(), seat.pid).1).collect()
 }
 
-/// What is stuck in the ring ends at some moment of the next survey.
+/// Stuck requests in the ring end at some time during the next survey.
 fn come_back(model: &mut Model) {
     let (now, dice) = (model.world.now, &mut model.dice);
     model.pool.release(|| -> Micros { now + dice.below(20 * MILLIS) });
     model.world.unlock();
 }
 
-/// The ring is gone; others carry what it left.
+/// The ring is gone; the fallback carries the remaining processes.
 fn take_over(model: &mut Model, broken: &EngineFailure, totals: &mut Totals) -> Vec<(Pid, Fate)> {
     let mut probe = Probe::new();
     let mut fates = Vec::new();

@@ -1,4 +1,4 @@
-//! Worlds, faults and settings at random: everything one schedule is made of.
+//! Random worlds, faults and settings: the complete input of one schedule.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use super::seat::{Body, Change, Denial, Lock, Seat, When, first_thread, pid_of};
 use super::world::{Kernel, World};
 use super::{MILLIS, Micros, NEVER};
 
-/// The most processes of a world at random.
+/// The maximum number of processes of a random world.
 const PROCESSES_MAX: u64 = 12;
 
-/// One schedule, before it runs.
+/// One schedule, before its run.
 pub struct Script {
     pub world: World,
     pub trouble: Trouble,
@@ -29,15 +29,15 @@ pub struct Script {
     pub is_lazy: bool,
     pub is_unfair: bool,
     pub timeouts: Timeouts,
-    /// How many surveys the same engine makes.
+    /// The number of surveys of the same engine.
     pub surveys: usize,
-    /// What is stuck comes back after a survey, too late.
+    /// Stuck requests complete after a survey, too late.
     pub comes_back: bool,
-    /// The choices that are left to the run.
+    /// The choices that remain for the run.
     pub dice: Dice,
 }
 
-/// Every name rule and source, with a filter and without; and some that ask for more.
+/// Every name rule and source, with a filter and without; and some with more fields.
 pub fn plans() -> &'static [Plan] {
     static MADE: OnceLock<Vec<Plan>> = OnceLock::new();
     MADE.get_or_init(|| {
@@ -65,14 +65,14 @@ pub fn plans() -> &'static [Plan] {
     })
 }
 
-/// Every fourth process is taken for a thread of the kernel, whatever it is.
+/// Every fourth process counts as a kernel thread, independent of its kind.
 fn guessed() -> Vec<Pid> {
     let processes = usize::try_from(PROCESSES_MAX).expect("few processes");
     (0..processes).step_by(4).map(pid_of).collect()
 }
 
 impl Script {
-    /// A world where nothing happens and nothing fails, with timeouts.
+    /// A world without events and failures, with timeouts.
     pub fn calm(world: World, dice: Dice) -> Script {
         let stuck_after = Duration::from_secs(2);
         Script {
@@ -122,7 +122,7 @@ pub fn world_of(seats: Vec<Seat>, plan: &'static Plan) -> World {
 
 fn random_world(dice: &mut Dice) -> World {
     let processes = dice.between(1, PROCESSES_MAX + 1);
-    // Each life is lived once.
+    // Each life is used once.
     let mut next_life = dice.index(LIVES);
     let mut life = move || {
         next_life = (next_life + 1) % LIVES;
@@ -165,7 +165,8 @@ fn random_body(index: usize, dice: &mut Dice) -> Body {
     }
 }
 
-/// Most are small. Some are so big that a walk takes longer than anybody is waited for who sleeps.
+/// Most are small. Some are so large that a walk takes longer than the timeout of a sleeping
+/// process.
 fn random_walk(dice: &mut Dice) -> Micros {
     match dice.below(20) {
         0 => dice.below(3000 * MILLIS),

@@ -1,4 +1,4 @@
-//! One process id and whoever has it: what it is, what is refused and locked, what will happen.
+//! One process id and its current process: its state, its refused and locked files, its events.
 
 use std::collections::VecDeque;
 
@@ -10,34 +10,34 @@ use super::life::{Life, LifeId, lives};
 use super::log::{Expected, Kind, Log};
 use super::world::Kernel;
 
-/// The first process id, and how far apart they are: the ids between are those of threads.
+/// The first process id, and the distance between ids: the ids between are those of threads.
 const FIRST_PID: u32 = 100;
 const PID_STEP: u32 = 10;
 
-/// What has a process id at the moment.
+/// The current occupant of a process id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
     Absent,
-    /// It has given its address space up and is no zombie yet.
+    /// The process has released its address space and is not yet a zombie.
     Exiting,
     Zombie,
     Kernel,
     User,
-    /// The leader is dead; this thread stands for the process.
+    /// The leader is dead; this thread represents the process.
     Leaderless(Pid),
 }
 
-/// Which files are refused.
+/// The files with refused access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denial {
     None,
-    /// Those that `ptrace_may_access` guards: memory, exe.
+    /// The files that `ptrace_may_access` guards: memory, exe.
     Memory,
-    /// All of them: `hidepid=1`.
+    /// All files: `hidepid=1`.
     All,
 }
 
-/// Which lock is held.
+/// The lock that is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lock {
     /// `mmap_lock`: reads of memory and of the argument list wait.
@@ -46,51 +46,51 @@ pub enum Lock {
     Exec,
 }
 
-/// When an event comes.
+/// The time of an event.
 #[derive(Clone, Copy, Debug)]
 pub enum When {
-    /// When so many opens and reads of the process are done.
+    /// After this many opens and reads of the process.
     Steps(u32),
     At(Micros),
 }
 
-/// What comes.
+/// The kind of an event.
 #[derive(Clone, Copy, Debug)]
 pub enum Change {
     Exec(LifeId),
-    /// It begins to die: its memory is taken apart.
+    /// The process begins to exit: the kernel dismantles its memory.
     Exit,
-    /// It dies, and nobody waits for it yet.
+    /// The process dies and remains a zombie.
     Die,
-    /// It is gone for good, dead before or not.
+    /// The process is gone permanently, from any state.
     Reap,
-    /// It is gone, and another process has its id.
+    /// The process is gone, and another process has its id.
     Reuse(LifeId),
-    /// The thread that stands for the process ends; another is there.
+    /// The thread that represents the process ends; another one exists.
     EndThread,
     Hang(Lock, Micros),
     Deny(Denial),
 }
 
-/// One process id and whoever has it.
+/// One process id and its current process.
 #[derive(Debug)]
 pub struct Seat {
     pub pid: Pid,
     pub body: Body,
-    /// The life, or the last one; and how many there were before.
+    /// The current or last life, and the number of lives before it.
     pub life: LifeId,
     pub life_count: usize,
-    /// How many processes have had the id before.
+    /// The number of earlier processes with this id.
     pub owner: u32,
     pub denial: Denial,
     pub memory_lock: Micros,
     pub exec_lock: Micros,
-    /// How long a walk over its page tables takes.
+    /// The duration of a walk over its page tables.
     pub walk: Micros,
-    /// What will happen, in order.
+    /// The future events, in order.
     pub script: VecDeque<(When, Change)>,
     pub steps: u32,
-    /// All lives it has had, in order.
+    /// All lives of the id, in order.
     pub lives: Vec<LifeId>,
     pub log: Log,
 }
@@ -118,7 +118,7 @@ impl Seat {
         &lives()[self.life]
     }
 
-    /// The address space that a thread has; `None` stands for the leader.
+    /// The address space of a thread; `None` selects the leader.
     pub fn memory(&self, task: Option<Pid>) -> Option<LifeId> {
         let has_memory = match self.body {
             Body::User => true,
@@ -132,7 +132,7 @@ impl Seat {
         task.is_none_or(|task| matches!(self.body, Body::Leaderless(thread) if thread == task))
     }
 
-    /// Lets happen what is due.
+    /// Applies the events that are due.
     pub fn settle(&mut self, now: Micros) {
         while let Some((when, change)) = self.script.front().copied() {
             let is_due = match when {
@@ -202,14 +202,14 @@ impl Seat {
         }
     }
 
-    /// What must become of it if it stays as it is.
+    /// The fate of the process if its state does not change.
     pub fn expected(&self, plan: &Plan, kernel: Kernel) -> Expected {
         let life = self.life();
-        // Without an address space only comm is a name.
+        // Without an address space comm is the only name.
         let has_name = matches!(self.body, Body::User | Body::Leaderless(_));
         let is_comm = plan.name_rule == NameRule::Comm;
-        // Who is taken for a thread of the kernel has its status read before its name, and so has
-        // everybody when the owner is asked.
+        // The engine reads the status of a presumed kernel thread before its name, and that of
+        // every process when the owner is requested.
         let asks_owner = plan.owner || !plan.users.is_empty();
         let is_guessed = plan.kernel_threads.contains(&self.pid) || asks_owner;
         let is_named = has_name || is_comm && !is_guessed;
@@ -244,7 +244,7 @@ pub fn seat_of(pid: Pid) -> usize {
     usize::try_from((pid.0 - FIRST_PID) / PID_STEP).expect("few processes")
 }
 
-/// The thread that stands for a process whose leader is dead.
+/// The thread that represents a process with a dead leader.
 pub fn first_thread(index: usize) -> Pid {
     Pid(pid_of(index).0 + 1)
 }

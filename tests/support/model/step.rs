@@ -1,4 +1,4 @@
-//! What a worker does for each kind of request: one step after another.
+//! The steps of a worker for each kind of request, in order.
 
 use psm_uring::sys::ring::Half;
 
@@ -27,7 +27,7 @@ pub const PAIR_WITH_LINK: &[Step] =
     &[step(Half::Second, Op::Open), step(Half::First, Op::Link), step(Half::Second, Op::Read)];
 /// One file.
 pub const ONE: &[Step] = &[step(Half::First, Op::Open), step(Half::First, Op::Read)];
-/// The name of the executable alone.
+/// Only the name of the executable.
 pub const LINK: &[Step] = &[step(Half::First, Op::Link)];
-/// More of a file that is open, by its half.
+/// Another read of an open file, by its half.
 pub const MORE: [&[Step]; 2] = [&[step(Half::First, Op::Read)], &[step(Half::Second, Op::Read)]];

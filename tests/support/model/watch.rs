@@ -1,23 +1,24 @@
-//! What the checks need to know of one survey, as the ring saw it.
+//! The ring's record of one survey, for the checks.
 
 use super::Micros;
 
-/// What the checks need to know.
+/// The data that the checks need.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Watch {
     pub last_fetched: Micros,
     pub last_reaped: Micros,
-    /// When a worker last ended a step that ran; one that took long enough to be seen running.
+    /// The time when a worker last ended a running step; the same for a step long enough to be seen
+    /// running.
     pub last_ran: Micros,
     pub last_seen_running: Micros,
-    /// Slots in flight, at the moment and when the engine last looked how many take long.
+    /// Slots in flight, now and at the engine's last count of slow workers.
     pub in_flight: usize,
     pub held: usize,
-    /// The most in flight beyond those that took long, when another was begun.
+    /// The maximum in flight besides slow ones, at the start of another.
     pub moving_max: usize,
     pub reads_delivered: u64,
     pub late: u64,
     pub abandoned: usize,
-    /// Calls since something was begun, was completed or ran.
+    /// Calls since the last start, completion or running step.
     pub idle_enters: u64,
 }

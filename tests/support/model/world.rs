@@ -1,5 +1,5 @@
-//! What every file of every process answers, whatever the process goes through: what
-//! `fs/proc/base.c` and `fs/proc/task_mmu.c` answer in that state.
+//! The answers of every file of every process in every state: those of `fs/proc/base.c` and
+//! `fs/proc/task_mmu.c`.
 
 use psm_uring::process::{Plan, ProcFile};
 use psm_uring::units::{Errno, Pid};
@@ -10,12 +10,12 @@ use super::log::{Kind, Word};
 use super::seat::{Body, Denial, Seat};
 use super::{Micros, NEVER};
 
-/// What is common to all processes.
+/// The common properties of all processes.
 #[derive(Clone, Copy, Debug)]
 pub struct Kernel {
     /// `smaps_rollup` exists (4.14).
     pub has_rollup: bool,
-    /// A rollup without an address space is refused by the open (6.16), else by the read.
+    /// Without an address space, the open of a rollup fails (6.16), or on other kernels the read.
     pub refuses_at_open: bool,
 }
 
@@ -26,12 +26,12 @@ pub struct OpenFile {
     pub file: ProcFile,
     task: Option<Pid>,
     owner: u32,
-    /// The address space it is tied to, of memory files; whose groups were printed, of cgroup.
+    /// The address space of a memory file; for cgroup, the life with the printed groups.
     life: Option<LifeId>,
     at: usize,
 }
 
-/// Where a file stands.
+/// The position in a file.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     pub seat: usize,
@@ -45,7 +45,7 @@ impl OpenFile {
         Place { seat, task, file }
     }
 
-    /// What its text says.
+    /// The content of its text.
     fn word(&self) -> Word {
         if self.file == ProcFile::Cgroup {
             return Word::Group;
@@ -65,7 +65,7 @@ pub struct World {
 }
 
 impl World {
-    /// Until when this step sleeps in the process; 0 when it does not.
+    /// The end of the sleep of this step in the process; 0 without a sleep.
     pub fn held_until(&mut self, place: Place, op: Op) -> Micros {
         let seat = &mut self.seats[place.seat];
         seat.settle(self.now);
@@ -80,13 +80,13 @@ impl World {
         }
     }
 
-    /// For how long this step runs, besides what every step takes.
+    /// The run time of this step, in addition to the time of every step.
     pub fn walk(&self, place: Place, op: Op) -> Micros {
         let is_memory = matches!(place.file, ProcFile::Smaps | ProcFile::SmapsRollup);
         if is_memory && op == Op::Read { self.seats[place.seat].walk } else { 0 }
     }
 
-    /// Counts a step of a process, and fails it if it is to fail.
+    /// Counts a step of a process, and fails it if a fault applies.
     fn step(&mut self, place: Place, op: Op) -> Result<(), Errno> {
         let (plan, kernel) = (self.plan, self.kernel);
         let seat = &mut self.seats[place.seat];
@@ -107,7 +107,7 @@ impl World {
         }
     }
 
-    /// Opens a file. Of a link, this is all there is.
+    /// Opens a file. For a link, this is the complete operation.
     pub fn open(&mut self, place: Place, op: Op) -> Result<OpenFile, Errno> {
         self.step(place, op)?;
         let Place { seat: index, task, file } = place;
@@ -131,7 +131,7 @@ impl World {
         Ok(OpenFile { seat: index, file, task, owner: seat.owner, life, at: 0 })
     }
 
-    /// Reads at most `room` bytes on from where the last read ended, or from the beginning.
+    /// Reads at most `room` bytes from the end of the last read, or from the beginning.
     pub fn read(
         &mut self,
         open: &mut OpenFile,
@@ -198,7 +198,7 @@ impl World {
         }
     }
 
-    /// Locks that would be held for ever are given back.
+    /// Releases locks that are otherwise held for ever.
     pub fn unlock(&mut self) {
         for seat in &mut self.seats {
             seat.memory_lock = if seat.memory_lock == NEVER { 0 } else { seat.memory_lock };
@@ -207,8 +207,8 @@ impl World {
     }
 }
 
-/// What the kernel has printed already and not yet handed out: the rest of a record. It comes
-/// whatever became of the process.
+/// Text that the kernel has printed and not yet returned: the rest of a record. It arrives in any
+/// state of the process.
 fn buffered(open: &OpenFile) -> Option<&'static [u8]> {
     let life = &lives()[open.life?];
     let end = match open.file {

@@ -1,5 +1,5 @@
-//! Foreign bytes on their way to a terminal: nothing that acts on it gets out, no two names look
-//! alike, a row keeps within its columns. The first byte says how many there are.
+//! Foreign bytes in terminal output: no control sequence passes, no two names look alike, a row
+//! keeps within its columns. The first byte selects the number of columns.
 
 use std::collections::HashMap;
 
@@ -10,9 +10,9 @@ use psm_uring::smaps::Smaps;
 use psm_uring::units::{Kib, Pid};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Three amounts, two blanks, one column of a name and what stands behind it.
+/// Three amounts, two blanks, one column of a name and its suffix.
 const NEEDED: usize = 3 * 8 + 2 + 1 + " (1) timed out, RSS 2.0 MiB".len();
-/// The most bytes that stand for one byte: `\u{0}` for a NUL is less.
+/// The maximum length of an escaped byte: `\u{0}` for a NUL is shorter.
 const GROWTH_MAX: usize = 10;
 
 pub fn run(bytes: &[u8]) {
@@ -28,7 +28,7 @@ pub fn run(bytes: &[u8]) {
     }
 }
 
-/// No control, nothing that turns the direction or ends a line, nothing without ink.
+/// No control characters, no characters that change direction or end a line, no invisible ones.
 fn check_harmless(text: &str) {
     let acts = |c: char| {
         c.is_control()
@@ -43,7 +43,7 @@ fn check_harmless(text: &str) {
     assert_ne!(first, Some(0), "a mark on what stands before the name: {text:?}");
 }
 
-/// The name that an escaped text stands for. That there is but one is what escapes are for.
+/// The name that an escaped text represents. Escapes ensure that there is only one.
 fn original(text: &str) -> Vec<u8> {
     let mut name = Vec::new();
     let mut chars = text.chars();
@@ -90,7 +90,7 @@ fn check_table(name: &[u8], columns: usize) {
     let labels = Labels::new([].into_iter(), Grouping::Program, None);
     let programs = group([usage].into_iter(), &labels, found, Order::default());
     let text = table(&programs, &TableOptions { terminal: Some(columns), ..Default::default() });
-    // Head, two rows, total: whatever the names say.
+    // Header, two rows, total: for any names.
     assert_eq!(text.lines().count(), 4, "{text}");
     let room = columns.max(NEEDED);
     for line in text.lines() {

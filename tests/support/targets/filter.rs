@@ -1,5 +1,4 @@
-//! A pattern, and a name it is held against: whatever they are, the answer comes soon, and what
-//! is wrong is told on one line.
+//! A pattern, and a name to match: for any input the match ends soon, and an error is one line.
 
 use std::time::Duration;
 
@@ -31,7 +30,7 @@ pub fn run(bytes: &[u8]) {
     }
 }
 
-/// The longest name there is, made of this one over and over.
+/// The longest possible name, made of repetitions of this one.
 fn check_match(filter: &Regex, name: &[u8]) {
     let cmdline: Vec<u8> = match name {
         [] => b"nameless".to_vec(),
@@ -54,7 +53,7 @@ fn in_time<T>(what: &str, work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// CPU time of this thread: other load on the machine is not the filter's fault.
+/// CPU time of this thread: excludes other load on the machine.
 fn cpu_time() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     Duration::try_from(now).expect("time since the thread began")

@@ -1,14 +1,14 @@
-//! What fuzzers feed with bytes: each target takes any input and panics when something does not
-//! hold. Run from here by `tests/it/fuzz.rs` on the stable compiler and by `fuzz/`, guided by
-//! coverage. Knows nothing of who made the bytes.
+//! Fuzz targets: each target takes any input and panics when a check fails. `tests/it/fuzz.rs` runs
+//! them on the stable compiler, and `fuzz/` runs them guided by coverage. Targets are independent
+//! of the source of the bytes.
 //!
 //! - `scanner` smaps texts: whole, in pieces, and by the naive twin
 //! - `rollup`  a few processes' rollups, through probes, up to rows and their sum
 //! - `name`    argument list, comm, status, exe and tasks of one process to its name
 //! - `escape`  foreign names to text
-//! - `filter`  a pattern and the names it is held against
+//! - `filter`  a pattern and the names to match
 //! - `model`   a schedule for the ring's engine on its model
-// A part of two crates: of a test, which is all of it, and of a library.
+// Two crates include this module: a test, which uses all of it, and a library.
 #![allow(unreachable_pub)]
 
 pub mod escape;
@@ -18,7 +18,7 @@ pub mod name;
 pub mod rollup;
 pub mod scanner;
 
-/// A target: its name, which is that of its seeds and of its program, and what it does.
+/// A target: its name, shared with its seeds and its program, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
@@ -31,7 +31,7 @@ pub const TARGETS: [Target; 6] = [
     ("scanner", scanner::run),
 ];
 
-/// Cuts an input in parts that may hold any byte but the one that ASCII has for that.
+/// Splits an input into parts that may contain any byte except the ASCII separator.
 fn parts(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     const RECORD_SEPARATOR: u8 = 0x1e;
     bytes.split(|byte| *byte == RECORD_SEPARATOR)

@@ -1,5 +1,5 @@
-//! The engine `uring` on the model of the ring: every byte of the input is a choice of its
-//! script. `schedule::run` holds the outcome against what the model knows.
+//! The engine `uring` on the model of the ring: every byte of the input is a choice of its script.
+//! `schedule::run` checks the outcome against the model.
 
 use super::super::model::dice::Dice;
 use super::super::model::schedule;

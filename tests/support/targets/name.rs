@@ -1,7 +1,7 @@
-//! One process by what it tells of itself: status, comm, argument list, binary, threads, control
-//! groups. Whatever they say, and in reads of whatever size, it comes to an end, with a name, an
-//! owner and a group that are bounded and come from them. The first bytes say what is asked, what
-//! there is, and how large a read is.
+//! One process from its files: status, comm, argument list, binary, threads, control groups. For
+//! any content, and reads of any size, the probe ends with a bounded name, owner and group that
+//! come from the files. The first bytes select the requested fields, the existing files, and the
+//! size of a read.
 
 use psm_uring::process::{
     Fate, Glimpse, NAME_MAX, NameRule, Plan, Probe, Source, TEXT_MAX, kernel_threads,
@@ -13,10 +13,10 @@ use regex::bytes::Regex;
 use super::super::world::{Found, World};
 use super::parts;
 
-/// What the parts of an input stand for, in this order.
+/// The meaning of the parts of an input, in this order.
 const FILES: [&str; 6] = ["status", "comm", "cmdline", "exe", "task", "cgroup"];
 const RULES: [NameRule; 4] = [NameRule::Title, NameRule::Comm, NameRule::Exe, NameRule::Cmdline];
-/// Asks for the script in the place of the title.
+/// Requests the script in place of the title.
 const SCRIPT: u8 = 32;
 
 pub fn run(bytes: &[u8]) {
@@ -44,7 +44,8 @@ pub fn run(bytes: &[u8]) {
     check_glimpse(texts[0], texts[1]);
 }
 
-/// A process with memory or without, with a leader or a dead one, whose binary may be told or not.
+/// A process with memory or without, with a leader or a dead one, with a readable or unreadable
+/// binary.
 fn world(texts: &[&[u8]], there: u8) -> World {
     let mut world = if there & 1 == 0 { World::user() } else { World::leaderless() };
     for (file, text) in FILES.iter().zip(texts) {
@@ -64,7 +65,7 @@ fn carry(mut world: World, plan: &Plan, room: usize) -> (Found, Vec<u8>) {
     (found, probe.name().to_vec())
 }
 
-/// The name as the README describes it, from texts that are cut where reading ends.
+/// The name as the README describes it, from texts that are cut at the read limit.
 fn check_name(name: &[u8], texts: &[&[u8]], plan: &Plan, has_exe: bool) {
     let text = |n: usize| &texts[n][..texts[n].len().min(TEXT_MAX)];
     let (comm, cmdline) = (text(1), text(2));
@@ -98,8 +99,8 @@ fn check_name(name: &[u8], texts: &[&[u8]], plan: &Plan, has_exe: bool) {
     assert_eq!(name, expected, "{:?}: {:?}", plan.name_rule, name.escape_ascii());
 }
 
-/// The owner is the second number of its line, the group a path that is chosen once more and in
-/// other words.
+/// The owner is the second number of its line; a second, independent implementation selects the
+/// path of the group.
 fn check_places(found: &Found, texts: &[&[u8]], plan: &Plan) {
     let [status, groups] = [texts[0], texts[5]].map(|text| text.split(|byte| *byte == b'\n'));
     let mut ids = status.filter_map(|line| line.strip_prefix(b"Uid:"));
@@ -128,7 +129,7 @@ fn check_places(found: &Found, texts: &[&[u8]], plan: &Plan) {
     );
 }
 
-/// Whatever stands in a path, a unit ends in its kind, and a container tells who runs it.
+/// For any path, a unit ends in its kind, and a container names its runtime.
 fn check_labels(path: &[u8]) {
     let kinds = [&b".service"[..], b".scope", b".socket", b".mount", b".swap"];
     let unit = unit(path);
@@ -137,13 +138,13 @@ fn check_labels(path: &[u8]) {
     assert!(container.is_none_or(|label| label.contains(&b':') && label.len() <= path.len() + 12));
 }
 
-/// Before a colon, and behind it.
+/// The parts before and after a colon.
 fn cut(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = line.iter().position(|byte| *byte == b':')?;
     Some((&line[..colon], &line[colon + 1..]))
 }
 
-/// What is told of a stuck process is what its status says, comm unescaped.
+/// The report of a stuck process contains the content of its status, with comm unescaped.
 fn check_glimpse(status: &[u8], comm: &[u8]) {
     Glimpse::from_status(status);
     let mut text = b"Name:\t".to_vec();

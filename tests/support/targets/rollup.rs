@@ -1,6 +1,6 @@
-//! Rollups of a few processes, as probes are given them by the kernel in reads of any size, up to
-//! the rows of a report and their sum. The first byte says how large a read is and how rows are
-//! made; then come the processes' texts.
+//! Rollups of a few processes, delivered to probes as by the kernel in reads of any size, up to the
+//! rows of a report and their sum. The first byte selects the size of a read and the construction
+//! of rows; the processes' texts follow.
 
 use std::collections::HashMap;
 
@@ -13,12 +13,12 @@ use psm_uring::units::{Kib, Labelled, Pid};
 use super::super::world::World;
 use super::parts;
 
-/// The most processes of one input.
+/// The maximum number of processes of one input.
 const PROCESSES_MAX: usize = 6;
 
 pub fn run(bytes: &[u8]) {
     let Some((choice, texts)) = bytes.split_first() else { return };
-    // One byte at the least, and small enough that a rollup takes many reads.
+    // At least one byte, and small enough that a rollup takes many reads.
     let room = 1 + usize::from(choice >> 1) * 8;
     let texts: Vec<&[u8]> = parts(texts).take(PROCESSES_MAX).collect();
     let measured: Vec<Smaps> = texts.iter().filter_map(|text| measure(text, room)).collect();
@@ -26,14 +26,15 @@ pub fn run(bytes: &[u8]) {
     check_rows(&measured, texts.len() - measured.len(), grouping);
 }
 
-/// The memory of one process whose rollup this is, when it can be understood.
+/// The memory of one process with this rollup, when it parses.
 fn measure(text: &[u8], room: usize) -> Option<Smaps> {
     let plan = Plan { source: Source::Rollup, ..Plan::default() };
     let mut world = World { room, ..World::user() }.with_bytes("smaps_rollup", text);
     let mut probe = Probe::new();
     let found = world.carry(&mut probe, &plan);
     let expected = match naive::scan(text) {
-        // Without a text it has no memory: status is asked, and says that it lives. Again, too.
+        // Without a text it has no memory: the probe reads status, which reports a living process.
+        // Twice.
         _ if text.is_empty() => Fate::Changed,
         Ok(_) => Fate::Measured,
         Err(_) => Fate::Malformed,
@@ -43,7 +44,7 @@ fn measure(text: &[u8], room: usize) -> Option<Smaps> {
     found.smaps
 }
 
-/// Rows add up to the total, nobody shares more than he has, and there is a line for each.
+/// Rows add up to the total, no process shares more than it has, and each has a line.
 fn check_rows(measured: &[Smaps], lacking: usize, grouping: Grouping) {
     let names = [&b"twin"[..], b"alone", b"twin"].into_iter().cycle();
     let usages = (1..).zip(names).zip(measured);

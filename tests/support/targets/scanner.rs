@@ -1,9 +1,9 @@
 //! Any text, whole, in pieces of any length and by the naive twin: the same sums, or the same
-//! refusal. The first bytes say where it is cut.
+//! error. The first bytes select the cuts.
 
 use psm_uring::smaps::{Malformed, Scanner, Smaps, naive};
 
-/// So many lengths are chosen by the input. They come again until the text has ended.
+/// The number of lengths that the input selects. They repeat until the end of the text.
 const LENGTHS: usize = 4;
 
 pub fn run(bytes: &[u8]) {
@@ -26,11 +26,11 @@ fn in_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Smaps, Ma
     scanner.finish()
 }
 
-/// Pieces of these lengths, over and over; empty ones among them.
+/// Pieces of these lengths, repeated; including empty ones.
 fn cut<'a>(text: &'a [u8], lengths: &[u8]) -> Vec<&'a [u8]> {
     let mut pieces = Vec::new();
     let mut rest = text;
-    // Lengths of 0 alone would never come to an end.
+    // Lengths of only 0 never reach the end.
     let any = lengths.iter().any(|length| *length > 0);
     for length in lengths.iter().cycle().take_while(|_| any) {
         let (piece, behind) = rest.split_at(usize::from(*length).min(rest.len()));

@@ -1,5 +1,5 @@
-//! The thread that submits never opens or reads a file of a target, because either can block for
-//! ever in a stuck process: seen from outside, by `strace`.
+//! The submitting thread never opens or reads a file of a target, because either call can block
+//! forever in a stuck process. `strace` checks this from outside.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,7 +13,7 @@ use regex::Regex;
 const CALLS: &str =
     "execve,open,openat,openat2,read,pread64,readv,preadv,preadv2,readlink,readlinkat";
 
-/// A file that goes away with its name.
+/// A file that is removed on drop.
 struct Trace(PathBuf);
 
 impl Drop for Trace {
@@ -22,7 +22,7 @@ impl Drop for Trace {
     }
 }
 
-/// Runs the program under strace. `None` where strace is missing or may not trace.
+/// Runs the program under strace. `None` if strace is missing or may not trace.
 fn trace(arguments: &[&str]) -> Option<String> {
     let name = format!("psm-uring-trace-{}-{:?}", std::process::id(), std::thread::current().id());
     let file = Trace(std::env::temp_dir().join(name.replace(['(', ')'], "")));
@@ -32,7 +32,7 @@ fn trace(arguments: &[&str]) -> Option<String> {
         command.arg(&file.0).arg(program);
         command
     };
-    // Not there, or not allowed to trace (containers): nothing is proved then.
+    // Missing, or not allowed to trace (containers): the test proves nothing.
     let tried = strace("true").output();
     if !tried.is_ok_and(|tried| tried.status.success()) {
         return None;
@@ -46,7 +46,7 @@ fn trace(arguments: &[&str]) -> Option<String> {
 }
 
 /// Calls of the main thread that touch a file of another process: by path, absolute or below an
-/// open `/proc`, or by a descriptor. Listing threads and asking one's own descriptors is allowed.
+/// open `/proc`, or by descriptor. Listing threads and reading its own descriptors are allowed.
 fn touches(trace: &str) -> Vec<String> {
     let path = regex(r#""(?:/proc/|\./)?([0-9]+)/(?:task/[0-9]+/)?([a-z_]+)""#);
     let descriptor = regex(r"^[a-z0-9]+\([0-9]+</proc/([0-9]+)/(?:task/[0-9]+/)?([a-z_]+)");
@@ -104,13 +104,13 @@ fn the_loop_thread_touches_no_target() {
         let touched = touches(&traced);
         assert!(touched.is_empty(), "{options:?}\n{}", touched.join("\n"));
     }
-    // The same eyes must see an engine that does touch its targets.
+    // The same check must detect an engine that does touch its targets.
     let sync = trace(&["--pid", &list, "--engine", "threads", "--workers", "1"]);
     let sync = sync.expect("strace was there before");
     assert!(sync.contains("smaps_rollup"), "the trace of threads shows no reads:\n{sync}");
 }
 
-/// What counts as touching, on lines as strace prints them.
+/// Classifies calls as touching or not, on lines as strace prints them.
 #[test]
 fn touching_is_seen() {
     let mut failures = Failures::new();

@@ -1,7 +1,7 @@
-//! The engine `uring`: on a model of the ring, and seen by `strace`.
+//! The engine `uring`: on a model of the ring, and under `strace`.
 //!
-//! - `loop_thread` what the thread that submits does not touch
-//! - `model_ring`  schedules at random, every operation failed
+//! - `loop_thread` files that the submitting thread must not touch
+//! - `model_ring`  random schedules, and a failure of every operation
 //! - `refusals`    a kernel that refuses `io_uring_enter`
 
 mod loop_thread;

@@ -1,8 +1,8 @@
-//! The engine `uring` on a model of the ring, of its workers and of the processes they read:
-//! schedules at random, every operation failed once and for good, and what the README promises of
-//! a host in trouble. Time is virtual, so nothing here waits.
+//! The engine `uring` on a model of the ring, its workers and the processes they read: random
+//! schedules, every operation failing once and permanently, and the README's guarantees for a host
+//! in trouble. Time is virtual, so no test waits.
 //!
-//! A failure prints `PSM_SEED=... PSM_SCHEDULES=1`, which gives it again. A whole run, in a few
+//! A failure prints `PSM_SEED=... PSM_SCHEDULES=1`, which reproduces it. A full run takes a few
 //! seconds:
 //!
 //! ```text
@@ -23,10 +23,10 @@ use crate::support::{Rng, say};
 use psm_uring::process::{Fate, Plan, ProcFile, Source};
 use psm_uring::units::Errno;
 
-/// Schedules of one run, unless `PSM_SCHEDULES` says otherwise.
+/// Schedules per run; `PSM_SCHEDULES` overrides it.
 const SCHEDULES: u64 = if cfg!(debug_assertions) { 20_000 } else { 200_000 };
 
-/// Says how to have a failure again.
+/// Prints the variables that reproduce a failure.
 struct Again(u64);
 
 impl Drop for Again {
@@ -60,7 +60,7 @@ fn schedules_at_random() {
         coverage.listed() as u64 + left,
         coverage.measured,
     ));
-    // Schedules in which nothing goes wrong would prove nothing.
+    // Schedules without any failure prove nothing.
     let gone = [coverage.gone, coverage.zombies, coverage.kernel_threads, coverage.changed];
     let other = [coverage.denied, coverage.malformed, coverage.failed];
     let late_ones = [coverage.timed_out, coverage.not_asked];
@@ -69,7 +69,7 @@ fn schedules_at_random() {
     assert!(schedules < 2_000 || rare > Some(0), "something never happened: {totals:?}");
 }
 
-/// Any bytes are a schedule: what a fuzzer would give.
+/// Any byte string is a valid schedule, as a fuzzer supplies it.
 #[test]
 fn schedules_of_bytes() {
     let mut rng = Rng::seeded();
@@ -107,7 +107,7 @@ fn standard(plan: &'static Plan) -> Script {
     script
 }
 
-/// What a failed operation means for its process.
+/// The fate of a process after an operation fails.
 fn fate_after(hit: Hit, seat: &Seat, plan: &Plan) -> Fate {
     let untouched = match seat.log.expected {
         Some(Expected::Fate(fate)) => fate,
@@ -117,26 +117,26 @@ fn fate_after(hit: Hit, seat: &Seat, plan: &Plan) -> Fate {
     let has_memory = matches!(seat.body, Body::User | Body::Leaderless(_));
     let has_lost = if hit.for_good { Fate::Changed } else { untouched };
     match (hit.place.file, hit.errno.0) {
-        // There is no binary, or it may not be told: comm will do.
+        // The binary is missing or unreadable: comm replaces it.
         (ProcFile::Exe, libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM) => untouched,
         (ProcFile::Exe, libc::EOPNOTSUPP) => untouched,
         (ProcFile::Cgroup, libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM) => untouched,
         (ProcFile::Cgroup, libc::ENAMETOOLONG) => untouched,
         // A kernel without rollups.
         (ProcFile::SmapsRollup, libc::ENOENT) if plan.source == Source::Auto => untouched,
-        // The address space is gone. If there is one, it is another, and read in its turn.
+        // The address space is gone. If the process has a new one, the engine reads that.
         (_, libc::ESRCH) if is_memory && has_memory && seat.denial != Denial::All => has_lost,
         (_, libc::ESRCH) if is_memory => untouched,
-        // There is no file. If there is memory, it is looked for again.
+        // The file is missing. If the process has memory, the engine tries again.
         (_, libc::ENOENT) if is_memory && has_memory && seat.denial != Denial::All => {
             if hit.for_good { Fate::Failed(Errno::NOENT) } else { untouched }
         }
         (_, libc::ENOENT) if is_memory => untouched,
-        // The status of the process fails, too.
+        // The status of the process fails as well.
         (ProcFile::Status, libc::ENOENT | libc::ESRCH | libc::ENOTDIR) if hit.for_good => {
             Fate::Gone
         }
-        // The thread is gone, and looked for again.
+        // The thread is gone; the engine looks for it again.
         (_, libc::ENOENT | libc::ESRCH | libc::ENOTDIR) if hit.place.task.is_some() => has_lost,
         (_, libc::ENOENT | libc::ESRCH | libc::ENOTDIR) => Fate::Gone,
         (_, libc::EACCES | libc::EPERM) => Fate::Denied,
@@ -166,7 +166,7 @@ fn every_operation_fails_once_and_for_good() {
     assert!(injected >= 20_000, "only {injected} failures");
 }
 
-/// The process that was hit has the fate that its error means; all others are as if nothing was.
+/// The process with the fault gets the fate of its error; all others keep theirs.
 fn check_fates(ran: &Ran, sound: &Ran, plan: &Plan, failures: &mut Failures) {
     let world = &ran.model.borrow().world;
     let [hit] = world.faults.hits[..] else { panic!("one fault: {:?}", world.faults.hits) };
@@ -177,7 +177,7 @@ fn check_fates(ran: &Ran, sound: &Ran, plan: &Plan, failures: &mut Failures) {
     }
 }
 
-/// Whenever the ring fails or has no worker, others finish its work: the report is the same.
+/// When the ring fails or has no worker, another engine finishes its work: the report is the same.
 #[test]
 fn the_ring_breaks_at_every_call() {
     let mut failures = Failures::new();
@@ -211,7 +211,7 @@ fn the_ring_breaks_at_every_call() {
     assert!(breaks > 1_000, "only {breaks} rings broke");
 }
 
-/// So many stuck processes at the beginning, in the end or in between, and so many healthy ones.
+/// A number of stuck processes first, last or interleaved, and a number of healthy ones.
 fn crowd(stuck: usize, healthy: usize, place: usize, lazy: bool) -> Script {
     let all = stuck + healthy;
     let is_stuck = |n: usize| match place {
@@ -235,9 +235,9 @@ fn ended(ran: &Ran) -> Micros {
     ran.model.borrow().world.now
 }
 
-/// Nobody who is healthy is lost to those who are stuck, and the report comes in time.
+/// Stuck processes cost no healthy process its result, and the report is in time.
 #[test]
-fn the_stuck_keep_nobody() {
+fn stuck_processes_delay_no_other() {
     let mut failures = Failures::new();
     for (stuck, healthy) in [(1, 0), (1, 1), (64, 200), (512, 200)] {
         for (place, lazy) in [(0, true), (0, false), (1, true), (2, true), (2, false)] {
@@ -259,7 +259,7 @@ fn the_stuck_keep_nobody() {
     }
 }
 
-/// Who is stuck is given up in its own time, however long others take.
+/// A stuck process times out on its own clock, however long others take.
 #[test]
 fn the_stuck_are_given_up_while_others_go_on() {
     for workers in [1, 2, 8] {
@@ -271,13 +271,13 @@ fn the_stuck_are_given_up_while_others_go_on() {
         let ran = schedule::run(script);
         let found = ran.totals.coverage;
         assert_eq!((found.measured, found.timed_out), (200, 64));
-        // The healthy take 4 s. It was 6 when the stuck were waited for once nothing else moved.
+        // The healthy take 4 s. Waiting for the stuck until nothing else moved took 6 s.
         let ended = ended(&ran);
         assert!(ended <= 4500 * MILLIS, "{workers} workers: {ended} µs");
     }
 }
 
-/// All workers are started soon, though a burst starts one at the most.
+/// All workers start soon, though a burst starts at most one.
 #[test]
 fn a_small_crowd_has_all_workers() {
     let mut failures = Failures::new();
@@ -310,7 +310,7 @@ fn the_deadline_holds_among_the_stuck() {
     }
 }
 
-/// What runs is waited for, however long, and whoever is stuck beside it.
+/// The engine waits for running reads, however long they take, also beside stuck processes.
 #[test]
 fn the_big_are_waited_for() {
     for stuck in [0, 1, 3] {
@@ -325,7 +325,7 @@ fn the_big_are_waited_for() {
     }
 }
 
-/// A deadline cuts off who is only late. The slots of these are there again for the next survey.
+/// A deadline cuts off processes that are only late. Their slots are free for the next survey.
 #[test]
 fn slots_of_the_late_come_back() {
     let mut script = crowd(0, 12, 0, false);
@@ -338,7 +338,7 @@ fn slots_of_the_late_come_back() {
     assert!(ran.totals.late >= 10, "{} came late", ran.totals.late);
 }
 
-/// When stuck processes have all the slots, the others are left to another engine.
+/// When stuck processes hold all slots, another engine takes the remaining processes.
 #[test]
 fn no_slot_is_left() {
     let mut script = crowd(2, 3, 0, true);

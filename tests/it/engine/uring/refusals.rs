@@ -1,5 +1,5 @@
-//! A kernel that refuses `io_uring_enter` now and then, or for good: `strace` answers in its place.
-//! Nothing is lost, nothing is counted twice, and the table stays the same to the byte.
+//! A kernel that refuses `io_uring_enter` occasionally or permanently: `strace` injects the errors.
+//! The engine loses nothing, counts nothing twice, and the table is identical to the byte.
 
 use std::os::unix::fs::symlink;
 use std::process::Command;
@@ -8,10 +8,10 @@ use crate::support::failures::{Failures, check, check_eq};
 use crate::support::survey::has_uring;
 use crate::support::{Ran, TempDir, output, program, skip, tree};
 
-/// More processes than there are entries in the queue, so that it is full again and again.
+/// More processes than queue entries, so that the queue fills repeatedly.
 const PROCESSES: u32 = 600;
 
-/// One process of a fixture, many times.
+/// Many links to one process of a fixture.
 fn crowd(name: &str) -> TempDir {
     let crowd = TempDir::new(name);
     for n in 0..PROCESSES {
@@ -20,7 +20,7 @@ fn crowd(name: &str) -> TempDir {
     crowd
 }
 
-/// Runs the program on the crowd, with an answer injected into its calls of `io_uring_enter`.
+/// Runs the program on the crowd, with a result injected into its calls of `io_uring_enter`.
 fn inject(crowd: &TempDir, fault: &str, engine: &str) -> Ran {
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=io_uring_enter"]);
@@ -69,8 +69,7 @@ fn refusals_that_end_are_survived() {
     }
 }
 
-/// The first enters work, so that the ring passes its trial; then the threads take over what is
-/// not finished.
+/// The first enters succeed, so that the ring passes its trial; then the threads finish the rest.
 #[test]
 fn refusals_for_good_end_the_ring() {
     let mut failures = Failures::new();
@@ -86,7 +85,7 @@ fn refusals_for_good_end_the_ring() {
         ("error=EBUSY:when=9+", "Device or resource busy"),
         ("error=EBADF:when=3+", "Bad file descriptor"),
         ("error=ENOMEM:when=7+", "Cannot allocate memory"),
-        // Some of what was queued was taken: a chain may have been torn.
+        // The kernel took part of the queue: a chain may be torn.
         ("retval=1:when=5+", "Cannot allocate memory"),
     ] {
         let ran = inject(&crowd, fault, "auto");

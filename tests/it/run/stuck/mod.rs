@@ -1,9 +1,9 @@
-//! Processes whose files never answer, in a fake `/proc`: a FIFO that nobody writes to stands for
-//! the memory, and its open sleeps for ever.
+//! Processes whose files never answer, in a fake `/proc`: a FIFO without a writer replaces the
+//! memory file, and its open blocks forever.
 //!
-//! - `report` every other process is measured, the stuck ones are counted, and the program leaves
-//! - `rows`   what the report says of the stuck
-//! - `watch`  how often `--watch` asks for them
+//! - `report` measures every other process, counts the stuck ones, and exits
+//! - `rows`   rows of stuck processes
+//! - `watch`  how often `--watch` retries them
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -15,10 +15,10 @@ mod rows;
 mod watch;
 
 const ENGINES: [&str; 3] = ["sync", "threads", "auto"];
-/// Far more than the program waits here, far less than for ever.
+/// Far more than the program waits here, far less than forever.
 const SOON: Duration = Duration::from_secs(5);
 
-/// A copy of a fixture in which some processes are stuck.
+/// A copy of a fixture with some stuck processes.
 struct Tree(TempDir);
 
 impl Tree {
@@ -30,7 +30,7 @@ impl Tree {
         copy
     }
 
-    /// Puts a FIFO where a file or a directory is.
+    /// Replaces a file or a directory with a FIFO.
     fn silence(&self, file: &str) {
         let file = self.0.path().join(file);
         let is_dir = file.is_dir();

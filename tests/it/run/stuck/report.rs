@@ -1,4 +1,4 @@
-//! Every other process is measured, the stuck ones are counted, and the program leaves.
+//! The program measures every other process, counts the stuck ones, and exits.
 
 use std::process::Command;
 
@@ -30,13 +30,13 @@ fn the_deadline_bounds_the_run() {
     let mut failures = Failures::new();
     let tree = Tree::with_stuck("deadline", &[101]);
     for engine in ENGINES {
-        // Nothing else ends it: how soon is measured where the machine is not emulated.
+        // Only the deadline ends the run; a test on a machine without emulation measures how soon.
         let options =
             ["--engine", engine, "--deadline", "100ms", "--stuck-after", "1m", "--strict"];
         let ran = tree.run(program(), &options);
         check_eq!(failures, ran.code, Some(3), "{engine}: {}", ran.stderr());
     }
-    // A deadline that no clock can hold is no deadline.
+    // A deadline beyond the range of the clock is no deadline.
     for engine in ENGINES {
         let ran = tree.run(
             program(),
@@ -46,7 +46,7 @@ fn the_deadline_bounds_the_run() {
     }
 }
 
-/// Nor does it wait for names that have come and are slow to match: tens of milliseconds each.
+/// The deadline also cuts off names that are read but slow to match: tens of milliseconds each.
 #[test]
 fn the_deadline_bounds_a_slow_filter() {
     let mut failures = Failures::new();
@@ -72,7 +72,7 @@ fn the_deadline_bounds_a_slow_filter() {
     }
 }
 
-/// When all threads sleep and no more can be had, what nobody began is counted as well.
+/// When all threads sleep and no more can start, the report also counts unread processes.
 #[test]
 fn without_more_threads_the_rest_is_counted() {
     let mut failures = Failures::new();
@@ -106,8 +106,8 @@ fn without_more_threads_the_rest_is_counted() {
     }
 }
 
-/// Whatever file of a directory does not answer that was named with `--proc-root`: what a worker
-/// reads is given up, and nobody else waits.
+/// With `--proc-root`, any file of the directory may not answer: the program gives up a worker's
+/// read, and no other read waits for it.
 #[test]
 fn no_file_is_waited_for() {
     let mut failures = Failures::new();
@@ -151,7 +151,7 @@ fn no_file_is_waited_for() {
     }
 }
 
-/// Neither is the end of one that has none. And an id is written in one way.
+/// The program does not read a file without an end to its end. A process id has one spelling.
 #[test]
 fn no_file_is_read_without_end() {
     let mut failures = Failures::new();
@@ -170,13 +170,13 @@ fn no_file_is_read_without_end() {
     }
 }
 
-/// `status` tells it, which never waits; the control group is another matter.
+/// The user comes from `status`, which never blocks; the control group can block.
 #[test]
-fn users_of_the_stuck_are_told() {
+fn users_of_stuck_processes_are_shown() {
     let mut failures = Failures::new();
     let copy = Tree(TempDir::new("users"));
     copy_dir(&tree("grouped"), copy.0.path());
-    // Two go by one name, of one user or of two.
+    // Two processes share a name, with one user or two.
     for (pid, comm) in [(703, "alone"), (708, "redis"), (709, "redis"), (706, "two"), (707, "two")]
     {
         copy.silence(&format!("{pid}/smaps_rollup"));
@@ -216,7 +216,7 @@ fn users_of_the_stuck_are_told() {
     }
 }
 
-/// A read that just began is not one that sleeps.
+/// A read that just began does not count as sleeping.
 #[test]
 fn no_patience_is_refused() {
     let ran = crate::support::run(["--stuck-after", "0"]);

@@ -1,9 +1,9 @@
-//! The rows of stuck processes: dashes, and what the kernel still tells of them.
+//! The rows of stuck processes: dashes, and the figures that the kernel still reports.
 
 use crate::support::{Ran, TempDir, assert_one_line, make_fifo, output, program};
 
-/// Processes whose memory file sleeps for ever when it is opened, as a FIFO does. Their ids begin
-/// with 1, and each has more resident than the one before.
+/// Processes whose memory file blocks forever on open, as a FIFO does. Their ids start at 1, and
+/// each has more resident memory than the previous one.
 fn stuck(name: &str, count: usize) -> TempDir {
     let root = TempDir::new(name);
     for pid in 1..=count {
@@ -28,7 +28,8 @@ fn run_stuck(root: &TempDir, arguments: &[&str]) -> Ran {
     output(command)
 }
 
-/// What sleeps is shown with dashes and what is known; the rows obey --top, the sum is unknown.
+/// A stuck process has a row with dashes and known figures; --top limits the rows, the sum is
+/// unknown.
 #[test]
 fn stuck_processes_have_rows_without_figures() {
     let root = stuck("stuck-few", 3);
@@ -60,8 +61,8 @@ fn stuck_processes_have_rows_without_figures() {
     }
 }
 
-/// A process that timed out stands under its user, which the kernel still tells; its group is not
-/// asked any more. Who is of no interest is not waited for.
+/// A process that timed out counts under its user, which the kernel still reports; the program no
+/// longer reads its group. The program does not wait for unselected processes.
 #[test]
 fn stuck_processes_have_rows_of_their_group() {
     let root = stuck("stuck-grouped", 3);
@@ -86,9 +87,9 @@ fn stuck_processes_have_rows_of_their_group() {
     }
 }
 
-/// A deadline says of processes that were never begun only that: no row, no state.
+/// A process that the deadline leaves unread has no row and no state, only a count.
 #[test]
-fn what_was_not_asked_has_no_row() {
+fn processes_not_asked_have_no_row() {
     const COUNT: usize = 300;
     let root = stuck("stuck-many", COUNT);
     for engine in ["sync", "auto"] {

@@ -3,7 +3,7 @@
 use super::{ENGINES, Tree};
 use crate::support::{TempDir, copy_dir, output, program, tree};
 
-/// A process that is stuck is counted in every report, but not asked for every one of them.
+/// Every report counts a stuck process, but not every report retries it.
 #[test]
 fn the_stuck_are_left_alone_for_a_while() {
     let two = Tree(TempDir::new("watch-stuck"));
@@ -23,7 +23,7 @@ fn the_stuck_are_left_alone_for_a_while() {
             document["run"]["duration_seconds"].as_f64().expect("a time") >= 0.6
         };
         let waited: Vec<bool> = ran.stdout().lines().map(took).collect();
-        // A busy machine may make a short one long.
+        // A busy machine may lengthen a short report.
         assert!(waited[0] && waited[2], "{engine}: {waited:?}");
         assert!(waited.iter().filter(|waited| **waited).count() <= 3, "{engine}: {waited:?}");
     }
