@@ -48,7 +48,7 @@ fn values<T: Labelled>() -> impl Iterator<Item = PossibleValue> {
     T::ALL.iter().map(value)
 }
 
-/// One line of help that ends in the words: `Group rows by: program, pid`.
+/// One line of help that ends in the words: `Group by: program, pid`.
 pub(crate) fn short_help<T: Labelled>(text: &str) -> String {
     let words: Vec<&str> = T::ALL.iter().map(|value| value.label()).collect();
     format!("{text}: {}", words.join(", "))

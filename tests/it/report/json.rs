@@ -36,7 +36,7 @@ fn the_schema_finds_faults() {
     let faults: [Fault; 5] = [
         ("another schema", |value| value["schema"] = "psm-uring.report.v0".into()),
         ("a figure that is a text", |value| value["total"]["ram"] = "12".into()),
-        ("a key that nobody described", |value| value["rest"]["rom"] = 12.into()),
+        ("a key without a description", |value| value["rest"]["rom"] = 12.into()),
         ("a fate that is missing", |value| {
             value["coverage"].as_object_mut().expect("counts").remove("gone");
         }),
@@ -84,8 +84,8 @@ fn owners_and_groups_are_read() {
         serde_json::from_str(&run(words).stdout()).expect("JSON")
     };
     let plain = value("");
-    assert_eq!(plain["programs"][0].get("uid"), None, "nobody asked");
-    assert_eq!(plain["programs"][0].get("cgroup"), None, "nobody asked");
+    assert_eq!(plain["programs"][0].get("uid"), None, "not requested");
+    assert_eq!(plain["programs"][0].get("cgroup"), None, "not requested");
     let value = value("user,cgroup");
     let row = &value["programs"][0];
     let uid = std::fs::metadata(format!("/proc/{own}"))

@@ -110,7 +110,7 @@ impl Check<'_> {
             None => {
                 assert!(seat.log.expected.is_some(), "{pid} is lost: it was never asked");
                 let slot = self.model.in_flight(pid);
-                assert_eq!(slot, None, "{pid} is lost: in flight, and nobody gave it up");
+                assert_eq!(slot, None, "{pid} is lost: in flight, and not timed out");
                 seat.log.fate()
             }
         };
