@@ -27,15 +27,10 @@ impl<T: Labelled> TypedValueParser for Words<T> {
         word: &OsStr,
     ) -> Result<T, clap::Error> {
         let text = word.to_str().map_or(word, |text| OsStr::new(text.trim()));
-        match text.to_str().and_then(T::from_label) {
-            Some(value) => Ok(value),
-            // The parser knows the words to suggest.
-            None => {
-                let known = PossibleValuesParser::new(values::<T>());
-                let parsed = known.parse_ref(command, option, text)?;
-                Ok(T::from_label(&parsed).expect("a possible value is the word of a value"))
-            }
-        }
+        // The parser's error suggests a word.
+        let known = || PossibleValuesParser::new(values::<T>());
+        let error = || known().parse_ref(command, option, text).expect_err("an unknown word");
+        text.to_str().and_then(T::from_label).ok_or_else(error)
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
