@@ -37,7 +37,7 @@ use tool::Tool;
 const EXCEEDED: u8 = 4;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_psm-uring");
 
-const COLUMNS: [TableColumn; 11] = [
+const COLUMNS: [TableColumn; 12] = [
     ("command", 12, |one| Some(one.run.name.clone())),
     ("wall", 10, |one| one.ms(Figure::WallNs)),
     ("min .. max", 23, |one| one.range(Figure::WallNs)),
@@ -46,6 +46,7 @@ const COLUMNS: [TableColumn; 11] = [
     ("ratio", 8, |one| one.times(Figure::CpuNs)),
     ("user", 7, |one| Some(format!("{:.1}%", one.run.user_part()? * 100.0))),
     ("peak", 11, |one| Some(format!("{:.1}MiB", peak_kib(one)? / 1024.0))),
+    ("switches", 10, |one| Some(one.run.median(Figure::VoluntarySwitches)?.to_string())),
     ("operations", 12, |one| Some(one.run.median(Figure::Operations)?.to_string())),
     ("ratio", 8, |one| one.times(Figure::Operations)),
     ("enters", 8, |one| Some(one.run.median(Figure::Enters)?.to_string())),

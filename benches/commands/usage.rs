@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use psm_uring::commands::bench::record::{Figure, Sample, ns};
-use psm_uring::sys::this_process::duration;
+use psm_uring::sys::this_process::{duration, switches_of};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::MemfdFlags;
 use rustix::process::{Pid, PidfdFlags};
@@ -39,11 +39,14 @@ pub(crate) fn run(command: &mut Command) -> Result<Ran, String> {
     let ended = wait(&mut child).map_err(failed)?;
     let wall = began.elapsed();
     let (status, usage) = ended.ok_or_else(|| format!("{program}: killed after {LIMIT:?}"))?;
+    let [waited, preempted] = switches_of(&usage);
     let [user, system] = [usage.ru_utime, usage.ru_stime].map(duration);
     let usage = Sample::from([
         (Figure::WallNs, ns(wall)),
         (Figure::CpuNs, ns(user + system)),
         (Figure::UserNs, ns(user)),
+        (Figure::VoluntarySwitches, waited),
+        (Figure::InvoluntarySwitches, preempted),
         (Figure::MaxRssKib, u64::try_from(usage.ru_maxrss).unwrap_or(0)),
     ]);
     let [stdout, stderr] = [text(&mut stdout).map_err(failed)?, text(&mut stderr).map_err(failed)?];

@@ -55,6 +55,16 @@ pub fn cpu_times() -> (Duration, Duration) {
     (duration(usage.ru_utime), duration(usage.ru_stime))
 }
 
+/// Voluntary and involuntary context switches of all threads of this process so far.
+pub fn switches() -> [u64; 2] {
+    switches_of(&usage(libc::RUSAGE_SELF))
+}
+
+/// Voluntary and involuntary context switches in a usage (`getrusage(2)`, `wait4(2)`).
+pub fn switches_of(usage: &libc::rusage) -> [u64; 2] {
+    [usage.ru_nvcsw, usage.ru_nivcsw].map(|count| u64::try_from(count).unwrap_or(0))
+}
+
 /// The number of times that the other threads of this process went to sleep so far (voluntary
 /// switches), and their CPU time. For the submitting thread, these threads are its workers.
 pub fn other_threads() -> (u64, Duration) {

@@ -40,7 +40,7 @@ const FLOOR_READ_BYTES: usize = 16 * 1024;
 /// A stuck process ends the benchmark: the floor would wait for it without end.
 const STUCK_AFTER: Duration = Duration::from_secs(2);
 
-const COLUMNS: [TableColumn; 11] = [
+const COLUMNS: [TableColumn; 12] = [
     ("engine", 8, |one| Some(one.run.name.clone())),
     ("workers", 8, |one| one.run.workers.map(|workers| workers.to_string())),
     ("depth", 7, |one| one.run.depth.map(|depth| depth.to_string())),
@@ -54,6 +54,7 @@ const COLUMNS: [TableColumn; 11] = [
     ("CPU", 11, |one| one.ms(Figure::CpuNs)),
     ("x threads", 10, |one| one.times(Figure::CpuNs)),
     ("user", 7, |one| Some(format!("{:.1}%", one.run.user_part()? * 100.0))),
+    ("switches", 10, |one| Some(one.run.median(Figure::VoluntarySwitches)?.to_string())),
 ];
 
 /// Times are ratios to the floor of their own record, so that a slower host is not a regression.
@@ -205,10 +206,12 @@ impl Target {
         let pids = list_all(&self.root)?;
         let plan = Plan { source: self.source, ..Plan::default() };
         let timeouts = Timeouts { stuck_after: STUCK_AFTER, deadline: None };
+        let switches = this_process::switches();
         let (began, (user, system)) = (Instant::now(), this_process::cpu_times());
         let mut surveyor = Surveyor::open(kind, &self.root, tuning)?;
         let survey = surveyor.survey(&pids, &plan, &timeouts)?;
         let (wall, (user_now, system_now)) = (began.elapsed(), this_process::cpu_times());
+        let [waited, preempted] = this_process::switches();
         // Not dropped: the process ends without waiting for requests.
         std::mem::forget(surveyor);
         if let Some((pid, _)) = survey.missing().iter().find(|one| one.1 == Fate::TimedOut) {
@@ -223,6 +226,8 @@ impl Target {
             (Figure::WallNs, ns(wall)),
             (Figure::CpuNs, ns(user + system_now.saturating_sub(system))),
             (Figure::UserNs, ns(user)),
+            (Figure::VoluntarySwitches, waited - switches[0]),
+            (Figure::InvoluntarySwitches, preempted - switches[1]),
             (Figure::Measured, coverage.measured as u64),
             (Figure::Unknown, coverage.unknown() as u64),
             (Figure::Operations, io.operations),

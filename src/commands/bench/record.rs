@@ -26,6 +26,10 @@ pub enum Figure {
     CpuNs,
     /// The part of it in user space.
     UserNs,
+    /// Times that a thread waited: for a lock, a disk, a completion.
+    VoluntarySwitches,
+    /// Times that a thread wanted to go on and lost its CPU to another.
+    InvoluntarySwitches,
     /// Listed processes.
     Listed,
     /// Measured processes.

@@ -59,6 +59,9 @@ fn every_engine_has_its_figures() {
         for key in ["cpu_ns", "operations", "reads", "bytes"] {
             assert!(one[key]["median"].as_u64().is_some_and(|figure| figure > 0), "{key}: {one}");
         }
+        for key in ["voluntary_switches", "involuntary_switches"] {
+            assert!(one[key]["median"].is_u64(), "{key}: {one}");
+        }
     }
     for one in runs {
         let wall = ["min", "median", "max"].map(|key| one["wall_ns"][key].as_u64());
@@ -76,6 +79,7 @@ fn the_table_has_a_row_for_each() {
     let first: Vec<&str> = rows.iter().map(|row| row[0]).collect();
     assert_eq!(first, ["engine", "threads", "sync", "floor"], "{table}");
     assert!(table.starts_with("12 processes listed, rollup, 2 rounds; kernel "), "{table}");
+    assert_eq!(rows[0].last(), Some(&"switches"), "{table}");
     // Engine, workers, depth, time with its unit, range, time per process, ratios.
     let threads = &rows[1];
     assert_eq!((threads[2], threads[11]), ("-", "1.00"), "{table}");
