@@ -10,7 +10,7 @@ wall and CPU time, peak memory and counted work. Without HEAD, the second is the
 its changes.
 
 Options:
-  --crowd LIST       crowds: small, many, swapped, huge, idle [default: small,many]
+  --crowd LIST       crowds: small, many, swapped, thrash, huge, idle [default: small,many]
   --processes N      processes of each crowd [default: by crowd]
   --rounds N         runs of each commit [default: 21]
   --source FILE      auto, rollup or smaps [default: auto]
@@ -52,7 +52,7 @@ while [ $# -gt 0 ]; do
 done
 [ ${#commits[@]} -ge 1 ] || refuse "no commit to compare with: scripts/compare.sh BASE [HEAD]"
 [ ${#commits[@]} -le 2 ] || refuse "more than two commits: ${commits[*]}"
-[[ ,$crowds, =~ ^(,(small|many|swapped|huge|idle))+,$ ]] || refuse "--crowd $crowds: not a list of crowds: see --help"
+[[ ,$crowds, =~ ^(,(small|many|swapped|thrash|huge|idle))+,$ ]] || refuse "--crowd $crowds: not a list of crowds: see --help"
 [[ $processes =~ ^([1-9][0-9]{0,6})?$ ]] || refuse "--processes $processes: not a number"
 [[ $rounds =~ ^[1-9][0-9]{0,2}$ ]] || refuse "--rounds $rounds: not a number from 1 to 999"
 [[ $source =~ ^(auto|rollup|smaps)$ ]] || refuse "--source $source: not auto, rollup or smaps"

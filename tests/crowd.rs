@@ -1,5 +1,5 @@
-//! The crowds of the performance measurements: members have the promised memory, and no process or
-//! file remains after a kill of any process.
+//! The crowds of the performance measurements: members have the promised memory, busy loops run
+//! beside them, and no process, file or control group remains after a kill of any process.
 //!
 //! A separate binary: it counts the children of its process and the pages that the host swaps in,
 //! including those of other tests.
@@ -11,17 +11,19 @@ mod crowd;
 
 use std::collections::BTreeMap;
 use std::fs::read_to_string;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crowd::{Crowd, Kind, Sizes, Spec};
+use crowd::{Crowd, Kind, Session, Sizes, Spec};
 use psm_uring::units::Pid;
-use rustix::process::{Signal, kill_process};
+use rustix::process::{Pid as RawPid, Signal, getsid, kill_process};
 use support::{skip, until};
 
 /// Far longer than a few processes take to exit.
 const END_LIMIT: Duration = Duration::from_secs(20);
+/// Far longer than a few processes take to get a CPU, on a host with load.
+const RUN_LIMIT: Duration = Duration::from_secs(60);
 
 /// The roots and members of the crowds run only this test.
 #[test]
@@ -72,7 +74,7 @@ fn are_gone(pids: &[Pid]) -> bool {
 }
 
 fn kill(pid: Pid) {
-    let raw = i32::try_from(pid.0).ok().and_then(rustix::process::Pid::from_raw);
+    let raw = i32::try_from(pid.0).ok().and_then(RawPid::from_raw);
     kill_process(raw.expect("an id"), Signal::KILL).expect("it is alive");
 }
 
@@ -172,6 +174,9 @@ fn sizes_of_other_kinds_are_refused() {
     let mib = Sizes { mib: Some(1), ..Sizes::default() };
     let error = mib.of(Kind::Small).expect_err("a size of another kind");
     assert!(error.contains("--mib"), "{error}");
+    let mappings = Sizes { mappings: Some(60), ..Sizes::default() };
+    let error = mappings.of(Kind::Thrash).expect_err("a size of another kind");
+    assert!(error.contains("--mappings"), "{error}");
     assert_eq!(mib.of(Kind::Huge).expect("a size of this kind").private, 256);
 }
 
@@ -198,13 +203,18 @@ fn is_swap_area(path: &Path) -> bool {
     text.lines().any(|line| line.split(' ').next() == path.to_str())
 }
 
+/// Whether this user, or this container, may not add swap or limit memory.
+fn lacks_rights(why: &str) -> bool {
+    ["only root may", "swap file", "no control group"].iter().any(|part| why.contains(part))
+}
+
 #[test]
 fn swapped_members_are_in_swap() {
     let _alone = alone();
     let spec = few(Kind::Swapped, 64);
     for is_root_killed in [false, true] {
         let mut crowd = match Crowd::start(&spec) {
-            Err(why) if why.contains("only root may") || why.contains("swap file") => {
+            Err(why) if lacks_rights(&why) => {
                 return skip("swapped_members_are_in_swap", &why);
             }
             started => started.unwrap_or_else(|error| panic!("{error}")),
@@ -228,6 +238,85 @@ fn swapped_members_are_in_swap() {
     }
 }
 
+/// The directories of the host's control groups that have the name of this root's.
+fn groups_of(root: Pid) -> Vec<PathBuf> {
+    let mounts = read_to_string("/proc/self/mounts").expect("a file of the kernel");
+    let hierarchies = mounts.lines().filter_map(|line| {
+        let words: Vec<&str> = line.split(' ').collect();
+        words[2].starts_with("cgroup").then(|| Path::new(words[1]).to_owned())
+    });
+    let groups = hierarchies.map(|dir| dir.join(format!("psm-uring-crowd-{root}")));
+    groups.filter(|group| group.exists()).collect()
+}
+
+/// Six members of 4 MiB in 10 MiB of memory.
+#[test]
+fn thrashing_members_swap_without_end() {
+    let _alone = alone();
+    let spec = Spec { private: 1024, ..few(Kind::Thrash, 6) };
+    for is_root_killed in [false, true] {
+        let crowd = match Crowd::start(&spec) {
+            Err(why) if lacks_rights(&why) => {
+                return skip("thrashing_members_swap_without_end", &why);
+            }
+            started => started.unwrap_or_else(|error| panic!("{error}")),
+        };
+        let (root, pids) = (crowd.root(), crowd.pids().to_vec());
+        let file = spec.swap_dir.join(format!("psm-uring-crowd-{root}.swap"));
+        assert!(is_swap_area(&file), "{file:?}");
+        let name = format!("psm-uring-crowd-{root}");
+        let is_inside = |pid: &Pid| text(*pid, "cgroup").lines().any(|line| line.ends_with(&name));
+        assert!(pids.iter().all(is_inside) && !groups_of(root).is_empty(), "{pids:?}");
+        let before = faults(&pids);
+        let swapped = until(RUN_LIMIT, || (faults(&pids) > before + 100).then_some(()));
+        assert!(swapped.is_some(), "the members wait for no page");
+        if is_root_killed {
+            kill(root);
+            drop(crowd);
+        } else {
+            crowd.end().expect("swap goes off");
+        }
+        assert!(are_gone(&pids));
+        assert!(!is_swap_area(&file) && !file.exists(), "{file:?}");
+        assert_eq!(groups_of(root), [] as [PathBuf; 0]);
+    }
+}
+
+/// Pages that these processes read from disk.
+fn faults(pids: &[Pid]) -> u64 {
+    let of_one =
+        |pid: &Pid| text(*pid, "stat").rsplit_once(") ")?.1.split(' ').nth(9)?.parse::<u64>().ok();
+    pids.iter().filter_map(of_one).sum::<u64>()
+}
+
+#[test]
+fn busy_loops_run_in_their_session() {
+    let _alone = alone();
+    let session = |pid: Pid| getsid(i32::try_from(pid.0).ok().and_then(RawPid::from_raw)).ok();
+    for (busy_session, is_root_killed) in
+        [(Session::Own, false), (Session::Own, true), (Session::Same, false), (Session::Same, true)]
+    {
+        let spec = Spec { busy: 3, busy_session, ..few(Kind::Small, 4) };
+        let crowd = start(&spec);
+        let (root, loops) = (crowd.root(), crowd.busy().to_vec());
+        assert_eq!(loops.len(), 3);
+        let sessions: Vec<_> = loops.iter().map(|pid| session(*pid)).collect();
+        assert!(sessions.iter().all(|one| one.is_some() && *one == sessions[0]), "{sessions:?}");
+        let is_ours = sessions[0] == session(root);
+        assert_eq!(is_ours, busy_session == Session::Same, "{sessions:?}");
+        let times = || loops.iter().map(|pid| stat(*pid).map_or(0, |stat| stat.2));
+        let runs = until(RUN_LIMIT, || times().all(|ticks| ticks > 0).then_some(()));
+        assert!(runs.is_some(), "{busy_session:?}: a loop uses no CPU time");
+        if is_root_killed {
+            kill(root);
+            drop(crowd);
+        } else {
+            crowd.end().expect("the crowd ends");
+        }
+        assert!(are_gone(&loops), "{busy_session:?}");
+    }
+}
+
 /// Pages of other processes that return from swap stay in the swap cache. They do not count as
 /// pages of the crowd.
 #[test]
@@ -236,7 +325,7 @@ fn pages_of_others_may_stay_in_the_swap_cache() {
     let _alone = alone();
     let spec = few(Kind::Swapped, 16);
     let swapped = || match Crowd::start(&spec) {
-        Err(why) if why.contains("only root may") || why.contains("swap file") => {
+        Err(why) if lacks_rights(&why) => {
             skip(NAME, &why);
             None
         }

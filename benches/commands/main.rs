@@ -80,12 +80,17 @@ struct Options {
     #[arg(long, value_name = "DIR")]
     rivals: Option<PathBuf>,
 
+    /// Of these tools, measure only some
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "rivals",
+          value_parser = tool::rival_names())]
+    only: Vec<String>,
+
     /// The crowd
     #[arg(long = "crowd", value_name = "KIND", default_value = "small")]
     kind: Kind,
 
     /// No crowd: the host as it is
-    #[arg(long)]
+    #[arg(long, conflicts_with = "busy")]
     idle: bool,
 
     #[command(flatten)]
@@ -147,7 +152,8 @@ fn measure(options: &Options) -> Result<Vec<String>, String> {
     let mut tools: Vec<Tool> =
         builds.iter().map(|text| Tool::build(text)).collect::<Result<_, _>>()?;
     let rivals = options.rivals.as_deref().map(Tool::rivals).unwrap_or_default();
-    tools.extend(rivals.into_iter().filter(is_there));
+    let is_wanted = |tool: &Tool| options.only.is_empty() || options.only.contains(&tool.name);
+    tools.extend(rivals.into_iter().filter(is_wanted).filter(is_there));
     let spec = (!options.idle).then(|| options.sizes.of(options.kind)).transpose()?;
     let mut crowd = spec.as_ref().map(Crowd::start).transpose()?;
     let expected = match spec.as_ref().zip(crowd.as_ref()) {
@@ -209,6 +215,8 @@ fn of(spec: Option<&Spec>) -> Value {
         "mappings": if is_forked { spec.mappings } else { 0 },
         "private_pages": spec.private,
         "shared_pages": spec.shared,
+        "busy": spec.busy,
+        "busy_session": spec.busy_session,
         // `ru_maxrss` cannot show less: a command begins with the pages of its parent.
         "peak_floor_kib": peak,
     })
@@ -220,7 +228,12 @@ fn compared<'a>(run: &'a Run, runs: &'a [Run]) -> Compared<'a> {
 }
 
 fn table(spec: Option<&Spec>, runs: &[Run], rounds: u32) -> String {
-    let crowd = |spec: &Spec| format!("crowd {}, {} processes", spec.kind.word(), spec.processes);
+    let crowd = |spec: &Spec| {
+        let Spec { kind, processes, busy, busy_session, .. } = spec;
+        let loops = format!(" beside {busy} busy loops (session: {busy_session:?})");
+        let loops = Some(loops).filter(|_| *busy > 0).unwrap_or_default();
+        format!("crowd {}, {processes} processes{loops}", kind.word())
+    };
     let crowd = spec.map_or_else(|| "the host as it is".to_owned(), crowd);
     let rows: Vec<_> = runs.iter().map(|run| compared(run, runs)).collect();
     let table = record::table(&COLUMNS, &rows);

@@ -42,6 +42,11 @@ const RIVALS: [(&str, &[&str], Output); 4] = [
     ("smem", &["smem", "-t"], Output::Smem),
 ];
 
+/// The words that choose among other tools.
+pub(crate) fn rival_names() -> [&'static str; 4] {
+    RIVALS.map(|(name, ..)| name)
+}
+
 impl Tool {
     /// A build of psm-uring from `NAME=PROGRAM WORDS`.
     pub(crate) fn build(text: &str) -> Result<Tool, String> {
@@ -98,7 +103,8 @@ impl Tool {
     /// # Errors
     /// It could not be started, failed, or printed no sum.
     pub(crate) fn measure(&self) -> Result<Sample, String> {
-        let Ran { stdout, stderr, is_success, mut usage } = self.run(&[])?;
+        let ran = self.run(&[]).map_err(|error| format!("{}: {error}", self.name))?;
+        let Ran { stdout, stderr, is_success, mut usage } = ran;
         let failed = |what: &str| format!("{}: {what}: {}", self.name, stderr.trim());
         if !is_success {
             return Err(failed("it failed"));

@@ -18,6 +18,8 @@ Examples:
   scripts/crowd.sh small -- target/release/psm-uring   run a command among it
   scripts/crowd.sh many --processes 20000 -- psm-uring bench
   scripts/crowd.sh swapped --rounds 5 -- psm-uring --engine threads -t
+  scripts/crowd.sh small --busy 64 -- psm-uring bench  beside 64 busy loops in another session
+  scripts/crowd.sh thrash -- psm-uring                 among members that swap without end
   scripts/crowd.sh huge -- sh -c 'psm-uring -p $CROWD_MEMBER'";
 
 /// Start a crowd of processes, run a command among it, and end it

@@ -43,13 +43,15 @@ pub(super) fn check(spec: &Spec) -> Result<(), String> {
     if let Some(shortage) = found {
         return Err(shortage.into_error(spec));
     }
-    if spec.kind != Kind::Swapped {
+    if !spec.kind.has_swap_file() {
         return Ok(());
     }
     if !rustix::process::geteuid().is_root() {
-        let why = "a crowd `swapped` needs a swap file, which only root may add: run as root, or \
-                   choose another crowd";
-        return Err(why.to_owned());
+        return Err(format!(
+            "a crowd `{}` needs a swap file, which only root may add: run as root, or choose \
+             another crowd",
+            spec.kind.word()
+        ));
     }
     disk(spec)?.map_or(Ok(()), |shortage| Err(shortage.into_error(spec)))
 }
@@ -59,14 +61,16 @@ fn bytes(spec: &Spec) -> u64 {
     let page = rustix::param::page_size() as u64;
     let one = match spec.kind {
         Kind::Small | Kind::Many => FORKED_BYTES + spec.mappings as u64 * MAPPING_BYTES,
+        Kind::Thrash => FORKED_BYTES,
         Kind::Swapped | Kind::Huge => EXECED_BYTES,
     };
     // Eight bytes of page table for each page, shared or not.
     let tables = (spec.private as u64).saturating_add(spec.shared as u64).saturating_mul(8);
-    let pages = (spec.private as u64).saturating_mul(page);
-    let each = one.saturating_add(tables).saturating_add(pages);
-    each.saturating_mul(spec.processes as u64)
+    one.saturating_add(tables)
+        .saturating_mul(spec.processes as u64)
+        .saturating_add(spec.memory_bytes())
         .saturating_add((spec.shared as u64).saturating_mul(page))
+        .saturating_add(FORKED_BYTES.saturating_mul(spec.busy as u64))
 }
 
 fn memory(spec: &Spec) -> Option<Shortage> {
@@ -90,7 +94,7 @@ const LEGACY_MEMORY: (&str, &str) = ("memory.limit_in_bytes", "memory.usage_in_b
 
 /// Free process ids: of the host, of the user, of the control groups.
 fn tasks(spec: &Spec) -> Option<Shortage> {
-    let needed = spec.processes as u64 + SPARE_TASKS;
+    let needed = (spec.processes as u64).saturating_add(spec.busy as u64 + SPARE_TASKS);
     let kernel = |name: &str| number(Path::new("/proc/sys/kernel").join(name).as_path());
     // The fourth word is `running/all`.
     let loadavg = read_to_string("/proc/loadavg").ok()?;

@@ -5,6 +5,7 @@ use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use psm_uring::sys::this_process;
 use psm_uring::units::Pid;
@@ -15,6 +16,9 @@ use super::{CHILD, MEMBER, ROOT};
 
 /// The report of a member that is ready: its id, and the address of its private memory.
 const REPORT_BYTES: usize = 12;
+
+/// The time after which a process that uses CPU time ends by itself, whatever became of the crowd.
+pub(super) const BUSY_LIMIT: Duration = Duration::from_secs(3600);
 
 /// The memory of forked members: the root maps it, each member touches it.
 pub(super) struct Layout {

@@ -1,14 +1,16 @@
-//! Crowds of idle processes to measure: the one generator for benches, tests and CI.
+//! Crowds of processes to measure, and busy loops beside them: the one generator for benches, tests
+//! and CI.
 //!
 //! ```text
 //! starter (a bench, a test, the command `crowd`)
 //!    └── root: this executable again, with one thread          socket: orders down, answers up
-//!           └── members, all in the root's process group
+//!           ├── members, all in the root's process group
+//!           └── busy loops, in that group or in a session of their own
 //! ```
 //!
-//! The root ends when the socket closes, however the starter ended. Members end with the root
-//! (`PR_SET_PDEATHSIG`). The root removes the swap file, or the starter does if the root was
-//! killed. The file stays only if both are killed at once.
+//! The root ends when the socket closes, however the starter ended. Members and loops end with the
+//! root (`PR_SET_PDEATHSIG`). The root removes swap file and control group, or the starter does if
+//! the root was killed. They stay only if both are killed at once.
 //!
 //! - `spec`   the kinds of crowds and their sizes
 //! - `limits` crowds that are too big for this host
@@ -16,6 +18,9 @@
 //! - `member` the memory of a member
 //! - `huge`   the one big process, which records the latency of its own `mmap`
 //! - `swap`   the swap file, and the pages that are pushed out to it
+//! - `thrash` the members that touch their pages at random in too little memory
+//! - `cgroup` the control group that limits their memory
+//! - `busy`   the loops that use CPU time beside the members
 //! - `verify` the check that members have the promised memory
 //! - `sys`    system calls; the only `unsafe`
 //! - `cli`    the command `crowd`
@@ -23,8 +28,10 @@
 //! Of psm-uring it uses only the process id and a few system calls.
 
 // Each bench or test uses its part.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, unused_imports)]
 
+mod busy;
+mod cgroup;
 pub mod cli;
 mod huge;
 mod limits;
@@ -33,6 +40,7 @@ mod root;
 mod spec;
 mod swap;
 mod sys;
+mod thrash;
 mod verify;
 
 use std::fs::read_to_string;
@@ -47,7 +55,7 @@ use std::time::{Duration, Instant};
 use psm_uring::units::Pid;
 use rustix::process::{Signal, WaitId, WaitIdOptions};
 
-pub use self::spec::{Kind, Sizes, Spec};
+pub use self::spec::{Kind, Session, Sizes, Spec};
 
 /// If it is set, this executable becomes a root. Holds the crowd's [`Spec`].
 const ROOT: &str = "PSM_CROWD_ROOT";
@@ -78,6 +86,7 @@ pub struct Crowd {
     root: Child,
     answers: BufReader<UnixStream>,
     pids: Vec<Pid>,
+    busy: Vec<Pid>,
     spec: Spec,
 }
 
@@ -103,19 +112,21 @@ impl Crowd {
             .spawn()
             .map_err(|error| format!("the crowd's root: {error}"))?;
         let answers = BufReader::new(ours);
-        let mut crowd = Crowd { root, answers, pids: Vec::new(), spec: spec.clone() };
-        let members = crowd.expect("members")?;
-        let pids = members.split_ascii_whitespace().filter_map(|pid| Pid::parse(pid.as_bytes()));
-        crowd.pids = pids.collect();
-        if crowd.pids.len() != spec.processes {
-            return Err(format!("{} members of {}", crowd.pids.len(), spec.processes));
-        }
+        let (pids, busy, spec) = (Vec::new(), Vec::new(), spec.clone());
+        let mut crowd = Crowd { root, answers, pids, busy, spec };
+        crowd.pids = crowd.expect_pids("members", crowd.spec.processes)?;
+        crowd.busy = crowd.expect_pids("busy", crowd.spec.busy)?;
         Ok(crowd)
     }
 
     /// The members, without the root.
     pub fn pids(&self) -> &[Pid] {
         &self.pids
+    }
+
+    /// The busy loops beside the members.
+    pub fn busy(&self) -> &[Pid] {
+        &self.busy
     }
 
     /// The process that ends all members when it ends.
@@ -166,6 +177,17 @@ impl Crowd {
         if word == wanted { Ok(rest.to_owned()) } else { Err(rest.to_owned()) }
     }
 
+    /// The next answer, which must have this number of process ids.
+    fn expect_pids(&mut self, wanted: &str, count: usize) -> Result<Vec<Pid>, String> {
+        let words = self.expect(wanted)?;
+        let pids = words.split_ascii_whitespace().filter_map(|pid| Pid::parse(pid.as_bytes()));
+        let pids: Vec<Pid> = pids.collect();
+        if pids.len() == count {
+            return Ok(pids);
+        }
+        Err(format!("{} {wanted} of {count}", pids.len()))
+    }
+
     /// Whether the root has ended. It is not reaped yet: until then no other process can get its
     /// id, which is the id of the group.
     fn root_has_ended(&self) -> bool {
@@ -174,7 +196,7 @@ impl Crowd {
         rustix::process::waitid(id, options).is_ok_and(|status| status.is_some())
     }
 
-    /// Whether no member is left. Zombies do not count.
+    /// Whether no member and no loop is left. Zombies do not count.
     fn members_are_gone(&self) -> bool {
         let is_alive = |pid: &Pid| {
             let stat = read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -182,9 +204,12 @@ impl Crowd {
             let mut fields = fields.split(' ');
             // State, parent, process group.
             let (state, group) = (fields.next(), fields.nth(1));
-            !matches!(state, None | Some("Z" | "X")) && group == Some(&self.root().to_string())
+            let group = group.and_then(|group| Pid::parse(group.as_bytes()));
+            // The group of loops in a session of their own is called after one of them.
+            let is_ours = group.is_some_and(|id| id == self.root() || self.busy.contains(&id));
+            !matches!(state, None | Some("Z" | "X")) && is_ours
         };
-        !self.pids.iter().any(is_alive)
+        !self.pids.iter().chain(&self.busy).any(is_alive)
     }
 }
 
@@ -199,9 +224,12 @@ impl Drop for Crowd {
         let _ = rustix::process::kill_process_group(group, Signal::KILL);
         until(|| self.members_are_gone());
         let _ = self.root.wait();
-        if self.spec.kind == Kind::Swapped {
-            // For a killed root. A drop cannot report a failure.
+        // For a killed root. A drop cannot report a failure.
+        if self.spec.kind.has_swap_file() {
             let _ = swap::off(&swap::path(&self.spec.swap_dir, self.root.id()));
+        }
+        if self.spec.kind == Kind::Thrash {
+            let _ = cgroup::remove(self.root.id());
         }
     }
 }

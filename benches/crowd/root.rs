@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! starter ── out ──► root      root ── members PID... | out | report TEXT | error TEXT ──► starter
+//!                                      busy PID...
 //! ```
 //!
 //! The socket is its standard input. The crowd ends when the socket closes.
@@ -16,14 +17,18 @@ use std::time::{Duration, Instant};
 use psm_uring::sys::this_process;
 use psm_uring::units::Pid;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, waitid, waitpid};
+use rustix::process::{
+    Signal, WaitId, WaitIdOptions, WaitOptions, getpid, kill_process, set_child_subreaper, waitid,
+    waitpid,
+};
 
 use super::huge::Huge;
 use super::member::{self, Layout};
 use super::spec::{Kind, Spec};
 use super::swap::{self, SwappedPages};
 use super::sys::Range;
-use super::{LIMIT, verify};
+use super::thrash::Thrash;
+use super::{LIMIT, busy, cgroup, verify};
 
 /// The time between two checks that all members live; it costs no measurable CPU time.
 const WATCH: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
@@ -36,6 +41,8 @@ struct Root {
     spec: Spec,
     starter: UnixStream,
     members: Vec<Pid>,
+    /// The busy loops; at first only their leader.
+    busy: Vec<Pid>,
     swap_file: Option<PathBuf>,
     swapped: Option<SwappedPages>,
     huge: Option<Huge>,
@@ -62,7 +69,8 @@ pub(super) fn run(spec: &str) -> ! {
 fn live(spec: Spec, starter: &UnixStream) -> Result<String, String> {
     let starter = starter.try_clone().map_err(|error| format!("socket: {error}"))?;
     let members = Vec::with_capacity(spec.processes);
-    let mut root = Root { spec, starter, members, swap_file: None, swapped: None, huge: None };
+    let (busy, swap_file, swapped, huge) = (Vec::new(), None, None, None);
+    let mut root = Root { spec, starter, members, busy, swap_file, swapped, huge };
     let lived = root.build().and_then(|()| root.serve());
     let report = root.huge.take().map_or_else(String::new, |huge| huge.report());
     let ended = root.end();
@@ -74,28 +82,30 @@ impl Root {
         match self.spec.kind {
             Kind::Small | Kind::Many => self.build_forked()?,
             Kind::Swapped => self.build_swapped()?,
+            Kind::Thrash => self.build_thrash()?,
             Kind::Huge => self.build_huge()?,
         }
-        let pids: Vec<String> = self.members.iter().map(Pid::to_string).collect();
-        self.answer(&format!("members {}", pids.join(" ")))
+        if self.spec.busy > 0 {
+            self.start_busy()?;
+        }
+        self.answer(&list("members", &self.members))?;
+        self.answer(&list("busy", &self.busy))
     }
 
     fn build_forked(&mut self) -> Result<(), String> {
         let (reader, writer) = new_pipe()?;
         let layout = Layout::map(&self.spec)?;
         self.start(|_, _| member::fork(&layout, &writer))?;
-        wait_for_all(&self.members, &reader)?;
+        wait_for_all(self.members.len(), &reader)?;
         verify::forked(&self.spec, &self.members, &layout)
     }
 
     fn build_swapped(&mut self) -> Result<(), String> {
         let (reader, writer) = new_pipe()?;
-        let path = swap::path(&self.spec.swap_dir, std::process::id());
         let mut swapped = SwappedPages::new(swap::swap_cached());
-        swap::on(&path, swap::bytes(&self.spec))?;
-        self.swap_file = Some(path);
+        self.add_swap()?;
         self.start(|spec, n| member::exec(spec, n, &writer))?;
-        let starts = wait_for_all(&self.members, &reader)?;
+        let starts = wait_for_all(self.members.len(), &reader)?;
         let len = self.spec.private * rustix::param::page_size();
         for pid in &self.members {
             let start = starts.get(pid).copied().unwrap_or(0);
@@ -109,12 +119,39 @@ impl Root {
         Ok(())
     }
 
+    fn add_swap(&mut self) -> Result<(), String> {
+        let path = swap::path(&self.spec.swap_dir, std::process::id());
+        swap::on(&path, swap::bytes(&self.spec))?;
+        self.swap_file = Some(path);
+        Ok(())
+    }
+
+    fn build_thrash(&mut self) -> Result<(), String> {
+        let (reader, writer) = new_pipe()?;
+        let thrash = Thrash::new(&self.spec)?;
+        self.add_swap()?;
+        self.start(|spec, _| thrash.fork(spec, &writer))?;
+        wait_for_all(self.members.len(), &reader)?;
+        verify::thrash(&self.spec, &self.members)?;
+        // Only now, so that no member delays the others before they have their memory.
+        thrash.begin(self.members.len())
+    }
+
+    fn start_busy(&mut self) -> Result<(), String> {
+        let (reader, writer) = new_pipe()?;
+        // The loops are children of their leader; after its end, the root reaps them.
+        set_child_subreaper(Some(getpid())).map_err(|error| format!("subreaper: {error}"))?;
+        self.busy.push(busy::fork(&self.spec, &writer)?);
+        self.busy = wait_for_all(self.spec.busy, &reader)?.into_keys().collect();
+        Ok(())
+    }
+
     fn build_huge(&mut self) -> Result<(), String> {
         let (reader, writer) = new_pipe()?;
         let (pid, huge) = Huge::fork(&self.spec, &writer)?;
         self.members.push(pid);
         let huge = self.huge.insert(huge);
-        wait_for_all(&self.members, &reader)?;
+        wait_for_all(self.members.len(), &reader)?;
         verify::huge(&self.spec, pid)?;
         // Only now, because the check stalls it.
         huge.begin()
@@ -159,25 +196,32 @@ impl Root {
         self.starter.write_all(line.as_bytes()).map_err(|error| format!("the starter: {error}"))
     }
 
-    /// Ends and reaps all members, then removes the swap file.
+    /// Ends and reaps all members and loops, then removes the swap file and the control group.
     fn end(&self) -> Result<(), String> {
-        let members = || self.members.iter().filter_map(|pid| raw(*pid));
         // None of them is reaped yet, so no other process has one of these ids.
-        for pid in members() {
+        for pid in self.members.iter().chain(&self.busy).filter_map(|pid| raw(*pid)) {
             let _ = kill_process(pid, Signal::KILL);
         }
-        for pid in members() {
-            let _ = waitpid(Some(pid), WaitOptions::empty());
-        }
-        self.swap_file.as_deref().map_or(Ok(()), swap::off)
+        // Until there is no child.
+        while waitpid(None, WaitOptions::empty()).is_ok() {}
+        let is_off = self.swap_file.as_deref().map_or(Ok(()), swap::off);
+        let is_thrash = self.spec.kind == Kind::Thrash;
+        is_off.and(if is_thrash { cgroup::remove(std::process::id()) } else { Ok(()) })
     }
 }
 
-/// Waits until all members are ready; returns the address of the private memory of each.
-fn wait_for_all(members: &[Pid], ready: &PipeReader) -> Result<HashMap<Pid, usize>, String> {
+/// A line with process ids.
+fn list(word: &str, pids: &[Pid]) -> String {
+    let pids: Vec<String> = pids.iter().map(Pid::to_string).collect();
+    format!("{word} {}", pids.join(" "))
+}
+
+/// Waits until this number of processes is ready; returns the address of the private memory of
+/// each.
+fn wait_for_all(all: usize, ready: &PipeReader) -> Result<HashMap<Pid, usize>, String> {
     let began = Instant::now();
-    let mut starts = HashMap::with_capacity(members.len());
-    while starts.len() < members.len() {
+    let mut starts = HashMap::with_capacity(all);
+    while starts.len() < all {
         if is_readable(ready, &WATCH) {
             let (pid, start) =
                 member::read_report(ready).map_err(|error| format!("pipe: {error}"))?;
@@ -186,7 +230,7 @@ fn wait_for_all(members: &[Pid], ready: &PipeReader) -> Result<HashMap<Pid, usiz
             all_live()?;
         }
         if began.elapsed() > LIMIT {
-            let (ready, all) = (starts.len(), members.len());
+            let ready = starts.len();
             return Err(format!("only {ready} of {all} members are ready after {LIMIT:?}"));
         }
     }

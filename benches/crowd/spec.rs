@@ -14,6 +14,8 @@ pub enum Kind {
     Many,
     /// Programs with titles of their own, 2,000, arguments and 16 more pages each in swap
     Swapped,
+    /// Forked processes, 120 of 8 MiB in 400 MiB of memory, which touch their pages at random
+    Thrash,
     /// One process of 2 GiB in 4 KiB pages, which records the latency of its own mmap
     Huge,
 }
@@ -25,9 +27,26 @@ impl Kind {
             Kind::Small => "small",
             Kind::Many => "many",
             Kind::Swapped => "swapped",
+            Kind::Thrash => "thrash",
             Kind::Huge => "huge",
         }
     }
+
+    /// Whether the crowd adds a swap file to the host.
+    pub(super) fn has_swap_file(self) -> bool {
+        matches!(self, Kind::Swapped | Kind::Thrash)
+    }
+}
+
+/// The session of busy loops.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Session {
+    /// One of their own, which gets as much CPU time as that of the measured command
+    #[default]
+    Own,
+    /// That of the measured command
+    Same,
 }
 
 /// A crowd with all its sizes.
@@ -45,6 +64,10 @@ pub struct Spec {
     pub shared: usize,
     /// The directory of the swap file.
     pub swap_dir: PathBuf,
+    /// The number of busy loops beside the members.
+    pub busy: usize,
+    /// The session of the busy loops.
+    pub busy_session: Session,
 }
 
 impl Spec {
@@ -54,11 +77,21 @@ impl Spec {
             Kind::Small => (2_000, 100, 200, 256),
             Kind::Many => (10_000, 60, 60, 0),
             Kind::Swapped => (2_000, 0, 16, 0),
+            Kind::Thrash => (120, 0, pages_of_mib(8), 0),
             Kind::Huge => (1, 0, pages_of_mib(2048), 0),
         };
         // Unlike /tmp, it is on a disk everywhere.
         let swap_dir = PathBuf::from("/var/tmp");
-        Spec { kind, processes, mappings, private, shared, swap_dir }
+        let (busy, busy_session) = (0, Session::Own);
+        Spec { kind, processes, mappings, private, shared, swap_dir, busy, busy_session }
+    }
+
+    /// The private memory of all members that fits into memory: five twelfths of a crowd `thrash`,
+    /// which are 400 MiB by default.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        let pages = (self.private as u64).saturating_mul(self.processes as u64);
+        let bytes = pages.saturating_mul(rustix::param::page_size() as u64);
+        if self.kind == Kind::Thrash { bytes / 12 * 5 } else { bytes }
     }
 }
 
@@ -85,9 +118,17 @@ pub struct Sizes {
     #[arg(long, value_name = "MIB", value_parser = parse_size)]
     pub mib: Option<usize>,
 
-    /// Directory of the swap file (swapped) [default: /var/tmp]
+    /// Directory of the swap file (swapped, thrash) [default: /var/tmp]
     #[arg(long, value_name = "DIR")]
     pub swap_dir: Option<PathBuf>,
+
+    /// Busy loops beside the crowd, from the moment it is ready
+    #[arg(long, value_name = "N", value_parser = parse_size)]
+    pub busy: Option<usize>,
+
+    /// Session of the busy loops
+    #[arg(long, value_name = "SESSION", default_value = "own", requires = "busy")]
+    pub busy_session: Session,
 }
 
 impl Sizes {
@@ -104,7 +145,7 @@ impl Sizes {
             ("--private", self.private.is_some() && is_huge),
             ("--shared", self.shared.is_some() && !is_forked),
             ("--mib", self.mib.is_some() && !is_huge),
-            ("--swap-dir", self.swap_dir.is_some() && kind != Kind::Swapped),
+            ("--swap-dir", self.swap_dir.is_some() && !kind.has_swap_file()),
         ];
         if let Some((word, _)) = wrong.iter().find(|(_, is_wrong)| *is_wrong) {
             return Err(format!("a crowd `{}` has no {word}: leave it out", kind.word()));
@@ -117,6 +158,8 @@ impl Sizes {
             private: self.mib.map(pages_of_mib).or(self.private).unwrap_or(usual.private),
             shared: self.shared.unwrap_or(usual.shared),
             swap_dir: self.swap_dir.clone().unwrap_or(usual.swap_dir),
+            busy: self.busy.unwrap_or(usual.busy),
+            busy_session: self.busy_session,
         })
     }
 }

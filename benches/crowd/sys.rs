@@ -170,6 +170,22 @@ pub(super) fn swap_off(path: &Path) -> Result<()> {
     if done == 0 { Ok(()) } else { Err(Error::last_os_error()) }
 }
 
+/// Mounts the memory controller of control groups, version 1.
+pub(super) fn mount_memory_cgroup(dir: &Path) -> Result<()> {
+    let dir = CString::new(dir.as_os_str().as_bytes())?;
+    let (kind, options) = (c"cgroup".as_ptr(), c"memory".as_ptr().cast());
+    // SAFETY: all are strings that end with a zero and outlive the call.
+    let done = unsafe { libc::mount(kind, dir.as_ptr(), kind, 0, options) };
+    if done == 0 { Ok(()) } else { Err(Error::last_os_error()) }
+}
+
+pub(super) fn unmount(dir: &Path) -> Result<()> {
+    let dir = CString::new(dir.as_os_str().as_bytes())?;
+    // SAFETY: `CString` ends the path with a zero.
+    let done = unsafe { libc::umount(dir.as_ptr()) };
+    if done == 0 { Ok(()) } else { Err(Error::last_os_error()) }
+}
+
 /// Asks the kernel to write pages of another process to swap and to unmap them.
 pub(super) fn page_out(process: BorrowedFd<'_>, ranges: &[Range]) -> Result<()> {
     let vectors: Vec<libc::iovec> = ranges.iter().map(|range| range.iovec()).collect();

@@ -71,6 +71,18 @@ pub(super) fn swapped(spec: &Spec, members: &[Pid]) -> Result<(), String> {
     Ok(())
 }
 
+/// Thrashing members: all of their memory that does not fit is in swap. Reads only files that do
+/// not wait for the memory of a member.
+pub(super) fn thrash(spec: &Spec, members: &[Pid]) -> Result<(), String> {
+    let swapped = members.iter().map(|pid| field(*pid, "status", "VmSwap:"));
+    let swapped = swapped.sum::<Result<u64, String>>()?;
+    let wanted = kib(spec.private) * members.len() as u64 - spec.memory_bytes() / 1024;
+    if swapped >= wanted {
+        return Ok(());
+    }
+    Err(format!("the members have {swapped} KiB in swap, not {wanted} or more"))
+}
+
 fn kib(pages: usize) -> u64 {
     pages as u64 * rustix::param::page_size() as u64 / 1024
 }
