@@ -7,7 +7,7 @@ Usage: scripts/benchmarks.sh [OPTIONS] [RECORD...]
 
 Installs the other tools, measures the records (all, or those that are named), saves them under
 benches/record, and writes the tables and plots of docs/BENCHMARKS.md. Needs root, 4 GiB of memory,
-20,500 process ids, and a host that is quiet for ten minutes.
+20,500 process ids, 2 GiB of disk for swap, and a host that is quiet for twenty minutes.
 
 Options:
   --rounds N         runs of each command [default: 11]
@@ -24,7 +24,9 @@ refuse() {
 }
 
 sizes=(100 200 500 1000 2000 5000 10000 20000)
-records=(scanner rivals floor engines-small engines-many engines-swapped engines-smaps engines-idle)
+# Loaded hosts come first, because they are the use case.
+records=(engines-thrash engines-small-busy engines-small-busy-same)
+records+=(scanner rivals floor engines-small engines-many engines-swapped engines-smaps engines-idle)
 records+=(memory-rollup memory-smaps "${sizes[@]/#/size-}")
 
 rounds=11 draw='' wanted=()
@@ -74,6 +76,7 @@ engines() {
 }
 
 measure() {
+    local others=(--rivals "$target/rivals" --only metop,ps_mem)
     case $1 in
     scanner)
         echo "== $1"
@@ -87,6 +90,9 @@ measure() {
                 s/\"host\":\"[^\"]*\"/\"host\":\"\"/; s/\(\"kernel\":\"[0-9.]*\)[^\"]*/\1/
                 s/\"commit\":\"\"/\"commit\":\"$commit\"/; s/\"date\":\"\"/\"date\":\"$date\"/
             }" "$target/floor.json" >benches/record/floor.json ;;
+    engines-thrash) engines "$1" --crowd thrash "${others[@]}" ;;
+    engines-small-busy) engines "$1" --crowd small --busy 64 "${others[@]}" ;;
+    engines-small-busy-same) engines "$1" --crowd small --busy 8 --busy-session same ;;
     engines-smaps) source=smaps engines "$1" --crowd small ;;
     engines-idle) engines "$1" --idle ;;
     engines-*) engines "$1" --crowd "${1#engines-}" ;;

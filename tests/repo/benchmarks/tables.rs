@@ -17,6 +17,11 @@ const ENGINES: [(&str, &str); 5] = [
     ("engines-smaps", "small, `--source smaps`"),
     ("engines-idle", "idle"),
 ];
+const LOADED: [(&str, &str); 3] = [
+    ("engines-thrash", "thrash"),
+    ("engines-small-busy", "small, 64 busy loops in another session"),
+    ("engines-small-busy-same", "small, 8 busy loops in the same session"),
+];
 const SIZES: [u64; 8] = [100, 200, 500, 1000, 2000, 5000, 10000, 20000];
 
 /// The host and the commit of all records, and the exceptions.
@@ -129,10 +134,33 @@ fn engines() -> String {
     table(&heads, &rows)
 }
 
+/// Hosts whose memory or CPUs are short.
+fn loaded() -> String {
+    let mut rows = Vec::new();
+    for (name, mut crowd) in LOADED {
+        let record = Record::load(name);
+        for run in &record.0.runs {
+            rows.push(vec![
+                std::mem::take(&mut crowd).to_owned(),
+                format!("`{}`", run.command),
+                ms(wall(run)),
+                range(run),
+                format!("{:.2}", record.ratio(&run.name, "threads")),
+                ms(cpu(run)),
+                median(run, Figure::VoluntarySwitches).to_string(),
+                median(run, Figure::InvoluntarySwitches).to_string(),
+            ]);
+        }
+    }
+    let heads =
+        ["crowd", "command", "ms", "min .. max", "to threads", "CPU ms", "waits", "preempted"];
+    table(&heads, &rows)
+}
+
 /// The records in which the ring is slower than ordinary reads on as many threads.
 fn losses() -> String {
     let mut lost = Vec::new();
-    for (name, crowd) in ENGINES {
+    for (name, crowd) in LOADED.into_iter().chain(ENGINES) {
         let ratio = Record::load(name).ratio("uring", "threads");
         if ratio > 1.0 {
             lost.push(format!("- {crowd}: {:.1} % slower than threads", (ratio - 1.0) * 100.0));
@@ -249,8 +277,9 @@ fn scanner() -> String {
 /// A part of the document, and the function that writes it.
 pub(super) type Block = (&'static str, fn() -> String);
 
-pub(super) const BLOCKS: [Block; 9] = [
+pub(super) const BLOCKS: [Block; 10] = [
     ("host", host),
+    ("loaded", loaded),
     ("targets", targets),
     ("engines", engines),
     ("floor", floor),
