@@ -29,6 +29,14 @@ pub fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// The number of threads of the host that run or wait for a CPU, this one included (fourth field of
+/// `/proc/loadavg`, `proc_loadavg(5)`); `None` if this process has no `/proc` of its own.
+pub fn runnable() -> Option<usize> {
+    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
+    let (runnable, _) = text.split(' ').nth(3)?.split_once('/')?;
+    runnable.parse().ok()
+}
+
 /// The CPUs that this process may run on, except the one it is on; `None` if there is no other.
 pub fn other_cpus() -> Option<libc::cpu_set_t> {
     let allowed = rustix::thread::sched_getaffinity(None).ok()?;

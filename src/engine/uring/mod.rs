@@ -54,7 +54,7 @@ pub struct Uring<F: Fetcher = KernelRing> {
 }
 
 impl Uring {
-    /// Sets up a ring and proves that it works here.
+    /// Sets up a ring.
     ///
     /// # Errors
     /// Those of [`KernelRing::new`]; `ENOMEM` also if the limit of addresses is too low.
@@ -128,8 +128,6 @@ impl<F: Fetcher> Engine for Uring<F> {
             in_flight: 0,
             held: 0,
             finished: 0,
-            workers_started: 1,
-            has_all_workers: false,
         };
         let outcome = self.run(&mut survey);
         let after = self.ring.stats();
@@ -163,9 +161,6 @@ struct SurveyState<'a> {
     in_flight: usize,
     held: usize,
     finished: usize,
-    /// Workers that the kernel must have started by now.
-    workers_started: usize,
-    has_all_workers: bool,
 }
 
 impl SurveyState<'_> {
@@ -228,21 +223,7 @@ impl<F: Fetcher> Uring<F> {
         if survey.is_late(now) {
             return;
         }
-        // The kernel starts a worker only for a request that arrives while all others are busy, so
-        // one big burst would be left to a single worker: bursts stay short until all are started.
-        // A held process occupies a worker, so two more may follow: else stuck processes at the
-        // start of the list would hold up all others.
-        let mut burst = 2 * (self.workers + survey.held) + survey.finished;
-        if survey.workers_started < self.workers && survey.moving() >= survey.workers_started {
-            survey.workers_started += 1;
-            burst = burst.max(survey.moving() + 1);
-        }
-        let is_short = survey.workers_started < self.workers;
-        if !is_short && !std::mem::replace(&mut survey.has_all_workers, true) {
-            self.ring.all_started();
-        }
-        let depth = if is_short { survey.depth.min(burst) } else { survey.depth };
-        while survey.moving() < depth {
+        while survey.moving() < survey.depth {
             let Some(index) = self.free_slot() else { return };
             let Some(pid) = survey.queue.next() else {
                 self.free.push(index);
@@ -257,10 +238,9 @@ impl<F: Fetcher> Uring<F> {
     }
 
     /// The number of completions to wait for. One at a time would wake this thread for every file,
-    /// all at once would leave the workers idle. At first, each wait is followed by requests that
-    /// start one more worker.
+    /// all at once would leave the workers idle.
     fn batch(&self, survey: &SurveyState<'_>) -> usize {
-        if survey.workers_started < self.workers { 1 } else { (survey.moving() / 4).max(1) }
+        (survey.moving() / 4).max(1)
     }
 
     fn free_slot(&mut self) -> Option<usize> {
@@ -325,6 +305,9 @@ impl<F: Fetcher> Uring<F> {
         let counts = [survey.finished, survey.in_flight];
         let limit = survey.scaling.update(now, states, blocked, counts);
         self.ring.set_worker_limit(limit);
+        if states.running + states.blocked < limit.min(survey.in_flight) {
+            self.ring.wake_worker();
+        }
         let SurveyState { finished, listed, held, .. } = *survey;
         (survey.observer)(Progress { finished, listed, held });
     }

@@ -5,8 +5,10 @@
 //! that takes one chain of linked requests or, on older kernels, one request after the other.
 //!
 //! - `kernel` io_uring(7)
+//! - `pace`   the length of a sleep between two reaps
 
 pub mod kernel;
+pub mod pace;
 
 use std::time::Duration;
 
@@ -111,7 +113,9 @@ pub trait Fetcher {
     /// Queues another read of a file that the last request of the slot opened.
     fn read_more(&mut self, slot: usize, half: Half, from: ReadFrom, buffer: Buffer);
 
-    /// Submits all queued requests, and waits for `at_least` completions or until the timeout.
+    /// Submits all queued requests, and waits for `at_least` completions or until the timeout. More
+    /// than one may be waited for by time: then the call returns earlier, or up to a millisecond
+    /// later.
     ///
     /// # Errors
     /// The ring itself failed, not a request.
@@ -134,12 +138,13 @@ pub trait Fetcher {
     /// unknown.
     fn executing(&self, workers: &WorkerStates) -> Vec<usize>;
 
-    /// Sets the maximum number of workers, and starts workers for queued requests.
+    /// Sets the maximum number of workers, and starts one more for queued requests.
     fn set_worker_limit(&mut self, workers: usize);
 
-    /// Tells the ring that all workers are started. Until then the submitting thread needs a CPU as
-    /// soon as it wakes, because only a request that arrives while all workers are busy starts one.
-    fn all_started(&mut self);
+    /// Starts another worker for queued requests, if more are allowed than exist, or wakes one that
+    /// is idle. A ring starts a worker by itself only for a request that arrives while all others
+    /// are busy.
+    fn wake_worker(&mut self);
 
     /// The counters.
     fn stats(&self) -> RingStats;

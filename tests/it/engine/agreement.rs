@@ -20,10 +20,13 @@ const DEPTHS: [usize; 4] = [1, 2, 3, 64];
 
 /// Features that older kernels lack: each alone, and all together.
 fn feature_subsets() -> Vec<(&'static str, Features)> {
+    let staged = Features { chains: false, defer_taskrun: false, ..Features::ALL };
     let none = Features {
         submit_all: false,
         coop_taskrun: false,
         single_issuer: false,
+        defer_taskrun: false,
+        direct_descriptors: false,
         chains: false,
         skip_success: false,
         worker_limit: false,
@@ -32,7 +35,10 @@ fn feature_subsets() -> Vec<(&'static str, Features)> {
         ("no submit_all", Features { submit_all: false, ..Features::ALL }),
         ("no coop_taskrun", Features { coop_taskrun: false, ..Features::ALL }),
         ("no single_issuer", Features { single_issuer: false, ..Features::ALL }),
+        ("no defer_taskrun", Features { defer_taskrun: false, ..Features::ALL }),
+        ("no direct_descriptors", Features { direct_descriptors: false, ..Features::ALL }),
         ("no chains", Features { chains: false, ..Features::ALL }),
+        ("no chains, no defer_taskrun", staged),
         ("no skip_success", Features { skip_success: false, ..Features::ALL }),
         ("no worker_limit", Features { worker_limit: false, ..Features::ALL }),
         ("none", none),

@@ -38,9 +38,12 @@ fn surveyors(test: &str, root: &ProcRoot) -> Vec<(&'static str, Surveyor)> {
     let mut surveyors: Vec<_> =
         crews.into_iter().map(|(name, kind)| (name, with(kind, Features::ALL))).collect();
     if has_uring(test) {
-        let staged = Features { chains: false, ..Features::ALL };
-        surveyors.push(("uring", with(EngineKind::Uring, Features::ALL)));
-        surveyors.push(("uring, staged", with(EngineKind::Uring, staged)));
+        let chained = Features { defer_taskrun: false, ..Features::ALL };
+        let by_time = Features { chains: false, ..Features::ALL };
+        let staged = Features { chains: false, ..chained };
+        for (name, features) in [("chained", chained), ("by time", by_time), ("staged", staged)] {
+            surveyors.push((name, with(EngineKind::Uring, features)));
+        }
     }
     surveyors
 }

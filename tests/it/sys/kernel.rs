@@ -24,22 +24,41 @@ fn version() -> (u32, u32) {
 }
 
 /// Each feature: its name, the version that introduced it, whether it is present.
-fn dated(features: Features) -> [(&'static str, (u32, u32), bool); 6] {
-    let Features { submit_all, coop_taskrun, single_issuer, .. } = features;
-    let Features { chains, skip_success, worker_limit, .. } = features;
+fn dated(features: Features) -> [(&'static str, (u32, u32), bool); 8] {
+    let Features { submit_all, coop_taskrun, single_issuer, defer_taskrun, .. } = features;
+    let Features { direct_descriptors, chains, skip_success, worker_limit, .. } = features;
     [
         ("worker_limit", (5, 15), worker_limit),
         ("skip_success", (5, 17), skip_success),
         ("submit_all", (5, 18), submit_all),
         ("coop_taskrun", (5, 19), coop_taskrun),
+        ("direct_descriptors", (5, 19), direct_descriptors),
         ("chains", (5, 19), chains),
         ("single_issuer", (6, 0), single_issuer),
+        ("defer_taskrun", (6, 1), defer_taskrun),
     ]
 }
 
-/// The ring's mode on this kernel, in words for the table of docs/KERNELS.md.
+/// The features of this kernel. A ring uses either chains or deferred completions, so there are two.
+fn features() -> Result<Features, Errno> {
+    let ring = |allowed| {
+        let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
+        KernelRing::new(root, RingSetup { depth: 8, workers: 2, allowed })
+    };
+    let chained = ring(Features { defer_taskrun: false, ..Features::ALL })?.features();
+    let by_time = ring(Features { chains: false, ..Features::ALL })?.features();
+    Ok(Features { defer_taskrun: by_time.defer_taskrun, ..chained })
+}
+
+/// The ways to read on this kernel, in words for the table of docs/KERNELS.md.
 fn described(features: Features) -> String {
-    let way = if features.chains { "chained" } else { "staged" };
+    let ways = [("chained", features.chains), ("by time", features.defer_taskrun)];
+    let mut ways: Vec<&str> =
+        ways.into_iter().filter(|(_, is_there)| *is_there).map(|(way, _)| way).collect();
+    if ways.is_empty() {
+        ways.push("staged");
+    }
+    let way = ways.join(" and ");
     let missing: Vec<&str> = dated(features)
         .iter()
         .filter(|(_, _, is_there)| !is_there)
@@ -54,10 +73,8 @@ fn described(features: Features) -> String {
 fn the_ring_has_the_features_of_its_version() {
     let mut failures = Failures::new();
     const TEST: &str = "the_ring_has_the_features_of_its_version";
-    let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
-    let setup = RingSetup { depth: 8, workers: 2, allowed: Features::ALL };
-    let features = match KernelRing::new(root, setup) {
-        Ok(ring) => ring.features(),
+    let features = match features() {
+        Ok(features) => features,
         Err(Errno(libc::EOPNOTSUPP)) => {
             say("io_uring: too old");
             let version = version();

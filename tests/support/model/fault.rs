@@ -4,7 +4,7 @@ use psm_uring::units::Errno;
 
 use super::world::Place;
 
-/// The action of one step of a chain.
+/// The action of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
     Open,
@@ -13,8 +13,8 @@ pub enum Op {
     Read,
 }
 
-/// Errors that opens and reads return. `ECANCELED` is excluded: the engine cancels nothing, so only
-/// the head of a chain returns it, when there is no worker (`Trouble::no_worker_from`).
+/// Errors that opens and reads return. `ECANCELED` is excluded: the engine cancels nothing, so a
+/// request only returns it when there is no worker (`Trouble::no_worker_from`).
 pub const ERRNOS: [i32; 22] = [
     libc::ENOENT,
     libc::ESRCH,
@@ -57,6 +57,8 @@ pub struct Hit {
     pub op: Op,
     pub errno: Errno,
     pub for_good: bool,
+    /// The memory of the same pair could not be opened either, and its error counts.
+    pub is_overruled: bool,
 }
 
 /// All faults, and the current count.
@@ -79,7 +81,7 @@ impl Faults {
         let again = |hit: &&Hit| hit.for_good && hit.op == op && same(hit);
         let errno = match self.planned.iter().find(|fault| fault.op == number) {
             Some(&Fault { errno, for_good, .. }) => {
-                self.hits.push(Hit { place, op, errno, for_good });
+                self.hits.push(Hit { place, op, errno, for_good, is_overruled: false });
                 errno
             }
             None => self.hits.iter().find(again)?.errno,

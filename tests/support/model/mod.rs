@@ -14,9 +14,8 @@
 //! - `world`    the answers of every file of every process
 //! - `log`      the answers for a process, and the fate that follows from them
 //! - `fault`    operations that fail, once or permanently
-//! - `step`     the steps of a worker for a request
 //! - `pool`     workers: limited concurrency, blocked requests included
-//! - `chains`   slots, chains and their completions
+//! - `slots`    slots, their steps and their completions
 //! - `watch`    the ring's record of a survey, for the checks
 //! - `ring`     the trait `Ring` over the modules above
 //! - `carrier`  ordinary system calls on the same world, the fallback for a broken ring
@@ -27,7 +26,6 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod carrier;
-pub mod chains;
 pub mod check;
 pub mod dice;
 pub mod fault;
@@ -38,7 +36,7 @@ pub mod ring;
 pub mod schedule;
 pub mod script;
 pub mod seat;
-pub mod step;
+pub mod slots;
 pub mod watch;
 pub mod world;
 

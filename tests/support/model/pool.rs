@@ -1,37 +1,39 @@
-//! Workers, as in io-wq: a limited number of chains makes progress at once, a blocked one keeps its
+//! Workers, as in io-wq: a limited number of requests makes progress at once, a blocked one keeps its
 //! worker, and a higher limit takes effect only with the next submission.
 
 use std::collections::VecDeque;
 
+use psm_uring::sys::ring::Half;
+
 use super::dice::Dice;
-use super::step::Step;
+use super::fault::Op;
 use super::{Micros, NEVER};
 
-/// A chain, and its progress.
+/// One request.
 #[derive(Clone, Copy, Debug)]
 pub struct Job {
     pub slot: usize,
-    pub steps: &'static [Step],
-    pub at: usize,
+    pub half: Half,
+    pub op: Op,
     /// Its read starts at the beginning of the file, and takes one byte.
     pub rewinds: bool,
 }
 
-/// A worker with its current step.
+/// A worker with its request.
 #[derive(Clone, Copy, Debug)]
 pub struct Active {
     pub job: Job,
     pub since: Micros,
-    /// The end time of the step.
+    /// The time at which it is done.
     pub until: Micros,
     pub is_blocked: bool,
 }
 
-/// All workers, and the chains that wait for one.
+/// All workers, and the requests that wait for one.
 pub struct Pool {
-    /// Chains in the submission queue.
+    /// Requests in the submission queue.
     queued: Vec<Job>,
-    /// Chains that wait for a worker.
+    /// Requests that wait for a worker.
     waiting: VecDeque<Job>,
     pub active: Vec<Active>,
     limit: usize,
@@ -40,7 +42,8 @@ pub struct Pool {
     /// otherwise the maximum number of workers runs.
     is_lazy: bool,
     width: usize,
-    /// Chains get their worker in any order.
+    is_nudged: bool,
+    /// Requests get their worker in any order.
     is_unfair: bool,
 }
 
@@ -54,6 +57,7 @@ impl Pool {
             wished_limit: limit,
             is_lazy,
             width: 1,
+            is_nudged: false,
             is_unfair,
         }
     }
@@ -66,16 +70,22 @@ impl Pool {
         self.wished_limit = limit;
     }
 
+    /// Queues a request that does nothing.
+    pub fn nudge(&mut self) {
+        self.is_nudged = true;
+    }
+
     pub fn submit(&mut self) {
         let is_busy = self.active.len() >= self.width;
-        if !self.queued.is_empty() && is_busy || self.limit != self.wished_limit {
+        let is_asked = !self.queued.is_empty() || std::mem::take(&mut self.is_nudged);
+        if is_asked && is_busy || self.limit != self.wished_limit {
             self.width = (self.width + 1).min(self.wished_limit);
         }
         self.limit = self.wished_limit;
         self.waiting.extend(self.queued.drain(..));
     }
 
-    /// A chain that gets a worker now.
+    /// A request that gets a worker now.
     pub fn next_job(&mut self, dice: &mut Dice) -> Option<Job> {
         let is_room = self.active.len() < self.limit;
         let is_width = !self.is_lazy || self.running() < self.width;
@@ -99,7 +109,7 @@ impl Pool {
         jobs.chain(self.active.iter().map(|active| &active.job)).any(|job| job.slot == slot)
     }
 
-    /// Slots with a chain on a worker.
+    /// Slots with a request on a worker.
     pub fn at_work(&self) -> Vec<usize> {
         self.active.iter().map(|active| active.job.slot).collect()
     }

@@ -5,17 +5,18 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use psm_uring::sys::buffer::Buffer;
+use psm_uring::sys::ring::pace::Pace;
 use psm_uring::sys::ring::{Completion, Fetcher, Half, ReadFrom, Request, RingStats, WorkerStates};
 use psm_uring::units::Errno;
 
 use super::Micros;
-use super::chains::Model;
+use super::slots::Model;
 
 /// The limit of consecutive calls without progress: more than the longest timeouts need.
 const IDLE_ENTERS_MAX: u64 = 20_000;
 
-/// The engine's handle of the model; the test holds the other one.
-pub struct ModelRing(pub Rc<RefCell<Model>>);
+/// The engine's handle of the model, the test holds the other one; and the length of its sleeps.
+pub struct ModelRing(pub Rc<RefCell<Model>>, pub Pace);
 
 impl Fetcher for ModelRing {
     fn fetch(&mut self, slot: usize, request: Request) {
@@ -28,24 +29,21 @@ impl Fetcher for ModelRing {
 
     fn submit_and_wait(&mut self, at_least: usize, timeout: Duration) -> Result<(), Errno> {
         let model = &mut *self.0.borrow_mut();
-        let enter = model.stats.enters;
-        model.stats.enters += 1;
-        // A call takes time even without a wait.
-        model.world.now += 1 + model.dice.below(3);
-        if let Some((_, errno)) = model.trouble.fails_at.filter(|(at, _)| enter >= *at) {
-            model.world.faults.injected += 1;
-            return Err(errno);
-        }
-        let idle = model.idle_enters();
-        assert!(idle < IDLE_ENTERS_MAX, "{idle} calls, and nothing moves: it waits for ever");
-        model.pool.submit();
-        let mut time = Micros::try_from(timeout.as_micros()).expect("a timeout of this world");
+        submit(model)?;
+        let mut time = micros(timeout);
         if model.trouble.early_returns > 0 && model.dice.percent(20) {
             model.trouble.early_returns -= 1;
             time = model.dice.below(time + 1);
         }
-        let wanted = at_least.min(model.owed());
-        model.wait(wanted, model.world.now + time);
+        let (now, in_flight) = (model.world.now, model.owed());
+        let wanted = at_least.min(in_flight);
+        let can_sleep = model.can_sleep && wanted > 1;
+        match self.1.pause().filter(|_| can_sleep) {
+            Some(pause) => model.wait(usize::MAX, now + time.min(micros(pause))),
+            None => model.wait(wanted, now + time),
+        }
+        self.1.learn(model.finished(), in_flight);
+        model.drain();
         Ok(())
     }
 
@@ -62,7 +60,7 @@ impl Fetcher for ModelRing {
     }
 
     fn workers(&mut self, stuck_after: Duration) -> WorkerStates {
-        let timeouts = Micros::try_from(stuck_after.as_micros()).expect("a time of this world");
+        let timeouts = micros(stuck_after);
         let mut model = self.0.borrow_mut();
         let (running, blocked) = (model.pool.running(), model.pool.blocked());
         let stuck = model.look(timeouts);
@@ -77,9 +75,31 @@ impl Fetcher for ModelRing {
         self.0.borrow_mut().pool.wish_limit(workers);
     }
 
-    fn all_started(&mut self) {}
+    fn wake_worker(&mut self) {
+        self.0.borrow_mut().pool.nudge();
+    }
 
     fn stats(&self) -> RingStats {
         self.0.borrow().stats
     }
+}
+
+/// Hands queued requests to the workers.
+fn submit(model: &mut Model) -> Result<(), Errno> {
+    let enter = model.stats.enters;
+    model.stats.enters += 1;
+    // A call takes time even without a wait.
+    model.world.now += 1 + model.dice.below(3);
+    if let Some((_, errno)) = model.trouble.fails_at.filter(|(at, _)| enter >= *at) {
+        model.world.faults.injected += 1;
+        return Err(errno);
+    }
+    let idle = model.idle_enters();
+    assert!(idle < IDLE_ENTERS_MAX, "{idle} calls, and nothing moves: it waits for ever");
+    model.pool.submit();
+    Ok(())
+}
+
+fn micros(time: Duration) -> Micros {
+    Micros::try_from(time.as_micros()).expect("a time of this world")
 }

@@ -7,16 +7,17 @@ use std::sync::Arc;
 
 use psm_uring::engine::{Engine, EngineFailure, Survey, Uring};
 use psm_uring::process::{Coverage, Fate, Probe};
+use psm_uring::sys::ring::pace::Pace;
 use psm_uring::units::Pid;
 
 use super::carrier;
-use super::chains::Model;
 use super::check::{Check, check_left};
 use super::log::Log;
 use super::pool::Pool;
 use super::ring::ModelRing;
 use super::script::Script;
 use super::seat::seat_of;
+use super::slots::Model;
 use super::watch::Watch;
 use super::{MILLIS, Micros};
 
@@ -72,9 +73,10 @@ impl Ran {
 pub fn run(script: Script) -> Ran {
     let Script { world, workers, depth, slots_max, timeouts, surveys, comes_back, .. } = script;
     let pool = Pool::new(workers, script.is_lazy, script.is_unfair);
-    let model = Model::new(world, pool, script.dice, script.trouble, slots_max);
+    let mut model = Model::new(world, pool, script.dice, script.trouble, slots_max);
+    model.can_sleep = script.can_sleep;
     let model = Rc::new(RefCell::new(model));
-    let mut engine = Uring::new(ModelRing(Rc::clone(&model)), depth, workers);
+    let mut engine = Uring::new(ModelRing(Rc::clone(&model), Pace::default()), depth, workers);
     let mut totals = Totals { schedules: 1, ..Totals::default() };
     let mut fates = Vec::new();
     for _ in 0..surveys {

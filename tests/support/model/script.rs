@@ -8,11 +8,11 @@ use psm_uring::process::{NameRule, Plan, Source};
 use psm_uring::units::{Errno, Pid};
 use regex::bytes::Regex;
 
-use super::chains::Trouble;
 use super::dice::Dice;
 use super::fault::{ERRNOS, Fault, Faults};
 use super::life::{LIVES, uid_of};
 use super::seat::{Body, Change, Denial, Lock, Seat, When, first_thread, pid_of};
+use super::slots::Trouble;
 use super::world::{Kernel, World};
 use super::{MILLIS, Micros, NEVER};
 
@@ -26,6 +26,8 @@ pub struct Script {
     pub workers: usize,
     pub depth: usize,
     pub slots_max: usize,
+    /// The ring can reap by time.
+    pub can_sleep: bool,
     pub is_lazy: bool,
     pub is_unfair: bool,
     pub timeouts: Timeouts,
@@ -81,6 +83,7 @@ impl Script {
             workers: 2,
             depth: 4,
             slots_max: 64,
+            can_sleep: true,
             is_lazy: false,
             is_unfair: false,
             timeouts: Timeouts { stuck_after, deadline: None },
@@ -103,6 +106,7 @@ impl Script {
             workers: 1 + dice.index(4),
             depth,
             slots_max: if roomy { 64 } else { depth + dice.index(4) },
+            can_sleep: dice.percent(50),
             is_lazy: dice.percent(50),
             is_unfair: dice.percent(50),
             timeouts: Timeouts { stuck_after, deadline },

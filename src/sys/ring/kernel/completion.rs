@@ -4,7 +4,6 @@ use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 
 use super::submission::{Op, Tag};
 use super::{KernelRing, int};
-use crate::process::ProcFile;
 use crate::sys::proc_root;
 use crate::sys::ring::{Completion, Failure, Half, ReadFrom};
 use crate::units::Errno;
@@ -23,46 +22,71 @@ impl KernelRing {
             (Op::Open, Err(errno)) => self.not_opened(tag, errno),
             (Op::Read, result) => {
                 self.complete_read(tag, result);
-                self.first_is_done(tag);
+                self.name_is_done(tag);
             }
         }
     }
 
     fn opened(&mut self, tag: Tag, fd: i32) {
-        let is_link = self.pending(tag.slot, tag.half).is_some_and(|f| f.file == ProcFile::Exe);
+        let is_link = self.is_link(tag.slot, tag.half);
         if self.features.chains && !is_link {
             return; // The read follows in the chain.
         }
-        // SAFETY: a successful OPENAT without a direct descriptor has just made this descriptor,
-        // and its completion is handled once.
-        let file = unsafe { OwnedFd::from_raw_fd(fd) };
-        if is_link {
-            self.complete_with(tag, proc_root::link_target(file.as_fd()));
-            return self.first_is_done(tag);
+        if is_link || !self.features.direct_descriptors {
+            // SAFETY: a successful OPENAT without a direct descriptor has just made this
+            // descriptor, and its completion is handled once.
+            let file = unsafe { OwnedFd::from_raw_fd(fd) };
+            if is_link {
+                self.complete_with(tag, proc_root::link_target(file.as_fd()));
+                return self.name_is_done(tag);
+            }
+            self.slots[tag.slot].files[tag.half as usize] = Some(file);
         }
-        self.slots[tag.slot].files[tag.half as usize] = Some(file);
-        match tag.half {
-            Half::First => self.push_step(tag.slot, tag.half, Op::Read, ReadFrom::Current),
-            Half::Second => self.push_step(tag.slot, Half::First, Op::Open, ReadFrom::Current),
-        }
+        self.open_is_done(tag);
     }
 
     fn not_opened(&mut self, tag: Tag, errno: Errno) {
-        let is_link = self.pending(tag.slot, tag.half).is_some_and(|f| f.file == ProcFile::Exe);
-        self.complete(tag, Err(Failure::Refused(errno)));
-        if is_link {
-            return self.first_is_done(tag);
+        if self.is_link(tag.slot, tag.half) {
+            self.complete(tag, Err(Failure::Refused(errno)));
+            return self.name_is_done(tag);
         }
-        // The chain breaks: the requests behind this one never run.
+        if self.features.chains {
+            return self.refuse(tag, errno);
+        }
+        self.slots[tag.slot].refused[tag.half as usize] = Some(errno);
+        self.open_is_done(tag);
+    }
+
+    /// Completes a slot with the error of an open: the requests behind it never run.
+    fn refuse(&mut self, tag: Tag, errno: Errno) {
+        self.complete(tag, Err(Failure::Refused(errno)));
         for half in [Half::First, Half::Second] {
             self.complete(Tag { half, ..tag }, Err(Failure::NotTried));
         }
     }
 
-    /// In stages, queues the read of the memory after that of the name. In a chain it is queued.
-    fn first_is_done(&mut self, tag: Tag) {
-        let is_staged = self.slots[tag.slot].files[1].is_some();
-        if tag.half == Half::First && is_staged && self.pending(tag.slot, Half::Second).is_some() {
+    /// In steps, queues the next one once no open of the slot is in flight. If one has failed,
+    /// nothing is read; the error of the memory comes first.
+    fn open_is_done(&mut self, tag: Tag) {
+        let slot = &mut self.slots[tag.slot];
+        slot.queued_at[tag.half as usize] = None;
+        if slot.queued_at.iter().any(Option::is_some) {
+            return;
+        }
+        match slot.refused {
+            [_, Some(errno)] => self.refuse(Tag { half: Half::Second, ..tag }, errno),
+            [Some(errno), None] => self.refuse(Tag { half: Half::First, ..tag }, errno),
+            [None, None] => {
+                let op = if self.is_link(tag.slot, Half::First) { Op::Open } else { Op::Read };
+                self.push_step(tag.slot, Half::First, op, ReadFrom::Current);
+            }
+        }
+    }
+
+    /// In steps, queues the read of the memory behind that of the name.
+    fn name_is_done(&mut self, tag: Tag) {
+        let has_memory = self.pending(tag.slot, Half::Second).is_some();
+        if tag.half == Half::First && has_memory && !self.features.chains {
             self.push_step(tag.slot, Half::Second, Op::Read, ReadFrom::Current);
         }
     }
@@ -94,7 +118,9 @@ impl KernelRing {
 
     pub(super) fn complete(&mut self, tag: Tag, result: Result<(), Failure>) {
         let Tag { slot, half, .. } = tag;
-        if let Some(fetch) = self.slots[slot].pending[half as usize].take() {
+        let state = &mut self.slots[slot];
+        if let Some(fetch) = state.pending[half as usize].take() {
+            state.queued_at[half as usize] = None;
             self.in_flight -= 1;
             self.ready.push_back(Completion { slot, half, result, buffer: fetch.buffer });
         }

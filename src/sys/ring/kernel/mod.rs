@@ -1,26 +1,38 @@
 //! io_uring, used so that nothing blocks the submitting thread.
 //!
 //! procfs has no asynchronous reads: the kernel passes every request to a worker thread of this
-//! process (io-wq). So speed depends on the number of workers, and on one worker reading a whole
-//! process:
+//! process (io-wq). A worker that finishes a request wakes the submitting thread, and that costs
+//! little or much, so there are two ways to read a process:
 //!
 //! ```text
+//!   CPUs are free: one chain for one worker
+//!
 //!   OPENAT smaps_rollup ─link→ OPENAT cmdline ─link→ READ cmdline ─hard link→ READ smaps_rollup
 //!   ASYNC, SKIP                SKIP                  CQE                      CQE
+//!
+//!   CPUs are contended: three steps, each queued when the one before has completed
+//!
+//!   OPENAT smaps_rollup ┐
+//!   OPENAT cmdline      ┴───→ READ cmdline ───→ READ smaps_rollup       all ASYNC, all CQE
 //! ```
 //!
-//! - ASYNC on the head passes the chain to a worker without an attempt in the submitting thread,
-//!   where an open can block on the target's `exec_update_lock`, and lets the kernel start workers.
+//! - In steps, completions are deferred (`DEFER_TASKRUN`): the submitting thread sleeps on a timer
+//!   ([`super::pace`]) and reaps all of them at once. No worker wakes it, so neither takes turns in
+//!   the run queue. A chain cannot do that: each of its links would wait for the submitting thread.
+//! - In a chain, one worker reads a whole process: one request to hand over instead of four. Under
+//!   `SCHED_BATCH` a wake-up does not preempt the worker, and there are few.
+//! - ASYNC passes a request to a worker without an attempt in the submitting thread, where an open
+//!   can block on the target's `exec_update_lock`, and lets the kernel start workers.
 //! - Every slot has two direct descriptors. An open into one closes the old file, so no close is
-//!   needed, and none can race with the next chain.
+//!   needed, and none can race with the next request.
 //! - The link behind a read is hard because every read here is short, which breaks a soft one.
 //! - SKIP suppresses the completions of successful opens. A failed open completes, and suppresses
 //!   the rest of its chain.
 //!
-//! On kernels that lack one of these [`Features`] the ring works in *stages*: the same steps, each
-//! queued when the one before has completed, with ordinary descriptors.
+//! Kernels that lack one of these [`Features`] read in steps too, if need be with ordinary
+//! descriptors and without the timer.
 //!
-//! - `setup`      the features of the kernel, and the size of the ring
+//! - `setup`      the features of the kernel, the way to read, and the size of the ring
 //! - `submission` requests to entries and chains, and why their pointers are valid
 //! - `completion` completions of the kernel to completions of fetches
 //! - `sleepers`   workers that have not run for a while
@@ -34,11 +46,10 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use super::{
-    Completion, Failure, Fetch, Fetcher, Half, ReadFrom, Request, RingStats, WorkerStates,
-};
+use super::pace::Pace;
+use super::{Completion, Fetch, Fetcher, Half, ReadFrom, Request, RingStats, WorkerStates};
 use crate::process::{ProcFile, RelPath};
-use crate::sys::buffer::{Buffer, BufferArena};
+use crate::sys::buffer::Buffer;
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::this_process;
 use crate::sys::threads;
@@ -71,6 +82,7 @@ pub struct KernelRing {
     worker_limit: usize,
     /// The number of times in a row that the kernel has refused requests.
     refusals: u32,
+    pace: Pace,
     /// The reason why nothing can be queued any more.
     broken: Option<Errno>,
     began: Instant,
@@ -84,24 +96,26 @@ struct RingSlot {
     pending: [Option<Fetch>; 2],
     /// Tells completions of this request from those of an earlier one.
     generation: u32,
-    /// The ordinary descriptors, only in stages.
+    /// The number of the last request, by half, until the file is complete; in steps, until the
+    /// request is.
+    queued_at: [Option<u64>; 2],
+    /// The errors of opens, only in steps.
+    refused: [Option<Errno>; 2],
+    /// The ordinary descriptors, if there are no direct ones.
     files: [Option<OwnedFd>; 2],
-    /// The number of operations when the last one of this slot was queued.
-    queued_at: u64,
 }
 
 impl KernelRing {
-    /// Sets up a ring and proves that it works: a worker opens and reads a directory through it,
-    /// which must fail as it does for directories.
+    /// Sets up a ring. That can succeed although no worker can be started (`RLIMIT_NPROC`,
+    /// `pids.max`): then every request fails with `ECANCELED`.
     ///
     /// # Errors
     /// `ENOSYS`: the kernel has no io_uring. `EPERM`: sysctl `kernel.io_uring_disabled`, a seccomp
     /// profile or a security module forbids it. `ENOMEM`: `RLIMIT_MEMLOCK` is too small for even
-    /// the smallest ring. `ECANCELED`: no worker can be started (`RLIMIT_NPROC`, `pids.max`).
-    /// `EOPNOTSUPP`: the kernel (before 5.11) lacks a required feature.
+    /// the smallest ring. `EOPNOTSUPP`: the kernel (before 5.11) lacks a required feature.
     pub fn new(root: ProcRoot, setup: RingSetup) -> Result<KernelRing, Errno> {
         let depth = setup.depth.clamp(1, DEPTH_MAX);
-        let (ring, mut features) = build(depth, setup.allowed)?;
+        let (ring, mut features) = build(depth, setup)?;
         let params = ring.params();
         if !(params.is_feature_ext_arg()
             && params.is_feature_submit_stable()
@@ -111,10 +125,11 @@ impl KernelRing {
             return Err(Errno(libc::EOPNOTSUPP));
         }
         features.skip_success &= params.is_feature_skip_cqe_on_success();
-        features.chains &= params.is_feature_linked_file();
-        let table = if features.chains { register_table(&ring, depth) } else { None };
-        features.chains = table.is_some();
-        // In stages, a slot has two ordinary descriptors.
+        let table = if features.direct_descriptors { register_table(&ring, depth) } else { None };
+        features.direct_descriptors = table.is_some();
+        features.chains &= params.is_feature_linked_file() && features.direct_descriptors;
+        features.chains &= !features.defer_taskrun;
+        // Without direct descriptors, a slot has two ordinary ones.
         let slots_max = table.unwrap_or_else(|| SLOTS_MAX.min(this_process::raise_file_limit()));
         let mut ring = KernelRing {
             ring,
@@ -128,12 +143,16 @@ impl KernelRing {
             sleepers: Sleepers::default(),
             worker_limit: 0,
             refusals: 0,
+            pace: Pace::default(),
             broken: None,
             began: Instant::now(),
             stats: RingStats::default(),
         };
         ring.limit_workers(setup.workers);
-        ring.prove_elsewhere()?;
+        ring.start_worker_elsewhere();
+        if !features.defer_taskrun {
+            threads::prefer_throughput();
+        }
         Ok(ring)
     }
 
@@ -142,40 +161,32 @@ impl KernelRing {
         self.features
     }
 
-    /// Proves the ring on another CPU: this starts the first worker, which stays on its CPU. On the
-    /// CPU of the submitting thread the two would take turns, so the worker would be idle at every
-    /// submission, and the kernel starts a second worker only while the first is busy. Kernels
-    /// before 5.14 offer no choice.
-    fn prove_elsewhere(&mut self) -> Result<(), Errno> {
+    /// Starts the first worker, on another CPU, where it stays. On the CPU of the submitting thread
+    /// the two would take turns, so the worker would be idle at every submission, and the kernel
+    /// starts a second worker only while the first is busy. Kernels before 5.14 offer no choice.
+    fn start_worker_elsewhere(&mut self) {
         let cpus = threads::other_cpus();
         let is_set =
             cpus.is_some_and(|cpus| self.ring.submitter().register_iowq_aff(&cpus).is_ok());
-        let proved = self.prove();
+        self.push_nudge();
+        self.enter(0, Duration::ZERO);
         if is_set {
             // Later workers may run on any CPU. If this fails: on any other CPU.
             let _ = self.ring.submitter().unregister_iowq_aff();
         }
-        proved
     }
 
-    /// A setup can succeed although no worker can be started. So this opens and reads the root,
-    /// which needs no process and fails with `EISDIR`.
-    fn prove(&mut self) -> Result<(), Errno> {
-        const TIMEOUT: Duration = Duration::from_secs(2);
-        let path = RelPath::root();
-        let buffer = BufferArena::new().buffer(1);
-        self.fetch(0, Request::One(Fetch { file: ProcFile::Comm, path, buffer }));
-        let begin = self.now();
-        while self.now() - begin < TIMEOUT {
-            self.submit_and_wait(1, TIMEOUT)?;
-            match self.reap().map(|done| done.result) {
-                None | Some(Err(Failure::NotTried)) => {}
-                Some(Err(Failure::Refused(Errno(libc::EISDIR)))) => return Ok(()),
-                Some(Err(Failure::Refused(errno))) => return Err(errno),
-                Some(Ok(())) => return Err(Errno(libc::EOPNOTSUPP)),
+    /// Submits the queue, sleeps, and collects all completions of that time.
+    fn sleep(&mut self, pause: Duration) {
+        self.enter(0, Duration::ZERO);
+        std::thread::sleep(pause);
+        // The kernel posts deferred completions when it is entered, some at a time.
+        for _ in 0..2 * self.in_flight {
+            if self.broken.is_some() || !self.ring.submission().taskrun() {
+                break;
             }
+            self.enter(0, Duration::ZERO);
         }
-        Err(Errno(libc::ETIMEDOUT))
     }
 
     fn limit_workers(&mut self, workers: usize) {
@@ -223,9 +234,14 @@ impl Fetcher for KernelRing {
     /// Workers take requests in the order of the queue, one at a time. So these are the first ones,
     /// as many as there are workers.
     fn executing(&self, workers: &WorkerStates) -> Vec<usize> {
+        // A chain is one request in this line.
+        let most_of_slot = if self.features.chains { 1 } else { 2 };
         let slots = self.slots.iter().enumerate();
-        let in_flight = slots.filter(|(_, slot)| slot.pending.iter().any(Option::is_some));
-        let mut line: Vec<_> = in_flight.map(|(index, slot)| (slot.queued_at, index)).collect();
+        let requests = slots.flat_map(|(index, slot)| {
+            let numbers = slot.queued_at.iter().flatten().take(most_of_slot);
+            numbers.map(move |number| (*number, index))
+        });
+        let mut line: Vec<_> = requests.collect();
         line.sort_unstable();
         // Without an own `/proc` the workers are unknown.
         let seen = workers.running + workers.blocked + workers.idle;
@@ -240,8 +256,8 @@ impl Fetcher for KernelRing {
         }
     }
 
-    fn all_started(&mut self) {
-        threads::prefer_throughput();
+    fn wake_worker(&mut self) {
+        self.push_nudge();
     }
 
     fn fetch(&mut self, slot: usize, request: Request) {
@@ -261,7 +277,7 @@ impl Fetcher for KernelRing {
         assert!(state.pending.iter().all(Option::is_none), "the slot is free");
         state.generation = state.generation.wrapping_add(1);
         state.pending = [Some(first), second];
-        state.files = [None, None];
+        (state.files, state.refused) = ([None, None], [None, None]);
         let tag = Tag { slot, half: Half::First, op: Op::Read, generation: state.generation };
         if file == ProcFile::Tasks {
             let tasks = match self.pending(slot, Half::First) {
@@ -273,9 +289,7 @@ impl Fetcher for KernelRing {
         if self.features.chains {
             self.push_chain(slot);
         } else {
-            let is_pair = self.pending(slot, Half::Second).is_some();
-            let head = if is_pair { Half::Second } else { Half::First };
-            self.push_step(slot, head, Op::Open, ReadFrom::Current);
+            self.push_opens(slot);
         }
     }
 
@@ -291,8 +305,14 @@ impl Fetcher for KernelRing {
 
     fn submit_and_wait(&mut self, at_least: usize, timeout: Duration) -> Result<(), Errno> {
         self.drain();
-        let wanted = at_least.min(self.in_flight + self.ready.len());
-        self.enter(wanted.saturating_sub(self.ready.len()), timeout);
+        let in_flight = self.in_flight;
+        let wanted = at_least.min(in_flight + self.ready.len()).saturating_sub(self.ready.len());
+        let can_sleep = wanted > 1 && self.features.defer_taskrun;
+        match self.pace.pause().filter(|_| can_sleep) {
+            Some(pause) => self.sleep(pause.min(timeout)),
+            None => self.enter(wanted, timeout),
+        }
+        self.pace.learn(self.raw.len(), in_flight);
         self.drain();
         self.broken.map_or(Ok(()), Err)
     }

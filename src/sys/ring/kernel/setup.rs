@@ -4,6 +4,7 @@ use io_uring::IoUring;
 
 use super::int;
 use super::submission::CHAIN_MAX;
+use crate::sys::threads;
 use crate::units::Errno;
 
 /// The maximum number of submission queue entries, which an unprivileged `RLIMIT_MEMLOCK` of 64 KiB
@@ -23,8 +24,13 @@ pub struct Features {
     pub coop_taskrun: bool,
     /// `IORING_SETUP_SINGLE_ISSUER` (6.0): one thread submits.
     pub single_issuer: bool,
-    /// `IORING_FEAT_LINKED_FILE` (5.17) and a sparse table of direct descriptors (5.19): one chain
-    /// opens and reads. Without them the ring works in stages.
+    /// `IORING_SETUP_DEFER_TASKRUN` (6.1): completions wait until the submitting thread enters the
+    /// kernel, so that it can sleep meanwhile. Used where CPUs are contended, and without `chains`.
+    pub defer_taskrun: bool,
+    /// A sparse table of direct descriptors (5.19): no file needs a close.
+    pub direct_descriptors: bool,
+    /// `IORING_FEAT_LINKED_FILE` (5.17) and direct descriptors: one chain opens and reads. Used
+    /// instead of `defer_taskrun` where CPUs are free.
     pub chains: bool,
     /// `IORING_FEAT_CQE_SKIP` (5.17): successful opens post no completion.
     pub skip_success: bool,
@@ -38,6 +44,8 @@ impl Features {
         submit_all: true,
         coop_taskrun: true,
         single_issuer: true,
+        defer_taskrun: true,
+        direct_descriptors: true,
         chains: true,
         skip_success: true,
         worker_limit: true,
@@ -55,6 +63,11 @@ pub struct RingSetup {
     pub allowed: Features,
 }
 
+/// Whether more threads want CPUs than there are.
+fn is_contended() -> bool {
+    threads::runnable().is_some_and(|runnable| runnable > threads::cpus())
+}
+
 /// Registers two direct descriptors per slot, for as many slots as the limit of open files allows.
 /// `None` if these are fewer than `depth`.
 pub(super) fn register_table(ring: &IoUring, depth: usize) -> Option<usize> {
@@ -69,8 +82,9 @@ pub(super) fn register_table(ring: &IoUring, depth: usize) -> Option<usize> {
 }
 
 /// Creates the ring with as many features and entries as the kernel and its limits allow.
-pub(super) fn build(depth: usize, allowed: Features) -> Result<(IoUring, Features), Errno> {
-    let mut features = allowed;
+pub(super) fn build(depth: usize, setup: RingSetup) -> Result<(IoUring, Features), Errno> {
+    let mut features = setup.allowed;
+    features.defer_taskrun &= features.single_issuer && (is_contended() || !features.chains);
     let wanted = u32::try_from(depth * CHAIN_MAX).unwrap_or(ENTRIES_MAX);
     let mut entries = wanted.next_power_of_two().clamp(ENTRIES_MIN, ENTRIES_MAX);
     // Two completions per process. In a smaller queue they overflow to a slower list of the kernel.
@@ -81,7 +95,9 @@ pub(super) fn build(depth: usize, allowed: Features) -> Result<(IoUring, Feature
         if features.submit_all {
             builder.setup_submit_all();
         }
-        if features.coop_taskrun {
+        if features.defer_taskrun {
+            builder.setup_defer_taskrun().setup_taskrun_flag();
+        } else if features.coop_taskrun {
             builder.setup_coop_taskrun();
         }
         if features.single_issuer {
@@ -90,6 +106,7 @@ pub(super) fn build(depth: usize, allowed: Features) -> Result<(IoUring, Feature
         match builder.build(entries).map_err(Errno::from) {
             Ok(ring) => return Ok((ring, features)),
             // A flag is unknown: try without the newest, then without the next.
+            Err(Errno(libc::EINVAL)) if features.defer_taskrun => features.defer_taskrun = false,
             Err(Errno(libc::EINVAL)) if features.single_issuer => features.single_issuer = false,
             Err(Errno(libc::EINVAL)) if features.coop_taskrun => features.coop_taskrun = false,
             Err(Errno(libc::EINVAL)) if features.submit_all => features.submit_all = false,

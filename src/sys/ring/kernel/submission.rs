@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use io_uring::opcode;
 use io_uring::squeue::{Entry, Flags};
-use io_uring::types::{DestinationSlot, Fd, SubmitArgs, Timespec};
+use io_uring::types::{DestinationSlot, Fd, Fixed, SubmitArgs, Timespec};
 
 use super::{KernelRing, int};
 use crate::process::ProcFile;
@@ -75,6 +75,10 @@ impl Tag {
 }
 
 impl KernelRing {
+    pub(super) fn is_link(&self, slot: usize, half: Half) -> bool {
+        self.pending(slot, half).is_some_and(|fetch| fetch.file == ProcFile::Exe)
+    }
+
     pub(super) fn pending(&self, slot: usize, half: Half) -> Option<&Fetch> {
         self.slots[slot].pending[half as usize].as_ref()
     }
@@ -137,7 +141,7 @@ impl KernelRing {
         // Also in release builds: the rest of a chain would read the files of another process.
         assert!(pushed.is_ok(), "make_room made room");
         self.stats.operations += 1;
-        self.slots[tag.slot].queued_at = self.stats.operations;
+        self.slots[tag.slot].queued_at[tag.half as usize] = Some(self.stats.operations);
     }
 
     fn open_entry(&self, slot: usize, half: Half) -> Entry {
@@ -149,7 +153,7 @@ impl KernelRing {
         let open = opcode::OpenAt::new(dir, path.cast());
         if is_link {
             open.flags(libc::O_PATH | libc::O_CLOEXEC).build()
-        } else if self.features.chains {
+        } else if self.features.direct_descriptors {
             // A direct descriptor is never inherited, and does not accept O_CLOEXEC.
             let index = DestinationSlot::try_from_slot_target(direct(slot, half)).ok();
             open.flags(libc::O_RDONLY).file_index(index).build()
@@ -201,7 +205,7 @@ impl KernelRing {
             false => Flags::IO_LINK,
         };
         let is_pair = self.pending(slot, Half::Second).is_some();
-        let is_link = self.pending(slot, Half::First).is_some_and(|f| f.file == ProcFile::Exe);
+        let is_link = self.is_link(slot, Half::First);
         if is_pair {
             self.push_open(slot, Half::Second, open | Flags::ASYNC);
         }
@@ -221,6 +225,18 @@ impl KernelRing {
         }
     }
 
+    /// Queues the opens of a request in steps. A link can block like the memory, and is opened after
+    /// it: at most one request of a slot can block.
+    pub(super) fn push_opens(&mut self, slot: usize) {
+        let is_pair = self.pending(slot, Half::Second).is_some();
+        if is_pair {
+            self.push_step(slot, Half::Second, Op::Open, ReadFrom::Current);
+        }
+        if !is_pair || !self.is_link(slot, Half::First) {
+            self.push_step(slot, Half::First, Op::Open, ReadFrom::Current);
+        }
+    }
+
     /// Queues one step of a request alone.
     pub(super) fn push_step(&mut self, slot: usize, half: Half, op: Op, from: ReadFrom) {
         if !self.make_room(1) {
@@ -232,15 +248,22 @@ impl KernelRing {
         }
     }
 
-    /// Queues a request that does nothing. A higher limit alone does not start workers; the next
-    /// queued request does.
+    /// Queues two requests that do nothing. A higher limit alone does not start workers; the next
+    /// queued request does. The kernel has two kinds of workers: those for regular files also carry
+    /// out requests without a file, such as opens; the others carry out reads of direct descriptors,
+    /// whose file is not known when they are queued (`io_prep_async_work`, io_uring/io_uring.c).
     pub(super) fn push_nudge(&mut self) {
-        if !self.make_room(1) {
-            return;
+        const NO_FILE: Fixed = Fixed(u32::MAX);
+        let nop = opcode::Nop::new().build();
+        let read = opcode::Read::new(NO_FILE, std::ptr::null_mut(), 0).build();
+        for nudge in [nop, read] {
+            if !self.make_room(1) {
+                return;
+            }
+            let nudge = nudge.flags(Flags::ASYNC).user_data(NUDGE);
+            // SAFETY: neither has a pointer, and the read fails for want of a file.
+            let _ = unsafe { self.ring.submission().push(&nudge) };
         }
-        let nudge = opcode::Nop::new().build().flags(Flags::ASYNC).user_data(NUDGE);
-        // SAFETY: a NOP has no pointer.
-        let _ = unsafe { self.ring.submission().push(&nudge) };
     }
 }
 

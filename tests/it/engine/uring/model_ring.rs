@@ -114,6 +114,15 @@ fn fate_after(hit: Hit, seat: &Seat, plan: &Plan) -> Fate {
         _ => Fate::Measured,
     };
     let is_memory = matches!(hit.place.file, ProcFile::Smaps | ProcFile::SmapsRollup);
+    let is_leaderless = matches!(seat.body, Body::Leaderless(_));
+    let mut task = hit.place.task;
+    if hit.is_overruled && !is_memory {
+        if !hit.for_good || !is_leaderless {
+            return untouched;
+        }
+        // It strikes again at the thread that replaces the leader.
+        task = Some(seat.pid);
+    }
     let has_memory = matches!(seat.body, Body::User | Body::Leaderless(_));
     let has_lost = if hit.for_good { Fate::Changed } else { untouched };
     match (hit.place.file, hit.errno.0) {
@@ -137,7 +146,7 @@ fn fate_after(hit: Hit, seat: &Seat, plan: &Plan) -> Fate {
             Fate::Gone
         }
         // The thread is gone; the engine looks for it again.
-        (_, libc::ENOENT | libc::ESRCH | libc::ENOTDIR) if hit.place.task.is_some() => has_lost,
+        (_, libc::ENOENT | libc::ESRCH | libc::ENOTDIR) if task.is_some() => has_lost,
         (_, libc::ENOENT | libc::ESRCH | libc::ENOTDIR) => Fate::Gone,
         (_, libc::EACCES | libc::EPERM) => Fate::Denied,
         (_, errno) => Fate::Failed(Errno(errno)),

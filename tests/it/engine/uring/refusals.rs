@@ -42,9 +42,9 @@ fn may_inject(test: &str) -> bool {
 }
 
 #[test]
-fn refusals_that_end_are_survived() {
+fn refusals_that_end_lose_nothing() {
     let mut failures = Failures::new();
-    if !may_inject("refusals_that_end_are_survived") {
+    if !may_inject("refusals_that_end_lose_nothing") {
         return;
     }
     let crowd = crowd("refusals");
@@ -69,7 +69,7 @@ fn refusals_that_end_are_survived() {
     }
 }
 
-/// The first enters succeed, so that the ring passes its trial; then the threads finish the rest.
+/// The first enters succeed; then the threads finish the rest.
 #[test]
 fn refusals_for_good_end_the_ring() {
     let mut failures = Failures::new();

@@ -1,6 +1,6 @@
-//! Slots and chains: the guarantees of `sys/ring/mod.rs` and `sys/ring/kernel/mod.rs`, and no
-//! others. Completions of different slots come in any order, those of one chain in order; an open
-//! that fails silences the rest of its chain, a read or a link that fails does not.
+//! Slots and their steps: the guarantees of `sys/ring/mod.rs` and `sys/ring/kernel/mod.rs`, and no
+//! others. Requests complete in any order. The memory of a pair is open before the name is read, and
+//! is read afterwards, also if the name could not be read. Nothing is read after a failed open.
 
 use std::collections::VecDeque;
 
@@ -15,7 +15,6 @@ use super::life::lives;
 use super::log::Word;
 use super::pool::{Active, Job, Pool};
 use super::seat::seat_of;
-use super::step::{LINK, MORE, ONE, PAIR, PAIR_WITH_LINK, Step};
 use super::watch::Watch;
 use super::world::{self, OpenFile, World};
 use super::{MILLIS, Micros};
@@ -31,9 +30,9 @@ const HELD_AFTER: Micros = 50 * MILLIS;
 pub struct Trouble {
     /// This call of `submit_and_wait`, counted from 0, and all later ones fail.
     pub fails_at: Option<(u64, Errno)>,
-    /// From this chain on, counted from 0, no worker is available: the head is cancelled.
+    /// From this request on, counted from 0, no worker is available: it is cancelled.
     pub no_worker_from: Option<u64>,
-    /// Only that one chain.
+    /// Only that one request.
     pub no_worker_once: bool,
     /// This many calls return early, as after a signal.
     pub early_returns: u64,
@@ -57,11 +56,20 @@ struct Note {
 struct Slot {
     pending: [Option<(world::Place, Buffer)>; 2],
     open: [Option<OpenFile>; 2],
+    refused: [Option<Errno>; 2],
+    /// Requests in flight.
+    requests: usize,
     /// Completions that the engine has yet to reap.
     owed: usize,
     pid: Option<Pid>,
     since: Micros,
     is_abandoned: bool,
+}
+
+/// A request that a worker has finished, and the completion of a read.
+struct Finished {
+    job: Job,
+    ready: Option<Ready>,
 }
 
 /// The ring and the world, shared by engine and test.
@@ -72,10 +80,12 @@ pub struct Model {
     pub trouble: Trouble,
     pub watch: Watch,
     pub stats: RingStats,
+    pub can_sleep: bool,
     slots: Vec<Slot>,
     slots_max: usize,
+    finished: VecDeque<Finished>,
     ready: VecDeque<Ready>,
-    chains: u64,
+    requests: u64,
 }
 
 impl Model {
@@ -87,10 +97,12 @@ impl Model {
             trouble,
             watch: Watch::default(),
             stats: RingStats::default(),
+            can_sleep: true,
             slots: (0..slots).map(|_| Slot::default()).collect(),
             slots_max: slots,
+            finished: VecDeque::new(),
             ready: VecDeque::new(),
-            chains: 0,
+            requests: 0,
         }
     }
 
@@ -126,19 +138,29 @@ impl Model {
         let slot = &mut self.slots[index];
         assert_eq!(slot.owed, 0, "slot {index} is asked while something of it is in flight");
         slot.owed = 1 + usize::from(second.is_some());
-        slot.open = [None, None];
-        let steps = match (place.file, &second) {
-            (ProcFile::Exe, Some(_)) => PAIR_WITH_LINK,
-            (ProcFile::Exe, None) => LINK,
-            (_, Some(_)) => PAIR,
-            (_, None) => ONE,
-        };
+        (slot.open, slot.refused) = ([None; 2], [None; 2]);
+        let is_pair = second.is_some();
         slot.pending = [Some((place, first.buffer)), second.map(|f| (place_of(&f), f.buffer))];
-        if place.file == ProcFile::Tasks {
-            return self.list_tasks(index, place);
+        match (place.file, is_pair) {
+            (ProcFile::Tasks, _) => self.list_tasks(index, place),
+            (ProcFile::Exe, false) => self.queue(index, Half::First, Op::Link),
+            (ProcFile::Exe, true) => self.queue(index, Half::Second, Op::Open),
+            (_, false) => self.queue(index, Half::First, Op::Open),
+            (_, true) => {
+                self.queue(index, Half::Second, Op::Open);
+                self.queue(index, Half::First, Op::Open);
+            }
         }
-        self.stats.operations += steps.len() as u64;
-        self.pool.queue(Job { slot: index, steps, at: 0, rewinds: false });
+    }
+
+    fn queue(&mut self, slot: usize, half: Half, op: Op) {
+        self.queue_job(Job { slot, half, op, rewinds: false });
+    }
+
+    fn queue_job(&mut self, job: Job) {
+        self.stats.operations += 1;
+        self.slots[job.slot].requests += 1;
+        self.pool.queue(job);
     }
 
     /// Takes another read of a file that the slot has open.
@@ -151,9 +173,8 @@ impl Model {
         *pending = Some((open.place(), buffer));
         self.watch.in_flight += usize::from(slot.owed == 0);
         slot.owed += 1;
-        self.stats.operations += 1;
-        let steps = MORE[half as usize];
-        self.pool.queue(Job { slot: index, steps, at: 0, rewinds: from == ReadFrom::Beginning });
+        let rewinds = from == ReadFrom::Beginning;
+        self.queue_job(Job { slot: index, half, op: Op::Read, rewinds });
     }
 
     /// A slot starts another process, unless it continues with its current one.
@@ -201,9 +222,18 @@ impl Model {
 
     /// Ends one fetch and records the answers that the engine receives for the process.
     fn complete(&mut self, slot: usize, half: Half, answer: Result<Word, Failure>, text: &[u8]) {
-        let Some((at, mut buffer)) = self.slots[slot].pending[half as usize].take() else {
-            return;
-        };
+        let ready = self.ready(slot, half, answer, text);
+        self.ready.extend(ready);
+    }
+
+    fn ready(
+        &mut self,
+        slot: usize,
+        half: Half,
+        answer: Result<Word, Failure>,
+        text: &[u8],
+    ) -> Option<Ready> {
+        let (at, mut buffer) = self.slots[slot].pending[half as usize].take()?;
         buffer.put(if answer.is_ok() { text } else { &POISON[..64] });
         let answer_of_process = match answer {
             Err(Failure::NotTried | Failure::Refused(Errno::CANCELED)) => None,
@@ -211,41 +241,84 @@ impl Model {
             Ok(word) => Some(Ok(word)),
         };
         let note = answer_of_process.map(|answer| Note { at, answer });
-        let completion = Completion { slot, half, result: answer.map(drop), buffer };
-        self.ready.push_back(Ready { completion, note });
+        Some(Ready {
+            completion: Completion { slot, half, result: answer.map(drop), buffer },
+            note,
+        })
     }
 
-    /// The head fails, or an open in the chain: the rest of the chain does not run.
-    fn break_chain(&mut self, slot: usize, half: Half, errno: Errno) {
-        self.complete(slot, half, Err(Failure::Refused(errno)), &[]);
-        for half in [Half::First, Half::Second] {
-            self.complete(slot, half, Err(Failure::NotTried), &[]);
+    /// The ring takes what workers have finished, and queues the next steps.
+    pub fn drain(&mut self) {
+        while let Some(Finished { job, ready }) = self.finished.pop_front() {
+            let Job { slot, half, op, .. } = job;
+            self.slots[slot].requests -= 1;
+            self.ready.extend(ready);
+            match op {
+                Op::Open => self.open_is_done(slot),
+                Op::Link | Op::Read => self.name_is_done(slot, half),
+            }
         }
     }
 
-    /// Assigns workers to waiting chains.
+    fn open_is_done(&mut self, slot: usize) {
+        let state = &self.slots[slot];
+        if state.requests > 0 {
+            return;
+        }
+        let failed = [Half::Second, Half::First].into_iter();
+        let mut failed = failed.filter_map(|half| Some((half, state.refused[half as usize]?)));
+        if let Some((half, errno)) = failed.next() {
+            let hits = &mut self.world.faults.hits;
+            if let (Some(_), Some((at, _))) = (failed.next(), &state.pending[0]) {
+                let seat = at.seat;
+                hits.iter_mut().for_each(|hit| hit.is_overruled |= hit.place.seat == seat);
+            }
+            self.complete(slot, half, Err(Failure::Refused(errno)), &[]);
+            for other in [Half::First, Half::Second] {
+                self.complete(slot, other, Err(Failure::NotTried), &[]);
+            }
+        } else {
+            let name = &state.pending[Half::First as usize];
+            let is_link = name.as_ref().is_some_and(|(at, _)| at.file == ProcFile::Exe);
+            self.queue(slot, Half::First, if is_link { Op::Link } else { Op::Read });
+        }
+    }
+
+    fn name_is_done(&mut self, slot: usize, half: Half) {
+        if half == Half::First && self.slots[slot].pending[Half::Second as usize].is_some() {
+            self.queue(slot, Half::Second, Op::Read);
+        }
+    }
+
+    /// Assigns workers to waiting requests.
     pub fn start(&mut self) {
         while let Some(job) = self.pool.next_job(&mut self.dice) {
-            let chain = self.chains;
-            self.chains += 1;
+            let request = self.requests;
+            self.requests += 1;
             let Trouble { no_worker_from, no_worker_once, .. } = self.trouble;
-            let is_none = |from| chain == from || chain > from && !no_worker_once;
+            let is_none = |from| request == from || request > from && !no_worker_once;
             if no_worker_from.is_some_and(is_none) {
                 self.world.faults.injected += 1;
-                let no_worker = Err(Failure::Refused(Errno::CANCELED));
-                self.complete(job.slot, job.steps[0].half, no_worker, &[]);
-                if job.steps[0].op == Op::Open {
-                    self.complete(job.slot, Half::First, Err(Failure::NotTried), &[]);
-                }
+                self.refuse(job, Errno::CANCELED);
             } else {
                 self.work_on(job);
             }
         }
     }
 
-    /// A worker begins the next step of its chain.
+    fn refuse(&mut self, job: Job, errno: Errno) {
+        let ready = if job.op == Op::Open {
+            self.slots[job.slot].refused[job.half as usize] = Some(errno);
+            None
+        } else {
+            self.ready(job.slot, job.half, Err(Failure::Refused(errno)), &[])
+        };
+        self.finished.push_back(Finished { job, ready });
+    }
+
+    /// A worker begins a request.
     fn work_on(&mut self, job: Job) {
-        let Step { half, op } = job.steps[job.at];
+        let Job { half, op, .. } = job;
         let now = self.world.now;
         let (mut until, mut is_blocked) = (now + 1 + self.dice.below(20), false);
         if let Some((at, _)) = &self.slots[job.slot].pending[half as usize] {
@@ -259,9 +332,9 @@ impl Model {
         self.pool.active.push(Active { job, since: now, until, is_blocked });
     }
 
-    /// A worker finishes a step.
-    fn step_done(&mut self, active: Active) {
-        let Active { mut job, since, is_blocked, .. } = active;
+    /// A worker finishes a request.
+    fn work_done(&mut self, active: Active) {
+        let Active { job, since, is_blocked, .. } = active;
         if !is_blocked {
             let now = self.world.now;
             self.watch.last_ran = now;
@@ -270,13 +343,11 @@ impl Model {
             }
         }
         if self.slots[job.slot].is_abandoned {
-            return self.complete_late(job);
+            return self.finish_late(job);
         }
-        if self.carry_out(job) {
-            job.at += 1;
-            if job.at < job.steps.len() {
-                self.work_on(job);
-            }
+        match self.carry_out(job) {
+            Err(errno) => self.refuse(job, errno),
+            Ok(ready) => self.finished.push_back(Finished { job, ready }),
         }
     }
 
@@ -285,39 +356,28 @@ impl Model {
         5 * MILLIS + self.pool.active.len() as u64 * MILLIS / 10
     }
 
-    /// Performs the action of a step. False: the chain ends here.
-    fn carry_out(&mut self, job: Job) -> bool {
-        let Step { half, op } = job.steps[job.at];
-        let pending = &self.slots[job.slot].pending[half as usize];
-        let Some((at, room)) = pending.as_ref().map(|(at, buffer)| (*at, buffer.room())) else {
-            return true;
-        };
-        match op {
-            Op::Open => match self.world.open(at, op) {
-                Ok(file) => self.slots[job.slot].open[half as usize] = Some(file),
-                Err(errno) => {
-                    self.break_chain(job.slot, half, errno);
-                    return false;
-                }
-            },
-            Op::Link => {
-                let target = self.world.open(at, op);
-                let text = &lives()[self.world.seats[at.seat].life].exe;
-                let name = target.map(|_| Word::Name).map_err(Failure::Refused);
-                self.complete(job.slot, half, name, text);
-            }
-            Op::Read => {
-                let room = if job.rewinds { 1 } else { self.shorten(at.file, room) };
-                let open = self.slots[job.slot].open[half as usize];
-                let mut open = open.expect("a chain opens before it reads");
-                let read = self.world.read(&mut open, job.rewinds, room);
-                self.slots[job.slot].open[half as usize] = Some(open);
-                let text = read.map_or(&[][..], |(text, _)| text);
-                let word = read.map(|(_, word)| word).map_err(Failure::Refused);
-                self.complete(job.slot, half, word, text);
-            }
+    /// Performs the action of a request.
+    fn carry_out(&mut self, job: Job) -> Result<Option<Ready>, Errno> {
+        let Job { slot, half, op, rewinds } = job;
+        let pending = &self.slots[slot].pending[half as usize];
+        let (at, room) =
+            pending.as_ref().map(|(at, buffer)| (*at, buffer.room())).expect("a fetch");
+        if op == Op::Read {
+            let room = if rewinds { 1 } else { self.shorten(at.file, room) };
+            let open = self.slots[slot].open[half as usize];
+            let mut open = open.expect("the ring opens before it reads");
+            let read = self.world.read(&mut open, rewinds, room);
+            self.slots[slot].open[half as usize] = Some(open);
+            let (text, word) = read?;
+            return Ok(self.ready(slot, half, Ok(word), text));
         }
-        true
+        let file = self.world.open(at, op)?;
+        if op == Op::Link {
+            let text = &lives()[self.world.seats[at.seat].life].exe;
+            return Ok(self.ready(slot, half, Ok(Word::Name), text));
+        }
+        self.slots[slot].open[half as usize] = Some(file);
+        Ok(None)
     }
 
     /// A read of smaps ends at any byte that the kernel chooses, but not before the first. (It ends
@@ -327,35 +387,44 @@ impl Model {
         if is_short { 1 + (self.dice.index(400) + 199) % 400 } else { room }
     }
 
-    /// Abandoned requests complete all the same, and overwrite their buffers.
-    fn complete_late(&mut self, job: Job) {
-        let slot = job.slot;
-        for Step { half, .. } in &job.steps[job.at..] {
-            let (half, pending) = (*half, &mut self.slots[slot].pending);
-            let Some((_, mut buffer)) = pending[half as usize].take() else {
-                continue;
-            };
-            buffer.put(&POISON);
-            let is_well = self.dice.percent(70);
-            let result = is_well.then_some(()).ok_or(Failure::Refused(Errno(libc::EINTR)));
-            let completion = Completion { slot, half, result, buffer };
-            self.ready.push_back(Ready { completion, note: None });
-            self.watch.late += 1;
+    /// Abandoned requests finish all the same, and overwrite their buffers.
+    fn finish_late(&mut self, job: Job) {
+        self.watch.late += 1;
+        if !self.dice.percent(70) {
+            return self.refuse_late(job);
         }
+        let mut ready = None;
+        if job.op != Op::Open {
+            ready = self.ready(job.slot, job.half, Ok(Word::Name), &POISON);
+            ready.iter_mut().for_each(|ready| ready.note = None);
+        }
+        self.finished.push_back(Finished { job, ready });
     }
 
-    /// Advances time until this many completions are ready, at most until the given time.
+    fn refuse_late(&mut self, job: Job) {
+        self.refuse(job, Errno(libc::EINTR));
+        let ready = self.finished.back_mut().and_then(|finished| finished.ready.as_mut());
+        ready.into_iter().for_each(|ready| ready.note = None);
+    }
+
+    /// Advances time until workers have finished this many requests, at most until the given time.
     pub fn wait(&mut self, wanted: usize, end: Micros) {
         loop {
             self.start();
-            let by = if self.ready.len() < wanted { end } else { self.world.now };
+            let is_enough = self.finished.len() + self.ready.len() >= wanted;
+            let by = if is_enough { self.world.now } else { end };
             let Some(active) = self.pool.next_done(by) else {
                 self.world.now = self.world.now.max(by);
                 return;
             };
             self.world.now = self.world.now.max(active.until);
-            self.step_done(active);
+            self.work_done(active);
         }
+    }
+
+    /// Requests that workers have finished, and that the ring has not taken yet.
+    pub fn finished(&self) -> usize {
+        self.finished.len()
     }
 
     /// Returns a completion. The engine knows its effect on the process from now on.
@@ -379,9 +448,9 @@ impl Model {
         Some(completion)
     }
 
-    /// Completions that are ready or pending.
+    /// Completions that are ready, and requests in flight.
     pub fn owed(&self) -> usize {
-        self.slots.iter().map(|slot| slot.owed).sum()
+        self.ready.len() + self.slots.iter().map(|slot| slot.requests).sum::<usize>()
     }
 
     pub fn slots_max(&self) -> usize {
