@@ -147,10 +147,13 @@ fn among_a_crowd(count: usize) {
         let what = format!("{count} stuck among 2,000, {engine}, a deadline of 1.5 s");
         on_time(&what, deadline + DEADLINE_SLACK, || {
             let timed = run(&format!("--engine {engine} --by pid --deadline 1500ms"));
-            // On a busy machine the time may be too short for all of them.
-            if timed.count("measured") == healthy || !is_busy() {
+            let measured = timed.count("measured");
+            say(&format!("{what}: measured {measured} of {healthy}"));
+            // On a busy machine the time may be too short for a few of them.
+            if measured == healthy || !is_busy() {
                 check(&timed, &scene, healthy);
             }
+            assert!(10 * measured >= 9 * healthy, "{what}: {}", timed.ran.stderr());
             assert_eq!(timed.ran.code, Some(0), "{what}");
             timed
         });
