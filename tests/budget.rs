@@ -17,9 +17,11 @@ mod crowd;
 use std::fs::read;
 
 use crowd::{Crowd, Kind, Spec};
-use psm_uring::engine::{EngineKind, IoStats, Surveyor, Timeouts};
+use psm_uring::engine::{EngineKind, IoStats, Surveyor, Timeouts, Tuning};
 use psm_uring::process::{Plan, Source};
 use psm_uring::sys::proc_root::ProcRoot;
+use psm_uring::sys::ring::kernel::Features;
+use psm_uring::sys::this_process;
 use psm_uring::units::{Labelled, Pid};
 use support::RUN_LIMIT;
 use support::survey::{has_uring, open, tuning};
@@ -40,6 +42,12 @@ const BYTES_PER_BYTE_OF_FILES: f64 = 1.01;
 /// 0.25. The scheduler determines the number of further completions until the loop runs again:
 /// counted 0.05 to 0.3, so this only detects a loop that wakes up for every completion.
 const RING_ENTERS: f64 = 0.5;
+/// By time, a process completes four times, so this is at least six completions for each enter.
+/// Counted 0.34 to 0.44.
+const TIMED_ENTERS: f64 = 0.7;
+/// By time, the sleeps of the submitting thread and of workers without work. Counted 0.25 to 0.34
+/// with 32 in flight; one wake-up for each completion would be 4.
+const TIMED_SWITCHES: f64 = 0.6;
 /// With smaps twice as many completions.
 const SMAPS_RING_ENTERS: f64 = 1.0;
 /// A tally's two lists double as they grow: twice for four times as many processes.
@@ -54,11 +62,16 @@ const THREADS_GROWTHS: u64 = WORKERS as u64 * 2 * ALL.ilog2() as u64;
 /// The maximum cost of one process.
 struct Budget {
     kind: EngineKind,
+    /// Features of the ring that may be used.
+    ring: Features,
     source: Source,
     /// Whether owner and control group are requested, too.
     places: bool,
     operations: f64,
     enters: f64,
+    /// Voluntary context switches of all threads, where they are steady: not of a chain, whose
+    /// workers wake the submitting thread as the scheduler has it.
+    switches: f64,
     reads: f64,
     /// Allocations for all the processes of the difference.
     growths: u64,
@@ -66,83 +79,116 @@ struct Budget {
     why: &'static str,
 }
 
-const BUDGETS: [Budget; 8] = [
+/// The way of the ring where CPUs are free.
+const CHAINED: Features = Features { defer_taskrun: false, ..Features::ALL };
+/// The way of the ring where CPUs are contended.
+const TIMED: Features = Features { chains: false, ..Features::ALL };
+
+const BUDGETS: [Budget; 9] = [
     Budget {
         kind: EngineKind::Uring,
+        ring: TIMED,
+        source: Source::Rollup,
+        places: false,
+        operations: 4.1,
+        enters: TIMED_ENTERS,
+        switches: TIMED_SWITCHES,
+        reads: 2.0,
+        growths: 0,
+        why: "three steps: two opens, a read, a read; now and then more workers are asked for",
+    },
+    Budget {
+        kind: EngineKind::Uring,
+        ring: CHAINED,
         source: Source::Rollup,
         places: false,
         operations: 4.1,
         enters: RING_ENTERS,
+        switches: f64::INFINITY,
         reads: 2.0,
         growths: 0,
         why: "one chain: open, open, read, read; now and then more workers are asked for",
     },
     Budget {
         kind: EngineKind::Uring,
+        ring: CHAINED,
         source: Source::Smaps,
         places: false,
         operations: 6.1,
         enters: SMAPS_RING_ENTERS,
+        switches: f64::INFINITY,
         reads: 4.0,
         growths: 0,
         why: "one chain, of which one read brings all of smaps; its end; whether it was all",
     },
     Budget {
         kind: EngineKind::Threads,
+        ring: CHAINED,
         source: Source::Rollup,
         places: false,
         operations: 6.0,
         enters: 0.0,
+        switches: f64::INFINITY,
         reads: 2.0,
         growths: THREADS_GROWTHS,
         why: "open, read, close of two files",
     },
     Budget {
         kind: EngineKind::Sync,
+        ring: CHAINED,
         source: Source::Rollup,
         places: false,
         operations: 6.0,
         enters: 0.0,
+        switches: f64::INFINITY,
         reads: 2.0,
         growths: SYNC_GROWTHS,
         why: "open, read, close of two files",
     },
     Budget {
         kind: EngineKind::Threads,
+        ring: CHAINED,
         source: Source::Smaps,
         places: false,
         operations: 28.0,
         enters: 0.0,
+        switches: f64::INFINITY,
         reads: 24.0,
         growths: THREADS_GROWTHS,
         why: "a read for 5 of 100 mappings, the name, the end, whether it was all",
     },
     Budget {
         kind: EngineKind::Sync,
+        ring: CHAINED,
         source: Source::Smaps,
         places: false,
         operations: 28.0,
         enters: 0.0,
+        switches: f64::INFINITY,
         reads: 24.0,
         growths: SYNC_GROWTHS,
         why: "a read for 5 of 100 mappings, the name, the end, whether it was all",
     },
     Budget {
         kind: EngineKind::Uring,
+        ring: CHAINED,
         source: Source::Rollup,
         places: true,
         operations: 8.1,
         enters: SMAPS_RING_ENTERS,
+        switches: f64::INFINITY,
         reads: 4.0,
         growths: PLACES_GROWTHS,
         why: "one chain as without, and two of open and read: status, cgroup",
     },
     Budget {
         kind: EngineKind::Sync,
+        ring: CHAINED,
         source: Source::Rollup,
         places: true,
         operations: 12.0,
         enters: 0.0,
+        switches: f64::INFINITY,
         reads: 4.0,
         growths: SYNC_PLACES_GROWTHS,
         why: "open, read, close of four files",
@@ -171,7 +217,8 @@ impl Budget {
         let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
         let (source, owner, cgroup) = (self.source, self.places, self.places);
         let plan = Plan { source, owner, cgroup, ..Plan::default() };
-        let mut surveyor = open(self.kind, &root, tuning(WORKERS, DEPTH));
+        let tuning = Tuning { features: self.ring, ..tuning(WORKERS, DEPTH) };
+        let mut surveyor = open(self.kind, &root, tuning);
         // Slots, buffers and probes allocate their permanent memory.
         survey(&mut surveyor, pids, &plan);
         let few = Work::least(&mut surveyor, &pids[..FEW], &plan);
@@ -191,6 +238,8 @@ impl Budget {
         let [io, less] = [all.io, few.io];
         check("operations", io.operations - less.operations, self.operations, why);
         check("enters", io.enters.saturating_sub(less.enters), self.enters, "see RING_ENTERS");
+        let switches = all.switches.saturating_sub(few.switches);
+        check("voluntary switches", switches, self.switches, "see TIMED_SWITCHES");
         check("reads", io.reads - less.reads, self.reads, why);
         check("bytes", io.bytes - less.bytes, files, "what the files hold");
         let allocations = all.allocations.saturating_sub(few.allocations);
@@ -214,6 +263,7 @@ impl Budget {
 struct Work {
     io: IoStats,
     allocations: u64,
+    switches: u64,
 }
 
 impl Work {
@@ -228,6 +278,7 @@ impl Work {
                 bytes: a.io.bytes.min(b.io.bytes),
             },
             allocations: a.allocations.min(b.allocations),
+            switches: a.switches.min(b.switches),
         });
         least.expect("there are rounds")
     }
@@ -236,9 +287,11 @@ impl Work {
 fn survey(surveyor: &mut Surveyor, pids: &[Pid], plan: &Plan) -> Work {
     let timeouts = Timeouts { stuck_after: RUN_LIMIT, deadline: None };
     let before = counting::allocations();
+    let [switches, _] = this_process::switches();
     let survey = surveyor.survey(pids, plan, &timeouts);
     let allocations = counting::allocations() - before;
+    let switches = this_process::switches()[0] - switches;
     let survey = survey.expect("an engine that works");
     assert_eq!(survey.coverage().measured, pids.len(), "{:?}", surveyor.kind());
-    Work { io: survey.io(), allocations }
+    Work { io: survey.io(), allocations, switches }
 }

@@ -116,7 +116,7 @@ fn mappings_without_end() {
 
 /// The names of stuck processes use another code path than those of measured processes.
 #[test]
-fn names_of_the_stuck_are_escaped() {
+fn names_of_stuck_processes_are_escaped() {
     contained(LIMIT, || {
         let Some(scene) = Scene::of(1, &[Hold::Evil]) else { return };
         for engine in engines() {

@@ -172,7 +172,7 @@ fn five_hundred_among_a_crowd() {
 
 /// Each kind of stuck process, one process and eight, in every engine.
 #[test]
-fn every_lock_is_survived() {
+fn every_lock_times_out() {
     contained(Duration::from_secs(60), || {
         for hold in [Hold::Mmap, Hold::Exec, Hold::Fault] {
             for count in [1, 8] {

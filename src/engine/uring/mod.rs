@@ -303,11 +303,10 @@ impl<F: Fetcher> Uring<F> {
         survey.held = self.older(now, HELD_AFTER).min(blocked.saturating_sub(abandoned));
         self.time_out_stuck(survey, states.stuck.saturating_sub(abandoned));
         let counts = [survey.finished, survey.in_flight];
-        let limit = survey.scaling.update(now, states, blocked, counts);
+        let limit = survey.scaling.update([now, self.ring.now()], states, blocked, counts);
         self.ring.set_worker_limit(limit);
-        if states.running + states.blocked < limit.min(survey.in_flight) {
-            self.ring.wake_worker();
-        }
+        let busy = states.running + states.blocked;
+        self.ring.wake_workers(limit.min(survey.in_flight).saturating_sub(busy));
         let SurveyState { finished, listed, held, .. } = *survey;
         (survey.observer)(Progress { finished, listed, held });
     }

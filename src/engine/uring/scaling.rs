@@ -13,8 +13,10 @@ use crate::sys::ring::WorkerStates;
 const TICK: Duration = Duration::from_millis(5);
 /// The same at first, and while their number grows.
 const TICK_GROWING: Duration = Duration::from_millis(1);
-/// The check of one worker takes a few microseconds. Each worker adds this to the tick.
-const TICK_PER_WORKER: Duration = Duration::from_micros(100);
+/// The time between two checks, in times of the last one, and its maximum. The check of hundreds of
+/// workers takes tens of milliseconds where CPUs are busy, and meanwhile nothing is reaped.
+const TICK_PER_CHECK: u32 = 4;
+const TICK_MAX: Duration = Duration::from_millis(200);
 /// Workers added for each blocked one: the next requests may block as well.
 const ADDED_PER_BLOCKED: usize = 4;
 /// The maximum number of workers for reads that sleep briefly. More gain nothing (2,000 titles in
@@ -58,11 +60,11 @@ impl WorkerScaling {
         self.next_at
     }
 
-    /// The number of workers that may run from now on, by the number of workers that are blocked,
-    /// of processes finished so far and of processes in flight.
+    /// The number of workers that may run from now on, by begin and end of the check, the number of
+    /// workers that are blocked, of processes finished so far and of processes in flight.
     pub(super) fn update(
         &mut self,
-        now: Duration,
+        [began, now]: [Duration; 2],
         states: &WorkerStates,
         blocked: usize,
         [finished, in_flight]: [usize; 2],
@@ -76,8 +78,8 @@ impl WorkerScaling {
         let lasting = if is_doubtful { 0 } else { blocked };
         let limit = self.sleepers.max(self.workers + ADDED_PER_BLOCKED * lasting);
         let tick = if is_doubtful || limit > self.limit { TICK_GROWING } else { TICK };
-        let checked = u32::try_from(states.running + states.blocked).unwrap_or(u32::MAX);
-        self.next_at = now + tick + TICK_PER_WORKER.saturating_mul(checked);
+        let spared = TICK_PER_CHECK * now.saturating_sub(began);
+        self.next_at = now + tick.max(spared.min(TICK_MAX));
         self.was_blocked = blocked > 0;
         self.last = sample;
         self.limit = limit;
@@ -110,7 +112,7 @@ mod tests {
             states.sleeps += sleeps;
             states.cpu += cpu;
             done += finished;
-            scaling.update(MS * check, &states, blocked, [done, 100])
+            scaling.update([MS * check; 2], &states, blocked, [done, 100])
         })
     }
 

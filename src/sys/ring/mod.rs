@@ -138,13 +138,12 @@ pub trait Fetcher {
     /// unknown.
     fn executing(&self, workers: &WorkerStates) -> Vec<usize>;
 
-    /// Sets the maximum number of workers, and starts one more for queued requests.
+    /// Sets the maximum number of workers.
     fn set_worker_limit(&mut self, workers: usize);
 
-    /// Starts another worker for queued requests, if more are allowed than exist, or wakes one that
-    /// is idle. A ring starts a worker by itself only for a request that arrives while all others
-    /// are busy.
-    fn wake_worker(&mut self);
+    /// Wakes or starts this many workers for queued requests, within the maximum. A ring does so by
+    /// itself only for a request that arrives while all others are busy.
+    fn wake_workers(&mut self, count: usize);
 
     /// The counters.
     fn stats(&self) -> RingStats;

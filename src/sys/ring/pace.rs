@@ -1,11 +1,11 @@
 //! The length of the sleep after which the submitting thread reaps.
 //!
 //! A thread that waits for completions is woken by every one of them: a turn in the run queue each
-//! time, which is long where CPUs are busy. A thread that sleeps on a timer finds all completions of
-//! that time at once, but workers must not run out of requests meanwhile. So a sleep should bring
-//! more than an eighth and less than half of the requests in flight: the next one is twice or half
-//! as long otherwise. While even the longest brings nothing, waiting costs few wake-ups, and delays
-//! nothing.
+//! time, which is long where CPUs are busy. A thread that sleeps on a timer finds all completions
+//! of that time at once, but workers must not run out of requests meanwhile. So a sleep should
+//! bring more than an eighth and less than half of the requests in flight: otherwise the next one
+//! is twice or half as long. While even the longest brings nothing, waiting costs few wake-ups, and
+//! delays nothing.
 
 use std::time::Duration;
 

@@ -75,9 +75,9 @@ fn unwritable_output_is_an_error() {
 
 /// A standard error that accepts no data does not lose the report.
 #[test]
-fn full_standard_error_is_survived() {
+fn full_standard_error_ends_no_run() {
     let Ok(full) = OpenOptions::new().write(true).open("/dev/full") else {
-        return skip("full_standard_error_is_survived", "there is no /dev/full");
+        return skip("full_standard_error_ends_no_run", "there is no /dev/full");
     };
     let mut command = program();
     command.args(["--proc-root", "vanished", "--stats"]);

@@ -39,7 +39,7 @@ fn dated(features: Features) -> [(&'static str, (u32, u32), bool); 8] {
     ]
 }
 
-/// The features of this kernel. A ring uses either chains or deferred completions, so there are two.
+/// The features of this kernel. A ring has either chains or deferred completions, so there are two.
 fn features() -> Result<Features, Errno> {
     let ring = |allowed| {
         let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");

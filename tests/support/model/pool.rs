@@ -1,5 +1,5 @@
-//! Workers, as in io-wq: a limited number of requests makes progress at once, a blocked one keeps its
-//! worker, and a higher limit takes effect only with the next submission.
+//! Workers, as in io-wq: a limited number of requests makes progress at once, a blocked one keeps
+//! its worker, and a higher limit takes effect only with the next submission.
 
 use std::collections::VecDeque;
 
@@ -42,7 +42,7 @@ pub struct Pool {
     /// otherwise the maximum number of workers runs.
     is_lazy: bool,
     width: usize,
-    is_nudged: bool,
+    nudges: usize,
     /// Requests get their worker in any order.
     is_unfair: bool,
 }
@@ -57,7 +57,7 @@ impl Pool {
             wished_limit: limit,
             is_lazy,
             width: 1,
-            is_nudged: false,
+            nudges: 0,
             is_unfair,
         }
     }
@@ -70,16 +70,16 @@ impl Pool {
         self.wished_limit = limit;
     }
 
-    /// Queues a request that does nothing.
-    pub fn nudge(&mut self) {
-        self.is_nudged = true;
+    /// Queues requests that do nothing.
+    pub fn nudge(&mut self, count: usize) {
+        self.nudges += count;
     }
 
     pub fn submit(&mut self) {
         let is_busy = self.active.len() >= self.width;
-        let is_asked = !self.queued.is_empty() || std::mem::take(&mut self.is_nudged);
-        if is_asked && is_busy || self.limit != self.wished_limit {
-            self.width = (self.width + 1).min(self.wished_limit);
+        let asked = usize::from(!self.queued.is_empty()) + std::mem::take(&mut self.nudges);
+        if is_busy {
+            self.width = (self.width + asked).min(self.wished_limit);
         }
         self.limit = self.wished_limit;
         self.waiting.extend(self.queued.drain(..));

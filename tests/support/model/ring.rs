@@ -75,8 +75,8 @@ impl Fetcher for ModelRing {
         self.0.borrow_mut().pool.wish_limit(workers);
     }
 
-    fn wake_worker(&mut self) {
-        self.0.borrow_mut().pool.nudge();
+    fn wake_workers(&mut self, count: usize) {
+        self.0.borrow_mut().pool.nudge(count);
     }
 
     fn stats(&self) -> RingStats {

@@ -1,6 +1,6 @@
 //! Slots and their steps: the guarantees of `sys/ring/mod.rs` and `sys/ring/kernel/mod.rs`, and no
-//! others. Requests complete in any order. The memory of a pair is open before the name is read, and
-//! is read afterwards, also if the name could not be read. Nothing is read after a failed open.
+//! others. Requests complete in any order. The memory of a pair is open before the name is read,
+//! and is read afterwards, also if the name could not be read. Nothing is read after a failed open.
 
 use std::collections::VecDeque;
 
@@ -353,7 +353,7 @@ impl Model {
 
     /// The maximum delay until the engine sees the state of the workers.
     pub fn look_period(&self) -> Micros {
-        5 * MILLIS + self.pool.active.len() as u64 * MILLIS / 10
+        5 * MILLIS
     }
 
     /// Performs the action of a request.

@@ -219,10 +219,7 @@ impl Fetcher for KernelRing {
             ThreadState::Idle => states.idle += 1,
             ThreadState::Blocked => {
                 states.blocked += 1;
-                // Read the state again: if the worker woke in between, its count may not show it.
-                let times = threads::times_run(thread);
-                let is_asleep = threads::thread_state(thread) == Some(ThreadState::Blocked);
-                if let Some(times) = times.filter(|_| is_asleep) {
+                if let Some(times) = threads::times_run(thread) {
                     sleepers.record(thread, times, ring_began.elapsed());
                 }
             }
@@ -250,14 +247,11 @@ impl Fetcher for KernelRing {
     }
 
     fn set_worker_limit(&mut self, workers: usize) {
-        if self.features.worker_limit && self.worker_limit != workers {
-            self.limit_workers(workers);
-            self.push_nudge();
-        }
+        self.limit_workers(workers);
     }
 
-    fn wake_worker(&mut self) {
-        self.push_nudge();
+    fn wake_workers(&mut self, count: usize) {
+        (0..count).for_each(|_| self.push_nudge());
     }
 
     fn fetch(&mut self, slot: usize, request: Request) {

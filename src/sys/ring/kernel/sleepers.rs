@@ -5,7 +5,8 @@
 //! of these checks has slept all the time.
 //!
 //! A check takes time and can be interrupted for long. So a worker counts as asleep from the moment
-//! at which both of its files are read, until the start of the check.
+//! at which both of its files are read, until the start of the check. If it woke between the two
+//! reads and waits for a CPU, the next check finds it running, or another count.
 
 use std::time::Duration;
 

@@ -225,8 +225,8 @@ impl KernelRing {
         }
     }
 
-    /// Queues the opens of a request in steps. A link can block like the memory, and is opened after
-    /// it: at most one request of a slot can block.
+    /// Queues the opens of a request in steps. A link can block like the memory, and is opened
+    /// after it: at most one request of a slot can block.
     pub(super) fn push_opens(&mut self, slot: usize) {
         let is_pair = self.pending(slot, Half::Second).is_some();
         if is_pair {
@@ -249,9 +249,9 @@ impl KernelRing {
     }
 
     /// Queues two requests that do nothing. A higher limit alone does not start workers; the next
-    /// queued request does. The kernel has two kinds of workers: those for regular files also carry
-    /// out requests without a file, such as opens; the others carry out reads of direct descriptors,
-    /// whose file is not known when they are queued (`io_prep_async_work`, io_uring/io_uring.c).
+    /// queued request does. The kernel has two kinds of workers: bounded ones carry out opens and
+    /// chains, unbounded ones reads of direct descriptors, whose file is not known when they are
+    /// queued (`io_prep_async_work`, io_uring/io_uring.c).
     pub(super) fn push_nudge(&mut self) {
         const NO_FILE: Fixed = Fixed(u32::MAX);
         let nop = opcode::Nop::new().build();

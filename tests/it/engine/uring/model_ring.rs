@@ -270,7 +270,7 @@ fn stuck_processes_delay_no_other() {
 
 /// A stuck process times out on its own clock, however long others take.
 #[test]
-fn the_stuck_are_given_up_while_others_go_on() {
+fn stuck_processes_time_out_while_others_are_read() {
     for workers in [1, 2, 8] {
         let mut script = crowd(64, 200, 0, true);
         for seat in &mut script.world.seats {
@@ -309,7 +309,7 @@ fn a_small_crowd_has_all_workers() {
 }
 
 #[test]
-fn the_deadline_holds_among_the_stuck() {
+fn the_deadline_holds_among_stuck_processes() {
     for deadline in [0, 1, 50, 500] {
         let mut script = crowd(64, 200, 2, true);
         script.timeouts.deadline = Some(Duration::from_millis(deadline));
@@ -321,7 +321,7 @@ fn the_deadline_holds_among_the_stuck() {
 
 /// The engine waits for running reads, however long they take, also beside stuck processes.
 #[test]
-fn the_big_are_waited_for() {
+fn big_processes_are_waited_for() {
     for stuck in [0, 1, 3] {
         let mut script = crowd(stuck, 5, 0, true);
         for seat in &mut script.world.seats[stuck..] {
@@ -336,7 +336,7 @@ fn the_big_are_waited_for() {
 
 /// A deadline cuts off processes that are only late. Their slots are free for the next survey.
 #[test]
-fn slots_of_the_late_come_back() {
+fn slots_of_late_requests_return() {
     let mut script = crowd(0, 12, 0, false);
     script.world.seats.iter_mut().for_each(|seat| seat.walk = 50 * MILLIS);
     script.timeouts.deadline = Some(Duration::from_millis(20));

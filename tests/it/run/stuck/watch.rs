@@ -5,7 +5,7 @@ use crate::support::{TempDir, copy_dir, output, program, tree};
 
 /// Every report counts a stuck process, but not every report retries it.
 #[test]
-fn the_stuck_are_left_alone_for_a_while() {
+fn stuck_processes_are_skipped_for_a_while() {
     let two = Tree(TempDir::new("watch-stuck"));
     for pid in ["101", "110"] {
         copy_dir(&tree("ordinary").join(pid), &two.0.path().join(pid));
