@@ -42,7 +42,7 @@ const BYTES_PER_BYTE_OF_FILES: f64 = 1.01;
 /// 0.25. The scheduler determines the number of further completions until the loop runs again:
 /// counted 0.05 to 0.3, so this only detects a loop that wakes up for every completion.
 const RING_ENTERS: f64 = 0.5;
-/// By time, a process completes four times, so this is at least six completions for each enter.
+/// By time, a process completes four times, so this is at least five completions for each enter.
 /// Counted 0.34 to 0.44.
 const TIMED_ENTERS: f64 = 0.7;
 /// By time, the sleeps of the submitting thread and of workers without work. Counted 0.25 to 0.34
@@ -95,7 +95,7 @@ const BUDGETS: [Budget; 9] = [
         switches: TIMED_SWITCHES,
         reads: 2.0,
         growths: 0,
-        why: "three steps: two opens, a read, a read; now and then more workers are asked for",
+        why: "three steps: two opens, a read, a read",
     },
     Budget {
         kind: EngineKind::Uring,
@@ -107,7 +107,7 @@ const BUDGETS: [Budget; 9] = [
         switches: f64::INFINITY,
         reads: 2.0,
         growths: 0,
-        why: "one chain: open, open, read, read; now and then more workers are asked for",
+        why: "one chain: open, open, read, read",
     },
     Budget {
         kind: EngineKind::Uring,

@@ -23,7 +23,7 @@ use std::process::{Command, ExitCode};
 
 use check::Expected;
 use clap::Parser;
-use crowd::{Crowd, Kind, Sizes, Spec};
+use crowd::{Crowd, Kind, Session, Sizes, Spec};
 use harness::Labels;
 use psm_uring::commands::bench::harness::{Candidate, check_same_work, interleave};
 use psm_uring::commands::bench::record::{
@@ -230,7 +230,8 @@ fn compared<'a>(run: &'a Run, runs: &'a [Run]) -> Compared<'a> {
 fn table(spec: Option<&Spec>, runs: &[Run], rounds: u32) -> String {
     let crowd = |spec: &Spec| {
         let Spec { kind, processes, busy, busy_session, .. } = spec;
-        let loops = format!(" beside {busy} busy loops (session: {busy_session:?})");
+        let of = if *busy_session == Session::Own { "another" } else { "the same" };
+        let loops = format!(" beside {busy} busy loops in {of} session");
         let loops = Some(loops).filter(|_| *busy > 0).unwrap_or_default();
         format!("crowd {}, {processes} processes{loops}", kind.word())
     };

@@ -6,7 +6,7 @@
 //!
 //! The scheduler shares CPU time between sessions first and within a session then (autogroup,
 //! sched(7)). So 64 loops in a session of their own leave half of the time to a measured command,
-//! and in its own session they leave it a small part.
+//! and in the session of the command they leave it a small part.
 
 use std::hint::black_box;
 use std::io::PipeWriter;

@@ -102,15 +102,16 @@ impl Crowd {
         let (ours, roots) = UnixStream::pair().map_err(|error| format!("socket pair: {error}"))?;
         ours.set_read_timeout(Some(LIMIT)).map_err(|error| format!("socket: {error}"))?;
         let program = std::env::current_exe().map_err(|error| format!("own path: {error}"))?;
-        // A process group of its own, which gets no signals of a terminal.
-        let root = Command::new(program)
-            .args(CHILD)
-            .env(ROOT, orders)
-            .stdin(OwnedFd::from(roots))
-            .stdout(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .map_err(|error| format!("the crowd's root: {error}"))?;
+        let mut root = Command::new(program);
+        root.args(CHILD).env(ROOT, orders).stdin(OwnedFd::from(roots)).stdout(Stdio::null());
+        // A process group of its own gets no signals of a terminal. Services are in sessions of
+        // their own too, and the scheduler shares CPUs among sessions.
+        if spec.kind == Kind::Thrash {
+            sys::start_session(&mut root);
+        } else {
+            root.process_group(0);
+        }
+        let root = root.spawn().map_err(|error| format!("the crowd's root: {error}"))?;
         let answers = BufReader::new(ours);
         let (pids, busy, spec) = (Vec::new(), Vec::new(), spec.clone());
         let mut crowd = Crowd { root, answers, pids, busy, spec };

@@ -231,7 +231,7 @@ fn wait_for_all(all: usize, ready: &PipeReader) -> Result<HashMap<Pid, usize>, S
         }
         if began.elapsed() > LIMIT {
             let ready = starts.len();
-            return Err(format!("only {ready} of {all} members are ready after {LIMIT:?}"));
+            return Err(format!("only {ready} of {all} processes are ready after {LIMIT:?}"));
         }
     }
     Ok(starts)

@@ -45,7 +45,7 @@ pub enum Session {
     /// One of their own, which gets as much CPU time as that of the measured command
     #[default]
     Own,
-    /// That of the measured command
+    /// That of the measured command (not with thrash, which has a session of its own)
     Same,
 }
 
@@ -146,6 +146,7 @@ impl Sizes {
             ("--shared", self.shared.is_some() && !is_forked),
             ("--mib", self.mib.is_some() && !is_huge),
             ("--swap-dir", self.swap_dir.is_some() && !kind.has_swap_file()),
+            ("--busy-session same", kind == Kind::Thrash && self.busy_session == Session::Same),
         ];
         if let Some((word, _)) = wrong.iter().find(|(_, is_wrong)| *is_wrong) {
             return Err(format!("a crowd `{}` has no {word}: leave it out", kind.word()));

@@ -149,6 +149,12 @@ pub(super) fn spawn(command: &mut Command) -> Result<Pid> {
     command.spawn().map(|child| Pid(child.id()))
 }
 
+/// Starts a command in a session of its own, `setsid(2)`.
+pub(super) fn start_session(command: &mut Command) {
+    // SAFETY: the closure makes one system call and allocates nothing.
+    unsafe { command.pre_exec(|| rustix::process::setsid().map(drop).map_err(Error::from)) };
+}
+
 /// Ends this process when its parent ends, or fails if the parent has ended already.
 pub(super) fn die_with(parent: Pid) -> Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;

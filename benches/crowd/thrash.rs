@@ -12,7 +12,7 @@ use super::member;
 use super::spec::Spec;
 use super::sys::{self, Area};
 
-/// A member sleeps at one touch of this number, so that CPU time is left where all fits.
+/// A member sleeps once in this many touches, so that CPU time is left where all fits.
 const TOUCHES_PER_NAP: u64 = 4096;
 const NAP: Duration = Duration::from_millis(1);
 

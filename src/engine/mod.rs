@@ -138,10 +138,9 @@ pub trait Engine {
     ) -> Result<(), EngineFailure>;
 }
 
-/// Processes in flight for each worker. The submitting thread does not preempt workers (see
-/// [`prefer_throughput`](crate::sys::threads::prefer_throughput)), so the queue must last until
-/// that thread gets a CPU: a tick of the scheduler is up to 4 ms, and a small process takes a
-/// worker 40 us.
+/// Processes in flight for each worker. The submitting thread seldom preempts workers, so the
+/// queue must last until that thread gets a CPU: a tick of the scheduler is up to 4 ms, and a small
+/// process takes a worker 40 us.
 const PER_WORKER: usize = 128;
 /// The same for smaps, whose reads take far longer and need far larger buffers.
 const SMAPS_PER_WORKER: usize = 32;

@@ -19,8 +19,8 @@ const RECLASSIFY_MAX: Duration = Duration::from_millis(50);
 /// The choice of an engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EngineKind {
-    /// `uring` if a real read through the ring works here and its number of workers can be raised
-    /// when some are stuck, else `threads`.
+    /// `uring` if a ring can be set up, its workers start, and their number can be raised when some
+    /// are stuck, else `threads`.
     #[default]
     Auto,
     /// One thread submits to io_uring, the kernel's workers read.

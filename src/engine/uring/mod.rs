@@ -305,7 +305,7 @@ impl<F: Fetcher> Uring<F> {
         let counts = [survey.finished, survey.in_flight];
         let limit = survey.scaling.update([now, self.ring.now()], states, blocked, counts);
         self.ring.set_worker_limit(limit);
-        let busy = states.running + states.blocked;
+        let busy = (states.running + states.blocked).saturating_sub(abandoned);
         self.ring.wake_workers(limit.min(survey.in_flight).saturating_sub(busy));
         let SurveyState { finished, listed, held, .. } = *survey;
         (survey.observer)(Progress { finished, listed, held });
@@ -318,8 +318,8 @@ impl<F: Fetcher> Uring<F> {
 
     /// Times out stuck processes while others make progress. The kernel does not say which worker
     /// has which process. But a worker that has slept for `stuck_after` has a process that was
-    /// started before that, and no two workers have the same process: a slot has one request at
-    /// work at a time, a chain or a step. So if there are as many such workers as such processes,
+    /// started before that, and no two sleeping workers have the same process: of the requests of
+    /// a slot at most one can block. So if there are as many such workers as such processes,
     /// each of these processes is stuck.
     fn time_out_stuck(&mut self, survey: &mut SurveyState<'_>, sleepers: usize) {
         // Read after the states of the workers, so that every sleeper's process is counted.

@@ -1,5 +1,5 @@
 //! The number of workers of a ring: one per CPU while they compute, more while they sleep, each in
-//! another process.
+//! another process. In steps, opens and reads have that many each.
 //!
 //! Workers sleep in two ways. In a lock that is not released they are *blocked* at every check. In
 //! reads of pages from swap they sleep too briefly to be seen asleep; but every such read adds one
@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::sys::ring::WorkerStates;
 
 /// The time between two checks of the workers.
-const TICK: Duration = Duration::from_millis(5);
+const TICK: Duration = Duration::from_millis(10);
 /// The same at first, and while their number grows.
 const TICK_GROWING: Duration = Duration::from_millis(1);
 /// The time between two checks, in times of the last one, and its maximum. The check of hundreds of
@@ -69,7 +69,7 @@ impl WorkerScaling {
         blocked: usize,
         [finished, in_flight]: [usize; 2],
     ) -> usize {
-        let sample = Counts { at: now, sleeps: states.sleeps, cpu: states.cpu, finished };
+        let sample = Counts { at: began, sleeps: states.sleeps, cpu: states.cpu, finished };
         if self.sleeps_briefly(&sample, in_flight) {
             self.sleepers = (2 * self.sleepers).min(SLEEPERS_MAX).max(self.workers);
         }
@@ -101,6 +101,16 @@ mod tests {
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn long_checks_are_rare() {
+        let states = WorkerStates { running: 2, ..WorkerStates::default() };
+        for (took, next) in [(0, 10), (2, 12), (20, 100), (100, 300)] {
+            let mut scaling = WorkerScaling::new(2, Duration::ZERO, &states);
+            scaling.update([MS, MS + took * MS], &states, 0, [0, 100]);
+            assert_eq!(scaling.next_check(), MS + next * MS, "a check of {took} ms");
+        }
+    }
 
     /// The limits of four checks, one a millisecond. Between two of them, this many processes
     /// finish, workers go to sleep this often and run for this long.

@@ -46,7 +46,7 @@ impl Buffers {
         match file {
             ProcFile::SmapsRollup => self.arena.buffer(ROLLUP_BYTES),
             ProcFile::Smaps => self.arena.segmented_buffer(self.smaps_segments),
-            // One read must be enough: the memory is read after it, in the same chain.
+            // One read must be enough: the memory is read once it completes.
             ProcFile::Arguments => self.arena.buffer(file.text_max()),
             _ => self.arena.buffer(TEXT_MAX),
         }

@@ -2,7 +2,7 @@
 //!
 //! An engine has numbered *slots*. In each it requests one file, or the pair of name and memory,
 //! and gets exactly one completion per file, which returns the buffer. The ring decides whether
-//! that takes one chain of linked requests or, on older kernels, one request after the other.
+//! that takes one chain of linked requests or several steps.
 //!
 //! - `kernel` io_uring(7)
 //! - `pace`   the length of a sleep between two reaps
@@ -62,7 +62,7 @@ pub enum ReadFrom {
 pub enum Failure {
     /// The error of the open or the read; [`Errno::CANCELED`] if no worker can be started.
     Refused(Errno),
-    /// It never ran, because the other file of the pair could not be opened.
+    /// It was not read, because the other file of the pair could not be opened.
     NotTried,
 }
 
@@ -134,15 +134,15 @@ pub trait Fetcher {
     /// the calls that have found it asleep.
     fn workers(&mut self, stuck_after: Duration) -> WorkerStates;
 
-    /// The slots whose requests these workers have taken up; all slots in flight if that is
-    /// unknown.
+    /// The slots whose requests these workers have taken up, some twice; all slots in flight if
+    /// that is unknown.
     fn executing(&self, workers: &WorkerStates) -> Vec<usize>;
 
     /// Sets the maximum number of workers.
     fn set_worker_limit(&mut self, workers: usize);
 
-    /// Wakes or starts this many workers for queued requests, within the maximum. A ring does so by
-    /// itself only for a request that arrives while all others are busy.
+    /// Queues requests that wake or start up to this many workers, within the maximum. A ring
+    /// starts one by itself only for a request that arrives while all workers are busy.
     fn wake_workers(&mut self, count: usize);
 
     /// The counters.

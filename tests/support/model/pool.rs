@@ -17,6 +17,8 @@ pub struct Job {
     pub op: Op,
     /// Its read starts at the beginning of the file, and takes one byte.
     pub rewinds: bool,
+    /// The worker carries out all later steps too.
+    pub is_chain: bool,
 }
 
 /// A worker with its request.

@@ -74,7 +74,8 @@ pub fn run(script: Script) -> Ran {
     let Script { world, workers, depth, slots_max, timeouts, surveys, comes_back, .. } = script;
     let pool = Pool::new(workers, script.is_lazy, script.is_unfair);
     let mut model = Model::new(world, pool, script.dice, script.trouble, slots_max);
-    model.can_sleep = script.can_sleep;
+    model.is_chained = script.is_chained;
+    model.can_sleep = script.can_sleep && !script.is_chained;
     let model = Rc::new(RefCell::new(model));
     let mut engine = Uring::new(ModelRing(Rc::clone(&model), Pace::default()), depth, workers);
     let mut totals = Totals { schedules: 1, ..Totals::default() };

@@ -26,7 +26,8 @@ pub struct Script {
     pub workers: usize,
     pub depth: usize,
     pub slots_max: usize,
-    /// The ring can reap by time.
+    /// Requests are chains; else the ring can reap by time.
+    pub is_chained: bool,
     pub can_sleep: bool,
     pub is_lazy: bool,
     pub is_unfair: bool,
@@ -83,6 +84,7 @@ impl Script {
             workers: 2,
             depth: 4,
             slots_max: 64,
+            is_chained: false,
             can_sleep: true,
             is_lazy: false,
             is_unfair: false,
@@ -106,6 +108,7 @@ impl Script {
             workers: 1 + dice.index(4),
             depth,
             slots_max: if roomy { 64 } else { depth + dice.index(4) },
+            is_chained: dice.percent(50),
             can_sleep: dice.percent(50),
             is_lazy: dice.percent(50),
             is_unfair: dice.percent(50),

@@ -1,6 +1,7 @@
 //! Slots and their steps: the guarantees of `sys/ring/mod.rs` and `sys/ring/kernel/mod.rs`, and no
 //! others. Requests complete in any order. The memory of a pair is open before the name is read,
 //! and is read afterwards, also if the name could not be read. Nothing is read after a failed open.
+//! In a chain one worker carries out all steps of a request. All workers are of one kind.
 
 use std::collections::VecDeque;
 
@@ -80,6 +81,8 @@ pub struct Model {
     pub trouble: Trouble,
     pub watch: Watch,
     pub stats: RingStats,
+    /// Requests are chains; else steps, which the ring can reap by time.
+    pub is_chained: bool,
     pub can_sleep: bool,
     slots: Vec<Slot>,
     slots_max: usize,
@@ -97,6 +100,7 @@ impl Model {
             trouble,
             watch: Watch::default(),
             stats: RingStats::default(),
+            is_chained: false,
             can_sleep: true,
             slots: (0..slots).map(|_| Slot::default()).collect(),
             slots_max: slots,
@@ -145,6 +149,7 @@ impl Model {
             (ProcFile::Tasks, _) => self.list_tasks(index, place),
             (ProcFile::Exe, false) => self.queue(index, Half::First, Op::Link),
             (ProcFile::Exe, true) => self.queue(index, Half::Second, Op::Open),
+            (_, true) if self.is_chained => self.queue(index, Half::Second, Op::Open),
             (_, false) => self.queue(index, Half::First, Op::Open),
             (_, true) => {
                 self.queue(index, Half::Second, Op::Open);
@@ -154,7 +159,8 @@ impl Model {
     }
 
     fn queue(&mut self, slot: usize, half: Half, op: Op) {
-        self.queue_job(Job { slot, half, op, rewinds: false });
+        let is_chain = self.is_chained;
+        self.queue_job(Job { slot, half, op, rewinds: false, is_chain });
     }
 
     fn queue_job(&mut self, job: Job) {
@@ -174,7 +180,8 @@ impl Model {
         self.watch.in_flight += usize::from(slot.owed == 0);
         slot.owed += 1;
         let rewinds = from == ReadFrom::Beginning;
-        self.queue_job(Job { slot: index, half, op: Op::Read, rewinds });
+        let op = Op::Read;
+        self.queue_job(Job { slot: index, half, op, rewinds, is_chain: false });
     }
 
     /// A slot starts another process, unless it continues with its current one.
@@ -250,10 +257,12 @@ impl Model {
     /// The ring takes what workers have finished, and queues the next steps.
     pub fn drain(&mut self) {
         while let Some(Finished { job, ready }) = self.finished.pop_front() {
-            let Job { slot, half, op, .. } = job;
+            let Job { slot, half, op, is_chain, .. } = job;
             self.slots[slot].requests -= 1;
             self.ready.extend(ready);
             match op {
+                // Its chain has ended early: it is late.
+                Op::Open if is_chain && self.slots[slot].refused == [None; 2] => {}
                 Op::Open => self.open_is_done(slot),
                 Op::Link | Op::Read => self.name_is_done(slot, half),
             }
@@ -345,20 +354,45 @@ impl Model {
         if self.slots[job.slot].is_abandoned {
             return self.finish_late(job);
         }
-        match self.carry_out(job) {
-            Err(errno) => self.refuse(job, errno),
-            Ok(ready) => self.finished.push_back(Finished { job, ready }),
+        let done = self.carry_out(job);
+        let next = self.next_of_chain(job).filter(|_| done.is_ok() || job.op != Op::Open);
+        match (done, next) {
+            (done, Some(next)) => {
+                let (slot, half) = (job.slot, job.half);
+                let refused = |errno| self.ready(slot, half, Err(Failure::Refused(errno)), &[]);
+                let ready = done.unwrap_or_else(refused);
+                self.ready.extend(ready);
+                self.stats.operations += 1;
+                self.work_on(next);
+            }
+            (Err(errno), None) => self.refuse(job, errno),
+            (Ok(ready), None) => self.finished.push_back(Finished { job, ready }),
         }
+    }
+
+    /// The next step of a chain, for the same worker.
+    fn next_of_chain(&self, job: Job) -> Option<Job> {
+        let [name, memory] = &self.slots[job.slot].pending;
+        let is_link = name.as_ref().is_some_and(|(at, _)| at.file == ProcFile::Exe);
+        let (half, op) = match (job.half, job.op) {
+            _ if !job.is_chain => return None,
+            (Half::Second, Op::Open) if is_link => (Half::First, Op::Link),
+            (Half::Second, Op::Open) => (Half::First, Op::Open),
+            (Half::First, Op::Open) => (Half::First, Op::Read),
+            (Half::First, _) if memory.is_some() => (Half::Second, Op::Read),
+            _ => return None,
+        };
+        Some(Job { half, op, ..job })
     }
 
     /// The maximum delay until the engine sees the state of the workers.
     pub fn look_period(&self) -> Micros {
-        5 * MILLIS
+        10 * MILLIS
     }
 
     /// Performs the action of a request.
     fn carry_out(&mut self, job: Job) -> Result<Option<Ready>, Errno> {
-        let Job { slot, half, op, rewinds } = job;
+        let Job { slot, half, op, rewinds, .. } = job;
         let pending = &self.slots[slot].pending[half as usize];
         let (at, room) =
             pending.as_ref().map(|(at, buffer)| (*at, buffer.room())).expect("a fetch");
@@ -396,6 +430,14 @@ impl Model {
         let mut ready = None;
         if job.op != Op::Open {
             ready = self.ready(job.slot, job.half, Ok(Word::Name), &POISON);
+            ready.iter_mut().for_each(|ready| ready.note = None);
+        }
+        if job.is_chain {
+            for half in [Half::First, Half::Second].into_iter().filter(|half| *half != job.half) {
+                let rest = self.ready(job.slot, half, Ok(Word::Name), &POISON);
+                self.ready.extend(rest.map(|rest| Ready { note: None, ..rest }));
+            }
+            ready = ready.or_else(|| self.ready(job.slot, job.half, Ok(Word::Name), &POISON));
             ready.iter_mut().for_each(|ready| ready.note = None);
         }
         self.finished.push_back(Finished { job, ready });

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 
-use super::submission::{Op, Tag};
+use super::submission::{NUDGE, Op, Tag};
 use super::{KernelRing, int};
 use crate::sys::proc_root;
 use crate::sys::ring::{Completion, Failure, Half, ReadFrom};
@@ -69,24 +69,27 @@ impl KernelRing {
     /// nothing is read; the error of the memory comes first.
     fn open_is_done(&mut self, tag: Tag) {
         let slot = &mut self.slots[tag.slot];
-        slot.queued_at[tag.half as usize] = None;
-        if slot.queued_at.iter().any(Option::is_some) {
+        slot.queued[tag.half as usize] = None;
+        if slot.queued.iter().any(Option::is_some) {
             return;
         }
         match slot.refused {
             [_, Some(errno)] => self.refuse(Tag { half: Half::Second, ..tag }, errno),
             [Some(errno), None] => self.refuse(Tag { half: Half::First, ..tag }, errno),
             [None, None] => {
-                let op = if self.is_link(tag.slot, Half::First) { Op::Open } else { Op::Read };
+                let is_next = tag.half == Half::Second && self.is_name_opened_later(tag.slot);
+                let op = if is_next { Op::Open } else { Op::Read };
                 self.push_step(tag.slot, Half::First, op, ReadFrom::Current);
             }
         }
     }
 
-    /// In steps, queues the read of the memory behind that of the name.
+    /// In steps, queues the read of the memory behind that of the name, unless it is in flight: two
+    /// reads would write to one buffer.
     fn name_is_done(&mut self, tag: Tag) {
-        let has_memory = self.pending(tag.slot, Half::Second).is_some();
-        if tag.half == Half::First && has_memory && !self.features.chains {
+        let is_due = self.pending(tag.slot, Half::Second).is_some()
+            && self.slots[tag.slot].queued[Half::Second as usize].is_none();
+        if tag.half == Half::First && is_due && !self.features.chains {
             self.push_step(tag.slot, Half::Second, Op::Read, ReadFrom::Current);
         }
     }
@@ -120,7 +123,7 @@ impl KernelRing {
         let Tag { slot, half, .. } = tag;
         let state = &mut self.slots[slot];
         if let Some(fetch) = state.pending[half as usize].take() {
-            state.queued_at[half as usize] = None;
+            state.queued[half as usize] = None;
             self.in_flight -= 1;
             self.ready.push_back(Completion { slot, half, result, buffer: fetch.buffer });
         }
@@ -130,7 +133,12 @@ impl KernelRing {
     pub(super) fn drain(&mut self) {
         self.collect();
         while let Some((user_data, result)) = self.raw.pop_front() {
-            self.completed(Tag::decode(user_data), result);
+            if user_data == NUDGE {
+                self.nudges = self.nudges.saturating_sub(1);
+            } else {
+                self.requests = self.requests.saturating_sub(1);
+                self.completed(Tag::decode(user_data), result);
+            }
         }
     }
 

@@ -17,10 +17,11 @@
 //! ```
 //!
 //! - In steps, completions are deferred (`DEFER_TASKRUN`): the submitting thread sleeps on a timer
-//!   ([`super::pace`]) and reaps all of them at once. No worker wakes it, so neither takes turns in
-//!   the run queue. A chain cannot do that: each of its links would wait for the submitting thread.
+//!   ([`super::pace`]) and reaps all of them at once. No worker wakes it, so worker and submitting
+//!   thread take no turns in the run queue. A chain cannot do that: each of its links would wait
+//!   for the submitting thread.
 //! - In a chain, one worker reads a whole process: one request to hand over instead of four. Under
-//!   `SCHED_BATCH` a wake-up does not preempt the worker, and there are few.
+//!   `SCHED_BATCH` a wake-up does not preempt the worker, and wake-ups are few.
 //! - ASYNC passes a request to a worker without an attempt in the submitting thread, where an open
 //!   can block on the target's `exec_update_lock`, and lets the kernel start workers.
 //! - Every slot has two direct descriptors. An open into one closes the old file, so no close is
@@ -29,7 +30,7 @@
 //! - SKIP suppresses the completions of successful opens. A failed open completes, and suppresses
 //!   the rest of its chain.
 //!
-//! Kernels that lack one of these [`Features`] read in steps too, if need be with ordinary
+//! Without the [`Features`] of a chain the ring reads in steps too, if need be with ordinary
 //! descriptors and without the timer.
 //!
 //! - `setup`      the features of the kernel, the way to read, and the size of the ring
@@ -60,7 +61,7 @@ use io_uring::IoUring;
 pub use self::setup::{Features, RingSetup};
 use self::setup::{SLOTS_MAX, build, register_table};
 use self::sleepers::Sleepers;
-use self::submission::{Op, Tag};
+use self::submission::{NUDGE, Op, Tag};
 
 /// The maximum useful depth: more requests only wait in the kernel instead of here.
 pub const DEPTH_MAX: usize = 1024;
@@ -69,6 +70,7 @@ pub const DEPTH_MAX: usize = 1024;
 pub struct KernelRing {
     ring: IoUring,
     root: ProcRoot,
+    is_own_proc: bool,
     features: Features,
     /// Created at first use, at most `slots_max`, which is the capacity of the vector.
     slots: Vec<RingSlot>,
@@ -77,12 +79,17 @@ pub struct KernelRing {
     raw: VecDeque<(u64, i32)>,
     /// Completions of fetches, not yet reaped.
     ready: VecDeque<Completion>,
+    /// Fetches in flight; and requests, of which only steps complete one by one; and nudges.
     in_flight: usize,
+    requests: usize,
+    nudges: usize,
     sleepers: Sleepers,
     worker_limit: usize,
     /// The number of times in a row that the kernel has refused requests.
     refusals: u32,
     pace: Pace,
+    /// A survey has begun.
+    is_started: bool,
     /// The reason why nothing can be queued any more.
     broken: Option<Errno>,
     began: Instant,
@@ -96,13 +103,20 @@ struct RingSlot {
     pending: [Option<Fetch>; 2],
     /// Tells completions of this request from those of an earlier one.
     generation: u32,
-    /// The number of the last request, by half, until the file is complete; in steps, until the
-    /// request is.
-    queued_at: [Option<u64>; 2],
+    /// The last request, by half, until the file is complete; in steps, until the request is.
+    queued: [Option<Queued>; 2],
     /// The errors of opens, only in steps.
     refused: [Option<Errno>; 2],
     /// The ordinary descriptors, if there are no direct ones.
     files: [Option<OwnedFd>; 2],
+}
+
+/// A request in flight.
+#[derive(Clone, Copy)]
+struct Queued {
+    /// The number of operations when it was queued.
+    number: u64,
+    op: Op,
 }
 
 impl KernelRing {
@@ -133,6 +147,7 @@ impl KernelRing {
         let slots_max = table.unwrap_or_else(|| SLOTS_MAX.min(this_process::raise_file_limit()));
         let mut ring = KernelRing {
             ring,
+            is_own_proc: root.is_own(),
             root,
             features,
             slots: Vec::with_capacity(slots_max),
@@ -140,19 +155,19 @@ impl KernelRing {
             raw: VecDeque::with_capacity(2 * depth),
             ready: VecDeque::with_capacity(2 * depth),
             in_flight: 0,
+            requests: 0,
+            nudges: 0,
             sleepers: Sleepers::default(),
             worker_limit: 0,
             refusals: 0,
             pace: Pace::default(),
+            is_started: false,
             broken: None,
             began: Instant::now(),
             stats: RingStats::default(),
         };
-        ring.limit_workers(setup.workers);
+        ring.set_worker_limit(setup.workers);
         ring.start_worker_elsewhere();
-        if !features.defer_taskrun {
-            threads::prefer_throughput();
-        }
         Ok(ring)
     }
 
@@ -168,7 +183,7 @@ impl KernelRing {
         let cpus = threads::other_cpus();
         let is_set =
             cpus.is_some_and(|cpus| self.ring.submitter().register_iowq_aff(&cpus).is_ok());
-        self.push_nudge();
+        self.push_nudges(1);
         self.enter(0, Duration::ZERO);
         if is_set {
             // Later workers may run on any CPU. If this fails: on any other CPU.
@@ -186,15 +201,6 @@ impl KernelRing {
                 break;
             }
             self.enter(0, Duration::ZERO);
-        }
-    }
-
-    fn limit_workers(&mut self, workers: usize) {
-        let limit: u32 = int(workers);
-        if self.features.worker_limit && self.worker_limit != workers {
-            let set = self.ring.submitter().register_iowq_max_workers(&mut [limit; 2]);
-            self.features.worker_limit = set.is_ok();
-            self.worker_limit = workers;
         }
     }
 }
@@ -228,30 +234,42 @@ impl Fetcher for KernelRing {
         states
     }
 
-    /// Workers take requests in the order of the queue, one at a time. So these are the first ones,
-    /// as many as there are workers.
+    /// Workers take requests in the order of their queue, one at a time: opens from one queue,
+    /// reads and chains from another. So these are the first ones of each, as many as there are
+    /// workers.
     fn executing(&self, workers: &WorkerStates) -> Vec<usize> {
-        // A chain is one request in this line.
+        // A chain is one request in this queue.
         let most_of_slot = if self.features.chains { 1 } else { 2 };
-        let slots = self.slots.iter().enumerate();
-        let requests = slots.flat_map(|(index, slot)| {
-            let numbers = slot.queued_at.iter().flatten().take(most_of_slot);
-            numbers.map(move |number| (*number, index))
-        });
-        let mut line: Vec<_> = requests.collect();
-        line.sort_unstable();
+        let mut queues = [Vec::new(), Vec::new()];
+        for (index, slot) in self.slots.iter().enumerate() {
+            for queued in slot.queued.iter().flatten().take(most_of_slot) {
+                queues[queued.op as usize].push((queued.number, index));
+            }
+        }
+        queues.iter_mut().for_each(|queue| queue.sort_unstable());
+        let longest = queues[0].len().max(queues[1].len());
+        let first = if self.features.worker_limit { self.worker_limit } else { longest };
         // Without an own `/proc` the workers are unknown.
         let seen = workers.running + workers.blocked + workers.idle;
-        let most = if seen > 0 { seen } else { line.len() };
-        line.into_iter().take(most).map(|(_, index)| index).collect()
+        let most = if seen > 0 { seen } else { usize::MAX };
+        let places = 0..first.min(longest);
+        let in_turn =
+            places.flat_map(|place| queues.iter().filter_map(move |queue| queue.get(place)));
+        in_turn.take(most).map(|(_, index)| *index).collect()
     }
 
     fn set_worker_limit(&mut self, workers: usize) {
-        self.limit_workers(workers);
+        let limit: u32 = int(workers);
+        if self.features.worker_limit && self.worker_limit != workers {
+            // Of each kind.
+            let set = self.ring.submitter().register_iowq_max_workers(&mut [limit; 2]);
+            self.features.worker_limit = set.is_ok();
+            self.worker_limit = workers;
+        }
     }
 
     fn wake_workers(&mut self, count: usize) {
-        (0..count).for_each(|_| self.push_nudge());
+        self.push_nudges(count.saturating_sub(self.nudges));
     }
 
     fn fetch(&mut self, slot: usize, request: Request) {
@@ -299,14 +317,19 @@ impl Fetcher for KernelRing {
 
     fn submit_and_wait(&mut self, at_least: usize, timeout: Duration) -> Result<(), Errno> {
         self.drain();
+        if !self.features.defer_taskrun && !std::mem::replace(&mut self.is_started, true) {
+            threads::prefer_throughput();
+        }
         let in_flight = self.in_flight;
         let wanted = at_least.min(in_flight + self.ready.len()).saturating_sub(self.ready.len());
         let can_sleep = wanted > 1 && self.features.defer_taskrun;
+        let requests = self.requests;
         match self.pace.pause().filter(|_| can_sleep) {
             Some(pause) => self.sleep(pause.min(timeout)),
             None => self.enter(wanted, timeout),
         }
-        self.pace.learn(self.raw.len(), in_flight);
+        let completed = self.raw.iter().filter(|(user_data, _)| *user_data != NUDGE).count();
+        self.pace.learn(completed, requests);
         self.drain();
         self.broken.map_or(Ok(()), Err)
     }

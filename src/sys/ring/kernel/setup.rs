@@ -1,4 +1,4 @@
-//! The features of the kernel, and the size of the ring.
+//! The features of the kernel, the way to read, and the size of the ring.
 
 use io_uring::IoUring;
 
@@ -25,7 +25,8 @@ pub struct Features {
     /// `IORING_SETUP_SINGLE_ISSUER` (6.0): one thread submits.
     pub single_issuer: bool,
     /// `IORING_SETUP_DEFER_TASKRUN` (6.1): completions wait until the submitting thread enters the
-    /// kernel, so that it can sleep meanwhile. Used where CPUs are contended, and without `chains`.
+    /// kernel, so that it can sleep meanwhile. Used where CPUs are contended, and where `chains` is
+    /// not allowed.
     pub defer_taskrun: bool,
     /// A sparse table of direct descriptors (5.19): no file needs a close.
     pub direct_descriptors: bool,
@@ -63,7 +64,8 @@ pub struct RingSetup {
     pub allowed: Features,
 }
 
-/// Whether more threads want CPUs than there are.
+/// Whether more threads of the host want a CPU than this process may use. Where it may use few of
+/// many, its own may still be free; steps then cost a tenth more.
 fn is_contended() -> bool {
     threads::runnable().is_some_and(|runnable| runnable > threads::cpus())
 }

@@ -28,7 +28,7 @@ use io_uring::opcode;
 use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{DestinationSlot, Fd, Fixed, SubmitArgs, Timespec};
 
-use super::{KernelRing, int};
+use super::{KernelRing, Queued, int};
 use crate::process::ProcFile;
 use crate::sys::ring::{Fetch, Half, ReadFrom};
 use crate::units::Errno;
@@ -40,7 +40,7 @@ pub(super) const CHAIN_MAX: usize = 4;
 const REFUSALS_MAX: u32 = 100;
 const REFUSAL_PAUSE: Duration = Duration::from_millis(1);
 /// The tag of a request that only wakes workers. No slot has this number.
-const NUDGE: u64 = u64::MAX;
+pub(super) const NUDGE: u64 = u64::MAX;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Op {
@@ -141,7 +141,9 @@ impl KernelRing {
         // Also in release builds: the rest of a chain would read the files of another process.
         assert!(pushed.is_ok(), "make_room made room");
         self.stats.operations += 1;
-        self.slots[tag.slot].queued_at[tag.half as usize] = Some(self.stats.operations);
+        self.requests += 1;
+        let queued = Queued { number: self.stats.operations, op: tag.op };
+        self.slots[tag.slot].queued[tag.half as usize] = Some(queued);
     }
 
     fn open_entry(&self, slot: usize, half: Half) -> Entry {
@@ -225,16 +227,21 @@ impl KernelRing {
         }
     }
 
-    /// Queues the opens of a request in steps. A link can block like the memory, and is opened
-    /// after it: at most one request of a slot can block.
+    /// Queues the opens of a request in steps.
     pub(super) fn push_opens(&mut self, slot: usize) {
         let is_pair = self.pending(slot, Half::Second).is_some();
         if is_pair {
             self.push_step(slot, Half::Second, Op::Open, ReadFrom::Current);
         }
-        if !is_pair || !self.is_link(slot, Half::First) {
+        if !is_pair || !self.is_name_opened_later(slot) {
             self.push_step(slot, Half::First, Op::Open, ReadFrom::Current);
         }
+    }
+
+    /// Whether the name is opened after the memory. Like the memory, a link can block, and so can
+    /// any file of a directory that replaces `/proc`: at most one request of a slot may.
+    pub(super) fn is_name_opened_later(&self, slot: usize) -> bool {
+        self.is_link(slot, Half::First) || !self.is_own_proc
     }
 
     /// Queues one step of a request alone.
@@ -248,21 +255,27 @@ impl KernelRing {
         }
     }
 
-    /// Queues two requests that do nothing. A higher limit alone does not start workers; the next
-    /// queued request does. The kernel has two kinds of workers: bounded ones carry out opens and
-    /// chains, unbounded ones reads of direct descriptors, whose file is not known when they are
-    /// queued (`io_prep_async_work`, io_uring/io_uring.c).
-    pub(super) fn push_nudge(&mut self) {
+    /// Queues requests that do nothing, for this many workers of each kind: a higher limit alone
+    /// does not start workers; the next queued request does. Bounded workers carry out chains and
+    /// opens. Reads of direct descriptors in steps are for unbounded ones, as their file is not
+    /// known when they are queued (`io_prep_async_work`, io_uring/io_uring.c).
+    pub(super) fn push_nudges(&mut self, count: usize) {
         const NO_FILE: Fixed = Fixed(u32::MAX);
         let nop = opcode::Nop::new().build();
         let read = opcode::Read::new(NO_FILE, std::ptr::null_mut(), 0).build();
-        for nudge in [nop, read] {
+        let has_unbounded = self.features.direct_descriptors && !self.features.chains;
+        let kinds = if has_unbounded { 2 } else { 1 };
+        for nudge in
+            std::iter::repeat_n([nop, read], count).flat_map(|all| all.into_iter().take(kinds))
+        {
             if !self.make_room(1) {
                 return;
             }
             let nudge = nudge.flags(Flags::ASYNC).user_data(NUDGE);
-            // SAFETY: neither has a pointer, and the read fails for want of a file.
+            // SAFETY: a NOP has no pointer; that of the read is null, for no bytes, and the read
+            // fails because the table has no such file.
             let _ = unsafe { self.ring.submission().push(&nudge) };
+            self.nudges += 1;
         }
     }
 }

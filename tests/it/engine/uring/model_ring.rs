@@ -157,7 +157,8 @@ fn fate_after(hit: Hit, seat: &Seat, plan: &Plan) -> Fate {
 fn every_operation_fails_once_and_for_good() {
     let (mut runs, mut injected) = (0, 0);
     let mut failures = Failures::new();
-    for plan in plans().iter() {
+    for (plan, is_chained) in plans().iter().flat_map(|plan| [(plan, false), (plan, true)]) {
+        let standard = |plan| Script { is_chained, ..standard(plan) };
         let sound = schedule::run(standard(plan));
         let ops = sound.model.borrow().world.faults.ops;
         for op in 0..ops {
@@ -237,6 +238,7 @@ fn crowd(stuck: usize, healthy: usize, place: usize, lazy: bool) -> Script {
     };
     let mut script = Script::calm(world_of((0..all).map(seat).collect(), &plans()[0]), dice(2));
     (script.slots_max, script.depth, script.is_lazy) = (2048, 128, lazy);
+    script.is_chained = !lazy;
     script
 }
 
