@@ -35,6 +35,8 @@ const WATCH: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 /// After this number of members the root checks that the starter is still there.
 const BATCH: usize = 64;
+/// The number of times that a swapped crowd is verified.
+const VERIFICATIONS_MAX: u32 = 5;
 
 /// A crowd, from within.
 struct Root {
@@ -112,7 +114,14 @@ impl Root {
             swapped.add(*pid, Range { start, len })?;
         }
         swapped.push_out()?;
-        verify::swapped(&self.spec, &self.members)?;
+        // Another process, such as `ps`, may read a title first, and the kernel then has it.
+        for attempt in 1.. {
+            match verify::swapped(&self.spec, &self.members) {
+                Err(why) if attempt == VERIFICATIONS_MAX => return Err(why),
+                Err(_) => swapped.push_out()?,
+                Ok(()) => break,
+            }
+        }
         // The check brought some of their pages back.
         swapped.push_out()?;
         self.swapped = Some(swapped);

@@ -128,6 +128,7 @@ impl<F: Fetcher> Engine for Uring<F> {
             in_flight: 0,
             held: 0,
             finished: 0,
+            completed: before.completed,
         };
         let outcome = self.run(&mut survey);
         let after = self.ring.stats();
@@ -161,6 +162,8 @@ struct SurveyState<'a> {
     in_flight: usize,
     held: usize,
     finished: usize,
+    /// Requests of the ring that had completed at the last reap.
+    completed: u64,
 }
 
 impl SurveyState<'_> {
@@ -254,6 +257,11 @@ impl<F: Fetcher> Uring<F> {
     /// Handles the completions that have arrived. Returns the time.
     fn reap(&mut self, survey: &mut SurveyState<'_>) -> Result<Duration, Errno> {
         let mut now = self.ring.now();
+        // Where processes are read in steps, most requests complete no file.
+        let completed = self.ring.stats().completed;
+        if std::mem::replace(&mut survey.completed, completed) != completed {
+            survey.last_active = now;
+        }
         let until = survey.next_check().max(now) + REAP_MAX;
         while let Some(done) = self.ring.reap() {
             survey.last_active = now;

@@ -85,6 +85,8 @@ pub struct RingStats {
     pub operations: u64,
     /// Calls of `io_uring_enter(2)`.
     pub enters: u64,
+    /// Requests that have completed, each step of a process.
+    pub completed: u64,
 }
 
 /// The states of the workers, and their work so far.

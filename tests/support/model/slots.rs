@@ -259,6 +259,8 @@ impl Model {
         while let Some(Finished { job, ready }) = self.finished.pop_front() {
             let Job { slot, half, op, is_chain, .. } = job;
             self.slots[slot].requests -= 1;
+            self.stats.completed += 1;
+            self.watch.last_reaped = self.world.now;
             self.ready.extend(ready);
             match op {
                 // Its chain has ended early: it is late.

@@ -288,6 +288,17 @@ fn stuck_processes_time_out_while_others_are_read() {
     }
 }
 
+/// A step that ends is a sign of life, though no file is complete: both locks together are held for
+/// longer than the timeout.
+#[test]
+fn each_step_restarts_the_timeout() {
+    let mut script = crowd(0, 1, 0, true);
+    let seat = &mut script.world.seats[0];
+    (seat.exec_lock, seat.memory_lock) = (150 * MILLIS, 300 * MILLIS);
+    script.timeouts.stuck_after = Duration::from_millis(200);
+    assert_eq!(schedule::run(script).totals.coverage.measured, 1);
+}
+
 /// All workers start soon, though a burst starts at most one.
 #[test]
 fn a_small_crowd_has_all_workers() {
