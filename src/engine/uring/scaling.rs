@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::sys::ring::WorkerStates;
 
 /// The time between two checks of the workers.
-const TICK: Duration = Duration::from_millis(10);
+const TICK: Duration = Duration::from_millis(5);
 /// The same at first, and while their number grows.
 const TICK_GROWING: Duration = Duration::from_millis(1);
 /// The time between two checks, in times of the last one, and its maximum. The check of hundreds of
@@ -60,6 +60,11 @@ impl WorkerScaling {
         self.next_at
     }
 
+    /// The result of the last check.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// The number of workers that may run from now on, by begin and end of the check, the number of
     /// workers that are blocked, of processes finished so far and of processes in flight.
     pub(super) fn update(
@@ -105,7 +110,7 @@ mod tests {
     #[test]
     fn long_checks_are_rare() {
         let states = WorkerStates { running: 2, ..WorkerStates::default() };
-        for (took, next) in [(0, 10), (2, 12), (20, 100), (100, 300)] {
+        for (took, next) in [(0, 5), (2, 10), (20, 100), (100, 300)] {
             let mut scaling = WorkerScaling::new(2, Duration::ZERO, &states);
             scaling.update([MS, MS + took * MS], &states, 0, [0, 100]);
             assert_eq!(scaling.next_check(), MS + next * MS, "a check of {took} ms");

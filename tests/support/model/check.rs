@@ -158,7 +158,7 @@ impl Check<'_> {
         let reads = |pid: &Pid| 2 * longest(self.seat(*pid)).unwrap_or(0) as u64;
         let most: u64 = self.pids.iter().map(|pid| reads(pid) + STEPS_MAX).sum();
         assert!(io.operations <= most, "{} operations, {most} at the most", io.operations);
-        let looks = (world.now - self.began) / (10 * MILLIS);
+        let looks = (world.now - self.began) / (5 * MILLIS);
         // At most one sleep in vain for each that brings a completion.
         let enters_max = 2 * io.operations + 2 * looks + 50;
         assert!(io.enters <= enters_max, "{} calls, it spins: {enters_max}", io.enters);
@@ -167,7 +167,7 @@ impl Check<'_> {
     /// The survey ends on time.
     fn time(&self) {
         let Model { world, watch, .. } = self.model;
-        let moved = [watch.last_reaped, watch.last_fetched, watch.last_ran, self.began];
+        let moved = [watch.last_reaped, watch.last_fetched, watch.last_ran, watch.last_raised];
         let moves = self.model.pool.running() > 0;
         let moved = if moves { world.now } else { moved.into_iter().max().unwrap_or(0) };
         let enough = moved + micros(self.timeouts.stuck_after) + self.model.look_period() + SLACK;

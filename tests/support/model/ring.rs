@@ -72,7 +72,10 @@ impl Fetcher for ModelRing {
     }
 
     fn set_worker_limit(&mut self, workers: usize) {
-        self.0.borrow_mut().pool.wish_limit(workers);
+        let model = &mut *self.0.borrow_mut();
+        if model.pool.wish_limit(workers) {
+            model.watch.last_raised = model.world.now;
+        }
     }
 
     fn wake_workers(&mut self, count: usize) {

@@ -389,7 +389,7 @@ impl Model {
 
     /// The maximum delay until the engine sees the state of the workers.
     pub fn look_period(&self) -> Micros {
-        10 * MILLIS
+        5 * MILLIS
     }
 
     /// Performs the action of a request.
