@@ -66,6 +66,9 @@ use self::submission::{NUDGE, Op, Tag};
 /// The maximum useful depth: more requests only wait in the kernel instead of here.
 pub const DEPTH_MAX: usize = 1024;
 
+/// The maximum number of nudges in flight.
+const NUDGES_MAX: usize = 2 * SLOTS_MAX;
+
 /// io_uring on a directory of processes.
 pub struct KernelRing {
     ring: IoUring,
@@ -269,7 +272,8 @@ impl Fetcher for KernelRing {
     }
 
     fn wake_workers(&mut self, count: usize) {
-        self.push_nudges(count.saturating_sub(self.nudges));
+        // Nudges behind stuck requests do not complete, and new ones still start workers.
+        self.push_nudges(count.min(NUDGES_MAX.saturating_sub(self.nudges)));
     }
 
     fn fetch(&mut self, slot: usize, request: Request) {
