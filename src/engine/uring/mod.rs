@@ -311,12 +311,7 @@ impl<F: Fetcher> Uring<F> {
         survey.held = self.older(now, HELD_AFTER).min(blocked.saturating_sub(abandoned));
         self.time_out_stuck(survey, states.stuck.saturating_sub(abandoned));
         let counts = [survey.finished, survey.in_flight];
-        let before = survey.scaling.limit();
         let limit = survey.scaling.update([now, self.ring.now()], states, blocked, counts);
-        // More workers are about to take up requests that wait behind the blocked ones.
-        if limit > before {
-            survey.last_active = now;
-        }
         self.ring.set_worker_limit(limit);
         let busy = (states.running + states.blocked).saturating_sub(abandoned);
         self.ring.wake_workers(limit.min(survey.in_flight).saturating_sub(busy));

@@ -60,11 +60,6 @@ impl WorkerScaling {
         self.next_at
     }
 
-    /// The result of the last check.
-    pub(super) fn limit(&self) -> usize {
-        self.limit
-    }
-
     /// The number of workers that may run from now on, by begin and end of the check, the number of
     /// workers that are blocked, of processes finished so far and of processes in flight.
     pub(super) fn update(

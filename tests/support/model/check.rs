@@ -167,7 +167,7 @@ impl Check<'_> {
     /// The survey ends on time.
     fn time(&self) {
         let Model { world, watch, .. } = self.model;
-        let moved = [watch.last_reaped, watch.last_fetched, watch.last_ran, watch.last_raised];
+        let moved = [watch.last_reaped, watch.last_fetched, watch.last_ran, self.began];
         let moves = self.model.pool.running() > 0;
         let moved = if moves { world.now } else { moved.into_iter().max().unwrap_or(0) };
         let enough = moved + micros(self.timeouts.stuck_after) + self.model.look_period() + SLACK;

@@ -68,9 +68,8 @@ impl Pool {
         self.queued.push(job);
     }
 
-    /// Sets the limit. True: it is higher than before.
-    pub fn wish_limit(&mut self, limit: usize) -> bool {
-        std::mem::replace(&mut self.wished_limit, limit) < limit
+    pub fn wish_limit(&mut self, limit: usize) {
+        self.wished_limit = limit;
     }
 
     /// Queues requests that do nothing.

@@ -72,10 +72,7 @@ impl Fetcher for ModelRing {
     }
 
     fn set_worker_limit(&mut self, workers: usize) {
-        let model = &mut *self.0.borrow_mut();
-        if model.pool.wish_limit(workers) {
-            model.watch.last_raised = model.world.now;
-        }
+        self.0.borrow_mut().pool.wish_limit(workers);
     }
 
     fn wake_workers(&mut self, count: usize) {

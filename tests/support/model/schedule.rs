@@ -120,7 +120,6 @@ fn begin_survey(model: &mut Model) -> Vec<Pid> {
     let Watch { late, abandoned, .. } = model.watch;
     model.watch = Watch {
         last_fetched: now,
-        last_raised: now,
         last_reaped: now,
         last_ran: now,
         late,

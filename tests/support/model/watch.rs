@@ -7,8 +7,6 @@ use super::Micros;
 pub struct Watch {
     pub last_fetched: Micros,
     pub last_reaped: Micros,
-    /// The time when the engine last raised the number of workers, or began.
-    pub last_raised: Micros,
     /// The time when a worker last ended a running step; the same for a step long enough to be seen
     /// running.
     pub last_ran: Micros,
