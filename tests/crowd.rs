@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crowd::{Crowd, Kind, Session, Sizes, Spec};
 use psm_uring::units::Pid;
-use rustix::process::{Pid as RawPid, Signal, getsid, kill_process};
+use rustix::process::{Pid as RawPid, Signal, kill_process};
 use support::{skip, until};
 
 /// Far longer than a few processes take to exit.
@@ -59,18 +59,36 @@ fn rollup(pid: Pid) -> BTreeMap<String, u64> {
     amounts.collect()
 }
 
-/// State, parent, and CPU time in ticks.
-fn stat(pid: Pid) -> Option<(char, u32, u64)> {
+/// Fields of `/proc/PID/stat`, proc(5). The session is 0 when its leader is outside this PID
+/// namespace; getsid(2) then returns 0, which rustix takes for impossible.
+#[derive(PartialEq, Debug)]
+struct Stat {
+    state: char,
+    parent: u32,
+    session: u32,
+    /// Pages that were read from disk.
+    major_faults: u64,
+    /// CPU time.
+    ticks: u64,
+}
+
+fn stat(pid: Pid) -> Option<Stat> {
     let text = text(pid, "stat");
     let (_, fields) = text.rsplit_once(") ")?;
     let fields: Vec<&str> = fields.split(' ').collect();
-    let ticks = |n: usize| fields[n].parse::<u64>().ok();
-    Some((fields[0].chars().next()?, fields[1].parse().ok()?, ticks(11)? + ticks(12)?))
+    let number = |n: usize| fields[n].parse::<u64>().ok();
+    Some(Stat {
+        state: fields[0].chars().next()?,
+        parent: fields[1].parse().ok()?,
+        session: fields[3].parse().ok()?,
+        major_faults: number(9)?,
+        ticks: number(11)? + number(12)?,
+    })
 }
 
 /// Whether none of them runs or sleeps. Zombies count as gone.
 fn are_gone(pids: &[Pid]) -> bool {
-    pids.iter().all(|pid| stat(*pid).is_none_or(|(state, ..)| "ZX".contains(state)))
+    pids.iter().all(|pid| stat(*pid).is_none_or(|stat| "ZX".contains(stat.state)))
 }
 
 fn kill(pid: Pid) {
@@ -78,11 +96,20 @@ fn kill(pid: Pid) {
     kill_process(raw.expect("an id"), Signal::KILL).expect("it is alive");
 }
 
+/// Ends a crowd, which undoes its changes; also after its root was killed.
+fn finish(crowd: Crowd, is_root_killed: bool) {
+    if is_root_killed {
+        kill(crowd.root());
+    } else {
+        crowd.end().expect("the crowd ends");
+    }
+}
+
 fn children() -> Vec<Pid> {
     let own = std::process::id();
     let entries = std::fs::read_dir("/proc").expect("a /proc").flatten();
     let pids = entries.filter_map(|entry| Pid::parse(entry.file_name().as_encoded_bytes()));
-    pids.filter(|pid| stat(*pid).is_some_and(|(_, parent, _)| parent == own)).collect()
+    pids.filter(|pid| stat(*pid).is_some_and(|stat| stat.parent == own)).collect()
 }
 
 #[test]
@@ -116,8 +143,8 @@ fn assert_idle(crowd: &Crowd) {
     let before = look();
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(before, look());
-    for (state, parent, _) in before.into_iter().map(|stat| stat.expect("a member")) {
-        assert_eq!((state, parent), ('S', crowd.root().0));
+    for member in before.into_iter().map(|stat| stat.expect("a member")) {
+        assert_eq!((member.state, member.parent), ('S', crowd.root().0));
     }
 }
 
@@ -227,12 +254,7 @@ fn swapped_members_are_in_swap() {
             crowd.push_out().expect("the crowd lives");
         }
         let pids = crowd.pids().to_vec();
-        if is_root_killed {
-            kill(crowd.root());
-            drop(crowd);
-        } else {
-            crowd.end().expect("swap goes off");
-        }
+        finish(crowd, is_root_killed);
         assert!(are_gone(&pids));
         assert!(!is_swap_area(&file) && !file.exists(), "{file:?}");
     }
@@ -267,32 +289,22 @@ fn thrashing_members_swap_without_end() {
         let name = format!("psm-uring-crowd-{root}");
         let is_inside = |pid: &Pid| text(*pid, "cgroup").lines().any(|line| line.ends_with(&name));
         assert!(pids.iter().all(is_inside) && !groups_of(root).is_empty(), "{pids:?}");
-        let before = faults(&pids);
-        let swapped = until(RUN_LIMIT, || (faults(&pids) > before + 100).then_some(()));
+        let faults =
+            || pids.iter().filter_map(|pid| stat(*pid)).map(|stat| stat.major_faults).sum();
+        let before: u64 = faults();
+        let swapped = until(RUN_LIMIT, || (faults() > before + 100).then_some(()));
         assert!(swapped.is_some(), "the members wait for no page");
-        if is_root_killed {
-            kill(root);
-            drop(crowd);
-        } else {
-            crowd.end().expect("swap goes off");
-        }
+        finish(crowd, is_root_killed);
         assert!(are_gone(&pids));
         assert!(!is_swap_area(&file) && !file.exists(), "{file:?}");
         assert_eq!(groups_of(root), [] as [PathBuf; 0]);
     }
 }
 
-/// Pages that these processes read from disk.
-fn faults(pids: &[Pid]) -> u64 {
-    let of_one =
-        |pid: &Pid| text(*pid, "stat").rsplit_once(") ")?.1.split(' ').nth(9)?.parse::<u64>().ok();
-    pids.iter().filter_map(of_one).sum::<u64>()
-}
-
 #[test]
 fn busy_loops_run_in_their_session() {
     let _alone = alone();
-    let session = |pid: Pid| getsid(i32::try_from(pid.0).ok().and_then(RawPid::from_raw)).ok();
+    let session = |pid: Pid| stat(pid).map(|stat| stat.session);
     for (busy_session, is_root_killed) in
         [(Session::Own, false), (Session::Own, true), (Session::Same, false), (Session::Same, true)]
     {
@@ -304,15 +316,10 @@ fn busy_loops_run_in_their_session() {
         assert!(sessions.iter().all(|one| one.is_some() && *one == sessions[0]), "{sessions:?}");
         let is_ours = sessions[0] == session(root);
         assert_eq!(is_ours, busy_session == Session::Same, "{sessions:?}");
-        let times = || loops.iter().map(|pid| stat(*pid).map_or(0, |stat| stat.2));
+        let times = || loops.iter().map(|pid| stat(*pid).map_or(0, |stat| stat.ticks));
         let runs = until(RUN_LIMIT, || times().all(|ticks| ticks > 0).then_some(()));
         assert!(runs.is_some(), "{busy_session:?}: a loop uses no CPU time");
-        if is_root_killed {
-            kill(root);
-            drop(crowd);
-        } else {
-            crowd.end().expect("the crowd ends");
-        }
+        finish(crowd, is_root_killed);
         assert!(are_gone(&loops), "{busy_session:?}");
     }
 }
