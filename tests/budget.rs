@@ -24,7 +24,7 @@ use psm_uring::sys::ring::kernel::Features;
 use psm_uring::sys::this_process;
 use psm_uring::units::{Labelled, Pid};
 use support::RUN_LIMIT;
-use support::survey::{has_uring, open, tuning};
+use support::survey::{CHAINED, TIMED, has_uring, open, tuning};
 
 #[global_allocator]
 static ALLOCATOR: counting::Counting = counting::Counting;
@@ -78,11 +78,6 @@ struct Budget {
     /// The source of operations and reads.
     why: &'static str,
 }
-
-/// The way of the ring where CPUs are free.
-const CHAINED: Features = Features { defer_taskrun: false, ..Features::ALL };
-/// The way of the ring where CPUs are contended.
-const TIMED: Features = Features { chains: false, ..Features::ALL };
 
 const BUDGETS: [Budget; 9] = [
     Budget {

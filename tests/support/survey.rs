@@ -9,6 +9,13 @@ use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::sys::ring::kernel::Features;
 use psm_uring::units::{Errno, Pid};
 
+/// The ring's way to read where CPUs are free.
+pub const CHAINED: Features = Features { defer_taskrun: false, ..Features::ALL };
+/// Its way where CPUs are contended.
+pub const TIMED: Features = Features { chains: false, ..Features::ALL };
+/// Its way on older kernels.
+pub const STAGED: Features = Features { chains: false, ..CHAINED };
+
 /// A process, with its owner, its group and its start time, where requested.
 pub type Place = (Pid, Option<u32>, Option<Vec<u8>>, Option<u64>);
 

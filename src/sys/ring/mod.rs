@@ -89,6 +89,13 @@ pub struct RingStats {
     pub completed: u64,
 }
 
+impl RingStats {
+    /// Requests in flight, where each of them completes: not in a chain.
+    pub fn in_flight(&self) -> u64 {
+        self.operations - self.completed
+    }
+}
+
 /// The states of the workers, and their work so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WorkerStates {

@@ -32,7 +32,7 @@ impl Pace {
     }
 
     /// Learns from a sleep or a wait that brought `completed` of the requests in flight.
-    pub fn learn(&mut self, completed: usize, in_flight: usize) {
+    pub fn learn(&mut self, completed: u64, in_flight: u64) {
         self.is_waiting = completed == 0 && (self.is_waiting || self.pause == LONGEST);
         if 8 * completed < in_flight {
             self.pause = (2 * self.pause).min(LONGEST);
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     /// The pauses of five sleeps or waits (0) which bring so many of 64 requests, in microseconds.
-    fn pauses(longest: bool, completed: [usize; 5]) -> [u128; 5] {
+    fn pauses(longest: bool, completed: [u64; 5]) -> [u128; 5] {
         let mut pace = Pace::default();
         if longest {
             pace.pause = LONGEST;

@@ -3,7 +3,7 @@
 //! and names that the fixtures were generated with.
 
 use crate::support::failures::{Failures, check_eq};
-use crate::support::survey::{Snapshot, has_uring, open, survey, tuning};
+use crate::support::survey::{CHAINED, STAGED, Snapshot, TIMED, has_uring, open, survey, tuning};
 use crate::support::{TREES, Table, data, tree};
 use psm_uring::engine::{EngineKind, Surveyor, Tuning};
 use psm_uring::process::{Coverage, NameRule, Plan, Source};
@@ -20,7 +20,6 @@ const DEPTHS: [usize; 4] = [1, 2, 3, 64];
 
 /// Features that older kernels lack: each alone, and all together.
 fn feature_subsets() -> Vec<(&'static str, Features)> {
-    let staged = Features { chains: false, defer_taskrun: false, ..Features::ALL };
     let none = Features {
         submit_all: false,
         coop_taskrun: false,
@@ -35,10 +34,10 @@ fn feature_subsets() -> Vec<(&'static str, Features)> {
         ("no submit_all", Features { submit_all: false, ..Features::ALL }),
         ("no coop_taskrun", Features { coop_taskrun: false, ..Features::ALL }),
         ("no single_issuer", Features { single_issuer: false, ..Features::ALL }),
-        ("no defer_taskrun", Features { defer_taskrun: false, ..Features::ALL }),
+        ("no defer_taskrun", CHAINED),
         ("no direct_descriptors", Features { direct_descriptors: false, ..Features::ALL }),
-        ("no chains", Features { chains: false, ..Features::ALL }),
-        ("no chains, no defer_taskrun", staged),
+        ("no chains", TIMED),
+        ("no chains, no defer_taskrun", STAGED),
         ("no skip_success", Features { skip_success: false, ..Features::ALL }),
         ("no worker_limit", Features { worker_limit: false, ..Features::ALL }),
         ("none", none),

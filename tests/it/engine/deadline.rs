@@ -4,7 +4,7 @@
 use std::os::unix::fs::symlink;
 use std::time::Duration;
 
-use crate::support::survey::{has_uring, open, tuning};
+use crate::support::survey::{CHAINED, STAGED, TIMED, has_uring, open, tuning};
 use crate::support::{RUN_LIMIT, TempDir, copy_dir, make_fifo, tree};
 use psm_uring::engine::{EngineKind, Surveyor, Timeouts, Tuning};
 use psm_uring::process::{Coverage, Fate, Plan};
@@ -38,10 +38,7 @@ fn surveyors(test: &str, root: &ProcRoot) -> Vec<(&'static str, Surveyor)> {
     let mut surveyors: Vec<_> =
         crews.into_iter().map(|(name, kind)| (name, with(kind, Features::ALL))).collect();
     if has_uring(test) {
-        let chained = Features { defer_taskrun: false, ..Features::ALL };
-        let by_time = Features { chains: false, ..Features::ALL };
-        let staged = Features { chains: false, ..chained };
-        for (name, features) in [("chained", chained), ("by time", by_time), ("staged", staged)] {
+        for (name, features) in [("chained", CHAINED), ("by time", TIMED), ("staged", STAGED)] {
             surveyors.push((name, with(EngineKind::Uring, features)));
         }
     }

@@ -4,7 +4,7 @@
 
 use crate::support::child::Target;
 use crate::support::failures::{Failures, check};
-use crate::support::survey::has_uring;
+use crate::support::survey::{CHAINED, TIMED, has_uring};
 use crate::support::{RUN_LIMIT, Ran, run, say, skip, until};
 use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::sys::ring::kernel::{Features, KernelRing, RingSetup};
@@ -45,9 +45,8 @@ fn features() -> Result<Features, Errno> {
         let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
         KernelRing::new(root, RingSetup { depth: 8, workers: 2, allowed })
     };
-    let chained = ring(Features { defer_taskrun: false, ..Features::ALL })?.features();
-    let by_time = ring(Features { chains: false, ..Features::ALL })?.features();
-    Ok(Features { defer_taskrun: by_time.defer_taskrun, ..chained })
+    let timed = ring(TIMED)?.features();
+    Ok(Features { defer_taskrun: timed.defer_taskrun, ..ring(CHAINED)?.features() })
 }
 
 /// The ways to read on this kernel, in words for the table of docs/KERNELS.md.

@@ -35,15 +35,15 @@ impl Fetcher for ModelRing {
             model.trouble.early_returns -= 1;
             time = model.dice.below(time + 1);
         }
-        let (now, in_flight) = (model.world.now, model.owed());
-        let wanted = at_least.min(in_flight);
+        let (now, before) = (model.world.now, model.stats);
+        let wanted = at_least.min(model.owed());
         let can_sleep = model.can_sleep && wanted > 1;
         match self.1.pause().filter(|_| can_sleep) {
             Some(pause) => model.wait(usize::MAX, now + time.min(micros(pause))),
             None => model.wait(wanted, now + time),
         }
-        self.1.learn(model.finished(), in_flight);
         model.drain();
+        self.1.learn(model.stats.completed - before.completed, before.in_flight());
         Ok(())
     }
 

@@ -88,7 +88,8 @@ pub struct Model {
     slots_max: usize,
     finished: VecDeque<Finished>,
     ready: VecDeque<Ready>,
-    requests: u64,
+    /// Requests that got a worker so far.
+    started: u64,
 }
 
 impl Model {
@@ -106,7 +107,7 @@ impl Model {
             slots_max: slots,
             finished: VecDeque::new(),
             ready: VecDeque::new(),
-            requests: 0,
+            started: 0,
         }
     }
 
@@ -304,8 +305,8 @@ impl Model {
     /// Assigns workers to waiting requests.
     pub fn start(&mut self) {
         while let Some(job) = self.pool.next_job(&mut self.dice) {
-            let request = self.requests;
-            self.requests += 1;
+            let request = self.started;
+            self.started += 1;
             let Trouble { no_worker_from, no_worker_once, .. } = self.trouble;
             let is_none = |from| request == from || request > from && !no_worker_once;
             if no_worker_from.is_some_and(is_none) {
@@ -427,28 +428,15 @@ impl Model {
     fn finish_late(&mut self, job: Job) {
         self.watch.late += 1;
         if !self.dice.percent(70) {
-            return self.refuse_late(job);
+            return self.refuse(job, Errno(libc::EINTR));
         }
-        let mut ready = None;
-        if job.op != Op::Open {
-            ready = self.ready(job.slot, job.half, Ok(Word::Name), &POISON);
-            ready.iter_mut().for_each(|ready| ready.note = None);
+        let is_own = |half: &Half| *half == job.half && job.op != Op::Open;
+        for half in
+            [Half::First, Half::Second].into_iter().filter(|half| job.is_chain || is_own(half))
+        {
+            self.complete(job.slot, half, Ok(Word::Name), &POISON);
         }
-        if job.is_chain {
-            for half in [Half::First, Half::Second].into_iter().filter(|half| *half != job.half) {
-                let rest = self.ready(job.slot, half, Ok(Word::Name), &POISON);
-                self.ready.extend(rest.map(|rest| Ready { note: None, ..rest }));
-            }
-            ready = ready.or_else(|| self.ready(job.slot, job.half, Ok(Word::Name), &POISON));
-            ready.iter_mut().for_each(|ready| ready.note = None);
-        }
-        self.finished.push_back(Finished { job, ready });
-    }
-
-    fn refuse_late(&mut self, job: Job) {
-        self.refuse(job, Errno(libc::EINTR));
-        let ready = self.finished.back_mut().and_then(|finished| finished.ready.as_mut());
-        ready.into_iter().for_each(|ready| ready.note = None);
+        self.finished.push_back(Finished { job, ready: None });
     }
 
     /// Advances time until workers have finished this many requests, at most until the given time.
@@ -464,11 +452,6 @@ impl Model {
             self.world.now = self.world.now.max(active.until);
             self.work_done(active);
         }
-    }
-
-    /// Requests that workers have finished, and that the ring has not taken yet.
-    pub fn finished(&self) -> usize {
-        self.finished.len()
     }
 
     /// Returns a completion. The engine knows its effect on the process from now on.

@@ -136,7 +136,6 @@ impl KernelRing {
             if user_data == NUDGE {
                 self.nudges = self.nudges.saturating_sub(1);
             } else {
-                self.requests = self.requests.saturating_sub(1);
                 self.stats.completed += 1;
                 self.completed(Tag::decode(user_data), result);
             }

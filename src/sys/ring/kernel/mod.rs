@@ -61,7 +61,7 @@ use io_uring::IoUring;
 pub use self::setup::{Features, RingSetup};
 use self::setup::{SLOTS_MAX, build, register_table};
 use self::sleepers::Sleepers;
-use self::submission::{NUDGE, Op, Tag};
+use self::submission::{Op, Tag};
 
 /// The maximum useful depth: more requests only wait in the kernel instead of here.
 pub const DEPTH_MAX: usize = 1024;
@@ -82,9 +82,8 @@ pub struct KernelRing {
     raw: VecDeque<(u64, i32)>,
     /// Completions of fetches, not yet reaped.
     ready: VecDeque<Completion>,
-    /// Fetches in flight; and requests, of which only steps complete one by one; and nudges.
+    /// Fetches and nudges in flight.
     in_flight: usize,
-    requests: usize,
     nudges: usize,
     sleepers: Sleepers,
     worker_limit: usize,
@@ -158,7 +157,6 @@ impl KernelRing {
             raw: VecDeque::with_capacity(2 * depth),
             ready: VecDeque::with_capacity(2 * depth),
             in_flight: 0,
-            requests: 0,
             nudges: 0,
             sleepers: Sleepers::default(),
             worker_limit: 0,
@@ -179,9 +177,10 @@ impl KernelRing {
         self.features
     }
 
-    /// Starts the first worker, on another CPU, where it stays. On the CPU of the submitting thread
-    /// the two would take turns, so the worker would be idle at every submission, and the kernel
-    /// starts a second worker only while the first is busy. Kernels before 5.14 offer no choice.
+    /// Starts the first worker of each kind, on another CPU, where it stays. On the CPU of the
+    /// submitting thread the two would take turns, so the worker would be idle at every submission,
+    /// and the kernel starts a second worker only while the first is busy. Kernels before 5.14
+    /// offer no choice.
     fn start_worker_elsewhere(&mut self) {
         let cpus = threads::other_cpus();
         let is_set =
@@ -241,12 +240,14 @@ impl Fetcher for KernelRing {
     /// reads and chains from another. So these are the first ones of each, as many as there are
     /// workers.
     fn executing(&self, workers: &WorkerStates) -> Vec<usize> {
-        // A chain is one request in this queue.
-        let most_of_slot = if self.features.chains { 1 } else { 2 };
+        // A chain is one request, whatever its last step is.
+        let is_chained = self.features.chains;
+        let most_of_slot = if is_chained { 1 } else { 2 };
         let mut queues = [Vec::new(), Vec::new()];
         for (index, slot) in self.slots.iter().enumerate() {
             for queued in slot.queued.iter().flatten().take(most_of_slot) {
-                queues[queued.op as usize].push((queued.number, index));
+                let op = if is_chained { Op::Read } else { queued.op };
+                queues[op as usize].push((queued.number, index));
             }
         }
         queues.iter_mut().for_each(|queue| queue.sort_unstable());
@@ -324,17 +325,15 @@ impl Fetcher for KernelRing {
         if !self.features.defer_taskrun && !std::mem::replace(&mut self.is_started, true) {
             threads::prefer_throughput();
         }
-        let in_flight = self.in_flight;
-        let wanted = at_least.min(in_flight + self.ready.len()).saturating_sub(self.ready.len());
+        let wanted = at_least.saturating_sub(self.ready.len()).min(self.in_flight);
         let can_sleep = wanted > 1 && self.features.defer_taskrun;
-        let requests = self.requests;
+        let before = self.stats;
         match self.pace.pause().filter(|_| can_sleep) {
             Some(pause) => self.sleep(pause.min(timeout)),
             None => self.enter(wanted, timeout),
         }
-        let completed = self.raw.iter().filter(|(user_data, _)| *user_data != NUDGE).count();
-        self.pace.learn(completed, requests);
         self.drain();
+        self.pace.learn(self.stats.completed - before.completed, before.in_flight());
         self.broken.map_or(Ok(()), Err)
     }
 

@@ -141,7 +141,6 @@ impl KernelRing {
         // Also in release builds: the rest of a chain would read the files of another process.
         assert!(pushed.is_ok(), "make_room made room");
         self.stats.operations += 1;
-        self.requests += 1;
         let queued = Queued { number: self.stats.operations, op: tag.op };
         self.slots[tag.slot].queued[tag.half as usize] = Some(queued);
     }
@@ -264,14 +263,12 @@ impl KernelRing {
         let nop = opcode::Nop::new().build();
         let read = opcode::Read::new(NO_FILE, std::ptr::null_mut(), 0).build();
         let has_unbounded = self.features.direct_descriptors && !self.features.chains;
-        let kinds = if has_unbounded { 2 } else { 1 };
-        for nudge in
-            std::iter::repeat_n([nop, read], count).flat_map(|all| all.into_iter().take(kinds))
-        {
+        let of_each_kind = if has_unbounded { &[nop, read][..] } else { &[nop] };
+        for nudge in (0..count).flat_map(|_| of_each_kind) {
             if !self.make_room(1) {
                 return;
             }
-            let nudge = nudge.flags(Flags::ASYNC).user_data(NUDGE);
+            let nudge = nudge.clone().flags(Flags::ASYNC).user_data(NUDGE);
             // SAFETY: a NOP has no pointer; that of the read is null, for no bytes, and the read
             // fails because the table has no such file.
             let _ = unsafe { self.ring.submission().push(&nudge) };
