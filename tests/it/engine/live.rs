@@ -14,6 +14,7 @@ use psm_uring::smaps::Smaps;
 use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::sys::threads;
 use psm_uring::units::{Kib, Pid};
+use rustix::process::{getpriority_process, nice};
 
 /// Time limit for two readings of one process to agree: pages of shared libraries count differently
 /// while other programs start and exit.
@@ -279,12 +280,15 @@ fn the_host_as_it_is() {
     }
 }
 
-/// Counts the ring workers of the calling thread.
-fn ring_workers() -> usize {
-    let own = format!("iou-wrk-{}\n", threads::thread_id());
-    let threads = std::fs::read_dir("/proc/self/task").expect("our own threads");
-    let comms = threads.flatten().map(|thread| std::fs::read_to_string(thread.path().join("comm")));
-    comms.filter(|comm| comm.as_ref().is_ok_and(|comm| *comm == own)).count()
+/// Counts the ring workers of the calling thread by their nice value, which they inherit. Their
+/// names have the id of the thread in the first PID namespace, which a container does not know.
+fn ring_workers(nice: i32) -> usize {
+    let mut workers = 0;
+    threads::ring_workers(|thread, _| {
+        let thread = i32::try_from(thread).ok().and_then(rustix::process::Pid::from_raw);
+        workers += usize::from(getpriority_process(thread) == Ok(nice));
+    });
+    workers
 }
 
 /// By default the kernel assigns a crowd of the size of most hosts to a single worker.
@@ -303,10 +307,11 @@ fn a_small_crowd_is_shared_by_two_workers() {
     let pids = target.children(CHILDREN, 'T');
     // Workers belong to the thread, not to the ring: each survey runs in its own thread.
     let workers_of_one = || {
+        let nice = nice(1).expect("a lower priority");
         let mut surveyor = open(EngineKind::Uring, &root(), tuning(2, 128));
         let measured = survey(&mut surveyor, &pids, &Plan::default());
         assert_eq!(measured.coverage.measured, CHILDREN);
-        ring_workers()
+        ring_workers(nice)
     };
     let one = || std::thread::scope(|scope| scope.spawn(workers_of_one).join());
     let workers = [(); SURVEYS].map(|()| one().expect("a survey"));
