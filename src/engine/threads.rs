@@ -190,13 +190,12 @@ impl Supervisor {
 
     fn spawn(&mut self, workers: usize) {
         let allowed = WORKERS_MAX.min(this_process::raise_file_limit());
-        for spawned in 0..workers.min(allowed.saturating_sub(self.workers.len())) {
+        let wanted = workers.min(allowed.saturating_sub(self.workers.len()));
+        for _ in 0..threads::affordable(wanted, WORKER_BYTES, self.queue.pids.len()) {
             let worker = Arc::new(Worker::default());
             let (queue, sender) = (Arc::clone(&self.queue), self.sender.clone());
             let watched = Arc::clone(&worker);
-            // The workers spawned before it have hardly allocated anything yet.
-            let bytes = (spawned + 1) * WORKER_BYTES;
-            let is_spawned = threads::spawn(bytes, self.queue.pids.len(), move || {
+            let is_spawned = threads::spawn(move || {
                 worker.run(&queue);
                 // Fails when the survey is over, which does not matter.
                 let _ = sender.send(());

@@ -40,7 +40,8 @@ pub(super) fn find(
     let until = Instant::now() + deadline.unwrap_or(WAIT_MAX).min(WAIT_MAX);
     let mut found = HashMap::new();
     // A thread that is stuck is abandoned. If none can be started, the search is skipped.
-    if threads::spawn(0, 0, move || suspects.search(&root, &sender)) {
+    if threads::affordable(1, 0, 0) == 1 && threads::spawn(move || suspects.search(&root, &sender))
+    {
         let next = || receiver.recv_timeout(until.saturating_duration_since(Instant::now())).ok();
         found.extend(std::iter::from_fn(next));
     }

@@ -13,15 +13,22 @@ use crate::units::Pid;
 /// The stack of a thread: no call chain is deep.
 const STACK_BYTES: usize = 128 * 1024;
 
-/// Starts a thread that allocates up to `bytes`, unless the host refuses one (`RLIMIT_NPROC`,
-/// `pids.max`) or memory would not be enough for the rest of a run over `processes` processes.
-/// Returns whether it was started.
+/// The number of threads, at most `wanted`, that memory is enough for: stacks, `bytes` for each
+/// thread, and the rest of a run over `processes` processes. To be called before these threads
+/// start: the check holds memory for a moment, which a thread may need in that moment.
+pub fn affordable(wanted: usize, bytes: usize, processes: usize) -> usize {
+    let counts = std::iter::successors(Some(wanted), |count| Some(count / 2));
+    let mut counts = counts.take_while(|count| *count > 0);
+    counts.find(|count| memory::has_room(count * (STACK_BYTES + bytes), processes)).unwrap_or(0)
+}
+
+/// Starts a thread, unless the host refuses one (`RLIMIT_NPROC`, `pids.max`). Returns whether it
+/// was started.
 ///
-/// A thread that finds no memory for its own setup would abort the whole program
-/// (`__cxa_thread_atexit_impl` of the C library).
-pub fn spawn(bytes: usize, processes: usize, work: impl FnOnce() + Send + 'static) -> bool {
-    let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
-    memory::has_room(STACK_BYTES + bytes, processes) && thread.spawn(work).is_ok()
+/// The caller asks [`affordable`] first. A thread that finds no memory for its own setup would
+/// abort the whole program (`__cxa_thread_atexit_impl` of the C library).
+pub fn spawn(work: impl FnOnce() + Send + 'static) -> bool {
+    std::thread::Builder::new().stack_size(STACK_BYTES).spawn(work).is_ok()
 }
 
 /// The number of CPUs that this process may use (`sched_getaffinity(2)` and cgroup quotas).
