@@ -223,7 +223,7 @@ pub struct Options {
           hide_short_help = true, hide_possible_values = true)]
     pub source: Source,
 
-    /// Threads that read in parallel, 1 to 1024 [default: number of CPUs]
+    /// Threads that read in parallel, 1 to 1024 [default: by CPUs and memory pressure]
     #[arg(long, value_name = "N", value_parser = parse::number::<1, WORKERS_MAX>,
           help_heading = "Measurement", hide_short_help = true)]
     pub workers: Option<usize>,

@@ -26,7 +26,7 @@ pub use self::tally::Tally;
 pub use self::uring::Uring;
 use crate::process::{Coverage, Fate, Plan, ProcessUsage, Source};
 use crate::sys::ring::kernel::{DEPTH_MAX, Features};
-use crate::sys::threads::cpus;
+use crate::sys::threads::{cpus, memory_stall};
 use crate::units::{Errno, Pid};
 
 /// Counters of the I/O of a survey.
@@ -145,11 +145,25 @@ const PER_WORKER: usize = 128;
 /// The same for smaps, whose reads take far longer and need far larger buffers.
 const SMAPS_PER_WORKER: usize = 32;
 
+/// Part of the time in which some thread waited for memory, in percent, from which a host counts as
+/// short of memory.
+const SHORT_OF_MEMORY: f32 = 20.0;
+/// Workers per CPU on such a host. Reads then sleep for pages and for the locks of processes that
+/// wait for pages.
+const WORKERS_PER_CPU_SHORT_OF_MEMORY: usize = 4;
+
+fn ring_workers_per_cpu() -> usize {
+    let is_short = memory_stall().is_some_and(|percent| percent >= SHORT_OF_MEMORY);
+    if is_short { WORKERS_PER_CPU_SHORT_OF_MEMORY } else { 1 }
+}
+
 /// Parameters of an engine.
 #[derive(Clone, Copy, Debug)]
 pub struct Tuning {
     /// Threads that read at the same time: the kernel's workers or threads of this process.
     pub workers: usize,
+    /// The kernel's workers at the start of a survey in `uring`.
+    pub ring_workers: usize,
     /// Processes in flight in `uring`, if memory and open files allow.
     pub depth: usize,
     /// Features of io_uring that may be used.
@@ -159,12 +173,13 @@ pub struct Tuning {
 impl Tuning {
     /// The given numbers, or defaults that suit the host and the memory file.
     pub fn new(workers: Option<usize>, depth: Option<usize>, source: Source) -> Tuning {
+        let ring_workers = workers.unwrap_or_else(|| cpus() * ring_workers_per_cpu());
         let workers = workers.unwrap_or_else(cpus);
         let per_worker = match source {
             Source::Smaps => SMAPS_PER_WORKER,
             Source::Auto | Source::Rollup => PER_WORKER,
         };
         let depth = depth.unwrap_or(workers.saturating_mul(per_worker)).min(DEPTH_MAX);
-        Tuning { workers, depth, features: Features::ALL }
+        Tuning { workers, ring_workers, depth, features: Features::ALL }
     }
 }

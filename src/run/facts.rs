@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::settings::Settings;
-use crate::engine::{Survey, Surveyor};
+use crate::engine::{EngineKind, Survey, Surveyor};
 use crate::process::Source;
 use crate::report::{self, Facts};
 use crate::sys::{stdio, this_process};
@@ -31,7 +31,10 @@ pub(super) fn print_stats(source: Source, surveyor: &Surveyor, survey: &Survey, 
     let stats = report::RunStats {
         engine: surveyor.kind().label(),
         fallback: surveyor.fallback().map(|errno| errno.to_string()),
-        workers: tuning.workers,
+        workers: match surveyor.kind() {
+            EngineKind::Uring => tuning.ring_workers,
+            _ => tuning.workers,
+        },
         depth: tuning.depth,
         source: match source {
             Source::Smaps => "smaps",

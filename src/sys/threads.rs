@@ -44,6 +44,13 @@ pub fn runnable() -> Option<usize> {
     runnable.parse().ok()
 }
 
+/// Part of the last ten seconds in which some thread of the host waited for memory, in percent
+/// (`/proc/pressure/memory`, Documentation/accounting/psi.rst); `None` without `CONFIG_PSI`.
+pub fn memory_stall() -> Option<f32> {
+    let text = std::fs::read_to_string("/proc/pressure/memory").ok()?;
+    text.strip_prefix("some avg10=")?.split(' ').next()?.parse().ok()
+}
+
 /// The CPUs that this process may run on, except the one it is on; `None` if there is no other.
 pub fn other_cpus() -> Option<libc::cpu_set_t> {
     let allowed = rustix::thread::sched_getaffinity(None).ok()?;

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use psm_uring::engine::{EngineKind, Surveyor, Timeouts, Tuning, Uring};
-use psm_uring::process::{Coverage, Plan, ProcessUsage};
+use psm_uring::process::{Coverage, Plan, ProcessUsage, Source};
 use psm_uring::smaps::Smaps;
 use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::sys::ring::kernel::Features;
@@ -35,7 +35,7 @@ impl Snapshot {
 
 /// A tuning with all features.
 pub fn tuning(workers: usize, depth: usize) -> Tuning {
-    Tuning { workers, depth, features: Features::ALL }
+    Tuning::new(Some(workers), Some(depth), Source::Auto)
 }
 
 /// Opens an engine that must be available.

@@ -48,8 +48,7 @@ pub struct Uring<F: Fetcher = KernelRing> {
     /// Slots with nothing in flight. The slot of a stuck process returns when its request
     /// completes.
     free: Vec<usize>,
-    depth: usize,
-    workers: usize,
+    tuning: Tuning,
     buffers: Buffers,
 }
 
@@ -59,14 +58,14 @@ impl Uring {
     /// # Errors
     /// Those of [`KernelRing::new`]; `ENOMEM` also if the limit of addresses is too low.
     pub fn open(root: &ProcRoot, tuning: Tuning) -> Result<Uring, Errno> {
-        let Tuning { workers, depth, features } = tuning;
+        let Tuning { ring_workers, depth, features, .. } = tuning;
         let depth = depth.min(this_process::raise_file_limit());
         if !memory::has_room(RING_BYTES, 0) {
             return Err(Errno::NOMEM);
         }
-        let setup = RingSetup { depth, workers, allowed: features };
+        let setup = RingSetup { depth, workers: ring_workers, allowed: features };
         let ring = KernelRing::new(root.clone(), setup)?;
-        Ok(Uring::new(ring, depth, workers))
+        Ok(Uring::new(ring, Tuning { depth, ..tuning }))
     }
 
     /// Whether the number of workers can be raised when some are stuck. The kernel's default, four
@@ -77,11 +76,11 @@ impl Uring {
 }
 
 impl<F: Fetcher> Uring<F> {
-    /// The engine over any ring, with `depth` processes in flight and `workers` workers.
-    pub fn new(ring: F, depth: usize, workers: usize) -> Uring<F> {
-        let depth = depth.clamp(1, ring.slots_max());
-        let buffers = Buffers::new(depth);
-        Uring { ring, slots: Vec::new(), free: Vec::new(), depth, workers, buffers }
+    /// The engine over any ring.
+    pub fn new(ring: F, tuning: Tuning) -> Uring<F> {
+        let depth = tuning.depth.clamp(1, ring.slots_max());
+        let (tuning, buffers) = (Tuning { depth, ..tuning }, Buffers::new(depth));
+        Uring { ring, slots: Vec::new(), free: Vec::new(), tuning, buffers }
     }
 
     /// The number of processes in flight, held ones excluded, that leaves memory for the rest of
@@ -92,8 +91,8 @@ impl<F: Fetcher> Uring<F> {
             let bytes = depth.saturating_sub(free) * self.buffers.slot_bytes(plan);
             bytes == 0 || memory::has_room(bytes, processes)
         };
-        let wanted = self.depth.min(processes);
-        let least = wanted.min(self.workers.max(1));
+        let wanted = self.tuning.depth.min(processes);
+        let least = wanted.min(self.tuning.workers.max(1));
         let depths = std::iter::successors(Some(wanted), |depth| Some(depth / 2));
         depths.take_while(|depth| *depth >= least).find(is_affordable)
     }
@@ -124,7 +123,7 @@ impl<F: Fetcher> Engine for Uring<F> {
             listed: pids.len(),
             began: now,
             last_active: now,
-            scaling: WorkerScaling::new(self.workers, now, &states),
+            scaling: WorkerScaling::new(&self.tuning, now, &states),
             in_flight: 0,
             held: 0,
             finished: 0,

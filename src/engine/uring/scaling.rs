@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use crate::engine::Tuning;
 use crate::sys::ring::WorkerStates;
 
 /// The time between two checks of the workers.
@@ -49,10 +50,11 @@ struct Counts {
 
 impl WorkerScaling {
     /// Starts a survey.
-    pub(super) fn new(workers: usize, now: Duration, states: &WorkerStates) -> WorkerScaling {
+    pub(super) fn new(tuning: &Tuning, now: Duration, states: &WorkerStates) -> WorkerScaling {
         let last = Counts { at: now, sleeps: states.sleeps, cpu: states.cpu, finished: 0 };
-        let (sleepers, limit, next_at) = (workers, workers, now + TICK_GROWING);
-        WorkerScaling { workers, sleepers, limit, was_blocked: false, last, next_at }
+        let (workers, sleepers) = (tuning.workers, tuning.ring_workers);
+        let next_at = now + TICK_GROWING;
+        WorkerScaling { workers, sleepers, limit: sleepers, was_blocked: false, last, next_at }
     }
 
     /// The time of the next check.
@@ -99,14 +101,19 @@ impl WorkerScaling {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::Source;
 
     const MS: Duration = Duration::from_millis(1);
+
+    fn tuning(ring_workers: usize) -> Tuning {
+        Tuning { ring_workers, ..Tuning::new(Some(2), None, Source::Auto) }
+    }
 
     #[test]
     fn long_checks_are_rare() {
         let states = WorkerStates { running: 2, ..WorkerStates::default() };
         for (took, next) in [(0, 5), (2, 10), (20, 100), (100, 300)] {
-            let mut scaling = WorkerScaling::new(2, Duration::ZERO, &states);
+            let mut scaling = WorkerScaling::new(&tuning(2), Duration::ZERO, &states);
             scaling.update([MS, MS + took * MS], &states, 0, [0, 100]);
             assert_eq!(scaling.next_check(), MS + next * MS, "a check of {took} ms");
         }
@@ -116,7 +123,7 @@ mod tests {
     /// finish, workers go to sleep this often and run for this long.
     fn limits(finished: usize, sleeps: u64, cpu: Duration, blocked: usize) -> [usize; 4] {
         let mut states = WorkerStates { running: 2, blocked, ..WorkerStates::default() };
-        let mut scaling = WorkerScaling::new(2, Duration::ZERO, &states);
+        let mut scaling = WorkerScaling::new(&tuning(2), Duration::ZERO, &states);
         let mut done = 0;
         [1, 2, 3, 4].map(|check| {
             states.sleeps += sleeps;
@@ -139,6 +146,13 @@ mod tests {
     #[test]
     fn busy_cpus_get_no_more_workers() {
         assert_eq!(limits(10, 12, MS * 2, 0), [2; 4]);
+    }
+
+    #[test]
+    fn a_host_short_of_memory_keeps_its_workers() {
+        let states = WorkerStates { running: 2, ..WorkerStates::default() };
+        let mut scaling = WorkerScaling::new(&tuning(8), Duration::ZERO, &states);
+        assert_eq!(scaling.update([MS; 2], &states, 0, [50, 100]), 8);
     }
 
     #[test]

@@ -153,7 +153,7 @@ fn uring_without_features_agrees_with_sync() {
     let mut failures = Failures::new();
     for reference in TREES.map(Reference::of) {
         for ((what, features), depth) in &cases {
-            let tuning = Tuning { workers: 2, depth: *depth, features: *features };
+            let tuning = Tuning { features: *features, ..tuning(2, *depth) };
             reference.check(EngineKind::Uring, tuning, what, &mut failures);
         }
     }

@@ -5,8 +5,8 @@ use std::ops::AddAssign;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use psm_uring::engine::{Engine, EngineFailure, Survey, Uring};
-use psm_uring::process::{Coverage, Fate, Probe};
+use psm_uring::engine::{Engine, EngineFailure, Survey, Tuning, Uring};
+use psm_uring::process::{Coverage, Fate, Probe, Source};
 use psm_uring::sys::ring::pace::Pace;
 use psm_uring::units::Pid;
 
@@ -77,7 +77,8 @@ pub fn run(script: Script) -> Ran {
     model.is_chained = script.is_chained;
     model.can_sleep = script.can_sleep && !script.is_chained;
     let model = Rc::new(RefCell::new(model));
-    let mut engine = Uring::new(ModelRing(Rc::clone(&model), Pace::default()), depth, workers);
+    let tuning = Tuning::new(Some(workers), Some(depth), Source::Auto);
+    let mut engine = Uring::new(ModelRing(Rc::clone(&model), Pace::default()), tuning);
     let mut totals = Totals { schedules: 1, ..Totals::default() };
     let mut fates = Vec::new();
     for _ in 0..surveys {
