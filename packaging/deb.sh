@@ -28,7 +28,8 @@ END
 } >"$doc/copyright"
 
 install -d "$root/DEBIAN"
-install -m 755 packaging/debian/{postinst,prerm,postrm} "$root/DEBIAN"
+install -m 755 packaging/debian/{config,postinst,prerm,postrm} "$root/DEBIAN"
+install -m 644 packaging/debian/templates "$root/DEBIAN"
 {
     echo "Package: psm-uring"
     echo "Version: $version-1"

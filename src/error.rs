@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::units::{Errno, Pid};
 
 /// The remedy for processes that `hidepid` hides.
-pub const HIDEPID_REMEDY: &str = "try as root, or with CAP_SYS_PTRACE";
+pub const HIDEPID_REMEDY: &str = "try as root, or as a member of the group in its option gid";
 
 /// The remedy for a directory without processes.
 const MOUNT_REMEDY: &str =

@@ -2,15 +2,18 @@
 #![forbid(unsafe_code)]
 
 use psm_uring::Outcome;
-use psm_uring::sys::{memory, stdio, this_process};
+use psm_uring::sys::{keeper, memory, stdio, this_process};
 
 #[global_allocator]
 static ALLOCATOR: memory::OrExit = memory::OrExit;
 
 fn main() {
+    keeper::settle();
     stdio::prefer_errors_to_signals();
     memory::share_one_heap();
-    let code = match psm_uring::run() {
+    let outcome = psm_uring::run();
+    keeper::end();
+    let code = match outcome {
         Ok(Outcome::Printed) => 0,
         Ok(Outcome::Incomplete) => 3,
         Ok(Outcome::Exceeded) => 4,

@@ -47,6 +47,8 @@ pub const PATH_MAX: usize = 48;
 pub struct RelPath {
     bytes: [u8; PATH_MAX],
     len: usize,
+    /// The file, its process, and the thread of the process.
+    parts: Option<(ProcFile, Pid, Option<Pid>)>,
 }
 
 impl RelPath {
@@ -54,12 +56,17 @@ impl RelPath {
     pub fn root() -> RelPath {
         let mut bytes = [0; PATH_MAX];
         bytes[0] = b'.';
-        RelPath { bytes, len: 1 }
+        RelPath { bytes, len: 1, parts: None }
     }
 
     /// The path with its NUL.
     pub fn with_nul(&self) -> &[u8; PATH_MAX] {
         &self.bytes
+    }
+
+    /// The file, its process, and the thread if the path names one; `None` for the root.
+    pub fn parts(&self) -> Option<(ProcFile, Pid, Option<Pid>)> {
+        self.parts
     }
 
     /// The path without its NUL.
@@ -92,7 +99,7 @@ impl ProcFile {
         // 10 + "/task/" + 10 + "/" + "smaps_rollup" = 39 bytes at the most.
         debug_assert!(written.is_ok(), "PATH_MAX holds every path");
         let len = PATH_MAX - 1 - rest.len();
-        RelPath { bytes, len }
+        RelPath { bytes, len, parts: Some((self, pid, task)) }
     }
 
     /// Whether one read returns the whole file if it fits the buffer, so that a read that does not

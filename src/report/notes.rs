@@ -16,17 +16,19 @@ const NAMED_MAX: usize = 5;
 /// The right of this user to read the memory of other processes, as far as it explains a refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Only the user's own processes.
-    Ordinary,
+    /// Only the user's own processes; the least capability that this kernel accepts for others.
+    Ordinary(&'static str),
+    /// Those of a keeper that has ended.
+    KeeperEnded,
     /// Root without the capability.
     RootWithout,
-    /// `CAP_PERFMON` alone.
-    Perfmon,
     /// Every process inside a user namespace.
     Namespaced,
-    /// Every process, unless a security module refuses: the names of those that may, separated by
-    /// commas, as far as they are known.
-    Full(String),
+    /// Those that a mount option of proc, such as `hidepid=noaccess`, leaves to this user.
+    Mount(String),
+    /// Every process by a capability, unless a security module refuses: the names of those that
+    /// may, separated by commas, as far as they are known.
+    Full(&'static str, String),
 }
 
 /// The processes that a report lacks.
@@ -189,24 +191,29 @@ impl Missing<'_> {
 /// The reason of a refusal, and the remedy.
 fn denial(access: &Access) -> String {
     let why = match access {
-        Access::Ordinary => {
-            "owned by other users; run psm-uring as root, or give it CAP_SYS_PTRACE (since Linux \
-             6.15 CAP_PERFMON is enough)"
+        Access::Ordinary(capability) => {
+            return format!(
+                "owned by other users; run psm-uring as root, or install it with {capability} for \
+                 a group (psm-uring man, INSTALLATION)"
+            );
+        }
+        Access::KeeperEnded => {
+            "owned by other users, and the process with the capability to read them has ended or \
+             could not start; allow more processes (ulimit -u), and run psm-uring again"
         }
         Access::RootWithout => {
             "root without CAP_SYS_PTRACE; give it back (in a container: --cap-add SYS_PTRACE)"
         }
-        Access::Perfmon => {
-            "CAP_PERFMON is enough since Linux 6.15, if no security module forbids it; give it \
-             CAP_SYS_PTRACE"
-        }
         Access::Namespaced => {
             "capabilities do not reach beyond a user namespace; run it outside, as root"
         }
-        Access::Full(modules) => {
+        Access::Mount(option) => {
+            return format!("proc is mounted with {option}; {HIDEPID_REMEDY}");
+        }
+        Access::Full(capability, modules) => {
             let modules = if modules.is_empty() { "" } else { &format!(" ({modules})") };
             return format!(
-                "CAP_SYS_PTRACE is present, so a security module probably forbids it{modules}; see \
+                "{capability} is present, so a security module probably forbids it{modules}; see \
                  its log, or run psm-uring unconfined"
             );
         }
@@ -260,18 +267,19 @@ mod tests {
         let denied = [(Pid(1), Fate::Denied), (Pid(7), Fate::Denied)];
         for (access, why) in [
             (
-                Access::Ordinary,
-                "owned by other users; run psm-uring as root, or give it CAP_SYS_PTRACE (since",
+                Access::Ordinary("CAP_PERFMON"),
+                "owned by other users; run psm-uring as root, or install it with CAP_PERFMON for a",
             ),
             (Access::RootWithout, "root without CAP_SYS_PTRACE; give it back (in a container:"),
-            (Access::Perfmon, "CAP_PERFMON is enough since Linux 6.15, if no security"),
+            (Access::KeeperEnded, "owned by other users, and the process with the capability to"),
+            (Access::Mount("hidepid=1".to_owned()), "proc is mounted with hidepid=1; try as root"),
             (Access::Namespaced, "capabilities do not reach beyond a user namespace; run it"),
             (
-                Access::Full(String::new()),
+                Access::Full("CAP_SYS_PTRACE", String::new()),
                 "CAP_SYS_PTRACE is present, so a security module probably forbids it; see",
             ),
             (
-                Access::Full("selinux".to_owned()),
+                Access::Full("CAP_SYS_PTRACE", "selinux".to_owned()),
                 "CAP_SYS_PTRACE is present, so a security module probably forbids it (selinux); \
                  see",
             ),
@@ -285,24 +293,25 @@ mod tests {
     #[test]
     fn a_long_list_is_cut() {
         let changed: Vec<_> = (1..=9).map(|pid| (Pid(pid), Fate::Changed)).collect();
-        let lines = missing(&changed, Access::Full(String::new())).lines();
+        let lines = missing(&changed, Access::Full("CAP_SYS_PTRACE", String::new())).lines();
         assert!(lines[0].contains("; 9 changed (PID 1, 2, 3, 4, 5 and 4 more): "), "{lines:?}");
     }
 
     #[test]
     fn failures_say_their_error_and_remedy() {
         let failed = [(Pid(4), Fate::Failed(Errno(libc::EMFILE)))];
-        let lines = missing(&failed, Access::Full(String::new())).lines();
+        let lines = missing(&failed, Access::Full("CAP_SYS_PTRACE", String::new())).lines();
         let text = "; 1 failed (PID 4): Too many open files (os error 24); raise the limit of";
         assert!(lines[0].contains(text), "{lines:?}");
     }
 
     #[test]
     fn hidden_processes_are_noted() {
-        let mut missing = missing(&[], Access::Ordinary);
+        let mut missing = missing(&[], Access::Ordinary("CAP_SYS_PTRACE"));
         missing.hidepid = Some("hidepid=invisible");
         let note = "processes of other users are hidden and not in the report (proc is mounted \
-                    with hidepid=invisible); try as root, or with CAP_SYS_PTRACE";
+                    with hidepid=invisible); try as root, or as a member of the group in its \
+                    option gid";
         assert_eq!(missing.lines(), [note]);
     }
 
@@ -310,7 +319,7 @@ mod tests {
     #[test]
     fn ended_processes_are_noted_if_they_were_named() {
         let gone = [(Pid(8), Fate::Gone), (Pid(9), Fate::Gone)];
-        let mut missing = missing(&gone, Access::Full(String::new()));
+        let mut missing = missing(&gone, Access::Full("CAP_SYS_PTRACE", String::new()));
         assert_eq!(missing.lines(), Vec::<String>::new());
         missing.is_by_pid = true;
         assert_eq!(missing.lines(), ["PID 8, 9 do not exist (any more)"]);

@@ -8,7 +8,9 @@ use crate::error::Error;
 use crate::process::{Coverage, Fate, Glimpse, Plan, ProcFile, Source};
 use crate::program::{Column, Programs, TimedOut};
 use crate::report::notes::{Access, Missing};
+use crate::sys::keeper::{self, Right};
 use crate::sys::privileges::{self, Privileges};
+use crate::sys::proc_root::HidePid;
 use crate::units::{Errno, Pid};
 
 /// The processes of a survey that were not measured.
@@ -30,9 +32,15 @@ impl Unmeasured {
     pub(super) fn find(settings: &Settings, survey: &Survey) -> Result<Unmeasured, Error> {
         let (coverage, fates) = (survey.coverage(), survey.missing());
         let privileges = privileges::privileges();
-        // The option hides processes from the list, or one named by id that is not found.
-        let may_hide = settings.pids.is_empty() || coverage.gone > 0;
-        let hidepid = may_hide.then(|| settings.root.hidepid(privileges)).flatten();
+        // The option hides processes from the list, or one named by id that is not found, or
+        // refuses them.
+        let may_hide = settings.pids.is_empty() || coverage.gone > 0 || coverage.denied > 0;
+        let option = may_hide.then(|| settings.root.hidepid(privileges)).flatten();
+        let access = match &option {
+            Some(HidePid { option, .. }) => Access::Mount(option.clone()),
+            None => access(privileges, kept_right(settings)),
+        };
+        let hidepid = option.filter(|option| option.is_invisible).map(|option| option.option);
         check_outcome(settings, &coverage, &fates, hidepid.as_deref())?;
         let status = |pid| settings.root.read_once(ProcFile::Status, pid).unwrap_or_default();
         let timed_out = |(pid, _): &(Pid, Fate)| TimedOut {
@@ -41,7 +49,7 @@ impl Unmeasured {
         };
         let is_timed_out = |(_, fate): &&(Pid, Fate)| *fate == Fate::TimedOut;
         let timed_out = fates.iter().filter(is_timed_out).map(timed_out).collect();
-        Ok(Unmeasured { coverage, fates, timed_out, hidepid, access: access(privileges) })
+        Ok(Unmeasured { coverage, fates, timed_out, hidepid, access })
     }
 
     /// The rows of selected processes that timed out. A filter is applied to comm, because the
@@ -119,14 +127,24 @@ fn check_outcome(
     }
 }
 
-/// The right of this user to read the memory figures of others.
-fn access(may: Privileges) -> Access {
-    match may {
+/// The right of the keeper, which opens files of `/proc` alone.
+fn kept_right(settings: &Settings) -> Option<Right> {
+    settings.root.is_proc().then(keeper::right).flatten()
+}
+
+/// The right of this user to read the memory figures of others, by the keeper or without.
+fn access(may: Privileges, kept: Option<Right>) -> Access {
+    let full = |capability| Access::Full(capability, privileges::security_modules().join(", "));
+    let may_perfmon = may.may_perfmon || kept == Some(Right::Perfmon);
+    let is_perfmon_enough = privileges::is_perfmon_enough();
+    match kept {
         _ if may.is_in_user_namespace => Access::Namespaced,
-        _ if may.may_trace => Access::Full(privileges::security_modules().join(", ")),
+        Some(Right::Ended) => Access::KeeperEnded,
+        _ if may.may_trace || kept == Some(Right::Trace) => full("CAP_SYS_PTRACE"),
         _ if may.is_root => Access::RootWithout,
-        _ if may.may_perfmon => Access::Perfmon,
-        _ => Access::Ordinary,
+        _ if may_perfmon && is_perfmon_enough => full("CAP_PERFMON"),
+        _ if is_perfmon_enough => Access::Ordinary("CAP_PERFMON"),
+        _ => Access::Ordinary("CAP_SYS_PTRACE"),
     }
 }
 
@@ -142,6 +160,13 @@ pub(super) fn notes(
     if programs.swap_is_unshared && is_shown {
         let why = "this kernel has no SwapPss (4.3 or newer has)";
         lines.push(format!("SWAPPED counts shared pages whole in each process: {why}"));
+    }
+    if kept_right(settings) == Some(Right::Perfmon) {
+        lines.push(
+            "with CAP_PERFMON, address spaces cannot be compared: processes that share one (vfork) \
+             may count twice"
+                .to_owned(),
+        );
     }
     lines
 }

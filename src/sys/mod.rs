@@ -10,6 +10,7 @@
 //! - `threads`      threads of this process: spawn, states, scheduling, CPUs
 //! - `memory`       the allocator, and a check before large allocations
 //! - `this_process` resource usage, limits, address spaces, exit
+//! - `keeper`       the process that holds a capability, and the start that drops it here
 //! - `privileges`   what this process may read of others
 //! - `users`        names of users
 //! - `host_files`   files with the memory of the whole host
@@ -21,6 +22,7 @@
 pub mod buffer;
 pub mod file;
 pub mod host_files;
+pub mod keeper;
 pub mod memory;
 pub mod privileges;
 pub mod proc_root;

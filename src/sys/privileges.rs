@@ -37,6 +37,14 @@ fn is_in_user_namespace() -> bool {
     map.is_ok_and(|map| !map.split_whitespace().eq(["0", "0", "4294967295"]))
 }
 
+/// Whether the kernel accepts `CAP_PERFMON` for memory figures, as it does since Linux 6.15
+/// (`may_access_mm`, kernel/fork.c).
+pub fn is_perfmon_enough() -> bool {
+    let (_, release) = super::this_process::name_and_kernel();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|n| n.parse().ok());
+    (numbers.next(), numbers.next()) >= (Some(6), Some(15))
+}
+
 /// Whether the calling thread is in a group (`in_group_p`, kernel/groups.c).
 pub(super) fn is_in_group(group: u32) -> bool {
     use rustix::process::{getegid, getgroups};

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, OFlags, RawDir};
 
+use super::keeper;
 use super::privileges::{self, Privileges};
 use crate::process::{ProcFile, RelPath, TEXT_MAX};
 use crate::units::{Errno, Pid};
@@ -76,8 +77,8 @@ impl ProcRoot {
         Ok(pids)
     }
 
-    /// The mount option that hides processes of other users, which are then not listed.
-    pub fn hidepid(&self, privileges: Privileges) -> Option<String> {
+    /// The mount option that hides or refuses processes of other users.
+    pub fn hidepid(&self, privileges: Privileges) -> Option<HidePid> {
         hidepid_in_force(self.dir.as_fd(), privileges)
     }
 
@@ -114,9 +115,20 @@ impl ProcRoot {
         let text = match file {
             ProcFile::Exe => Text::Ready(self.exe(path)?, 0),
             ProcFile::Tasks => Text::Ready(self.tasks(path)?, 0),
+            _ if file.is_memory() => Text::File(self.open_memory(path)?),
             _ => Text::File(self.open_at(path, OFlags::RDONLY)?),
         };
         Ok(OpenFile(text))
+    }
+
+    fn open_memory(&self, path: &RelPath) -> Result<OwnedFd, Errno> {
+        let kept = self.is_proc().then(|| keeper::open_memory(path)).flatten();
+        kept.unwrap_or_else(|| self.open_at(path, OFlags::RDONLY))
+    }
+
+    /// Whether it is `/proc`, for which the keeper opens memory files.
+    pub fn is_proc(&self) -> bool {
+        *self.path == *Path::new("/proc")
     }
 
     /// The path of a process's binary.
@@ -215,17 +227,18 @@ fn list_numbers(dir: OwnedFd) -> Result<Vec<Pid>, Errno> {
     Ok(numbers)
 }
 
-/// The option that hides processes, as in `/proc/self/mountinfo`.
+/// The mount option of proc that keeps processes of other users from this one (proc(5)).
 #[derive(Debug, PartialEq, Eq)]
-struct HidePid {
-    value: String,
-    /// Members of this group see all processes, except with `ptraceable`.
-    group: u32,
+pub struct HidePid {
+    /// The option as in `/proc/self/mountinfo`: `hidepid=invisible`.
+    pub option: String,
+    /// Whether these processes are not listed. Else they are listed and refused one by one.
+    pub is_invisible: bool,
 }
 
-/// The option that hides processes of other users from this process: `hidepid=invisible`. `None` if
-/// they are listed, or if this process has no `/proc` of its own.
-fn hidepid_in_force(proc: BorrowedFd<'_>, may: Privileges) -> Option<String> {
+/// The option that keeps processes of other users from this process. `None` if there is none, or if
+/// this process has no `/proc` of its own.
+fn hidepid_in_force(proc: BorrowedFd<'_>, may: Privileges) -> Option<HidePid> {
     // A tracer sees all processes. There can be many mounts, so the list is not read in vain.
     if may.may_trace && !may.is_in_user_namespace {
         return None;
@@ -233,22 +246,23 @@ fn hidepid_in_force(proc: BorrowedFd<'_>, may: Privileges) -> Option<String> {
     let fdinfo = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", proc.as_raw_fd())).ok()?;
     let mount = fdinfo.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim();
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
-    let HidePid { value, group } = option_of(&mounts, mount)?;
+    let (value, group) = option_of(&mounts, mount)?;
+    // Members of the group see all processes, except with `ptraceable`.
     let is_exempt = value != "ptraceable" && value != "4" && privileges::is_in_group(group);
-    (!is_exempt).then(|| format!("hidepid={value}"))
+    let is_invisible = !matches!(value, "noaccess" | "1");
+    (!is_exempt).then(|| HidePid { option: format!("hidepid={value}"), is_invisible })
 }
 
-/// The option of one mount if it makes processes invisible. Kernels before 5.8 use numbers. With
-/// `hidepid=1` processes are listed but refused one by one.
-fn option_of(mounts: &str, id: &str) -> Option<HidePid> {
+/// The option of one mount, and the group that is exempt. Kernels before 5.8 use numbers.
+fn option_of<'a>(mounts: &'a str, id: &str) -> Option<(&'a str, u32)> {
     let line = mounts.lines().find(|line| line.split(' ').next() == Some(id))?;
     // Type, source and options follow a dash; the first two contain no blanks.
     let options = line.split_once(" - ")?.1.splitn(3, ' ').nth(2)?;
     let value_of = |key: &str| options.split(',').find_map(|option| option.strip_prefix(key));
     let value = value_of("hidepid=")?;
-    let is_hiding = matches!(value, "invisible" | "ptraceable" | "2" | "4");
+    let is_known = matches!(value, "noaccess" | "invisible" | "ptraceable" | "1" | "2" | "4");
     let group = value_of("gid=").and_then(|gid| gid.parse().ok()).unwrap_or(0);
-    is_hiding.then(|| HidePid { value: value.to_owned(), group })
+    is_known.then_some((value, group))
 }
 
 #[cfg(test)]
@@ -256,20 +270,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_options_that_hide_are_found() {
+    fn options_are_those_of_the_mount() {
         let mounts = "\
 45 43 0:21 / /proc rw,relatime - proc proc rw
 63 45 0:39 / /proc rw,relatime shared:7 - proc proc rw,gid=27,hidepid=invisible
 64 45 0:39 / /proc rw,relatime - proc proc rw,hidepid=2
 65 45 0:39 / /proc rw,relatime - proc proc rw,hidepid=ptraceable
 66 45 0:39 / /proc rw,hidepid=2 - proc proc rw,hidepid=noaccess
+67 45 0:39 / /proc rw,hidepid=2 - proc proc rw,hidepid=off
 6 45 0:40 / /a\\040-\\040b rw - tmpfs hidepid=2 rw
 ";
-        let found = |id| option_of(mounts, id).map(|option| (option.value, option.group));
-        assert_eq!(found("63"), Some(("invisible".to_owned(), 27)));
-        assert_eq!(found("64"), Some(("2".to_owned(), 0)));
-        assert_eq!(found("65"), Some(("ptraceable".to_owned(), 0)));
-        for id in ["45", "66", "6", "4", ""] {
+        let found = |id| option_of(mounts, id);
+        assert_eq!(found("63"), Some(("invisible", 27)));
+        assert_eq!(found("64"), Some(("2", 0)));
+        assert_eq!(found("65"), Some(("ptraceable", 0)));
+        assert_eq!(found("66"), Some(("noaccess", 0)));
+        for id in ["45", "67", "6", "4", ""] {
             assert_eq!(found(id), None, "{id}");
         }
     }

@@ -14,10 +14,12 @@ pub fn name_and_kernel() -> (String, String) {
     (text(names.nodename()), text(names.release()))
 }
 
+/// The comparison of address spaces (include/uapi/linux/kcmp.h).
+pub(super) const KCMP_VM: u64 = 1;
+
 /// Whether two processes share an address space (`kcmp(2)`); `None` if the kernel does not tell.
 /// Waits for an exec of either process.
 pub fn share_memory(one: Pid, other: Pid) -> Option<bool> {
-    const KCMP_VM: libc::c_int = 1;
     let (one, other) = (i32::try_from(one.0).ok()?, i32::try_from(other.0).ok()?);
     // SAFETY: for this type, `kcmp` takes and returns only numbers.
     let order = unsafe { libc::syscall(libc::SYS_kcmp, one, other, KCMP_VM, 0, 0) };

@@ -86,33 +86,54 @@ pub fn thread_id() -> u32 {
 /// The state of a thread of this process, by `/proc/self/task/TID/stat`; `None` if it ended or this
 /// process has no `/proc` of its own. Never blocks, as it is this process. Allocates nothing.
 pub fn thread_state(thread: u32) -> Option<ThreadState> {
-    state_of(read_of_thread(DecInt::new(thread).as_bytes(), b"/stat", &mut [0; STAT_BYTES])?)
+    let thread = DecInt::new(thread);
+    state_of(read_of_thread(b"self", thread.as_bytes(), b"/stat", &mut [0; STAT_BYTES])?)
 }
 
-/// The number of times that a thread of this process got a CPU so far (third number of
-/// `/proc/self/task/TID/schedstat`, Documentation/scheduler/sched-stats.rst). `None` if the kernel
-/// does not count, where it prints 0 for a thread that has run. Allocates nothing.
-pub fn times_run(thread: u32) -> Option<u64> {
-    let mut room = [0; STAT_BYTES];
-    let text = read_of_thread(DecInt::new(thread).as_bytes(), b"/schedstat", &mut room)?;
+/// The number of times that a thread of this process, or of another, got a CPU so far (third number
+/// of `/proc/PID/task/TID/schedstat`, Documentation/scheduler/sched-stats.rst). `None` if the
+/// kernel does not count, where it prints 0 for a thread that has run. Allocates nothing.
+pub fn times_run(process: Option<Pid>, thread: u32) -> Option<u64> {
+    let (mut room, thread) = ([0; STAT_BYTES], DecInt::new(thread));
+    let process = process.map(|Pid(pid)| DecInt::new(pid));
+    let process = process.as_ref().map_or(&b"self"[..], DecInt::as_bytes);
+    let text = read_of_thread(process, thread.as_bytes(), b"/schedstat", &mut room)?;
     let times = std::str::from_utf8(text).ok()?.split_whitespace().nth(2)?.parse().ok();
     times.filter(|times| *times > 0)
 }
 
 /// Visits each ring worker of this process, with its thread id and state. Allocates nothing: a long
 /// survey checks its workers every few milliseconds.
-pub fn ring_workers(mut visit: impl FnMut(u32, ThreadState)) {
+pub fn ring_workers(visit: impl FnMut(u32, ThreadState)) {
+    // The kernel names workers after the submitting thread, `iou-wrk-1234`, but in a PID namespace
+    // the number is another one.
+    let is_worker = |stat: &[u8]| stat.windows(9).any(|bytes| bytes == b"(iou-wrk-");
+    visit_threads(b"self", is_worker, visit);
+}
+
+/// Visits each thread of another process. Allocates nothing.
+pub fn threads_of(process: Pid, visit: impl FnMut(u32, ThreadState)) {
+    visit_threads(DecInt::new(process.0).as_bytes(), |_| true, visit);
+}
+
+fn visit_threads(
+    process: &[u8],
+    is_wanted: impl Fn(&[u8]) -> bool,
+    mut visit: impl FnMut(u32, ThreadState),
+) {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-    let Ok(dir) = rustix::fs::open("/proc/self/task", flags, Mode::empty()) else { return };
+    let mut path = [0; PATH_BYTES];
+    let Some(path) = join(&mut path, [b"/proc/", process, b"/task"]) else { return };
+    let Ok(dir) = rustix::fs::open(path, flags, Mode::empty()) else { return };
     let mut listing = [MaybeUninit::uninit(); 4096];
     let mut threads = RawDir::new(&dir, &mut listing);
     while let Some(Ok(thread)) = threads.next() {
         let (name, mut room) = (thread.file_name().to_bytes(), [0; STAT_BYTES]);
-        let Some(stat) = read_of_thread(name, b"/stat", &mut room) else { continue };
-        // The kernel names workers after the submitting thread, `iou-wrk-1234`, but in a PID
-        // namespace the number is another one.
-        let is_worker = stat.windows(9).any(|bytes| bytes == b"(iou-wrk-");
-        let worker = Pid::parse(name).filter(|_| is_worker);
+        if matches!(name, b"." | b"..") {
+            continue;
+        }
+        let Some(stat) = read_of_thread(process, name, b"/stat", &mut room) else { continue };
+        let worker = Pid::parse(name).filter(|_| is_wanted(stat));
         if let (Some(Pid(worker)), Some(state)) = (worker, state_of(stat)) {
             visit(worker, state);
         }
@@ -132,20 +153,29 @@ fn state_of(stat: &[u8]) -> Option<ThreadState> {
 /// Enough for the text before the state.
 const STAT_BYTES: usize = 256;
 
-/// Reads the start of a file of a thread of this process. Allocates nothing.
+/// Enough for `/proc/4194304/task/4194304/schedstat`.
+const PATH_BYTES: usize = 48;
+
+fn join<'a, const N: usize>(path: &'a mut [u8; PATH_BYTES], parts: [&[u8]; N]) -> Option<&'a [u8]> {
+    let mut free = &mut path[..];
+    for part in parts {
+        free.write_all(part).ok()?;
+    }
+    let len = PATH_BYTES - free.len();
+    Some(&path[..len])
+}
+
+/// Reads the start of a file of a thread. Allocates nothing.
 fn read_of_thread<'a>(
+    process: &[u8],
     thread: &[u8],
     file: &[u8],
     room: &'a mut [u8; STAT_BYTES],
 ) -> Option<&'a [u8]> {
-    let mut path = [0; 48];
-    let mut free = &mut path[..];
-    for part in [b"/proc/self/task/", thread, file] {
-        free.write_all(part).ok()?;
-    }
-    let len = 48 - free.len();
+    let mut path = [0; PATH_BYTES];
+    let path = join(&mut path, [b"/proc/", process, b"/task/", thread, file])?;
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let file = rustix::fs::open(&path[..len], flags, Mode::empty()).ok()?;
+    let file = rustix::fs::open(path, flags, Mode::empty()).ok()?;
     let len = rustix::io::read(&file, &mut room[..]).ok()?;
     room.get(..len)
 }

@@ -33,6 +33,7 @@ mod container;
 mod dead_fs;
 mod hostage;
 mod input;
+mod privilege;
 mod refused;
 mod signals;
 mod still;

@@ -73,7 +73,7 @@ pub fn engines() -> Vec<&'static str> {
 }
 
 /// Checks that hold for a report at any time; `healthy` includes the program.
-fn check(timed: &Timed, scene: &Scene, healthy: usize) {
+pub fn check(timed: &Timed, scene: &Scene, healthy: usize) {
     let (stdout, stderr) = (timed.ran.stdout(), timed.ran.stderr());
     // The first process of the container is a test, which does not reap orphans.
     let all = healthy + scene.stuck.len() + timed.count("zombies");
@@ -121,7 +121,7 @@ pub fn is_busy() -> bool {
     share.and_then(|share| share.parse::<f64>().ok()).is_some_and(|share| share > MOST)
 }
 
-fn crowd(processes: usize) -> Crowd {
+pub fn crowd(processes: usize) -> Crowd {
     let spec = Spec { processes, private: 8, shared: 0, ..Spec::usual(Kind::Small) };
     Crowd::start(&spec).unwrap_or_else(|error| panic!("{spec:?}: {error}"))
 }

@@ -24,6 +24,16 @@ Files:
   /proc/PID/cmdline       the name of a process, unless --name selects another file
   /proc/PID/status        resident and swapped pages of a process whose memory blocks";
 
+const INSTALLATION: &str = "\
+Installation:
+  for a group   chgrp GROUP, chmod 0750, then setcap cap_sys_ptrace+p: members see the memory
+                figures of all processes that they may list, and nothing else; on Linux 6.15 or
+                newer cap_perfmon+p, which may count processes that share an address space twice
+  over a socket where file capabilities are refused, a socket-activated service prints the report
+  with sudo     only with fixed arguments: with free ones it is root, as --output-file replaces
+                files
+  bench         starts psm-uring again, which has no capability then";
+
 const SEE_ALSO: &str = "\
 See also:
   proc(5)          the files, and the meaning of their figures
@@ -61,7 +71,9 @@ pub(crate) fn man() -> String {
     options(&mut page, &cli, "SS");
     page.control("SH", ["COMMANDS"]);
     cli.get_subcommands().for_each(|command| self::command(&mut page, command));
-    [EXIT_CODES, ENVIRONMENT, FILES, SEE_ALSO].iter().for_each(|text| section(&mut page, text));
+    [INSTALLATION, EXIT_CODES, ENVIRONMENT, FILES, SEE_ALSO]
+        .iter()
+        .for_each(|text| section(&mut page, text));
     page.render()
 }
 

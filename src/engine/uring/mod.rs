@@ -312,7 +312,8 @@ impl<F: Fetcher> Uring<F> {
         let counts = [survey.finished, survey.in_flight];
         let limit = survey.scaling.update([now, self.ring.now()], states, blocked, counts);
         self.ring.set_worker_limit(limit);
-        let busy = (states.running + states.blocked).saturating_sub(abandoned);
+        let of_ring = states.running + states.blocked - states.of_keeper;
+        let busy = of_ring.saturating_sub(abandoned);
         self.ring.wake_workers(limit.min(survey.in_flight).saturating_sub(busy));
         let SurveyState { finished, listed, held, .. } = *survey;
         (survey.observer)(Progress { finished, listed, held });

@@ -106,6 +106,8 @@ pub struct WorkerStates {
     /// Blocked workers that have not run for the given time; each has a request that was queued
     /// before.
     pub stuck: usize,
+    /// Threads of the keeper among those that run and are blocked.
+    pub of_keeper: usize,
     /// Other sleeping workers: without work, or in a file that is not of procfs.
     pub idle: usize,
     /// The number of times that workers went to sleep since the setup of the ring.

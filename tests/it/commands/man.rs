@@ -34,8 +34,8 @@ fn the_manual_page_is_whole() {
     let page = help(&["man"]);
     let heading = regex("(?m)^\\.SH \"?([A-Z ]+)\"?$");
     let headings: Vec<_> = heading.captures_iter(&page).map(|found| found[1].to_owned()).collect();
-    let expected = "NAME SYNOPSIS DESCRIPTION EXAMPLES OPTIONS COMMANDS EXIT CODES ENVIRONMENT \
-                    FILES SEE ALSO";
+    let expected = "NAME SYNOPSIS DESCRIPTION EXAMPLES OPTIONS COMMANDS INSTALLATION EXIT CODES \
+                    ENVIRONMENT FILES SEE ALSO";
     assert_eq!(headings.join(" "), expected);
     assert!(page.contains(&format!("psm-uring {}", env!("CARGO_PKG_VERSION"))), "{page}");
     let in_page = r"(?m)^\.TP\n(?:\\fB-[a-zA-Z]\\fR, )?\\fB(--[a-z-]+)\\fR";

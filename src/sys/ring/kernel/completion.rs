@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 
+use super::opens::ANSWERED;
 use super::submission::{NUDGE, Op, Tag};
 use super::{KernelRing, int};
 use crate::sys::proc_root;
@@ -9,10 +10,15 @@ use crate::sys::ring::{Completion, Failure, Half, ReadFrom};
 use crate::units::Errno;
 
 impl KernelRing {
+    /// Whether the fetch of a request is still in flight.
+    pub(super) fn is_awaited(&self, tag: Tag) -> bool {
+        let slot = self.slots.get(tag.slot).filter(|slot| slot.generation == tag.generation);
+        slot.is_some_and(|slot| slot.pending[tag.half as usize].is_some())
+    }
+
     /// Handles one completion of the kernel.
     fn completed(&mut self, tag: Tag, result: i32) {
-        let Some(slot) = self.slots.get(tag.slot) else { return };
-        if slot.generation != tag.generation || slot.pending[tag.half as usize].is_none() {
+        if !self.is_awaited(tag) {
             // The cancelled rest of a broken chain: its fetches are completed already.
             return;
         }
@@ -45,7 +51,7 @@ impl KernelRing {
         self.open_is_done(tag);
     }
 
-    fn not_opened(&mut self, tag: Tag, errno: Errno) {
+    pub(super) fn not_opened(&mut self, tag: Tag, errno: Errno) {
         if self.is_link(tag.slot, tag.half) {
             self.complete(tag, Err(Failure::Refused(errno)));
             return self.name_is_done(tag);
@@ -67,7 +73,7 @@ impl KernelRing {
 
     /// In steps, queues the next one once no open of the slot is in flight. If one has failed,
     /// nothing is read; the error of the memory comes first.
-    fn open_is_done(&mut self, tag: Tag) {
+    pub(super) fn open_is_done(&mut self, tag: Tag) {
         let slot = &mut self.slots[tag.slot];
         slot.queued[tag.half as usize] = None;
         if slot.queued.iter().any(Option::is_some) {
@@ -133,13 +139,18 @@ impl KernelRing {
     pub(super) fn drain(&mut self) {
         self.collect();
         while let Some((user_data, result)) = self.raw.pop_front() {
-            if user_data == NUDGE {
-                self.nudges = self.nudges.saturating_sub(1);
-            } else {
-                self.stats.completed += 1;
-                self.completed(Tag::decode(user_data), result);
+            match user_data {
+                NUDGE => self.nudges = self.nudges.saturating_sub(1),
+                ANSWERED => {
+                    self.opens.iter_mut().for_each(|opens| opens.is_polled = false);
+                }
+                tag => {
+                    self.stats.completed += 1;
+                    self.completed(Tag::decode(tag), result);
+                }
             }
         }
+        self.receive_opens();
     }
 
     /// Copies completions of the kernel out of its queue, to make room for more.

@@ -36,9 +36,11 @@
 //! - `setup`      the features of the kernel, the way to read, and the size of the ring
 //! - `submission` requests to entries and chains, and why their pointers are valid
 //! - `completion` completions of the kernel to completions of fetches
+//! - `opens`      memory files that the keeper opens
 //! - `sleepers`   workers that have not run for a while
 
 mod completion;
+mod opens;
 mod setup;
 mod sleepers;
 mod submission;
@@ -51,6 +53,7 @@ use super::pace::Pace;
 use super::{Completion, Fetch, Fetcher, Half, ReadFrom, Request, RingStats, WorkerStates};
 use crate::process::{ProcFile, RelPath};
 use crate::sys::buffer::Buffer;
+use crate::sys::keeper;
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::this_process;
 use crate::sys::threads;
@@ -58,6 +61,7 @@ use crate::sys::threads::ThreadState;
 use crate::units::Errno;
 use io_uring::IoUring;
 
+use self::opens::Opens;
 pub use self::setup::{Features, RingSetup};
 use self::setup::{SLOTS_MAX, build, register_table};
 use self::sleepers::Sleepers;
@@ -87,6 +91,8 @@ pub struct KernelRing {
     nudges: usize,
     sleepers: Sleepers,
     worker_limit: usize,
+    /// Opens by the keeper, if this process has one.
+    opens: Option<Opens>,
     /// The number of times in a row that the kernel has refused requests.
     refusals: u32,
     pace: Pace,
@@ -109,7 +115,8 @@ struct RingSlot {
     queued: [Option<Queued>; 2],
     /// The errors of opens, only in steps.
     refused: [Option<Errno>; 2],
-    /// The ordinary descriptors, if there are no direct ones.
+    /// The ordinary descriptors: of memory that the keeper opened, and of all files if there are no
+    /// direct ones.
     files: [Option<OwnedFd>; 2],
 }
 
@@ -131,7 +138,8 @@ impl KernelRing {
     /// the smallest ring. `EOPNOTSUPP`: the kernel (before 5.11) lacks a required feature.
     pub fn new(root: ProcRoot, setup: RingSetup) -> Result<KernelRing, Errno> {
         let depth = setup.depth.clamp(1, DEPTH_MAX);
-        let (ring, mut features) = build(depth, setup)?;
+        let opens = if root.is_proc() { Opens::new(setup.workers) } else { None };
+        let (ring, mut features) = build(depth, setup.allowed)?;
         let params = ring.params();
         if !(params.is_feature_ext_arg()
             && params.is_feature_submit_stable()
@@ -145,8 +153,11 @@ impl KernelRing {
         features.direct_descriptors = table.is_some();
         features.chains &= params.is_feature_linked_file() && features.direct_descriptors;
         features.chains &= !features.defer_taskrun;
-        // Without direct descriptors, a slot has two ordinary ones.
-        let slots_max = table.unwrap_or_else(|| SLOTS_MAX.min(this_process::raise_file_limit()));
+        // Without direct descriptors a slot has two ordinary ones, with a keeper one.
+        let mut slots_max = table.unwrap_or(SLOTS_MAX);
+        if table.is_none() || opens.is_some() {
+            slots_max = slots_max.min(this_process::raise_file_limit());
+        }
         let mut ring = KernelRing {
             ring,
             is_own_proc: root.is_own(),
@@ -160,6 +171,7 @@ impl KernelRing {
             nudges: 0,
             sleepers: Sleepers::default(),
             worker_limit: 0,
+            opens,
             refusals: 0,
             pace: Pace::default(),
             is_started: false,
@@ -217,21 +229,36 @@ impl Fetcher for KernelRing {
     }
 
     fn workers(&mut self, stuck_after: Duration) -> WorkerStates {
+        self.replace_keeper();
         let (sleeps, cpu) = this_process::other_threads();
         let mut states = WorkerStates { sleeps, cpu, ..WorkerStates::default() };
         let (ring_began, began) = (self.began, self.now());
         let sleepers = &mut self.sleepers;
         sleepers.start_check();
-        threads::ring_workers(|thread, state| match state {
+        let mut count = |process, thread, state| match state {
             ThreadState::Running => states.running += 1,
             ThreadState::Idle => states.idle += 1,
             ThreadState::Blocked => {
                 states.blocked += 1;
-                if let Some(times) = threads::times_run(thread) {
+                if let Some(times) = threads::times_run(process, thread) {
                     sleepers.record(thread, times, ring_began.elapsed());
                 }
             }
-        });
+        };
+        threads::ring_workers(|thread, state| count(None, thread, state));
+        if let Some(keeper) = self.opens.as_ref().and_then(|_| keeper::pid()) {
+            // Threads of the keeper that wait for a request are no idle workers.
+            let is_busy = |state| state != ThreadState::Idle;
+            let mut count = |thread, state| count(Some(keeper), thread, state);
+            let mut of_keeper = 0;
+            threads::threads_of(keeper, |thread, state| {
+                if is_busy(state) {
+                    of_keeper += 1;
+                    count(thread, state);
+                }
+            });
+            states.of_keeper = of_keeper;
+        }
         states.stuck = sleepers.count_since(began.saturating_sub(stuck_after));
         states
     }
@@ -245,7 +272,10 @@ impl Fetcher for KernelRing {
         let most_of_slot = if is_chained { 1 } else { 2 };
         let mut queues = [Vec::new(), Vec::new()];
         for (index, slot) in self.slots.iter().enumerate() {
-            for queued in slot.queued.iter().flatten().take(most_of_slot) {
+            let is_of_ring = |half: &Half| !self.is_opened_by_keeper(index, *half);
+            let halves = [Half::First, Half::Second].into_iter().filter(is_of_ring);
+            let queued = halves.filter_map(|half| slot.queued[half as usize]);
+            for queued in queued.take(most_of_slot) {
                 let op = if is_chained { Op::Read } else { queued.op };
                 queues[op as usize].push((queued.number, index));
             }
@@ -254,12 +284,13 @@ impl Fetcher for KernelRing {
         let longest = queues[0].len().max(queues[1].len());
         let first = if self.features.worker_limit { self.worker_limit } else { longest };
         // Without an own `/proc` the workers are unknown.
-        let seen = workers.running + workers.blocked + workers.idle;
+        let seen = workers.running + workers.blocked + workers.idle - workers.of_keeper;
         let most = if seen > 0 { seen } else { usize::MAX };
         let places = 0..first.min(longest);
         let in_turn =
             places.flat_map(|place| queues.iter().filter_map(move |queue| queue.get(place)));
-        in_turn.take(most).map(|(_, index)| *index).collect()
+        let kept = self.opens.iter().flat_map(Opens::executing);
+        in_turn.take(most).map(|(_, index)| *index).chain(kept).collect()
     }
 
     fn set_worker_limit(&mut self, workers: usize) {
@@ -269,6 +300,9 @@ impl Fetcher for KernelRing {
             let set = self.ring.submitter().register_iowq_max_workers(&mut [limit; 2]);
             self.features.worker_limit = set.is_ok();
             self.worker_limit = workers;
+        }
+        if let Some(opens) = &mut self.opens {
+            opens.channel.grow(workers);
         }
     }
 
@@ -303,11 +337,7 @@ impl Fetcher for KernelRing {
             };
             return self.complete_with(tag, tasks);
         }
-        if self.features.chains {
-            self.push_chain(slot);
-        } else {
-            self.push_opens(slot);
-        }
+        self.push_fetch(slot);
     }
 
     fn read_more(&mut self, slot: usize, half: Half, from: ReadFrom, buffer: Buffer) {
@@ -330,7 +360,7 @@ impl Fetcher for KernelRing {
         let before = self.stats;
         match self.pace.pause().filter(|_| can_sleep) {
             Some(pause) => self.sleep(pause.min(timeout)),
-            None => self.enter(wanted, timeout),
+            None => self.enter_with_opens(wanted, timeout),
         }
         self.drain();
         self.pace.learn(self.stats.completed - before.completed, before.in_flight());

@@ -84,8 +84,8 @@ pub(super) fn register_table(ring: &IoUring, depth: usize) -> Option<usize> {
 }
 
 /// Creates the ring with as many features and entries as the kernel and its limits allow.
-pub(super) fn build(depth: usize, setup: RingSetup) -> Result<(IoUring, Features), Errno> {
-    let mut features = setup.allowed;
+pub(super) fn build(depth: usize, allowed: Features) -> Result<(IoUring, Features), Errno> {
+    let mut features = allowed;
     features.defer_taskrun &= features.single_issuer && (is_contended() || !features.chains);
     let wanted = u32::try_from(depth * CHAIN_MAX).unwrap_or(ENTRIES_MAX);
     let mut entries = wanted.next_power_of_two().clamp(ENTRIES_MIN, ENTRIES_MAX);

@@ -58,7 +58,7 @@ pub(super) struct Tag {
 }
 
 impl Tag {
-    fn encode(self) -> u64 {
+    pub(super) fn encode(self) -> u64 {
         let low = (self.slot as u64) << 2 | (self.half as u64) << 1 | self.op as u64;
         u64::from(self.generation) << 32 | low
     }
@@ -104,6 +104,7 @@ impl KernelRing {
         if self.broken.is_some() {
             return;
         }
+        self.send_opens();
         let queued = self.ring.submission().len();
         let timespec = Timespec::from(timeout);
         let args = SubmitArgs::new().timespec(&timespec);
@@ -196,6 +197,18 @@ impl KernelRing {
         }
     }
 
+    /// Queues the first request of a fetch, or all of them.
+    pub(super) fn push_fetch(&mut self, slot: usize) {
+        let kept = [Half::First, Half::Second].into_iter().find(|half| self.is_kept(slot, *half));
+        match kept {
+            Some(half) if self.features.chains => {
+                self.push_step(slot, half, Op::Open, ReadFrom::Current);
+            }
+            None if self.features.chains => self.push_chain(slot),
+            _ => self.push_opens(slot),
+        }
+    }
+
     /// Queues all steps of a request as one chain.
     pub(super) fn push_chain(&mut self, slot: usize) {
         if !self.make_room(CHAIN_MAX) {
@@ -207,13 +220,19 @@ impl KernelRing {
         };
         let is_pair = self.pending(slot, Half::Second).is_some();
         let is_link = self.is_link(slot, Half::First);
-        if is_pair {
+        // The keeper may have opened the memory.
+        let [is_open, is_memory_open] = [0, 1].map(|half| self.slots[slot].files[half].is_some());
+        if is_open {
+            return self.push_read(slot, Half::First, ReadFrom::Current, Flags::ASYNC);
+        }
+        if is_pair && !is_memory_open {
             self.push_open(slot, Half::Second, open | Flags::ASYNC);
         }
-        let head = if is_pair { Flags::empty() } else { Flags::ASYNC };
+        let is_head = !is_pair || is_memory_open;
+        let head = if is_head { Flags::ASYNC } else { Flags::empty() };
         match (is_link, is_pair) {
             // A link is opened and not read. If that fails, the memory is still read.
-            (true, true) => self.push_open(slot, Half::First, Flags::IO_HARDLINK),
+            (true, true) => self.push_open(slot, Half::First, Flags::IO_HARDLINK | head),
             (true, false) => self.push_open(slot, Half::First, head),
             (false, _) => {
                 self.push_open(slot, Half::First, open | head);
@@ -245,6 +264,10 @@ impl KernelRing {
 
     /// Queues one step of a request alone.
     pub(super) fn push_step(&mut self, slot: usize, half: Half, op: Op, from: ReadFrom) {
+        if op == Op::Open && self.is_kept(slot, half) {
+            let generation = self.slots[slot].generation;
+            return self.push_kept(Tag { slot, half, op, generation });
+        }
         if !self.make_room(1) {
             return;
         }
@@ -265,15 +288,19 @@ impl KernelRing {
         let has_unbounded = self.features.direct_descriptors && !self.features.chains;
         let of_each_kind = if has_unbounded { &[nop, read][..] } else { &[nop] };
         for nudge in (0..count).flat_map(|_| of_each_kind) {
-            if !self.make_room(1) {
+            let nudge = nudge.clone().flags(Flags::ASYNC).user_data(NUDGE);
+            if !self.push_without_slot(&nudge) {
                 return;
             }
-            let nudge = nudge.clone().flags(Flags::ASYNC).user_data(NUDGE);
-            // SAFETY: a NOP has no pointer; that of the read is null, for no bytes, and the read
-            // fails because the table has no such file.
-            let _ = unsafe { self.ring.submission().push(&nudge) };
             self.nudges += 1;
         }
+    }
+
+    /// Queues a request without memory: a NOP, a poll, or a read of no bytes, which fails because
+    /// the table has no such file. False if the ring is broken.
+    pub(super) fn push_without_slot(&mut self, entry: &Entry) -> bool {
+        // SAFETY: the entry has no pointer, or null for no bytes.
+        self.make_room(1) && unsafe { self.ring.submission().push(entry) }.is_ok()
     }
 }
 
