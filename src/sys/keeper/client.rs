@@ -85,11 +85,11 @@ impl KeeperRequest {
         self.tag
     }
 
-    /// `None` for files that the keeper does not open: those of this process, which may read them,
-    /// and is hidden from the keeper by `hidepid`.
+    /// `None` without a keeper, and for files that it does not open: those of this process, which
+    /// may read them, and is hidden from the keeper by `hidepid`.
     pub(in crate::sys) fn open(path: &RelPath, tag: u64) -> Option<KeeperRequest> {
-        let (file, pid, task) =
-            path.parts().filter(|(_, pid, _)| *pid != Pid(std::process::id()))?;
+        let keeper = KEEPER.get()?;
+        let (file, pid, task) = path.parts().filter(|(_, pid, _)| *pid != keeper.parser)?;
         let kind = match file {
             ProcFile::SmapsRollup => Kind::SmapsRollup,
             ProcFile::Smaps => Kind::Smaps,

@@ -55,6 +55,7 @@ static HAS_ENDED: AtomicBool = AtomicBool::new(false);
 /// The running keeper, as the parser knows it.
 struct Keeper {
     pid: Pid,
+    parser: Pid,
     may_trace: bool,
     /// Passes the sockets of new channels.
     control: OwnedFd,
@@ -185,8 +186,9 @@ fn start(capability: CapabilitySet) -> Option<Keeper> {
         }
         pid => {
             let pid = Pid(u32::try_from(pid).ok()?);
+            let parser = Pid(parser.as_raw_nonzero().get().unsigned_abs());
             let may_trace = capability == CapabilitySet::SYS_PTRACE;
-            Some(Keeper { pid, may_trace, control })
+            Some(Keeper { pid, parser, may_trace, control })
         }
     }
 }

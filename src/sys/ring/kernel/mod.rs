@@ -248,13 +248,11 @@ impl Fetcher for KernelRing {
         threads::ring_workers(|thread, state| count(None, thread, state));
         if let Some(keeper) = self.opens.as_ref().and_then(|_| keeper::pid()) {
             // Threads of the keeper that wait for a request are no idle workers.
-            let is_busy = |state| state != ThreadState::Idle;
-            let mut count = |thread, state| count(Some(keeper), thread, state);
             let mut of_keeper = 0;
             threads::threads_of(keeper, |thread, state| {
-                if is_busy(state) {
+                if state != ThreadState::Idle {
                     of_keeper += 1;
-                    count(thread, state);
+                    count(Some(keeper), thread, state);
                 }
             });
             states.of_keeper = of_keeper;
