@@ -205,11 +205,15 @@ impl KernelRing {
         }
     }
 
-    /// Submits the queue, sleeps, and collects all completions of that time.
+    /// Submits the queue, and sleeps.
     fn sleep(&mut self, pause: Duration) {
         self.enter(0, Duration::ZERO);
         std::thread::sleep(pause);
-        // The kernel posts deferred completions when it is entered, some at a time.
+    }
+
+    /// Collects completions that the kernel has deferred: it posts them when it is entered, some at
+    /// a time, and none when a wait has timed out.
+    fn collect_deferred(&mut self) {
         for _ in 0..2 * self.in_flight {
             if self.broken.is_some() || !self.ring.submission().taskrun() {
                 break;
@@ -360,6 +364,7 @@ impl Fetcher for KernelRing {
             Some(pause) => self.sleep(pause.min(timeout)),
             None => self.enter_with_opens(wanted, timeout),
         }
+        self.collect_deferred();
         self.drain();
         self.pace.learn(self.stats.completed - before.completed, before.in_flight());
         self.broken.map_or(Ok(()), Err)
