@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use psm_uring::Outcome;
-use psm_uring::sys::{keeper, memory, stdio, this_process};
+use psm_uring::sys::{keeper, keeper_client, memory, stdio, this_process};
 
 #[global_allocator]
 static ALLOCATOR: memory::OrExit = memory::OrExit;
@@ -12,7 +12,7 @@ fn main() {
     stdio::prefer_errors_to_signals();
     memory::share_one_heap();
     let outcome = psm_uring::run();
-    keeper::end();
+    keeper_client::end();
     let code = match outcome {
         Ok(Outcome::Printed) => 0,
         Ok(Outcome::Incomplete) => 3,

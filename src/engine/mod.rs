@@ -25,6 +25,7 @@ pub use self::surveyor::{EngineKind, Surveyor};
 pub use self::tally::Tally;
 pub use self::uring::Uring;
 use crate::process::{Coverage, Fate, Plan, ProcessUsage, Source};
+use crate::sys::keeper_client::has_keeper;
 use crate::sys::ring::kernel::{DEPTH_MAX, Features};
 use crate::sys::threads::{cpus, memory_stall};
 use crate::units::{Errno, Pid};
@@ -142,6 +143,8 @@ pub trait Engine {
 /// queue must last until that thread gets a CPU: a tick of the scheduler is up to 4 ms, and a small
 /// process takes a worker 40 us.
 const PER_WORKER: usize = 128;
+/// The same if a keeper opens the memory: then about half of the processes in flight wait for it.
+const PER_WORKER_WITH_KEEPER: usize = 2 * PER_WORKER;
 /// The same for smaps, whose reads take far longer and need far larger buffers.
 const SMAPS_PER_WORKER: usize = 32;
 
@@ -177,6 +180,7 @@ impl Tuning {
         let workers = workers.unwrap_or_else(cpus);
         let per_worker = match source {
             Source::Smaps => SMAPS_PER_WORKER,
+            Source::Auto | Source::Rollup if has_keeper() => PER_WORKER_WITH_KEEPER,
             Source::Auto | Source::Rollup => PER_WORKER,
         };
         let depth = depth.unwrap_or(workers.saturating_mul(per_worker)).min(DEPTH_MAX);

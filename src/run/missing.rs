@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::process::{Coverage, Fate, Glimpse, Plan, ProcFile, Source};
 use crate::program::{Column, Programs, TimedOut};
 use crate::report::notes::{Access, Missing};
-use crate::sys::keeper::{self, Right};
+use crate::sys::keeper_client::{self, Right};
 use crate::sys::privileges::{self, Privileges};
 use crate::sys::proc_root::HidePid;
 use crate::units::{Errno, Pid};
@@ -129,7 +129,7 @@ fn check_outcome(
 
 /// The right of the keeper, which opens files of `/proc` alone.
 fn kept_right(settings: &Settings) -> Option<Right> {
-    settings.root.is_proc().then(keeper::right).flatten()
+    settings.root.is_proc().then(keeper_client::right).flatten()
 }
 
 /// The right of this user to read the memory figures of others, by the keeper or without.

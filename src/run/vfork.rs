@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::Survey;
 use crate::process::{self, ProcFile, ProcessUsage};
-use crate::sys::keeper;
+use crate::sys::keeper_client;
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::threads;
 use crate::units::{Kib, Pid};
@@ -115,7 +115,7 @@ impl Suspects {
                 return;
             }
             match self.parent(root, *pid) {
-                Some(parent) if keeper::share_memory(*pid, parent) == Some(true) => {
+                Some(parent) if keeper_client::share_memory(*pid, parent) == Some(true) => {
                     if found.send((*pid, parent)).is_err() {
                         return; // The receiver gave up.
                     }

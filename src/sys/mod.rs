@@ -11,6 +11,7 @@
 //! - `memory`       the allocator, and a check before large allocations
 //! - `this_process` resource usage, limits, address spaces, exit
 //! - `keeper`       the process that holds a capability, and the start that drops it here
+//! - `keeper_client` how this process asks it
 //! - `privileges`   what this process may read of others
 //! - `users`        names of users
 //! - `host_files`   files with the memory of the whole host
@@ -23,6 +24,7 @@ pub mod buffer;
 pub mod file;
 pub mod host_files;
 pub mod keeper;
+pub mod keeper_client;
 pub mod memory;
 pub mod privileges;
 pub mod proc_root;

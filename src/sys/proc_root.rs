@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, OFlags, RawDir};
 
-use super::keeper;
+use super::keeper_client;
 use super::privileges::{self, Privileges};
 use crate::process::{ProcFile, RelPath, TEXT_MAX};
 use crate::units::{Errno, Pid};
@@ -122,7 +122,7 @@ impl ProcRoot {
     }
 
     fn open_memory(&self, path: &RelPath) -> Result<OwnedFd, Errno> {
-        let kept = self.is_proc().then(|| keeper::open_memory(path)).flatten();
+        let kept = self.is_proc().then(|| keeper_client::open_memory(path)).flatten();
         kept.unwrap_or_else(|| self.open_at(path, OFlags::RDONLY))
     }
 

@@ -1,6 +1,7 @@
 //! This process: resource usage, limits, exit. And address spaces of other processes, compared.
 
 use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -100,6 +101,15 @@ pub fn raise_file_limit() -> usize {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     usize::try_from(limit.saturating_sub(RESERVED) / 2).unwrap_or(usize::MAX).max(1)
+}
+
+/// Makes the table of descriptors large enough for this many, within the limit. To be called while
+/// there is one thread: later the kernel waits for an RCU grace period, about 10 ms, each time the
+/// table grows (`expand_fdtable`, fs/file.c). If this fails, it does.
+pub fn reserve_descriptors(count: usize, any: BorrowedFd<'_>) {
+    if let Ok(last) = RawFd::try_from(count.saturating_sub(1)) {
+        let _ = rustix::io::fcntl_dupfd_cloexec(any, last);
+    }
 }
 
 /// Ends the process by `SIGPIPE`, as if the standard library did not ignore that signal. A shell

@@ -11,30 +11,15 @@ use crate::sys::this_process::KCMP_VM;
 use crate::units::Errno;
 
 /// Calls with any arguments: channels, memory and threads of the standard library, and the end.
+#[rustfmt::skip]
 const ALLOWED: &[libc::c_long] = &[
-    libc::SYS_sendmsg,
-    libc::SYS_recvmsg,
-    libc::SYS_recvfrom,
-    libc::SYS_faccessat,
-    libc::SYS_close,
-    libc::SYS_futex,
-    libc::SYS_clone,
-    libc::SYS_clone3,
-    libc::SYS_mmap,
-    libc::SYS_mprotect,
-    libc::SYS_munmap,
-    libc::SYS_madvise,
-    libc::SYS_brk,
-    libc::SYS_sigaltstack,
-    libc::SYS_rt_sigaction,
-    libc::SYS_rt_sigprocmask,
-    libc::SYS_rt_sigreturn,
-    libc::SYS_set_robust_list,
-    libc::SYS_rseq,
-    libc::SYS_gettid,
-    libc::SYS_sched_getaffinity,
-    libc::SYS_exit,
-    libc::SYS_exit_group,
+    libc::SYS_sendmsg, libc::SYS_recvmsg, libc::SYS_recvfrom, libc::SYS_faccessat, libc::SYS_close,
+    libc::SYS_futex, libc::SYS_clone, libc::SYS_clone3,
+    libc::SYS_set_robust_list, libc::SYS_rseq, libc::SYS_gettid,
+    libc::SYS_mmap, libc::SYS_mprotect, libc::SYS_munmap,
+    libc::SYS_madvise, libc::SYS_brk, libc::SYS_sched_getaffinity,
+    libc::SYS_sigaltstack, libc::SYS_rt_sigaction, libc::SYS_rt_sigprocmask, libc::SYS_rt_sigreturn,
+    libc::SYS_exit, libc::SYS_exit_group,
 ];
 /// Opens for reading that follow no link at the end of the path. The C library may add
 /// `O_LARGEFILE`, which changes nothing for files of procfs.

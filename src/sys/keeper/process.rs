@@ -1,35 +1,35 @@
 //! The keeper itself.
 //!
-//! Its first thread receives the sockets of channels, once for each thread that is to open there.
-//! That thread takes one request after another: an open can wait for a stuck exec, and
-//! then holds one thread. Several threads of a channel take its requests in turn.
+//! Its first thread starts the threads of channels. An open can wait for a stuck exec, and then
+//! holds one of them.
 
-use std::io::{IoSlice, IoSliceMut};
+use std::collections::BTreeMap;
+use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, openat};
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recv, recvmsg, sendmsg,
-};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::path::DecInt;
 use rustix::process::{Pid as RawPid, Signal, getppid, set_parent_process_death_signal};
 use rustix::thread::CapabilitySet;
 
-use super::{KeeperRequest, Kind, NO_OPENER, THREADS_MAX, drop_to, encode_reply, filter};
+use super::channel::ServedChannel;
+use super::protocol::{KeeperRequest, Kind, NO_OPENER, Reply};
+use super::{drop_to, filter};
 use crate::process::ProcFile;
-use crate::sys::{memory, this_process};
+use crate::sys::{memory, this_process, threads};
 use crate::units::{Errno, Pid};
 
-/// The exit code after a request that no parser sends.
-const BAD_REQUEST: u8 = 3;
 /// The exit code when the keeper cannot be confined.
 const NOT_CONFINED: u8 = 4;
 /// The stack of a thread that opens: no call chain is deep.
 const STACK_BYTES: usize = 64 * 1024;
+/// About the number of descriptors of files that are not yet sent, and of channels.
+const DESCRIPTORS: usize = 256;
+/// The maximum number of threads: those of a ring, and of the threads of the parser.
+const THREADS_MAX: usize = 4096;
 
 /// Confines the process and serves the parser until that ends.
 pub(super) fn run(control: &OwnedFd, parser: RawPid, capability: CapabilitySet) -> ! {
@@ -62,7 +62,10 @@ fn confine(
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let proc = openat(CWD, c"/proc", flags, Mode::empty())?;
     drop_to(capability)?;
+    // A request must not take the CPU from the reads of the parser.
+    threads::prefer_throughput();
     this_process::raise_file_limit();
+    this_process::reserve_descriptors(DESCRIPTORS, proc.as_fd());
     // After the last change of credentials, which clears it.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     if getppid() != Some(parser) {
@@ -82,93 +85,52 @@ fn close_others(kept: RawFd) {
     }
 }
 
-/// Starts a thread for each socket that arrives.
+/// Starts a thread per packet: on a new channel, whose socket comes with it, or on an old one.
 fn serve_control(control: &OwnedFd, proc: &Arc<OwnedFd>) -> ! {
-    let threads = Arc::new(AtomicUsize::new(0));
+    let mut channels = BTreeMap::<u32, Weak<ServedChannel>>::new();
     loop {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let mut byte = [0];
-        let slices = &mut [IoSliceMut::new(&mut byte)];
+        let mut number = [0; 4];
+        let slices = &mut [IoSliceMut::new(&mut number)];
         match recvmsg(control, slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
             Ok(received) if received.bytes > 0 => {}
             Err(rustix::io::Errno::INTR) => continue,
             // The parser has ended.
             _ => this_process::exit(0),
         }
-        let channels = ancillary.drain().filter_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(channels) => Some(channels),
+        let number = u32::from_ne_bytes(number);
+        let sockets = ancillary.drain().filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(sockets) => Some(sockets),
             _ => None,
         });
-        for channel in channels.flatten() {
-            start_opener(channel, proc, &threads);
+        if let Some(socket) = sockets.flatten().next() {
+            let channel = Arc::new(ServedChannel::new(socket));
+            start_opener(&channel, proc);
+            channels.retain(|_, channel| channel.strong_count() > 0);
+            channels.insert(number, Arc::downgrade(&channel));
+        } else if let Some(channel) = channels.get(&number).and_then(Weak::upgrade) {
+            start_opener(&channel, proc);
         }
     }
 }
 
 /// Starts a thread for a channel, or tells the parser that there is none.
-fn start_opener(channel: OwnedFd, proc: &Arc<OwnedFd>, threads: &Arc<AtomicUsize>) {
-    let channel = Arc::new(channel);
-    let (proc, count, own) = (Arc::clone(proc), Arc::clone(threads), Arc::clone(&channel));
-    let work = move || {
-        serve(&own, proc.as_fd());
-        count.fetch_sub(1, Ordering::Relaxed);
-    };
+fn start_opener(channel: &Arc<ServedChannel>, proc: &Arc<OwnedFd>) {
+    let (own, own_proc) = (Arc::clone(channel), Arc::clone(proc));
     let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
-    let is_room = threads.fetch_add(1, Ordering::Relaxed) < THREADS_MAX;
-    if !is_room || thread.spawn(work).is_err() {
-        threads.fetch_sub(1, Ordering::Relaxed);
-        let _ = reply(&channel, NO_OPENER, libc::EAGAIN, None);
+    // Every thread holds its own reference.
+    let is_room = Arc::strong_count(proc) < THREADS_MAX;
+    if !is_room || thread.spawn(move || own.serve(own_proc.as_fd())).is_err() {
+        let _ = channel.send(vec![Reply { tag: NO_OPENER, result: Err(Errno(libc::EAGAIN)) }]);
     }
-}
-
-/// Answers the requests of a channel until the parser closes it.
-fn serve(channel: &OwnedFd, proc: BorrowedFd<'_>) {
-    loop {
-        // One byte more than a request shows packets that are too long.
-        let mut bytes = [0; KeeperRequest::BYTES + 1];
-        let received = match recv(channel, &mut bytes, RecvFlags::empty()) {
-            Ok((0, _)) => return,
-            Ok((len, _)) => &bytes[..len],
-            Err(rustix::io::Errno::INTR) => continue,
-            Err(_) => return,
-        };
-        let Some(request) = KeeperRequest::decode(received) else {
-            this_process::exit(BAD_REQUEST);
-        };
-        let (result, file) = match answer(request, proc) {
-            Ok(file) => (0, file),
-            Err(Errno(errno)) => (errno, None),
-        };
-        let sent = reply(channel, request.tag, result, file.as_ref().map(AsFd::as_fd));
-        // Too many descriptors of this user are in flight, or memory is short.
-        let sent = sent.or_else(|Errno(errno)| reply(channel, request.tag, errno, None));
-        if sent.is_err() {
-            return;
-        }
-    }
-}
-
-/// Sends a reply, with the descriptor if a file was opened.
-fn reply(
-    channel: &OwnedFd,
-    tag: u64,
-    result: i32,
-    file: Option<BorrowedFd<'_>>,
-) -> Result<(), Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let files = file.as_slice();
-    if !files.is_empty() {
-        ancillary.push(SendAncillaryMessage::ScmRights(files));
-    }
-    let bytes = encode_reply(tag, result);
-    sendmsg(channel, &[IoSlice::new(&bytes)], &mut ancillary, SendFlags::NOSIGNAL)?;
-    Ok(())
 }
 
 /// Opens a file of a process, or compares two.
-fn answer(request: KeeperRequest, proc: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Errno> {
+pub(super) fn answer(
+    request: KeeperRequest,
+    proc: BorrowedFd<'_>,
+) -> Result<Option<OwnedFd>, Errno> {
     let KeeperRequest { kind, pid, other, .. } = request;
     let task = Some(other).filter(|task| task.0 > 0);
     let file = match kind {

@@ -46,14 +46,14 @@ mod sleepers;
 mod submission;
 
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::pace::Pace;
 use super::{Completion, Fetch, Fetcher, Half, ReadFrom, Request, RingStats, WorkerStates};
 use crate::process::{ProcFile, RelPath};
 use crate::sys::buffer::Buffer;
-use crate::sys::keeper;
+use crate::sys::keeper_client;
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::this_process;
 use crate::sys::threads;
@@ -69,6 +69,8 @@ use self::submission::{Op, Tag};
 
 /// The maximum useful depth: more requests only wait in the kernel instead of here.
 pub const DEPTH_MAX: usize = 1024;
+/// About the number of descriptors of this process that are of no slot.
+const DESCRIPTORS_OTHER: usize = 64;
 
 /// The maximum number of nudges in flight.
 const NUDGES_MAX: usize = 2 * SLOTS_MAX;
@@ -157,6 +159,7 @@ impl KernelRing {
         let mut slots_max = table.unwrap_or(SLOTS_MAX);
         if table.is_none() || opens.is_some() {
             slots_max = slots_max.min(this_process::raise_file_limit());
+            this_process::reserve_descriptors(2 * depth + DESCRIPTORS_OTHER, root.as_fd());
         }
         let mut ring = KernelRing {
             ring,
@@ -250,7 +253,7 @@ impl Fetcher for KernelRing {
             }
         };
         threads::ring_workers(|thread, state| count(None, thread, state));
-        if let Some(keeper) = self.opens.as_ref().and_then(|_| keeper::pid()) {
+        if let Some(keeper) = self.opens.as_ref().and_then(|_| keeper_client::pid()) {
             // Threads of the keeper that wait for a request are no idle workers.
             let mut of_keeper = 0;
             threads::threads_of(keeper, |thread, state| {

@@ -13,13 +13,17 @@ use io_uring::types::Fd;
 
 use super::submission::{Op, Tag};
 use super::{KernelRing, Queued, int};
-use crate::sys::keeper::{Channel, KeeperRequest, NO_OPENER, Reply};
+use crate::sys::keeper::{KeeperRequest, NO_OPENER, PACKET_MAX, Reply};
+use crate::sys::keeper_client::{self, Channel};
 use crate::sys::ring::{Half, ReadFrom};
 use crate::units::Errno;
 
 /// The tag of the poll request. No slot has this number.
 pub(super) const ANSWERED: u64 = u64::MAX - 1;
 
+/// One of so many fetches in the ring completes before this thread wakes, and takes the replies of
+/// the keeper: both it and the keeper may wait for a CPU, and the workers must not run out of work.
+const IN_RING_PER_WAKE: usize = 4;
 /// With fewer fetches in the ring, replies of the keeper are as urgent as completions.
 const POLLED_BELOW: usize = 16;
 
@@ -29,6 +33,7 @@ pub(super) struct Opens {
     unsent: VecDeque<KeeperRequest>,
     /// The slots of sent requests, in the order in which the keeper takes them up.
     unanswered: VecDeque<u64>,
+    received: VecDeque<Reply>,
     /// The ring waits for the socket.
     pub(super) is_polled: bool,
 }
@@ -36,9 +41,10 @@ pub(super) struct Opens {
 impl Opens {
     /// `None` without a keeper.
     pub(super) fn new(openers: usize) -> Option<Opens> {
-        let channel = Channel::open(openers)?;
-        let (unsent, unanswered) = (VecDeque::new(), VecDeque::new());
-        Some(Opens { channel, unsent, unanswered, is_polled: false })
+        let channel = Channel::with(openers)?;
+        keeper_client::prepare_comparisons();
+        let (unsent, unanswered, received) = Default::default();
+        Some(Opens { channel, unsent, unanswered, received, is_polled: false })
     }
 
     /// The number of opens that are not done.
@@ -54,30 +60,31 @@ impl Opens {
 
     /// Sends what the socket takes.
     fn send(&mut self) {
-        while let Some(request) = self.unsent.front() {
-            if self.channel.try_send(*request).is_err() {
+        while !self.unsent.is_empty() {
+            let count = self.unsent.len().min(PACKET_MAX);
+            let packet = &self.unsent.make_contiguous()[..count];
+            if self.channel.try_send(packet).is_err() {
                 return;
             }
-            self.unanswered.push_back(request.tag());
-            self.unsent.pop_front();
+            self.unanswered.extend(self.unsent.drain(..count).map(|request| request.tag));
         }
     }
 
+    /// The next reply that has arrived.
     fn receive(&mut self) -> Option<Reply> {
-        if self.unanswered.is_empty() {
-            return None;
-        }
-        let reply = loop {
-            let reply = self.channel.try_receive().ok()?;
+        loop {
+            if self.received.is_empty() && !self.unanswered.is_empty() {
+                self.channel.try_receive(&mut self.received).ok()?;
+            }
+            let reply = self.received.pop_front()?;
+            if let Some(place) = self.unanswered.iter().position(|tag| *tag == reply.tag) {
+                self.unanswered.remove(place);
+            }
             if reply.tag != NO_OPENER {
-                break reply;
+                return Some(reply);
             }
             self.channel.lost_opener();
-        };
-        if let Some(place) = self.unanswered.iter().position(|tag| *tag == reply.tag) {
-            self.unanswered.remove(place);
         }
-        Some(reply)
     }
 }
 
@@ -121,7 +128,7 @@ impl KernelRing {
         };
         let in_ring = self.in_flight.saturating_sub(2 * opens.waiting());
         if in_ring >= POLLED_BELOW {
-            return self.enter(wanted.min(in_ring / 2), timeout);
+            return self.enter(wanted.min(in_ring / IN_RING_PER_WAKE), timeout);
         }
         if !std::mem::replace(&mut opens.is_polled, true) {
             let socket = Fd(opens.channel.as_fd().as_raw_fd());
@@ -161,7 +168,7 @@ impl KernelRing {
         self.receive_opens();
         let Some(opens) = self.opens.take() else { return };
         self.stats.completed += opens.waiting() as u64;
-        let unsent = opens.unsent.iter().map(|request| request.tag());
+        let unsent = opens.unsent.iter().map(|request| request.tag);
         for tag in opens.unanswered.into_iter().chain(unsent).map(Tag::decode) {
             if self.is_awaited(tag) && self.features.chains {
                 self.push_chain(tag.slot);
