@@ -5,6 +5,7 @@
 //! abandoned: nothing wakes it. A worker whose read runs, because its process is big, gets the time
 //! it needs.
 
+use std::cell::LazyCell;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::{Engine, EngineFailure, IoStats, Progress, Tally, Timeouts};
 use crate::process::{Fate, Plan, Probe, ProcFile, ReadNext, Want};
+use crate::sys::keeper_client;
 use crate::sys::proc_root::{OpenFile, ProcRoot};
 use crate::sys::this_process;
 use crate::sys::threads::{self, ThreadState};
@@ -189,7 +191,11 @@ impl Supervisor {
     }
 
     fn spawn(&mut self, workers: usize) {
-        let allowed = WORKERS_MAX.min(this_process::raise_file_limit());
+        let allowed = match (this_process::raise_file_limit(), keeper_client::has_keeper()) {
+            // The channel is a third descriptor beside two files.
+            (limit, true) => WORKERS_MAX.min((2 * limit / 3).max(1)),
+            (limit, false) => WORKERS_MAX.min(limit),
+        };
         let wanted = workers.min(allowed.saturating_sub(self.workers.len()));
         for _ in 0..threads::affordable(wanted, WORKER_BYTES, self.queue.pids.len()) {
             let worker = Arc::new(Worker::default());
@@ -222,9 +228,11 @@ impl Supervisor {
             let now = Instant::now();
             let is_late = self.queue.time_left().is_zero();
             let suspect_after = HELD_AFTER.min(timeouts.stuck_after);
+            let is_keeper_free = LazyCell::new(keeper_client::is_free as fn() -> bool);
             let mut sleeping = 0;
             for watched in self.workers.iter_mut().filter(|watched| watched.is_active()) {
-                let asleep = watched.time_asleep(self.queue.began, now, suspect_after);
+                let asleep =
+                    watched.time_asleep(self.queue.began, now, suspect_after, &is_keeper_free);
                 sleeping += usize::from(asleep >= HELD_AFTER);
                 if asleep >= timeouts.stuck_after {
                     watched.abandon_stuck();
@@ -295,7 +303,13 @@ impl WatchedWorker {
 
     /// The time that the worker has been asleep in one process. Its state is read only if the
     /// process takes longer than `suspect_after`.
-    fn time_asleep(&mut self, began: Instant, now: Instant, suspect_after: Duration) -> Duration {
+    fn time_asleep(
+        &mut self,
+        began: Instant,
+        now: Instant,
+        suspect_after: Duration,
+        is_keeper_free: &LazyCell<bool>,
+    ) -> Duration {
         let started = self.worker.started.load(Ordering::Acquire);
         if started != self.started {
             self.started = started;
@@ -304,8 +318,9 @@ impl WatchedWorker {
         }
         let asleep = now.saturating_duration_since(self.last_active);
         if asleep >= suspect_after {
-            let thread_id = self.worker.thread_id.load(Ordering::Relaxed);
-            if threads::thread_state(thread_id) == Some(ThreadState::Running) {
+            let thread = self.worker.thread_id.load(Ordering::Relaxed);
+            let is_running = threads::thread_state(thread) == Some(ThreadState::Running);
+            if is_running || keeper_client::is_awaited_by(thread) && **is_keeper_free {
                 self.last_active = now;
                 return Duration::ZERO;
             }

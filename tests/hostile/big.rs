@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::container::contained_alone;
 use super::crowd::{Crowd, Kind, Spec};
 use super::stuck::engines;
-use super::support::{program, skip};
+use super::support::skip;
 use super::timed::start;
+use super::user::with_program;
 
 const STUCK_AFTER: Duration = Duration::from_millis(50);
 /// The number of competing processes that use a CPU. They have the nice value of the tests.
@@ -55,7 +56,8 @@ fn big_is_not_stuck() {
         for engine in engines() {
             let mut command = Command::new("taskset");
             // A small share of the CPU: work that takes 40 ms alone takes a second or two.
-            command.args(["-c", CPU, "nice", "-n", "10"]).arg(program().get_program());
+            command.args(["-c", CPU, "nice", "-n", "10"]);
+            let mut command = with_program(command);
             command.args(["--pid", &pid, "--engine", engine, "--stuck-after", "50ms"]);
             command.args(["--stats", "--strict"]);
             let timed = start(command).wait();

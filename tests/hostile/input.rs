@@ -10,8 +10,9 @@ use super::container::contained;
 use super::hostage::{self, Hold};
 use super::stuck::{Scene, engines};
 use super::support::child::Target;
-use super::support::{program, skip};
+use super::support::skip;
 use super::timed::{Timed, start};
+use super::user::program;
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// Far longer than a run takes, far shorter than reading everything.

@@ -8,9 +8,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::container::contained_alone;
 use super::hostage::Hold;
 use super::stuck::{Scene, engines, is_busy};
-use super::support::program;
 use super::sys;
 use super::timed::start;
+use super::user::program;
 
 const END_LIMIT: Duration = Duration::from_millis(100);
 /// Long enough for the program to reach its wait.

@@ -12,9 +12,10 @@ use super::crowd::{Crowd, Kind, Spec};
 use super::dead_fs::{DeadFs, MOUNT, UNREADABLE};
 use super::stuck::engines;
 use super::support::child::{Target, state};
-use super::support::{program, skip, until};
+use super::support::{skip, until};
 use super::sys::Traced;
 use super::timed::{Timed, start};
+use super::user::program;
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// The timeout for a process to reach its state.

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use super::container::contained;
 use super::stuck::engines;
-use super::support::program;
 use super::timed::start;
-use super::user::User;
+use super::user::{User, program};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const RUNS: usize = 20;

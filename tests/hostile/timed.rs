@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use psm_uring::units::Pid;
 
-use super::support::{Ran, program, until};
+use super::support::{Ran, until};
+use super::user::program;
 
 /// A run that takes longer counts as hung.
 const LIMIT: Duration = Duration::from_secs(30);
