@@ -6,9 +6,11 @@
 //! - `memory`  the memory file, read by read
 //! - `name`    argument list, comm and exe to the name of a program
 //! - `script`  the arguments of an interpreter to the name of its script
-//! - `status`  the texts of `status`, `stat` and `cgroup`
+//! - `status`  the texts of `status` and `stat`
+//! - `cgroup`  the text of `cgroup`
 #![forbid(unsafe_code)]
 
+mod cgroup;
 mod file;
 mod memory;
 mod name;

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use super::memory::{Memory, Step};
 use super::plan::{Plan, Source};
 use super::status::{self, ProcessKind};
-use super::{Fate, ProcFile, RelPath, name};
+use super::{Fate, ProcFile, RelPath, cgroup, name};
 use crate::smaps::Smaps;
 use crate::units::{Errno, Pid};
 
@@ -333,7 +333,7 @@ impl Probe {
     }
 
     fn cgroup_read(&mut self) {
-        self.cgroup.extend_from_slice(status::cgroup(&self.text).unwrap_or_default());
+        self.cgroup.extend_from_slice(cgroup::path(&self.text).unwrap_or_default());
         self.begin_stat();
     }
 
