@@ -4,7 +4,7 @@
 //! allocation of its own and a thread can fill a tally that outlives it.
 
 use super::IoStats;
-use crate::process::{Coverage, Fate, Plan, Probe, ProcessUsage};
+use crate::process::{CgroupPaths, Coverage, Fate, Plan, Probe, ProcessUsage};
 use crate::smaps::Smaps;
 use crate::units::Pid;
 
@@ -33,6 +33,7 @@ struct TallyRow {
 struct Details {
     /// The index of the row.
     row: usize,
+    charged_len: usize,
     cgroup_end: usize,
     uid: Option<u32>,
     start_time: Option<u64>,
@@ -65,10 +66,11 @@ impl Tally {
     /// Records owner, cgroup and start time for the next row.
     fn record_details(&mut self, probe: &Probe) {
         let (uid, start_time) = (probe.uid(), probe.start_time());
-        if uid.is_some() || start_time.is_some() || !probe.cgroup().is_empty() {
-            self.texts.extend_from_slice(probe.cgroup());
+        let cgroup = probe.cgroup();
+        if uid.is_some() || start_time.is_some() || cgroup.is_some() {
+            let charged_len = cgroup.map_or(0, |paths| paths.store(&mut self.texts));
             let (row, cgroup_end) = (self.rows.len(), self.texts.len());
-            self.details.push(Details { row, cgroup_end, uid, start_time });
+            self.details.push(Details { row, charged_len, cgroup_end, uid, start_time });
         }
     }
 
@@ -113,7 +115,8 @@ impl Tally {
             let name = &self.texts[begin..name_end];
             let details = details.next_if(|details| details.row == index);
             begin = details.map_or(name_end, |details| details.cgroup_end);
-            let cgroup = Some(&self.texts[name_end..begin]).filter(|path| !path.is_empty());
+            let charged_len = details.map_or(0, |details| details.charged_len);
+            let cgroup = CgroupPaths::load(&self.texts[name_end..begin], charged_len);
             let uid = details.and_then(|details| details.uid);
             let start_time = details.and_then(|details| details.start_time);
             ProcessUsage { pid, name, smaps, uid, cgroup, start_time }

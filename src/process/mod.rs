@@ -19,6 +19,7 @@ mod probe;
 mod script;
 mod status;
 
+pub use cgroup::CgroupPaths;
 pub use file::{PATH_MAX, ProcFile, RelPath, TEXT_MAX};
 pub use name::{NAME_MAX, NameRule};
 pub use plan::{Plan, Source};
@@ -39,8 +40,8 @@ pub struct ProcessUsage<'run> {
     pub smaps: Smaps,
     /// The effective user, if the [`Plan`] asks for it and it is known.
     pub uid: Option<u32>,
-    /// The path of the control group, under the same conditions: foreign bytes.
-    pub cgroup: Option<&'run [u8]>,
+    /// The control groups, under the same conditions.
+    pub cgroup: Option<CgroupPaths<'run>>,
     /// The start time in clock ticks since boot (`starttime`, `proc_pid_stat(5)`), under the same
     /// conditions. Together with the id it identifies a process forever.
     pub start_time: Option<u64>,

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use super::memory::{Memory, Step};
 use super::plan::{Plan, Source};
 use super::status::{self, ProcessKind};
-use super::{Fate, ProcFile, RelPath, cgroup, name};
+use super::{CgroupPaths, Fate, ProcFile, RelPath, cgroup, name};
 use crate::smaps::Smaps;
 use crate::units::{Errno, Pid};
 
@@ -46,8 +46,9 @@ pub struct Probe {
     text: Vec<u8>,
     name: Vec<u8>,
     uid: Option<u32>,
-    /// The path of the control group; empty if unknown.
-    cgroup: Vec<u8>,
+    /// The paths of the control groups, back to back: [`CgroupPaths::store`].
+    cgroups: Vec<u8>,
+    charged_len: usize,
     start_time: Option<u64>,
     memory: Memory,
     /// The number of times in a row that the memory file did not exist. The first time, the id may
@@ -135,9 +136,9 @@ impl Probe {
         self.uid
     }
 
-    /// The path of the control group; empty if unknown.
-    pub fn cgroup(&self) -> &[u8] {
-        &self.cgroup
+    /// The control groups, as far as they are known.
+    pub fn cgroup(&self) -> Option<CgroupPaths<'_>> {
+        CgroupPaths::load(&self.cgroups, self.charged_len)
     }
 
     /// The start time in clock ticks since boot, as far as it is known.
@@ -333,7 +334,8 @@ impl Probe {
     }
 
     fn cgroup_read(&mut self) {
-        self.cgroup.extend_from_slice(cgroup::path(&self.text).unwrap_or_default());
+        let paths = cgroup::paths(&self.text);
+        self.charged_len = paths.map_or(0, |paths| paths.store(&mut self.cgroups));
         self.begin_stat();
     }
 
@@ -347,7 +349,8 @@ impl Probe {
         self.smaps = None;
         self.name.clear();
         self.uid = None;
-        self.cgroup.clear();
+        self.cgroups.clear();
+        self.charged_len = 0;
         self.start_time = None;
         if self.plan.asks_owner() {
             self.status(StatusReason::First);

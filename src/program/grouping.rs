@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{container, unit};
-use crate::process::{Glimpse, ProcessUsage};
+use crate::process::{CgroupPaths, Glimpse, ProcessUsage};
 use crate::units::labels;
 
 /// The label of an unknown owner or control group.
@@ -73,6 +73,8 @@ pub type UserNames = HashMap<u32, Vec<u8>>;
 enum Attribute<'run> {
     Owner(Option<u32>),
     Cgroup(Option<&'run [u8]>),
+    Unit(Option<&'run [u8]>),
+    Container(Option<CgroupPaths<'run>>),
 }
 
 /// The labels of rows.
@@ -118,17 +120,17 @@ impl<'run> Labels<'run> {
     }
 
     fn make(&self, attribute: Attribute<'_>) -> Vec<u8> {
-        match (attribute, self.grouping) {
-            (Attribute::Owner(None) | Attribute::Cgroup(None), _) => UNKNOWN.to_vec(),
-            (Attribute::Owner(Some(uid)), _) => user_name(self.users, uid),
-            (Attribute::Cgroup(Some(path)), Grouping::Unit) => {
-                unit(path).unwrap_or_else(|| b"(no unit)".to_vec())
-            }
-            (Attribute::Cgroup(Some(path)), Grouping::Container) => {
-                container(path).unwrap_or_else(|| b"(no container)".to_vec())
-            }
-            (Attribute::Cgroup(Some(path)), _) => path.to_vec(),
-        }
+        let known = match attribute {
+            Attribute::Owner(uid) => uid.map(|uid| user_name(self.users, uid)),
+            Attribute::Cgroup(path) => path.map(<[u8]>::to_vec),
+            Attribute::Unit(path) => path.map(|path| unit(path).unwrap_or(b"(no unit)".to_vec())),
+            Attribute::Container(paths) => paths.map(|paths| {
+                // A runtime may leave one of the hierarchies alone.
+                let found = container(paths.charged).or_else(|| container(paths.managed));
+                found.unwrap_or(b"(no container)".to_vec())
+            }),
+        };
+        known.unwrap_or(UNKNOWN.to_vec())
     }
 }
 
@@ -139,11 +141,12 @@ pub fn user_name(users: Option<&UserNames>, uid: u32) -> Vec<u8> {
 }
 
 fn attribute<'run>(grouping: Grouping, process: &ProcessUsage<'run>) -> Option<Attribute<'run>> {
+    let paths = process.cgroup;
     match grouping {
         Grouping::Program | Grouping::Pid => None,
         Grouping::User => Some(Attribute::Owner(process.uid)),
-        Grouping::Cgroup | Grouping::Unit | Grouping::Container => {
-            Some(Attribute::Cgroup(process.cgroup))
-        }
+        Grouping::Cgroup => Some(Attribute::Cgroup(paths.map(|paths| paths.charged))),
+        Grouping::Unit => Some(Attribute::Unit(paths.map(|paths| paths.managed))),
+        Grouping::Container => Some(Attribute::Container(paths)),
     }
 }

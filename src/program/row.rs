@@ -18,7 +18,7 @@ pub struct Program<'run> {
     pub count: u64,
     /// The effective user.
     pub uid: Uniform<u32>,
-    /// The path of the control group: foreign bytes.
+    /// The path of the control group whose memory is charged: foreign bytes.
     pub cgroup: Uniform<&'run [u8]>,
     /// The memory.
     pub usage: Usage,
@@ -36,7 +36,7 @@ impl<'run> Program<'run> {
             start_time: process.start_time,
             count: 1,
             uid: Uniform::new(process.uid),
-            cgroup: Uniform::new(process.cgroup),
+            cgroup: Uniform::new(process.cgroup.map(|paths| paths.charged)),
             usage: Usage::NOTHING,
             shared_hugetlb: Kib(0),
         }
@@ -47,7 +47,7 @@ impl<'run> Program<'run> {
         self.count += 1;
         (self.pid, self.start_time) = (None, None);
         self.uid.join(process.uid);
-        self.cgroup.join(process.cgroup);
+        self.cgroup.join(process.cgroup.map(|paths| paths.charged));
     }
 
     pub(super) fn add(&mut self, smaps: &Smaps) {

@@ -9,6 +9,8 @@ use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::sys::ring::kernel::Features;
 use psm_uring::units::{Errno, Pid};
 
+use super::world::owned;
+
 /// The ring's way to read where CPUs are free.
 pub const CHAINED: Features = Features { defer_taskrun: false, ..Features::ALL };
 /// Its way where CPUs are contended.
@@ -17,7 +19,7 @@ pub const TIMED: Features = Features { chains: false, ..Features::ALL };
 pub const STAGED: Features = Features { chains: false, ..CHAINED };
 
 /// A process, with its owner, its group and its start time, where requested.
-pub type Place = (Pid, Option<u32>, Option<Vec<u8>>, Option<u64>);
+pub type Place = (Pid, Option<u32>, Option<[Vec<u8>; 2]>, Option<u64>);
 
 /// The result of a survey, in an order that does not depend on timing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +54,7 @@ pub fn survey(surveyor: &mut Surveyor, pids: &[Pid], plan: &Plan) -> Snapshot {
     let copy = |process: ProcessUsage<'_>| (process.pid, process.name.to_vec(), process.smaps);
     let mut processes: Vec<_> = survey.processes().map(copy).collect();
     processes.sort_unstable_by_key(|process| process.0);
-    let place =
-        |one: ProcessUsage<'_>| (one.pid, one.uid, one.cgroup.map(<[u8]>::to_vec), one.start_time);
+    let place = |one: ProcessUsage<'_>| (one.pid, one.uid, one.cgroup.map(owned), one.start_time);
     let mut places: Vec<_> = survey.processes().map(place).collect();
     places.sort_unstable();
     Snapshot { processes, places, coverage: survey.coverage() }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use psm_uring::process::{Fate, Plan, Probe, ProcFile, ReadNext, Want};
+use psm_uring::process::{CgroupPaths, Fate, Plan, Probe, ProcFile, ReadNext, Want};
 use psm_uring::smaps::Smaps;
 use psm_uring::units::{Errno, Pid};
 
@@ -175,7 +175,7 @@ impl World {
             name: if measured { name } else { String::new() },
             smaps: probe.smaps().copied(),
             uid: probe.uid().filter(|_| measured),
-            cgroup: if measured { probe.cgroup().to_vec() } else { Vec::new() },
+            cgroups: probe.cgroup().filter(|_| measured).map(owned),
         }
     }
 }
@@ -192,5 +192,10 @@ pub struct Found {
     pub name: String,
     pub smaps: Option<Smaps>,
     pub uid: Option<u32>,
-    pub cgroup: Vec<u8>,
+    pub cgroups: Option<[Vec<u8>; 2]>,
+}
+
+/// The charged and the managed path.
+pub fn owned(paths: CgroupPaths<'_>) -> [Vec<u8>; 2] {
+    [paths.charged, paths.managed].map(<[u8]>::to_vec)
 }

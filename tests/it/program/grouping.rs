@@ -24,6 +24,52 @@ fn every_grouping_has_the_same_total() {
     }
 }
 
+/// With version 1 the memory hierarchy is the one that is charged and limited, also where it is the
+/// root; systemd's knows the units. A container may be known to only one of them.
+#[test]
+fn each_grouping_reads_its_hierarchy() {
+    let version_1 = |memory: &str, systemd: &str| {
+        format!("12:cpuset:/\n5:memory:{memory}\n1:name=systemd:{systemd}\n0::/\n")
+    };
+    let slurmd = "/system.slice/slurmd.service";
+    let step = |job: u32| version_1(&format!("/slurm/uid_1000/job_{job}/step_0/task_0"), slurmd);
+    let payload = "/machine.slice/machine-deb.scope/payload/system.slice/cron.service";
+    let cases = [
+        // Two jobs of one daemon.
+        (step(17), "/slurm/uid_1000/job_17/step_0/task_0", "slurmd.service", "(no container)"),
+        (step(18), "/slurm/uid_1000/job_18/step_0/task_0", "slurmd.service", "(no container)"),
+        // Without MemoryAccounting= the root is charged.
+        (version_1("/", "/system.slice/cron.service"), "/", "cron.service", "(no container)"),
+        // systemd-nspawn makes its payload in the hierarchy of systemd alone.
+        (
+            version_1("/machine.slice", payload),
+            "/machine.slice",
+            "machine-deb.scope/cron.service",
+            "nspawn:deb",
+        ),
+        // A manager without units.
+        (version_1("/lxc/web", "/"), "/lxc/web", "(no unit)", "lxc:web"),
+        // No hierarchy charges memory: cgroup_disable=memory.
+        ("1:name=systemd:/a.service\n0::/\n".into(), "/a.service", "a.service", "(no container)"),
+    ];
+    let copy = crate::support::TempDir::new("hierarchies");
+    crate::support::copy_dir(&crate::support::tree("grouped"), copy.path());
+    for (place, (text, cgroup, unit, container)) in cases.iter().enumerate() {
+        let pid = (701 + place).to_string();
+        std::fs::write(copy.path().join(&pid).join("cgroup"), text).expect("a copy of ours");
+        let root = copy.path().to_str().expect("UTF-8");
+        let ran = |arguments: &[&str]| {
+            let given = ["--proc-root", root, "-p", &pid, "--engine", "sync", "--no-header"];
+            let text = run([&given, arguments].concat()).stdout();
+            text.lines().next().unwrap_or_default().trim().to_owned()
+        };
+        for (by, label) in [("cgroup", cgroup), ("unit", unit), ("container", container)] {
+            assert_eq!(ran(&["--by", by, "--columns", "name"]), format!("{label} (1)"), "{text}");
+            assert_eq!(ran(&["--by", by, "--columns", "cgroup"]), **cgroup, "{text}");
+        }
+    }
+}
+
 /// A real process: by its program, by its owner, by the group that the kernel reports.
 #[test]
 fn a_process_of_this_host() {
@@ -40,7 +86,10 @@ fn a_process_of_this_host() {
         paths.next().map(|(_, path)| path).filter(|path| *path != "/")
     };
     let is_none = groups.is_empty();
-    let group = ["name=systemd:", ":memory:", "0::"].into_iter().find_map(path_of);
+    let group = match groups.contains(":memory:") {
+        true => path_of(":memory:"),
+        false => ["0::", "name=systemd:"].into_iter().find_map(path_of),
+    };
     let group = group.unwrap_or(if is_none { "(unknown)" } else { "/" });
     // Between fork and exec the process runs another program.
     let rows = |arguments: &[&str]| {

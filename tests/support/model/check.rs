@@ -223,10 +223,10 @@ fn placed(seat: &Seat, plan: &Plan, row: &ProcessUsage<'_>, life: &Life) {
     let is_owner = uid.map_or(!asks_owner, |uid| asks_owner && had(&|life| life.uid == uid));
     assert!(is_owner, "{pid}: the owner is {uid:?}: {seat:?}");
     let is_group = match cgroup {
-        Some(path) => plan.cgroup && had(&|life| life.group() == path),
+        Some(paths) => plan.cgroup && had(&|life| life.groups() == paths),
         None => !plan.cgroup || is_touched,
     };
-    assert!(is_group, "{pid}: the group is {:?}", cgroup.map(<[u8]>::escape_ascii));
+    assert!(is_group, "{pid}: the group is {cgroup:?}");
 }
 
 /// An answer alone is not enough: it must match the actual state.
@@ -267,9 +267,8 @@ pub fn check_left(model: &Model, pid: Pid, fate: Fate, probe: &Probe) {
     match (fate, probe.smaps()) {
         (Fate::TimedOut, _) => return,
         (Fate::Measured, Some(smaps)) => {
-            let cgroup = Some(probe.cgroup()).filter(|path| !path.is_empty());
             let (name, uid, smaps) = (probe.name(), probe.uid(), *smaps);
-            let start_time = probe.start_time();
+            let (cgroup, start_time) = (probe.cgroup(), probe.start_time());
             let row = ProcessUsage { pid, name, smaps, uid, cgroup, start_time };
             measured(seat, model.world.plan, &row);
         }

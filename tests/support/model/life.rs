@@ -5,7 +5,7 @@
 use std::fmt::Write;
 use std::sync::OnceLock;
 
-use psm_uring::process::NameRule;
+use psm_uring::process::{CgroupPaths, NameRule};
 use psm_uring::smaps::{Malformed, Smaps, naive};
 
 /// The index of a life in [`lives`].
@@ -32,9 +32,11 @@ pub struct Life {
     pub cmdline: Vec<u8>,
     pub comm: Vec<u8>,
     pub exe: Vec<u8>,
-    /// The owner and the control group.
+    /// The owner and the control groups.
     pub uid: u32,
     pub cgroup: Vec<u8>,
+    charged: String,
+    managed: String,
     /// `status` of a living, an exiting and a zombie process, and of a leader that died before its
     /// threads.
     pub status: String,
@@ -77,14 +79,18 @@ impl Life {
             Some([rollup, smaps]) => ((*rollup).to_owned(), ((*smaps).to_owned(), ends(smaps))),
             None => (rollup(id), smaps(id)),
         };
+        // Some take more than one read, and some have one path.
+        let (long, charged) = ("x".repeat(id % 5 * 1500), format!("/g-{tag}"));
+        let managed = if id % 3 == 0 { format!("/m-{tag}") } else { charged.clone() };
         let sums = [&rollup, &smaps].map(|text| naive::scan(text.as_bytes()));
         Life {
             cmdline: cmdline.into_bytes(),
             comm: format!("c-{tag}\n").into_bytes(),
             exe: format!("/opt/dir/e-{tag}").into_bytes(),
             uid,
-            // Some take more than one read.
-            cgroup: format!("1:cpu:/{}\n0::/g-{tag}\n", "x".repeat(id % 5 * 1500)).into_bytes(),
+            cgroup: format!("2:cpu:/{long}\n1:name=systemd:{managed}\n0::{charged}\n").into_bytes(),
+            charged,
+            managed,
             status: format!("{name}State:\tS (sleeping)\nVmSize:\t 100 kB\nThreads:\t1\n"),
             exiting: format!("{name}State:\tR (running)\nThreads:\t1\nKthread:\t0\n"),
             zombie: format!("{name}State:\tZ (zombie)\nThreads:\t1\n"),
@@ -100,10 +106,9 @@ impl Life {
         }
     }
 
-    /// The path of its control group.
-    pub fn group(&self) -> &[u8] {
-        let path = self.cgroup.iter().rposition(|byte| *byte == b'/').expect("a path");
-        &self.cgroup[path..self.cgroup.len() - 1]
+    /// The paths of its control groups.
+    pub fn groups(&self) -> CgroupPaths<'_> {
+        CgroupPaths { charged: self.charged.as_bytes(), managed: self.managed.as_bytes() }
     }
 
     /// The name that a report must show.

@@ -36,7 +36,7 @@ pub fn run(bytes: &[u8]) {
     if whole.fate == Fate::Measured {
         check_name(&name, &texts, &plan, there & 4 == 0);
         check_places(&whole, &texts, &plan);
-        check_labels(&whole.cgroup);
+        whole.cgroups.iter().flatten().for_each(|path| check_labels(path));
     }
     let room = 1 + usize::from(room) * 16;
     assert_eq!(carry(world, &plan, room), (whole, name), "in reads of {room}");
@@ -107,26 +107,31 @@ fn check_places(found: &Found, texts: &[&[u8]], plan: &Plan) {
     let second = ids.next().map(|ids| String::from_utf8_lossy(ids).into_owned());
     let second = second.and_then(|ids| ids.split_ascii_whitespace().nth(1)?.parse().ok());
     assert!(found.uid.is_none() || plan.owner && found.uid == second, "{:?}", found.uid);
+    let hierarchies = ["memory", "name=systemd", ""];
     let mut paths: [Option<&[u8]>; 3] = [None; 3];
     for line in groups {
         let Some((_, line)) = cut(line) else { continue };
         let Some((controllers, path)) = cut(line) else { continue };
-        for (n, wanted) in [&b"name=systemd"[..], b"memory", b""].into_iter().enumerate() {
+        for (n, wanted) in hierarchies.into_iter().enumerate() {
             let mut all = controllers.split(|byte| *byte == b',');
-            if paths[n].is_none() && all.any(|one| one == wanted) {
+            if paths[n].is_none() && all.any(|one| one == wanted.as_bytes()) {
                 paths[n] = Some(path);
             }
         }
     }
-    let is_told = |path: &&[u8]| *path != b"/";
-    let told = paths.iter().flatten().find(|path| is_told(path));
-    let path = told.or(paths.iter().flatten().last()).copied().unwrap_or_default();
-    assert_eq!(
-        found.cgroup,
-        if plan.cgroup { path } else { b"" },
-        "{}",
-        found.cgroup.escape_ascii()
-    );
+    let [memory, systemd, unified] = paths;
+    let best = |paths: [Option<&[u8]>; 3]| {
+        let below_root = paths.iter().flatten().find(|path| **path != b"/");
+        below_root.or(paths.iter().flatten().last()).map(|path| path.to_vec())
+    };
+    let charged = best(memory.map_or([unified, systemd, None], |path| [Some(path), None, None]));
+    let managed = best([systemd, unified, memory]);
+    let expected = charged.zip(managed).filter(|(charged, _)| plan.cgroup && !charged.is_empty());
+    let expected = expected.map(|(charged, managed)| {
+        let stored = if managed.is_empty() { charged.clone() } else { managed };
+        [charged, stored]
+    });
+    assert_eq!(found.cgroups, expected, "{plan:?}");
 }
 
 /// For any path, a unit ends in its kind, and a container names its runtime.
