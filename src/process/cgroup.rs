@@ -31,31 +31,37 @@ impl<'run> CgroupPaths<'run> {
     }
 }
 
+/// Hierarchies by a controller; an empty one is version 2.
+const HIERARCHIES: [&[u8]; 4] = [b"memory", b"name=systemd", b"name=openrc", b""];
+
 /// The control groups of the process; `None` without a hierarchy.
 ///
 /// With version 1 memory is charged in the memory hierarchy, also where the process is in its root.
 /// Without that hierarchy version 2 charges it, or nothing does: then the first path below a root
-/// says most. So it does of the manager, whose hierarchy may be unused.
+/// says most. So it does of the manager, whose hierarchy may be unused. A path of OpenRC does not
+/// tell that it is a service, so the word before it is kept: `openrc:/sshd`.
 pub(super) fn paths(text: &[u8]) -> Option<CgroupPaths<'_>> {
-    let [memory, systemd, unified] =
-        [&b"memory"[..], b"name=systemd", b""].map(|wanted| path_of(text, wanted));
-    let first = |known: [Option<_>; 3]| {
+    let (mut known, mut service) = ([None; 4], None);
+    for line in text.split(|byte| *byte == b'\n') {
+        let mut words = line.splitn(3, |byte| *byte == b':').skip(1);
+        let (Some(controllers), Some(path)) = (words.next(), words.next()) else { continue };
+        for (wanted, known) in HIERARCHIES.iter().zip(&mut known) {
+            if known.is_none() && controllers.split(|byte| *byte == b',').any(|one| one == *wanted)
+            {
+                *known = Some(path);
+            }
+        }
+        if controllers == b"name=openrc" && path != b"/" {
+            service = service.or(line.get(line.len() - path.len() - b"openrc:".len()..));
+        }
+    }
+    let [memory, systemd, openrc, unified] = known;
+    let first = |known: [Option<_>; 4]| {
         known.into_iter().flatten().reduce(|path, next| if path == b"/" { next } else { path })
     };
-    let charged = memory.or(first([unified, systemd, None]))?;
-    let managed = first([systemd, unified, memory])?;
+    let charged = memory.or(first([unified, systemd, openrc, None]))?;
+    let managed = first([systemd, service, unified, memory]).unwrap_or(charged);
     Some(CgroupPaths { charged, managed })
-}
-
-/// The path in the hierarchy with this controller; an empty one is version 2.
-fn path_of<'a>(text: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
-    let hierarchy = |line: &'a [u8]| {
-        let mut parts = line.splitn(3, |byte| *byte == b':').skip(1);
-        Some((parts.next()?, parts.next()?))
-    };
-    let mut hierarchies = text.split(|byte| *byte == b'\n').filter_map(hierarchy);
-    let is_it = |controllers: &[u8]| controllers.split(|byte| *byte == b',').any(|c| c == wanted);
-    hierarchies.find(|(controllers, _)| is_it(controllers)).map(|(_, path)| path)
 }
 
 #[cfg(test)]
@@ -88,6 +94,11 @@ mod tests {
             (b"1:name=systemd:/s\n0::/u\n", b"/u", Some(b"/s")),
             (b"2:cpu:/x\n1:name=systemd:/s\n0::/\n", b"/s", None),
             (b"1:name=systemd:/s\n", b"/s", None),
+            // OpenRC of version 1, with memory and without, and of both versions.
+            (b"4:memory:/\n1:name=openrc:/sshd\n", b"/", Some(b"openrc:/sshd")),
+            (b"1:name=openrc:/sshd\n0::/\n", b"/sshd", Some(b"openrc:/sshd")),
+            (b"1:name=openrc:/\n0::/openrc.sshd\n", b"/openrc.sshd", None),
+            (b"1:name=openrc:/\n", b"/", None),
             // A controller of version 1 beside version 2.
             (b"1:net_cls:/\n0::/user.slice\n", b"/user.slice", None),
             // Colons and blanks are part of a path.

@@ -1,131 +1,230 @@
 //! The path of a control group to a systemd unit and to a container.
 //!
-//! Covers docker, containerd, cri-o, podman, kubernetes, lxc and systemd-nspawn, with either driver
-//! (cgroupfs, systemd), by their names for control groups alone: no runtime is asked. A path is a
+//! Runtimes are known by their names for control groups alone: no runtime is asked. A path is a
 //! claim where a user may make control groups.
 
-/// Prefixes of scopes and groups before an id, and their runtimes.
-const PREFIXES: [(&[u8], &[u8]); 6] = [
-    (b"docker-", b"docker"),
-    (b"cri-containerd-", b"containerd"),
-    (b"nerdctl-", b"containerd"),
-    (b"crio-", b"cri-o"),
-    (b"libpod-", b"podman"),
-    (b"cri-o-", b"cri-o"),
+/// Each runtime, and the ends of the paths of its containers; the first one that fits counts.
+///
+/// Words in capital letters are [`HOLES`]. The file system driver of a runtime that is given a
+/// name for systemd's makes the group `SLICE:PREFIX:ID`, which is taken for `PREFIX-ID`.
+const RUNTIMES: [(&str, &[&str]); 16] = [
+    // BuildKit inside of docker with the driver systemd has docker's prefix, and ids of its own.
+    ("docker", &["docker/ID", "docker-ID"]),
+    // Without another order containerd puts a container below its namespace.
+    ("containerd", &["cri-containerd-ID", "nerdctl-ID", "containerd/ID", "k8s.io/ID"]),
+    ("cri-o", &["crio-ID", "cri-o-ID", "crio/ID"]),
+    ("podman", &["libpod-ID", "libpod-payload-ID", "libpod_parent/ID", "podman/ID"]),
+    ("kubepods", &["POD/ID"]),
+    ("ecs", &["ecs/*/NAME", "ecs/*/*/ID"]),
+    ("buildkit", &["buildkit/ID", "buildkit-ID"]),
+    ("garden", &["garden/NAME", "garden/good/NAME", "garden/bad/NAME", "garden-*/ID"]),
+    (
+        "nomad",
+        &["nomad/TASK", "nomad/*/TASK", "nomad.slice/TASK.scope", "nomad.slice/*.slice/TASK.scope"],
+    ),
+    ("mesos", &["mesos/ID"]),
+    ("firecracker", &["firecracker/NAME", "firecracker-v*/NAME"]),
+    ("lxc", &["lxc/NAME", "lxc.payload/NAME", "lxc.payload.NAME"]),
+    ("libvirt-lxc", &[r"machine-lxc\x2dUNIT.scope", "lxc-NAME.libvirt-lxc"]),
+    (
+        "nspawn",
+        &[
+            "machine-UNIT.scope",
+            "machine-UNIT.scope/payload",
+            "systemd-nspawn@UNIT.service/payload",
+            "machine.slice/UNIT.scope/payload",
+        ],
+    ),
+    (
+        "slurm",
+        &[
+            "slurm/uid_*/job_NAME",
+            "slurm_*/uid_*/job_NAME",
+            "slurmstepd.scope/job_NAME",
+            "slurmstepd.scope/ID",
+            "*_slurmstepd.scope/job_NAME",
+            "*_slurmstepd.scope/ID",
+        ],
+    ),
+    ("container", &["HASH"]),
 ];
-/// An id is a SHA-256 in hexadecimal, of which runtimes show the beginning.
-const ID_LEN: usize = 64;
-const SHORT_ID_LEN: usize = 12;
+
+/// Paths of OpenRC's services: version 2, version 1, a controller, and the hierarchy of its own.
+const OPENRC: [&str; 4] = ["openrc.NAME", "openrc/NAME", "openrc_NAME", "openrc:/NAME"];
+
+/// A word in a form, and the name that fits there as labels show it. An empty one is no name.
+type Hole = (&'static str, fn(&[u8]) -> Option<Vec<u8>>);
+const HOLES: [Hole; 7] = [
+    ("HASH", hash),
+    ("ID", id),
+    ("NAME", |part| Some(short(part).to_vec())),
+    // The id of an allocation and the name of its task.
+    ("TASK", |part| part.get(..UUID_LEN).and_then(uuid).map(|_| part.to_vec())),
+    ("UNIT", machine),
+    ("POD", |part| pod(part).map(|_| Vec::new())),
+    ("*", |_| Some(Vec::new())),
+];
+
+/// Most ids are a SHA-256 in hexadecimal, of which runtimes show the beginning.
+const HASH_LEN: usize = 64;
+const SHORT_HASH_LEN: usize = 12;
+const UUID_LEN: usize = 36;
 
 /// The innermost container of a path, and its pod: `docker:0123456789ab`,
 /// `containerd:0123456789ab pod:0f3c...`; only the pod if the container is not known.
 pub fn container(path: &[u8]) -> Option<Vec<u8>> {
-    let container = steps(path).filter_map(|(before, part)| container_at(before, part)).last();
-    let pod = path.rsplit(is_slash).find_map(pod);
+    let parts = parts(path);
+    let container = (0..parts.len()).rev().find_map(|last| container_at(&parts[..=last]));
+    let pod = parts.iter().rev().find_map(|part| pod(part));
     let pod = pod.map(|uid| [b"pod:", &uid[..]].concat());
     let words: Vec<Vec<u8>> = container.into_iter().chain(pod).collect();
     (!words.is_empty()).then(|| words.join(&b' '))
 }
 
-/// The parts of a path, each with the part before it.
-fn steps(path: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let before = std::iter::once(&b""[..]).chain(path.split(is_slash));
-    before.zip(path.split(is_slash))
+fn parts(path: &[u8]) -> Vec<&[u8]> {
+    path.split(|byte| *byte == b'/').collect()
 }
 
-fn is_slash(byte: &u8) -> bool {
-    *byte == b'/'
-}
-
-/// The container that begins with this part of a path, as `RUNTIME:NAME`.
-fn container_at(before: &[u8], part: &[u8]) -> Option<Vec<u8>> {
-    let (runtime, name) = match (before, part) {
-        (_, b"payload") => (&b"nspawn"[..], machine(before)?),
-        (b"lxc" | b"lxc.payload", _) => (&b"lxc"[..], part),
-        _ => match part.strip_prefix(b"lxc.payload.") {
-            Some(name) => (&b"lxc"[..], name),
-            None => with_id(before, part)?,
-        },
+/// The container that begins with the last of these parts, as `RUNTIME:NAME`.
+fn container_at(parts: &[&[u8]]) -> Option<Vec<u8>> {
+    // Most parts are slices, which only contain other groups.
+    let part = parts.last().filter(|part| !part.is_empty() && !part.ends_with(b".slice"))?;
+    let words: Vec<&[u8]> = part.split(|byte| *byte == b':').collect();
+    let scope = match words[..] {
+        [_, prefix, id] => Some([prefix, id].join(&b'-')),
+        _ => None,
     };
-    (!name.is_empty()).then(|| [runtime, b":", name].concat())
-}
-
-/// The machine in this scope or service of systemd-nspawn.
-fn machine(unit: &[u8]) -> Option<&[u8]> {
-    let scope = unit.strip_prefix(b"machine-").and_then(|rest| rest.strip_suffix(b".scope"));
-    let service = unit.strip_prefix(b"systemd-nspawn@");
-    scope.or(service.and_then(|rest| rest.strip_suffix(b".service")))
-}
-
-/// The runtime and the short id of a part that ends in an id.
-fn with_id<'a>(before: &'a [u8], part: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let part = part.strip_suffix(b".scope").unwrap_or(part);
-    // With the systemd driver kubelet writes SLICE:PREFIX:ID where the runtime uses cgroupfs.
-    let mut words = part.rsplit(|byte| *byte == b':');
-    let (runtime, id) = match (words.next(), words.next(), words.next()) {
-        (Some(id), Some(word), Some(_)) => {
-            let known = PREFIXES.iter().find(|known| known.0.strip_suffix(b"-") == Some(word));
-            (known.map_or(word, |known| known.1), id)
-        }
-        _ => {
-            let known = |(prefix, runtime): &(_, _)| Some((*runtime, part.strip_prefix(*prefix)?));
-            PREFIXES.iter().find_map(known).unwrap_or((bare_runtime(before), part))
-        }
+    let scope = scope.as_deref();
+    let parts = scope.as_ref().map_or(parts, std::slice::from_ref);
+    let named = |(runtime, forms): &(&str, &[&str])| {
+        let name = forms.iter().find_map(|form| name_in(form, parts))?;
+        Some([runtime.as_bytes(), b":", &name].concat())
     };
-    let is_id = id.len() == ID_LEN && id.iter().all(|byte| is_hexadecimal(*byte));
-    is_id.then(|| (runtime, &id[..SHORT_ID_LEN]))
+    RUNTIMES.iter().find_map(named)
 }
 
-/// The runtime of a group that is named by an id alone, by the group around it.
-fn bare_runtime(before: &[u8]) -> &[u8] {
-    match before {
-        b"docker" => b"docker",
-        b"libpod_parent" => b"podman",
-        _ if pod(before).is_some() => b"kubepods",
-        _ => b"container",
+/// The name in a path whose last parts have this form.
+fn name_in(form: &str, parts: &[&[u8]]) -> Option<Vec<u8>> {
+    let above = form.bytes().filter(|byte| *byte == b'/').count();
+    let begin = parts.len().checked_sub(above + 1)?;
+    let mut name = Vec::new();
+    for (form, part) in form.as_bytes().split(|byte| *byte == b'/').zip(&parts[begin..]) {
+        name.extend(fill(form, part)?);
     }
+    (!name.is_empty()).then_some(name)
+}
+
+/// The name in a part of this form; an empty one if the form has none.
+fn fill(form: &[u8], part: &[u8]) -> Option<Vec<u8>> {
+    let begin = form.iter().position(|byte| byte.is_ascii_uppercase() || *byte == b'*');
+    let (before, hole) = form.split_at(begin.unwrap_or(form.len()));
+    let part = part.strip_prefix(before)?;
+    let known = |(word, fitting): &Hole| Some((*fitting, hole.strip_prefix(word.as_bytes())?));
+    let Some((fitting, after)) = HOLES.iter().find_map(known) else {
+        return part.is_empty().then(Vec::new);
+    };
+    fitting(part.strip_suffix(after)?)
+}
+
+/// The beginning of a hash.
+fn hash(part: &[u8]) -> Option<Vec<u8>> {
+    let part = part.strip_suffix(b".scope").unwrap_or(part);
+    (short(part).len() < part.len()).then(|| short(part).to_vec())
+}
+
+/// The beginning of a hash, or another id: letters and digits that are no word, or a UUID.
+fn id(part: &[u8]) -> Option<Vec<u8>> {
+    /// Ids of BuildKit have this length, and one in thousands has no digit.
+    const LONG: usize = 25;
+    let part = part.strip_suffix(b".scope").unwrap_or(part);
+    let is_no_word = part.len() >= LONG || part.iter().any(u8::is_ascii_digit);
+    let is_id = part.len() >= SHORT_HASH_LEN && part.iter().all(u8::is_ascii_alphanumeric);
+    (is_id && is_no_word).then_some(part).or(uuid(part)).map(|part| short(part).to_vec())
+}
+
+/// A name, or the beginning of a hash, as the runtimes show it.
+fn short(name: &[u8]) -> &[u8] {
+    let is_hash = name.len() == HASH_LEN && name.iter().all(is_hexadecimal);
+    if is_hash { &name[..SHORT_HASH_LEN] } else { name }
+}
+
+fn uuid(part: &[u8]) -> Option<&[u8]> {
+    const DASHES: [usize; 4] = [8, 13, 18, 23];
+    let is_right = |(at, byte): (usize, &u8)| match DASHES.contains(&at) {
+        true => *byte == b'-',
+        false => byte.is_ascii_hexdigit(),
+    };
+    (part.len() == UUID_LEN && part.iter().enumerate().all(is_right)).then_some(part)
+}
+
+/// The name of a machine in the name of a unit, where systemd writes a dash as `\x2d`. A virtual
+/// machine of libvirt is no container: `qemu-1-vm`.
+fn machine(part: &[u8]) -> Option<Vec<u8>> {
+    let (mut name, mut rest) = (Vec::new(), part);
+    while let Some((byte, after)) = rest.split_first() {
+        let digits = rest.strip_prefix(br"\x").and_then(|after| after.first_chunk::<2>());
+        match digits.and_then(hexadecimal) {
+            Some(byte) => (name.push(byte), rest = &rest[4..]),
+            None => (name.push(*byte), rest = after),
+        };
+    }
+    let number = name.strip_prefix(b"qemu-").and_then(<[u8]>::first);
+    (!number.is_some_and(u8::is_ascii_digit)).then_some(name)
+}
+
+/// The value of two digits.
+fn hexadecimal([high, low]: &[u8; 2]) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()
 }
 
 /// The uid of a pod, with dashes as kubernetes writes it, from `pod0f3c...` or from the slice
 /// `kubepods-burstable-pod0f3c_....slice`. The uid of a static pod has no dashes.
 fn pod(part: &[u8]) -> Option<Vec<u8>> {
     const LENGTHS: [usize; 2] = [32, 36];
-    let slice = part.split(|byte| *byte == b':').next()?.strip_suffix(b".slice");
-    let pod = slice.map_or(Some(part), |slice| {
+    let part = part.split(|byte| *byte == b':').next()?;
+    let pod = part.strip_suffix(b".slice").map_or(Some(part), |slice| {
         let begin = slice.windows(4).rposition(|word| word == b"-pod")?;
         Some(&slice[begin + 1..])
     });
     let uid = pod?.strip_prefix(b"pod")?;
-    let is_uid = |byte: &u8| is_hexadecimal(*byte) || matches!(byte, b'-' | b'_');
+    let is_uid = |byte: &u8| is_hexadecimal(byte) || matches!(byte, b'-' | b'_');
     let dash = |byte: &u8| if *byte == b'_' { b'-' } else { *byte };
     let is_one = LENGTHS.contains(&uid.len()) && uid.iter().all(is_uid);
     is_one.then(|| uid.iter().map(dash).collect())
 }
 
-fn is_hexadecimal(byte: u8) -> bool {
+fn is_hexadecimal(byte: &u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'a'..=b'f')
 }
 
 /// Kinds of units that have processes of their own; a slice only contains other units.
 const KINDS: [&[u8]; 5] = [b".service", b".scope", b".socket", b".mount", b".swap"];
 
-/// The unit of a path: `cron.service`.
+/// The unit of a path: `cron.service`, `openrc:cron`.
 ///
 /// The unit or container around it comes first, so that equal names of two users or containers
 /// differ: `user@1000.service/app.service`, `lxc:web/cron.service`.
 pub fn unit(path: &[u8]) -> Option<Vec<u8>> {
-    let (mut names, mut container) = (Vec::new(), None);
-    for (before, part) in steps(path) {
-        if let Some(name) = unit_name(part) {
+    let (parts, mut names, mut container) = (parts(path), Vec::new(), None);
+    for last in 0..parts.len() {
+        if let Some(name) = unit_at(&parts[..=last]) {
             names.extend(container.take());
-            names.push(name.to_vec());
-        } else if part != b"payload" {
+            names.push(name);
+        } else if parts[last] != b"payload" {
             // The payload of systemd-nspawn has the name of its unit, which is in `names`.
-            container = container_at(before, part).or(container);
+            container = container_at(&parts[..=last]).or(container);
         }
     }
     // A container outside of all units is not a unit.
     (!names.is_empty()).then(|| names.join(&b'/'))
+}
+
+/// The unit that begins with the last of these parts.
+fn unit_at(parts: &[&[u8]]) -> Option<Vec<u8>> {
+    let service = OPENRC.iter().find_map(|form| name_in(form, parts));
+    let service = service.map(|name| [b"openrc:", &name[..]].concat());
+    service.or_else(|| unit_name(parts.last()?).map(<[u8]>::to_vec))
 }
 
 /// The name of a unit from the name of its group, to which systemd adds a `_` if a file of the

@@ -36,8 +36,8 @@ fn each_grouping_reads_its_hierarchy() {
     let payload = "/machine.slice/machine-deb.scope/payload/system.slice/cron.service";
     let cases = [
         // Two jobs of one daemon.
-        (step(17), "/slurm/uid_1000/job_17/step_0/task_0", "slurmd.service", "(no container)"),
-        (step(18), "/slurm/uid_1000/job_18/step_0/task_0", "slurmd.service", "(no container)"),
+        (step(17), "/slurm/uid_1000/job_17/step_0/task_0", "slurmd.service", "slurm:17"),
+        (step(18), "/slurm/uid_1000/job_18/step_0/task_0", "slurmd.service", "slurm:18"),
         // Without MemoryAccounting= the root is charged.
         (version_1("/", "/system.slice/cron.service"), "/", "cron.service", "(no container)"),
         // systemd-nspawn makes its payload in the hierarchy of systemd alone.
@@ -49,8 +49,11 @@ fn each_grouping_reads_its_hierarchy() {
         ),
         // A manager without units.
         (version_1("/lxc/web", "/"), "/lxc/web", "(no unit)", "lxc:web"),
+        // OpenRC has a hierarchy of its own.
+        ("4:memory:/\n1:name=openrc:/sshd\n0::/\n".into(), "/", "openrc:sshd", "(no container)"),
         // No hierarchy charges memory: cgroup_disable=memory.
         ("1:name=systemd:/a.service\n0::/\n".into(), "/a.service", "a.service", "(no container)"),
+        ("0::/openrc.nginx\n".into(), "/openrc.nginx", "openrc:nginx", "(no container)"),
     ];
     let copy = crate::support::TempDir::new("hierarchies");
     crate::support::copy_dir(&crate::support::tree("grouped"), copy.path());

@@ -107,8 +107,9 @@ fn check_places(found: &Found, texts: &[&[u8]], plan: &Plan) {
     let second = ids.next().map(|ids| String::from_utf8_lossy(ids).into_owned());
     let second = second.and_then(|ids| ids.split_ascii_whitespace().nth(1)?.parse().ok());
     assert!(found.uid.is_none() || plan.owner && found.uid == second, "{:?}", found.uid);
-    let hierarchies = ["memory", "name=systemd", ""];
-    let mut paths: [Option<&[u8]>; 3] = [None; 3];
+    let hierarchies = ["memory", "name=systemd", "name=openrc", ""];
+    let mut paths: [Option<&[u8]>; 4] = [None; 4];
+    let mut services = Vec::new();
     for line in groups {
         let Some((_, line)) = cut(line) else { continue };
         let Some((controllers, path)) = cut(line) else { continue };
@@ -118,27 +119,32 @@ fn check_places(found: &Found, texts: &[&[u8]], plan: &Plan) {
                 paths[n] = Some(path);
             }
         }
+        if controllers == b"name=openrc" && path != b"/" {
+            services.push([b"openrc:", path].concat());
+        }
     }
-    let [memory, systemd, unified] = paths;
-    let best = |paths: [Option<&[u8]>; 3]| {
-        let below_root = paths.iter().flatten().find(|path| **path != b"/");
-        below_root.or(paths.iter().flatten().last()).map(|path| path.to_vec())
+    let [memory, systemd, openrc, unified] = paths.map(|path| path.map(<[u8]>::to_vec));
+    let best = |paths: [&Option<Vec<u8>>; 4]| {
+        let known = paths.into_iter().flatten();
+        known.clone().find(|path| *path != b"/").or(known.last()).cloned()
     };
-    let charged = best(memory.map_or([unified, systemd, None], |path| [Some(path), None, None]));
-    let managed = best([systemd, unified, memory]);
-    let expected = charged.zip(managed).filter(|(charged, _)| plan.cgroup && !charged.is_empty());
-    let expected = expected.map(|(charged, managed)| {
-        let stored = if managed.is_empty() { charged.clone() } else { managed };
-        [charged, stored]
-    });
+    let charged = memory.clone().or(best([&unified, &systemd, &openrc, &None]));
+    let service = services.into_iter().next();
+    let managed = best([&systemd, &service, &unified, &memory]).filter(|path| !path.is_empty());
+    let charged = charged.filter(|path| plan.cgroup && !path.is_empty());
+    let expected = charged.map(|charged| [charged.clone(), managed.unwrap_or(charged)]);
     assert_eq!(found.cgroups, expected, "{plan:?}");
 }
 
-/// For any path, a unit ends in its kind, and a container names its runtime.
+/// For any path, a unit of systemd ends in its kind; a service of OpenRC and a container name what
+/// runs them.
 fn check_labels(path: &[u8]) {
     let kinds = [&b".service"[..], b".scope", b".socket", b".mount", b".swap"];
-    let unit = unit(path);
-    assert!(unit.is_none_or(|unit| kinds.iter().any(|kind| unit.ends_with(kind))));
+    let is_unit = |unit: Vec<u8>| {
+        let is_service = unit.windows(7).any(|word| word == b"openrc:");
+        is_service || kinds.iter().any(|kind| unit.ends_with(kind))
+    };
+    assert!(unit(path).is_none_or(is_unit));
     let container = container(path);
     assert!(container.is_none_or(|label| label.contains(&b':') && label.len() <= path.len() + 12));
 }
