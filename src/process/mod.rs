@@ -5,19 +5,23 @@
 //! - `file`    the files, their paths, how to read them
 //! - `memory`  the memory file, read by read
 //! - `name`    argument list, comm and exe to the name of a program
+//! - `title`   `argv[0]` to a title
 //! - `script`  the arguments of an interpreter to the name of its script
+//! - `interpreters` the table of interpreters and their options
 //! - `status`  the texts of `status` and `stat`
 //! - `cgroup`  the text of `cgroup`
 #![forbid(unsafe_code)]
 
 mod cgroup;
 mod file;
+mod interpreters;
 mod memory;
 mod name;
 mod plan;
 mod probe;
 mod script;
 mod status;
+mod title;
 
 pub use cgroup::CgroupPaths;
 pub use file::{PATH_MAX, ProcFile, RelPath, TEXT_MAX};

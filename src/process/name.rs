@@ -3,25 +3,25 @@
 //! A name is a claim: a process can choose any bytes. They are kept raw here and escaped by the
 //! report.
 
-use super::script::{self, last_part};
-use super::{ProcFile, status};
+use super::title::{Title, title};
+use super::{ProcFile, script, status};
 use crate::units::labels;
 
 /// The rule that names a program by its process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NameRule {
-    /// `argv[0]` as the process shows it, a path cut to its last part; `[comm]` if it is empty.
-    /// Titles set with `setproctitle(3)` appear unchanged.
+    /// `argv[0]` as the process shows it, a path cut to its last part; `[comm]` if it is empty; the
+    /// binary if it is a magic link. Titles set with `setproctitle(3)` appear unchanged.
     #[default]
     Title,
     /// The kernel's name of the leading thread, at most 15 bytes. Its read never touches the memory
     /// of the process.
     Comm,
     /// The last part of the binary's path, with ` (deleted)` if the file was removed or replaced;
-    /// comm if the kernel refuses the link.
+    /// all of a target that is no path; comm if the kernel refuses the link.
     Exe,
-    /// The script, module, jar or class that an interpreter runs (python, node, java, ruby, perl,
-    /// php, a shell); the title for other programs and without a script.
+    /// The script, module, jar or class that an interpreter runs, and the program that an emulator
+    /// or a loader runs; the title for other programs and without a script.
     Script,
     /// The whole argument list, with blanks between, at most [`NAME_MAX`] bytes; `[comm]` if empty.
     Cmdline,
@@ -38,57 +38,120 @@ labels!(NameRule {
 /// The maximum length of a name in bytes. Longer names are cut.
 pub const NAME_MAX: usize = 4096;
 
-/// Appends the name from the text of a file, by a rule; nothing if the argument list is empty.
-pub(super) fn take(rule: NameRule, file: ProcFile, text: &[u8], name: &mut Vec<u8>) {
-    match file {
-        ProcFile::Comm => by_comm(rule, name, |name| name.extend_from_slice(comm(text))),
-        ProcFile::Status => by_comm(rule, name, |name| status::comm(text, name)),
-        ProcFile::Exe => name.extend_from_slice(exe(text)),
-        ProcFile::Arguments => {
-            let script = script::script(text, text.len() < file.text_max());
-            // The title must be the same as by the rule `title`, which reads less.
-            let head = &text[..text.len().min(NAME_MAX)];
-            name.extend_from_slice(script.unwrap_or_else(|| title(head)));
-            name.truncate(NAME_MAX);
+/// The origin of a name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum NameSource {
+    /// The file of the rule.
+    #[default]
+    Rule,
+    /// The binary: `argv[0]` is a magic link.
+    Exe,
+    /// comm: the binary is unknown.
+    Comm,
+    /// comm in brackets: the argument list is empty.
+    BracketedComm,
+}
+
+/// What a name still needs after the read of a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum NameNeed {
+    /// Nothing: the name is known.
+    #[default]
+    Nothing,
+    /// comm decides where the path in `argv[0]` ends. The name is all of `argv[0]` until then.
+    Doubt {
+        /// There are no further arguments.
+        is_alone: bool,
+    },
+    /// Another text has the name.
+    Other(NameSource),
+}
+
+/// Appends the name from the text of a file, by a rule; nothing if another text has it.
+pub(super) fn take(
+    rule: NameRule,
+    source: NameSource,
+    file: ProcFile,
+    text: &[u8],
+    name: &mut Vec<u8>,
+) -> NameNeed {
+    let need = match file {
+        ProcFile::Comm => by_comm(source, name, |name| name.extend_from_slice(comm(text))),
+        ProcFile::Status => by_comm(source, name, |name| status::comm(text, name)),
+        ProcFile::Exe if source == NameSource::Exe => {
+            let exe = exe(text);
+            name.extend_from_slice(exe.strip_suffix(DELETED).unwrap_or(exe));
+            NameNeed::Nothing
         }
-        _ if rule == NameRule::Cmdline => arguments(text, name),
-        _ => name.extend_from_slice(title(text)),
+        ProcFile::Exe => {
+            name.extend_from_slice(exe(text));
+            NameNeed::Nothing
+        }
+        ProcFile::Arguments => match script::script(text, text.len() < file.text_max()) {
+            Some(script) => {
+                name.extend_from_slice(script);
+                NameNeed::Nothing
+            }
+            // The title must be the same as by the rule `title`, which reads less.
+            None => by_title(&text[..text.len().min(NAME_MAX)], name),
+        },
+        _ if rule == NameRule::Cmdline => {
+            arguments(text, name);
+            NameNeed::Nothing
+        }
+        _ => by_title(text, name),
+    };
+    name.truncate(NAME_MAX);
+    match (need, source) {
+        (NameNeed::Nothing, NameSource::Exe) if name.is_empty() => {
+            NameNeed::Other(NameSource::Comm)
+        }
+        (NameNeed::Nothing, NameSource::Rule) if name.is_empty() => {
+            let is_binary = matches!(rule, NameRule::Comm | NameRule::Exe);
+            let comm = if is_binary { NameSource::Comm } else { NameSource::BracketedComm };
+            NameNeed::Other(comm)
+        }
+        _ => need,
+    }
+}
+
+/// Cuts a name in doubt, all of `argv[0]`, with the help of comm, which may be empty.
+pub(super) fn settle(name: &mut Vec<u8>, is_alone: bool, text: &[u8]) {
+    if let Title::Shown(shown) = title(name, is_alone, Some(comm(text))) {
+        let shown = shown.to_vec();
+        name.clear();
+        name.extend_from_slice(&shown);
     }
 }
 
 /// Appends comm, in brackets if it replaces an empty argument list.
-fn by_comm(rule: NameRule, name: &mut Vec<u8>, append: impl FnOnce(&mut Vec<u8>)) {
-    let is_title = matches!(rule, NameRule::Title | NameRule::Script | NameRule::Cmdline);
-    name.extend(is_title.then_some(b'['));
+fn by_comm(source: NameSource, name: &mut Vec<u8>, append: impl FnOnce(&mut Vec<u8>)) -> NameNeed {
+    let is_bracketed = source == NameSource::BracketedComm;
+    name.extend(is_bracketed.then_some(b'['));
     append(name);
     // The kernel's comm is short. One in a directory that replaces `/proc` may not be.
     name.truncate(NAME_MAX - 1);
-    name.extend(is_title.then_some(b']'));
+    name.extend(is_bracketed.then_some(b']'));
+    NameNeed::Nothing
 }
 
-/// The title: `argv[0]`, cut to its last part if it is a path.
-fn title(cmdline: &[u8]) -> &[u8] {
+/// Appends the title, or all of `argv[0]` if it is in doubt.
+fn by_title(cmdline: &[u8], name: &mut Vec<u8>) -> NameNeed {
     let end = cmdline.iter().position(|byte| *byte == 0).unwrap_or(cmdline.len());
     let (argv0, others) = cmdline.split_at(end);
-    let is_path = [&b"/"[..], b"./", b"../"].iter().any(|start| argv0.starts_with(start));
-    // `postgres: /data` and `sshd: user@pts/0` are titles, not paths.
-    if !is_path {
-        return argv0;
-    }
     // Some programs write their whole command line to `argv[0]` and clear the other arguments.
-    let is_all = others.iter().all(|byte| *byte == 0);
-    last_part(if is_all { without_options(argv0) } else { argv0 })
-}
-
-/// Cuts a command line before its first option, whose slashes would hide the name of the program. A
-/// lone dash is not an option: `/opt/My App - beta/app`.
-fn without_options(line: &[u8]) -> &[u8] {
-    let is_option = |rest: &[u8]| {
-        let word = rest.strip_prefix(b" --").or_else(|| rest.strip_prefix(b" -"));
-        word.and_then(<[u8]>::first).is_some_and(u8::is_ascii_alphabetic)
-    };
-    let begin = (0..line.len()).find(|begin| is_option(&line[*begin..]));
-    &line[..begin.unwrap_or(line.len())]
+    let is_alone = others.iter().all(|byte| *byte == 0);
+    match title(argv0, is_alone, None) {
+        Title::Shown(shown) => {
+            name.extend_from_slice(shown);
+            NameNeed::Nothing
+        }
+        Title::Doubtful => {
+            name.extend_from_slice(argv0);
+            NameNeed::Doubt { is_alone }
+        }
+        Title::MagicLink => NameNeed::Other(NameSource::Exe),
+    }
 }
 
 /// The arguments with blanks between them. The terminating NULs are dropped.
@@ -97,10 +160,21 @@ fn arguments(cmdline: &[u8], name: &mut Vec<u8>) {
     name.extend(cmdline[..ends].iter().map(|byte| if *byte == 0 { b' ' } else { *byte }));
 }
 
-/// The last part of the link's target.
+/// The words that the kernel adds to the path of a file that was removed.
+const DELETED: &[u8] = b" (deleted)";
+
+/// The binary from the target of its link. A memfd and an anonymous inode have no path: the name is
+/// all of it.
 fn exe(target: &[u8]) -> &[u8] {
+    let memfd = target.strip_prefix(b"/").filter(|name| name.starts_with(b"memfd:"));
+    // A memfd is always marked as removed.
+    if let Some(name) = memfd.and_then(|name| name.strip_suffix(DELETED)) {
+        return name;
+    }
+    // `anon_inode:[eventfd]`, `pipe:[4026]`
+    let mark = target.iter().find(|byte| b"/:".contains(byte));
     let slash = target.iter().rposition(|byte| *byte == b'/');
-    slash.map_or(target, |slash| &target[slash + 1..])
+    slash.filter(|_| mark != Some(&b':')).map_or(target, |slash| &target[slash + 1..])
 }
 
 /// comm without its newline. Newlines inside it are part of the name.
@@ -111,41 +185,6 @@ fn comm(text: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn titles() {
-        for (cmdline, expected) in [
-            (&b"/usr/sbin/nginx\0-g\0daemon off;\0"[..], &b"nginx"[..]),
-            (b"nginx: worker process\0\0\0\0", b"nginx: worker process"),
-            (
-                b"[celeryd@default:MainProcess] -active- (worker)",
-                b"[celeryd@default:MainProcess] -active- (worker)",
-            ),
-            (b"postgres: writer   ", b"postgres: writer   "),
-            (b"sshd: root@pts/0\0", b"sshd: root@pts/0"),
-            (b"-bash\0", b"-bash"),
-            (b"./server\0x", b"server"),
-            (b"../bin/server\0", b"server"),
-            (b"/opt/My App/app\0", b"app"),
-            (b"/opt/chrome/chrome --type=renderer --dir=/a/b", b"chrome"),
-            (b"/opt/chrome/chrome --type=renderer --dir=/a/b\0\0\0", b"chrome"),
-            (b"/opt/tool -I/usr/include", b"tool"),
-            // Blank and dash in a path: a dash alone, or followed by arguments of their own.
-            (b"/opt/My App - beta/bin/prog\0", b"prog"),
-            (b"/opt/My App - beta/bin/prog -v /x", b"prog"),
-            (b"/opt/My App -beta/bin/prog\0-v\0", b"prog"),
-            (b"/opt/tool -\0", b"tool -"),
-            (b"/opt/tool/\0", b"tool"),
-            (b"/\0", b"/"),
-            (b"//\0", b"//"),
-            (b"\0\0\0", b""),
-            (b"\0second\0", b""),
-            (b"", b""),
-            (b"\xff\xfe\0", b"\xff\xfe"),
-        ] {
-            assert_eq!(title(cmdline), expected, "{}", cmdline.escape_ascii());
-        }
-    }
 
     #[test]
     fn argument_lists() {

@@ -12,9 +12,10 @@
 //!   filter? ── Name ── not selected ──────────────────────────────────► Done
 //!                │ selected
 //!   cgroup? ── Cgroup
-//!                ▼              name was empty: once more with comm
+//!                ▼              another file has the name: once more with exe or comm
 //!   ──────────► Pair: memory opened, name, memory ────────────────────► Done
-//!                ▲      │ no address space (any more)
+//!                ▲      │         └─ end of the path in doubt: Comm ──► Done
+//!                │      │ no address space (any more)
 //!                │      ▼
 //!                │    Status ── kernel thread, zombie, exiting ───────► Done
 //!                │     │   └─── alive, so it exec'ed: once more, or ──► Done
@@ -27,6 +28,7 @@
 use std::sync::Arc;
 
 use super::memory::{Memory, Step};
+use super::name::{NameNeed, NameSource};
 use super::plan::{Plan, Source};
 use super::status::{self, ProcessKind};
 use super::{CgroupPaths, Fate, ProcFile, RelPath, cgroup, name};
@@ -54,8 +56,8 @@ pub struct Probe {
     /// The number of times in a row that the memory file did not exist. The first time, the id may
     /// have changed hands.
     missed_files: u8,
-    /// The name by the rule is empty: comm is the name.
-    is_nameless: bool,
+    name_source: NameSource,
+    name_need: NameNeed,
     /// The address space was lost once, and the process was started again.
     is_second_try: bool,
     /// The thread ended once, and another one was looked for.
@@ -181,6 +183,14 @@ impl Probe {
                 ProcFile::Exe,
                 Errno::NOENT | Errno::SRCH | Errno::ACCES | Errno::PERM | Errno::NOT_SUPPORTED,
             ) => self.text_read(file),
+            // The memory is known, or will show that the process is gone. The name is cut without.
+            (
+                ProcFile::Comm,
+                Errno::NOENT | Errno::SRCH | Errno::ACCES | Errno::PERM | Errno::NOT_SUPPORTED,
+            ) if matches!(self.name_need, NameNeed::Doubt { .. }) => {
+                self.text.clear();
+                self.text_read(file);
+            }
             // The process is gone, which the memory file shows as well; the kernel has no control
             // groups; or the path is too long.
             (
@@ -237,26 +247,50 @@ impl Probe {
     fn measured(&mut self, file: ProcFile) {
         match self.memory.finish() {
             Ok(smaps) => {
-                if self.name.is_empty() && !self.is_nameless {
-                    self.is_nameless = true;
+                if let NameNeed::Other(source) = self.name_need {
+                    self.name_source = source;
                     return self.pair(file);
                 }
                 self.smaps = Some(smaps);
-                // The name may have changed since it passed the filter.
-                let is_selected = self.plan.selects(&self.name);
-                self.done(if is_selected { Fate::Measured } else { Fate::NotSelected });
+                match self.name_need {
+                    NameNeed::Doubt { .. } => self.one(ProcFile::Comm),
+                    _ => self.named(),
+                }
             }
             Err(_) => self.done(Fate::Malformed),
         }
     }
 
+    /// Name and memory are known. The name may have changed since it passed the filter.
+    fn named(&mut self) {
+        let is_selected = self.plan.selects(&self.name);
+        self.done(if is_selected { Fate::Measured } else { Fate::NotSelected });
+    }
+
     fn name_read(&mut self, file: ProcFile) {
-        name::take(self.plan.name_rule, file, &self.text, &mut self.name);
-        match self.state {
-            State::Pair(memory) => self.state = State::Memory(memory),
-            _ if self.name.is_empty() => self.status(StatusReason::Name),
-            _ => self.select(),
+        if let (NameNeed::Doubt { is_alone }, ProcFile::Comm) = (self.name_need, file) {
+            self.name_need = NameNeed::Nothing;
+            name::settle(&mut self.name, is_alone, &self.text);
+            return if self.smaps.is_some() { self.named() } else { self.select() };
         }
+        self.take_name(file);
+        match (self.state, self.name_need) {
+            (State::Pair(memory), _) => self.state = State::Memory(memory),
+            (_, NameNeed::Nothing) => self.select(),
+            (_, NameNeed::Doubt { .. }) => self.one(ProcFile::Comm),
+            (_, NameNeed::Other(source)) => {
+                self.name_source = source;
+                match source {
+                    NameSource::Exe => self.one(ProcFile::Exe),
+                    _ => self.status(StatusReason::Name),
+                }
+            }
+        }
+    }
+
+    fn take_name(&mut self, file: ProcFile) {
+        let (rule, source) = (self.plan.name_rule, self.name_source);
+        self.name_need = name::take(rule, source, file, &self.text, &mut self.name);
     }
 
     fn status_read(&mut self, reason: StatusReason) {
@@ -275,8 +309,7 @@ impl Probe {
         match reason {
             StatusReason::First => self.owner_read(),
             StatusReason::Name => {
-                self.is_nameless = true;
-                name::take(self.plan.name_rule, ProcFile::Status, &self.text, &mut self.name);
+                self.take_name(ProcFile::Status);
                 self.select();
             }
             // The address space is another one than before, or its file does not exist.
@@ -345,7 +378,8 @@ impl Probe {
     }
 
     fn begin(&mut self) {
-        self.is_nameless = false;
+        self.name_source = NameSource::Rule;
+        self.name_need = NameNeed::Nothing;
         self.smaps = None;
         self.name.clear();
         self.uid = None;
@@ -397,12 +431,17 @@ impl Probe {
     fn pair(&mut self, memory: ProcFile) {
         self.text.clear();
         self.name.clear();
+        self.name_need = NameNeed::Nothing;
         self.memory = Memory::default();
         self.state = State::Pair(memory);
     }
 
     fn name_file(&self) -> ProcFile {
-        if self.is_nameless { ProcFile::Comm } else { self.plan.name_file() }
+        match self.name_source {
+            NameSource::Rule => self.plan.name_file(),
+            NameSource::Exe => ProcFile::Exe,
+            NameSource::Comm | NameSource::BracketedComm => ProcFile::Comm,
+        }
     }
 
     fn done(&mut self, fate: Fate) {
@@ -428,7 +467,7 @@ enum State {
 enum StatusReason {
     /// It is the first file: the plan asks for the owner, or the process may be a kernel thread.
     First,
-    /// The name by the rule is empty: the name comes from `status`.
+    /// The text of the name says nothing: the name comes from `status`.
     Name,
     /// The address space does not exist, or not any more.
     Loss,

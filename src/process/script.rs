@@ -1,128 +1,30 @@
-//! From the arguments of an interpreter to the script, module, jar or class that it runs.
-//!
-//! The table lists the options that take a value, because the value is not the script. An option
-//! that is missing there and takes the next argument makes its value the name: a wrong name, but
-//! never a wrong figure.
+//! From an argument list to the script, module, jar or class that an interpreter runs, and to the
+//! program that an emulator or a loader runs. `interpreters` has the table.
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
-use self::Effect::{Code, Module, Next, Rest, Script, Value};
+use super::interpreters::Effect::{
+    self, Code, File, Label, Module, Next, Program, Rest, Script, Switch, Value,
+};
+use super::interpreters::{COMMON, INTERPRETERS, Interpreter, SCRIPT_ENDS, ScriptOptions};
+use super::title::{is_argument, is_magic_link, last_part};
 
-/// The effect of an option. A value is the rest of the argument, behind a letter or behind `=`, or
-/// else the next argument.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Effect {
-    /// It takes a value.
-    Value,
-    /// It takes the rest of the argument, which may be empty.
-    Rest,
-    /// It takes the next argument; the rest of the argument is more letters.
-    Next,
-    /// Its value is a module, jar or class by name.
-    Module,
-    /// Its value is the path of the script.
-    Script,
-    /// No script follows: the program is in the argument or on standard input.
-    Code,
+/// What an interpreter runs.
+enum Found<'a> {
+    /// The name of a script, or nothing with a name.
+    Name(Option<&'a [u8]>),
+    /// A name for want of a script.
+    Label(&'a [u8]),
+    /// A program by its path: its own arguments follow.
+    Program(&'a [u8]),
+    /// The arguments that follow are those of another interpreter.
+    Switch(&'static Interpreter),
 }
 
-/// An effect, the letters that have it, and the words that have it, with blanks between. Letters
-/// can follow each other in one argument.
-type ScriptOptions = (Effect, &'static str, &'static str);
+/// The arguments that follow.
+type Arguments<'a, 'i> = &'i mut dyn Iterator<Item = &'a [u8]>;
 
-struct Interpreter {
-    /// Names of the program without a version, with blanks between.
-    names: &'static str,
-    /// The bytes that an option begins with.
-    signs: &'static [u8],
-    /// The options with an effect. All others are switches.
-    options: &'static [ScriptOptions],
-}
-
-/// Options of all interpreters, unless their own say otherwise.
-const COMMON: [ScriptOptions; 2] = [(Script, "", "--"), (Code, "", "-")];
-
-const INTERPRETERS: [Interpreter; 7] = [
-    Interpreter {
-        names: "python pypy",
-        signs: b"-",
-        options: &[
-            (Code, "c", ""),
-            (Module, "m", ""),
-            (Value, "WX", "--check-hash-based-pycs --jit"),
-        ],
-    },
-    Interpreter {
-        names: "node nodejs",
-        signs: b"-",
-        options: &[
-            (Code, "ep", "--eval --print --run"),
-            (
-                Value,
-                "rC",
-                "--conditions --diagnostic-dir --disable-warning --dns-result-order --env-file \
-                 --env-file-if-exists --experimental-loader --icu-data-dir --import --input-type \
-                 --inspect-port --loader --openssl-config --redirect-warnings --require --title \
-                 --trace-event-categories --unhandled-rejections --watch-path",
-            ),
-        ],
-    },
-    Interpreter {
-        names: "java",
-        // `@file` has more arguments, which are not read.
-        signs: b"-@",
-        options: &[
-            (Script, "", "-jar"),
-            (Module, "", "-m --module"),
-            (
-                Value,
-                "",
-                "-cp -classpath --class-path -p --module-path --upgrade-module-path --add-exports \
-                 --add-modules --add-opens --add-reads --enable-native-access --limit-modules \
-                 --patch-module -d --describe-module --source --finalization",
-            ),
-        ],
-    },
-    Interpreter {
-        names: "ruby",
-        signs: b"-",
-        options: &[
-            (Code, "e", ""),
-            (Rest, "FKTWix", ""),
-            (
-                Value,
-                "CEIXr",
-                "--disable --enable --encoding --external-encoding --internal-encoding",
-            ),
-        ],
-    },
-    Interpreter {
-        names: "perl",
-        signs: b"-",
-        options: &[(Code, "eE", ""), (Rest, "CDFMVdimx", ""), (Value, "I", "")],
-    },
-    Interpreter {
-        names: "php",
-        signs: b"-",
-        options: &[
-            (Code, "BERr", "--process-begin --process-code --process-end --run"),
-            (Script, "Ff", ""),
-            (Value, "Scdtz", "--define --docroot --php-ini --server --zend-extension"),
-        ],
-    },
-    Interpreter {
-        names: "sh bash dash ash ksh mksh zsh",
-        signs: b"-+",
-        options: &[
-            (Code, "cs", ""),
-            (Script, "", "-"),
-            (Next, "Oo", ""),
-            (Value, "", "--init-file --rcfile"),
-        ],
-    },
-];
-
-/// The name of the script that an argument list runs; `None` for a program that is not an
+/// The name of the script or program that an argument list runs; `None` for a program that is no
 /// interpreter or runs no script. `is_whole` is false if the text was cut: its last word is
 /// ignored.
 pub(super) fn script(cmdline: &[u8], is_whole: bool) -> Option<&[u8]> {
@@ -132,44 +34,120 @@ pub(super) fn script(cmdline: &[u8], is_whole: bool) -> Option<&[u8]> {
         cmdline.iter().rposition(|byte| *byte == 0)?
     };
     let mut arguments = cmdline[..end].split(|byte| *byte == 0);
-    let program = last_part(arguments.next()?);
-    let interpreter = INTERPRETERS.iter().find(|interpreter| interpreter.is(program))?;
+    let argv0 = arguments.next()?;
+    match interpreter(last_part(argv0)) {
+        Some(interpreter) => run(interpreter, &mut arguments, false),
+        // Some programs write the whole command line to `argv[0]`: `node /srv/server.js`.
+        None if arguments.all(<[u8]>::is_empty) => one_string(argv0),
+        None => None,
+    }
+}
+
+/// The name of the script in a command line of one string. A word without a slash and a dot is
+/// text of a program: `node worker`.
+fn one_string(line: &[u8]) -> Option<&[u8]> {
+    let blank = line.iter().position(|byte| *byte == b' ')?;
+    let argument = (0..line.len()).find(|at| is_argument(&line[*at..]));
+    let ends = [Some(blank), argument].into_iter().flatten();
+    let found = |end: usize| Some((interpreter(last_part(&line[..end]))?, end));
+    let (interpreter, end) = ends.filter_map(found).next()?;
+    run(interpreter, &mut LineWords(&line[end..]), true)
+}
+
+/// The words of a command line of one string. An absolute path with blanks is one word if it
+/// ends as scripts do.
+struct LineWords<'a>(&'a [u8]);
+
+impl<'a> Iterator for LineWords<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let text = self.0.trim_ascii_start();
+        if text.is_empty() {
+            return None;
+        }
+        let path_end = (0..text.len()).find(|at| is_argument(&text[*at..])).unwrap_or(text.len());
+        let is_blank = |at: &usize| *at == text.len() || text[*at] == b' ';
+        let ends = SCRIPT_ENDS.split(' ');
+        let is_script = |at: &usize| ends.clone().any(|end| text[..*at].ends_with(end.as_bytes()));
+        let word_end = (1..=text.len()).find(is_blank).unwrap_or(text.len());
+        let is_path = text.starts_with(b"/") && interpreter(last_part(&text[..word_end])).is_none();
+        let script_end = (1..=path_end).find(|at| is_path && is_blank(at) && is_script(at));
+        let end = script_end.unwrap_or(word_end);
+        self.0 = &text[end..];
+        Some(&text[..end])
+    }
+}
+
+/// The interpreter of this name.
+fn interpreter(program: &[u8]) -> Option<&'static Interpreter> {
+    INTERPRETERS.iter().find(|interpreter| interpreter.is(program))
+}
+
+/// The name of the script or program that an interpreter runs with these arguments.
+fn run<'a>(
+    mut interpreter: &'static Interpreter,
+    arguments: Arguments<'a, '_>,
+    is_one_string: bool,
+) -> Option<&'a [u8]> {
+    let mut label = None;
+    // Emulators repeat the name of their program: `rosetta /usr/bin/node node app.js`.
+    let mut repeated = None;
     while let Some(argument) = arguments.next() {
-        if let Break(name) = interpreter.read(argument, &mut arguments) {
-            return name.filter(|name| !name.is_empty());
+        if repeated.take() == Some(last_part(argument)) {
+            continue;
+        }
+        match interpreter.read(argument, arguments, is_one_string) {
+            Continue(()) => {}
+            Break(Found::Name(name)) => return name.filter(|name| !name.is_empty()).or(label),
+            Break(Found::Label(name)) => label = Some(name),
+            Break(Found::Switch(other)) => interpreter = other,
+            Break(Found::Program(path)) => {
+                let name = last_part(path);
+                label = Some(name).filter(|name| !name.is_empty()).or(label);
+                match self::interpreter(name) {
+                    Some(inner) => interpreter = inner,
+                    None => return label,
+                }
+                repeated = Some(name);
+            }
         }
     }
-    None
+    label
 }
 
 impl Interpreter {
     /// Whether this is the interpreter: `python`, `python3`, `python3.12`, `python3.13t`.
     fn is(&self, program: &[u8]) -> bool {
-        self.names.split(' ').any(|name| {
-            program.strip_prefix(name.as_bytes()).is_some_and(|version| {
-                let number = version.strip_suffix(b"t").or(version.strip_suffix(b"d"));
-                let number = number.unwrap_or(version);
-                let is_bare = number.is_empty() && !version.is_empty();
-                !is_bare && number.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
-            })
+        let ends = [&b".exe"[..], b"-static"].into_iter();
+        let bare = ends.filter_map(|end| program.strip_suffix(end)).next().unwrap_or(program);
+        let bare = bare.strip_prefix(b"buildkit-").unwrap_or(bare);
+        self.names.split(' ').any(|name| match name.split_once('*') {
+            Some((start, end)) => {
+                let rest = program.strip_prefix(start.as_bytes());
+                rest.is_some_and(|rest| memchr::memmem::find(rest, end.as_bytes()).is_some())
+            }
+            None => bare.strip_prefix(name.as_bytes()).is_some_and(is_version),
         })
     }
 
-    /// Reads one argument, and its value from the next one. Breaks with the name, or with `None` if
-    /// there is no script.
+    /// Reads one argument, and its value from the next one.
     fn read<'a>(
         &self,
         argument: &'a [u8],
-        next: &mut impl Iterator<Item = &'a [u8]>,
-    ) -> ControlFlow<Option<&'a [u8]>> {
-        if !argument.first().is_some_and(|first| self.signs.contains(first)) {
-            return Break(name_of_file(argument));
-        }
+        next: Arguments<'a, '_>,
+        is_one_string: bool,
+    ) -> ControlFlow<Found<'a>> {
         let mut parts = argument.splitn(2, |byte| *byte == b'=');
         let word = parts.next().unwrap_or_default();
         let has_word = |words: &str| words.split(' ').any(|known| known.as_bytes() == word);
         if let Some(effect) = self.effect(|(_, _, words)| has_word(words)) {
-            return effect.apply(parts.next(), next);
+            return effect.apply(argument, parts.next(), next);
+        }
+        if !argument.first().is_some_and(|first| self.signs.contains(first)) {
+            let is_script = self.operand == Script && is_one_string;
+            let operand = if is_script { File } else { self.operand };
+            return operand.apply(argument, Some(argument), next);
         }
         if argument.starts_with(b"--") {
             return Continue(());
@@ -178,7 +156,7 @@ impl Interpreter {
             let has_letter = |(_, letters, _): &ScriptOptions| letters.as_bytes().contains(letter);
             let Some(effect) = self.effect(has_letter) else { continue };
             let rest = Some(&argument[n + 1..]).filter(|rest| !rest.is_empty());
-            effect.apply(rest, next)?;
+            effect.apply(argument, rest, next)?;
             if effect != Next {
                 break;
             }
@@ -191,39 +169,52 @@ impl Interpreter {
     }
 }
 
+/// Whether what follows the name of an interpreter is a version, or nothing.
+fn is_version(version: &[u8]) -> bool {
+    let number = version.strip_suffix(b"t").or(version.strip_suffix(b"d")).unwrap_or(version);
+    let number = number.strip_prefix(b"-").unwrap_or(number);
+    let is_bare = number.is_empty() && !version.is_empty();
+    !is_bare && number.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
+}
+
 impl Effect {
     fn apply<'a>(
         self,
+        argument: &'a [u8],
         value: Option<&'a [u8]>,
-        next: &mut impl Iterator<Item = &'a [u8]>,
-    ) -> ControlFlow<Option<&'a [u8]>> {
+        next: Arguments<'a, '_>,
+    ) -> ControlFlow<Found<'a>> {
         let value = match self {
             Next => next.next(),
-            Rest | Code => value,
-            Value | Module | Script => value.or_else(|| next.next()),
+            Rest | Code | Effect::Nothing | File | Switch => value,
+            Value | Module | Script | Label | Program => value.or_else(|| next.next()),
         };
-        match self {
-            Value | Rest | Next => Continue(()),
-            Module => Break(value),
-            Script => Break(value.and_then(name_of_file)),
-            Code => Break(None),
+        match (self, value) {
+            (Value | Rest | Next | Effect::Nothing, _) => Continue(()),
+            // `-s elixir` and `-run escript` only start what follows.
+            (Module, Some(module)) if interpreter(module).is_some() => Continue(()),
+            (Module, _) => Break(Found::Name(value)),
+            (File, Some(word)) if !word.iter().any(|byte| b"/.".contains(byte)) => {
+                Break(Found::Name(None))
+            }
+            (Script | File, _) => Break(Found::Name(value.and_then(name_of_file))),
+            (Code, _) => Break(Found::Name(None)),
+            (Switch, _) => {
+                interpreter(argument).map_or(Continue(()), |one| Break(Found::Switch(one)))
+            }
+            (Program, Some(path)) => Break(Found::Program(path)),
+            (Label, Some(name)) => Break(Found::Label(before_at(name))),
+            (Program | Label, None) => Continue(()),
         }
     }
 }
 
-/// The name of a script. A script from a pipe (`bash <(...)`) or from standard input has none.
-fn name_of_file(path: &[u8]) -> Option<&[u8]> {
-    let is_in = |dir: &[u8]| path.starts_with(dir);
-    let is_descriptor = is_in(b"/dev/fd/") || is_in(b"/proc/self/fd/") || path == b"/dev/stdin";
-    (!is_descriptor).then(|| last_part(path))
+/// The name of an Erlang node without its host.
+fn before_at(name: &[u8]) -> &[u8] {
+    name.split(|byte| *byte == b'@').next().unwrap_or_default()
 }
 
-/// Cuts `/usr/sbin/nginx` to `nginx`.
-pub(super) fn last_part(path: &[u8]) -> &[u8] {
-    let trimmed = path.len() - path.iter().rev().take_while(|byte| **byte == b'/').count();
-    match path[..trimmed].iter().rposition(|byte| *byte == b'/') {
-        Some(slash) => &path[slash + 1..trimmed],
-        None if trimmed == 0 => path,
-        None => &path[..trimmed],
-    }
+/// The name of a script. A script from a pipe (`bash <(...)`) or from standard input has none.
+fn name_of_file(path: &[u8]) -> Option<&[u8]> {
+    (!is_magic_link(path) && path != b"/dev/stdin").then(|| last_part(path))
 }

@@ -5,18 +5,14 @@ use super::sources::{fail_if_any, read};
 const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const POD: &str = "8c1f2e5a-77aa-4d4e-9d35-0a2f5c6b7e81";
 
-/// The rows of the table below a heading: first and last cell, without their backquotes.
-fn table(heading: &str) -> Vec<(String, String)> {
+/// The cells of each row of the table below a heading, without their backquotes.
+pub fn table(heading: &str) -> Vec<Vec<String>> {
     let document = read("docs/GROUPING.md");
     let below = document.split(heading).nth(1).expect("the heading");
     let lines = below.lines().skip_while(|line| !line.starts_with("| `"));
     let rows = lines.take_while(|line| line.starts_with('|'));
     let cell = |cell: &str| cell.trim().trim_matches('`').to_owned();
-    let row = |line: &str| {
-        let cells: Vec<&str> = line.trim_matches('|').split(" | ").collect();
-        (cell(cells[0]), cell(cells[cells.len() - 1]))
-    };
-    rows.map(row).collect()
+    rows.map(|line| line.trim_matches('|').split(" | ").map(cell).collect()).collect()
 }
 
 /// Replaces the placeholders of the document with their values.
@@ -29,10 +25,11 @@ pub fn check(heading: &str, least: usize, word: &str, found: impl Fn(&[u8]) -> O
     let rows = table(heading);
     assert!(rows.len() >= least, "{heading}: {} rows", rows.len());
     let mut wrong = Vec::new();
-    for (given, expected) in rows {
-        let found = found(whole(&given).as_bytes()).unwrap_or_else(|| word.into());
+    for row in rows {
+        let (given, expected) = (&row[0], &row[row.len() - 1]);
+        let found = found(whole(given).as_bytes()).unwrap_or_else(|| word.into());
         let found = String::from_utf8_lossy(&found).into_owned();
-        if found != whole(&expected) {
+        if found != whole(expected) {
             wrong.push(format!("docs/GROUPING.md: {given}: {found}, not {expected}"));
         }
     }

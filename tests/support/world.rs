@@ -80,6 +80,16 @@ impl World {
         World::user().with("cmdline", "")
     }
 
+    /// comm tells where the path in `argv[0]` ends.
+    pub fn doubtful() -> World {
+        World::user().with("cmdline", "/bin/title: a/b\0")
+    }
+
+    /// The binary has the name.
+    pub fn magic() -> World {
+        World::user().with("cmdline", "/proc/self/exe\0-x\0")
+    }
+
     /// The first thread is dead, the second has the memory.
     pub fn leaderless() -> World {
         let mut world = World::user();

@@ -138,6 +138,9 @@ fn engines_agree_on_live_processes() {
         Target::stopped("touch 1000"),
         Target::stopped("mappings 500"),
         Target::stopped_as(b"\xff\x1b[31m", "family 3000 2"),
+        // These names need the binary, and comm.
+        Target::stopped_as(b"/proc/self/exe", "touch 10"),
+        Target::stopped_as(b"bin/server", "touch 20"),
     ];
     let mut pids: Vec<Pid> = targets.iter().map(Target::pid).collect();
     pids.extend(targets[2].children(2, 'T'));
@@ -167,9 +170,15 @@ fn engines_agree_on_live_processes() {
 
 #[test]
 fn titles_as_processes_set_them() {
+    let binary = std::env::current_exe().expect("a path of our own");
+    let binary = binary.file_name().and_then(|name| name.to_str()).expect("a name of ours");
     for (argv0, shown) in [
         (&b"postgres: writer"[..], "postgres: writer"),
         (b"/opt/some where/server", "server"),
+        (b".venv/bin/python", "python"),
+        (b"bin/server", "server"),
+        (b"/proc/self/exe", binary),
+        (b"/dev/fd/3", binary),
         (b"[celeryd@default:MainProcess]", "[celeryd@default:MainProcess]"),
         (b"serv\xff\xfeer", "serv\\xff\\xfeer"),
         (b"red\x1b[31m\nrow\x07", "red\\u{1b}[31m\\nrow\\u{7}"),

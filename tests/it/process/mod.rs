@@ -9,3 +9,4 @@ mod fates;
 mod owner_and_cgroup;
 mod probe;
 mod script;
+mod title;

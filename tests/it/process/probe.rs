@@ -32,11 +32,23 @@ fn fate(world: &World, plan: &Plan) -> Fate {
     world.clone().carry(&mut Probe::new(), plan).fate
 }
 
+/// A process of each origin of a name.
+fn worlds() -> [World; 4] {
+    [World::user(), World::nameless(), World::doubtful(), World::magic()]
+}
+
 /// The fate of a process after a file fails: the rules, independent of the program's code.
-fn expected_fate(path: &str, plan: &Plan, fault: Fault) -> Fate {
+fn expected_fate(what: &str, path: &str, plan: &Plan, fault: Fault) -> Fate {
     let file = path.rsplit('/').next().expect("a path");
     let is_memory = file.starts_with("smaps");
+    let is_titled = matches!(plan.name_rule, NameRule::Title | NameRule::Script);
     match (file, fault.errno.0) {
+        // The path ends by the rules.
+        ("comm", libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM | libc::EOPNOTSUPP)
+            if what == "doubtful" && is_titled =>
+        {
+            Fate::Measured
+        }
         // The binary is missing or unreadable: another name replaces it.
         ("exe", libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM | libc::EOPNOTSUPP) => {
             Fate::Measured
@@ -90,6 +102,8 @@ fn an_error_at_every_step() {
     for (what, world) in [
         ("user", World::user()),
         ("nameless", World::nameless()),
+        ("doubtful", World::doubtful()),
+        ("magic", World::magic()),
         ("leaderless", World::leaderless()),
     ] {
         for plan in plans() {
@@ -104,7 +118,7 @@ fn an_error_at_every_step() {
                     let found = faulty.carry(&mut probe, &plan);
                     // A dead leader has no memory to lose.
                     let is_dead = what == "leaderless" && path.matches('/').count() == 1;
-                    let expected = match expected_fate(path, &plan, fault) {
+                    let expected = match expected_fate(what, path, &plan, fault) {
                         Fate::Changed | Fate::Failed(Errno::NOENT) if is_dead => Fate::Measured,
                         fate => fate,
                     };
@@ -147,6 +161,13 @@ fn names_by_rule() {
         check_eq!(failures, name(World::leaderless()), expected, "{plan:?}");
         let no_exe = World::nameless().failing(&["exe"], Errno::ACCES);
         check_eq!(failures, name(no_exe), comm(plan.name_rule), "{plan:?}");
+        let [doubtful, magic] = match plan.name_rule {
+            NameRule::Title | NameRule::Script => ["title: a/b", "exe"],
+            NameRule::Cmdline => ["/bin/title: a/b", "/proc/self/exe -x"],
+            NameRule::Comm | NameRule::Exe => [expected; 2],
+        };
+        check_eq!(failures, name(World::doubtful()), doubtful, "{plan:?}");
+        check_eq!(failures, name(World::magic()), magic, "{plan:?}");
     }
 }
 
@@ -163,7 +184,7 @@ fn name_and_memory_belong_together() {
     };
     let others = [other(World::nameless()), other(World::user()).with("cmdline", "other\0")];
     for plan in plans() {
-        for first in [World::nameless(), World::user()] {
+        for first in worlds() {
             let mut sound = first.clone();
             sound.carry(&mut Probe::new(), &plan);
             for (step, other) in
@@ -188,7 +209,7 @@ fn name_and_memory_belong_together() {
 #[test]
 fn reads_of_any_size() {
     let mut failures = Failures::new();
-    for world in [World::user(), World::nameless(), World::leaderless()] {
+    for world in worlds().into_iter().chain([World::leaderless()]) {
         for plan in plans() {
             let expected = world.clone().carry(&mut Probe::new(), &plan);
             for room in [1, 2, 3, 7, 28, 64, 1000] {
@@ -214,6 +235,8 @@ fn a_probe_forgets() {
         World::leaderless(),
         World::user().with("smaps_rollup", "Pss: x kB\n").with("smaps", "Pss:"),
         World::nameless(),
+        World::doubtful(),
+        World::magic(),
         World::user().failing(&["cmdline", "comm"], Errno::ACCES),
     ];
     for plan in plans() {
@@ -390,7 +413,7 @@ fn an_exec_at_every_step() {
         world
     };
     let filter = Some(Regex::new("title|comm|exe").expect("a regular expression"));
-    for world in [World::user(), World::nameless()] {
+    for world in worlds() {
         for plan in plans() {
             let filter = plan.filter.as_ref().and(filter.clone());
             let plan = Plan { filter, ..plan };
@@ -398,7 +421,7 @@ fn an_exec_at_every_step() {
             let unfiltered = Plan { filter: None, ..plan.clone() };
             let second = other(world.clone()).carry(&mut Probe::new(), &unfiltered);
             assert_ne!(first.smaps, second.smaps);
-            for step in 0..12 {
+            for step in 0..16 {
                 let next = Some((step, Box::new(other(world.clone()))));
                 let mut world = World { next, ..world.clone() };
                 let found = world.carry(&mut Probe::new(), &plan);

@@ -5,19 +5,50 @@ use psm_uring::process::{NameRule, Plan, Probe};
 use crate::support::rules::check;
 use crate::support::world::World;
 
+fn script(cmdline: &[u8]) -> Vec<u8> {
+    let plan = Plan { name_rule: NameRule::Script, ..Plan::default() };
+    let mut probe = Probe::new();
+    World::user().with_bytes("cmdline", cmdline).carry(&mut probe, &plan);
+    probe.name().to_vec()
+}
+
 #[test]
 fn scripts() {
-    let plan = Plan { name_rule: NameRule::Script, ..Plan::default() };
-    check("## Scripts\n", 45, "", |arguments| {
-        // A title is no argument list.
-        let is_title = arguments.starts_with(b"php-fpm:");
-        let nul = |byte: &u8| if *byte == b' ' && !is_title { 0 } else { *byte };
-        let mut cmdline: Vec<u8> = arguments.iter().map(nul).collect();
-        cmdline.push(0);
-        let mut probe = Probe::new();
-        World::user().with_bytes("cmdline", &cmdline).carry(&mut probe, &plan);
-        Some(probe.name().to_vec())
+    for (heading, least) in
+        [("### Interpreters\n", 80), ("### Emulators, loaders and multi-call binaries\n", 18)]
+    {
+        check(heading, least, "", |arguments| {
+            let nul = |byte: &u8| if *byte == b' ' { 0 } else { *byte };
+            let mut cmdline: Vec<u8> = arguments.iter().map(nul).collect();
+            cmdline.push(0);
+            Some(script(&cmdline))
+        });
+    }
+}
+
+/// A program wrote the whole command line, or a title, to `argv[0]`.
+#[test]
+fn scripts_of_one_string() {
+    check("### Command lines of one string\n", 14, "", |line| {
+        Some(script(&[line, b"\0\0"].concat()))
     });
+}
+
+/// The word behind an unknown option of a known kind is a wrong name, but no panic.
+#[test]
+fn odd_arguments_are_no_script() {
+    for (cmdline, expected) in [
+        (&b"qemu-aarch64\0"[..], "qemu-aarch64"),
+        (b"qemu-aarch64-static\0-L\0", "qemu-aarch64-static"),
+        (b"ld.so\0--argv0\0x\0", "ld.so"),
+        (b"beam.smp\0-extra\0", "beam.smp"),
+        (b"rosetta\0/usr/bin/node\0node\0", "node"),
+        (b"wine\0\0", "wine"),
+        (b"node ", "node "),
+        (b"node  -e x.js", "node  -e x.js"),
+    ] {
+        assert_eq!(String::from_utf8_lossy(&script(cmdline)), expected);
+    }
 }
 
 /// A word at the cut of the kernel is no name.

@@ -121,15 +121,18 @@ impl Life {
         }
     }
 
-    /// The name where the one that the rule selects is unavailable, or was empty a moment ago.
+    /// The name where the one that the rule selects is unavailable, or where `argv[0]` was empty or
+    /// a magic link a moment ago.
     pub fn is_fallback(&self, rule: NameRule, name: &[u8]) -> bool {
+        let is_titled = matches!(rule, NameRule::Title | NameRule::Script);
         let bare = match rule {
             NameRule::Title | NameRule::Script | NameRule::Cmdline => {
                 name.strip_prefix(b"[").and_then(|name| name.strip_suffix(b"]"))
             }
             NameRule::Comm | NameRule::Exe => Some(name),
         };
-        bare == Some(self.bare_comm())
+        let is_linked = is_titled && [self.name(NameRule::Exe), self.bare_comm()].contains(&name);
+        bare == Some(self.bare_comm()) || is_linked
     }
 
     fn bare_comm(&self) -> &[u8] {
@@ -150,7 +153,7 @@ pub fn uid_of(id: LifeId) -> u32 {
 /// The argument list, and its expected interpretation.
 fn arguments(id: LifeId, tag: &str) -> (String, String, String) {
     let long = format!("t-{tag} {}", "x".repeat(5000));
-    match id / 2 % 5 {
+    match id / 2 % 6 {
         0 => {
             (format!("/usr/bin/t-{tag}\0-x\0"), format!("t-{tag}"), format!("/usr/bin/t-{tag} -x"))
         }
@@ -158,6 +161,11 @@ fn arguments(id: LifeId, tag: &str) -> (String, String, String) {
             (format!("t-{tag}: worker\0\0"), format!("t-{tag}: worker"), format!("t-{tag}: worker"))
         }
         2 => (String::new(), format!("[c-{tag}]"), format!("[c-{tag}]")),
+        // The binary has the name.
+        5 => {
+            let whole = format!("/proc/self/exe -{tag}");
+            (whole.replace(' ', "\0"), format!("e-{tag}"), whole)
+        }
         3 => (format!("./t-{tag}"), format!("t-{tag}"), format!("./t-{tag}")),
         _ => (long.clone(), long[..4096].to_owned(), long[..4096].to_owned()),
     }

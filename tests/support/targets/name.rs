@@ -73,8 +73,16 @@ fn check_name(name: &[u8], texts: &[&[u8]], plan: &Plan, has_exe: bool) {
     let arguments = cmdline.len() - cmdline.iter().rev().take_while(|byte| **byte == 0).count();
     let argv0 = cmdline.split(|byte| *byte == 0).next().unwrap_or_default();
     let comm = comm.strip_suffix(b"\n").unwrap_or(comm);
+    let has = |part: &[u8]| argv0.windows(part.len()).any(|found| found == part);
+    let is_linked = has(b"/fd/") || has(b"/exe");
+    let is_of_binary = |name: &[u8]| {
+        let names = [binary(exe), binary(exe).strip_suffix(b" (deleted)").unwrap_or_default()];
+        names.contains(&name) || name == &comm[..comm.len().min(NAME_MAX - 1)]
+    };
     let in_brackets = [b"[", &comm[..comm.len().min(NAME_MAX - 2)], b"]"].concat();
     let expected = match plan.name_rule {
+        // The binary replaces a magic link.
+        NameRule::Title | NameRule::Script if is_linked && is_of_binary(name) => name.to_vec(),
         NameRule::Title if !argv0.is_empty() => {
             let is_part = argv0.windows(name.len().max(1)).any(|part| part == name);
             assert!(is_part && name.len() <= NAME_MAX, "{:?}", name.escape_ascii());
@@ -91,12 +99,21 @@ fn check_name(name: &[u8], texts: &[&[u8]], plan: &Plan, has_exe: bool) {
             cmdline[..arguments].iter().map(blank).collect()
         }
         NameRule::Title | NameRule::Script | NameRule::Cmdline => in_brackets,
-        NameRule::Exe if exe.rsplit(|byte| *byte == b'/').next() != Some(b"") => {
-            exe.rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec()
-        }
+        NameRule::Exe if !binary(exe).is_empty() => binary(exe).to_vec(),
         NameRule::Exe | NameRule::Comm => comm[..comm.len().min(NAME_MAX - 1)].to_vec(),
     };
     assert_eq!(name, expected, "{:?}: {:?}", plan.name_rule, name.escape_ascii());
+}
+
+/// The binary: a memfd, a target that is no path, or the last part of a path.
+fn binary(exe: &[u8]) -> &[u8] {
+    match exe.iter().position(|byte| *byte == b'/') {
+        Some(0) if exe.starts_with(b"/memfd:") && exe.ends_with(b" (deleted)") => {
+            &exe[1..exe.len() - b" (deleted)".len()]
+        }
+        Some(slash) if exe[..slash].contains(&b':') => exe,
+        _ => exe.rsplit(|byte| *byte == b'/').next().unwrap_or_default(),
+    }
 }
 
 /// The owner is the second number of its line; a second, independent implementation selects the

@@ -1,0 +1,271 @@
+//! From `argv[0]` to the title of a process. A path is cut to its last part; the text that a
+//! program writes behind its path stays, arguments do not. docs/GROUPING.md has the rules, and is
+//! their test.
+//!
+//! ```text
+//!   /usr/sbin/zabbix_server: housekeeper [deleted 3500 hist/trends]
+//!   └─ path ──────────────┘└─ text ──────────────────────────────┘  a path ends at `: ` ` [` ` (`
+//!   /opt/chrome/chrome --type=renderer --dir=/a/b
+//!   └─ path ─────────┘└─ arguments ─────────────┘                   or at ` -x`, ` --x`, ` /`
+//! ```
+//!
+//! Directories may contain such text too. If a `/` follows, the end is in doubt, and comm decides.
+
+/// The longest comm of a program.
+const COMM_MAX: usize = 15;
+/// A program that calls its parts `dovecot/PART`, or `dovecot-INSTANCE/PART`.
+const PROGRAM_WITH_PARTS: &[u8] = b"dovecot";
+
+/// The content of `argv[0]`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Title<'a> {
+    /// The title.
+    Shown(&'a [u8]),
+    /// A path with several possible ends: comm decides.
+    Doubtful,
+    /// A link to the binary or to a descriptor.
+    MagicLink,
+}
+
+/// The kind of text in `argv[0]`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TitleKind {
+    /// `/usr/bin/x`, `./x`, `../x`.
+    Path,
+    /// `venv/bin/x`: the first word has the path.
+    RelativePath,
+    /// `C:\x`.
+    DosPath,
+    /// `postgres: writer`, `bash`.
+    Text,
+}
+
+/// The title that `argv[0]` shows. It may have the whole command line if it `is_alone`, without
+/// further arguments. Without comm the answer may be that it is needed; with an empty one it is
+/// not.
+pub(super) fn title<'a>(argv0: &'a [u8], is_alone: bool, comm: Option<&[u8]>) -> Title<'a> {
+    let kind = kind(argv0);
+    if kind == TitleKind::Text {
+        return Title::Shown(argv0);
+    }
+    let end = end_of_path(argv0, kind, is_alone);
+    let blank = argv0.iter().position(|byte| *byte == b' ').filter(|_| is_alone);
+    let first = end.unwrap_or(argv0.len()).min(blank.unwrap_or(argv0.len()));
+    if is_magic_link(&argv0[..first]) {
+        return Title::MagicLink;
+    }
+    if kind != TitleKind::DosPath && is_doubtful(argv0, kind, first) {
+        let Some(comm) = comm else { return Title::Doubtful };
+        if kind == TitleKind::RelativePath && is_part_of_program(argv0, comm) {
+            return Title::Shown(argv0);
+        }
+        if let Some(name) = confirmed(argv0, comm, is_alone) {
+            return Title::Shown(name);
+        }
+    }
+    let has_more = argv0[first..].contains(&b'/');
+    let end = match kind {
+        TitleKind::RelativePath if end.is_none() && has_more => first,
+        _ => end.unwrap_or(argv0.len()),
+    };
+    let path = &argv0[..end];
+    if !is_text(&argv0[end..]) {
+        return Title::Shown(last_part(path));
+    }
+    let begin = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+    Title::Shown(&argv0[begin..])
+}
+
+fn kind(argv0: &[u8]) -> TitleKind {
+    if [&b"/"[..], b"./", b"../"].iter().any(|start| argv0.starts_with(start)) {
+        return TitleKind::Path;
+    }
+    if is_dos_path(argv0) {
+        return TitleKind::DosPath;
+    }
+    let word = first_word(argv0);
+    let mut parts = word.strip_suffix(b":").unwrap_or(word).splitn(2, |byte| *byte == b'/');
+    let (first, Some(rest)) = (parts.next().unwrap_or_default(), parts.next()) else {
+        return TitleKind::Text;
+    };
+    // `kworker/0:1`, `http://x`, `[celeryd/x]`, `-/bin/sh`, `user@host/x`, `ksoftirqd/0` are text.
+    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"._+-~".contains(byte);
+    let is_name = first.iter().all(|byte| is_of_name(byte) || !byte.is_ascii());
+    let begins = first.first().is_some_and(|byte| *byte != b'-');
+    let is_number = rest.iter().all(u8::is_ascii_digit);
+    let more = first.strip_prefix(PROGRAM_WITH_PARTS);
+    let is_known = more.is_some_and(|more| more.is_empty() || more[0] == b'-');
+    if is_name && begins && !is_number && !is_known && !rest.contains(&b':') {
+        TitleKind::RelativePath
+    } else {
+        TitleKind::Text
+    }
+}
+
+fn first_word(text: &[u8]) -> &[u8] {
+    text.split(|byte| *byte == b' ').next().unwrap_or_default()
+}
+
+/// Whether comm must tell where the path ends, if `first` is its first possible end.
+fn is_doubtful(argv0: &[u8], kind: TitleKind, first: usize) -> bool {
+    let rest = &argv0[first..];
+    let is_certain = [&b" --"[..], b" /"].iter().any(|end| rest.starts_with(end));
+    let is_short = first_word(argv0).iter().filter(|byte| **byte == b'/').count() == 1;
+    let is_relative = kind == TitleKind::RelativePath;
+    rest.contains(&b'/') && !is_certain || is_relative && is_short
+}
+
+/// Whether the first word is `PROGRAM/PART` and comm says PROGRAM or the same.
+fn is_part_of_program(argv0: &[u8], comm: &[u8]) -> bool {
+    let mut parts = first_word(argv0).split(|byte| *byte == b'/');
+    let (program, part) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let is_file = !comm.is_empty() && part.starts_with(comm);
+    let program = &program[..program.len().min(COMM_MAX)];
+    let more = comm.strip_prefix(program);
+    !is_file && more.is_some_and(|more| more.is_empty() || more[0] == b'/')
+}
+
+/// The place where the path ends and text or arguments begin; `None`: nowhere.
+fn end_of_path(argv0: &[u8], kind: TitleKind, is_alone: bool) -> Option<usize> {
+    (0..argv0.len()).find(|at| {
+        let rest = &argv0[*at..];
+        is_alone && is_argument(rest)
+            || kind != TitleKind::DosPath
+                && is_text(rest)
+                && (is_alone || rest[0] == b':')
+                && !closes_before_slash(rest)
+    })
+}
+
+/// Whether text of a program begins here, as in `prog: text`, `prog [text]`, `prog (text)`.
+fn is_text(rest: &[u8]) -> bool {
+    [&b": "[..], b" [", b" ("].iter().any(|start| rest.starts_with(start))
+}
+
+/// Whether an argument begins here. A lone dash is none: `/opt/My App - beta/app`.
+pub(super) fn is_argument(rest: &[u8]) -> bool {
+    let word = rest.strip_prefix(b" --").or_else(|| rest.strip_prefix(b" -"));
+    let is_option = word.and_then(<[u8]>::first).is_some_and(u8::is_ascii_alphabetic);
+    is_option || rest.starts_with(b" /")
+}
+
+/// Whether the bracket that opens here closes before a `/`, as in `/opt/Program Files (x86)/app`.
+fn closes_before_slash(rest: &[u8]) -> bool {
+    let closing = match rest.get(1) {
+        Some(b'[') => b"]/",
+        Some(b'(') => b")/",
+        _ => return false,
+    };
+    let close = rest.iter().position(|byte| *byte == closing[0]);
+    close.is_some_and(|close| rest[close..].starts_with(closing))
+}
+
+/// The name that comm confirms: a part of the path that begins with it, with the text behind it.
+/// The last such part, unless a colon follows an earlier one.
+fn confirmed<'a>(argv0: &'a [u8], comm: &[u8], is_alone: bool) -> Option<&'a [u8]> {
+    if comm.is_empty() {
+        return None;
+    }
+    let next_path = argv0.windows(2).position(|two| two == b" /").filter(|_| is_alone);
+    let room = &argv0[..next_path.unwrap_or(argv0.len())];
+    let parts = (0..room.len()).filter(|at| *at == 0 || room[*at - 1] == b'/');
+    let mut last = None;
+    for begin in parts.filter(|begin| room[*begin..].starts_with(comm)) {
+        let mut end = begin + comm.len();
+        if comm.len() >= COMM_MAX {
+            let rest = &room[end..];
+            let is_end = |at: &usize| b" /".contains(&rest[*at]) || is_text(&rest[*at..]);
+            end += (0..rest.len()).find(is_end).unwrap_or(rest.len());
+        }
+        let rest = &room[end..];
+        if !rest.is_empty() && rest[0] != b' ' && !rest.starts_with(b": ") {
+            continue;
+        }
+        last = Some((begin, end));
+        if rest.starts_with(b": ") {
+            break;
+        }
+    }
+    let (begin, end) = last?;
+    let rest = &argv0[end..];
+    let cut = (0..rest.len()).find(|at| is_argument(&rest[*at..])).unwrap_or(rest.len());
+    let is_kept = is_text(rest) || !rest[..cut].contains(&b'/');
+    let kept = if is_text(rest) { rest.len() } else { cut };
+    Some(&argv0[begin..if is_kept { end + kept } else { end }])
+}
+
+/// Whether a path is a link of `/proc` whose own name says nothing: `/proc/self/exe`,
+/// `/proc/7/task/8/exe`, `/proc/self/fd/3`, `/dev/fd/3`.
+pub(super) fn is_magic_link(path: &[u8]) -> bool {
+    let is_id = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    let mut parts = path.rsplit(|byte| *byte == b'/');
+    let mut next = || parts.next().unwrap_or_default();
+    let is_descriptor = match next() {
+        b"exe" => false,
+        last if is_id(last) && next() == b"fd" => true,
+        _ => return false,
+    };
+    let (mut process, mut parent) = (next(), next());
+    if is_descriptor && process == b"dev" {
+        return parent.is_empty();
+    }
+    if is_id(process) && parent == b"task" {
+        (process, parent) = (next(), next());
+    }
+    (is_id(process) || process == b"self" || process == b"thread-self") && parent == b"proc"
+}
+
+/// Cuts `/usr/sbin/nginx` to `nginx`, and `C:\windows\explorer.exe` to `explorer.exe`.
+pub(super) fn last_part(path: &[u8]) -> &[u8] {
+    let is_dos = is_dos_path(path);
+    let is_slash = |byte: &u8| *byte == b'/' || is_dos && *byte == b'\\';
+    let trimmed = path.len() - path.iter().rev().take_while(|byte| is_slash(byte)).count();
+    match path[..trimmed].iter().rposition(is_slash) {
+        Some(slash) => &path[slash + 1..trimmed],
+        None if trimmed == 0 => path,
+        None => &path[..trimmed],
+    }
+}
+
+/// Whether a path is one of DOS, as Wine shows it.
+fn is_dos_path(path: &[u8]) -> bool {
+    matches!(path, [drive, b':', b'\\', ..] if drive.is_ascii_alphabetic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn magic_links() {
+        for path in [
+            "/proc/self/exe",
+            "/proc/42/exe",
+            "/proc/thread-self/exe",
+            "/proc/42/task/43/exe",
+            "/proc/self/fd/7",
+            "/proc/42/fd/7",
+            "/proc/thread-self/fd/7",
+            "/proc/self/task/43/fd/7",
+            "/dev/fd/7",
+            "/host/proc/42/exe",
+        ] {
+            assert!(is_magic_link(path.as_bytes()), "{path}");
+        }
+        for path in [
+            "/opt/exe",
+            "/proc/self/cwd/app",
+            "/proc/self/root/usr/bin/app",
+            "/srv/fd/7",
+            "/srv/dev/fd/7",
+            "/proc/self/exe/x",
+            "/proc/fd/7",
+            "/proc/self/fd/x",
+            "exe",
+            "/",
+            "",
+        ] {
+            assert!(!is_magic_link(path.as_bytes()), "{path}");
+        }
+    }
+}

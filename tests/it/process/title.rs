@@ -1,0 +1,83 @@
+//! The titles and binaries of docs/GROUPING.md, row by row, and what they cost.
+
+use psm_uring::process::{NameRule, Plan, Probe};
+use psm_uring::units::Errno;
+
+use crate::support::failures::{Failures, check_eq};
+use crate::support::rules::table;
+use crate::support::world::World;
+
+/// A process of this name by a rule, and the files that were read for it.
+fn named(world: &World, name_rule: NameRule) -> (String, Vec<String>) {
+    let plan = Plan { name_rule, ..Plan::default() };
+    let (mut world, mut probe) = (world.clone(), Probe::new());
+    world.carry(&mut probe, &plan);
+    let mut files = world.steps;
+    files.dedup();
+    (String::from_utf8_lossy(probe.name()).into_owned(), files)
+}
+
+#[test]
+fn titles() {
+    let mut failures = Failures::new();
+    let rows = table("## Titles\n");
+    assert!(rows.len() >= 40, "{} rows", rows.len());
+    for row in rows {
+        let [argv0, arguments, comm, exe, expected] = &row[..] else { panic!("{row:?}") };
+        let arguments = arguments.replace(' ', "\0");
+        let comm = if comm.is_empty() { "other" } else { comm };
+        let exe = if exe.is_empty() { "/usr/bin/other" } else { exe };
+        let world = World::user().with("cmdline", &format!("{argv0}\0{arguments}\0"));
+        let world = world.with("comm", &format!("{comm}\n")).with("exe", exe);
+        check_eq!(failures, named(&world, NameRule::Title).0, *expected, "{row:?}");
+    }
+}
+
+#[test]
+fn binaries() {
+    let mut failures = Failures::new();
+    let rows = table("## Binaries\n");
+    assert!(rows.len() >= 8, "{} rows", rows.len());
+    for row in rows {
+        let world = World::user().with("exe", &row[0]);
+        check_eq!(failures, named(&world, NameRule::Exe).0, row[1], "{row:?}");
+    }
+}
+
+/// A file more is read only for the processes that need it; comm for no second look at the memory.
+#[test]
+fn only_titles_in_doubt_cost_a_file() {
+    let files = |argv0: &str| named(&World::user().with("cmdline", argv0), NameRule::Title).1;
+    let usual = ["7/smaps_rollup", "7/cmdline", "7/smaps_rollup"];
+    for argv0 in [
+        "/usr/sbin/nginx\0-g\0daemon off;\0",
+        "/opt/My App/bin/my app\0/x\0",
+        "/opt/chrome/chrome --type=renderer --dir=/a/b\0",
+        "/usr/sbin/zabbix_server: poller #1 [idle 1 sec]\0",
+        "postgres: a/b\0",
+        ".venv/bin/python\0",
+        "/usr/bin/node /srv/app.js\0",
+    ] {
+        assert_eq!(files(argv0), usual, "{argv0:?}");
+    }
+    for argv0 in ["/usr/sbin/x: a/b\0", "/opt/My App/bin/app\0", "bin/x\0"] {
+        assert_eq!(files(argv0)[..], [&usual[..], &["7/comm"]].concat(), "{argv0:?}");
+    }
+    let twice = ["7/smaps_rollup", "7/exe", "7/smaps_rollup"];
+    assert_eq!(files("/proc/self/exe\0")[..], [&usual[..2], &twice].concat()[..]);
+}
+
+/// Neither file is necessary: the rules do without.
+#[test]
+fn titles_without_comm_or_binary() {
+    for errno in [Errno::NOENT, Errno::SRCH, Errno::ACCES, Errno::PERM, Errno::NOT_SUPPORTED] {
+        let world = World::user().failing(&["exe"], errno);
+        let magic = world.clone().with("cmdline", "/proc/self/exe\0--type=x\0");
+        assert_eq!(named(&magic, NameRule::Title).0, "comm", "{errno}");
+        let doubt = world.with("cmdline", "/usr/sbin/x: a/b\0").failing(&["comm"], errno);
+        assert_eq!(named(&doubt, NameRule::Title).0, "x: a/b", "{errno}");
+    }
+    let nothing = World::user().with("cmdline", "/dev/fd/5\0").with("exe", "");
+    assert_eq!(named(&nothing, NameRule::Title).0, "comm");
+    assert_eq!(named(&nothing, NameRule::Cmdline).0, "/dev/fd/5");
+}
