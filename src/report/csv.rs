@@ -11,8 +11,8 @@ use crate::program::Column;
 pub const CSV_COLUMNS: [Column; 6] =
     [Column::Ram, Column::Shared, Column::Swap, Column::Count, Column::Pid, Column::Name];
 
-/// The whole text.
-pub fn csv(report: &Report<'_>, no_header: bool) -> String {
+/// The whole text, for a terminal or for programs.
+pub fn csv(report: &Report<'_>, no_header: bool, is_terminal: bool) -> String {
     let programs = report.programs;
     let mut text = String::new();
     if !no_header {
@@ -20,9 +20,17 @@ pub fn csv(report: &Report<'_>, no_header: bool) -> String {
         write(&mut text, ["row".to_owned()].into_iter().chain(keys));
     }
     let scale = Scale::new(programs);
+    let foreign = |bytes: &[u8]| escape::csv_formula(escape::field(bytes, is_terminal));
     let is_shown = |line: &Line<'_>| !report.is_total || matches!(line, Line::Total(..));
     for line in Line::all(programs).filter(is_shown) {
-        let fields = report.columns.iter().map(|column| field(report, scale, line, *column));
+        let fields = report.columns.iter().map(|column| match *column {
+            Column::Name => foreign(line.name()),
+            Column::User | Column::Cgroup => {
+                let owner = line.owner(*column, programs);
+                owner.map(|owner| foreign(&owner)).unwrap_or_default()
+            }
+            column => field(scale, line, column).unwrap_or_default(),
+        });
         write(&mut text, [kind(line).to_owned()].into_iter().chain(fields));
     }
     text
@@ -39,15 +47,12 @@ fn kind(line: Line<'_>) -> &'static str {
     }
 }
 
-fn field(report: &Report<'_>, scale: Scale, line: Line<'_>, column: Column) -> String {
+/// A field without foreign bytes; `None` is unknown.
+fn field(scale: Scale, line: Line<'_>, column: Column) -> Option<String> {
     let amount = |column| line.usage().and_then(|usage| usage.get(column));
-    let field = match column {
+    match column {
         Column::Count => line.count().map(|count| count.to_string()),
         Column::Pid => line.pid().map(|pid| pid.to_string()),
-        Column::Name => Some(escape::csv_formula(escape::name(line.name()))),
-        Column::User | Column::Cgroup => {
-            line.owner(column, report.programs).map(escape::csv_formula)
-        }
         Column::Percent => scale.percent(amount(Column::Ram)),
         Column::Bar if !matches!(line, Line::Program(_)) => None,
         Column::Bar => {
@@ -55,8 +60,7 @@ fn field(report: &Report<'_>, scale: Scale, line: Line<'_>, column: Column) -> S
         }
         _ if !line.has(column) => None,
         _ => amount(column).map(|kib| Unit::Bytes.format(kib)),
-    };
-    field.unwrap_or_default()
+    }
 }
 
 /// Adds a record. A field is quoted if the grammar requires it.

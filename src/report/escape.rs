@@ -1,7 +1,8 @@
 //! Foreign names made safe: every untrusted byte passes here before it is printed.
 //!
-//! A process can choose any name. A name must not move the cursor, start a line, forge a row, or
-//! reverse the direction of the text.
+//! A process can choose any name. In a text for people a name must not move the cursor, start a
+//! line, forge a row, or reverse the direction of the text. In a field of a format for programs it
+//! keeps its bytes, which that format escapes.
 
 use std::fmt::Write;
 
@@ -39,16 +40,60 @@ pub fn argument(text: &str) -> String {
     line
 }
 
-/// The name with an escape for a first character that makes spreadsheets evaluate a formula. A `-`
-/// or `+` before a plain word, as in `-bash`, calls no function and is unchanged.
-pub(super) fn csv_formula(name: String) -> String {
-    let mut rest = name.chars();
-    let is_formula = match rest.next() {
-        Some('=' | '@') => true,
-        Some('-' | '+') => !rest.all(char::is_alphanumeric),
+/// The name for a format with an escape of its own, which comes on top: all of its bytes.
+///
+/// A byte that is not UTF-8 is U+FFFD and two hexadecimal digits, and so are the three bytes of a
+/// U+FFFD, so that different names stay different. On a terminal, characters that could act on it
+/// are escapes as in a table.
+pub fn field(bytes: &[u8], is_terminal: bool) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    let mut is_letter = false;
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            is_letter = match c {
+                char::REPLACEMENT_CHARACTER => {
+                    c.encode_utf8(&mut [0; 3]).bytes().for_each(|byte| mark(&mut text, byte));
+                    false
+                }
+                ' ' | '\\' => {
+                    text.push(c);
+                    true
+                }
+                _ if is_terminal => push(&mut text, c, is_letter),
+                _ => {
+                    text.push(c);
+                    true
+                }
+            };
+        }
+        chunk.invalid().iter().for_each(|byte| mark(&mut text, *byte));
+    }
+    text
+}
+
+/// Appends a byte as U+FFFD and two hexadecimal digits.
+fn mark(text: &mut String, byte: u8) {
+    // Writing to a String cannot fail.
+    let _ = write!(text, "{}{byte:02x}", char::REPLACEMENT_CHARACTER);
+}
+
+/// The field with its first character marked, if that makes spreadsheets call a function or another
+/// program. A `-` or `+` alone, as in `-bash` and `-.mount`, does neither.
+pub(super) fn csv_formula(field: String) -> String {
+    let is_formula = match field.chars().next() {
+        Some('=' | '@' | '\t' | '\r') => true,
+        Some('-' | '+') => field.contains(['(', '|', '!']),
         _ => false,
     };
-    if is_formula { first_char(&name) } else { name }
+    if is_formula { marked(&field) } else { field }
+}
+
+/// The field with its first character, which is ASCII, as a marked byte.
+pub(super) fn marked(field: &str) -> String {
+    let mut text = String::new();
+    let (first, rest) = field.split_at(1);
+    first.bytes().for_each(|byte| mark(&mut text, byte));
+    text + rest
 }
 
 /// The name with an escape for its first character.
@@ -150,14 +195,32 @@ mod tests {
     }
 
     #[test]
-    fn formulas_are_escaped() {
+    fn fields_have_all_bytes() {
+        for (bytes, in_file, on_terminal) in [
+            (&b"app-google\\x2dchrome.scope"[..], "app-google\\x2dchrome.scope", None),
+            (" größe\"'日本語".as_bytes(), " größe\"'日本語", None),
+            (b"a\x1b[31m\nb", "a\u{1b}[31m\nb", Some("a\\u{1b}[31m\\nb")),
+            ("\u{202e}txt".as_bytes(), "\u{202e}txt", Some("\\u{202e}txt")),
+            (b"serv\xffer", "serv\u{fffd}ffer", None),
+            ("serv\u{fffd}ffer".as_bytes(), "serv\u{fffd}ef\u{fffd}bf\u{fffd}bdffer", None),
+        ] {
+            assert_eq!(field(bytes, false), in_file);
+            assert_eq!(field(bytes, true), on_terminal.unwrap_or(in_file));
+        }
+    }
+
+    #[test]
+    fn formulas_are_marked() {
         for (text, expected) in [
             ("nginx", "nginx"),
             ("", ""),
             ("-bash", "-bash"),
-            ("=1+2,\"x\"", "\\u{3d}1+2,\"x\""),
-            ("-2+3+cmd|' /C calc'!A0", "\\u{2d}2+3+cmd|' /C calc'!A0"),
-            ("@SUM(A1)", "\\u{40}SUM(A1)"),
+            ("-.mount", "-.mount"),
+            ("=1+2,\"x\"", "\u{fffd}3d1+2,\"x\""),
+            ("-2+3+cmd|' /C calc'!A0", "\u{fffd}2d2+3+cmd|' /C calc'!A0"),
+            ("+SUM(A1)", "\u{fffd}2bSUM(A1)"),
+            ("@SUM(A1)", "\u{fffd}40SUM(A1)"),
+            ("\t=1", "\u{fffd}09=1"),
         ] {
             assert_eq!(csv_formula(text.to_owned()), expected);
         }

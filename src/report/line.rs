@@ -1,6 +1,5 @@
 //! The lines of a report below its header, in the order of the table.
 
-use super::escape;
 use crate::program::{
     Column, ColumnKind, Known, Program, Programs, Rest, Sharing, Uniform, Unknown, Usage, user_name,
 };
@@ -91,16 +90,16 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// The user or the control group, escaped.
-    pub(super) fn owner(self, column: Column, programs: &Programs<'_>) -> Option<String> {
+    /// The user or the control group: foreign bytes.
+    pub(super) fn owner(self, column: Column, programs: &Programs<'_>) -> Option<Vec<u8>> {
         let (uid, cgroup) = match self {
             Line::Program(row) => (row.uid, row.cgroup),
             Line::Unknown(row) => (row.uid, Uniform::Unknown),
             _ => return None,
         };
         match column {
-            Column::User => user(programs, uid).map(|user| escape::name(&user)),
-            _ => self::cgroup(cgroup).map(escape::name),
+            Column::User => user(programs, uid),
+            _ => self::cgroup(cgroup).map(<[u8]>::to_vec),
         }
     }
 }

@@ -21,11 +21,11 @@ const OTHER: &str = "other";
 /// The amounts of rows; JSON has the others.
 const AMOUNTS: [Column; 5] = [Column::Ram, Column::Uss, Column::Shared, Column::Swap, Column::Heap];
 
-/// The whole text.
-pub fn openmetrics(report: &Report<'_>) -> String {
+/// The whole text, for a terminal or for programs.
+pub fn openmetrics(report: &Report<'_>, is_terminal: bool) -> String {
     let mut metrics = Metrics(String::new());
     if !report.is_total {
-        metrics.rows(report);
+        metrics.rows(report, is_terminal);
     }
     let total = |column| report.programs.total.and_then(|total| total.get(column));
     metrics.amount("total_ram_bytes", "Sum of RAM over all rows.", total(Column::Ram));
@@ -41,10 +41,11 @@ pub fn openmetrics(report: &Report<'_>) -> String {
 struct Metrics(String);
 
 impl Metrics {
-    fn rows(&mut self, report: &Report<'_>) {
+    fn rows(&mut self, report: &Report<'_>, is_terminal: bool) {
         let by = report.programs.grouping.label();
-        let rows =
-            report.programs.rows.iter().map(|row| (label_of(row.name), row.usage, row.count));
+        let label = |name: &[u8]| label_of(&escape::field(name, is_terminal));
+        let rows = report.programs.rows.iter();
+        let rows = rows.map(|row| (label(row.name), row.usage, row.count));
         let rest = report.programs.rest.map(|rest| (OTHER.to_owned(), rest.usage, rest.count));
         let row = |(label, usage, count): (String, Usage, u64)| {
             (labels(&[(by, &label)]), usage, count.to_string())
@@ -144,9 +145,8 @@ impl Metrics {
 
 /// The label of a row, which is never the label of the rest: the collector refuses every sample of
 /// a text that has two of the same labels.
-fn label_of(name: &[u8]) -> String {
-    let name = escape::name(name);
-    if name == OTHER { escape::first_char(&name) } else { name }
+fn label_of(name: &str) -> String {
+    if name == OTHER { escape::marked(name) } else { name.to_owned() }
 }
 
 /// Labels in the grammar of the format.

@@ -27,6 +27,7 @@ pub(super) fn render(
     before: Option<&Snapshot>,
 ) -> Result<String, Error> {
     let Output { format, unit, no_header, .. } = settings.output;
+    let is_terminal = settings.output.file.is_none() && terminal::stdout_is_terminal();
     let total = match report.programs.total {
         None if settings.is_total => {
             return Err(Error::NoTotal(report.missing.lines().join("; ")));
@@ -42,8 +43,8 @@ pub(super) fn render(
         }
         Format::Json => report::json(report),
         Format::Ndjson => report::ndjson(report),
-        Format::Csv => report::csv(report, no_header),
-        Format::OpenMetrics => report::openmetrics(report),
+        Format::Csv => report::csv(report, no_header, is_terminal),
+        Format::OpenMetrics => report::openmetrics(report, is_terminal),
     })
 }
 

@@ -2,7 +2,8 @@
 
 use rustix::termios::{Winsize, isatty, tcgetwinsize};
 
-fn stdout_is_terminal() -> bool {
+/// Whether standard output is a terminal.
+pub fn stdout_is_terminal() -> bool {
     isatty(rustix::stdio::stdout())
 }
 

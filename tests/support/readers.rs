@@ -53,8 +53,7 @@ pub fn promtool(text: &str) -> Result<(), String> {
 
 /// The records of a CSV text, by the fields of its header.
 pub fn csv(text: &str) -> Vec<std::collections::HashMap<String, String>> {
-    assert!(text.lines().all(|line| !line.is_empty()) && text.ends_with("\r\n"), "{text:?}");
-    assert_eq!(text.matches('\n').count(), text.matches("\r\n").count(), "{text:?}");
+    assert!(text.ends_with("\r\n"), "{text:?}");
     let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());
     reader.deserialize().map(|record| record.expect("a record")).collect()
 }

@@ -180,7 +180,8 @@ impl<'a> Table<'a> {
                     matches!(line, Line::Program(_) | Line::Unknown(_) | Line::UnknownRest(..));
                 let unknown = if is_unknown { "-" } else { "" };
                 let owner = line.owner(column, self.programs);
-                return Cell::Name(owner.unwrap_or_else(|| unknown.to_owned()), String::new());
+                let owner = owner.map_or_else(|| unknown.to_owned(), |owner| escape::name(&owner));
+                return Cell::Name(owner, String::new());
             }
             (Column::Count, _) => line.count().map_or_else(String::new, |count| count.to_string()),
             (Column::Pid, Line::Rest(_) | Line::UnknownRest(..) | Line::Total(..)) => String::new(),

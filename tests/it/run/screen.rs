@@ -251,3 +251,18 @@ fn another_size_is_drawn_at_once() {
     let time = |frame: &str| frame.split(" UTC").next().map(str::to_owned);
     assert_eq!(time(frames[0]), time(frames[frames.len() - 2]), "not measured anew");
 }
+
+/// Formats for programs keep the bytes of names, but none that acts on a terminal.
+#[test]
+fn no_name_acts_on_a_terminal() {
+    let terminal = Terminal::new(80, 24);
+    for format in ["csv", "openmetrics"] {
+        let call = format!("--proc-root names -o {format} -p 204,205,219,220");
+        let Some(bytes) = terminal.bytes(&call) else { return };
+        let acts = |c: char| c.is_control() && !"\r\n".contains(c) || c == '\u{202e}';
+        assert!(!bytes.contains(acts), "{bytes:?}");
+        assert!(bytes.contains(r"ev\u{1b}[31mil") || bytes.contains(r"ev\\u{1b}[31mil"), "{bytes}");
+        assert!(bytes.matches("999.9 0.0 fake (1)").count() > 0, "{bytes}");
+        assert!(!bytes.contains("\n999.9"), "{bytes}");
+    }
+}

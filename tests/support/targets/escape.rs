@@ -21,6 +21,9 @@ pub fn run(bytes: &[u8]) {
     check_harmless(&escaped);
     assert!(escaped.len() <= GROWTH_MAX * name.len(), "{} from {}", escaped.len(), name.len());
     assert_eq!(original(&escaped), name, "not the name that {escaped:?} stands for");
+    assert_eq!(name_of_field(&escape::field(name, false)), name, "a field without its name");
+    let on_terminal = escape::field(name, true);
+    assert!(!on_terminal.contains(char::is_control), "{on_terminal:?}");
     check_table(name, usize::from(*columns));
     if let Ok(text) = std::str::from_utf8(name) {
         let typed = escape::argument(text);
@@ -70,6 +73,17 @@ fn original(text: &str) -> Vec<u8> {
             }
             other => panic!("unknown escape {other:?} in {text:?}"),
         }
+    }
+    name
+}
+
+/// The name that a field of CSV or OpenMetrics holds: U+FFFD marks a byte in hexadecimal.
+pub fn name_of_field(field: &str) -> Vec<u8> {
+    let mut parts = field.split('\u{fffd}');
+    let mut name = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        name.push(u8::from_str_radix(&part[..2], 16).expect("two digits"));
+        name.extend(part[2..].bytes());
     }
     name
 }
