@@ -46,12 +46,37 @@ pub enum Item {
     HugePagesTotal,
     /// The default size.
     Hugepagesize,
+    /// The number of unused ones among them.
+    HugePagesFree,
     /// Huge pages of all sizes (4.18).
     Hugetlb,
+    /// Memory of objects that GPUs use (7.1).
+    GpuActive,
+    /// Memory that GPU drivers keep for reuse; not in `GpuActive` (7.1).
+    GpuReclaim,
+    /// Memory that a balloon gave back to the hypervisor (6.16). Most drivers take it from
+    /// `MemTotal`.
+    Balloon,
+    /// `SReclaimable` and pages beside slab (4.20).
+    KReclaimable,
+    /// The part of `Slab` that the kernel can free.
+    SReclaimable,
+    /// Copies of pages for devices that do not reach all memory.
+    Bounce,
+    /// Copies of pages that FUSE writes.
+    WritebackTmp,
+    /// Page tables kept for reuse (until 5.4).
+    Quicklists,
+    /// Pages with hardware errors, which remain in `MemTotal`.
+    HardwareCorrupted,
+    /// Areas for large allocations of drivers, which programs and the page cache use meanwhile.
+    CmaTotal,
+    /// The part of them in `MemFree`.
+    CmaFree,
 }
 
 /// Every item with its key.
-const KEYS: [(Item, &str); 21] = [
+const KEYS: [(Item, &str); 33] = [
     (Item::MemTotal, "MemTotal"),
     (Item::MemFree, "MemFree"),
     (Item::MemAvailable, "MemAvailable"),
@@ -72,12 +97,82 @@ const KEYS: [(Item, &str); 21] = [
     (Item::Percpu, "Percpu"),
     (Item::HugePagesTotal, "HugePages_Total"),
     (Item::Hugepagesize, "Hugepagesize"),
+    (Item::HugePagesFree, "HugePages_Free"),
     (Item::Hugetlb, "Hugetlb"),
+    (Item::GpuActive, "GPUActive"),
+    (Item::GpuReclaim, "GPUReclaim"),
+    (Item::Balloon, "Balloon"),
+    (Item::KReclaimable, "KReclaimable"),
+    (Item::SReclaimable, "SReclaimable"),
+    (Item::Bounce, "Bounce"),
+    (Item::WritebackTmp, "WritebackTmp"),
+    (Item::Quicklists, "Quicklists"),
+    (Item::HardwareCorrupted, "HardwareCorrupted"),
+    (Item::CmaTotal, "CmaTotal"),
+    (Item::CmaFree, "CmaFree"),
 ];
 
+/// Lines that own no byte that another line does not have: sums, parts of others, limits, and
+/// memory outside of `MemTotal`. Shadow call stacks are in vmalloc or slab, `Unaccepted` memory is
+/// in `MemFree`. A line that is neither here nor an item may be anything.
+const OWNERLESS: [&str; 39] = [
+    "MemShared",
+    "Active",
+    "Inactive",
+    "Active(anon)",
+    "Inactive(anon)",
+    "Active(file)",
+    "Inactive(file)",
+    "Inact_dirty",
+    "Inact_laundry",
+    "Inact_clean",
+    "Inact_target",
+    "Unevictable",
+    "Mlocked",
+    "HighTotal",
+    "HighFree",
+    "LowTotal",
+    "LowFree",
+    "MmapCopy",
+    "Dirty",
+    "Writeback",
+    "Mapped",
+    "SUnreclaim",
+    "ShadowCallStack",
+    "NFS_Unstable",
+    "CommitLimit",
+    "Committed_AS",
+    "VmallocTotal",
+    "VmallocChunk",
+    "EarlyMemtestBad",
+    "AnonHugePages",
+    "ShmemHugePages",
+    "ShmemPmdMapped",
+    "FileHugePages",
+    "FilePmdMapped",
+    "Unaccepted",
+    "DirectMap4k",
+    "DirectMap2M",
+    "DirectMap4M",
+    "DirectMap1G",
+];
+
+/// The greatest number of unknown lines that are kept.
+const UNKNOWN_MAX: usize = 16;
+
 /// The counters at one moment. An item that the kernel did not print is absent, which is not 0.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Meminfo([Option<u64>; KEYS.len()]);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meminfo {
+    items: [Option<u64>; KEYS.len()],
+    /// Lines of an amount above 0 that this program does not know.
+    pub unknown: Vec<(String, Kib)>,
+}
+
+impl Default for Meminfo {
+    fn default() -> Meminfo {
+        Meminfo { items: [None; KEYS.len()], unknown: Vec::new() }
+    }
+}
 
 impl Meminfo {
     /// Parses the text.
@@ -88,9 +183,16 @@ impl Meminfo {
             else {
                 continue;
             };
+            let (value, is_amount) = match value.trim().strip_suffix(" kB") {
+                Some(amount) => (amount, true),
+                None => (value.trim(), false),
+            };
+            let number = value.parse().ok();
             if let Some((item, _)) = KEYS.iter().find(|known| known.1 == key) {
-                let value = value.trim();
-                found.0[*item as usize] = value.strip_suffix(" kB").unwrap_or(value).parse().ok();
+                found.items[*item as usize] = number;
+            } else if is_amount && !OWNERLESS.contains(&key) && found.unknown.len() < UNKNOWN_MAX {
+                let amount = number.filter(|amount| *amount > 0);
+                found.unknown.extend(amount.map(|amount| (key.to_owned(), Kib(amount))));
             }
         }
         found
@@ -98,7 +200,31 @@ impl Meminfo {
 
     /// An item, if the kernel prints it.
     pub fn get(&self, item: Item) -> Option<Kib> {
-        self.0[item as usize].map(Kib)
+        self.items[item as usize].map(Kib)
+    }
+
+    /// Pages that the kernel counts in no item above: reclaimable ones beside slab, and copies of
+    /// others. `None` if it prints none of these lines.
+    pub fn misc(&self) -> Option<Kib> {
+        let beside_slab = || {
+            let slab = self.get(Item::SReclaimable)?;
+            Some(self.get(Item::KReclaimable)?.saturating_sub(slab))
+        };
+        let own = [Item::Bounce, Item::WritebackTmp, Item::Quicklists].map(|item| self.get(item));
+        let mut known = own.into_iter().chain([beside_slab()]).flatten().peekable();
+        known.peek().is_some().then(|| known.sum())
+    }
+
+    /// Swap in use.
+    pub fn swap_used(&self) -> Option<Kib> {
+        Some(self.get(Item::SwapTotal)?.saturating_sub(self.get(Item::SwapFree)?))
+    }
+
+    /// The part of the pool of huge pages that is in use.
+    pub fn hugetlb_used(&self) -> Option<Kib> {
+        let Kib(size) = self.get(Item::Hugepagesize)?;
+        let Kib(free) = self.get(Item::HugePagesFree)?;
+        Some(self.hugetlb()?.saturating_sub(Kib(size.saturating_mul(free))))
     }
 
     /// The pool of huge pages, used or not: of all sizes, or of the default size if the kernel
@@ -133,6 +259,28 @@ mod tests {
             let found = Meminfo::parse(format!("{key}:   7 kB\nNo{key}: 8 kB\n").as_bytes());
             assert_eq!(found.get(item), Some(Kib(7)));
         }
+    }
+
+    /// A line of a newer kernel is named, once and with its amount, whatever its key is.
+    #[test]
+    fn unknown_lines_are_kept_and_known_ones_are_not() {
+        let text = "MemTotal: 9 kB\nNvMapMemUsed:   740388 kB\nNew(file): 3 kB\nNone: 0 kB\n\
+                    HugePages_New: 7\nBroken: x kB\nDirectMap2M: 5 kB\nActive(anon): 6 kB\n";
+        let found = Meminfo::parse(text.as_bytes());
+        let unknown = |key: &str, amount| (key.to_owned(), Kib(amount));
+        assert_eq!(found.unknown, [unknown("NvMapMemUsed", 740_388), unknown("New(file)", 3)]);
+        for key in OWNERLESS {
+            assert_eq!(Meminfo::parse(format!("{key}: 7 kB\n").as_bytes()), Meminfo::default());
+        }
+        let many: String = (0..99).map(|number| format!("New{number}: 1 kB\n")).collect();
+        assert_eq!(Meminfo::parse(many.as_bytes()).unknown.len(), UNKNOWN_MAX);
+    }
+
+    #[test]
+    fn pages_beside_slab_are_what_is_left() {
+        let text = "KReclaimable: 90 kB\nSReclaimable: 60 kB\nBounce: 4 kB\n";
+        assert_eq!(Meminfo::parse(text.as_bytes()).misc(), Some(Kib(34)));
+        assert_eq!(Meminfo::parse(b"SReclaimable: 60 kB\n").misc(), None);
     }
 
     #[test]

@@ -1,15 +1,24 @@
 //! The kernel's counters of the memory of the whole host. Pure: texts in, numbers out.
 //!
 //! - `meminfo` `/proc/meminfo`
+//! - `mounts`  `/proc/self/mountinfo`
+//! - `shared`  `/proc/sysvipc/shm`, and file systems in memory
+//! - `zfs`     `/proc/spl/kstat/zfs/arcstats`
 //!
 //! `/proc/pressure/memory` and `/sys/block/zram*/mm_stat` are parsed here.
 #![forbid(unsafe_code)]
 
 mod meminfo;
+mod mounts;
+mod shared;
+mod zfs;
 
 use serde::Serialize;
 
 pub use self::meminfo::{Item, Meminfo};
+pub use self::mounts::{Mount, Mounts};
+pub use self::shared::{SysvSegments, Tmpfs};
+pub use self::zfs::ZfsArc;
 use crate::units::Kib;
 
 /// The counters at one moment.
