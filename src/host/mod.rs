@@ -30,6 +30,16 @@ pub struct HostCounters {
     pub zram: Option<Zram>,
     /// The time that tasks wait for memory; `None` if the kernel does not report it.
     pub pressure: Option<Pressure>,
+    /// The cache of ZFS; `None` if unknown.
+    pub arc: Option<ZfsArc>,
+    /// Whether `MemTotal` still includes the memory of a balloon, if that is known.
+    pub balloon_is_in_total: Option<bool>,
+    /// File systems in memory, each once; `None` if unknown.
+    pub tmpfs: Option<Vec<Tmpfs>>,
+    /// The segments of System V; `None` if unknown.
+    pub sysv: Option<SysvSegments>,
+    /// The file system that made up `meminfo` in place of the kernel: `fuse.lxcfs`.
+    pub writer: Option<String>,
 }
 
 /// The time that tasks waited for memory.

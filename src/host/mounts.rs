@@ -39,7 +39,7 @@ impl Mounts {
         self.0.iter().filter(|mount| IN_MEMORY.contains(&mount.kind.as_str()))
     }
 
-    /// The type of what is mounted at a path; of several mounts the last one is visible.
+    /// The type of the file system at a path; of several mounts the last one is visible.
     pub fn kind_at(&self, path: &Path) -> Option<&str> {
         let mount = self.0.iter().rev().find(|mount| mount.point == path)?;
         Some(&mount.kind)

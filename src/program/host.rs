@@ -9,18 +9,23 @@
 //!          + Cached - Shmem + Buffers       page cache: Pss_File is a part of it
 //!          + Shmem                          shared memory and tmpfs: Pss_Shmem is a part of it
 //!          + Hugetlb                        huge pages, used or not; in no Pss
-//!          + Slab
+//!          + Slab - objects of the ARC
 //!          + PageTables + SecPageTables
 //!          + KernelStack
 //!          + VmallocUsed - KernelStack      vmalloc allocates the stacks (5.3)
 //!          + Percpu
+//!          + Bounce + WritebackTmp + Quicklists + KReclaimable - SReclaimable
+//!          + GPUActive
+//!          + GPUReclaim
+//!          + size of the ARC                not in meminfo; as far as it fits
+//!          + Balloon                        if MemTotal includes it
 //!          + mem_used_total of zram         not in meminfo
 //!          + Zswap
-//!          + the rest: unattributed         drivers, firmware, balloons, unmapped swap cache
+//!          + the rest: unattributed         drivers, firmware, unmapped swap cache
 //! ```
 
 use super::{Column, Usage};
-use crate::host::{HostCounters, Item, Pressure, Zram};
+use crate::host::{HostCounters, Item, Meminfo, Pressure, SysvSegments, Tmpfs, ZfsArc, Zram};
 use crate::units::{Kib, Labelled, labels};
 
 /// A part of host memory. Every byte belongs to one part.
@@ -44,6 +49,16 @@ pub enum HostPart {
     Vmalloc,
     /// Memory of each CPU.
     Percpu,
+    /// Reclaimable pages beside slab, and copies of pages.
+    KernelMisc,
+    /// Memory of objects that GPUs use.
+    GpuActive,
+    /// Memory that GPU drivers keep for reuse.
+    GpuReclaim,
+    /// The cache of ZFS.
+    ZfsArc,
+    /// Memory that a balloon gave back to the hypervisor.
+    Balloon,
     /// Compressed memory of zram devices.
     Zram,
     /// Compressed memory in front of swap.
@@ -64,6 +79,11 @@ labels!(HostPart {
     KernelStacks => "kernel_stacks", "kernel stacks";
     Vmalloc => "vmalloc", "vmalloc, without stacks";
     Percpu => "percpu", "per CPU";
+    KernelMisc => "kernel_misc", "other kernel memory";
+    GpuActive => "gpu_active", "GPU memory in use";
+    GpuReclaim => "gpu_reclaim", "GPU memory for reuse";
+    ZfsArc => "zfs_arc", "ZFS ARC";
+    Balloon => "balloon", "balloon";
     Zram => "zram", "zram";
     Zswap => "zswap", "zswap";
     Unattributed => "unattributed", "unattributed";
@@ -104,8 +124,42 @@ pub struct HostMemory {
     pub zswapped: Option<Kib>,
     /// The time that tasks wait for memory.
     pub pressure: Option<Pressure>,
+    /// Shared memory by owner.
+    pub shared: SharedMemory,
+    /// Counters that may own a part of the unattributed rest.
+    pub candidates: Vec<PossibleOwner>,
+    /// Memory in a balloon that the total does not include.
+    pub balloon_outside: Option<Kib>,
+    /// The file system that made up the counters in place of the kernel: `fuse.lxcfs`.
+    pub writer: Option<String>,
     /// By part, in the order of the parts.
     parts: Vec<Option<Kib>>,
+}
+
+/// Shared memory by owner. `None` is unknown.
+#[derive(Clone, Debug, Default)]
+pub struct SharedMemory {
+    /// File systems in memory that this process sees, the biggest first.
+    pub tmpfs: Option<Vec<Tmpfs>>,
+    /// Segments of System V.
+    pub sysv: Option<SysvSegments>,
+    /// The rest: memfd, anonymous shared memory, objects of GPUs, and file systems of other mount
+    /// namespaces.
+    pub other: Option<Kib>,
+    /// Whether the rest may be bigger: pages in swap, or huge pages, may count as pages of an
+    /// owner above.
+    pub other_is_least: bool,
+}
+
+/// A counter that may own a part of the unattributed rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PossibleOwner {
+    /// The line of `meminfo`, or the difference of two.
+    pub line: String,
+    /// Its amount. It may be in another part, too.
+    pub at_most: Kib,
+    /// Whether the meaning of the line is known.
+    pub is_known: bool,
 }
 
 impl HostMemory {
@@ -115,23 +169,29 @@ impl HostMemory {
         let total = meminfo.get(Item::MemTotal);
         let mut parts: Vec<Option<Kib>> =
             HostPart::ALL.iter().map(|part| amount(*part, counters)).collect();
+        let balloon_outside = fit(&mut parts, counters);
         let known: Kib = parts.iter().flatten().copied().sum();
-        // Without total or free memory, or if parts overlap, the rest is unknown.
-        let is_known = parts[HostPart::Free as usize].is_some() && Some(known) <= total;
+        // Without total or free memory, or if parts overlap, the rest is unknown. So it is if the
+        // total is that of a container and some parts are not.
+        let is_known = parts[HostPart::Free as usize].is_some()
+            && Some(known) <= total
+            && counters.writer.is_none();
         let rest = total.filter(|_| is_known).map(|total| total.saturating_sub(known));
         parts[HostPart::Unattributed as usize] = rest;
-        let swap_total = meminfo.get(Item::SwapTotal);
-        let swap = swap_total.zip(meminfo.get(Item::SwapFree));
         HostMemory {
             total,
             available: meminfo.get(Item::MemAvailable),
             programs,
-            swap_total,
-            swap_used: swap.map(|(total, free)| total.saturating_sub(free)),
+            swap_total: meminfo.get(Item::SwapTotal),
+            swap_used: meminfo.swap_used(),
             swap_cached: meminfo.get(Item::SwapCached),
             zram: counters.zram,
             zswapped: meminfo.get(Item::Zswapped),
             pressure: counters.pressure,
+            shared: SharedMemory::new(counters),
+            candidates: candidates(meminfo),
+            balloon_outside,
+            writer: counters.writer.clone(),
             parts,
         }
     }
@@ -145,6 +205,80 @@ impl HostMemory {
     pub fn of_programs(&self, column: Column) -> Option<Kib> {
         self.programs.as_ref().and_then(|usage| usage.get(column))
     }
+
+    /// The parts without a counter, which are in the unattributed rest.
+    pub fn uncounted(&self) -> impl Iterator<Item = HostPart> {
+        let is_counted = |part: &HostPart| self.get(*part).is_some();
+        let is_rest = |part: &HostPart| matches!(part, HostPart::Unattributed | HostPart::Free);
+        HostPart::ALL.iter().copied().filter(move |part| !is_counted(part) && !is_rest(part))
+    }
+
+    /// The amount by which all parts together exceed the total, if they do.
+    pub fn excess(&self) -> Option<Kib> {
+        let known: Kib = self.parts.iter().flatten().copied().sum();
+        Some(known.saturating_sub(self.total?)).filter(|excess| *excess > Kib(0))
+    }
+}
+
+impl SharedMemory {
+    fn new(counters: &HostCounters) -> SharedMemory {
+        let (meminfo, sysv) = (&counters.meminfo, counters.sysv);
+        let mut tmpfs = counters.tmpfs.clone();
+        tmpfs.iter_mut().for_each(|all| all.sort_by_key(|one| std::cmp::Reverse(one.used)));
+        let owned = tmpfs
+            .as_ref()
+            .zip(sysv)
+            .map(|(tmpfs, sysv)| tmpfs.iter().filter_map(|one| one.used).sum::<Kib>() + sysv.ram);
+        // The shared memory of a container is not that of the segments and mounts.
+        let shmem = meminfo.get(Item::Shmem).filter(|_| counters.writer.is_none());
+        let other = shmem.zip(owned).map(|(shmem, owned)| shmem.saturating_sub(owned));
+        let is_huge = sysv.is_some_and(|sysv| sysv.perhaps_huge > Kib(0));
+        let other_is_least = is_huge || meminfo.swap_used() != Some(Kib(0));
+        SharedMemory { tmpfs, sysv, other, other_is_least }
+    }
+
+    /// The sum over the file systems in memory.
+    pub fn tmpfs_used(&self) -> Option<Kib> {
+        Some(self.tmpfs.as_ref()?.iter().filter_map(|one| one.used).sum())
+    }
+}
+
+/// Counters that are neither a part nor in one, the biggest first.
+fn candidates(meminfo: &Meminfo) -> Vec<PossibleOwner> {
+    let cma = meminfo.get(Item::CmaTotal).zip(meminfo.get(Item::CmaFree));
+    let known = [
+        ("SwapCached", meminfo.get(Item::SwapCached)),
+        ("HardwareCorrupted", meminfo.get(Item::HardwareCorrupted)),
+        ("CmaTotal - CmaFree", cma.map(|(total, free)| total.saturating_sub(free))),
+    ];
+    let known = known.into_iter().filter_map(|(line, amount)| {
+        let at_most = amount.filter(|amount| *amount > Kib(0))?;
+        Some(PossibleOwner { line: line.to_owned(), at_most, is_known: true })
+    });
+    let unknown = meminfo.unknown.iter().cloned();
+    let unknown = unknown.map(|(line, at_most)| PossibleOwner { line, at_most, is_known: false });
+    let mut all: Vec<PossibleOwner> = known.chain(unknown).collect();
+    all.sort_by_key(|candidate| std::cmp::Reverse(candidate.at_most));
+    all
+}
+
+/// Cuts parts that the other ones may contain: the ARC has buffers in slab and vmalloc, and most
+/// drivers take a balloon from the total. Returns the balloon that the total does not include.
+fn fit(parts: &mut [Option<Kib>], counters: &HostCounters) -> Option<Kib> {
+    let (arc, balloon) = (HostPart::ZfsArc as usize, HostPart::Balloon as usize);
+    // The total of a container says nothing about counters of the host.
+    let total = counters.meminfo.get(Item::MemTotal).filter(|_| counters.writer.is_none())?;
+    let room = |parts: &[Option<Kib>], part: usize| {
+        let others = parts.iter().enumerate().filter(|(place, _)| *place != part);
+        total.saturating_sub(others.filter_map(|(_, amount)| *amount).sum())
+    };
+    let inflated = parts[balloon].take();
+    parts[arc] = parts[arc].map(|size| size.min(room(parts, arc)));
+    // A balloon that exceeds the rest cannot be in the total.
+    let is_in_total = |size| counters.balloon_is_in_total.unwrap_or(size <= room(parts, balloon));
+    let is_inside = inflated.is_some_and(is_in_total);
+    parts[balloon] = inflated.map(|size| if is_inside { size } else { Kib(0) });
+    inflated.filter(|size| !is_inside && *size > Kib(0))
 }
 
 /// The size of a part by the counters of the kernel, which has none for the unattributed rest.
@@ -159,13 +293,22 @@ fn amount(part: HostPart, counters: &HostCounters) -> Option<Kib> {
         }
         HostPart::Shmem => get(Item::Shmem),
         HostPart::Hugetlb => meminfo.hugetlb(),
-        HostPart::Slab => get(Item::Slab),
+        HostPart::Slab => {
+            let arc = counters.arc.unwrap_or_default();
+            Some(get(Item::Slab)?.saturating_sub(arc.in_slab))
+        }
         HostPart::PageTables => {
             Some(get(Item::PageTables)? + get(Item::SecPageTables).unwrap_or_default())
         }
         HostPart::KernelStacks => get(Item::KernelStack),
         HostPart::Vmalloc => meminfo.vmalloc(),
         HostPart::Percpu => get(Item::Percpu),
+        // lxcfs prints 0 for `SReclaimable`, and `KReclaimable` of the host.
+        HostPart::KernelMisc => meminfo.misc().filter(|_| counters.writer.is_none()),
+        HostPart::GpuActive => get(Item::GpuActive),
+        HostPart::GpuReclaim => get(Item::GpuReclaim),
+        HostPart::ZfsArc => counters.arc.map(|ZfsArc { size, .. }| size),
+        HostPart::Balloon => get(Item::Balloon),
         HostPart::Zram => counters.zram.map(|zram| zram.takes),
         HostPart::Zswap => get(Item::Zswap),
         HostPart::Unattributed => None,
@@ -176,16 +319,22 @@ fn amount(part: HostPart, counters: &HostCounters) -> Option<Kib> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::Meminfo;
 
     const TEXT: &str = "MemTotal: 1000 kB\nMemFree: 100 kB\nBuffers: 5 kB\nCached: 300 kB\n\
         AnonPages: 200 kB\nShmem: 50 kB\nSlab: 80 kB\nKernelStack: 10 kB\nPageTables: 20 kB\n\
-        VmallocUsed: 25 kB\nPercpu: 3 kB\nHugetlb: 64 kB\nZswap: 7 kB\n";
+        VmallocUsed: 25 kB\nPercpu: 3 kB\nHugetlb: 64 kB\nZswap: 7 kB\nBounce: 2 kB\n\
+        KReclaimable: 41 kB\nSReclaimable: 40 kB\nGPUActive: 6 kB\nGPUReclaim: 4 kB\n\
+        Balloon: 0 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n";
 
-    fn host_memory(text: &str) -> HostMemory {
+    fn counters(text: &str) -> HostCounters {
         let meminfo = Meminfo::parse(text.as_bytes());
         let zram = Some(Zram { holds: Kib(90), takes: Kib(30) });
-        HostMemory::new(&HostCounters { meminfo, zram, pressure: None }, None)
+        let arc = Some(ZfsArc { size: Kib(20), in_slab: Kib(8) });
+        HostCounters { meminfo, zram, arc, ..HostCounters::default() }
+    }
+
+    fn host_memory(text: &str) -> HostMemory {
+        HostMemory::new(&counters(text), None)
     }
 
     #[test]
@@ -193,27 +342,120 @@ mod tests {
         let host_memory = host_memory(TEXT);
         let known = |part: &HostPart| host_memory.get(*part).expect("a known part").0;
         let parts: Vec<u64> = HostPart::ALL.iter().map(known).collect();
-        assert_eq!(parts, [200, 255, 50, 64, 80, 20, 10, 15, 3, 30, 7, 166, 100]);
+        let expected = [200, 255, 50, 64, 72, 20, 10, 15, 3, 3, 6, 4, 20, 0, 30, 7, 141, 100];
+        assert_eq!(parts, expected);
         assert_eq!(parts.iter().sum::<u64>(), 1000);
     }
 
     #[test]
     fn a_missing_counter_leaves_its_part_unattributed_or_unknown() {
         // The part of a counter that the kernel lacks stays unattributed.
-        let old = host_memory(&TEXT.replace("Zswap", "No"));
-        assert_eq!(
-            (old.get(HostPart::Zswap), old.get(HostPart::Unattributed)),
-            (None, Some(Kib(173)))
-        );
+        for (key, part, amount) in [
+            ("Zswap", HostPart::Zswap, 7),
+            ("GPUActive", HostPart::GpuActive, 6),
+            ("GPUReclaim", HostPart::GpuReclaim, 4),
+        ] {
+            let old = host_memory(&TEXT.replace(key, "No"));
+            assert_eq!(old.get(part), None);
+            assert_eq!(old.get(HostPart::Unattributed), Some(Kib(141 + amount)), "{key}");
+            assert_eq!(old.uncounted().collect::<Vec<_>>(), [part]);
+        }
         // Before 4.20, VmallocUsed counts addresses without memory.
         let older = host_memory(&TEXT.replace("Percpu", "No"));
         assert_eq!((older.get(HostPart::Vmalloc), older.get(HostPart::Percpu)), (None, None));
-        assert_eq!(older.get(HostPart::Unattributed), Some(Kib(166 + 15 + 3)));
+        assert_eq!(older.get(HostPart::Unattributed), Some(Kib(141 + 15 + 3)));
         for key in ["MemTotal", "MemFree"] {
             let host_memory = host_memory(&TEXT.replace(key, "No"));
             assert_eq!(host_memory.get(HostPart::Unattributed), None, "without {key}");
         }
         let too_much = host_memory(&TEXT.replace("Slab: 80", "Slab: 800"));
         assert_eq!(too_much.get(HostPart::Unattributed), None);
+        // The ARC gives way: the rest is 1000 - 100 - 255 - 50 - ... without it.
+        assert_eq!(
+            (too_much.get(HostPart::ZfsArc), too_much.excess()),
+            (Some(Kib(0)), Some(Kib(559)))
+        );
+    }
+
+    /// Buffers of the ARC that are in vmalloc, too, count there.
+    #[test]
+    fn the_cache_of_zfs_counts_as_far_as_no_other_part_has_it() {
+        let mut counters = counters(TEXT);
+        counters.arc = Some(ZfsArc { size: Kib(300), in_slab: Kib(8) });
+        let host_memory = HostMemory::new(&counters, None);
+        let found = [HostPart::ZfsArc, HostPart::Unattributed, HostPart::Slab];
+        assert_eq!(found.map(|part| host_memory.get(part)), [161, 0, 72].map(|kib| Some(Kib(kib))));
+    }
+
+    /// A driver may take its balloon from the total, or leave it there.
+    #[test]
+    fn a_balloon_counts_only_inside_of_the_total() {
+        for (size, known, inside, outside) in [
+            (100, None, 100, None),
+            (142, None, 0, Some(Kib(142))),
+            (100, Some(false), 0, Some(Kib(100))),
+            (100, Some(true), 100, None),
+        ] {
+            let mut counters = counters(&TEXT.replace("Balloon: 0", &format!("Balloon: {size}")));
+            counters.balloon_is_in_total = known;
+            let host_memory = HostMemory::new(&counters, None);
+            assert_eq!(host_memory.get(HostPart::Balloon), Some(Kib(inside)), "{size} {known:?}");
+            assert_eq!(host_memory.balloon_outside, outside, "{size} {known:?}");
+            let rest = host_memory.get(HostPart::Unattributed);
+            assert_eq!(rest, Some(Kib(141 - inside)), "{size} {known:?}");
+        }
+    }
+
+    fn shared(text: &str, used: &[Option<u64>], sysv: SysvSegments) -> SharedMemory {
+        let mut counters = counters(text);
+        let tmpfs = used.iter().map(|used| Tmpfs { point: "/x".into(), used: used.map(Kib) });
+        (counters.tmpfs, counters.sysv) = (Some(tmpfs.collect()), Some(sysv));
+        HostMemory::new(&counters, None).shared
+    }
+
+    #[test]
+    fn shared_memory_without_an_owner_is_the_rest() {
+        let sysv = SysvSegments { ram: Kib(9), ..SysvSegments::default() };
+        let found = shared(TEXT, &[Some(10), None, Some(11)], sysv);
+        assert_eq!((found.other, found.other_is_least), (Some(Kib(20)), false));
+        assert_eq!(found.tmpfs_used(), Some(Kib(21)));
+        let order: Vec<Option<Kib>> =
+            found.tmpfs.iter().flatten().map(|tmpfs| tmpfs.used).collect();
+        assert_eq!(order, [Some(Kib(11)), Some(Kib(10)), None]);
+    }
+
+    /// A tmpfs counts its pages in swap, so it can exceed shared memory in RAM.
+    #[test]
+    fn with_pages_in_swap_the_rest_is_a_least_amount() {
+        let swapped = TEXT.replace("SwapTotal: 0", "SwapTotal: 70");
+        let found = shared(&swapped, &[Some(60)], SysvSegments::default());
+        assert_eq!((found.other, found.other_is_least), (Some(Kib(0)), true));
+        let sysv = SysvSegments { ram: Kib(9), perhaps_huge: Kib(9), ..SysvSegments::default() };
+        let found = shared(TEXT, &[Some(10)], sysv);
+        assert_eq!((found.other, found.other_is_least), (Some(Kib(31)), true));
+    }
+
+    #[test]
+    fn lines_of_unknown_meaning_are_candidates_and_no_parts() {
+        let text = TEXT.to_owned() + "CmaTotal: 90 kB\nCmaFree: 80 kB\nNewMemory: 130 kB\n";
+        let found = host_memory(&text);
+        assert_eq!(found.get(HostPart::Unattributed), Some(Kib(141)));
+        let candidate = |line: &str, at_most, is_known| PossibleOwner {
+            line: line.to_owned(),
+            at_most: Kib(at_most),
+            is_known,
+        };
+        let cma = candidate("CmaTotal - CmaFree", 10, true);
+        assert_eq!(found.candidates, [candidate("NewMemory", 130, false), cma]);
+    }
+
+    /// The total is that of a container, and other counters are those of the host.
+    #[test]
+    fn made_up_counters_have_no_rest() {
+        let mut counters = counters(TEXT);
+        counters.writer = Some("fuse.lxcfs".to_owned());
+        let found = HostMemory::new(&counters, None);
+        assert_eq!(found.get(HostPart::Unattributed), None);
+        assert_eq!((found.get(HostPart::KernelMisc), found.shared.other), (None, None));
     }
 }

@@ -31,7 +31,7 @@ pub use self::cgroup::{container, unit};
 pub use self::column::{Column, ColumnKind};
 pub use self::diff::{BeforeAfter, Change, Delta, Diff, DiffRow, Presence, Threshold, diff};
 pub use self::grouping::{Grouping, Labels, UserNames, user_name};
-pub use self::host::{HostMemory, HostPart};
+pub use self::host::{HostMemory, HostPart, PossibleOwner, SharedMemory};
 pub use self::order::Order;
 pub use self::row::{Program, Rest, Uniform};
 pub use self::snapshot::{Amounts, Snapshot, SnapshotRow};

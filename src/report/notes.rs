@@ -1,17 +1,20 @@
-//! Notes for standard error on the processes that a report lacks: number, ids, reason, remedy.
+//! Notes for standard error on the processes that a report lacks: number, ids, reason, remedy; and
+//! on host memory that does not add up.
 //!
 //! One line each, and none if the report lacks nothing that was asked for.
 
 use std::fmt::Write;
 
-use super::{escape, plural};
+use super::{Unit, escape, plural};
 use crate::error::{self, HIDEPID_REMEDY};
 use crate::process::{Coverage, Fate};
-use crate::program::TimedOut;
-use crate::units::{Errno, Pid};
+use crate::program::{HostMemory, HostPart, TimedOut};
+use crate::units::{Errno, Kib, Labelled, Pid};
 
 /// The most processes of one fate that a note names.
 const NAMED_MAX: usize = 5;
+/// The parts of host memory have a note if they exceed it by more than one part in so many.
+const EXCESS_SHARE: u64 = 100;
 
 /// The right of this user to read the memory of other processes, as far as it explains a refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,6 +189,33 @@ impl Missing<'_> {
         let wanted = self.processes.iter().filter(|(_, fate)| is_wanted(*fate));
         wanted.map(|(pid, _)| *pid).collect()
     }
+}
+
+/// A note if the counters of the host do not fit each other.
+pub fn host(memory: &HostMemory) -> Option<String> {
+    let show = |amount: Kib| format!("{} MiB", Unit::Mib.format(amount));
+    let total = memory.total?;
+    if let Some(writer) = &memory.writer {
+        let writer = escape::name(writer.strip_prefix("fuse.").unwrap_or(writer).as_bytes());
+        return Some(format!(
+            "{writer} writes meminfo here in place of the kernel: ALL MEMORY is that of this \
+             container, and parts such as page tables are the host's"
+        ));
+    }
+    // Counters that are read one after another differ a little.
+    let excess = memory.excess().filter(|excess| excess.0 > total.0 / EXCESS_SHARE)?;
+    let counted = HostPart::ALL.iter().filter_map(|part| Some((memory.get(*part)?, *part)));
+    let (most, part) = counted.max_by_key(|(amount, _)| *amount)?;
+    let why = match part {
+        HostPart::GpuActive | HostPart::GpuReclaim => "the GPU driver counts wrongly",
+        _ => "these counters are the host's, and all memory is a limit of this container",
+    };
+    Some(if most > total {
+        let (most, part) = (show(most), part.help());
+        format!("{part} ({most}) exceeds all memory ({}): probably {why}", show(total))
+    } else {
+        format!("the parts exceed all memory by {}: probably {why}", show(excess))
+    })
 }
 
 /// The reason of a refusal, and the remedy.

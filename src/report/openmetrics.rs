@@ -75,6 +75,26 @@ impl Metrics {
         let explained = HostPart::ALL.iter().filter_map(of_programs);
         let help = "The share of the programs of the report in a part.";
         self.family("host_explained_bytes", "bytes", help, explained);
+        let shared = &memory.shared;
+        let owner = |kind: &str, amount: Option<Kib>| {
+            Some((labels(&[("owner", kind)]), amount?.bytes().to_string()))
+        };
+        // Mounts come and go with containers, so they share a series; JSON has each.
+        let owners = [
+            owner("tmpfs", shared.tmpfs_used()),
+            owner("sysv", shared.sysv.map(|sysv| sysv.ram)),
+            owner("other", shared.other),
+        ];
+        let help = "Shared memory by owner; tmpfs with its pages in swap.";
+        self.family("host_shmem_bytes", "bytes", help, owners.into_iter().flatten());
+        let candidates = memory.candidates.iter().map(|candidate| {
+            let line = escape::name(candidate.line.as_bytes());
+            (labels(&[("line", &line)]), candidate.at_most.bytes().to_string())
+        });
+        let help = "Lines of meminfo that may own a part of the unattributed memory, at most.";
+        self.family("host_candidate_bytes", "bytes", help, candidates);
+        let outside = "Memory in a balloon that all memory does not include.";
+        self.amount("host_balloon_outside_bytes", outside, memory.balloon_outside);
         let available = "Memory for new programs without swapping.";
         self.amount("host_available_bytes", available, memory.available);
         self.amount("host_swap_size_bytes", "All swap.", memory.swap_total);

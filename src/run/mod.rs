@@ -106,8 +106,10 @@ impl<'a> Session<'a> {
         let annotations = Annotations { unknown, timed_out: &timed_out, sharing: &sharing };
         let programs = program::group(survey.processes(), &labels, annotations, order);
         let host = settings.has_host.then(|| host_memory(&settings.root, programs.total));
+        let host = host.transpose()?;
         let missing = unmeasured.missing(settings, is_past_deadline);
-        let notes = missing::notes(settings, &missing, &programs);
+        let mut notes = missing::notes(settings, &missing, &programs);
+        notes.extend(host.as_ref().and_then(report::notes::host));
         write(&Report {
             programs: &programs,
             is_total: settings.is_total,
@@ -116,7 +118,7 @@ impl<'a> Session<'a> {
             has_cgroup: settings.plan.cgroup,
             missing: &missing,
             notes: &notes,
-            host: host.transpose()?.as_ref(),
+            host: host.as_ref(),
             facts: &facts::facts(settings, &self.surveyor, &clock),
         })?;
         clock.phase("report");

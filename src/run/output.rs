@@ -8,7 +8,7 @@ use crate::sys::{file, stdio, terminal};
 
 /// Writes the report to its destination.
 pub(super) fn write(settings: &Settings, report: &Report<'_>) -> Result<(), Error> {
-    write_text(&settings.output, &render(settings, report, None)?)
+    write_text(&settings.output, &render(settings, report, None, usize::MAX)?)
 }
 
 /// Writes a text to the destination of the report.
@@ -20,11 +20,13 @@ pub(super) fn write_text(output: &Output, text: &str) -> Result<(), Error> {
     }
 }
 
-/// The report as a text; with a previous report, a table with marks for changes.
+/// The report as a text; with a previous report, a table with marks for changes. The memory of the
+/// host below a table has at most `host_lines` lines, if it needs no more.
 pub(super) fn render(
     settings: &Settings,
     report: &Report<'_>,
     before: Option<&Snapshot>,
+    host_lines: usize,
 ) -> Result<String, Error> {
     let Output { format, unit, no_header, .. } = settings.output;
     let is_terminal = settings.output.file.is_none() && terminal::stdout_is_terminal();
@@ -38,7 +40,7 @@ pub(super) fn render(
         Format::Table if settings.is_total => report::total(total, unit.unwrap_or(Unit::Bytes)),
         Format::Table => {
             let options = TableOptions { before, ..table_options(settings) };
-            let host = |host| report::host(host, options.unit, options.is_colored);
+            let host = |host| report::host(host, options.unit, options.is_colored, host_lines);
             report::table(report.programs, &options) + &report.host.map(host).unwrap_or_default()
         }
         Format::Json => report::json(report),

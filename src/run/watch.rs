@@ -100,7 +100,11 @@ impl Series<'_> {
     fn show(&mut self, report: &Report<'_>) -> Result<(), Error> {
         let mut text = match &self.since {
             Some(since) => self.diff(since, report),
-            None => output::render(self.settings, report, self.before.as_ref())?,
+            None => {
+                let host_lines =
+                    self.screen.as_ref().map_or(usize::MAX, |_| host_lines(report.notes.len()));
+                output::render(self.settings, report, self.before.as_ref(), host_lines)?
+            }
         };
         let snapshot = || Snapshot::from_programs(report.programs);
         self.before = self.has_marks.then(snapshot);
@@ -131,7 +135,11 @@ impl Series<'_> {
 /// Lines of a table that are not rows, before the first one is known: header, rest, total; and the
 /// lines of `--host`.
 const LINES_AROUND: usize = 3;
-const HOST_LINES: usize = 20;
+const HOST_LINES: usize = 22;
+/// The least number of rows for programs above the memory of the host, and of lines for that: all,
+/// swap, pressure, and a few parts.
+const ROWS_MIN: usize = 5;
+const HOST_LINES_MIN: usize = 9;
 /// The line above the table, and the line of the cursor.
 const LINES_OWN: usize = 2;
 /// Replaces lines that do not fit, if there are enough lines to spare one.
@@ -159,7 +167,8 @@ impl Screen {
     /// The number of rows that fit, as far as the last table shows. One row is always shown, unless
     /// the memory of the host, which matters more, needs its line.
     fn rows_max(&self, has_host: bool) -> usize {
-        let usual = LINES_AROUND + if has_host { HOST_LINES } else { 0 };
+        let host = if has_host { HOST_LINES.min(host_lines(self.notes)) } else { 0 };
+        let usual = LINES_AROUND + host;
         let around = self.around.unwrap_or(usual) + self.notes + LINES_OWN;
         height().saturating_sub(around).max(usize::from(!has_host))
     }
@@ -192,6 +201,11 @@ impl Screen {
 /// The number of lines for a table beside so many notes.
 fn lines_beside(notes: usize) -> usize {
     height().saturating_sub(notes + LINES_OWN).max(1)
+}
+
+/// The number of lines for the memory of the host, which leaves rows for programs.
+fn host_lines(notes: usize) -> usize {
+    lines_beside(notes).saturating_sub(LINES_AROUND + ROWS_MIN).max(HOST_LINES_MIN)
 }
 
 fn height() -> usize {

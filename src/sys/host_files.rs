@@ -7,31 +7,82 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC};
 use rustix::path::Arg;
 
-use super::if_there;
 use super::proc_root::ProcRoot;
-use crate::host::{HostCounters, Meminfo, Pressure, Zram};
-use crate::units::Errno;
+use super::{if_there, tmpfs};
+use crate::host::{HostCounters, Item, Meminfo, Mounts, Pressure, SysvSegments, ZfsArc, Zram};
+use crate::units::{Errno, Kib};
 
-/// The maximum size of a file: more than any of them has.
+/// The maximum size of a file of the host: more than any of them has.
 const TEXT_MAX: u64 = 16 * 1024;
+/// The same for lists: of mounts, of segments.
+const LIST_MAX: u64 = 64 << 20;
 /// The maximum number of zram devices.
 const DEVICES_MAX: usize = 256;
+/// The bit of a virtio balloon that returns pages when memory is short; its driver leaves them in
+/// `MemTotal` (`VIRTIO_BALLOON_F_DEFLATE_ON_OOM`).
+const DEFLATES_ON_OOM: usize = 2;
 
 /// Reads the memory of the host with these processes.
 ///
 /// # Errors
 /// Those of `open(2)` and `read(2)` for `meminfo`; no descriptor is left.
 pub fn read(root: &ProcRoot) -> Result<HostCounters, Errno> {
-    let meminfo = Meminfo::parse(&read_text(root, "meminfo")?);
+    let is_procfs = |file: &dyn AsFd| {
+        rustix::fs::fstatfs(file.as_fd()).is_ok_and(|system| system.f_type == PROC_SUPER_MAGIC)
+    };
+    let is_live = is_procfs(root);
+    let file = open(root, "meminfo")?;
+    let is_kernels = !is_live || is_procfs(&file);
+    let meminfo = Meminfo::parse(&text_of(file, TEXT_MAX)?);
     // Kernels before 4.20 have no such file, and it can be disabled.
-    let pressure = if_there(read_text(root, "pressure/memory"))?;
+    let pressure = if_there(read_text(root, "pressure/memory", TEXT_MAX))?;
     let pressure = pressure.and_then(|text| Pressure::parse(&text));
     // `/sys` belongs to the host that runs this program.
     let zram = if root.is_own() { devices(Path::new("/sys/block"))? } else { None };
-    Ok(HostCounters { meminfo, zram, pressure })
+    let has_balloon = meminfo.get(Item::Balloon) > Some(Kib(0));
+    let balloon_is_in_total = if is_live && has_balloon {
+        balloon_is_in_total(Path::new("/sys/bus/virtio/drivers/virtio_balloon"))?
+    } else {
+        None
+    };
+    let segments = if_there(read_text(root, "sysvipc/shm", LIST_MAX))?;
+    let sysv = segments.and_then(|text| SysvSegments::parse(&text, &meminfo));
+    // A recorded directory does not have the mounts of this process.
+    let mounts =
+        if is_live { if_there(read_text(CWD, "/proc/self/mountinfo", LIST_MAX))? } else { None };
+    let mounts = mounts.map(|text| Mounts::parse(&text));
+    let writer = (!is_kernels).then(|| {
+        let kind = mounts.as_ref().and_then(|mounts| mounts.kind_at(&root.path().join("meminfo")));
+        kind.unwrap_or("another file system").to_owned()
+    });
+    let tmpfs = mounts.map(|mounts| tmpfs::all(&mounts)).transpose()?;
+    let arc = arc(root, is_live)?;
+    Ok(HostCounters { meminfo, zram, pressure, arc, balloon_is_in_total, tmpfs, sysv, writer })
+}
+
+/// The cache of ZFS, which is empty where the kernel has no ZFS.
+fn arc(root: &ProcRoot, is_live: bool) -> Result<Option<ZfsArc>, Errno> {
+    match read_text(root, "spl/kstat/zfs/arcstats", TEXT_MAX) {
+        Err(Errno::NOENT) if is_live => Ok(Some(ZfsArc::default())),
+        found => Ok(if_there(found)?.and_then(|text| ZfsArc::parse(&text))),
+    }
+}
+
+/// Whether `MemTotal` includes the pages in a virtio balloon; `None` without one.
+fn balloon_is_in_total(driver: &Path) -> Result<Option<bool>, Errno> {
+    let Some(devices) = if_there(std::fs::read_dir(driver).map_err(Errno::from))? else {
+        return Ok(None);
+    };
+    let devices: Vec<PathBuf> = devices.flatten().map(|device| device.path()).collect();
+    for device in devices {
+        if let Some(text) = if_there(read_text(CWD, device.join("features"), TEXT_MAX))? {
+            return Ok(text.get(DEFLATES_ON_OOM).map(|bit| *bit == b'1'));
+        }
+    }
+    Ok(None)
 }
 
 /// The sum over all zram devices, which may be 0; `None` without sysfs and for too many devices.
@@ -39,7 +90,7 @@ fn devices(block: &Path) -> Result<Option<Zram>, Errno> {
     let Some(stats) = if_there(stats(block))? else { return Ok(None) };
     let mut sum = Zram::default();
     for stat in &stats {
-        let text = if_there(read_text(CWD, stat))?;
+        let text = if_there(read_text(CWD, stat, TEXT_MAX))?;
         let Some(zram) = text.and_then(|text| Zram::parse(&text)) else { return Ok(None) };
         sum.add(&zram);
     }
@@ -59,19 +110,39 @@ fn stats(block: &Path) -> Result<Vec<PathBuf>, Errno> {
     Ok(stats)
 }
 
-/// Reads a file without blocking, even if a FIFO replaces it.
-fn read_text(dir: impl AsFd, path: impl Arg) -> Result<Vec<u8>, Errno> {
+fn read_text(dir: impl AsFd, path: impl Arg, len_max: u64) -> Result<Vec<u8>, Errno> {
+    text_of(open(dir, path)?, len_max)
+}
+
+/// Opens a file without blocking, even if a FIFO replaces it.
+fn open(dir: impl AsFd, path: impl Arg) -> Result<File, Errno> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::openat(dir, path, flags, Mode::empty())?);
+    Ok(File::from(rustix::fs::openat(dir, path, flags, Mode::empty())?))
+}
+
+fn text_of(file: File, len_max: u64) -> Result<Vec<u8>, Errno> {
     let mut text = Vec::new();
-    file.take(TEXT_MAX).read_to_end(&mut text)?;
+    file.take(len_max).read_to_end(&mut text)?;
     Ok(text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::Kib;
+
+    #[test]
+    fn a_balloon_that_deflates_stays_in_the_total() {
+        let driver = std::env::temp_dir().join(format!("psm-uring-virtio-{}", std::process::id()));
+        let device = driver.join("virtio3");
+        assert_eq!(balloon_is_in_total(&driver), Ok(None));
+        std::fs::create_dir_all(&device).expect("a device");
+        std::fs::write(driver.join("uevent"), "").expect("a file beside it");
+        for (bits, is_in_total) in [("0110", Some(true)), ("1101", Some(false)), ("1", None)] {
+            std::fs::write(device.join("features"), bits).expect("features");
+            assert_eq!(balloon_is_in_total(&driver), Ok(is_in_total), "{bits}");
+        }
+        std::fs::remove_dir_all(&driver).expect("ours");
+    }
 
     /// There can be any number of other devices, above all loops.
     #[test]

@@ -15,6 +15,7 @@
 //! - `privileges`   what this process may read of others
 //! - `users`        names of users
 //! - `host_files`   files with the memory of the whole host
+//! - `tmpfs`        file systems in memory
 //! - `file`         files that the caller names: replace, read
 //! - `stdio`        standard output and error, with every error reported
 //! - `terminal`     size, colour, redrawing
@@ -33,6 +34,7 @@ pub mod stdio;
 pub mod terminal;
 pub mod this_process;
 pub mod threads;
+mod tmpfs;
 pub mod users;
 
 use crate::units::Errno;

@@ -116,6 +116,27 @@ fn missing_proc_is_an_error() {
     });
 }
 
+/// As lxcfs does: a file of another file system is mounted over `meminfo`.
+#[test]
+fn a_meminfo_of_another_writer_is_noted() {
+    contained(LIMIT, || {
+        let file = std::env::temp_dir().join(format!("psm-uring-meminfo-{}", std::process::id()));
+        let text = "MemTotal: 1953124 kB\nMemFree: 1549084 kB\nAnonPages: 8275716 kB\n";
+        std::fs::write(&file, text).expect("a file");
+        let mut bind = Command::new("mount");
+        bind.arg("--bind").arg(&file).arg("/proc/meminfo");
+        let is_bound = bind.status().is_ok_and(|status| status.success());
+        std::fs::remove_file(&file).expect("ours");
+        assert!(is_bound, "root binds files");
+        let mut command = program();
+        command.args(["--host", "-n", "0"]);
+        let ran = start(command).wait().ran;
+        let stderr = ran.stderr();
+        assert!(stderr.contains(" writes meminfo here in place of the kernel"), "{stderr}");
+        assert!(ran.stdout().contains("\n         -            unattributed"), "{}", ran.stdout());
+    });
+}
+
 /// Root with the capabilities of a container.
 #[test]
 fn dropped_capabilities_are_reported() {

@@ -10,7 +10,7 @@ use crate::support::survey::has_uring;
 use crate::support::{Ran, data, files, run};
 
 /// A golden file, and the arguments after `--proc-root`.
-const CASES: [(&str, &str); 121] = [
+const CASES: [(&str, &str); 122] = [
     ("csv", "names -o csv"),
     ("csv-by-container", "grouped -o csv --by container"),
     ("csv-by-pid", "hugetlb -o csv --by pid --heap -n 2"),
@@ -115,6 +115,7 @@ const CASES: [(&str, &str); 121] = [
     ("strict-vanished", "vanished --strict"),
     ("summary", "ordinary --summary -n 2"),
     ("summary-by-pid", "no-rollup --summary -n 0 --unit auto --by pid"),
+    ("summary-gpu", "hugetlb --summary -n 0"),
     ("summary-json", "hugetlb --summary --json -n 0"),
     ("summary-openmetrics", "ordinary --summary -o openmetrics -n 0"),
     ("summary-unknown", "malformed --summary -p 402"),

@@ -1,9 +1,12 @@
 //! Host memory as a part of the JSON document.
 
+use std::os::unix::ffi::OsStrExt;
+
 use serde::{Serialize, Serializer};
 
-use crate::host::{Pressure, Zram};
-use crate::program::{Column, HostMemory, HostPart};
+use super::{hex, lossy};
+use crate::host::{Pressure, SysvSegments, Tmpfs, Zram};
+use crate::program::{Column, HostMemory, HostPart, PossibleOwner, SharedMemory};
 use crate::units::{Kib, Labelled};
 
 /// The answer to `--host`.
@@ -18,6 +21,33 @@ pub(super) struct HostObject<'a> {
     zram: Option<Zram>,
     zswap_holds: Option<Kib>,
     pressure: Option<Pressure>,
+    shared_memory: SharedObject,
+    candidates: Vec<OwnerObject<'a>>,
+    balloon_outside: Option<Kib>,
+    written_by: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct SharedObject {
+    tmpfs: Option<Vec<TmpfsObject>>,
+    sysv: Option<SysvSegments>,
+    other: Option<Kib>,
+    other_is_least: bool,
+}
+
+#[derive(Serialize)]
+struct TmpfsObject {
+    mount: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mount_bytes: Option<String>,
+    used: Option<Kib>,
+}
+
+#[derive(Serialize)]
+struct OwnerObject<'a> {
+    line: &'a str,
+    at_most: Kib,
+    is_known: bool,
 }
 
 #[derive(Serialize)]
@@ -52,7 +82,33 @@ impl<'a> HostObject<'a> {
             zram: memory.zram,
             zswap_holds: memory.zswapped,
             pressure: memory.pressure,
+            shared_memory: SharedObject::new(&memory.shared),
+            candidates: memory.candidates.iter().map(OwnerObject::new).collect(),
+            balloon_outside: memory.balloon_outside,
+            written_by: memory.writer.as_deref(),
         }
+    }
+}
+
+impl SharedObject {
+    fn new(shared: &SharedMemory) -> SharedObject {
+        let tmpfs = |all: &Vec<Tmpfs>| all.iter().map(TmpfsObject::new).collect();
+        let SharedMemory { sysv, other, other_is_least, .. } = *shared;
+        SharedObject { tmpfs: shared.tmpfs.as_ref().map(tmpfs), sysv, other, other_is_least }
+    }
+}
+
+impl TmpfsObject {
+    fn new(tmpfs: &Tmpfs) -> TmpfsObject {
+        let point = tmpfs.point.as_os_str().as_bytes();
+        TmpfsObject { mount: lossy(point), mount_bytes: hex(point), used: tmpfs.used }
+    }
+}
+
+impl OwnerObject<'_> {
+    fn new(candidate: &PossibleOwner) -> OwnerObject<'_> {
+        let PossibleOwner { line, at_most, is_known } = candidate;
+        OwnerObject { line, at_most: *at_most, is_known: *is_known }
     }
 }
 

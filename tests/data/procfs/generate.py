@@ -486,6 +486,38 @@ Hugepagesize:       2048 kB
 Hugetlb:           32768 kB
 """
 
+# Of a host with GPUs, with a line that no version of this program knows.
+MEMINFO_GPU = MEMINFO + """\
+Balloon:               0 kB
+GPUActive:         20480 kB
+GPUReclaim:        10240 kB
+NewMemory:          4096 kB
+"""
+
+# 20 MiB, of which 4 are in slab. The other lines are passed over.
+ARCSTATS = """\
+13 1 0x01 123 33456 7402060102 66478716886640
+name                            type data
+c_max                           4    33676691456
+size                            4    20971520
+compressed_size                 4    18874368
+hdr_size                        4    3145728
+l2_hdr_size                     4    1048576
+"""
+
+# Three segments: 4 MiB in memory and 1 MiB in swap; 2 MiB in memory, perhaps one huge page; one huge
+# page, as Linux 6.18 prints it.
+SEGMENTS = f"""\
+{'key':>10} {'shmid':>10} perms {'size':>21}  cpid  lpid nattch   uid   gid  cuid  cgid      atime\
+      dtime      ctime {'rss':>21} {'swap':>21}
+{0:>10} {1:>10}   600 {8 << 20:>21}   502   503      2  1000  1000  1000  1000 1764374400          0\
+ 1764374400 {4 << 20:>21} {1 << 20:>21}
+{0:>10} {2:>10}   600 {2 << 20:>21}   502   503      2  1000  1000  1000  1000 1764374400          0\
+ 1764374400 {2 << 20:>21} {0:>21}
+{0:>10} {3:>10}   600 {4 << 20:>21}   502   503      2  1000  1000  1000  1000 1764374400          0\
+ 1764374400 {1 << 30:>21} {0:>21}
+"""
+
 # As Linux 3.10 prints it: no MemAvailable, no Percpu, huge pages of one size.
 MEMINFO_OLD = """\
 MemTotal:        4046216 kB
@@ -616,7 +648,11 @@ def write_tree(name, processes):
     tree = HERE / name
     shutil.rmtree(tree, ignore_errors=True)
     is_old = name == "no-rollup"
-    write(tree / "meminfo", (MEMINFO_OLD if is_old else MEMINFO).encode())
+    meminfo = {"no-rollup": MEMINFO_OLD, "hugetlb": MEMINFO_GPU}.get(name, MEMINFO)
+    write(tree / "meminfo", meminfo.encode())
+    if name == "hugetlb":
+        write(tree / "spl" / "kstat" / "zfs" / "arcstats", ARCSTATS.encode())
+        write(tree / "sysvipc" / "shm", SEGMENTS.encode())
     if not is_old:
         write(tree / "pressure" / "memory", PRESSURE.encode())
     write(tree / "version", b"Linux version 6.12.0 (builder@example) #1 SMP PREEMPT_DYNAMIC\n")

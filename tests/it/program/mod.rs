@@ -2,8 +2,10 @@
 //!
 //! - `cgroup`   control groups to units and containers
 //! - `grouping` by user, unit, container
+//! - `host`     host memory by parts
 //! - `vfork`    an address space of several processes counts once
 
 mod cgroup;
 pub(crate) mod grouping;
+mod host;
 mod vfork;

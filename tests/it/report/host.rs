@@ -1,6 +1,7 @@
 //! `--summary`: the memory of the machine, compared with the kernel's own account.
 
 use std::collections::HashMap;
+use std::io::Write;
 
 use serde_json::Value;
 
@@ -72,6 +73,36 @@ fn programs_are_a_part() {
     let programs = host["programs"].as_u64().expect("a sum");
     // The program rounds down each part of each process.
     assert!(sum <= programs && programs - sum < programs / 16 + (1 << 20), "{sum} of {programs}");
+}
+
+/// A file in a tmpfs belongs to its mount, and a memfd to the rest.
+#[test]
+fn shared_memory_has_its_owners() {
+    const FILE: usize = 16 << 20;
+    const MEMFD: usize = 8 << 20;
+    let used = |host: &Value| {
+        let all = host["shared_memory"]["tmpfs"].as_array().cloned().unwrap_or_default();
+        let is_it = |one: &&Value| one["mount"] == "/dev/shm" && one["used"].is_u64();
+        all.iter().find(is_it).and_then(|one| one["used"].as_u64())
+    };
+    let before = host();
+    let other = |host: &Value| host["shared_memory"]["other"].as_u64();
+    let (Some(used_before), Some(other_before)) = (used(&before), other(&before)) else {
+        return crate::support::skip("shared_memory_has_its_owners", "/dev/shm is no tmpfs here");
+    };
+    let path = format!("/dev/shm/psm-uring-{}", std::process::id());
+    std::fs::write(&path, vec![1; FILE]).expect("a file in a tmpfs");
+    let memfd = rustix::fs::memfd_create("psm-uring", rustix::fs::MemfdFlags::CLOEXEC);
+    let mut memfd = std::fs::File::from(memfd.expect("a memfd"));
+    memfd.write_all(&vec![1; MEMFD]).expect("its memory");
+    let after = host();
+    std::fs::remove_file(&path).expect("ours");
+    // Other tests use shared memory, too; the kernel sums up per CPU counters now and then.
+    let grown = used(&after).expect("it is still there").saturating_sub(used_before);
+    assert!(grown >= FILE as u64 * 3 / 4, "{grown}: {after:#}");
+    let grown = other(&after).expect("as before").saturating_sub(other_before);
+    let is_exact = after["shared_memory"]["other_is_least"] == false;
+    assert!(!is_exact || grown >= MEMFD as u64 / 2, "{grown}: {after:#}");
 }
 
 /// Without `/proc/meminfo` there is no account, so the program writes no report.
