@@ -58,7 +58,7 @@ inside() {
 install_debian() {
     mkdir -p "$out"
     if [ ! -e "$base" ]; then
-        mmdebstrap --quiet --variant=minbase --include=man-db,bash-completion,systemd \
+        mmdebstrap --quiet --variant=minbase --include=man-db,bash-completion,systemd,libcap2-bin,debconf \
             "$suite" "$out/new.tar" http://deb.debian.org/debian || return 1
         mv "$out/new.tar" "$base"
     fi
@@ -90,6 +90,35 @@ check_deb() {
     check "the user of the service exists" inside getent passwd psm-uring
     check "the timer is not enabled" test "$(systemctl --root="$root" is-enabled \
         psm-uring.timer)" = disabled
+}
+
+# Answers the question of the package with yes, then with no; an override takes precedence.
+check_group() {
+    local program=/usr/bin/psm-uring
+    answer() {
+        echo "psm-uring psm-uring/group boolean $1" | inside debconf-set-selections &&
+            inside dpkg-reconfigure -f noninteractive psm-uring
+    }
+    check "the question is answered with yes" answer true
+    check "the program is for a group" \
+        test "$(inside stat -c %a:%U:%G $program)" = 750:root:memview
+    check "with a capability that is not in force" \
+        test "$(inside getcap $program)" = "$program cap_sys_ptrace=p"
+    check "a stranger may not run it" \
+        inside sh -c "! runuser -u nobody -- $program --version"
+    check "a member measures" inside sh -ec "usermod --append --groups memview nobody
+        test \"\$(runuser -u nobody -- $program --total)\" -gt 0; gpasswd -d nobody memview"
+    check "an upgrade keeps that" inside dpkg -i /root/psm-uring.deb
+    check "the upgraded program has the capability" \
+        test "$(inside getcap $program)" = "$program cap_sys_ptrace=p"
+    inside dpkg-statoverride --add --update root root 0755 $program
+    check "an override takes precedence" inside dpkg -i /root/psm-uring.deb
+    check "the program is as the override says" \
+        test "$(inside stat -c %a:%U:%G $program)$(inside getcap $program)" = 755:root:root
+    inside dpkg-statoverride --remove $program
+    check "the question is answered with no" answer false
+    check "the program is for all, without a capability" \
+        test "$(inside stat -c %a:%U:%G $program)$(inside getcap $program)" = 755:root:root
 }
 
 check_units() {
@@ -221,6 +250,7 @@ check_static "$static"
 check_rpm "$rpm"
 if install_debian; then
     check_deb "$deb"
+    check_group
     check_units
     check_service
 else
