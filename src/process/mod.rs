@@ -6,6 +6,7 @@
 //! - `memory`  the memory file, read by read
 //! - `name`    argument list, comm and exe to the name of a program
 //! - `title`   `argv[0]` to a title
+//! - `key`     a name to its stable key
 //! - `script`  the arguments of an interpreter to the name of its script
 //! - `interpreters` the table of interpreters and their options
 //! - `status`  the texts of `status` and `stat`
@@ -15,6 +16,7 @@
 mod cgroup;
 mod file;
 mod interpreters;
+mod key;
 mod memory;
 mod name;
 mod plan;
@@ -25,6 +27,7 @@ mod title;
 
 pub use cgroup::CgroupPaths;
 pub use file::{PATH_MAX, ProcFile, RelPath, TEXT_MAX};
+pub use key::key;
 pub use name::{NAME_MAX, NameRule};
 pub use plan::{Plan, Source};
 pub use probe::{Probe, ReadNext, Want};

@@ -161,7 +161,7 @@ fn arguments(cmdline: &[u8], name: &mut Vec<u8>) {
 }
 
 /// The words that the kernel adds to the path of a file that was removed.
-const DELETED: &[u8] = b" (deleted)";
+pub(super) const DELETED: &[u8] = b" (deleted)";
 
 /// The binary from the target of its link. A memfd and an anonymous inode have no path: the name is
 /// all of it.

@@ -4,6 +4,7 @@
 //! - `owner_and_cgroup` owner and control group on request
 //! - `probe`            answer by answer, an error at every step
 //! - `script`           the name of a script
+//! - `title`            titles, keys and binaries
 
 mod fates;
 mod owner_and_cgroup;

@@ -1,6 +1,6 @@
-//! The titles and binaries of docs/GROUPING.md, row by row, and what they cost.
+//! The titles, keys and binaries of docs/GROUPING.md, row by row, and the files that they cost.
 
-use psm_uring::process::{NameRule, Plan, Probe};
+use psm_uring::process::{NameRule, Plan, Probe, key};
 use psm_uring::units::Errno;
 
 use crate::support::failures::{Failures, check_eq};
@@ -30,6 +30,66 @@ fn titles() {
         let world = World::user().with("cmdline", &format!("{argv0}\0{arguments}\0"));
         let world = world.with("comm", &format!("{comm}\n")).with("exe", exe);
         check_eq!(failures, named(&world, NameRule::Title).0, *expected, "{row:?}");
+    }
+}
+
+/// By every rule of names.
+#[test]
+fn keys() {
+    let mut failures = Failures::new();
+    let rows = table("## Keys\n");
+    assert!(rows.len() >= 40, "{} rows", rows.len());
+    let of = |rule, name: &str| String::from_utf8_lossy(&key(rule, name.as_bytes())).into_owned();
+    for row in rows {
+        for rule in [NameRule::Title, NameRule::Comm, NameRule::Script] {
+            check_eq!(failures, of(rule, &row[0]), row[1], "{row:?}");
+        }
+        check_eq!(failures, of(NameRule::Cmdline, &row[0]), row[0], "{row:?}");
+    }
+    for (exe, expected) in [("nginx (deleted)", "nginx"), ("a: b [1]", "a: b [1]")] {
+        check_eq!(failures, of(NameRule::Exe, exe), expected, "{exe}");
+    }
+    // A key is never empty, and no byte makes a panic.
+    for name in [" ", "  a 1", ":", "[", "(", "[]", "a", "[ 7", "\u{e9} 1", "a  b", "::", "puma: ["]
+    {
+        check_eq!(failures, of(NameRule::Title, name).is_empty(), false, "{name:?}");
+    }
+}
+
+/// Numbers, times, counters, ids, addresses and states in a text change no key.
+#[test]
+fn texts_that_change_have_one_key() {
+    let mut failures = Failures::new();
+    let texts = [
+        "idle",
+        "idle 3.5 sec",
+        "12:33:01 got 17 values",
+        "[busy 3/10]",
+        "2026-11-29T12:00:00Z 99%",
+        "10.0.0.7(4242) SELECT",
+        "deadbeef01 0x7f",
+        "{\"job\": 17}",
+        "a [b] (c): d",
+        "",
+    ];
+    for text in texts {
+        for (title, expected) in [
+            (format!("prog: {text}"), "prog"),
+            (format!("prog [{text}]"), "prog"),
+            (format!("prog ({text})"), "prog"),
+            (format!("prog-7: {text}"), "prog-7"),
+            (format!("prog 17 {text}"), "prog"),
+            (format!("prog worker #3 {text}"), "prog worker"),
+            (format!("[prog: {text}"), "[prog"),
+            (format!("php-fpm: pool www {text}"), "php-fpm: www"),
+            (format!("postgres: 14/main: {text}"), "postgres: 14/main"),
+            (format!("gunicorn: worker [shop] {text}"), "gunicorn: shop"),
+        ] {
+            let found = key(NameRule::Title, title.as_bytes()).into_owned();
+            let found = String::from_utf8_lossy(&found).into_owned();
+            let found = found.trim_end_matches(']');
+            check_eq!(failures, found, expected, "{title:?}");
+        }
     }
 }
 
