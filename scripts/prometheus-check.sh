@@ -143,14 +143,22 @@ compare_with_file() {
         "$(query node_textfile_scrape_error)"
 }
 
+# Prints the sum of RAM for each key of a report.
+sums_by_key() {
+    jq -r '.programs | group_by(.key)[] | "\(.[0].key | tojson) \(map(.ram) | add)"'
+}
+
 compare_with_reports() {
     local asked
     asked=$(query 'psm_uring_ram_bytes{program!="other"}' |
         sed -E 's/^psm_uring_ram_bytes\{program=(".*")\} (.*)/\1 \2/')
-    same "PromQL and JSON" "$("$program" --proc-root "$fixture" --json |
-        jq -r '.programs[] | "\(.name | tojson) \(.ram)"')" "$asked"
+    same "PromQL and JSON" "$("$program" --proc-root "$fixture" --json | sums_by_key)" "$asked"
     same "PromQL and the table" "$("$program" --proc-root "$fixture" --unit B --no-header \
-        --columns ram,count,name | sed -nE 's/^ *([0-9]+) +[0-9]+  (.*)/"\2" \1/p')" "$asked"
+        --columns ram,count,name | sed -nE 's/^ *([0-9]+) +[0-9]+  (.*)/\1 \2/p' |
+        jq -R 'capture("(?<ram>[0-9]+) (?<name>.*)") | {name, ram: (.ram | tonumber)}' |
+        jq -s --slurpfile json <("$program" --proc-root "$fixture" --json) '
+            ($json[0].programs | map({(.name): .key}) | add) as $keys
+            | {programs: map(. + {key: $keys[.name]})}' | sums_by_key)" "$asked"
     same "the sum by PromQL and --total" "$("$program" --proc-root "$fixture" --total)" \
         "$(query 'sum(psm_uring_ram_bytes)' | tr -d ' ')"
 }

@@ -110,7 +110,7 @@ impl Fate {
             Fate::Denied => "denied",
             Fate::TimedOut => "timed_out",
             Fate::NotAsked => "not_asked",
-            Fate::Malformed => "malformed",
+            Fate::Malformed => "not_understood",
             Fate::Failed(_) => "failed",
         }
     }

@@ -47,6 +47,9 @@ pub enum Presence {
 pub struct DiffRow<'a> {
     /// The row, as in the later report if both have it.
     pub row: &'a SnapshotRow,
+    /// The title if the key has no other one in either report, else the key. The later name of a
+    /// process.
+    pub name: &'a [u8],
     /// Its figures.
     pub amounts: BeforeAfter,
 }
@@ -131,11 +134,16 @@ pub struct Diff<'a> {
 /// Compares two reports.
 pub fn diff<'a>(before: &'a Snapshot, after: &'a Snapshot, threshold: Threshold) -> Diff<'a> {
     let kept = after.rows.iter().map(|row| {
-        let then = before.find(row.identity(), row.start_time).map(|then| then.amounts);
-        DiffRow { row, amounts: BeforeAfter::new(then, Some(row.amounts)) }
+        let then = before.find(row.identity(), row.start_time);
+        let is_titled = row.pid.is_some() || then.is_none_or(|then| then.name == row.name);
+        let amounts = BeforeAfter::new(then.map(|then| then.amounts), Some(row.amounts));
+        DiffRow { row, name: if is_titled { &row.name } else { &row.key }, amounts }
     });
     let gone = before.rows.iter().filter(|r| after.find(r.identity(), r.start_time).is_none());
-    let gone = gone.map(|row| DiffRow { row, amounts: BeforeAfter::new(Some(row.amounts), None) });
+    let gone = gone.map(|row| {
+        let amounts = BeforeAfter::new(Some(row.amounts), None);
+        DiffRow { row, name: &row.name, amounts }
+    });
     let mut rows: Vec<DiffRow<'_>> = kept.chain(gone).collect();
     let all = rows.len();
     rows.retain(|row| row.amounts.change.reaches(threshold));
@@ -153,7 +161,7 @@ impl<'a> DiffRow<'a> {
     /// Growth of RAM first; the rest makes the order unique.
     fn sort_key(&self) -> impl Ord + use<'a> {
         let Change { count, ram, swap } = self.amounts.change;
-        (ram, swap, count, &self.row.name, self.row.pid, self.row.start_time)
+        (ram, swap, count, self.name, self.row.pid, self.row.start_time)
     }
 }
 
@@ -177,20 +185,22 @@ impl Diff<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::NameRule;
     use crate::units::Pid;
 
     fn row(name: &str, count: u64, ram: Option<u64>) -> SnapshotRow {
         let amounts = Amounts { count, ram: ram.map(Kib), swap: Some(Kib(0)) };
-        SnapshotRow { name: name.into(), pid: None, start_time: None, amounts }
+        let (key, name) = (Vec::new(), name.into());
+        SnapshotRow { key, name, pid: None, start_time: None, amounts }
     }
 
     fn snapshot(rows: &[SnapshotRow]) -> Snapshot {
-        Snapshot::new(Grouping::Program, rows.to_vec(), Amounts::default())
+        Snapshot::new(Grouping::Program, NameRule::Title, rows.to_vec(), Amounts::default())
     }
 
     fn shown<'a>(diff: &Diff<'a>) -> Vec<(&'a str, Presence, Option<i64>)> {
         let one = |row: &DiffRow<'a>| {
-            let name = std::str::from_utf8(&row.row.name).expect("UTF-8");
+            let name = std::str::from_utf8(row.name).expect("UTF-8");
             let ram = row.amounts.change.ram.map(|delta| delta.0);
             (name, row.amounts.presence(), ram)
         };
@@ -238,6 +248,30 @@ mod tests {
         assert_eq!((&shown(&few)[..], few.left_out), (&biggest[..], 4));
     }
 
+    /// Titles that change are one row with the sum of their processes; a title that stays is shown.
+    #[test]
+    fn rows_of_one_key_are_one_row() {
+        let before = snapshot(&[
+            row("db: poller #1 [idle 3 sec]", 1, Some(10)),
+            row("db: poller #2 [got 1 value]", 2, Some(20)),
+            row("web: worker", 1, Some(5)),
+        ]);
+        let after = snapshot(&[
+            row("db: poller #1 [idle 4 sec]", 2, Some(21)),
+            row("db: housekeeper", 1, Some(13)),
+            row("web: worker", 1, Some(6)),
+            row("new: b [2]", 1, Some(1)),
+            row("new: a [1]", 1, Some(1)),
+        ]);
+        let diff = diff(&before, &after, Threshold { size: Kib(1), counts: true });
+        use Presence::{New, Stayed};
+        assert_eq!(
+            shown(&diff),
+            [("web: worker", Stayed, Some(1)), ("new", New, Some(2)), ("db", Stayed, Some(4))]
+        );
+        assert_eq!(diff.rows[2].amounts.change.count, 0);
+    }
+
     #[test]
     fn a_partly_measured_program_has_no_difference() {
         let before =
@@ -256,7 +290,8 @@ mod tests {
     fn a_reused_process_id_is_another_row() {
         let process = |start, name: &str, ram| {
             let (pid, start_time) = (Some(Pid(7)), Some(start));
-            snapshot(&[SnapshotRow { pid, start_time, ..row(name, 1, Some(ram)) }])
+            let rows = vec![SnapshotRow { pid, start_time, ..row(name, 1, Some(ram)) }];
+            Snapshot::new(Grouping::Pid, NameRule::Title, rows, Amounts::default())
         };
         let least = Threshold { size: Kib(1), counts: true };
         let (then, renamed, reused) = (process(1, "a", 5), process(1, "b", 6), process(2, "a", 5));

@@ -1,10 +1,11 @@
 //! The meaning of a row, and its label.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::{container, unit};
-use crate::process::{CgroupPaths, Glimpse, ProcessUsage};
-use crate::units::labels;
+use crate::process::{self, CgroupPaths, Glimpse, NameRule, ProcessUsage};
+use crate::units::{Pid, labels};
 
 /// The label of an unknown owner or control group.
 const UNKNOWN: &[u8] = b"(unknown)";
@@ -52,6 +53,15 @@ impl Grouping {
         matches!(self, Grouping::Program | Grouping::Pid)
     }
 
+    /// The key of a row with this label: it stays the same when the text of a title changes.
+    pub fn key(self, rule: NameRule, label: &[u8], process: Option<Pid>) -> Cow<'_, [u8]> {
+        match (self, process) {
+            (Grouping::Program, _) => process::key(rule, label),
+            (Grouping::Pid, Some(pid)) => Cow::Owned(pid.to_string().into_bytes()),
+            _ => Cow::Borrowed(label),
+        }
+    }
+
     /// The header of the labels in a table: with a number after each label, and without.
     pub fn titles(self) -> [&'static str; 2] {
         match self {
@@ -84,6 +94,9 @@ pub struct Labels<'run> {
     pub(super) users: Option<&'run UserNames>,
     /// Each label is made once, whatever the number of processes; names are their own labels.
     made: HashMap<Attribute<'run>, Vec<u8>>,
+    /// The rule of names whose keys are the labels, and these keys.
+    keyed: Option<NameRule>,
+    keys: HashMap<&'run [u8], Cow<'run, [u8]>>,
 }
 
 impl<'run> Labels<'run> {
@@ -93,7 +106,8 @@ impl<'run> Labels<'run> {
         grouping: Grouping,
         users: Option<&'run UserNames>,
     ) -> Labels<'run> {
-        let mut labels = Labels { grouping, users, made: HashMap::new() };
+        let (made, keys) = (HashMap::new(), HashMap::new());
+        let mut labels = Labels { grouping, users, made, keyed: None, keys };
         for attribute in processes.filter_map(|process| attribute(grouping, &process)) {
             if !labels.made.contains_key(&attribute) {
                 let label = labels.make(attribute);
@@ -103,17 +117,37 @@ impl<'run> Labels<'run> {
         labels
     }
 
+    /// Makes keys the labels of programs, so that a row has all names of one key.
+    #[must_use]
+    pub fn with_keys(
+        mut self,
+        processes: impl Iterator<Item = ProcessUsage<'run>>,
+        rule: NameRule,
+    ) -> Labels<'run> {
+        if self.grouping == Grouping::Program {
+            self.keyed = Some(rule);
+            let key =
+                |process: ProcessUsage<'run>| (process.name, process::key(rule, process.name));
+            self.keys = processes.map(key).collect();
+        }
+        self
+    }
+
     /// The label of the row of a process.
     pub(super) fn label<'a>(&'a self, process: &ProcessUsage<'a>) -> &'a [u8] {
         let made = attribute(self.grouping, process).and_then(|known| self.made.get(&known));
-        made.map_or(process.name, Vec::as_slice)
+        let key = || self.keys.get(process.name).map_or(process.name, |key| key);
+        made.map_or_else(key, Vec::as_slice)
     }
 
     /// The label of the row of a process that timed out: comm replaces the name, and the control
     /// group is unknown.
     pub(super) fn of_glimpse(&self, glimpse: &Glimpse) -> Vec<u8> {
         match self.grouping {
-            Grouping::Program | Grouping::Pid => glimpse.comm.clone(),
+            Grouping::Program | Grouping::Pid => match self.keyed {
+                Some(rule) => process::key(rule, &glimpse.comm).into_owned(),
+                None => glimpse.comm.clone(),
+            },
             Grouping::User => self.make(Attribute::Owner(glimpse.uid)),
             Grouping::Cgroup | Grouping::Unit | Grouping::Container => UNKNOWN.to_vec(),
         }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Column, Grouping, Program, Programs, Usage};
+use crate::process::NameRule;
 use crate::units::{Kib, Pid};
 
 /// The rows of one report: all of them, whatever `--top` hides.
@@ -10,8 +11,12 @@ use crate::units::{Kib, Pid};
 pub struct Snapshot {
     /// The meaning of a row.
     pub grouping: Grouping,
-    /// Sorted by identity, each identity once.
+    /// The rule of names, which makes the keys.
+    rule: NameRule,
+    /// Sorted by key or process, each once: rows of one key are merged.
     pub(super) rows: Vec<SnapshotRow>,
+    /// Sorted by name or process, each once.
+    names: Vec<SnapshotRow>,
     /// The total of the report.
     pub total: Amounts,
     /// Whether `rows` lacks no row.
@@ -21,7 +26,9 @@ pub struct Snapshot {
 /// One row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotRow {
-    /// The name.
+    /// The key, which [`Snapshot::new`] sets: it stays the same when a title changes.
+    pub key: Vec<u8>,
+    /// The name, or the key if the row has several names.
     pub name: Vec<u8>,
     /// The process, if rows are processes.
     pub pid: Option<Pid>,
@@ -46,36 +53,40 @@ pub struct Amounts {
 /// Rows of two reports are the same row if their identities are equal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Identity<'a> {
-    Name(&'a [u8]),
+    Text(&'a [u8]),
     Process(Pid),
 }
 
 impl Snapshot {
     /// Rows of one identity become one row: a program can have processes that were measured and
     /// others that were not, and then its figures are unknown.
-    pub fn new(grouping: Grouping, mut rows: Vec<SnapshotRow>, total: Amounts) -> Snapshot {
-        rows.sort_by(|a, b| a.identity().cmp(&b.identity()));
-        rows.dedup_by(|next, row| {
-            let is_same = next.identity() == row.identity();
-            if is_same {
-                row.amounts.add(&next.amounts);
-            }
-            is_same
-        });
-        Snapshot { grouping, rows, total, is_whole: true }
+    pub fn new(
+        grouping: Grouping,
+        rule: NameRule,
+        mut rows: Vec<SnapshotRow>,
+        total: Amounts,
+    ) -> Snapshot {
+        for row in &mut rows {
+            row.key = grouping.key(rule, &row.name, row.pid).into_owned();
+        }
+        let names = merged(rows, SnapshotRow::name_identity);
+        let rows = merged(names.clone(), SnapshotRow::identity);
+        Snapshot { grouping, rule, rows, names, total, is_whole: true }
     }
 
     /// The rows of a report that was just made.
-    pub fn from_programs(programs: &Programs<'_>) -> Snapshot {
+    pub fn from_programs(programs: &Programs<'_>, rule: NameRule) -> Snapshot {
         let grouping = programs.grouping;
         let process = |pid: Option<Pid>| pid.filter(|_| grouping == Grouping::Pid);
         let known = programs.rows.iter().chain(&programs.cut).map(|row| SnapshotRow {
+            key: Vec::new(),
             name: row.name.to_vec(),
             pid: process(row.pid),
             start_time: row.start_time,
             amounts: Amounts::new(row.count, Some(&row.usage)),
         });
         let unknown = programs.unknown.iter().map(|row| SnapshotRow {
+            key: Vec::new(),
             name: row.name.clone(),
             pid: process(row.pid),
             start_time: None,
@@ -83,37 +94,75 @@ impl Snapshot {
         });
         let total = Amounts::new(programs.count, programs.total.as_ref());
         let is_whole = programs.unknown_rest.is_none();
-        Snapshot { is_whole, ..Snapshot::new(grouping, known.chain(unknown).collect(), total) }
+        let rows = known.chain(unknown).collect();
+        Snapshot { is_whole, ..Snapshot::new(grouping, rule, rows, total) }
     }
 
-    /// This row of a later report, as it was.
+    /// This row of a later report, as it was under the same name.
     pub fn row(&self, row: &Program<'_>) -> Option<&SnapshotRow> {
-        let process = row.pid.filter(|_| self.grouping == Grouping::Pid);
-        self.find(Identity::new(row.name, process), row.start_time)
+        let identity = Identity::new(row.name, self.process(row));
+        let place = self.names.binary_search_by(|row| row.name_identity().cmp(&identity)).ok()?;
+        self.names.get(place).filter(|then| !then.is_other(row.start_time))
     }
 
-    /// Processes of one id are the same unless their start times differ.
+    /// Whether a row of a later report is new: no name of its key was there.
+    pub fn is_new(&self, row: &Program<'_>) -> bool {
+        let process = self.process(row);
+        let key = self.grouping.key(self.rule, row.name, process);
+        self.is_whole && self.find(Identity::new(&key, process), row.start_time).is_none()
+    }
+
+    fn process(&self, row: &Program<'_>) -> Option<Pid> {
+        row.pid.filter(|_| self.grouping == Grouping::Pid)
+    }
+
     pub(super) fn find(
         &self,
         identity: Identity<'_>,
         start_time: Option<u64>,
     ) -> Option<&SnapshotRow> {
         let place = self.rows.binary_search_by(|row| row.identity().cmp(&identity)).ok()?;
-        let row = &self.rows[place];
-        let is_reused = row.start_time.zip(start_time).is_some_and(|(then, now)| then != now);
-        (!is_reused).then_some(row)
+        self.rows.get(place).filter(|row| !row.is_other(start_time))
     }
+}
+
+/// Sorts rows by identity, and merges those of one identity.
+fn merged(
+    mut rows: Vec<SnapshotRow>,
+    identity: impl Fn(&SnapshotRow) -> Identity<'_>,
+) -> Vec<SnapshotRow> {
+    rows.sort_by(|a, b| identity(a).cmp(&identity(b)));
+    rows.dedup_by(|next, row| {
+        let is_same = identity(next) == identity(row);
+        if is_same {
+            row.amounts.add(&next.amounts);
+            if next.name != row.name {
+                row.name.clone_from(&row.key);
+            }
+        }
+        is_same
+    });
+    rows
 }
 
 impl SnapshotRow {
     pub(super) fn identity(&self) -> Identity<'_> {
+        Identity::new(&self.key, self.pid)
+    }
+
+    fn name_identity(&self) -> Identity<'_> {
         Identity::new(&self.name, self.pid)
+    }
+
+    /// Processes of one id are the same unless their start times differ.
+    fn is_other(&self, start_time: Option<u64>) -> bool {
+        self.start_time.zip(start_time).is_some_and(|(then, now)| then != now)
     }
 }
 
 impl<'a> Identity<'a> {
-    fn new(name: &'a [u8], process: Option<Pid>) -> Identity<'a> {
-        process.map_or(Identity::Name(name), Identity::Process)
+    fn new(text: &'a [u8], process: Option<Pid>) -> Identity<'a> {
+        process.map_or(Identity::Text(text), Identity::Process)
     }
 }
 

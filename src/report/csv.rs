@@ -1,7 +1,8 @@
 //! CSV for programs and spreadsheets (RFC 4180): a header, one record for each line of the table,
 //! CR and LF behind each.
 //!
-//! The first field is the kind of the line. Amounts are in bytes, and an empty field is unknown.
+//! The first field is the kind of the line, the last one the key of its name. Amounts are in bytes,
+//! and an empty field is unknown.
 
 use super::line::{Line, Scale};
 use super::{Report, Unit, escape};
@@ -17,7 +18,7 @@ pub fn csv(report: &Report<'_>, no_header: bool, is_terminal: bool) -> String {
     let mut text = String::new();
     if !no_header {
         let keys = report.columns.iter().map(|column| column.key());
-        write(&mut text, ["row".to_owned()].into_iter().chain(keys));
+        write(&mut text, ["row".to_owned()].into_iter().chain(keys).chain(["key".to_owned()]));
     }
     let scale = Scale::new(programs);
     let foreign = |bytes: &[u8]| escape::csv_formula(escape::field(bytes, is_terminal));
@@ -31,7 +32,10 @@ pub fn csv(report: &Report<'_>, no_header: bool, is_terminal: bool) -> String {
             }
             column => field(scale, line, column).unwrap_or_default(),
         });
-        write(&mut text, [kind(line).to_owned()].into_iter().chain(fields));
+        let name = Some(line.name()).filter(|_| line.is_named());
+        let key = name.map(|name| report.facts.rules.key(name, line.pid(), is_terminal));
+        let key = escape::csv_formula(key.unwrap_or_default());
+        write(&mut text, [kind(line).to_owned()].into_iter().chain(fields).chain([key]));
     }
     text
 }

@@ -80,6 +80,11 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// Whether the line is one of processes of a name.
+    pub(super) fn is_named(self) -> bool {
+        matches!(self, Line::Program(_) | Line::Sharing(_) | Line::Unknown(_))
+    }
+
     /// The name, empty if the line has none.
     pub(super) fn name(self) -> &'a [u8] {
         match self {

@@ -36,7 +36,7 @@ pub use self::table::{
 pub use self::unit::Unit;
 use crate::process::{NameRule, Source};
 use crate::program::{Column, Grouping, HostMemory, Programs};
-use crate::units::labels;
+use crate::units::{Pid, labels};
 
 /// The format of a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -148,9 +148,17 @@ pub struct Rules {
     /// The meaning of a row.
     pub by: Grouping,
     /// The meaning of a name.
+    #[serde(rename = "name_rule")]
     pub name: NameRule,
     /// The options that select processes; `None`: all processes.
     pub selection: Option<String>,
+}
+
+impl Rules {
+    /// The key of a row with this name, as text.
+    fn key(&self, name: &[u8], process: Option<Pid>, is_terminal: bool) -> String {
+        escape::field(&self.by.key(self.name, name, process), is_terminal)
+    }
 }
 
 fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

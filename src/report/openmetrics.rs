@@ -19,7 +19,16 @@ pub const ROWS_USUAL: usize = 50;
 const OTHER: &str = "other";
 
 /// The amounts of rows; JSON has the others.
-const AMOUNTS: [Column; 5] = [Column::Ram, Column::Uss, Column::Shared, Column::Swap, Column::Heap];
+const AMOUNTS: [Column; 8] = [
+    Column::Ram,
+    Column::Uss,
+    Column::Shared,
+    Column::Rss,
+    Column::Swap,
+    Column::PssAnon,
+    Column::PssFile,
+    Column::Heap,
+];
 
 /// The whole text, for a terminal or for programs.
 pub fn openmetrics(report: &Report<'_>, is_terminal: bool) -> String {
@@ -61,6 +70,9 @@ impl Metrics {
         }
         let counts = rows.into_iter().map(|(labels, _, count)| (labels, count));
         self.family("processes", "", "Number of processes measured.", counts);
+        let others = report.programs.rest.map_or(0, |rest| rest.rows).to_string();
+        let help = "Number of rows that other sums up.";
+        self.family("other_rows", "", help, [(String::new(), others)]);
     }
 
     /// The parts of host memory, which add up to the total, and the share of programs in each.

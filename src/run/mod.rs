@@ -31,7 +31,7 @@ use crate::cli::Options;
 use crate::engine::{Survey, Surveyor, Timeouts};
 use crate::error::Error;
 use crate::program::{self, Annotations, HostMemory, Labels, Order, Usage};
-use crate::report::{self, Report};
+use crate::report::{self, Format, Report};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::{host_files, stdio};
 use crate::units::Pid;
@@ -100,6 +100,10 @@ impl<'a> Session<'a> {
             settings.timeouts.deadline.is_some_and(|deadline| clock.elapsed() >= deadline);
         let unmeasured = Unmeasured::find(settings, &survey)?;
         let labels = Labels::new(survey.processes(), settings.rules.by, Some(&settings.user_names));
+        let labels = match settings.output.format {
+            Format::OpenMetrics => labels.with_keys(survey.processes(), settings.rules.name),
+            _ => labels,
+        };
         let sharing = vfork::find(&settings.root, &survey, time_left(settings, &clock).deadline);
         let timed_out = unmeasured.rows(&settings.plan);
         let unknown = unmeasured.coverage.unknown();

@@ -106,7 +106,7 @@ impl Series<'_> {
                 output::render(self.settings, report, self.before.as_ref(), host_lines)?
             }
         };
-        let snapshot = || Snapshot::from_programs(report.programs);
+        let snapshot = || Snapshot::from_programs(report.programs, report.facts.rules.name);
         self.before = self.has_marks.then(snapshot);
         if let Some(screen) = &mut self.screen {
             text = screen.draw(text, self.settings.order.reverse, report);
@@ -120,7 +120,7 @@ impl Series<'_> {
     /// The changes since the saved report.
     fn diff(&self, since: &diff::SavedFile, report: &Report<'_>) -> String {
         let table = output::table_options(self.settings);
-        let now = Snapshot::from_programs(report.programs);
+        let now = Snapshot::from_programs(report.programs, report.facts.rules.name);
         let threshold = diff::threshold(Kib(0), table.unit);
         let mut diff = program::diff(&since.report.snapshot, &now, threshold);
         let lines = self.screen.as_ref().map_or(usize::MAX, |screen| screen.lines(report));

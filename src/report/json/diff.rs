@@ -7,11 +7,11 @@ use serde::Serialize;
 use super::read::SavedReport;
 use super::{Name, lines};
 use crate::program::{BeforeAfter, Diff, DiffRow, Presence};
-use crate::report::Rules;
+use crate::report::{Rules, escape};
 use crate::units::Pid;
 
 /// The version of the document; keys can be added without a new one.
-const SCHEMA: &str = "psm-uring.diff.v1";
+const SCHEMA: &str = "psm-uring.diff.v2";
 
 /// A document of many lines.
 pub fn diff_json(diff: &Diff<'_>, [before, after]: [&SavedReport; 2]) -> String {
@@ -42,6 +42,7 @@ struct DiffDocument<'a> {
 struct ChangedRow<'a> {
     #[serde(flatten)]
     name: Name<'a>,
+    key: String,
     pid: Option<Pid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     start_time: Option<u64>,
@@ -52,8 +53,9 @@ struct ChangedRow<'a> {
 
 impl<'a> ChangedRow<'a> {
     fn new(row: &DiffRow<'a>) -> ChangedRow<'a> {
-        let DiffRow { row, amounts } = *row;
-        let (name, pid, start_time) = (Name(&row.name), row.pid, row.start_time);
-        ChangedRow { name, pid, start_time, presence: amounts.presence(), amounts }
+        let DiffRow { row, name, amounts } = *row;
+        let (pid, start_time, presence) = (row.pid, row.start_time, amounts.presence());
+        let key = escape::field(&row.key, false);
+        ChangedRow { name: Name(name), key, pid, start_time, presence, amounts }
     }
 }

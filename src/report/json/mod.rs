@@ -23,7 +23,7 @@ use crate::program::{Column, ColumnKind, Known, Program, Rest, Sharing, Uniform,
 use crate::units::{Errno, Labelled, Pid};
 
 /// The version of the document; keys can be added without a new one.
-const SCHEMA: &str = "psm-uring.report.v1";
+const SCHEMA: &str = "psm-uring.report.v2";
 
 /// A document of many lines.
 pub fn json(report: &Report<'_>) -> String {
@@ -105,6 +105,7 @@ struct RowLists<'a> {
 struct ProgramRow<'a> {
     #[serde(flatten)]
     name: Name<'a>,
+    key: String,
     pid: Option<Pid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     start_time: Option<u64>,
@@ -144,6 +145,7 @@ struct RestRow<'a> {
 struct SharingRow<'a> {
     #[serde(flatten)]
     name: Name<'a>,
+    key: String,
     pid: Option<Pid>,
     count: u64,
     owner: Name<'a>,
@@ -154,6 +156,7 @@ struct SharingRow<'a> {
 struct UnknownRow<'a> {
     #[serde(flatten)]
     name: Name<'a>,
+    key: String,
     pid: Option<Pid>,
     count: u64,
     #[serde(flatten)]
@@ -188,7 +191,7 @@ impl<'a> ReportDocument<'a> {
             coverage: CoverageObject {
                 listed: missing.coverage.listed(),
                 fates: missing.coverage,
-                hidepid: missing.hidepid,
+                hidepid: missing.hidepid.map(|option| option.trim_start_matches("hidepid=")),
             },
             missing: missing.processes.iter().map(|one| MissingProcess::new(report, one)).collect(),
             notes: report.notes,
@@ -226,7 +229,7 @@ impl<'a> RowLists<'a> {
         RowLists {
             programs: programs.rows.iter().map(|row| ProgramRow::new(report, row)).collect(),
             rest: programs.rest.as_ref().map(RestRow::new),
-            sharing: programs.sharing.iter().map(SharingRow::new).collect(),
+            sharing: programs.sharing.iter().map(|row| SharingRow::new(report, row)).collect(),
             unknown: programs.unknown.iter().map(|row| UnknownRow::new(report, row)).collect(),
             unknown_rest: programs.unknown_rest.map(|(rows, known)| UnknownRest { rows, known }),
         }
@@ -242,7 +245,8 @@ impl<'a> ProgramRow<'a> {
         });
         let (name, owner) = (Name(row.name), OwnerFields::new(report, uid));
         let usage = UsageFields { usage: &row.usage, is_total: false };
-        ProgramRow { name, pid, start_time, count, owner, cgroup, usage }
+        let key = report.facts.rules.key(row.name, pid, false);
+        ProgramRow { name, key, pid, start_time, count, owner, cgroup, usage }
     }
 }
 
@@ -263,9 +267,10 @@ impl<'a> RestRow<'a> {
 }
 
 impl<'a> SharingRow<'a> {
-    fn new(row: &'a Sharing<'_>) -> SharingRow<'a> {
+    fn new(report: &Report<'_>, row: &'a Sharing<'_>) -> SharingRow<'a> {
         let Sharing { name, pid, owner, owner_pid, count } = *row;
-        SharingRow { name: Name(name), pid, count, owner: Name(owner), owner_pid }
+        let key = report.facts.rules.key(name, pid, false);
+        SharingRow { name: Name(name), key, pid, count, owner: Name(owner), owner_pid }
     }
 }
 
@@ -273,7 +278,8 @@ impl<'a> UnknownRow<'a> {
     fn new(report: &Report<'_>, row: &'a Unknown) -> UnknownRow<'a> {
         let Unknown { pid, count, uid, known, .. } = *row;
         let (name, owner) = (Name(&row.name), OwnerFields::new(report, uid));
-        UnknownRow { name, pid, count, owner, known }
+        let key = report.facts.rules.key(&row.name, pid, false);
+        UnknownRow { name, key, pid, count, owner, known }
     }
 }
 

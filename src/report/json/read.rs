@@ -9,6 +9,8 @@ use crate::program::{Amounts, Grouping, Snapshot, SnapshotRow};
 use crate::report::Rules;
 use crate::units::Pid;
 
+/// The version before: other words for the naming rule and for one fate, other percentages.
+const SCHEMA_1: &str = "psm-uring.report.v1";
 /// The fate of a process that ended, which no report lacks.
 const GONE: &str = "gone";
 
@@ -43,7 +45,8 @@ struct SavedDocument {
 #[derive(Deserialize)]
 struct SavedRun {
     by: Grouping,
-    name: NameRule,
+    #[serde(alias = "name")] // Version 1.
+    name_rule: NameRule,
     selection: Option<String>,
     host: Option<String>,
     started_at: Option<String>,
@@ -84,7 +87,7 @@ impl SavedReport {
         if documents.next().is_some_and(|another| another.is_ok()) {
             return Err("it holds several reports; give one, as tail -n 1 does".to_owned());
         }
-        if head.schema != SCHEMA {
+        if ![SCHEMA, SCHEMA_1].contains(&head.schema.as_str()) {
             return Err(format!("it says {:?}, wanted {SCHEMA:?}", head.schema));
         }
         let document: SavedDocument = serde_json::from_slice(text).map_err(is_not)?;
@@ -98,11 +101,11 @@ impl SavedReport {
         let rows = programs.into_iter().chain(unknown.unwrap_or_default());
         let rows = rows.map(|row| row.snapshot_row(run.by)).collect::<Result<_, _>>()?;
         Ok(SavedReport {
-            rules: Rules { by: run.by, name: run.name, selection: run.selection },
+            rules: Rules { by: run.by, name: run.name_rule, selection: run.selection },
             host: run.host,
             started_at: run.started_at,
             missing: missing.iter().filter(|process| process.fate != GONE).count(),
-            snapshot: Snapshot::new(run.by, rows, total.unwrap_or_default()),
+            snapshot: Snapshot::new(run.by, run.name_rule, rows, total.unwrap_or_default()),
         })
     }
 }
@@ -121,7 +124,8 @@ impl SavedRow {
         let (pid, start_time) = (pid.filter(|_| is_process), start_time.filter(|_| is_process));
         // Without RAM, `swap` is `VmSwap`, not the proportional share.
         let swap = amounts.ram.and(amounts.swap);
-        Ok(SnapshotRow { name, pid, start_time, amounts: Amounts { swap, ..amounts } })
+        let key = Vec::new();
+        Ok(SnapshotRow { key, name, pid, start_time, amounts: Amounts { swap, ..amounts } })
     }
 }
 
@@ -137,7 +141,7 @@ mod tests {
 
     fn document(rest: &str) -> String {
         format!(
-            r#"{{"schema": "{SCHEMA}", "run": {{"by": "pid", "name": "title"}},
+            r#"{{"schema": "{SCHEMA}", "run": {{"by": "pid", "name_rule": "title"}},
                "missing": [{{"pid": 4, "fate": "denied"}}, {{"pid": 5, "fate": "gone"}}],
                "total": {{"count": 3, "ram": 8192, "swap": 0}} {rest}}}"#
         )
@@ -158,6 +162,7 @@ mod tests {
         let known = Amounts { count: 2, ram: Some(Kib(4)), swap: None };
         let unknown = Amounts { count: 1, ..Amounts::default() };
         let row = |name: &[u8], amounts| SnapshotRow {
+            key: Vec::new(),
             name: name.to_vec(),
             pid: None,
             start_time: None,
@@ -166,7 +171,12 @@ mod tests {
         let process = SnapshotRow { pid: Some(Pid(7)), start_time: Some(5), ..row(b"b", unknown) };
         assert_eq!(
             saved.snapshot,
-            Snapshot::new(Grouping::Pid, vec![row(b"a\xff", known), process], total)
+            Snapshot::new(
+                Grouping::Pid,
+                NameRule::Title,
+                vec![row(b"a\xff", known), process],
+                total
+            )
         );
     }
 

@@ -39,7 +39,7 @@ pub fn diff(diff: &Diff<'_>, options: &TableOptions<'_>) -> String {
     for row in &diff.rows {
         let change = row.amounts.change;
         let style = if change.ram.is_none() { Style::Warning } else { Style::Plain };
-        let name = Cell::Name(escape::name(&row.row.name), suffix(row));
+        let name = Cell::Name(escape::name(row.name), suffix(row));
         lines.push((style, None, cells(numbers(change, unit), name)));
     }
     if diff.left_out > 0 {
@@ -106,6 +106,7 @@ mod tests {
             Some(Amounts { count, ram: ram.map(Kib), swap: swap.map(Kib) })
         };
         let row = |name: &str, pid| SnapshotRow {
+            key: Vec::new(),
             name: name.into(),
             pid,
             start_time: None,
@@ -118,8 +119,12 @@ mod tests {
             BeforeAfter::new(None, amounts(1, Some(512), Some(1024))),
         ];
         let (before, after) = (amounts(9, None, Some(0)), amounts(8, Some(1), Some(1024)));
-        let rows =
-            rows.iter().zip(changes).map(|(row, amounts)| DiffRow { row, amounts }).collect();
+        let rows = rows.iter().zip(changes).map(|(row, amounts)| DiffRow {
+            row,
+            name: &row.name,
+            amounts,
+        });
+        let rows = rows.collect();
         let total = BeforeAfter::new(before, after);
         let grouping = Grouping::Program;
         let table = Diff { grouping, rows, left_out: 3, leaves_changes_out: true, total };

@@ -164,7 +164,7 @@ impl<'a> Table<'a> {
         };
         let before = self.options.before?;
         let Some(then) = before.row(row) else {
-            return before.is_whole.then_some('*');
+            return before.is_new(row).then_some('*');
         };
         let (then, now) = (then.amounts.ram?, ram(&row.usage));
         let is_shown = self.unit.format(then) != self.unit.format(now);

@@ -17,5 +17,5 @@ fn the_part_of_nothing_is_empty_in_csv() {
     command.args("-o csv --columns name,percent --no-header --proc-root".split(' '));
     command.arg(root.path());
     let ran = output(command);
-    assert_eq!(ran.stdout(), "program,one,\r\ntotal,,\r\n", "{}", ran.stderr());
+    assert_eq!(ran.stdout(), "program,one,,one\r\ntotal,,,\r\n", "{}", ran.stderr());
 }

@@ -49,11 +49,11 @@ fn diff_keeps_its_schema() {
 #[test]
 fn amounts_are_given_for_both_reports() {
     let reports = Reports::new("diff-amounts");
-    let before = reports.save_of("before", &["120", "101", "102"], false);
-    let after = reports.save_of("after", &["120", "102", "110"], true);
+    let before = reports.save_of("before", &["120", "101", "131"], false);
+    let after = reports.save_of("after", &["120", "131", "110"], true);
     let ran = diff(&before, &after, "--json");
     assert!(
-        ran.stdout().starts_with("{\n  \"schema\": \"psm-uring.diff.v1\",\n"),
+        ran.stdout().starts_with("{\n  \"schema\": \"psm-uring.diff.v2\",\n"),
         "{}",
         ran.stdout()
     );

@@ -71,7 +71,7 @@ fn json_is_ndjson_on_lines() {
         assert_eq!(whole, line, "{call}");
     }
     let word = run(["--proc-root", "ordinary", "--json"]).stdout();
-    assert!(word.starts_with("{\n  \"schema\": \"psm-uring.report.v1\",\n"), "{word}");
+    assert!(word.starts_with("{\n  \"schema\": \"psm-uring.report.v2\",\n"), "{word}");
 }
 
 /// The report contains owner and control group on request.

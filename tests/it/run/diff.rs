@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::support::failures::{Failures, check, check_eq};
 use crate::support::reports::Reports;
-use crate::support::{Ran, make_fifo, output, program, run, tree};
+use crate::support::{Ran, data, make_fifo, output, program, run, tree};
 
 fn diff(before: &PathBuf, after: &PathBuf, arguments: &[&str]) -> Ran {
     let mut command = program();
@@ -150,4 +150,23 @@ fn sums_of_huge_figures_saturate() {
     std::fs::write(&huge, document.to_string()).expect("ours");
     let ran = diff(&report, &huge, &[]);
     assert_eq!((ran.code, ran.stderr().as_str()), (Some(0), ""));
+}
+
+/// A report that an earlier version of the program saved has other words, but the same rows.
+#[test]
+fn reports_of_version_1_stay_readable() {
+    let reports = Reports::new("diff-version-1");
+    let now = reports.save("now", "--proc-root ordinary");
+    let then = data("reports/v1.json");
+    for (before, after) in [(&then, &now), (&now, &then)] {
+        let ran = diff(before, after, &[]);
+        let rows = rows(&ran);
+        assert!(rows.len() == 1 && rows[0].ends_with("rows alike)"), "{rows:?}");
+        assert_eq!(ran.stderr(), "");
+    }
+    let other = reports.path("v3.json");
+    let text = std::fs::read_to_string(&then).expect("ours").replace("report.v1", "report.v3");
+    std::fs::write(&other, text).expect("a file of ours");
+    let ran = diff(&then, &other, &[]);
+    assert!(ran.stderr().contains("it says \"psm-uring.report.v3\""), "{}", ran.stderr());
 }

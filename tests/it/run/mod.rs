@@ -2,6 +2,7 @@
 //!
 //! - `descriptors` a low limit of descriptors
 //! - `diff`        the command
+//! - `keys`        titles that change
 //! - `output`      readers that exit, full disks
 //! - `output_file` atomic replacement of the file
 //! - `progress`    the progress line on a terminal
@@ -13,6 +14,7 @@
 
 mod descriptors;
 mod diff;
+mod keys;
 mod output;
 pub(crate) mod output_file;
 mod progress;

@@ -202,7 +202,7 @@ fn users_of_stuck_processes_are_shown() {
                 table.lines().find(|line| line.contains(&format!("  {name} ("))).expect(&table);
             let cells: Vec<&str> = row.split_whitespace().take(2).collect();
             check_eq!(failures, cells, [user, "-"], "{engine}:\n{table}");
-            let record = format!("unknown,{user},,{name}\r\n");
+            let record = format!("unknown,{user},,{name},{name}\r\n");
             check!(failures, csv.contains(&record), "{engine}: no {record} in\n{csv}");
             let unknown = json["unknown"].as_array().expect("rows");
             let row = unknown.iter().find(|row| row["name"] == name).expect(name);
