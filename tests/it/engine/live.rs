@@ -344,16 +344,20 @@ fn the_start_time_is_that_of_stat() {
     assert_eq!(told.to_string(), fields[19], "{stat}");
 }
 
-/// Even at deadline 0 the program recognizes a dead process: its memory is not missing.
+/// Even at deadline 0 the program recognizes a dead process: its memory is not missing. The search
+/// takes little time; a busy machine may use that up in one run, but not in all.
 #[test]
 fn a_zombie_is_not_missing_at_a_deadline() {
     let target = Target::start_as(b"zombie", "exit");
     target.wait_for_state(target.pid(), 'Z');
     let list = target.pid().to_string();
     for engine in ["auto", "threads", "sync"] {
-        let ran = run(["--pid", &list, "--deadline", "0", "--engine", engine, "--stats"]);
-        let told = ran.stderr();
-        let is_zombie = told.contains("1 listed:") && told.contains(" 1 zombie");
-        assert!(is_zombie && told.contains(" 0 not asked"), "{engine}: {told}");
+        let mut told = String::new();
+        let is_found = until(QUIET_LIMIT, || {
+            told = run(["--pid", &list, "--deadline", "0", "--engine", engine, "--stats"]).stderr();
+            let is_zombie = told.contains("1 listed:") && told.contains(" 1 zombie");
+            (is_zombie && told.contains(" 0 not asked")).then_some(())
+        });
+        assert!(is_found.is_some(), "{engine}: {told}");
     }
 }
