@@ -95,7 +95,7 @@ impl Drop for Target {
 
 /// A line of `/proc/PID/status`. Reads of that file return immediately; reads of `stat`, which is
 /// easier to parse, block for ever on a stuck process, and any process of the host may be stuck.
-fn status(pid: Pid, key: &str) -> Option<String> {
+pub fn status(pid: Pid, key: &str) -> Option<String> {
     let text = std::fs::read(format!("/proc/{pid}/status")).ok()?;
     let text = String::from_utf8_lossy(&text).into_owned();
     text.lines().find_map(|line| Some(line.strip_prefix(key)?.trim().to_owned()))
