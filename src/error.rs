@@ -38,8 +38,8 @@ pub enum Error {
     NoSuchProcess(Vec<Pid>),
     /// None of the processes named by id is listed: this mount option may hide them.
     Hidden(Vec<Pid>, String),
-    /// No process could be read; the first one, and its error.
-    NothingRead(Pid, Errno),
+    /// No process of this directory could be read; the first one, and its error.
+    NothingRead(PathBuf, Pid, Errno),
     /// No process could be measured, so there is no total; the missing processes and the reasons.
     NoTotal(String),
     /// The kernel has no rollup, and no other source was allowed.
@@ -113,9 +113,8 @@ impl fmt::Display for Error {
                 f,
                 "cannot read {}: {errno}; {}",
                 path.display(),
-                remedy(*errno).unwrap_or(
-                    "check that --proc-root is a whole proc filesystem, or leave out --host"
-                )
+                remedy(*errno)
+                    .unwrap_or("check that it is of a whole proc filesystem, or leave out --host")
             ),
             Error::NoSuchProcess(pids) => write!(
                 f,
@@ -129,10 +128,10 @@ impl fmt::Display for Error {
                  hides it; {HIDEPID_REMEDY}",
                 list(pids)
             ),
-            Error::NothingRead(pid, errno) => write!(
+            Error::NothingRead(path, pid, errno) => write!(
                 f,
                 "could not read any process (first: PID {pid}): {errno}; {}",
-                remedy(*errno).unwrap_or("check the directory that --proc-root names")
+                remedy(*errno).unwrap_or(process_remedy(path == Path::new("/proc")))
             ),
             Error::NoTotal(missing) => write!(f, "no total: {missing}"),
             Error::NoRollup => f.write_str(
@@ -172,6 +171,15 @@ pub fn remedy(errno: Errno) -> Option<&'static str> {
     })
 }
 
+/// The remedy for an error of one process, in `/proc` or in a directory that replaces it.
+pub fn process_remedy(is_proc: bool) -> &'static str {
+    if is_proc {
+        "run it again, and report it if the error stays"
+    } else {
+        "check the directory that --proc-root names"
+    }
+}
+
 /// The same for the start of a thread or a process.
 pub fn start_remedy(errno: Errno) -> Option<&'static str> {
     if errno.0 == libc::EAGAIN { Some(THREADS_REMEDY) } else { remedy(errno) }
@@ -209,7 +217,7 @@ mod tests {
                 Error::NoProc(path(), errno),
                 Error::Listing(path(), errno),
                 Error::NoMeminfo(path(), errno),
-                Error::NothingRead(Pid(7), errno),
+                Error::NothingRead(path(), Pid(7), errno),
                 Error::refused("read", &path(), errno),
             ] {
                 let text = error.to_string();
@@ -223,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_lack_of_memory_names_every_limit() {
-        let read = Error::NothingRead(Pid(7), Errno::NOMEM).to_string();
+        let read = Error::NothingRead("x".into(), Pid(7), Errno::NOMEM).to_string();
         assert!(read.contains("ulimit -v") && read.contains("ulimit -d"), "{read}");
         let ring = Error::no_ring(Errno::NOMEM);
         assert!(["-l", "-v", "-d"].iter().all(|limit| ring.contains(limit)), "{ring}");
@@ -234,7 +242,7 @@ mod tests {
     fn eagain_is_not_a_lack_of_memory() {
         let again = Errno(libc::EAGAIN);
         let text = Error::NoMeminfo("x".into(), again).to_string();
-        assert!(!text.contains("memory, or") && text.contains("--proc-root"), "{text}");
+        assert!(!text.contains("memory, or") && text.contains("--host"), "{text}");
         assert!(Error::no_ring(again).contains("pids.max"));
         assert!(start_remedy(again).is_some_and(|text| text.contains("pids.max")));
         assert_eq!(start_remedy(Errno::NOMEM), remedy(Errno::NOMEM));

@@ -9,6 +9,7 @@
 //! - `key`     a name to its stable key
 //! - `script`  the arguments of an interpreter to the name of its script
 //! - `interpreters` the table of interpreters and their options
+//! - `refusal` the reason that the kernel refuses a process
 //! - `status`  the texts of `status` and `stat`
 //! - `cgroup`  the text of `cgroup`
 #![forbid(unsafe_code)]
@@ -21,6 +22,7 @@ mod memory;
 mod name;
 mod plan;
 mod probe;
+mod refusal;
 mod script;
 mod status;
 mod title;
@@ -31,6 +33,7 @@ pub use key::key;
 pub use name::{NAME_MAX, NameRule};
 pub use plan::{Plan, Source};
 pub use probe::{Probe, ReadNext, Want};
+pub use refusal::{Credentials, Refusal};
 pub use status::{Glimpse, KTHREADD, fate_of_memoryless, kernel_threads, parent};
 
 use crate::smaps::Smaps;

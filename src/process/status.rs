@@ -73,11 +73,24 @@ pub(super) fn comm(text: &[u8], name: &mut Vec<u8>) {
     }
 }
 
-/// The effective user: the second of four ids.
+/// The effective user.
 pub(super) fn owner(text: &[u8]) -> Option<u32> {
-    let ids = value(text, b"Uid")?;
-    let effective = ids.split(u8::is_ascii_whitespace).nth(1)?;
-    std::str::from_utf8(effective).ok()?.parse().ok()
+    id(text, b"Uid", 1)
+}
+
+/// The real, the effective and the saved id, of users or groups.
+pub(super) fn ids(text: &[u8], key: &[u8]) -> Option<[u32; 3]> {
+    Some([id(text, key, 0)?, id(text, key, 1)?, id(text, key, 2)?])
+}
+
+fn id(text: &[u8], key: &[u8], place: usize) -> Option<u32> {
+    let id = value(text, key)?.split(u8::is_ascii_whitespace).nth(place)?;
+    std::str::from_utf8(id).ok()?.parse().ok()
+}
+
+/// The permitted capabilities, one bit each.
+pub(super) fn permitted(text: &[u8]) -> Option<u64> {
+    hexadecimal(text, b"CapPrm")
 }
 
 /// The parent process, by `status`; 0 if it is in another PID namespace.

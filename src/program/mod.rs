@@ -5,7 +5,7 @@
 //! - `column`    the columns: word, help, header, kind
 //! - `usage`     the memory of a row
 //! - `row`       rows of processes that were measured
-//! - `timed_out` rows of processes whose memory is unknown
+//! - `unread`    rows of processes whose memory is unknown
 //! - `vfork`     rows of processes that share the address space of another
 //! - `host`      host memory by parts
 //! - `order`     sorting and `--top`
@@ -21,7 +21,7 @@ mod host;
 mod order;
 mod row;
 mod snapshot;
-mod timed_out;
+mod unread;
 mod usage;
 mod vfork;
 
@@ -35,7 +35,7 @@ pub use self::host::{HostMemory, HostPart, PossibleOwner, SharedMemory};
 pub use self::order::Order;
 pub use self::row::{Program, Rest, Uniform};
 pub use self::snapshot::{Amounts, Snapshot, SnapshotRow};
-pub use self::timed_out::{Known, TimedOut, Unknown};
+pub use self::unread::{Known, Obstacle, Unknown, UnknownRest, Unread};
 pub use self::usage::Usage;
 pub use self::vfork::Sharing;
 use crate::process::ProcessUsage;
@@ -46,8 +46,8 @@ use crate::units::{Kib, Pid};
 pub struct Annotations<'a> {
     /// The number of processes whose memory is unknown.
     pub unknown: usize,
-    /// The processes that timed out and have a row.
-    pub timed_out: &'a [&'a TimedOut],
+    /// The processes of them that have a row.
+    pub unread: &'a [&'a Unread],
     /// Maps each process that shares an address space to the process that owns it.
     pub sharing: &'a HashMap<Pid, Pid>,
 }
@@ -71,8 +71,8 @@ pub struct Programs<'run> {
     pub sharing: Vec<Sharing<'run>>,
     /// Rows whose memory is unknown, in the order of the report.
     pub unknown: Vec<Unknown>,
-    /// The rows of unknown memory that `--top` cuts: their number, and the sum of known figures.
-    pub unknown_rest: Option<(usize, Known)>,
+    /// The rows of unknown memory that `--top` cuts, if there are any.
+    pub unknown_rest: Option<UnknownRest>,
     /// The names of users, if rows show them.
     pub users: Option<&'run UserNames>,
     /// Whether a process counts shared swapped pages whole (kernels before 4.3).
@@ -124,10 +124,9 @@ pub fn group<'run>(
     if rest.is_some() {
         sharers.retain(|one| rows.iter().any(|row| one.is_of(row)));
     }
-    let mut unknown = timed_out::unknown(annotations.timed_out, labels);
-    timed_out::sort(&mut unknown, order);
-    let unknown_rest =
-        order::cut(&mut unknown, order).map(|cut| (cut.len(), timed_out::known(&cut)));
+    let mut unknown = unread::unknown(annotations.unread, labels);
+    unread::sort(&mut unknown, order);
+    let unknown_rest = order::cut(&mut unknown, order).map(|cut| UnknownRest::sum(&cut));
     if order.reverse {
         rows.reverse();
         unknown.reverse();
@@ -152,9 +151,10 @@ mod tests {
     use super::*;
     use crate::process::Glimpse;
 
-    fn timed_out(pid: u32, comm: &str, rss: Option<u64>) -> TimedOut {
+    fn unread(pid: u32, comm: &str, rss: Option<u64>) -> Unread {
         let (comm, rss) = (comm.into(), rss.map(Kib));
-        TimedOut { pid: Pid(pid), glimpse: Glimpse { comm, rss, ..Glimpse::default() } }
+        let glimpse = Glimpse { comm, rss, ..Glimpse::default() };
+        Unread { pid: Pid(pid), obstacle: Obstacle::TimedOut, glimpse }
     }
 
     fn names(programs: &Programs<'_>) -> Vec<String> {
@@ -165,13 +165,13 @@ mod tests {
     #[test]
     fn rows_of_unknown_memory_are_sorted_and_cut() {
         let all = [
-            timed_out(1, "stuck", None),
-            timed_out(2, "big", Some(300)),
-            timed_out(3, "twin", Some(20)),
-            timed_out(4, "twin", Some(20)),
+            unread(1, "stuck", None),
+            unread(2, "big", Some(300)),
+            unread(3, "twin", Some(20)),
+            unread(4, "twin", Some(20)),
         ];
-        let (timed_out, sharing) = (&all.each_ref()[..], &HashMap::new());
-        let annotations = Annotations { unknown: all.len(), timed_out, sharing };
+        let (unread, sharing) = (&all.each_ref()[..], &HashMap::new());
+        let annotations = Annotations { unknown: all.len(), unread, sharing };
         let labels = Labels::new([].into_iter(), Grouping::Program, None);
         let group = |order| group([].into_iter(), &labels, annotations, order);
         let whole = group(Order::default());
@@ -179,7 +179,9 @@ mod tests {
         assert_eq!((whole.total, whole.unknown_rest), (None, None));
         let top = group(Order { top: Some(1), ..Order::default() });
         assert_eq!(names(&top), ["big"]);
-        assert_eq!(top.unknown_rest, Some((2, Known { rss: Some(Kib(40)), swap: None })));
+        let known = Known { rss: Some(Kib(40)), swap: None };
+        let rest = UnknownRest { rows: 2, obstacle: Some(Obstacle::TimedOut), known };
+        assert_eq!(top.unknown_rest, Some(rest));
         let reverse = group(Order { reverse: true, ..Order::default() });
         assert_eq!(names(&reverse), ["big", "twin", "stuck"]);
     }
@@ -188,7 +190,7 @@ mod tests {
     fn the_total_of_no_rows_is_0_unless_memory_is_unknown() {
         let total = |count| {
             let sharing = &HashMap::new();
-            let annotations = Annotations { unknown: count, timed_out: &[], sharing };
+            let annotations = Annotations { unknown: count, unread: &[], sharing };
             let labels = Labels::new([].into_iter(), Grouping::Program, None);
             group([].into_iter(), &labels, annotations, Order::default()).total
         };

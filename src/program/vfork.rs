@@ -111,7 +111,7 @@ mod tests {
             usage(5, "big", 900),
         ];
         let sharing = HashMap::from([2, 3, 4].map(|child| (Pid(child), Pid(1))));
-        let annotations = Annotations { unknown: 0, timed_out: &[], sharing: &sharing };
+        let annotations = Annotations { unknown: 0, unread: &[], sharing: &sharing };
         let labels = |grouping| Labels::new(std::iter::empty(), grouping, None);
         let (names, pids) = (labels(Grouping::Program), labels(Grouping::Pid));
         let group = |labels, top| {

@@ -46,24 +46,23 @@ fn kind(line: Line<'_>) -> &'static str {
         Line::Rest(_) => "rest",
         Line::Sharing(_) => "sharing",
         Line::Unknown(_) => "unknown",
-        Line::UnknownRest(..) => "unknown-rest",
+        Line::UnknownRest(_) => "unknown-rest",
         Line::Total(..) => "total",
     }
 }
 
 /// A field without foreign bytes; `None` is unknown.
 fn field(scale: Scale, line: Line<'_>, column: Column) -> Option<String> {
-    let amount = |column| line.usage().and_then(|usage| usage.get(column));
     match column {
         Column::Count => line.count().map(|count| count.to_string()),
         Column::Pid => line.pid().map(|pid| pid.to_string()),
-        Column::Percent => scale.percent(amount(Column::Ram)),
+        Column::Percent => scale.percent(line.amount(Column::Ram)),
         Column::Bar if !matches!(line, Line::Program(_)) => None,
         Column::Bar => {
-            Some(scale.bar(amount(Column::Ram).unwrap_or_default()).trim_end().to_owned())
+            Some(scale.bar(line.amount(Column::Ram).unwrap_or_default()).trim_end().to_owned())
         }
         _ if !line.has(column) => None,
-        _ => amount(column).map(|kib| Unit::Bytes.format(kib)),
+        _ => line.amount(column).map(|kib| Unit::Bytes.format(kib)),
     }
 }
 

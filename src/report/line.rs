@@ -1,7 +1,8 @@
 //! The lines of a report below its header, in the order of the table.
 
 use crate::program::{
-    Column, ColumnKind, Known, Program, Programs, Rest, Sharing, Uniform, Unknown, Usage, user_name,
+    Column, ColumnKind, Obstacle, Program, Programs, Rest, Sharing, Uniform, Unknown, UnknownRest,
+    Usage, user_name,
 };
 use crate::units::{Kib, Pid};
 
@@ -19,8 +20,8 @@ pub(super) enum Line<'a> {
     Sharing(&'a Sharing<'a>),
     /// A row whose memory is unknown.
     Unknown(&'a Unknown),
-    /// The number of rows of unknown memory that `--top` cuts, and their sum of known figures.
-    UnknownRest(usize, Known),
+    /// The rows of unknown memory that `--top` cuts.
+    UnknownRest(&'a UnknownRest),
     /// The total, unless it is unknown, and the number of processes.
     Total(Option<&'a Usage>, u64),
 }
@@ -29,7 +30,7 @@ impl<'a> Line<'a> {
     /// Every line; the total is last.
     pub(super) fn all(programs: &'a Programs<'_>) -> impl Iterator<Item = Line<'a>> {
         let Programs { rows, rest, sharing, unknown, unknown_rest, .. } = programs;
-        let unknown_rest = unknown_rest.map(|(rows, known)| Line::UnknownRest(rows, known));
+        let unknown_rest = unknown_rest.iter().map(Line::UnknownRest);
         let known = rows.iter().map(Line::Program).chain(rest.iter().map(Line::Rest));
         let sharing = sharing.iter().map(Line::Sharing);
         let unknown = unknown.iter().map(Line::Unknown).chain(unknown_rest);
@@ -46,7 +47,22 @@ impl<'a> Line<'a> {
             Line::Program(row) => Some(&row.usage),
             Line::Rest(rest) => Some(&rest.usage),
             Line::Total(usage, _) => usage,
-            Line::Sharing(_) | Line::Unknown(_) | Line::UnknownRest(..) => None,
+            Line::Sharing(_) | Line::Unknown(_) | Line::UnknownRest(_) => None,
+        }
+    }
+
+    /// An amount. Where memory is unknown, `status` has the resident pages, and the swap of a
+    /// kernel that knows no shares of it.
+    pub(super) fn amount(self, column: Column) -> Option<Kib> {
+        let (obstacle, known) = match self {
+            Line::Unknown(row) => (Some(row.obstacle), row.known),
+            Line::UnknownRest(rest) => (rest.obstacle, rest.known),
+            _ => return self.usage()?.get(column),
+        };
+        match column {
+            Column::Rss => known.rss,
+            Column::Swap if obstacle == Some(Obstacle::NoSmaps) => known.swap,
+            _ => None,
         }
     }
 
@@ -65,7 +81,7 @@ impl<'a> Line<'a> {
             Line::Rest(rest) => Some(rest.count),
             Line::Sharing(row) => Some(row.count),
             Line::Unknown(row) => Some(row.count),
-            Line::UnknownRest(..) => None,
+            Line::UnknownRest(_) => None,
             Line::Total(_, count) => Some(count),
         }
     }
@@ -76,7 +92,7 @@ impl<'a> Line<'a> {
             Line::Program(row) => row.pid,
             Line::Sharing(row) => row.pid,
             Line::Unknown(row) => row.pid,
-            Line::Rest(_) | Line::UnknownRest(..) | Line::Total(..) => None,
+            Line::Rest(_) | Line::UnknownRest(_) | Line::Total(..) => None,
         }
     }
 
@@ -91,7 +107,7 @@ impl<'a> Line<'a> {
             Line::Program(row) => row.name,
             Line::Sharing(row) => row.name,
             Line::Unknown(row) => &row.name,
-            Line::Rest(_) | Line::UnknownRest(..) | Line::Total(..) => b"",
+            Line::Rest(_) | Line::UnknownRest(_) | Line::Total(..) => b"",
         }
     }
 

@@ -7,8 +7,8 @@ use std::fmt::Write;
 
 use super::{Unit, escape, plural};
 use crate::error::{self, HIDEPID_REMEDY};
-use crate::process::{Coverage, Fate};
-use crate::program::{HostMemory, HostPart, TimedOut};
+use crate::process::{Coverage, Fate, Refusal};
+use crate::program::{HostMemory, HostPart, Obstacle, Unread};
 use crate::units::{Errno, Kib, Labelled, Pid};
 
 /// The most processes of one fate that a note names.
@@ -41,8 +41,8 @@ pub struct Missing<'run> {
     pub coverage: Coverage,
     /// The processes that are neither measured nor left out on purpose, in order.
     pub processes: &'run [(Pid, Fate)],
-    /// The processes of them that timed out.
-    pub timed_out: &'run [TimedOut],
+    /// The processes of them of which `status` is known.
+    pub unread: &'run [Unread],
     /// Whether the deadline has passed.
     pub is_past_deadline: bool,
     /// Whether `--pid` names the processes.
@@ -53,6 +53,10 @@ pub struct Missing<'run> {
     pub users: &'run str,
     /// The mount option that hides the processes of other users from the list, if there is one.
     pub hidepid: Option<&'run str>,
+    /// The processes that were denied, and the reasons.
+    pub refusals: &'run [(Pid, Refusal)],
+    /// Whether the directory is `/proc`.
+    pub is_proc: bool,
     /// The right to read.
     pub access: Access,
 }
@@ -78,7 +82,7 @@ impl Missing<'_> {
 
     /// Processes that `--pid` names and that do not exist.
     fn absent(&self) -> Option<String> {
-        let gone = self.pids(|fate| fate == Fate::Gone);
+        let gone = self.pids(Fate::Gone);
         let verb = if gone.len() == 1 { "does" } else { "do" };
         let is_noted = self.is_by_pid && !gone.is_empty();
         is_noted.then(|| format!("{} {verb} not exist (any more)", named(&gone)))
@@ -96,35 +100,41 @@ impl Missing<'_> {
                        again";
         let malformed = "figures are missing or not numbers; look at its smaps_rollup and smaps, \
                          and report it";
-        for part in [
-            self.timed_out(),
-            self.not_asked(),
-            self.part("denied", Fate::Denied, &denial(&self.access)),
-            self.part("changed", Fate::Changed, changed),
-            self.part("not understood", Fate::Malformed, malformed),
-            self.failed(),
-        ] {
+        let parts = [self.timed_out(), self.not_asked()].into_iter().flatten();
+        let parts = parts.chain(self.denied());
+        let parts = parts.chain(part("changed", &self.pids(Fate::Changed), changed));
+        let parts = parts.chain(part("not understood", &self.pids(Fate::Malformed), malformed));
+        for part in parts.chain(self.failed()) {
             // Writing to a String cannot fail.
-            let _ = part.map(|part| write!(text, "; {part}"));
+            let _ = write!(text, "; {part}");
         }
         Some(text)
     }
 
-    fn part(&self, label: &str, fate: Fate, why: &str) -> Option<String> {
-        let pids = self.pids(|other| other == fate);
-        let count = pids.len();
-        (count > 0).then(|| format!("{count} {label} ({}): {why}", named(&pids)))
+    /// One part for each reason.
+    fn denied(&self) -> impl Iterator<Item = String> {
+        Refusal::ALL.into_iter().filter_map(|refusal| {
+            let refused = self.refusals.iter().filter(|(_, other)| *other == refusal);
+            let pids: Vec<Pid> = refused.map(|(pid, _)| *pid).collect();
+            part("denied", &pids, &denial(&self.access, refusal))
+        })
+    }
+
+    /// The processes whose memory this obstacle hides.
+    fn unread_by(&self, obstacle: Obstacle) -> impl Iterator<Item = &Unread> {
+        self.unread.iter().filter(move |one| one.obstacle == obstacle)
     }
 
     fn timed_out(&self) -> Option<String> {
-        let pid = self.timed_out.first()?.pid;
+        let timed_out: Vec<&Unread> = self.unread_by(Obstacle::TimedOut).collect();
+        let pid = timed_out.first()?.pid;
         let why = if self.is_past_deadline {
             format!("not finished by --deadline; raise it, or look at /proc/{pid}/stack")
         } else {
             format!("asleep beyond --stuck-after; look at /proc/{pid}/stack, or raise it")
         };
-        let count = self.timed_out.len();
-        Some(format!("{count} timed out ({}): {why}", list(self.timed_out, glimpse)))
+        let count = timed_out.len();
+        Some(format!("{count} timed out ({}): {why}", list(&timed_out, |one| glimpse(one))))
     }
 
     fn not_asked(&self) -> Option<String> {
@@ -138,20 +148,36 @@ impl Missing<'_> {
         (count > 0).then(|| format!("{count} not asked: {why}"))
     }
 
-    fn failed(&self) -> Option<String> {
-        let errno = self.processes.iter().find_map(|(_, fate)| match fate {
-            Fate::Failed(errno) => Some(*errno),
-            _ => None,
-        })?;
-        let pids = self.pids(|fate| matches!(fate, Fate::Failed(_)));
-        let (count, pids) = (pids.len(), named(&pids));
+    /// One part for each error.
+    fn failed(&self) -> impl Iterator<Item = String> {
+        let mut errnos: Vec<Errno> = Vec::new();
+        for (_, fate) in self.processes {
+            match fate {
+                Fate::Failed(errno) if !errnos.contains(errno) => errnos.push(*errno),
+                _ => {}
+            }
+        }
+        errnos.into_iter().filter_map(|errno| {
+            part("failed", &self.pids(Fate::Failed(errno)), &self.failure(errno))
+        })
+    }
+
+    fn failure(&self, errno: Errno) -> String {
+        if errno == Errno::NOENT && self.unread_by(Obstacle::NoSmaps).next().is_some() {
+            return "this kernel has neither smaps_rollup nor smaps (CONFIG_PROC_PAGE_MONITOR); RSS \
+                    and swap are from status, with shared pages whole in each process"
+                .to_owned();
+        }
         let remedy = error::remedy(errno).unwrap_or(match errno {
+            Errno::NOENT if self.is_proc => {
+                "the process exists, but no file has its memory; check --source"
+            }
             Errno::NOENT => {
                 "the process exists, but no file has its memory; check --source and --proc-root"
             }
-            _ => "run it again, and report it if the error stays",
+            _ => error::process_remedy(self.is_proc),
         });
-        Some(format!("{count} failed ({pids}): {errno}; {remedy}"))
+        format!("{errno}; {remedy}")
     }
 
     /// The reason why the report has no row though no process is missing.
@@ -185,8 +211,8 @@ impl Missing<'_> {
         }
     }
 
-    fn pids(&self, is_wanted: impl Fn(Fate) -> bool) -> Vec<Pid> {
-        let wanted = self.processes.iter().filter(|(_, fate)| is_wanted(*fate));
+    fn pids(&self, fate: Fate) -> Vec<Pid> {
+        let wanted = self.processes.iter().filter(|(_, other)| *other == fate);
         wanted.map(|(pid, _)| *pid).collect()
     }
 }
@@ -218,28 +244,15 @@ pub fn host(memory: &HostMemory) -> Option<String> {
     })
 }
 
+/// `2 denied (PID 7, 8): the reason`, unless there are none.
+fn part(label: &str, pids: &[Pid], why: &str) -> Option<String> {
+    let count = pids.len();
+    (count > 0).then(|| format!("{count} {label} ({}): {why}", named(pids)))
+}
+
 /// The reason of a refusal, and the remedy.
-fn denial(access: &Access) -> String {
-    let why = match access {
-        Access::Ordinary(capability) => {
-            return format!(
-                "owned by other users; run psm-uring as root, or install it with {capability} for \
-                 a group (psm-uring man, INSTALLATION)"
-            );
-        }
-        Access::KeeperEnded => {
-            "owned by other users, and the process with the capability to read them has ended or \
-             could not start; allow more processes (ulimit -u), and run psm-uring again"
-        }
-        Access::RootWithout => {
-            "root without CAP_SYS_PTRACE; give it back (in a container: --cap-add SYS_PTRACE)"
-        }
-        Access::Namespaced => {
-            "capabilities do not reach beyond a user namespace; run it outside, as root"
-        }
-        Access::Mount(option) => {
-            return format!("proc is mounted with {option}; {HIDEPID_REMEDY}");
-        }
+fn denial(access: &Access, refusal: Refusal) -> String {
+    let remedy = match access {
         Access::Full(capability, modules) => {
             let modules = if modules.is_empty() { "" } else { &format!(" ({modules})") };
             return format!(
@@ -247,8 +260,46 @@ fn denial(access: &Access) -> String {
                  its log, or run psm-uring unconfined"
             );
         }
+        Access::RootWithout => {
+            return "root without CAP_SYS_PTRACE; give it back (in a container: --cap-add \
+                    SYS_PTRACE)"
+                .to_owned();
+        }
+        Access::Mount(option) if refusal == Refusal::OtherUser => {
+            return format!("proc is mounted with {option}; {HIDEPID_REMEDY}");
+        }
+        Access::Ordinary(capability) => &format!(
+            "run psm-uring as root, or install it with {capability} for a group (psm-uring man, \
+             INSTALLATION)"
+        ),
+        Access::KeeperEnded => "allow more processes (ulimit -u), and run psm-uring again",
+        Access::Namespaced => "run it outside, as root",
+        Access::Mount(_) => "run psm-uring as root",
     };
-    why.to_owned()
+    let why = match (refusal, access) {
+        (Refusal::OtherUser, Access::KeeperEnded) => {
+            "owned by other users, and the process with the capability to read them has ended or \
+             could not start"
+        }
+        (Refusal::OtherUser, Access::Namespaced) => {
+            "capabilities do not reach beyond a user namespace"
+        }
+        (Refusal::OtherUser, _) => "owned by other users",
+        (Refusal::OtherIds, _) => {
+            "yours, but its real or saved user or a group of it is another one (set-user-ID or \
+             set-group-ID)"
+        }
+        (Refusal::NotDumpable, _) => {
+            "yours, but not dumpable (prctl PR_SET_DUMPABLE, or a binary that it may not read)"
+        }
+        (Refusal::Capable, _) => "yours, but with capabilities that psm-uring lacks",
+        (Refusal::Unexplained, Access::Namespaced) => {
+            "yours, but probably started outside of this user namespace, or not dumpable"
+        }
+        (Refusal::Unexplained, Access::Mount(_)) => "yours, but probably not dumpable",
+        (Refusal::Unexplained, _) => "yours, but a security module probably forbids it",
+    };
+    format!("{why}; {remedy}")
 }
 
 /// `PID 7, 8`
@@ -266,8 +317,8 @@ fn list<T>(items: &[T], item: impl Fn(&T) -> String) -> String {
     named.join(", ") + &more
 }
 
-fn glimpse(timed_out: &TimedOut) -> String {
-    let TimedOut { pid, glimpse, .. } = timed_out;
+fn glimpse(unread: &Unread) -> String {
+    let Unread { pid, glimpse, .. } = unread;
     let state = glimpse.state.map_or_else(String::new, |state| format!(" in state {state}"));
     format!("PID {pid} {}{state}", escape::name(&glimpse.comm))
 }
@@ -277,12 +328,16 @@ mod tests {
     use super::*;
 
     fn missing<'run>(processes: &'run [(Pid, Fate)], access: Access) -> Missing<'run> {
+        const REFUSALS: &[(Pid, Refusal)] =
+            &[(Pid(1), Refusal::OtherUser), (Pid(7), Refusal::OtherUser)];
         let mut coverage = Coverage { measured: 3, ..Coverage::default() };
         processes.iter().for_each(|(_, fate)| coverage.count(*fate));
         Missing {
             coverage,
             processes,
-            timed_out: &[],
+            unread: &[],
+            refusals: if coverage.denied > 0 { REFUSALS } else { &[] },
+            is_proc: true,
             is_past_deadline: false,
             is_by_pid: false,
             filter: None,
@@ -318,6 +373,40 @@ mod tests {
             let begin = format!("measured 3 of 5 processes; 2 denied (PID 1, 7): {why}");
             assert!(lines.len() == 1 && lines[0].starts_with(&begin), "{lines:?}");
         }
+    }
+
+    #[test]
+    fn a_refusal_of_an_own_process_is_not_called_that_of_another_user() {
+        let denied = [(Pid(1), Fate::Denied), (Pid(7), Fate::Denied), (Pid(9), Fate::Denied)];
+        let refusals = [
+            (Pid(1), Refusal::NotDumpable),
+            (Pid(7), Refusal::OtherUser),
+            (Pid(9), Refusal::Capable),
+        ];
+        let mut missing = missing(&denied, Access::Ordinary("CAP_SYS_PTRACE"));
+        missing.refusals = &refusals;
+        let lines = missing.lines();
+        for part in [
+            "; 1 denied (PID 7): owned by other users; run psm-uring as root, or",
+            "; 1 denied (PID 1): yours, but not dumpable (prctl PR_SET_DUMPABLE, or a binary that",
+            "; 1 denied (PID 9): yours, but with capabilities that psm-uring lacks; run",
+        ] {
+            assert!(lines[0].contains(part), "{lines:?}");
+        }
+        missing.access = Access::Mount("hidepid=noaccess".to_owned());
+        missing.refusals = &[(Pid(1), Refusal::Unexplained)];
+        let lines = missing.lines();
+        assert!(lines[0].contains("yours, but probably not dumpable; run psm-uring as root"));
+    }
+
+    #[test]
+    fn every_error_has_a_part_of_its_own() {
+        let failed =
+            [(Pid(4), Fate::Failed(Errno(libc::EIO))), (Pid(5), Fate::Failed(Errno::MFILE))];
+        let lines = missing(&failed, Access::RootWithout).lines();
+        let first = "; 1 failed (PID 4): Input/output error (os error 5); run it again,";
+        let second = "; 1 failed (PID 5): Too many open files (os error 24); raise";
+        assert!(lines[0].contains(first) && lines[0].contains(second), "{lines:?}");
     }
 
     #[test]

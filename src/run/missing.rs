@@ -5,20 +5,22 @@ use regex::bytes::Regex;
 use super::settings::Settings;
 use crate::engine::Survey;
 use crate::error::Error;
-use crate::process::{Coverage, Fate, Glimpse, Plan, ProcFile, Source};
-use crate::program::{Column, Programs, TimedOut};
+use crate::process::{Coverage, Credentials, Fate, Glimpse, Plan, ProcFile, Refusal, Source};
+use crate::program::{Column, Obstacle, Programs, Unread};
 use crate::report::notes::{Access, Missing};
 use crate::sys::keeper_client::{self, Right};
 use crate::sys::privileges::{self, Privileges};
-use crate::sys::proc_root::HidePid;
+use crate::sys::proc_root::{HidePid, ProcRoot};
 use crate::units::{Errno, Pid};
 
 /// The processes of a survey that were not measured.
 pub(super) struct Unmeasured {
     pub(super) coverage: Coverage,
     fates: Vec<(Pid, Fate)>,
-    /// Those that timed out, with the figures of `status`.
-    timed_out: Vec<TimedOut>,
+    /// Those of which `status` has figures.
+    unread: Vec<Unread>,
+    /// Those that were denied, with the reasons.
+    refusals: Vec<(Pid, Refusal)>,
     /// The mount option of proc that may hide processes.
     hidepid: Option<String>,
     access: Access,
@@ -41,26 +43,31 @@ impl Unmeasured {
             None => access(privileges, kept_right(settings)),
         };
         let hidepid = option.filter(|option| option.is_invisible).map(|option| option.option);
-        check_outcome(settings, &coverage, &fates, hidepid.as_deref())?;
-        let status = |pid| settings.root.read_once(ProcFile::Status, pid).unwrap_or_default();
-        let timed_out = |(pid, _): &(Pid, Fate)| TimedOut {
-            pid: *pid,
-            glimpse: Glimpse::from_status(&status(*pid)),
+        let unread = unread(&settings.root, &coverage, &fates);
+        let is_known = unread.iter().any(|one| one.obstacle == Obstacle::NoSmaps);
+        check_outcome(settings, &coverage, &fates, is_known, hidepid.as_deref())?;
+        let denied = fates.iter().filter(|(_, fate)| *fate == Fate::Denied);
+        let refusal = |(pid, _): &(Pid, Fate)| {
+            let reason = match access {
+                Access::Full(..) => Refusal::Unexplained,
+                _ => refusal(&settings.root, *pid, privileges.credentials),
+            };
+            (*pid, reason)
         };
-        let is_timed_out = |(_, fate): &&(Pid, Fate)| *fate == Fate::TimedOut;
-        let timed_out = fates.iter().filter(is_timed_out).map(timed_out).collect();
-        Ok(Unmeasured { coverage, fates, timed_out, hidepid, access })
+        let refusals = denied.map(refusal).collect();
+        Ok(Unmeasured { coverage, fates, unread, refusals, hidepid, access })
     }
 
-    /// The rows of selected processes that timed out. A filter is applied to comm, because the
-    /// name that the rule asks for may not be readable.
-    pub(super) fn rows(&self, plan: &Plan) -> Vec<&TimedOut> {
-        let is_selected = |one: &&TimedOut| {
+    /// The rows of selected processes. If a process timed out, a filter is applied to comm, because
+    /// the name that the rule asks for may not be readable.
+    pub(super) fn rows(&self, plan: &Plan) -> Vec<&Unread> {
+        let is_selected = |one: &&Unread| {
             let Glimpse { comm, uid, .. } = &one.glimpse;
-            plan.filter.as_ref().is_none_or(|filter| filter.is_match(comm))
-                && plan.selects_owner(*uid)
+            let is_filtered = one.obstacle == Obstacle::NoSmaps;
+            let is_match = || plan.filter.as_ref().is_none_or(|filter| filter.is_match(comm));
+            (is_filtered || is_match()) && plan.selects_owner(*uid)
         };
-        self.timed_out.iter().filter(is_selected).collect()
+        self.unread.iter().filter(is_selected).collect()
     }
 
     /// The facts about missing processes, for notes and machine formats.
@@ -72,7 +79,9 @@ impl Unmeasured {
         Missing {
             coverage: self.coverage,
             processes: &self.fates,
-            timed_out: &self.timed_out,
+            unread: &self.unread,
+            refusals: &self.refusals,
+            is_proc: settings.root.is_proc(),
             is_past_deadline,
             is_by_pid: !settings.pids.is_empty(),
             filter: settings.plan.filter.as_ref().map(Regex::as_str),
@@ -89,6 +98,7 @@ fn check_outcome(
     settings: &Settings,
     coverage: &Coverage,
     missing: &[(Pid, Fate)],
+    has_no_smaps: bool,
     hidepid: Option<&str>,
 ) -> Result<(), Error> {
     let Coverage { measured, kernel_threads, gone, failed, .. } = *coverage;
@@ -113,18 +123,51 @@ fn check_outcome(
     // whatever the fates of the others.
     let lack = failures().find(|(_, errno)| errno.is_lack_of_descriptors());
     if let (Some((pid, errno)), 0) = (lack, measured) {
-        return Err(Error::NothingRead(pid, errno));
+        return Err(Error::NothingRead(settings.root.path().to_owned(), pid, errno));
     }
     match failures().next() {
+        _ if has_no_smaps => Ok(()),
         Some((_, Errno::NOENT)) if measured == 0 && settings.plan.source == Source::Rollup => {
             Err(Error::NoRollup)
         }
         // Kernel threads are recognised without a read.
         Some((pid, errno)) if failed + gone + kernel_threads == listed => {
-            Err(Error::NothingRead(pid, errno))
+            Err(Error::NothingRead(settings.root.path().to_owned(), pid, errno))
         }
         _ => Ok(()),
     }
+}
+
+/// The processes of which `status` has figures: those that timed out, and all that failed for lack
+/// of a memory file if the kernel has none.
+fn unread(root: &ProcRoot, coverage: &Coverage, fates: &[(Pid, Fate)]) -> Vec<Unread> {
+    let status = |pid| root.read_once(ProcFile::Status, pid).unwrap_or_default();
+    let glimpse = |pid| Glimpse::from_status(&status(pid));
+    // A kernel with memory files has them for every process.
+    let has_smaps =
+        |pid| [ProcFile::SmapsRollup, ProcFile::Smaps].iter().any(|file| root.has(*file, pid));
+    let lacks_file = |(_, fate): &(Pid, Fate)| *fate == Fate::Failed(Errno::NOENT);
+    let has_no_smaps = fates.iter().any(lacks_file)
+        && coverage.measured == 0
+        && root.pids().is_ok_and(|pids| !pids.into_iter().any(has_smaps));
+    let unread = |(pid, fate): &(Pid, Fate)| {
+        let obstacle = match fate {
+            Fate::TimedOut => Obstacle::TimedOut,
+            Fate::Failed(Errno::NOENT) if has_no_smaps => Obstacle::NoSmaps,
+            _ => return None,
+        };
+        Some(Unread { pid: *pid, obstacle, glimpse: glimpse(*pid) })
+    };
+    fates.iter().filter_map(unread).collect()
+}
+
+/// The reason for a refusal: most are of processes of other users, which costs one call to find.
+fn refusal(root: &ProcRoot, pid: Pid, reader: Credentials) -> Refusal {
+    if root.owner(pid).is_some_and(|owner| owner != reader.uid) {
+        return Refusal::OtherUser;
+    }
+    let status = root.read_once(ProcFile::Status, pid).unwrap_or_default();
+    Refusal::find(&status, root.file_owner(ProcFile::Status, pid), reader)
 }
 
 /// The right of the keeper, which opens files of `/proc` alone.
@@ -141,7 +184,7 @@ fn access(may: Privileges, kept: Option<Right>) -> Access {
         _ if may.is_in_user_namespace => Access::Namespaced,
         Some(Right::Ended) => Access::KeeperEnded,
         _ if may.may_trace || kept == Some(Right::Trace) => full("CAP_SYS_PTRACE"),
-        _ if may.is_root => Access::RootWithout,
+        _ if may.credentials.uid == 0 => Access::RootWithout,
         _ if may_perfmon && is_perfmon_enough => full("CAP_PERFMON"),
         _ if is_perfmon_enough => Access::Ordinary("CAP_PERFMON"),
         _ => Access::Ordinary("CAP_SYS_PTRACE"),

@@ -105,9 +105,9 @@ impl<'a> Session<'a> {
             _ => labels,
         };
         let sharing = vfork::find(&settings.root, &survey, time_left(settings, &clock).deadline);
-        let timed_out = unmeasured.rows(&settings.plan);
+        let unread = unmeasured.rows(&settings.plan);
         let unknown = unmeasured.coverage.unknown();
-        let annotations = Annotations { unknown, timed_out: &timed_out, sharing: &sharing };
+        let annotations = Annotations { unknown, unread: &unread, sharing: &sharing };
         let programs = program::group(survey.processes(), &labels, annotations, order);
         let host = settings.has_host.then(|| host_memory(&settings.root, programs.total));
         let host = host.transpose()?;

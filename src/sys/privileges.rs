@@ -1,5 +1,7 @@
 //! The privileges that decide whether this process may read memory figures of other users.
 
+use crate::process::Credentials;
+
 /// Security modules that can refuse such a read (the hook `ptrace_access_check`; yama uses it too,
 /// but only for debuggers).
 const SECURITY_MODULES: [&str; 5] = ["selinux", "apparmor", "smack", "landlock", "bpf"];
@@ -7,8 +9,8 @@ const SECURITY_MODULES: [&str; 5] = ["selinux", "apparmor", "smack", "landlock",
 /// The privileges of a thread (`capabilities(7)`).
 #[derive(Clone, Copy, Debug)]
 pub struct Privileges {
-    /// Whether the effective user is root.
-    pub is_root: bool,
+    /// The ids and capabilities that the kernel compares.
+    pub credentials: Credentials,
     /// `CAP_SYS_PTRACE`.
     pub may_trace: bool,
     /// `CAP_PERFMON`, or `CAP_SYS_ADMIN`, which includes it.
@@ -23,7 +25,11 @@ pub fn privileges() -> Privileges {
     let sets = capabilities(None);
     let has = |any| sets.is_ok_and(|sets| sets.effective.intersects(any));
     Privileges {
-        is_root: rustix::process::geteuid().is_root(),
+        credentials: Credentials {
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+            capabilities: sets.map_or(0, |sets| sets.effective.bits()),
+        },
         may_trace: has(CapabilitySet::SYS_PTRACE),
         may_perfmon: has(CapabilitySet::PERFMON | CapabilitySet::SYS_ADMIN),
         is_in_user_namespace: is_in_user_namespace(),

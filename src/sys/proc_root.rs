@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{CWD, Mode, OFlags, RawDir};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, Stat};
 
 use super::keeper_client;
 use super::privileges::{self, Privileges};
@@ -62,6 +62,26 @@ impl ProcRoot {
         let len = rustix::io::retry_on_intr(|| rustix::io::read(&open, &mut text))?;
         text.truncate(len);
         Ok(text)
+    }
+
+    /// Whether a process has a file, by its name alone.
+    pub fn has(&self, file: ProcFile, pid: Pid) -> bool {
+        self.stat(file.path(pid, None).as_bytes()).is_some()
+    }
+
+    /// The effective user of a process: the owner of its directory.
+    pub fn owner(&self, pid: Pid) -> Option<u32> {
+        self.stat(pid.to_string().as_bytes()).map(|stat| stat.st_uid)
+    }
+
+    /// The owner of a file of a process, who is root if the process is not dumpable.
+    pub fn file_owner(&self, file: ProcFile, pid: Pid) -> Option<u32> {
+        self.stat(file.path(pid, None).as_bytes()).map(|stat| stat.st_uid)
+    }
+
+    /// Never blocks: the kernel takes no lock of the process (`pid_getattr`, fs/proc/base.c).
+    fn stat(&self, path: &[u8]) -> Option<Stat> {
+        rustix::fs::statat(&*self.dir, path, AtFlags::empty()).ok()
     }
 
     /// The processes, ascending, without the number 0.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::container::contained;
 use super::stuck::engines;
-use super::support::{Ran, program, skip};
+use super::support::{Ran, program, skip, until};
 use super::sys::unmount;
 use super::timed::{Timed, start};
 use super::user::User;
@@ -164,6 +164,50 @@ fn dropped_capabilities_are_reported() {
                 .args(["--strict", "--engine", engine]);
             assert_eq!(start(command).wait().ran.code, Some(3), "{engine}");
         }
+    });
+}
+
+/// The kernel refuses processes of the same user that are not dumpable, that have another group, or
+/// that have more capabilities. None of them belongs to another user.
+#[test]
+fn refusals_of_own_processes_have_their_reasons() {
+    contained(LIMIT, || {
+        let user = User::with(1);
+        let mut secret = User::command("perl");
+        let forbid_dumps = format!("syscall({}, 4, 0, 0, 0, 0)", libc::SYS_prctl);
+        secret.args(["-e", &format!("{forbid_dumps}; $0 = 'sleep'; sleep 1000")]);
+        let sleep = |options: &[&str]| {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid=61234", "--clear-groups"]).args(options).args(["sleep", "1000"]);
+            command
+        };
+        let capable = ["--regid=61234", "--inh-caps=+net_raw", "--ambient-caps=+net_raw"];
+        let commands = [secret, sleep(&["--regid=61235"]), sleep(&capable)];
+        let mut children = commands.map(|mut command| command.spawn().expect("setpriv is there"));
+        let [secret, group, capable] = children.each_ref().map(|child| child.id());
+        for child in &children {
+            let comm = || std::fs::read_to_string(format!("/proc/{}/comm", child.id())).ok();
+            let is_ready = || comm().filter(|comm| comm == "sleep\n");
+            until(LIMIT, is_ready).expect("setpriv and perl are there");
+        }
+        for engine in engines() {
+            let timed = report(User::command(User::program()), engine);
+            let stderr = timed.ran.stderr();
+            assert_eq!(timed.count("measured"), 2, "{engine}: {stderr}");
+            let root = format!("1 denied (PID {}): owned by other users;", std::process::id());
+            for part in [
+                root,
+                format!("1 denied (PID {secret}): yours, but not dumpable"),
+                format!("1 denied (PID {group}): yours, but its real or saved user or a group"),
+                format!("1 denied (PID {capable}): yours, but with capabilities that psm-uring"),
+            ] {
+                assert!(stderr.contains(&part), "{engine}: no {part}: {stderr}");
+            }
+        }
+        for child in &mut children {
+            child.kill().and_then(|()| child.wait()).expect("a child of ours");
+        }
+        drop(user);
     });
 }
 

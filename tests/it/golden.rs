@@ -10,7 +10,7 @@ use crate::support::survey::has_uring;
 use crate::support::{Ran, data, files, run};
 
 /// A golden file, and the arguments after `--proc-root`.
-const CASES: [(&str, &str); 122] = [
+const CASES: [(&str, &str); 128] = [
     ("csv", "names -o csv"),
     ("csv-by-container", "grouped -o csv --by container"),
     ("csv-by-pid", "hugetlb -o csv --by pid --heap -n 2"),
@@ -84,6 +84,12 @@ const CASES: [(&str, &str); 122] = [
     ("name-script-by-pid", "names --name script --by pid --sort name"),
     ("name-title", "ordinary --name title"),
     ("no-header", "ordinary --no-header"),
+    ("no-smaps", "no-smaps"),
+    ("no-smaps-by-user", "no-smaps --by user --columns rss,swap,ram,name"),
+    ("no-smaps-csv", "no-smaps -o csv --columns rss,swap,ram,count,name"),
+    ("no-smaps-filter", "no-smaps -f nginx -n 0"),
+    ("no-smaps-json", "no-smaps --json -u 110"),
+    ("no-smaps-summary", "no-smaps --summary --by pid"),
     ("ndjson", "vanished -o ndjson"),
     ("openmetrics", "names -o openmetrics -p 203,204,216,223 -n 3"),
     ("openmetrics-by-user", "grouped -o openmetrics --by user -n 2"),
@@ -136,7 +142,7 @@ const CASES: [(&str, &str); 122] = [
 ];
 
 /// Invalid calls and impossible reports: complete command lines.
-const FAULTS: [(&str, &str); 50] = [
+const FAULTS: [(&str, &str); 51] = [
     ("fault-bad-deadline", "--deadline soon"),
     ("fault-bad-depth", "--depth 0"),
     ("fault-bad-engine", "--engine fast"),
@@ -163,6 +169,7 @@ const FAULTS: [(&str, &str); 50] = [
     ("fault-max-ratio", "bench --against x --max-ratio nan"),
     ("fault-max-ratio-alone", "bench --max-ratio 1.2"),
     ("fault-no-rollup", "--proc-root no-rollup --source rollup"),
+    ("fault-no-smaps-total", "--proc-root no-smaps --total"),
     ("fault-nothing-read", "--proc-root vanished --pid 602,603"),
     ("fault-output-file", "--proc-root ordinary --output-file no/such/directory"),
     ("fault-output-file-is-a-dash", "--output-file -"),

@@ -39,7 +39,7 @@ pub mod world;
 pub const RUN_LIMIT: Duration = Duration::from_secs(20);
 
 /// The fake `/proc` trees under `tests/data/procfs`.
-pub const TREES: [&str; 12] = [
+pub const TREES: [&str; 13] = [
     "empty",
     "grouped",
     "hollow",
@@ -48,6 +48,7 @@ pub const TREES: [&str; 12] = [
     "malformed",
     "names",
     "no-rollup",
+    "no-smaps",
     "ordinary",
     "recorded",
     "scripts",

@@ -19,7 +19,9 @@ use self::host::HostObject;
 pub use self::read::SavedReport;
 use super::{Facts, Report, line};
 use crate::process::{Coverage, Fate};
-use crate::program::{Column, ColumnKind, Known, Program, Rest, Sharing, Uniform, Unknown, Usage};
+use crate::program::{
+    Column, ColumnKind, Known, Program, Rest, Sharing, Uniform, Unknown, UnknownRest, Usage,
+};
 use crate::units::{Errno, Labelled, Pid};
 
 /// The version of the document; keys can be added without a new one.
@@ -75,7 +77,7 @@ struct MissingProcess<'a> {
     glimpse: Option<GlimpseFields<'a>>,
 }
 
-/// The figures of a process that timed out.
+/// The figures of `status`.
 #[derive(Serialize)]
 struct GlimpseFields<'a> {
     #[serde(flatten)]
@@ -98,7 +100,7 @@ struct RowLists<'a> {
     rest: Option<RestRow<'a>>,
     sharing: Vec<SharingRow<'a>>,
     unknown: Vec<UnknownRow<'a>>,
-    unknown_rest: Option<UnknownRest>,
+    unknown_rest: Option<UnknownRestRow>,
 }
 
 #[derive(Serialize)]
@@ -166,7 +168,7 @@ struct UnknownRow<'a> {
 }
 
 #[derive(Serialize)]
-struct UnknownRest {
+struct UnknownRestRow {
     rows: usize,
     #[serde(flatten)]
     known: Known,
@@ -208,13 +210,13 @@ impl<'a> ReportDocument<'a> {
 impl<'a> MissingProcess<'a> {
     fn new(report: &'a Report<'_>, (pid, fate): &(Pid, Fate)) -> MissingProcess<'a> {
         let errno = if let Fate::Failed(errno) = fate { Some(*errno) } else { None };
-        let timed_out = report.missing.timed_out.iter().find(|one| one.pid == *pid);
+        let unread = report.missing.unread.iter().find(|one| one.pid == *pid);
         MissingProcess {
             pid: *pid,
             fate: fate.label(),
             errno: errno.map(|Errno(number)| number),
             error: errno.map(|errno| errno.to_string()),
-            glimpse: timed_out.map(|one| GlimpseFields {
+            glimpse: unread.map(|one| GlimpseFields {
                 name: Name(&one.glimpse.comm),
                 state: one.glimpse.state,
                 known: Known { rss: one.glimpse.rss, swap: one.glimpse.swap },
@@ -231,7 +233,10 @@ impl<'a> RowLists<'a> {
             rest: programs.rest.as_ref().map(RestRow::new),
             sharing: programs.sharing.iter().map(|row| SharingRow::new(report, row)).collect(),
             unknown: programs.unknown.iter().map(|row| UnknownRow::new(report, row)).collect(),
-            unknown_rest: programs.unknown_rest.map(|(rows, known)| UnknownRest { rows, known }),
+            unknown_rest: programs.unknown_rest.map(|rest| {
+                let UnknownRest { rows, known, .. } = rest;
+                UnknownRestRow { rows, known }
+            }),
         }
     }
 }

@@ -18,10 +18,12 @@ use self::layout::{Cell, Content, Layout};
 pub use self::layout::{cut, cut_line};
 pub use self::style::Color;
 use self::style::Style;
-use crate::program::{Column, Grouping, Known, Programs, Sharing, Snapshot, Usage};
+use crate::program::{
+    Column, Grouping, Known, Obstacle, Programs, Sharing, Snapshot, UnknownRest, Usage,
+};
 use crate::report::line::{BAR, Line, Scale};
 use crate::report::{Unit, escape};
-use crate::units::Kib;
+use crate::units::{Kib, Labelled};
 
 /// The columns of psm.
 pub const COLUMNS: [Column; 4] = [Column::Ram, Column::Shared, Column::Swap, Column::Name];
@@ -100,7 +102,7 @@ fn style(line: Line<'_>) -> Style {
     match line {
         Line::Program(_) => Style::Plain,
         Line::Rest(_) | Line::Sharing(_) => Style::Faint,
-        Line::Unknown(_) | Line::UnknownRest(..) => Style::Warning,
+        Line::Unknown(_) | Line::UnknownRest(_) => Style::Warning,
         Line::Total(..) => Style::Strong,
     }
 }
@@ -130,7 +132,7 @@ impl<'a> Table<'a> {
     fn widest(&self, column: Column) -> usize {
         let lines = Line::all(self.programs);
         if column.is_amount() {
-            let biggest = lines.filter_map(|line| line.usage()?.get(column)).max();
+            let biggest = lines.filter_map(|line| line.amount(column)).max();
             return self.unit.format(biggest.unwrap_or_default()).len();
         }
         let widths = lines.map(|line| self.cell(line, column, None).display_width());
@@ -177,14 +179,14 @@ impl<'a> Table<'a> {
             (Column::Name, _) => return self.name(line, room),
             (Column::User | Column::Cgroup, _) => {
                 let is_unknown =
-                    matches!(line, Line::Program(_) | Line::Unknown(_) | Line::UnknownRest(..));
+                    matches!(line, Line::Program(_) | Line::Unknown(_) | Line::UnknownRest(_));
                 let unknown = if is_unknown { "-" } else { "" };
                 let owner = line.owner(column, self.programs);
                 let owner = owner.map_or_else(|| unknown.to_owned(), |owner| escape::name(&owner));
                 return Cell::Name(owner, String::new());
             }
             (Column::Count, _) => line.count().map_or_else(String::new, |count| count.to_string()),
-            (Column::Pid, Line::Rest(_) | Line::UnknownRest(..) | Line::Total(..)) => String::new(),
+            (Column::Pid, Line::Rest(_) | Line::UnknownRest(_) | Line::Total(..)) => String::new(),
             (Column::Pid, _) => line.pid().map_or_else(|| "*".to_owned(), |pid| pid.to_string()),
             (Column::Bar, Line::Program(row)) => self.scale.bar(ram(&row.usage)),
             (Column::Bar, _) => String::new(),
@@ -192,7 +194,7 @@ impl<'a> Table<'a> {
             (Column::Percent, _) => {
                 self.scale.percent(usage.map(ram)).unwrap_or_else(|| "-".to_owned())
             }
-            _ => match usage.and_then(|usage| usage.get(column)) {
+            _ => match line.amount(column) {
                 // Without swap the cell is empty.
                 Some(Kib(0)) if column == Column::Swap => String::new(),
                 Some(amount) => self.unit.format(amount),
@@ -213,8 +215,10 @@ impl<'a> Table<'a> {
                 let room = room.map(|room| room.saturating_sub(layout::display_width(&suffix)));
                 suffix + &memory_owner(row, room)
             }
-            Line::Unknown(row) => number + &self.timed_out(row.known),
-            Line::UnknownRest(rows, known) => format!("({rows} more){}", self.timed_out(known)),
+            Line::Unknown(row) => number + &self.unread(Some(row.obstacle), row.known),
+            Line::UnknownRest(UnknownRest { rows, obstacle, known }) => {
+                format!("({rows} more){}", self.unread(*obstacle, *known))
+            }
         };
         // A name that reads like the row of the rest has a number as suffix, or an escape.
         let looks_like_rest = !suffix.starts_with(" (") && is_count_of_more(line.name());
@@ -239,13 +243,15 @@ impl<'a> Table<'a> {
         (!self.options.columns.contains(&column)).then_some(column)
     }
 
-    fn timed_out(&self, known: Known) -> String {
+    /// The reason, unless there are several, and the known figures.
+    fn unread(&self, obstacle: Option<Obstacle>, known: Known) -> String {
         let figure = |word: &str, amount: Option<Kib>| match amount {
             Some(kib) => format!(", {word} {} {}", self.unit.format(kib), self.unit.head()),
             None => String::new(),
         };
+        let why = obstacle.map_or("unknown", Labelled::label);
         let swap = known.swap.filter(|swap| *swap > Kib(0));
-        format!(" timed out{}{}", figure("RSS", known.rss), figure("swap", swap))
+        format!(" {why}{}{}", figure("RSS", known.rss), figure("swap", swap))
     }
 }
 
@@ -274,7 +280,7 @@ mod tests {
 
     use super::*;
     use crate::process::{Glimpse, ProcessUsage};
-    use crate::program::{Annotations, Labels, Order, TimedOut, group};
+    use crate::program::{Annotations, Labels, Order, Unread, group};
     use crate::smaps::{Smaps, naive};
     use crate::units::Pid;
 
@@ -292,9 +298,9 @@ mod tests {
         let usage = usage(7, name);
         let (rss, swap) = (Some(Kib(2048)), Some(Kib(512)));
         let glimpse = Glimpse { comm: b"stuck".to_vec(), rss, swap, ..Glimpse::default() };
-        let timed_out = TimedOut { pid: Pid(8), glimpse };
-        let (timed_out, sharing) = (&[&timed_out], &HashMap::new());
-        let annotations = Annotations { unknown: 1, timed_out, sharing };
+        let unread = Unread { pid: Pid(8), obstacle: Obstacle::TimedOut, glimpse };
+        let (unread, sharing) = (&[&unread], &HashMap::new());
+        let annotations = Annotations { unknown: 1, unread, sharing };
         let labels = Labels::new([].into_iter(), Grouping::Program, None);
         let programs = group([usage].into_iter(), &labels, annotations, Order::default());
         table(&programs, &TableOptions { terminal: columns, ..TableOptions::default() })
@@ -320,7 +326,7 @@ mod tests {
     fn the_names_of_a_row_and_of_its_owner_share_the_room() {
         let both = [usage(1, "a server of a long name"), usage(2, "a helper of a long name")];
         let sharing = HashMap::from([(Pid(2), Pid(1))]);
-        let annotations = Annotations { unknown: 0, timed_out: &[], sharing: &sharing };
+        let annotations = Annotations { unknown: 0, unread: &[], sharing: &sharing };
         let row = |grouping, columns| {
             let labels = Labels::new([].into_iter(), grouping, None);
             let programs = group(both.into_iter(), &labels, annotations, Order::default());

@@ -437,6 +437,23 @@ SCRIPTS = [
 ]  # fmt: skip
 
 
+def bare(pid, comm, note, **more):
+    """A process on a kernel without CONFIG_PROC_PAGE_MONITOR."""
+    return Process(pid, comm, argv(b"/usr/sbin/" + comm), b"named",
+                   files={"smaps": None, "smaps_rollup": None}, note=note, **more)  # fmt: skip
+
+
+NO_SMAPS = [
+    bare(901, b"nginx", "RSS 2048, swap 0", maps=memory(text=512, heap=1520), uid=33),
+    bare(902, b"nginx", "RSS 4096, swap 512", maps=memory(text=512, heap=3568, swap=512), uid=33),
+    bare(903, b"mysqld", "RSS 102400, swap 1024", maps=memory(text=84, anon=102300, swap=1024),
+         uid=110),
+    Process(2, b"kthreadd", ppid=0, kthread=True, files={"smaps": None, "smaps_rollup": None},
+            note="kernel thread"),
+    Process(31, b"defunct", state="Z (zombie)", files={"smaps": None, "smaps_rollup": None},
+            note="zombie"),
+]  # fmt: skip
+
 HOLLOW = [
     Process(1, b"", files={"only": b"0\n"}, note="a directory with a number, and no process"),
     Process(77, b"", files={"only": b"0\n"}, note="another one"),
@@ -445,7 +462,7 @@ HOLLOW = [
 TREES = {
     "ordinary": ORDINARY, "names": NAMES, "kernel-threads": KERNEL_THREADS,
     "vanished": VANISHED, "no-rollup": NO_ROLLUP, "malformed": MALFORMED, "hugetlb": HUGETLB,
-    "grouped": GROUPED, "scripts": SCRIPTS, "hollow": HOLLOW, "empty": [],
+    "grouped": GROUPED, "scripts": SCRIPTS, "no-smaps": NO_SMAPS, "hollow": HOLLOW, "empty": [],
 }  # fmt: skip
 DANGLING = {b"no-such-binary"}
 
@@ -730,7 +747,7 @@ EXPECTED = ("Rss", "Pss", "Shared_Clean", "Shared_Dirty", "Private_Clean", "Priv
 
 
 def expected_rows():
-    """What the mappings hold; malformed and vanished processes would say so if they were whole."""
+    """What the mappings hold; other trees would say so if they were whole."""
     yield "\t".join(["tree", "pid", *(key.lower() for key in EXPECTED), "uss", "heap"])
     for tree, processes in TREES.items():
         for p in by_pid(processes):

@@ -28,6 +28,9 @@ fn calls() -> Vec<String> {
             // A recorded fixture has no meminfo.
             let rest =
                 if tree == "recorded" { rest.replace(" --summary", "") } else { rest.into() };
+            if tree == "no-smaps" && rest == "--total" {
+                continue; // Its total is unknown, which is an error.
+            }
             calls.push(format!("--proc-root {tree} {rest}").trim_end().to_owned());
         }
     }

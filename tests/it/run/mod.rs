@@ -6,6 +6,7 @@
 //! - `output`      readers that exit, full disks
 //! - `output_file` atomic replacement of the file
 //! - `progress`    the progress line on a terminal
+//! - `reasons`     the reasons for a lack of figures
 //! - `screen`      `--watch` as a terminal shows it
 //! - `selection`   files that a selection does not read
 //! - `stats`       `--stats`
@@ -18,6 +19,7 @@ mod keys;
 mod output;
 pub(crate) mod output_file;
 mod progress;
+mod reasons;
 mod screen;
 mod selection;
 mod stats;

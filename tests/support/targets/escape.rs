@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use psm_uring::process::{Glimpse, ProcessUsage};
-use psm_uring::program::{Annotations, Grouping, Labels, Order, TimedOut, group};
+use psm_uring::program::{Annotations, Grouping, Labels, Obstacle, Order, Unread, group};
 use psm_uring::report::{TableOptions, escape, table};
 use psm_uring::smaps::Smaps;
 use psm_uring::units::{Kib, Pid};
@@ -99,8 +99,8 @@ fn check_table(name: &[u8], columns: usize) {
         start_time: None,
     };
     let glimpse = Glimpse { comm: name.to_vec(), rss: Some(Kib(2048)), ..Glimpse::default() };
-    let timed_out = TimedOut { pid: Pid(2), glimpse };
-    let found = Annotations { unknown: 1, timed_out: &[&timed_out], sharing: &HashMap::new() };
+    let unread = Unread { pid: Pid(2), obstacle: Obstacle::TimedOut, glimpse };
+    let found = Annotations { unknown: 1, unread: &[&unread], sharing: &HashMap::new() };
     let labels = Labels::new([].into_iter(), Grouping::Program, None);
     let programs = group([usage].into_iter(), &labels, found, Order::default());
     let text = table(&programs, &TableOptions { terminal: Some(columns), ..Default::default() });

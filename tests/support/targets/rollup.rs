@@ -53,7 +53,7 @@ fn check_rows(measured: &[Smaps], lacking: usize, grouping: Grouping) {
         ProcessUsage { pid, name, smaps, uid: None, cgroup: None, start_time: None }
     });
     let usages: Vec<ProcessUsage<'_>> = usages.collect();
-    let found = Annotations { unknown: lacking, timed_out: &[], sharing: &HashMap::new() };
+    let found = Annotations { unknown: lacking, unread: &[], sharing: &HashMap::new() };
     let labels = Labels::new([].into_iter(), grouping, None);
     let programs = group(usages.iter().copied(), &labels, found, Order::default());
     let count: u64 = programs.rows.iter().map(|row| row.count).sum();

@@ -1,4 +1,5 @@
-//! Rows of processes that timed out: their memory is unknown, some figures of `status` are not.
+//! Rows of processes whose memory could not be read: it is unknown, some figures of `status` are
+//! not.
 
 use std::collections::BTreeMap;
 use std::ops::Add;
@@ -7,16 +8,33 @@ use serde::Serialize;
 
 use super::{Column, Grouping, Labels, Order, Uniform, order};
 use crate::process::Glimpse;
-use crate::units::{Kib, Pid};
+use crate::units::{Kib, Pid, labels};
 
-/// A process that timed out.
+/// A process whose memory could not be read.
 #[derive(Clone, Debug)]
-pub struct TimedOut {
+pub struct Unread {
     /// The process.
     pub pid: Pid,
+    /// The reason.
+    pub obstacle: Obstacle,
     /// The figures of `status`, which never blocks.
     pub glimpse: Glimpse,
 }
+
+/// The reason that the memory of a process could not be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Obstacle {
+    /// The process timed out.
+    #[default]
+    TimedOut,
+    /// The kernel has no memory file.
+    NoSmaps,
+}
+
+labels!(Obstacle {
+    TimedOut => "timed out", "The process did not answer in time";
+    NoSmaps => "no smaps", "The kernel has neither smaps_rollup nor smaps";
+});
 
 /// A row of processes whose memory is unknown.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +43,8 @@ pub struct Unknown {
     pub name: Vec<u8>,
     /// The process, if the row has one process.
     pub pid: Option<Pid>,
+    /// The reason.
+    pub obstacle: Obstacle,
     /// The number of processes.
     pub count: u64,
     /// The effective user, which `status` has for stuck processes too.
@@ -42,6 +62,27 @@ pub struct Known {
     pub swap: Option<Kib>,
 }
 
+/// The rows of unknown memory that `--top` cuts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownRest {
+    /// The number of rows.
+    pub rows: usize,
+    /// The reason, if all rows have the same.
+    pub obstacle: Option<Obstacle>,
+    /// The sum of the known figures.
+    pub known: Known,
+}
+
+impl UnknownRest {
+    pub(super) fn sum(rows: &[Unknown]) -> UnknownRest {
+        let mut known = Known::default();
+        rows.iter().for_each(|row| known.add(row.known.rss, row.known.swap));
+        let first = rows.first().map(|row| row.obstacle);
+        let obstacle = first.filter(|first| rows.iter().all(|row| row.obstacle == *first));
+        UnknownRest { rows: rows.len(), obstacle, known }
+    }
+}
+
 impl Known {
     fn add(&mut self, rss: Option<Kib>, swap: Option<Kib>) {
         self.rss = self.rss.into_iter().chain(rss).reduce(Kib::add);
@@ -49,12 +90,12 @@ impl Known {
     }
 }
 
-/// Makes one row for each label, or for each process.
-pub(super) fn unknown(timed_out: &[&TimedOut], labels: &Labels<'_>) -> Vec<Unknown> {
-    let mut rows: BTreeMap<(Vec<u8>, Option<Pid>), Unknown> = BTreeMap::new();
-    for TimedOut { pid, glimpse } in timed_out {
+/// Makes one row for each label and reason, or for each process.
+pub(super) fn unknown(unread: &[&Unread], labels: &Labels<'_>) -> Vec<Unknown> {
+    let mut rows: BTreeMap<(Vec<u8>, Option<Pid>, Obstacle), Unknown> = BTreeMap::new();
+    for Unread { pid, obstacle, glimpse } in unread {
         let process = (labels.grouping == Grouping::Pid).then_some(*pid);
-        let row = rows.entry((labels.of_glimpse(glimpse), process));
+        let row = rows.entry((labels.of_glimpse(glimpse), process, *obstacle));
         let row = row.and_modify(|row| {
             row.pid = None;
             row.uid.join(glimpse.uid);
@@ -64,7 +105,7 @@ pub(super) fn unknown(timed_out: &[&TimedOut], labels: &Labels<'_>) -> Vec<Unkno
         row.count += 1;
         row.known.add(glimpse.rss, glimpse.swap);
     }
-    rows.into_iter().map(|((name, _), row)| Unknown { name, ..row }).collect()
+    rows.into_iter().map(|((name, _, obstacle), row)| Unknown { name, obstacle, ..row }).collect()
 }
 
 /// Sorts by user or by resident pages, the best estimate of RAM. The rows are sorted by name and
@@ -77,21 +118,15 @@ pub(super) fn sort(rows: &mut [Unknown], order: Order) {
     }
 }
 
-pub(super) fn known(rows: &[Unknown]) -> Known {
-    rows.iter().fold(Known::default(), |mut sum, row| {
-        sum.add(row.known.rss, row.known.swap);
-        sum
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn known_figures_are_summed() {
-        let stuck = |pid, rss, swap| TimedOut {
+        let stuck = |pid, rss, swap| Unread {
             pid: Pid(pid),
+            obstacle: Obstacle::TimedOut,
             glimpse: Glimpse { comm: b"db".to_vec(), rss, swap, ..Glimpse::default() },
         };
         let (kib, none) = (|kib| Some(Kib(kib)), None);
@@ -102,7 +137,9 @@ mod tests {
         assert_eq!((row.count, row.known), (3, Known { rss: kib(6), swap: kib(9) }));
         let by_pid = unknown(Grouping::Pid);
         assert_eq!(by_pid[1].known, Known::default(), "unknown is not 0");
-        assert_eq!(known(&by_pid), row.known);
+        let rest = UnknownRest::sum(&by_pid);
+        assert_eq!((rest.rows, rest.obstacle), (3, Some(Obstacle::TimedOut)));
+        assert_eq!(rest.known, row.known);
     }
 
     #[test]
