@@ -18,7 +18,7 @@ use clap::{ArgAction, Args, ValueHint};
 use regex::bytes::Regex;
 
 pub(crate) use self::help::help;
-pub use self::parse::User;
+pub use self::parse::{PidList, User};
 pub(crate) use self::parse::{number, ratio};
 pub(crate) use self::usage_error::usage_error;
 use self::words::{long_help, short_help, words};
@@ -81,10 +81,11 @@ pub struct Options {
 
     /// Only these processes: 1,42,4711
     ///
-    /// The option may be repeated: -p 1 -p 42 is -p 1,42.
-    #[arg(short, long, value_name = "LIST", value_parser = parse::pid, value_delimiter = ',',
+    /// Blanks and newlines separate ids too, as in -p "$(pgrep nginx)". The option may be repeated:
+    /// -p 1 -p 42 is -p 1,42.
+    #[arg(short, long, value_name = "LIST", value_parser = parse::pids,
           help_heading = "Filtering")]
-    pub pid: Vec<Pid>,
+    pub pid: Vec<PidList>,
 
     /// Only processes of these users, names or ids: root,1000
     ///
@@ -265,6 +266,13 @@ pub struct Options {
     #[arg(long, action = ArgAction::SetTrue, help_heading = "Measurement",
           hide_short_help = true)]
     pub stats: bool,
+}
+
+impl Options {
+    /// The processes of all lists of `--pid`.
+    pub fn pids(&self) -> impl Iterator<Item = Pid> {
+        self.pid.iter().flat_map(|list| list.0.iter().copied())
+    }
 }
 
 const DIFF_EXAMPLES: &str = "\

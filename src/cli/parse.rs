@@ -34,11 +34,16 @@ pub(super) fn filter(pattern: &str) -> Result<Regex, String> {
     })
 }
 
-pub(super) fn pid(text: &str) -> Result<Pid, String> {
-    match Pid::parse(text.trim().as_bytes()) {
-        Some(Pid(0)) | None => Err("not a process id; a list looks like 1,42,4711".to_owned()),
-        Some(pid) => Ok(pid),
-    }
+/// Process ids with commas, blanks or newlines between, as `pgrep` and `pidof` print them.
+#[derive(Clone, Debug)]
+pub struct PidList(pub(crate) Vec<Pid>);
+
+pub(super) fn pids(text: &str) -> Result<PidList, String> {
+    let words = text.split(|c: char| c == ',' || c.is_ascii_whitespace());
+    let pid = |word: &str| Pid::parse(word.as_bytes()).filter(|pid| *pid != Pid(0));
+    let pids = words.filter(|word| !word.is_empty()).map(pid).collect::<Option<Vec<Pid>>>();
+    let pids = pids.filter(|pids| !pids.is_empty());
+    pids.map(PidList).ok_or_else(|| "not process ids; a list looks like 1,42,4711".to_owned())
 }
 
 /// A user as the command line names it.

@@ -29,8 +29,8 @@ pub(crate) fn usage_error(error: &clap::Error, cli: &Command) -> String {
             let others = strings(error, ContextKind::PriorArg);
             match others.iter().find_map(|other| other.strip_suffix(" <LIST>")) {
                 Some(option) => format!(
-                    "there is no command '{word}'; lists are separated by commas, not blanks: \
-                     {option} FIRST,{word}; see --help"
+                    "there is no command '{word}'; a list is one word: {option} FIRST,{word}; see \
+                     --help"
                 ),
                 None => no_command(&word, ""),
             }

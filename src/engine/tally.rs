@@ -6,13 +6,14 @@
 use super::IoStats;
 use crate::process::{CgroupPaths, Coverage, Fate, Plan, Probe, ProcessUsage};
 use crate::smaps::Smaps;
-use crate::units::Pid;
+use crate::units::{Kib, Pid};
 
 /// The results of an engine, or of one of its threads.
 #[derive(Debug, Default)]
 pub struct Tally {
     rows: Vec<TallyRow>,
-    /// Owner, cgroup and start time by row, ascending. Empty unless the plan asks for them.
+    /// Owner, page tables, cgroup and start time by row, ascending. Empty unless the plan asks for
+    /// them.
     details: Vec<Details>,
     /// Names and control groups, back to back.
     texts: Vec<u8>,
@@ -36,6 +37,7 @@ struct Details {
     charged_len: usize,
     cgroup_end: usize,
     uid: Option<u32>,
+    page_tables: Option<Kib>,
     start_time: Option<u64>,
 }
 
@@ -63,14 +65,21 @@ impl Tally {
         }
     }
 
-    /// Records owner, cgroup and start time for the next row.
+    /// Records owner, page tables, cgroup and start time for the next row.
     fn record_details(&mut self, probe: &Probe) {
         let (uid, start_time) = (probe.uid(), probe.start_time());
-        let cgroup = probe.cgroup();
-        if uid.is_some() || start_time.is_some() || cgroup.is_some() {
+        let (cgroup, page_tables) = (probe.cgroup(), probe.page_tables());
+        if uid.is_some() || page_tables.is_some() || start_time.is_some() || cgroup.is_some() {
             let charged_len = cgroup.map_or(0, |paths| paths.store(&mut self.texts));
             let (row, cgroup_end) = (self.rows.len(), self.texts.len());
-            self.details.push(Details { row, charged_len, cgroup_end, uid, start_time });
+            self.details.push(Details {
+                row,
+                charged_len,
+                cgroup_end,
+                uid,
+                page_tables,
+                start_time,
+            });
         }
     }
 
@@ -118,8 +127,9 @@ impl Tally {
             let charged_len = details.map_or(0, |details| details.charged_len);
             let cgroup = CgroupPaths::load(&self.texts[name_end..begin], charged_len);
             let uid = details.and_then(|details| details.uid);
+            let page_tables = details.and_then(|details| details.page_tables);
             let start_time = details.and_then(|details| details.start_time);
-            ProcessUsage { pid, name, smaps, uid, cgroup, start_time }
+            ProcessUsage { pid, name, smaps, uid, cgroup, page_tables, start_time }
         })
     }
 }

@@ -37,7 +37,7 @@ pub use refusal::{Credentials, Refusal};
 pub use status::{Glimpse, KTHREADD, fate_of_memoryless, kernel_threads, parent};
 
 use crate::smaps::Smaps;
-use crate::units::{Errno, Pid};
+use crate::units::{Errno, Kib, Pid};
 
 /// One measured process.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +52,8 @@ pub struct ProcessUsage<'run> {
     pub uid: Option<u32>,
     /// The control groups, under the same conditions.
     pub cgroup: Option<CgroupPaths<'run>>,
+    /// The page tables, under the same conditions.
+    pub page_tables: Option<Kib>,
     /// The start time in clock ticks since boot (`starttime`, `proc_pid_stat(5)`), under the same
     /// conditions. Together with the id it identifies a process forever.
     pub start_time: Option<u64>,

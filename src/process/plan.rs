@@ -46,6 +46,8 @@ pub struct Plan {
     pub users: Vec<u32>,
     /// Ask for the owner. One more file.
     pub owner: bool,
+    /// Ask for the size of the page tables. One more file, that of the owner.
+    pub page_tables: bool,
     /// Ask for the control group. One more file.
     pub cgroup: bool,
     /// Ask for the start time. One more file.
@@ -71,9 +73,14 @@ impl Plan {
         self.owner || !self.users.is_empty()
     }
 
+    /// Whether to read `status` of every process.
+    pub(super) fn asks_status(&self) -> bool {
+        self.asks_owner() || self.page_tables
+    }
+
     /// Whether to read more than name and memory.
     pub fn asks_more(&self) -> bool {
-        self.asks_owner() || self.cgroup || self.start_time
+        self.asks_status() || self.cgroup || self.start_time
     }
 
     /// The file with the name of a process.

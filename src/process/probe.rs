@@ -33,7 +33,7 @@ use super::plan::{Plan, Source};
 use super::status::{self, ProcessKind};
 use super::{CgroupPaths, Fate, ProcFile, RelPath, cgroup, name};
 use crate::smaps::Smaps;
-use crate::units::{Errno, Pid};
+use crate::units::{Errno, Kib, Pid};
 
 /// One process being measured. A probe is restarted for every process and keeps its buffers, so
 /// that a process costs no allocation. Not to be confused with the probe of opcodes in io_uring.
@@ -48,6 +48,7 @@ pub struct Probe {
     text: Vec<u8>,
     name: Vec<u8>,
     uid: Option<u32>,
+    page_tables: Option<Kib>,
     /// The paths of the control groups, back to back: [`CgroupPaths::store`].
     cgroups: Vec<u8>,
     charged_len: usize,
@@ -136,6 +137,11 @@ impl Probe {
     /// The effective user, as far as it is known.
     pub fn uid(&self) -> Option<u32> {
         self.uid
+    }
+
+    /// The page tables, as far as they are known.
+    pub fn page_tables(&self) -> Option<Kib> {
+        self.page_tables
     }
 
     /// The control groups, as far as they are known.
@@ -351,6 +357,8 @@ impl Probe {
 
     fn owner_read(&mut self) {
         self.uid = if self.plan.asks_owner() { status::owner(&self.text) } else { None };
+        let page_tables = self.plan.page_tables.then(|| status::page_tables(&self.text));
+        self.page_tables = page_tables.flatten();
         if self.plan.selects_owner(self.uid) {
             self.begin_name();
         } else {
@@ -382,11 +390,11 @@ impl Probe {
         self.name_need = NameNeed::Nothing;
         self.smaps = None;
         self.name.clear();
-        self.uid = None;
+        (self.uid, self.page_tables) = (None, None);
         self.cgroups.clear();
         self.charged_len = 0;
         self.start_time = None;
-        if self.plan.asks_owner() {
+        if self.plan.asks_status() {
             self.status(StatusReason::First);
         } else {
             self.begin_name();

@@ -88,6 +88,11 @@ fn id(text: &[u8], key: &[u8], place: usize) -> Option<u32> {
     std::str::from_utf8(id).ok()?.parse().ok()
 }
 
+/// The page tables of all levels: `VmPTE`, and `VmPMD`, which kernels from 4.0 to 4.14 print apart.
+pub(super) fn page_tables(text: &[u8]) -> Option<Kib> {
+    Some(kib(text, b"VmPTE")? + kib(text, b"VmPMD").unwrap_or_default())
+}
+
 /// The permitted capabilities, one bit each.
 pub(super) fn permitted(text: &[u8]) -> Option<u64> {
     hexadecimal(text, b"CapPrm")

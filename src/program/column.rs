@@ -27,6 +27,10 @@ pub enum Column {
     PssShmem,
     /// Pages of hugetlbfs.
     Hugetlb,
+    /// Pages that the kernel may take back at any time; shared pages are counted whole.
+    LazyFree,
+    /// Page tables, which `Ram` does not include.
+    PageTables,
     /// The part of `Ram` in heaps grown by `brk(2)`.
     Heap,
     /// The number of processes.
@@ -56,6 +60,9 @@ labels!(Column {
     PssFile => "pss-file", "the part of Pss in pages of files";
     PssShmem => "pss-shmem", "the part of Pss in shared memory and tmpfs";
     Hugetlb => "hugetlb", "pages of hugetlbfs";
+    LazyFree => "lazyfree", "RAM that the kernel may take back (MADV_FREE), shared pages whole";
+    PageTables => "page-tables" | "pte",
+        "page tables, which RAM lacks (reads one extra file per process)";
     Heap => "heap", "heaps grown by brk(2); reads full smaps";
     Count => "count", "number of processes";
     Pid => "pid", "process id; * if a row has several";
@@ -101,6 +108,8 @@ impl Column {
             Column::PssFile => "FILE",
             Column::PssShmem => "SHMEM",
             Column::Hugetlb => "HUGETLB",
+            Column::LazyFree => "LAZYFREE",
+            Column::PageTables => "TABLES",
             Column::Heap => "HEAP",
             Column::Count => "COUNT",
             Column::Pid => "PID",
@@ -115,12 +124,12 @@ impl Column {
     /// The kind of the values.
     pub fn kind(self) -> ColumnKind {
         match self {
-            Column::Shared | Column::Rss => ColumnKind::Overlapping,
+            Column::Shared | Column::Rss | Column::LazyFree => ColumnKind::Overlapping,
             Column::Count | Column::Pid | Column::Percent | Column::Bar => ColumnKind::Number,
             Column::User | Column::Cgroup | Column::Name => ColumnKind::Text,
             Column::Ram | Column::Uss | Column::Swap | Column::Footprint => ColumnKind::Amount,
             Column::PssAnon | Column::PssFile | Column::PssShmem => ColumnKind::Amount,
-            Column::Hugetlb | Column::Heap => ColumnKind::Amount,
+            Column::Hugetlb | Column::PageTables | Column::Heap => ColumnKind::Amount,
         }
     }
 

@@ -111,7 +111,7 @@ pub fn group<'run>(
         }
         if owner.is_none() {
             let smaps = &process.smaps;
-            rows[place].add(smaps);
+            rows[place].add(smaps, process.page_tables);
             swap_is_unshared |= smaps.swap_is_unshared() && smaps.swap() > Some(Kib(0));
         }
     }

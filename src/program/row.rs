@@ -50,8 +50,8 @@ impl<'run> Program<'run> {
         self.cgroup.join(process.cgroup.map(|paths| paths.charged));
     }
 
-    pub(super) fn add(&mut self, smaps: &Smaps) {
-        self.usage.add(&Usage::new(smaps));
+    pub(super) fn add(&mut self, smaps: &Smaps, page_tables: Option<Kib>) {
+        self.usage.add(&Usage::new(smaps, page_tables));
         self.shared_hugetlb = self.shared_hugetlb.max(smaps.shared_hugetlb());
     }
 

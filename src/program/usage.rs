@@ -15,7 +15,7 @@ impl Usage {
     pub const NOTHING: Usage = Usage([Some(Kib(0)); Column::AMOUNTS]);
 
     /// The memory of one process, without the pages that [`Usage::add_shared_hugetlb`] adds.
-    pub(super) fn new(smaps: &Smaps) -> Usage {
+    pub(super) fn new(smaps: &Smaps, page_tables: Option<Kib>) -> Usage {
         let ram = smaps.pss() + smaps.private_hugetlb();
         let uss = smaps.uss() + smaps.private_hugetlb();
         Usage(std::array::from_fn(|place| match Column::ALL[place] {
@@ -29,6 +29,8 @@ impl Usage {
             Column::PssFile => smaps.get(Field::PssFile),
             Column::PssShmem => smaps.get(Field::PssShmem),
             Column::Hugetlb => smaps.get(Field::PrivateHugetlb),
+            Column::LazyFree => smaps.get(Field::LazyFree),
+            Column::PageTables => page_tables,
             Column::Heap => smaps.heap(),
             Column::Count | Column::Pid | Column::Percent | Column::Bar => None,
             Column::User | Column::Cgroup | Column::Name => None,
@@ -64,7 +66,7 @@ mod tests {
 
     fn usage(text: &str) -> Usage {
         let needed = "Pss: 9 kB\nPrivate_Clean: 1 kB\nPrivate_Dirty: 2 kB\n";
-        Usage::new(&naive::scan(format!("{needed}{text}").as_bytes()).expect("smaps"))
+        Usage::new(&naive::scan(format!("{needed}{text}").as_bytes()).expect("smaps"), None)
     }
 
     #[test]

@@ -100,6 +100,7 @@ mod tests {
                 smaps,
                 uid: None,
                 cgroup: None,
+                page_tables: None,
                 start_time: None,
             }
         };

@@ -19,7 +19,7 @@ pub const ROWS_USUAL: usize = 50;
 const OTHER: &str = "other";
 
 /// The amounts of rows; JSON has the others.
-const AMOUNTS: [Column; 8] = [
+const AMOUNTS: [Column; 10] = [
     Column::Ram,
     Column::Uss,
     Column::Shared,
@@ -27,6 +27,8 @@ const AMOUNTS: [Column; 8] = [
     Column::Swap,
     Column::PssAnon,
     Column::PssFile,
+    Column::LazyFree,
+    Column::PageTables,
     Column::Heap,
 ];
 

@@ -86,11 +86,12 @@ impl Settings {
             filter: options.filter.clone(),
             users,
             owner,
+            page_tables: needs(Column::PageTables),
             cgroup: options.by.needs_cgroup() || needs(Column::Cgroup),
             start_time: options.by == Grouping::Pid && is_compared,
             ..Plan::default()
         };
-        let mut pids = options.pid.clone();
+        let mut pids: Vec<Pid> = options.pids().collect();
         pids.sort_unstable();
         pids.dedup();
         let is_bounded = output.format == Format::OpenMetrics;
@@ -271,7 +272,7 @@ fn selection(options: &Options) -> Option<String> {
         values.dedup();
         (!values.is_empty()).then(|| format!("--{option} {}", values.join(",")))
     };
-    let pids = list("pid", options.pid.iter().map(ToString::to_string).collect());
+    let pids = list("pid", options.pids().map(|pid| pid.to_string()).collect());
     let users = list("user", options.user.iter().map(ToString::to_string).collect());
     let words: Vec<String> = filter.into_iter().chain(pids).chain(users).collect();
     (!words.is_empty()).then(|| words.join(" "))

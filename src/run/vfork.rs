@@ -169,6 +169,7 @@ mod tests {
             smaps: smaps(addresses, pss),
             uid: None,
             cgroup: None,
+            page_tables: None,
             start_time: None,
         };
         let suspects = Suspects::among(processes.into_iter().map(usage));

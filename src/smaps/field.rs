@@ -21,6 +21,8 @@ pub enum Field {
     SharedHugetlb,
     /// `Private_Hugetlb` (4.4): hugetlb pages mapped by this process only.
     PrivateHugetlb,
+    /// `LazyFree` (4.12): pages that the kernel may take back (`MADV_FREE`), shared ones whole.
+    LazyFree,
     /// `Swap`: pages in swap, shared ones counted whole.
     Swap,
     /// `SwapPss` (4.3): pages in swap, each divided by the number of processes that map it.
@@ -42,6 +44,7 @@ impl Field {
         Field::PrivateDirty,
         Field::SharedHugetlb,
         Field::PrivateHugetlb,
+        Field::LazyFree,
         Field::Swap,
         Field::SwapPss,
     ];
@@ -63,6 +66,7 @@ impl Field {
             b"Private_Dirty" => Field::PrivateDirty,
             b"Shared_Hugetlb" => Field::SharedHugetlb,
             b"Private_Hugetlb" => Field::PrivateHugetlb,
+            b"LazyFree" => Field::LazyFree,
             b"Swap" => Field::Swap,
             b"SwapPss" => Field::SwapPss,
             _ => return None,
@@ -81,6 +85,7 @@ impl Field {
             Field::PrivateDirty => "Private_Dirty",
             Field::SharedHugetlb => "Shared_Hugetlb",
             Field::PrivateHugetlb => "Private_Hugetlb",
+            Field::LazyFree => "LazyFree",
             Field::Swap => "Swap",
             Field::SwapPss => "SwapPss",
         }
@@ -96,7 +101,7 @@ pub(super) struct Key {
 
 /// Keys that are printed but not counted. They are listed so that the scanner can skip their lines
 /// by width. A line with another key only costs a search for its newline.
-const IGNORED: [&str; 14] = [
+const IGNORED: [&str; 13] = [
     "Size",
     "KernelPageSize",
     "MMUPageSize",
@@ -106,7 +111,6 @@ const IGNORED: [&str; 14] = [
     "Referenced",
     "Anonymous",
     "KSM",
-    "LazyFree",
     "AnonHugePages",
     "ShmemPmdMapped",
     "FilePmdMapped",

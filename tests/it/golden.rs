@@ -10,7 +10,7 @@ use crate::support::survey::has_uring;
 use crate::support::{Ran, data, files, run};
 
 /// A golden file, and the arguments after `--proc-root`.
-const CASES: [(&str, &str); 128] = [
+const CASES: [(&str, &str); 130] = [
     ("csv", "names -o csv"),
     ("csv-by-container", "grouped -o csv --by container"),
     ("csv-by-pid", "hugetlb -o csv --by pid --heap -n 2"),
@@ -45,6 +45,8 @@ const CASES: [(&str, &str); 128] = [
     ("columns-name-first", "names --columns name,ram,pid --sort name -p 211,212,205,203"),
     ("columns-no-heap", "no-rollup --columns heap,name --source auto"),
     ("columns-no-rollup", "no-rollup --columns ram,swap,pss-anon,hugetlb,count,name -n 2"),
+    ("columns-page-tables", "ordinary --columns page-tables,lazyfree,rss,name -s page-tables -n 4"),
+    ("columns-page-tables-csv", "ordinary -o csv --columns pte,lazyfree,ram,name -u 33"),
     ("columns-parts", "ordinary --columns pss-anon,pss-file,pss-shmem,pid,name --unit KiB"),
     ("columns-swap-last", "ordinary --columns name,count,swap --no-header"),
     ("columns-places", "grouped --columns user,cgroup,count,ram,name --name comm -n 9"),

@@ -133,6 +133,8 @@ pub fn children_of(parent: Pid) -> Vec<Pid> {
 /// - `family KIB N`    the same, shared with N forked children
 /// - `mappings N`      N mappings of a page
 /// - `swapped KIB`     private memory that the kernel swaps out on request
+/// - `lazyfree KIB`    private memory that the kernel may take back at any time
+/// - `pages KIB`       private memory in pages of the smallest size
 /// - `hugetlb N`       N huge pages
 /// - `leaderless KIB`  a child whose first thread is dead and whose second has the memory
 /// - `vfork KIB`       the same as touch, and a child that runs in this memory; its parent waits
@@ -164,7 +166,9 @@ pub fn become_one() {
             clone_with_memory(0);
         }
         "mappings" => (0..number(1)).for_each(map_page),
-        "swapped" => swap_out(number(1)),
+        "swapped" => advise(number(1), libc::MADV_NORMAL, libc::MADV_PAGEOUT),
+        "lazyfree" => advise(number(1), libc::MADV_NORMAL, libc::MADV_FREE),
+        "pages" => advise(number(1), libc::MADV_NOHUGEPAGE, libc::MADV_NORMAL),
         "hugetlb" => map_huge(number(1)),
         "leaderless" => {
             let kib = number(1);
@@ -268,13 +272,17 @@ fn map_page(n: usize) {
     }
 }
 
-fn swap_out(kib: usize) {
+/// Writes to private memory, with advice to the kernel before and after that.
+fn advise(kib: usize, before: i32, after: i32) {
     let len = kib * 1024;
     let start = map(len, libc::PROT_READ | libc::PROT_WRITE, 0);
+    // SAFETY: this process owns the range, which is empty.
+    unsafe { libc::madvise(start.cast(), len, before) };
     // SAFETY: the range is mapped for writing.
     unsafe { start.write_bytes(1, len) };
-    // SAFETY: this process owns the range; the kernel reads swapped pages back on access.
-    unsafe { libc::madvise(start.cast(), len, libc::MADV_PAGEOUT) };
+    // SAFETY: this process owns the range; the kernel reads swapped pages back on access, and
+    // nothing reads freed ones.
+    unsafe { libc::madvise(start.cast(), len, after) };
 }
 
 fn map_huge(pages: usize) {

@@ -291,7 +291,15 @@ mod tests {
 
     fn usage(pid: u32, name: &str) -> ProcessUsage<'_> {
         let (name, smaps) = (name.as_bytes(), nothing());
-        ProcessUsage { pid: Pid(pid), name, smaps, uid: None, cgroup: None, start_time: None }
+        ProcessUsage {
+            pid: Pid(pid),
+            name,
+            smaps,
+            uid: None,
+            cgroup: None,
+            page_tables: None,
+            start_time: None,
+        }
     }
 
     fn shown(columns: Option<usize>, name: &str) -> String {

@@ -448,7 +448,7 @@ COLUMNS = {
     "private_clean": "Private_Clean", "private_dirty": "Private_Dirty", "swap": "Swap",
     "swap_pss": "SwapPss", "private_hugetlb": "Private_Hugetlb",
     "shared_hugetlb": "Shared_Hugetlb", "anonymous": "Anonymous", "pss_anon": "Pss_Anon",
-    "pss_file": "Pss_File", "pss_shmem": "Pss_Shmem",
+    "pss_file": "Pss_File", "pss_shmem": "Pss_Shmem", "lazyfree": "LazyFree",
 }  # fmt: skip
 
 

@@ -19,6 +19,25 @@ fn lists_may_have_blanks() {
     assert_eq!((ran.stdout(), ran.stderr(), ran.code), expected);
 }
 
+/// `pgrep` prints a line for each id, `pidof` blanks, `pgrep -d,` commas; a list may mix them.
+#[test]
+fn ids_are_read_as_pgrep_and_pidof_print_them() {
+    let told = |list: &str| {
+        let ran = run(["--proc-root", "ordinary", "--by", "pid", "--pid", list]);
+        (ran.stdout(), ran.stderr(), ran.code)
+    };
+    let expected = told("101,102,103");
+    assert_eq!((expected.1.as_str(), expected.2), ("", Some(0)));
+    for list in ["101\n102\n103\n", "103 102 101\n", " 101, 102,\t103", "101\r\n102\n\n103 103"] {
+        assert_eq!(told(list), expected, "{list:?}");
+    }
+    for list in ["", " \n", ",", "101 two", "101;102", "101\n0", "101 -102", "101\n102 nginx"] {
+        let (stdout, stderr, code) = told(list);
+        assert_eq!((stdout.as_str(), code), ("", Some(2)), "{list:?}");
+        assert!(stderr.contains("not process ids; a list looks like 1,42,4711"), "{stderr}");
+    }
+}
+
 /// Synonyms from other programs work.
 #[test]
 fn words_of_other_programs_work() {

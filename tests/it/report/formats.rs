@@ -15,7 +15,7 @@ use crate::support::{TREES, TempDir, copy_dir, output, program, readers, run, tr
 type Row = (String, String, Option<u64>, BTreeMap<&'static str, Option<u64>>);
 
 /// The amounts, in the order of the table head.
-const AMOUNTS: [&str; 10] = [
+const AMOUNTS: [&str; 11] = [
     "ram",
     "uss",
     "shared",
@@ -26,10 +26,11 @@ const AMOUNTS: [&str; 10] = [
     "pss_file",
     "pss_shmem",
     "hugetlb",
+    "lazyfree",
 ];
 
 /// Overlapping amounts have no total.
-const OVERLAPPING: [&str; 2] = ["shared", "rss"];
+const OVERLAPPING: [&str; 3] = ["shared", "rss", "lazyfree"];
 
 fn columns() -> String {
     let words: Vec<String> = AMOUNTS.iter().map(|word| word.replace('_', "-")).collect();
@@ -174,7 +175,8 @@ fn check_metrics(
     call: &str,
     failures: &mut Failures,
 ) {
-    const WORDS: [&str; 7] = ["ram", "uss", "shared", "rss", "swap", "pss_anon", "pss_file"];
+    const WORDS: [&str; 8] =
+        ["ram", "uss", "shared", "rss", "swap", "pss_anon", "pss_file", "lazyfree"];
     let shown: BTreeSet<&String> = metrics.keys().map(|(_, label)| label).collect();
     let mut expected: BTreeMap<(String, String), Option<u64>> = BTreeMap::new();
     for row in whole["programs"].as_array().expect("rows") {

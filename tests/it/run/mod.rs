@@ -1,5 +1,6 @@
 //! The program from its start to its end.
 //!
+//! - `columns`     figures that a column adds
 //! - `descriptors` a low limit of descriptors
 //! - `diff`        the command
 //! - `keys`        titles that change
@@ -13,6 +14,7 @@
 //! - `stuck`       processes whose files never answer
 //! - `watch`       `--watch`
 
+mod columns;
 mod descriptors;
 mod diff;
 mod keys;

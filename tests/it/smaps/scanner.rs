@@ -102,6 +102,7 @@ fn corpus_sums_are_the_expected() {
             ("pss_shmem", Field::PssShmem),
             ("private_clean", Field::PrivateClean),
             ("private_dirty", Field::PrivateDirty),
+            ("lazyfree", Field::LazyFree),
             ("swap", Field::Swap),
             ("swap_pss", Field::SwapPss),
             ("private_hugetlb", Field::PrivateHugetlb),

@@ -269,7 +269,7 @@ pub fn check_left(model: &Model, pid: Pid, fate: Fate, probe: &Probe) {
         (Fate::Measured, Some(smaps)) => {
             let (name, uid, smaps) = (probe.name(), probe.uid(), *smaps);
             let (cgroup, start_time) = (probe.cgroup(), probe.start_time());
-            let row = ProcessUsage { pid, name, smaps, uid, cgroup, start_time };
+            let row = ProcessUsage { pid, name, smaps, uid, cgroup, page_tables: None, start_time };
             measured(seat, model.world.plan, &row);
         }
         _ => assert_eq!(fate, seat.log.fate(), "{pid} left behind"),

@@ -96,6 +96,7 @@ fn check_table(name: &[u8], columns: usize) {
         smaps: Smaps::default(),
         uid: None,
         cgroup: None,
+        page_tables: None,
         start_time: None,
     };
     let glimpse = Glimpse { comm: name.to_vec(), rss: Some(Kib(2048)), ..Glimpse::default() };

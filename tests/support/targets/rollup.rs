@@ -50,7 +50,15 @@ fn check_rows(measured: &[Smaps], lacking: usize, grouping: Grouping) {
     let usages = (1..).zip(names).zip(measured);
     let usages = usages.map(|((pid, name), smaps)| {
         let (pid, smaps) = (Pid(pid), *smaps);
-        ProcessUsage { pid, name, smaps, uid: None, cgroup: None, start_time: None }
+        ProcessUsage {
+            pid,
+            name,
+            smaps,
+            uid: None,
+            cgroup: None,
+            page_tables: None,
+            start_time: None,
+        }
     });
     let usages: Vec<ProcessUsage<'_>> = usages.collect();
     let found = Annotations { unknown: lacking, unread: &[], sharing: &HashMap::new() };
