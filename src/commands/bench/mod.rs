@@ -93,8 +93,9 @@ pub(crate) fn bench(options: &BenchOptions) -> Result<Outcome, Error> {
     if let Some(path) = &options.save {
         record.save(path)?;
     }
-    print(&if options.json { record.to_json() } else { table(&record) })?;
-    let worse = before.map_or_else(Vec::new, |before| worse(&record, &before, options.max_ratio));
+    let pairs = before.as_ref().map_or_else(Vec::new, |before| pairs(&record, before));
+    print(&if options.json { record.to_json() } else { table(&record) + &ratios(&pairs) })?;
+    let worse = exceeded(&pairs, &LIMITS, options.max_ratio);
     worse.iter().for_each(|line| tell(line));
     Ok(if worse.is_empty() { Outcome::Printed } else { Outcome::Exceeded })
 }
@@ -302,13 +303,26 @@ fn table(record: &Record) -> String {
     )
 }
 
-/// The figures that exceed those of the earlier record.
-fn worse(record: &Record, before: &Record, max_ratio: f64) -> Vec<String> {
+/// The engines of both records, the later run first.
+fn pairs<'a>(record: &'a Record, before: &'a Record) -> Vec<(Compared<'a>, Compared<'a>)> {
     let pairs = without_floor(record).filter_map(|run| {
         let then = without_floor(before).find(|then| then.label() == run.label())?;
         Some((compared(record, run), compared(before, then)))
     });
-    exceeded(&pairs.collect::<Vec<_>>(), &LIMITS, max_ratio)
+    pairs.collect()
+}
+
+/// A line for each compared figure, worse or not.
+fn ratios(pairs: &[(Compared<'_>, Compared<'_>)]) -> String {
+    let mut text = String::new();
+    for (now, then) in pairs {
+        for (what, _, of) in LIMITS {
+            let (Some(is), Some(was)) = (of(now), of(then)) else { continue };
+            let (label, times) = (now.run.label(), is / was);
+            text += &format!("{label}: {is:.2} {what}, was {was:.2}: {times:.2} times\n");
+        }
+    }
+    text
 }
 
 const EXAMPLES: &str = "\

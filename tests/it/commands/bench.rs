@@ -93,6 +93,9 @@ fn worse_figures_are_named() {
     let against = ["--engines", "threads,sync", "--against"];
     let ran = bench(&[&against[..], &[text(&same), "--max-ratio", "1e6"]].concat());
     assert_eq!((ran.code, ran.stderr().as_str()), (Some(0), ""));
+    let ratios =
+        crate::support::sources::regex(r"(?m)^[a-z]+ \(\d workers\): .*, was .*: \d.* times$");
+    assert_eq!(ratios.find_iter(&ran.stdout()).count(), 4, "{}", ran.stdout());
     let better = record("better", |record| {
         let median = &mut record["runs"][1]["operations"]["median"];
         *median = (median.as_u64().expect("a number") / 2).into();
