@@ -130,8 +130,10 @@ pub struct Options {
 
     /// Only the N biggest rows; one more row sums up the others
     ///
-    /// Of rows without figures the N biggest are shown as well.
+    /// With --sort pid the biggest rows have the highest ids; with --sort name, user or cgroup the
+    /// first N rows are shown. Of rows without figures the N biggest are shown as well.
     #[arg(short = 'n', long, value_name = "N", value_parser = parse::number::<0, TOP_MAX>,
+          allow_negative_numbers = true,
           help_heading = "Display")]
     pub top: Option<usize>,
 
@@ -201,6 +203,7 @@ pub struct Options {
 
     /// Stop after N reports
     #[arg(long, value_name = "N", value_parser = parse::number::<1, { usize::MAX }>,
+          allow_negative_numbers = true,
           requires = "watch", help_heading = "Watching", hide_short_help = true)]
     pub count: Option<usize>,
 
@@ -226,6 +229,7 @@ pub struct Options {
 
     /// Threads that read in parallel, 1 to 1024 [default: by CPUs and memory pressure]
     #[arg(long, value_name = "N", value_parser = parse::number::<1, WORKERS_MAX>,
+          allow_negative_numbers = true,
           help_heading = "Measurement", hide_short_help = true)]
     pub workers: Option<usize>,
 
@@ -234,6 +238,7 @@ pub struct Options {
     /// The default is 128 for each worker, 32 if smaps is read, and fewer where memory or open
     /// files are short.
     #[arg(long, value_name = "N", value_parser = parse::number::<1, DEPTH_MAX>,
+          allow_negative_numbers = true,
           help_heading = "Measurement", hide_short_help = true)]
     pub depth: Option<usize>,
 

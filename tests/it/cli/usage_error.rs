@@ -10,6 +10,15 @@ fn wrong_words_suggest_right_ones() {
     for (line, suggestion) in [
         ("--filtr x", "a similar argument exists: '--filter'"),
         ("--colour always", "a similar argument exists: '--color'"),
+        ("-n -1", "psm-uring: --top '-1': not a whole number from 0 to"),
+        ("-w --count -2", "psm-uring: --count '-2': not a whole number from 1 to"),
+        ("--workers -1", "psm-uring: --workers '-1': not a whole number from 1 to"),
+        ("--count 2", " is missing, and another option needs it; see --help"),
+        ("diff a.json", "psm-uring: <B.json> is missing; see --help"),
+        (
+            "--columns foo",
+            "--columns 'foo': no such word; a similar value exists: 'footprint'; use",
+        ),
         ("--by progam", "a similar value exists: 'program'"),
         ("--columns ram,nmae", "a similar value exists: 'name'"),
         ("benhc", "a similar command exists: 'bench'"),
