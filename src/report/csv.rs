@@ -57,10 +57,6 @@ fn field(scale: Scale, line: Line<'_>, column: Column) -> Option<String> {
         Column::Count => line.count().map(|count| count.to_string()),
         Column::Pid => line.pid().map(|pid| pid.to_string()),
         Column::Percent => scale.percent(line.amount(Column::Ram)),
-        Column::Bar if !matches!(line, Line::Program(_)) => None,
-        Column::Bar => {
-            Some(scale.bar(line.amount(Column::Ram).unwrap_or_default()).trim_end().to_owned())
-        }
         _ if !line.has(column) => None,
         _ => line.amount(column).map(|kib| Unit::Bytes.format(kib)),
     }

@@ -139,6 +139,18 @@ fn is_blank(c: char) -> bool {
     matches!(c, '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}')
 }
 
+/// A table for a terminal that shows ASCII alone: marks of cut texts and bars are replaced, one
+/// column by one.
+pub fn ascii_marks(table: &str) -> String {
+    let mark = |c| match c {
+        '…' => '~',
+        '█' | '▉' | '▊' | '▋' | '▌' => '#',
+        '▍' | '▎' | '▏' => ' ',
+        other => other,
+    };
+    table.chars().map(mark).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,5 +241,11 @@ mod tests {
     #[test]
     fn an_argument_stays_on_its_line() {
         assert_eq!(argument("^a\\[1\\]\u{1b}\n größe"), "^a\\[1\\]\\u{1b}\\n größe");
+    }
+
+    #[test]
+    fn marks_have_ascii_of_the_same_width() {
+        assert_eq!(ascii_marks("███▎      1.0  ng…"), "###       1.0  ng~");
+        assert_eq!(ascii_marks("██████▋   2.0  データ"), "#######   2.0  データ");
     }
 }

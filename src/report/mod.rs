@@ -31,7 +31,7 @@ use self::notes::Missing;
 pub use self::openmetrics::{ROWS_USUAL, openmetrics};
 pub use self::stats::{RunStats, stats};
 pub use self::table::{
-    COLUMNS, Color, DiffFormat, TableOptions, cut, cut_line, diff, host, table, total,
+    COLUMNS, Color, DiffFormat, TableOptions, cut, cut_line, diff, host, table, total, wrap,
 };
 pub use self::unit::Unit;
 use crate::process::{NameRule, Source};

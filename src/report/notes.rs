@@ -1,11 +1,9 @@
 //! Notes for standard error on the processes that a report lacks: number, ids, reason, remedy; and
 //! on host memory that does not add up.
 //!
-//! One line each, and none if the report lacks nothing that was asked for.
+//! One line each, on a terminal one for each reason; none if the report lacks nothing.
 
-use std::fmt::Write;
-
-use super::{Unit, escape, plural};
+use super::{Unit, escape, plural, wrap};
 use crate::error::{self, HIDEPID_REMEDY};
 use crate::process::{Coverage, Fate, Refusal};
 use crate::program::{HostMemory, HostPart, Obstacle, Unread};
@@ -61,6 +59,36 @@ pub struct Missing<'run> {
     pub access: Access,
 }
 
+/// A note: a sentence, and the reasons for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    head: String,
+    reasons: Vec<String>,
+}
+
+impl From<String> for Note {
+    fn from(head: String) -> Note {
+        Note { head, reasons: Vec::new() }
+    }
+}
+
+impl Note {
+    /// The note on one line, for pipes and machine formats.
+    pub fn line(&self) -> String {
+        [&self.head].into_iter().chain(&self.reasons).cloned().collect::<Vec<_>>().join("; ")
+    }
+
+    /// The note on a terminal, behind the name of the program: a line for each reason, and no word
+    /// is cut.
+    pub fn lines(&self, columns: usize) -> Vec<String> {
+        const INDENT: usize = 4;
+        let head = format!("psm-uring: {}", self.head);
+        let reasons = self.reasons.iter().map(|reason| format!("  {reason}"));
+        let lines = [head].into_iter().chain(reasons);
+        lines.flat_map(|line| wrap(&line, columns, INDENT)).collect()
+    }
+}
+
 impl Missing<'_> {
     /// Whether the report has the memory of every process that belongs in it, as far as is
     /// known.
@@ -68,16 +96,22 @@ impl Missing<'_> {
         self.coverage.unknown() == 0 && self.hidepid.is_none()
     }
 
-    /// The notes.
+    /// The notes, a line each.
     pub fn lines(&self) -> Vec<String> {
+        self.notes().iter().map(Note::line).collect()
+    }
+
+    /// The notes.
+    pub fn notes(&self) -> Vec<Note> {
         let hidden = self.hidepid.map(|option| {
             format!(
                 "processes of other users are hidden and not in the report (proc is mounted with \
                  {option}); {HIDEPID_REMEDY}"
             )
         });
-        let lines = [self.absent(), self.unmeasured(), self.no_row(), hidden];
-        lines.into_iter().flatten().collect()
+        let [absent, no_row, hidden] =
+            [self.absent(), self.no_row(), hidden].map(|note| note.map(Note::from));
+        [absent, self.unmeasured(), no_row, hidden].into_iter().flatten().collect()
     }
 
     /// Processes that `--pid` names and that do not exist.
@@ -89,13 +123,13 @@ impl Missing<'_> {
     }
 
     /// Processes whose memory belongs in the report. A process that ended has no memory.
-    fn unmeasured(&self) -> Option<String> {
+    fn unmeasured(&self) -> Option<Note> {
         let unknown = self.coverage.unknown();
         if unknown == 0 {
             return None;
         }
         let measured = self.coverage.measured;
-        let mut text = format!("measured {measured} of {}", plural(measured + unknown, "process"));
+        let head = format!("measured {measured} of {}", plural(measured + unknown, "process"));
         let changed = "exec replaced the program, or the thread that was read ended, twice; run it \
                        again";
         let malformed = "figures are missing or not numbers; look at its smaps_rollup and smaps, \
@@ -104,11 +138,7 @@ impl Missing<'_> {
         let parts = parts.chain(self.denied());
         let parts = parts.chain(part("changed", &self.pids(Fate::Changed), changed));
         let parts = parts.chain(part("not understood", &self.pids(Fate::Malformed), malformed));
-        for part in parts.chain(self.failed()) {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "; {part}");
-        }
-        Some(text)
+        Some(Note { head, reasons: parts.chain(self.failed()).collect() })
     }
 
     /// One part for each reason.
@@ -407,6 +437,22 @@ mod tests {
         let first = "; 1 failed (PID 4): Input/output error (os error 5); run it again,";
         let second = "; 1 failed (PID 5): Too many open files (os error 24); raise";
         assert!(lines[0].contains(first) && lines[0].contains(second), "{lines:?}");
+    }
+
+    #[test]
+    fn a_terminal_has_a_line_for_each_reason() {
+        let failed =
+            [(Pid(4), Fate::Failed(Errno(libc::EIO))), (Pid(5), Fate::Failed(Errno::MFILE))];
+        let notes = missing(&failed, Access::RootWithout).notes();
+        let [note] = &notes[..] else { panic!("{notes:?}") };
+        let lines = [
+            "psm-uring: measured 3 of 5 processes",
+            "  1 failed (PID 4): Input/output error (os error 5); run it",
+            "    again, and report it if the error stays",
+            "  1 failed (PID 5): Too many open files (os error 24); raise",
+            "    the limit of open files (ulimit -n)",
+        ];
+        assert_eq!(note.lines(60), lines);
     }
 
     #[test]

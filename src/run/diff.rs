@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::output;
 use super::settings::check_unit;
 use crate::cli::DiffOptions;
 use crate::error::Error;
@@ -37,7 +38,7 @@ pub(crate) fn diff(options: &DiffOptions) -> Result<(), Error> {
                 is_colored: options.color.is_wanted(terminal::likes_color()),
                 ..TableOptions::default()
             };
-            report::diff(&diff, &table)
+            output::in_locale(&report::diff(&diff, &table)).into_owned()
         }
     };
     stdio::write_stdout(text.as_bytes()).map_err(Error::Output)?;
@@ -76,12 +77,10 @@ fn label(rules: &Rules) -> String {
     format!("--by {} --name {}{selection}", rules.by.label(), rules.name.label())
 }
 
-/// Rows that changed by at least `min_delta` or, if it is 0, by the smallest amount that the unit
-/// shows.
+/// Rows that changed by at least `min_delta`, and by an amount that the unit shows.
 pub(super) fn threshold(min_delta: Kib, unit: Unit) -> Threshold {
     let is_all = min_delta == Kib(0);
-    let size = if is_all { unit.least_shown() } else { min_delta };
-    Threshold { size, counts: is_all }
+    Threshold { size: min_delta.max(unit.least_shown()), counts: is_all }
 }
 
 /// Notes on standard error that a process missing in one report looks new or gone in the diff.

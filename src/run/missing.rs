@@ -7,7 +7,7 @@ use crate::engine::Survey;
 use crate::error::Error;
 use crate::process::{Coverage, Credentials, Fate, Glimpse, Plan, ProcFile, Refusal, Source};
 use crate::program::{Column, Obstacle, Programs, Unread};
-use crate::report::notes::{Access, Missing};
+use crate::report::notes::{Access, Missing, Note};
 use crate::sys::keeper_client::{self, Right};
 use crate::sys::privileges::{self, Privileges};
 use crate::sys::proc_root::{HidePid, ProcRoot};
@@ -196,20 +196,17 @@ pub(super) fn notes(
     settings: &Settings,
     missing: &Missing<'_>,
     programs: &Programs<'_>,
-) -> Vec<String> {
-    let mut lines = missing.lines();
+) -> Vec<Note> {
+    let mut notes = missing.notes();
     let is_swap = |column: &Column| matches!(column, Column::Swap | Column::Footprint);
     let is_shown = settings.columns.iter().any(is_swap) && !settings.is_total;
     if programs.swap_is_unshared && is_shown {
         let why = "this kernel has no SwapPss (4.3 or newer has)";
-        lines.push(format!("SWAPPED counts shared pages whole in each process: {why}"));
+        notes.push(format!("SWAPPED counts shared pages whole in each process: {why}").into());
     }
     if kept_right(settings) == Some(Right::Perfmon) {
-        lines.push(
-            "with CAP_PERFMON, address spaces cannot be compared: processes that share one (vfork) \
-             may count twice"
-                .to_owned(),
-        );
+        let what = "processes that share one (vfork) may count twice";
+        notes.push(format!("with CAP_PERFMON, address spaces cannot be compared: {what}").into());
     }
-    lines
+    notes
 }

@@ -31,9 +31,10 @@ use crate::cli::Options;
 use crate::engine::{Survey, Surveyor, Timeouts};
 use crate::error::Error;
 use crate::program::{self, Annotations, HostMemory, Labels, Order, Usage};
+use crate::report::notes::Note;
 use crate::report::{self, Format, Report};
 use crate::sys::proc_root::ProcRoot;
-use crate::sys::{host_files, stdio};
+use crate::sys::{host_files, stdio, terminal};
 use crate::units::Pid;
 
 /// The end of a run that printed its report.
@@ -68,7 +69,7 @@ struct Session<'a> {
     /// Never dropped: requests to stuck processes may be in flight, and a drop would wait for them.
     surveyor: ManuallyDrop<Surveyor>,
     /// The notes that were printed last: the same notes are not printed twice in a row.
-    printed: Vec<String>,
+    printed: Vec<Note>,
     /// The room for a note that must not take more than one line.
     columns: Option<usize>,
 }
@@ -113,7 +114,8 @@ impl<'a> Session<'a> {
         let host = host.transpose()?;
         let missing = unmeasured.missing(settings, is_past_deadline);
         let mut notes = missing::notes(settings, &missing, &programs);
-        notes.extend(host.as_ref().and_then(report::notes::host));
+        notes.extend(host.as_ref().and_then(report::notes::host).map(Note::from));
+        let lines: Vec<String> = notes.iter().map(Note::line).collect();
         write(&Report {
             programs: &programs,
             is_total: settings.is_total,
@@ -121,7 +123,7 @@ impl<'a> Session<'a> {
             has_owner: settings.plan.owner,
             has_cgroup: settings.plan.cgroup,
             missing: &missing,
-            notes: &notes,
+            notes: &lines,
             host: host.as_ref(),
             facts: &facts::facts(settings, &self.surveyor, &clock),
         })?;
@@ -139,14 +141,20 @@ impl<'a> Session<'a> {
         progress::survey(&mut self.surveyor, pids, &self.settings.plan, &timeouts)
     }
 
-    fn print_notes(&mut self, notes: Vec<String>) {
+    fn print_notes(&mut self, notes: Vec<Note>) {
         if notes == self.printed {
             return;
         }
         for note in &notes {
-            let line = format!("psm-uring: {note}");
-            let room = self.columns.unwrap_or(usize::MAX);
-            stdio::write_stderr(format!("{}\n", report::cut(&line, room)).as_bytes());
+            let line = || format!("psm-uring: {}", note.line());
+            let lines = match (self.columns, terminal::stderr_columns()) {
+                (Some(room), _) => {
+                    vec![output::in_locale(&report::cut(&line(), room)).into_owned()]
+                }
+                (None, Some(columns)) => note.lines(columns),
+                (None, None) => vec![line()],
+            };
+            stdio::write_stderr((lines.join("\n") + "\n").as_bytes());
         }
         self.printed = notes;
     }

@@ -1,9 +1,11 @@
 //! The format of a report, and its destination.
 
+use std::borrow::Cow;
+
 use super::settings::{Output, Settings};
 use crate::error::Error;
 use crate::program::{Column, Snapshot};
-use crate::report::{self, Format, Report, TableOptions, Unit};
+use crate::report::{self, Format, Report, TableOptions, Unit, escape};
 use crate::sys::{file, stdio, terminal};
 
 /// Writes the report to its destination.
@@ -13,10 +15,23 @@ pub(super) fn write(settings: &Settings, report: &Report<'_>) -> Result<(), Erro
 
 /// Writes a text to the destination of the report.
 pub(super) fn write_text(output: &Output, text: &str) -> Result<(), Error> {
+    let text = match output.format {
+        Format::Table => in_locale(text),
+        _ => Cow::Borrowed(text),
+    };
     match &output.file {
         None => stdio::write_stdout(text.as_bytes()).map_err(Error::Output),
         Some(path) => file::replace(path, text.as_bytes())
             .map_err(|why| Error::refused("write the report", path, why)),
+    }
+}
+
+/// A text for people in the characters of their locale.
+pub(super) fn in_locale(text: &str) -> Cow<'_, str> {
+    if terminal::locale_is_unicode() {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(escape::ascii_marks(text))
     }
 }
 

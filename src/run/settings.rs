@@ -129,6 +129,8 @@ impl Output {
             "--columns is not for openmetrics; leave it out (--heap adds the heap)"
         } else if !format.has_host() && options.host {
             "--host cannot be written as CSV; use --output json"
+        } else if format == Format::Csv && options.columns.contains(&Column::Bar) {
+            "the column bar is for the table; use percent"
         } else if format == Format::OpenMetrics && options.by == Grouping::Pid {
             "--by pid would make a new label for each process; leave it out, or use json"
         } else {

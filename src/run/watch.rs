@@ -1,4 +1,5 @@
-//! One report after another: redrawn in place on a terminal, separated by blank lines elsewhere.
+//! One report after another, each below a line with its time: redrawn in place on a terminal,
+//! separated by blank lines elsewhere.
 //!
 //! Nothing needs to be undone at the end: a signal ends the program as it ends any other.
 //!
@@ -32,10 +33,11 @@ pub(super) fn watch(settings: &Settings, watch: &settings::Watch) -> Result<Outc
     }
     let is_table = settings.output.format == Format::Table && settings.output.file.is_none();
     let is_live = is_table && terminal::stdout_is_redrawn();
-    let screen = is_live.then(|| Screen::new(watch.every));
+    let screen = is_live.then(Screen::default);
     let has_marks = watch.has_marks;
+    let (is_first, before, every) = (true, None, watch.every);
     let mut series =
-        Series { settings, is_table, is_first: true, since, screen, has_marks, before: None };
+        Series { settings, every, is_table, is_first, since, screen, has_marks, before };
     let mut session = Session::open(settings)?;
     let mut outcome = Outcome::Printed;
     let mut next = Instant::now();
@@ -58,6 +60,7 @@ pub(super) fn watch(settings: &Settings, watch: &settings::Watch) -> Result<Outc
 /// A series of reports, and what the next one needs of the last.
 struct Series<'a> {
     settings: &'a Settings,
+    every: Duration,
     /// Whether tables are printed one below the other.
     is_table: bool,
     is_first: bool,
@@ -108,10 +111,12 @@ impl Series<'_> {
         };
         let snapshot = || Snapshot::from_programs(report.programs, report.facts.rules.name);
         self.before = self.has_marks.then(snapshot);
+        let above = format!("{}, every {:?}: {}", time(report), self.every, host(report));
         if let Some(screen) = &mut self.screen {
-            text = screen.draw(text, self.settings.order.reverse, report);
-        } else if self.is_table && !self.is_first && !report.is_total {
-            text.insert(0, '\n');
+            text = screen.draw(above, text, self.settings.order.reverse, report);
+        } else if self.is_table && !report.is_total {
+            let gap = if self.is_first { "" } else { "\n" };
+            text.insert_str(0, &format!("{gap}{above}\n"));
         }
         self.is_first = false;
         output::write_text(&self.settings.output, &text)
@@ -146,9 +151,19 @@ const LINES_OWN: usize = 2;
 const CUT: &str = "…";
 const LINES_WITH_MARK: usize = 4;
 
+/// The time of a report in UTC.
+fn time(report: &Report<'_>) -> String {
+    let at = report.facts.started_at.get(..19).unwrap_or_default();
+    at.replace('T', " ") + " UTC"
+}
+
+fn host(report: &Report<'_>) -> String {
+    escape::name(report.facts.host.as_bytes())
+}
+
 /// A terminal that shows the last report.
+#[derive(Default)]
 struct Screen {
-    every: Duration,
     /// Lines of the last table that were not rows, and of the notes below it.
     around: Option<usize>,
     notes: usize,
@@ -159,11 +174,6 @@ struct Screen {
 }
 
 impl Screen {
-    fn new(every: Duration) -> Screen {
-        let (above, table) = (String::new(), String::new());
-        Screen { every, around: None, notes: 0, above, table, keeps_beginning: false }
-    }
-
     /// The number of rows that fit, as far as the last table shows. One row is always shown, unless
     /// the memory of the host, which matters more, needs its line.
     fn rows_max(&self, has_host: bool) -> usize {
@@ -180,14 +190,17 @@ impl Screen {
 
     /// Draws a table. A line that is too wide ends in `…`. A table that is too long keeps its
     /// beginning if the biggest row is there, else its header and its end.
-    fn draw(&mut self, table: String, keeps_beginning: bool, report: &Report<'_>) -> String {
+    fn draw(
+        &mut self,
+        above: String,
+        table: String,
+        keeps_beginning: bool,
+        report: &Report<'_>,
+    ) -> String {
         let lines = table.lines().count();
         self.around = Some(lines.saturating_sub(report.programs.rows.len()));
         self.notes = report.notes.len();
-        let at = report.facts.started_at.get(..19).unwrap_or_default().replace('T', " ");
-        let host = escape::name(report.facts.host.as_bytes());
-        self.above = format!("{at} UTC, every {:?}: {host}", self.every);
-        (self.table, self.keeps_beginning) = (table, keeps_beginning);
+        (self.above, self.table, self.keeps_beginning) = (above, table, keeps_beginning);
         self.redraw()
     }
 

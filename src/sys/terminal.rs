@@ -18,6 +18,13 @@ pub fn terminal_lines() -> Option<usize> {
     stdout_size("LINES", |size| size.ws_row)
 }
 
+/// The number of columns of the terminal at standard error.
+pub fn stderr_columns() -> Option<usize> {
+    let stderr = rustix::stdio::stderr();
+    let size = isatty(stderr).then(|| tcgetwinsize(stderr).ok()).flatten();
+    size.map(|size| size.ws_col.into()).filter(|columns| *columns > 0)
+}
+
 fn stdout_size(variable: &str, dimension: fn(&Winsize) -> u16) -> Option<usize> {
     if !stdout_is_terminal() {
         return None;
@@ -38,6 +45,17 @@ pub fn likes_color() -> bool {
     }
     let is_forced = value("CLICOLOR_FORCE").is_some() && !is("CLICOLOR_FORCE", "0");
     is_forced || (stdout_is_terminal() && !is("TERM", "dumb") && !is("CLICOLOR", "0"))
+}
+
+/// Whether the locale has the characters of Unicode (`locale(7)`). Without a locale it may:
+/// services and containers seldom name one.
+pub fn locale_is_unicode() -> bool {
+    let given = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(given);
+    locale.is_none_or(|locale| {
+        let locale = locale.to_string_lossy().to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
 }
 
 /// Whether standard output is a terminal that can redraw lines.

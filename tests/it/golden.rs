@@ -14,7 +14,7 @@ const CASES: [(&str, &str); 130] = [
     ("csv", "names -o csv"),
     ("csv-by-container", "grouped -o csv --by container"),
     ("csv-by-pid", "hugetlb -o csv --by pid --heap -n 2"),
-    ("csv-columns", "no-rollup -o csv --columns name,pss-anon,swap,rss,percent,bar -n 3"),
+    ("csv-columns", "no-rollup -o csv --columns name,pss-anon,swap,rss,percent -n 3"),
     ("csv-no-header", "ordinary -o csv --no-header -s count -r"),
     ("csv-total", "ordinary -o csv --total"),
     ("default", "ordinary"),
@@ -144,7 +144,7 @@ const CASES: [(&str, &str); 130] = [
 ];
 
 /// Invalid calls and impossible reports: complete command lines.
-const FAULTS: [(&str, &str); 51] = [
+const FAULTS: [(&str, &str); 52] = [
     ("fault-bad-deadline", "--deadline soon"),
     ("fault-bad-depth", "--depth 0"),
     ("fault-bad-engine", "--engine fast"),
@@ -159,6 +159,7 @@ const FAULTS: [(&str, &str); 51] = [
     ("fault-bad-user-number", "-u 4294967296"),
     ("fault-bad-unit", "--unit furlong"),
     ("fault-bad-workers", "--workers 0"),
+    ("fault-bar-of-csv", "-o csv --columns ram,bar,name"),
     ("fault-column", "--columns ram,rom"),
     ("fault-column-twice", "--proc-root ordinary --columns ram,swap,pss"),
     ("fault-columns-and-heap", "--columns ram --heap"),

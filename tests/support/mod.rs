@@ -277,7 +277,11 @@ impl Row {
 /// The program as a command for fixtures with short paths, without a terminal.
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_psm-uring"));
-    command.current_dir(data("procfs")).stdin(Stdio::null()).env("COLUMNS", "100");
+    command
+        .current_dir(data("procfs"))
+        .stdin(Stdio::null())
+        .env("COLUMNS", "100")
+        .env("LC_ALL", "C.UTF-8");
     command
 }
 

@@ -73,11 +73,12 @@ fn cells([ram, swap, count]: [String; 3], name: Cell) -> [Cell; COLUMNS.len()] {
 fn numbers(change: Change, unit: Unit) -> [String; 3] {
     let amount = |delta: Option<Delta>| match delta {
         None => "-".to_owned(),
+        Some(delta) if delta.size() < unit.least_shown() => unit.format(Kib(0)),
         Some(delta @ Delta(..0)) => format!("-{}", unit.format(delta.size())),
-        Some(Delta(0)) => unit.format(Kib(0)),
         Some(delta) => format!("+{}", unit.format(delta.size())),
     };
-    let swap = change.swap.filter(|delta| *delta == Delta(0)).map(|_| String::new());
+    let is_hidden = |delta: &Delta| delta.size() < unit.least_shown();
+    let swap = change.swap.filter(is_hidden).map(|_| String::new());
     let count = if change.count == 0 { String::new() } else { format!("{:+}", change.count) };
     [amount(change.ram), swap.unwrap_or_else(|| amount(change.swap)), count]
 }
@@ -112,10 +113,13 @@ mod tests {
             start_time: None,
             amounts: Amounts::default(),
         };
-        let rows = [row("stuck", None), row("old\n", None), row("one", Some(Pid(7)))];
+        let rows =
+            [row("stuck", None), row("old\n", None), row("small", None), row("one", Some(Pid(7)))];
         let changes = [
             BeforeAfter::new(amounts(1, Some(7), Some(0)), amounts(1, None, None)),
             BeforeAfter::new(amounts(2, Some(2048), Some(0)), None),
+            // 51 KiB are 0.0 MiB, without a sign.
+            BeforeAfter::new(amounts(1, Some(60), Some(51)), amounts(2, Some(9), Some(0))),
             BeforeAfter::new(None, amounts(1, Some(512), Some(1024))),
         ];
         let (before, after) = (amounts(9, None, Some(0)), amounts(8, Some(1), Some(1024)));
@@ -133,6 +137,7 @@ mod tests {
             "   MiB RAM   SWAPPED  COUNT  PROCESS",
             "         -         -         stuck",
             "      -2.0               -2  old\\n (gone)",
+            "       0.0               +1  small",
             "      +0.5      +1.0     +1  one (7, new)",
             "                             (3 rows changed less)",
             "#        -      +1.0     -1  TOTAL USED BY PROCESSES",

@@ -166,6 +166,22 @@ pub fn cut(text: &str, columns: usize) -> Cow<'_, str> {
     Cow::Owned(left)
 }
 
+/// The text in lines of at most so many columns, cut at blanks; all but the first are indented. A
+/// word that is too long keeps a line of its own.
+pub fn wrap(text: &str, columns: usize, indent: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.width() + 1 + word.width() <= columns => {
+                line.extend([" ", word]);
+            }
+            Some(_) => lines.push(" ".repeat(indent) + word),
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// The line of a table, or as much of it as fits into the columns. It is cut at a blank, because a
 /// cut number is another number. A style takes no columns.
 pub fn cut_line(line: &str, columns: usize) -> Cow<'_, str> {
@@ -198,6 +214,15 @@ mod tests {
         ] {
             assert_eq!(cut_line(line, room), expected, "{line:?} in {room}");
         }
+    }
+
+    #[test]
+    fn lines_are_wrapped_between_words() {
+        let lines = ["measured 3 of", "    5", "    processes"];
+        assert_eq!(wrap("measured 3 of 5 processes", 13, 4), lines);
+        assert_eq!(wrap("  1 denied: データ", 18, 4), ["  1 denied: データ"]);
+        assert_eq!(wrap("  1 denied: データ", 17, 4), ["  1 denied:", "    データ"]);
+        assert_eq!(wrap("/a/very/long/path ends", 5, 2), ["/a/very/long/path", "  ends"]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod style;
 pub use self::diff::{DiffFormat, diff};
 pub use self::host::host;
 use self::layout::{Cell, Content, Layout};
-pub use self::layout::{cut, cut_line};
+pub use self::layout::{cut, cut_line, wrap};
 pub use self::style::Color;
 use self::style::Style;
 use crate::program::{

@@ -56,6 +56,25 @@ fn color_is_for_terminals() {
     }
 }
 
+/// A locale without Unicode has bars and marks of ASCII.
+#[test]
+fn bars_follow_the_locale() {
+    let shown = |locale: &str| {
+        let mut command = program();
+        command.args(["--proc-root", "ordinary", "--columns", "bar,ram,name", "-n", "2"]);
+        command.env("LC_ALL", locale);
+        output(command).stdout()
+    };
+    let unicode = shown("C.UTF-8");
+    assert!(unicode.contains('█'), "{unicode}");
+    for locale in ["C", "POSIX", "de_DE.ISO-8859-1"] {
+        let text = shown(locale);
+        assert!(text.is_ascii() && text.contains("##########"), "{locale}: {text}");
+        assert_eq!(text.lines().count(), unicode.lines().count(), "{locale}");
+    }
+    assert_eq!(shown("en_US.utf8"), unicode);
+}
+
 /// A terminal truncates names to its width, or to that of COLUMNS; a pipe never does.
 #[test]
 fn names_are_cut_on_a_terminal_only() {
