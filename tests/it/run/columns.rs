@@ -9,8 +9,9 @@ fn row(target: &Target, columns: &str, engine: &str) -> Vec<Option<u64>> {
     let ran = run(["-o", "csv", "--columns", columns, "-p", &pid, "--engine", engine]);
     assert_eq!((ran.code, ran.stderr().as_str()), (Some(0), ""));
     let text = ran.stdout();
-    let row = text.lines().nth(1).expect("a row").split(',').skip(1);
-    row.map(|field| field.parse().ok()).collect()
+    let mut row: Vec<&str> = text.lines().nth(1).expect("a row").split(',').skip(1).collect();
+    row.pop(); // the key
+    row.into_iter().map(|field| field.parse().ok()).collect()
 }
 
 const ENGINES: [&str; 3] = ["sync", "threads", "auto"];

@@ -168,7 +168,10 @@ fn a_diff_of_titles_that_change_shows_growth_alone() {
     command.arg("diff").args([&before, &after]);
     assert_eq!(output(command).stdout(), expected);
     let since = format!("--watch 1s --count 1 --since {}", before.display());
-    assert_eq!(host.print(&since), expected);
+    let printed = host.print(&since);
+    let (time, table) = printed.split_once('\n').expect("a line with the time");
+    assert!(time.contains(", every 1s: "), "{time}");
+    assert_eq!(table, expected);
     let mut command = program();
     command.arg("diff").arg("--json").args([&before, &after]);
     let document: Value = serde_json::from_str(&output(command).stdout()).expect("JSON");
