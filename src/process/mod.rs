@@ -34,7 +34,9 @@ pub use name::{NAME_MAX, NameRule};
 pub use plan::{Plan, Source};
 pub use probe::{Probe, ReadNext, Want};
 pub use refusal::{Credentials, Refusal};
-pub use status::{Glimpse, KTHREADD, fate_of_memoryless, kernel_threads, parent};
+pub use status::{
+    Glimpse, KTHREADD, fate_of_memoryless, kernel_threads, mapped_hugetlb, parent, process_of,
+};
 
 use crate::smaps::Smaps;
 use crate::units::{Errno, Kib, Pid};

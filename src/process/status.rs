@@ -103,6 +103,16 @@ pub fn parent(status: &[u8]) -> Option<Pid> {
     value(status, b"PPid").and_then(Pid::parse)
 }
 
+/// The process that a thread belongs to, by its `status`.
+pub fn process_of(status: &[u8]) -> Option<Pid> {
+    value(status, b"Tgid").and_then(Pid::parse)
+}
+
+/// The pages of hugetlbfs that a process maps, by its `status` (4.4).
+pub fn mapped_hugetlb(status: &[u8]) -> Option<Kib> {
+    kib(status, b"HugetlbPages")
+}
+
 /// The fate of a process without memory, by its `status`; `None` if it may have memory.
 pub fn fate_of_memoryless(status: &[u8]) -> Option<Fate> {
     match kind(status, true) {

@@ -37,7 +37,7 @@ pub enum Column {
     Count,
     /// The process id.
     Pid,
-    /// The percentage of the total RAM.
+    /// The percentage of all memory of the host.
     Percent,
     /// A bar relative to the biggest row.
     Bar,
@@ -66,7 +66,7 @@ labels!(Column {
     Heap => "heap", "heaps grown by brk(2); reads full smaps";
     Count => "count", "number of processes";
     Pid => "pid", "process id; * if a row has several";
-    Percent => "percent", "the part of the total RAM";
+    Percent => "percent", "the part of all memory of the host (MemTotal)";
     Bar => "bar", "bar relative to the biggest row";
     User => "user", "user; * if a row has several (reads one extra file per process)";
     Cgroup => "cgroup", "control group; * if a row has several (reads one extra file per process)";

@@ -4,6 +4,7 @@
 //! - `cgroup`    control group to systemd unit and container
 //! - `column`    the columns: word, help, header, kind
 //! - `usage`     the memory of a row
+//! - `shares`    memory that processes hold together, split among them
 //! - `row`       rows of processes that were measured
 //! - `unread`    rows of processes whose memory is unknown
 //! - `vfork`     rows of processes that share the address space of another
@@ -20,6 +21,7 @@ mod grouping;
 mod host;
 mod order;
 mod row;
+mod shares;
 mod snapshot;
 mod unread;
 mod usage;
@@ -34,6 +36,7 @@ pub use self::grouping::{Grouping, Labels, UserNames, user_name};
 pub use self::host::{HostMemory, HostPart, PossibleOwner, SharedMemory};
 pub use self::order::Order;
 pub use self::row::{Program, Rest, Uniform};
+pub use self::shares::{HeldObject, Holding, Share, Shares, Split, in_proportion, split};
 pub use self::snapshot::{Amounts, Snapshot, SnapshotRow};
 pub use self::unread::{Known, Obstacle, Unknown, UnknownRest, Unread};
 pub use self::usage::Usage;
@@ -50,6 +53,10 @@ pub struct Annotations<'a> {
     pub unread: &'a [&'a Unread],
     /// Maps each process that shares an address space to the process that owns it.
     pub sharing: &'a HashMap<Pid, Pid>,
+    /// The shares of processes in memory that the kernel counts whole in each.
+    pub shares: &'a Shares,
+    /// All memory of the host, if percentages are asked for and it is known.
+    pub all_memory: Option<Kib>,
 }
 
 /// The rows of a report and their total.
@@ -75,6 +82,8 @@ pub struct Programs<'run> {
     pub unknown_rest: Option<UnknownRest>,
     /// The names of users, if rows show them.
     pub users: Option<&'run UserNames>,
+    /// All memory of the host, which percentages relate to.
+    pub all_memory: Option<Kib>,
     /// Whether a process counts shared swapped pages whole (kernels before 4.3).
     pub swap_is_unshared: bool,
 }
@@ -111,11 +120,12 @@ pub fn group<'run>(
         }
         if owner.is_none() {
             let smaps = &process.smaps;
-            rows[place].add(smaps, process.page_tables);
+            let share = annotations.shares.get(&process.pid).copied();
+            let share = share.unwrap_or_else(|| Share::whole(smaps));
+            rows[place].add(smaps, &share, process.page_tables);
             swap_is_unshared |= smaps.swap_is_unshared() && smaps.swap() > Some(Kib(0));
         }
     }
-    rows.iter_mut().for_each(Program::finish);
     // An unknown total is not 0.
     let total = (annotations.unknown == 0 || !rows.is_empty()).then(|| Rest::sum(&rows).usage);
     order::sort(&mut rows, order);
@@ -142,6 +152,7 @@ pub fn group<'run>(
         unknown,
         unknown_rest,
         users: labels.users,
+        all_memory: annotations.all_memory,
         swap_is_unshared,
     }
 }
@@ -170,8 +181,9 @@ mod tests {
             unread(3, "twin", Some(20)),
             unread(4, "twin", Some(20)),
         ];
-        let (unread, sharing) = (&all.each_ref()[..], &HashMap::new());
-        let annotations = Annotations { unknown: all.len(), unread, sharing };
+        let (unread, sharing, shares) = (&all.each_ref()[..], &HashMap::new(), &Shares::new());
+        let annotations =
+            Annotations { unknown: all.len(), unread, sharing, shares, all_memory: None };
         let labels = Labels::new([].into_iter(), Grouping::Program, None);
         let group = |order| group([].into_iter(), &labels, annotations, order);
         let whole = group(Order::default());
@@ -189,8 +201,9 @@ mod tests {
     #[test]
     fn the_total_of_no_rows_is_0_unless_memory_is_unknown() {
         let total = |count| {
-            let sharing = &HashMap::new();
-            let annotations = Annotations { unknown: count, unread: &[], sharing };
+            let (sharing, shares) = (&HashMap::new(), &Shares::new());
+            let annotations =
+                Annotations { unknown: count, unread: &[], sharing, shares, all_memory: None };
             let labels = Labels::new([].into_iter(), Grouping::Program, None);
             group([].into_iter(), &labels, annotations, Order::default()).total
         };

@@ -1,6 +1,6 @@
 //! One row of a report: all processes of one label, or one process.
 
-use super::Usage;
+use super::{Share, Usage};
 use crate::process::ProcessUsage;
 use crate::smaps::Smaps;
 use crate::units::{Kib, Pid};
@@ -22,9 +22,6 @@ pub struct Program<'run> {
     pub cgroup: Uniform<&'run [u8]>,
     /// The memory.
     pub usage: Usage,
-    /// Hugetlb pages that more than one process maps. The kernel counts them whole in each process
-    /// and does not say which processes share them, so the row has the largest figure.
-    shared_hugetlb: Kib,
 }
 
 impl<'run> Program<'run> {
@@ -38,7 +35,6 @@ impl<'run> Program<'run> {
             uid: Uniform::new(process.uid),
             cgroup: Uniform::new(process.cgroup.map(|paths| paths.charged)),
             usage: Usage::NOTHING,
-            shared_hugetlb: Kib(0),
         }
     }
 
@@ -50,13 +46,8 @@ impl<'run> Program<'run> {
         self.cgroup.join(process.cgroup.map(|paths| paths.charged));
     }
 
-    pub(super) fn add(&mut self, smaps: &Smaps, page_tables: Option<Kib>) {
-        self.usage.add(&Usage::new(smaps, page_tables));
-        self.shared_hugetlb = self.shared_hugetlb.max(smaps.shared_hugetlb());
-    }
-
-    pub(super) fn finish(&mut self) {
-        self.usage.add_shared_hugetlb(self.shared_hugetlb);
+    pub(super) fn add(&mut self, smaps: &Smaps, share: &Share, page_tables: Option<Kib>) {
+        self.usage.add(&Usage::new(smaps, share, page_tables));
     }
 }
 

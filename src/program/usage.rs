@@ -1,6 +1,6 @@
 //! The memory of a row: the figures of smaps that reports show, and their sums.
 
-use super::Column;
+use super::{Column, Share};
 use crate::smaps::{Field, Smaps};
 use crate::units::{Kib, Labelled};
 
@@ -14,21 +14,22 @@ impl Usage {
     /// The sum of no rows.
     pub const NOTHING: Usage = Usage([Some(Kib(0)); Column::AMOUNTS]);
 
-    /// The memory of one process, without the pages that [`Usage::add_shared_hugetlb`] adds.
-    pub(super) fn new(smaps: &Smaps, page_tables: Option<Kib>) -> Usage {
-        let ram = smaps.pss() + smaps.private_hugetlb();
-        let uss = smaps.uss() + smaps.private_hugetlb();
+    /// The memory of one process.
+    pub(super) fn new(smaps: &Smaps, share: &Share, page_tables: Option<Kib>) -> Usage {
+        let hugetlb = share.private_hugetlb + share.shared_hugetlb;
+        let ram = smaps.pss() + hugetlb;
+        let uss = smaps.uss() + share.private_hugetlb;
         Usage(std::array::from_fn(|place| match Column::ALL[place] {
             Column::Ram => Some(ram),
             Column::Uss => Some(uss),
             Column::Shared => Some(ram.saturating_sub(uss)),
             Column::Rss => smaps.get(Field::Rss),
-            Column::Swap => smaps.swap(),
-            Column::Footprint => smaps.swap().map(|swap| ram + swap),
+            Column::Swap => share.swap,
+            Column::Footprint => share.swap.map(|swap| ram + swap),
             Column::PssAnon => smaps.get(Field::PssAnon),
             Column::PssFile => smaps.get(Field::PssFile),
             Column::PssShmem => smaps.get(Field::PssShmem),
-            Column::Hugetlb => smaps.get(Field::PrivateHugetlb),
+            Column::Hugetlb => smaps.get(Field::PrivateHugetlb).map(|_| hugetlb),
             Column::LazyFree => smaps.get(Field::LazyFree),
             Column::PageTables => page_tables,
             Column::Heap => smaps.heap(),
@@ -48,15 +49,6 @@ impl Usage {
             *sum = sum.zip(more).map(|(sum, more)| sum + more);
         }
     }
-
-    /// Adds hugetlb pages that several processes map.
-    pub(super) fn add_shared_hugetlb(&mut self, more: Kib) {
-        for column in [Column::Ram, Column::Shared, Column::Footprint, Column::Hugetlb] {
-            if let Some(sum) = &mut self.0[column as usize] {
-                *sum += more;
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -66,7 +58,8 @@ mod tests {
 
     fn usage(text: &str) -> Usage {
         let needed = "Pss: 9 kB\nPrivate_Clean: 1 kB\nPrivate_Dirty: 2 kB\n";
-        Usage::new(&naive::scan(format!("{needed}{text}").as_bytes()).expect("smaps"), None)
+        let smaps = naive::scan(format!("{needed}{text}").as_bytes()).expect("smaps");
+        Usage::new(&smaps, &Share::whole(&smaps), None)
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub(super) fn merged(mut sharing: Vec<Sharing<'_>>) -> Vec<Sharing<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Annotations, Column, Order, Usage, group};
+    use super::super::{Annotations, Column, Order, Shares, Usage, group};
     use super::*;
     use crate::smaps::Scanner;
     use crate::units::Kib;
@@ -112,7 +112,9 @@ mod tests {
             usage(5, "big", 900),
         ];
         let sharing = HashMap::from([2, 3, 4].map(|child| (Pid(child), Pid(1))));
-        let annotations = Annotations { unknown: 0, unread: &[], sharing: &sharing };
+        let (sharing, shares) = (&sharing, &Shares::new());
+        let annotations =
+            Annotations { unknown: 0, unread: &[], sharing, shares, all_memory: None };
         let labels = |grouping| Labels::new(std::iter::empty(), grouping, None);
         let (names, pids) = (labels(Grouping::Program), labels(Grouping::Pid));
         let group = |labels, top| {

@@ -146,27 +146,26 @@ pub(super) fn cgroup(path: Uniform<&[u8]>) -> Option<&[u8]> {
     }
 }
 
-/// The amounts of RAM that percentages and bars relate to, 0 if unknown.
+/// The amounts that percentages and bars relate to, 0 if unknown.
 #[derive(Clone, Copy)]
 pub(super) struct Scale {
-    /// RAM of all rows.
-    pub(super) total: Kib,
+    /// All memory of the host.
+    pub(super) all: Kib,
     /// RAM of the biggest row.
     pub(super) biggest: Kib,
 }
 
 impl Scale {
     pub(super) fn new(programs: &Programs<'_>) -> Scale {
-        let total = programs.total.as_ref().and_then(|total| total.get(Column::Ram));
         let rows = programs.rows.iter().map(|row| row.usage.get(Column::Ram));
         let biggest = rows.max().flatten().unwrap_or_default();
-        Scale { total: total.unwrap_or_default(), biggest }
+        Scale { all: programs.all_memory.unwrap_or_default(), biggest }
     }
 
-    /// The percentage of the total with one decimal, rounded half up. Nothing has no percentage.
+    /// The percentage of all memory with one decimal, rounded half up. Nothing has no percentage.
     pub(super) fn percent(self, ram: Option<Kib>) -> Option<String> {
-        let part = ram.filter(|_| self.total > Kib(0))?;
-        let (part, whole) = (u128::from(part.0), u128::from(self.total.0));
+        let part = ram.filter(|_| self.all > Kib(0))?;
+        let (part, whole) = (u128::from(part.0), u128::from(self.all.0));
         let tenths = (part * 1000 + whole / 2) / whole;
         Some(format!("{}.{}", tenths / 10, tenths % 10))
     }
@@ -195,10 +194,10 @@ mod tests {
             (u64::MAX, u64::MAX, Some("100.0"), "██████████"),
             (0, 0, None, "          "),
         ] {
-            let scale = Scale { total: Kib(whole), biggest: Kib(whole) };
+            let scale = Scale { all: Kib(whole), biggest: Kib(whole) };
             assert_eq!(scale.percent(Some(Kib(part))).as_deref(), number);
             assert_eq!(scale.bar(Kib(part)), drawn);
         }
-        assert_eq!(Scale { total: Kib(3), biggest: Kib(3) }.percent(None), None);
+        assert_eq!(Scale { all: Kib(3), biggest: Kib(3) }.percent(None), None);
     }
 }

@@ -280,6 +280,14 @@ fn part(label: &str, pids: &[Pid], why: &str) -> Option<String> {
     (count > 0).then(|| format!("{count} {label} ({}): {why}", named(pids)))
 }
 
+/// A note on ids of threads in `--pid`.
+pub fn threads(threads: &[(Pid, Pid)]) -> Option<String> {
+    let verb = if threads.len() == 1 { "is a thread" } else { "are threads" };
+    let shown = list(threads, |(thread, process)| format!("{thread} (of process {process})"));
+    let note = || format!("PID {shown} {verb}; the process counts, once");
+    (!threads.is_empty()).then(note)
+}
+
 /// The reason of a refusal, and the remedy.
 fn denial(access: &Access, refusal: Refusal) -> String {
     let remedy = match access {

@@ -3,6 +3,7 @@
 //! - `settings` the command line, resolved
 //! - `progress` a progress line on a terminal
 //! - `vfork`    which processes run in the memory of others
+//! - `shares`   the shares of processes in common memory
 //! - `missing`  processes without figures, and the reasons
 //! - `facts`    the facts of a run
 //! - `output`   the format of a report, and its destination
@@ -16,6 +17,7 @@ mod missing;
 mod output;
 mod progress;
 mod settings;
+mod shares;
 mod vfork;
 mod watch;
 
@@ -30,12 +32,14 @@ use self::settings::Settings;
 use crate::cli::Options;
 use crate::engine::{Survey, Surveyor, Timeouts};
 use crate::error::Error;
-use crate::program::{self, Annotations, HostMemory, Labels, Order, Usage};
+use crate::process::{self, ProcFile};
+use crate::program::{self, Annotations, Column, HostMemory, Labels, Order, Usage};
 use crate::report::notes::Note;
 use crate::report::{self, Format, Report};
+use crate::sys::keeper_client::{self, Right};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::{host_files, stdio, terminal};
-use crate::units::Pid;
+use crate::units::{Kib, Pid};
 
 /// The end of a run that printed its report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,10 +93,10 @@ impl<'a> Session<'a> {
         write: impl FnOnce(&Report<'_>) -> Result<(), Error>,
     ) -> Result<Outcome, Error> {
         let settings = self.settings;
-        let pids = if settings.pids.is_empty() {
-            list_all(&settings.root)?
+        let (pids, threads) = if settings.pids.is_empty() {
+            (list_all(&settings.root)?, Vec::new())
         } else {
-            settings.pids.clone()
+            processes_of(&settings.root, &settings.pids)
         };
         clock.phase("list");
         let survey = self.survey(&pids, &clock)?;
@@ -105,15 +109,26 @@ impl<'a> Session<'a> {
             Format::OpenMetrics => labels.with_keys(survey.processes(), settings.rules.name),
             _ => labels,
         };
-        let sharing = vfork::find(&settings.root, &survey, time_left(settings, &clock).deadline);
-        let unread = unmeasured.rows(&settings.plan);
+        let left = time_left(settings, &clock);
+        let spaces = vfork::find(&settings.root, &survey, left.deadline);
+        let missing = unmeasured.missing(settings, is_past_deadline);
+        let lacking = settings.rules.selection.is_none().then_some(&missing);
+        let left = time_left(settings, &clock);
+        let found = shares::find(&settings.root, &survey, &spaces.owners, lacking, &left);
+        let unread = &unmeasured.rows(&settings.plan);
         let unknown = unmeasured.coverage.unknown();
-        let annotations = Annotations { unknown, unread: &unread, sharing: &sharing };
+        let (sharing, shares) = (&spaces.owners, &found.shares);
+        let all_memory = all_memory(settings);
+        let annotations = Annotations { unknown, unread, sharing, shares, all_memory };
         let programs = program::group(survey.processes(), &labels, annotations, order);
         let host = settings.has_host.then(|| host_memory(&settings.root, programs.total));
         let host = host.transpose()?;
-        let missing = unmeasured.missing(settings, is_past_deadline);
         let mut notes = missing::notes(settings, &missing, &programs);
+        notes.extend(report::notes::threads(&threads).map(Note::from));
+        // A keeper with CAP_PERFMON compares none, which has a note of its own.
+        let is_noted = keeper_client::right() == Some(Right::Perfmon) && settings.root.is_proc();
+        notes.extend(spaces.note.filter(|_| !is_noted).map(Note::from));
+        notes.extend(found.notes.into_iter().map(Note::from));
         notes.extend(host.as_ref().and_then(report::notes::host).map(Note::from));
         let lines: Vec<String> = notes.iter().map(Note::line).collect();
         write(&Report {
@@ -185,10 +200,37 @@ pub(crate) fn list_all(root: &ProcRoot) -> Result<Vec<Pid>, Error> {
     if pids.is_empty() { Err(Error::NoProcesses(path())) } else { Ok(pids) }
 }
 
+/// The processes of these ids, ascending, and the threads among the ids with their processes.
+/// `/proc` does not list threads, but opens them. Only ids that it does not list are asked.
+fn processes_of(root: &ProcRoot, ids: &[Pid]) -> (Vec<Pid>, Vec<(Pid, Pid)>) {
+    let listed = root.pids().unwrap_or_default();
+    let process_of = |id: &Pid| {
+        if listed.binary_search(id).is_ok() {
+            return None;
+        }
+        let status = root.read_once(ProcFile::Status, *id).ok()?;
+        process::process_of(&status).filter(|process| process != id)
+    };
+    let threads: Vec<(Pid, Pid)> =
+        ids.iter().filter_map(|id| Some((*id, process_of(id)?))).collect();
+    let is_thread = |id: &Pid| threads.iter().any(|(thread, _)| thread == id);
+    let mut pids: Vec<Pid> = ids.iter().copied().filter(|id| !is_thread(id)).collect();
+    pids.extend(threads.iter().map(|(_, process)| *process));
+    pids.sort_unstable();
+    pids.dedup();
+    (pids, threads)
+}
+
 /// The timeouts of the rest of a run: its deadline counts from the start of the run.
 fn time_left(settings: &Settings, clock: &Clock) -> Timeouts {
     let Timeouts { stuck_after, deadline } = settings.timeouts;
     Timeouts { stuck_after, deadline: deadline.map(|time| time.saturating_sub(clock.elapsed())) }
+}
+
+/// All memory of the host, if a column relates to it.
+fn all_memory(settings: &Settings) -> Option<Kib> {
+    let is_shown = settings.columns.contains(&Column::Percent);
+    is_shown.then(|| host_files::all_memory(&settings.root)).flatten()
 }
 
 /// The memory of the host beside that of the programs.

@@ -3,17 +3,20 @@
 //!
 //! Figures do not distinguish them from forked siblings, which can be equal in all of them.
 //! `kcmp(2)` does, in one or two microseconds. So only processes with the addresses of another one
-//! are compared, each with the parent that its `status` names.
+//! are compared: each with the parent that its `status` names, and those that are equal in all
+//! figures with each other, because a parent can end or be another one (`CLONE_PARENT`). Where the
+//! kernel does not compare, a note says that memory may count twice.
 
-use std::collections::HashMap;
-use std::sync::mpsc::{self, Sender};
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use crate::engine::Survey;
 use crate::process::{self, ProcFile, ProcessUsage};
-use crate::sys::keeper_client;
+use crate::smaps::Field;
 use crate::sys::proc_root::ProcRoot;
-use crate::sys::threads;
+use crate::sys::{keeper_client, this_process, threads};
 use crate::units::{Kib, Pid};
 
 /// The search stops after this many comparisons without a match, plus one for each
@@ -24,28 +27,88 @@ const MEASURED_PER_MISS: usize = 256;
 /// The time to wait for the search: an exec that is stuck blocks `kcmp(2)` forever.
 const WAIT_MAX: Duration = Duration::from_millis(100);
 
-/// Maps each process that shares an address space to the process that owns it: the ancestor that
-/// shares it with none of its own ancestors.
-pub(super) fn find(
-    root: &ProcRoot,
-    survey: &Survey,
-    deadline: Option<Duration>,
-) -> HashMap<Pid, Pid> {
+/// The comparisons among equal processes, beside one for each `MEASURED_PER_COMPARISON` measured
+/// ones. They cost at most 5 ms.
+const COMPARISONS_MAX: usize = 4096;
+const MEASURED_PER_COMPARISON: usize = 4;
+/// The most equal processes that a keeper compares, each with each.
+const KEPT_MAX: usize = 8;
+
+/// Processes in the address spaces of others.
+#[derive(Default)]
+pub(super) struct SharedSpaces {
+    /// Maps each of them to the process that owns the address space: the ancestor that shares it
+    /// with none of its own ancestors, or the one with the least id.
+    pub(super) owners: HashMap<Pid, Pid>,
+    /// A note on processes that may be further ones.
+    pub(super) note: Option<String>,
+}
+
+impl SharedSpaces {
+    fn doubt(owners: HashMap<Pid, Pid>, processes: usize, why: &str) -> SharedSpaces {
+        let note = || {
+            format!(
+                "{processes} processes with equal figures may count twice: {why}, so it is unknown \
+                 whether they share an address space (vfork, CLONE_VM)"
+            )
+        };
+        SharedSpaces { owners, note: (processes > 0).then(note) }
+    }
+}
+
+/// Finds the processes that share an address space.
+pub(super) fn find(root: &ProcRoot, survey: &Survey, deadline: Option<Duration>) -> SharedSpaces {
     let suspects = Suspects::among(survey.processes());
-    if suspects.in_turn.is_empty() || !root.is_own() {
-        return HashMap::new();
+    if suspects.in_turn.is_empty() {
+        return SharedSpaces::default();
+    }
+    let equal = suspects.equal.iter().map(Vec::len).sum();
+    let doubt = |why| SharedSpaces::doubt(HashMap::new(), equal, why);
+    if !root.is_own() {
+        return doubt("kcmp(2) does not know the process ids of another /proc");
     }
     let (sender, receiver) = mpsc::channel();
     let root = root.clone();
     let until = Instant::now() + deadline.unwrap_or(WAIT_MAX).min(WAIT_MAX);
-    let mut found = HashMap::new();
     // A thread that is stuck is abandoned. If none can be started, the search is skipped.
-    if threads::affordable(1, 0, 0) == 1 && threads::spawn(move || suspects.search(&root, &sender))
+    if threads::affordable(1, 0, 0) == 0 || !threads::spawn(move || suspects.search(&root, &sender))
     {
-        let next = || receiver.recv_timeout(until.saturating_duration_since(Instant::now())).ok();
-        found.extend(std::iter::from_fn(next));
+        return doubt("there is no room for a thread that compares them");
     }
-    owners(&found)
+    let (mut found, mut doubted) = (HashMap::new(), Doubted::default());
+    loop {
+        match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(Finding::Child(child, parent)) => drop(found.insert(child, parent)),
+            Ok(Finding::Doubt(more)) => doubted = more,
+            Err(RecvTimeoutError::Timeout) => {
+                let why = "the comparison (kcmp) took too long";
+                return SharedSpaces::doubt(owners(&found), equal, why);
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    let (processes, why) = match doubted {
+        Doubted { refused: 0, many } => (many, "they are too many to be compared"),
+        Doubted { refused, many } => (refused + many, "the kernel does not compare them (kcmp)"),
+    };
+    SharedSpaces::doubt(owners(&found), processes, why)
+}
+
+/// A message of the search.
+enum Finding {
+    /// A process, and another one in whose address space it runs.
+    Child(Pid, Pid),
+    /// The end of the search.
+    Doubt(Doubted),
+}
+
+/// The number of processes that were not compared.
+#[derive(Clone, Copy, Default)]
+struct Doubted {
+    /// The kernel does not tell.
+    refused: usize,
+    /// They are too many.
+    many: usize,
 }
 
 /// Replaces each parent by the first of its line of parents. Process ids are read at different
@@ -76,8 +139,9 @@ struct Suspect {
 impl Suspect {
     fn new(process: ProcessUsage<'_>) -> Option<Suspect> {
         let ProcessUsage { pid, smaps, .. } = process;
-        let [rss, pss, uss] = [smaps.rss(), smaps.pss(), smaps.uss()].map(|Kib(kib)| kib);
-        let figures = rss ^ pss.rotate_left(21) ^ uss.rotate_left(42);
+        // Other processes that map the same pages change Pss and Private at any time, not these.
+        let (Kib(rss), Kib(swap)) = (smaps.rss(), smaps.get(Field::Swap).unwrap_or_default());
+        let figures = rss ^ swap.rotate_left(32);
         Some(Suspect { addresses: smaps.addresses()?, figures, pid })
     }
 }
@@ -86,6 +150,8 @@ impl Suspect {
 struct Suspects {
     /// The most likely first.
     in_turn: Vec<Pid>,
+    /// Those that are equal in their figures too, the smallest sets first.
+    equal: Vec<Vec<Pid>>,
     all: Vec<Suspect>,
     misses_max: usize,
 }
@@ -95,34 +161,59 @@ impl Suspects {
         let mut all: Vec<Suspect> = processes.filter_map(Suspect::new).collect();
         let misses_max = MISSES_MAX + all.len() / MEASURED_PER_MISS;
         all.sort_unstable();
-        let mut in_turn = Vec::new();
+        let (mut in_turn, mut equals) = (Vec::new(), Vec::new());
         for alike in all.chunk_by(|a, b| a.addresses == b.addresses).filter(|a| a.len() > 1) {
             for equal in alike.chunk_by(|a, b| a.figures == b.figures) {
                 in_turn.extend(equal.iter().map(|suspect| (equal.len() > 1, suspect.pid)));
+                if equal.len() > 1 {
+                    equals.push(equal.iter().map(|suspect| suspect.pid).collect());
+                }
             }
         }
         // A child that has hardly run has the figures of its parent, and a high id.
         in_turn.sort_unstable_by(|a, b| b.cmp(a));
         let in_turn = in_turn.into_iter().map(|(_, pid)| pid).collect();
-        Suspects { in_turn, all, misses_max }
+        equals.sort_by_key(Vec::len);
+        Suspects { in_turn, equal: equals, all, misses_max }
     }
 
-    /// Sends each process that shares the memory of its parent, with the parent.
-    fn search(&self, root: &ProcRoot, found: &Sender<(Pid, Pid)>) {
-        let mut misses = 0;
+    /// Sends each process that shares the memory of another, with that one.
+    fn search(&self, root: &ProcRoot, findings: &Sender<Finding>) {
+        let (mut misses, mut found) = (0, HashSet::new());
         for pid in &self.in_turn {
             if misses == self.misses_max {
-                return;
+                break;
             }
             match self.parent(root, *pid) {
                 Some(parent) if keeper_client::share_memory(*pid, parent) == Some(true) => {
-                    if found.send((*pid, parent)).is_err() {
+                    found.insert(*pid);
+                    if findings.send(Finding::Child(*pid, parent)).is_err() {
                         return; // The receiver gave up.
                     }
                 }
                 _ => misses += 1,
             }
         }
+        let mut left = COMPARISONS_MAX + self.all.len() / MEASURED_PER_COMPARISON;
+        let mut doubted = Doubted::default();
+        for equal in &self.equal {
+            let rest: Vec<Pid> = equal.iter().copied().filter(|pid| !found.contains(pid)).collect();
+            let cost = rest.len() * (rest.len().max(2) - 1).ilog2() as usize + rest.len();
+            match compare_all(&rest, cost <= left) {
+                KcmpAnswer::Pairs(pairs) => {
+                    left = left.saturating_sub(cost);
+                    for (pid, owner) in pairs {
+                        if findings.send(Finding::Child(pid, owner)).is_err() {
+                            return;
+                        }
+                    }
+                }
+                KcmpAnswer::Refused => doubted.refused += rest.len(),
+                KcmpAnswer::TooMany => doubted.many += rest.len(),
+            }
+        }
+        // A receiver that gave up does not need it.
+        drop(findings.send(Finding::Doubt(doubted)));
     }
 
     /// Its parent, if that has the same addresses.
@@ -137,6 +228,51 @@ impl Suspects {
     }
 }
 
+/// The comparison of processes with each other.
+#[derive(Debug, PartialEq, Eq)]
+enum KcmpAnswer {
+    /// Each process that runs in the address space of one before it, and that one.
+    Pairs(Vec<(Pid, Pid)>),
+    Refused,
+    TooMany,
+}
+
+/// Compares processes, in ascending order, with each other.
+fn compare_all(pids: &[Pid], is_affordable: bool) -> KcmpAnswer {
+    let (mut distinct, mut pairs): (Vec<Pid>, _) = (Vec::new(), Vec::new());
+    let [first, second, ..] = pids else { return KcmpAnswer::Pairs(pairs) };
+    if !is_affordable {
+        return KcmpAnswer::TooMany;
+    }
+    let has_order = this_process::order_memory(*first, *second).is_some();
+    if !has_order && pids.len() > KEPT_MAX {
+        return KcmpAnswer::TooMany;
+    }
+    for pid in pids {
+        let mut is_refused = false;
+        let place = if has_order {
+            distinct.binary_search_by(|other| {
+                let order = this_process::order_memory(*other, *pid);
+                is_refused |= order.is_none();
+                order.unwrap_or(Ordering::Less)
+            })
+        } else {
+            let same = distinct.iter().position(|other| {
+                let is_same = keeper_client::share_memory(*other, *pid);
+                is_refused |= is_same.is_none();
+                is_same == Some(true)
+            });
+            same.ok_or(distinct.len())
+        };
+        match place {
+            _ if is_refused => return KcmpAnswer::Refused,
+            Ok(place) => pairs.push((*pid, distinct[place])),
+            Err(place) => distinct.insert(place, *pid),
+        }
+    }
+    KcmpAnswer::Pairs(pairs)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,7 +281,7 @@ mod tests {
     fn smaps(addresses: &str, pss: u64) -> Smaps {
         let mut scanner = Scanner::new();
         let text = format!(
-            "{addresses} ---p 00000000 00:00 0 [rollup]\nPss: {pss} kB\n\
+            "{addresses} ---p 00000000 00:00 0 [rollup]\nRss: {pss} kB\nPss: {pss} kB\n\
              Private_Clean: 0 kB\nPrivate_Dirty: 8 kB\n"
         );
         scanner.feed(text.as_bytes());
@@ -174,6 +310,7 @@ mod tests {
         };
         let suspects = Suspects::among(processes.into_iter().map(usage));
         assert_eq!(suspects.in_turn, [7, 6, 3, 1, 5, 2].map(Pid));
+        assert_eq!(suspects.equal, [vec![Pid(1), Pid(3)], vec![Pid(6), Pid(7)]]);
         assert_eq!(suspects.addresses(Pid(7)), Some((0x40, 0x50)));
         assert_eq!(suspects.addresses(Pid(8)), None);
     }

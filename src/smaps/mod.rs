@@ -16,16 +16,18 @@
 //! # Ok::<(), Malformed>(())
 //! ```
 //!
-//! Pure: no I/O, no allocation, no panic, no assumption that the text is UTF-8. The kernel writes
-//! the text in `show_smap` and `show_smaps_rollup` (fs/proc/task_mmu.c).
+//! Pure: no I/O, no panic, no assumption that the text is UTF-8; only `mapping` allocates. The
+//! kernel writes the text in `show_smap` and `show_smaps_rollup` (fs/proc/task_mmu.c).
 //!
 //! - `field`   the known keys, and which of them are counted
 //! - `value`   digits to numbers
 //! - `scanner` chunks in, [`Smaps`] out
+//! - `mapping` mappings of objects that several processes may map
 //! - `naive`   the same, too simple to be wrong; tests and benches compare the scanner with it
 #![forbid(unsafe_code)]
 
 mod field;
+mod mapping;
 #[doc(hidden)]
 pub mod naive;
 mod scanner;
@@ -34,6 +36,7 @@ mod value;
 use std::fmt;
 
 pub use self::field::Field;
+pub use self::mapping::{MappingScanner, SharedMapping};
 pub use self::scanner::Scanner;
 pub use crate::units::Kib;
 

@@ -63,6 +63,41 @@ pub fn read(root: &ProcRoot) -> Result<HostCounters, Errno> {
     Ok(HostCounters { meminfo, zram, pressure, arc, balloon_is_in_total, tmpfs, sysv, writer })
 }
 
+/// The counters of `meminfo` alone; `None` if they cannot be read.
+pub fn meminfo(root: &ProcRoot) -> Option<Meminfo> {
+    Some(Meminfo::parse(&read_text(root, "meminfo", TEXT_MAX).ok()?))
+}
+
+/// All memory of the host.
+pub fn all_memory(root: &ProcRoot) -> Option<Kib> {
+    meminfo(root)?.get(Item::MemTotal)
+}
+
+/// The huge pages of all sizes that are in use, or if the kernel does not tell, of the default size
+/// and the pools of the others. `None` if none is: the counters are not those of the processes.
+pub fn hugetlb_used(root: &ProcRoot, meminfo: &Meminfo) -> Option<Kib> {
+    let sizes = || pools_used(Path::new("/sys/kernel/mm/hugepages"));
+    let used = if root.is_own() { sizes() } else { None };
+    used.or_else(|| meminfo.hugetlb_used()).filter(|used| *used > Kib(0))
+}
+
+/// The sum over the sizes of huge pages: directories such as `hugepages-2048kB`.
+fn pools_used(sizes: &Path) -> Option<Kib> {
+    let used = |size: std::io::Result<std::fs::DirEntry>| {
+        let size = size.ok()?;
+        let name = size.file_name();
+        let kib = name.to_str()?.strip_prefix("hugepages-")?.strip_suffix("kB")?;
+        let kib: u64 = kib.parse().ok()?;
+        let count = |file: &str| {
+            let text = std::fs::read_to_string(size.path().join(file)).ok()?;
+            text.trim().parse::<u64>().ok()
+        };
+        let pages = count("nr_hugepages")?.saturating_sub(count("free_hugepages")?);
+        Some(Kib(kib.saturating_mul(pages)))
+    };
+    std::fs::read_dir(sizes).ok()?.map(used).sum()
+}
+
 /// The cache of ZFS, which is empty where the kernel has no ZFS.
 fn arc(root: &ProcRoot, is_live: bool) -> Result<Option<ZfsArc>, Errno> {
     match read_text(root, "spl/kstat/zfs/arcstats", TEXT_MAX) {
@@ -142,6 +177,22 @@ mod tests {
             assert_eq!(balloon_is_in_total(&driver), Ok(is_in_total), "{bits}");
         }
         std::fs::remove_dir_all(&driver).expect("ours");
+    }
+
+    #[test]
+    fn pools_of_all_sizes_are_in_use() {
+        let sizes = std::env::temp_dir().join(format!("psm-uring-pools-{}", std::process::id()));
+        assert_eq!(pools_used(&sizes), None);
+        for (size, pages, free) in [("2048", "16\n", "7\n"), ("1048576", "3\n", "1\n")] {
+            let pool = sizes.join(format!("hugepages-{size}kB"));
+            std::fs::create_dir_all(&pool).expect("a pool");
+            std::fs::write(pool.join("nr_hugepages"), pages).expect("a number");
+            std::fs::write(pool.join("free_hugepages"), free).expect("a number");
+        }
+        assert_eq!(pools_used(&sizes), Some(Kib(9 * 2048 + 2 * 1_048_576)));
+        std::fs::remove_file(sizes.join("hugepages-2048kB/free_hugepages")).expect("ours");
+        assert_eq!(pools_used(&sizes), None, "a part is not the sum");
+        std::fs::remove_dir_all(&sizes).expect("ours");
     }
 
     /// There can be any number of other devices, above all loops.

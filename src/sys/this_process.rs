@@ -1,5 +1,6 @@
 //! This process: resource usage, limits, exit. And address spaces of other processes, compared.
 
+use std::cmp::Ordering;
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::time::Duration;
@@ -21,10 +22,20 @@ pub(super) const KCMP_VM: u64 = 1;
 /// Whether two processes share an address space (`kcmp(2)`); `None` if the kernel does not tell.
 /// Waits for an exec of either process.
 pub fn share_memory(one: Pid, other: Pid) -> Option<bool> {
+    Some(order_memory(one, other)?.is_eq())
+}
+
+/// The order of two address spaces, which are equal if they are one, under the same conditions.
+pub fn order_memory(one: Pid, other: Pid) -> Option<Ordering> {
     let (one, other) = (i32::try_from(one.0).ok()?, i32::try_from(other.0).ok()?);
     // SAFETY: for this type, `kcmp` takes and returns only numbers.
     let order = unsafe { libc::syscall(libc::SYS_kcmp, one, other, KCMP_VM, 0, 0) };
-    (order >= 0).then_some(order == 0)
+    match order {
+        0 => Some(Ordering::Equal),
+        1 => Some(Ordering::Less),
+        2 => Some(Ordering::Greater),
+        _ => None,
+    }
 }
 
 /// Whether a process has an address space; `None` if it does not exist or the kernel does not tell.

@@ -37,9 +37,20 @@ impl Users {
         self.0.iter().find(|user| user.1 == name).map(|user| user.0)
     }
 
-    /// The names by id. If several users have one id, the first one counts.
+    /// The names by id, no two alike. If several users have one id, the first one counts.
+    ///
+    /// The id follows a name that is also the text of an id, or the name of another id.
     pub fn into_names(self) -> HashMap<u32, Vec<u8>> {
-        self.0.into_iter().rev().collect()
+        let mut names: HashMap<u32, Vec<u8>> = self.0.into_iter().rev().collect();
+        let mut counts: HashMap<Vec<u8>, usize> = HashMap::new();
+        names.values().for_each(|name| *counts.entry(name.clone()).or_default() += 1);
+        for (id, name) in &mut names {
+            let is_number = name.iter().all(u8::is_ascii_digit);
+            if is_number || name.contains(&b'(') || counts[name] > 1 {
+                name.extend_from_slice(format!(" (uid {id})").as_bytes());
+            }
+        }
+        names
     }
 }
 
@@ -72,5 +83,22 @@ mod tests {
         assert_eq!((users.id(b"bob"), users.id(b"+@staff"), users.id(b"-bad")), (None, None, None));
         let names = users.into_names();
         assert_eq!((names[&0].as_slice(), names[&1000].as_slice()), (&b"root"[..], &b"alice"[..]));
+    }
+
+    #[test]
+    fn different_ids_have_different_names() {
+        let text = b"4:x:1004:4::/:\napp:x:500:1::/:\napp:x:501:1::/:\nodd (uid 7):x:8:1::/:\n\
+                     (unknown):x:9:1::/:\nroot:x:0:0::/:\ntoor:x:0:0::/:\n";
+        let names = Users(parse(text)).into_names();
+        let expected = [
+            (1004, "4 (uid 1004)"),
+            (500, "app (uid 500)"),
+            (501, "app (uid 501)"),
+            (8, "odd (uid 7) (uid 8)"),
+            (9, "(unknown) (uid 9)"),
+            (0, "root"),
+        ];
+        let expected = expected.map(|(id, name)| (id, name.as_bytes().to_vec()));
+        assert_eq!(names, HashMap::from(expected));
     }
 }

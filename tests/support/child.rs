@@ -139,6 +139,7 @@ pub fn children_of(parent: Pid) -> Vec<Pid> {
 /// - `leaderless KIB`  a child whose first thread is dead and whose second has the memory
 /// - `vfork KIB`       the same as touch, and a child that runs in this memory; its parent waits
 /// - `clone KIB`       the same, and both continue
+/// - `kin KIB`         the same, but the child is one of its parent (`CLONE_PARENT`)
 /// - `exit`            immediate exit
 pub fn become_one() {
     let Ok(mode) = std::env::var(MODE) else { return };
@@ -164,6 +165,10 @@ pub fn become_one() {
         "clone" => {
             touched = touch(number(1));
             clone_with_memory(0);
+        }
+        "kin" => {
+            touched = touch(number(1));
+            clone_with_memory(libc::CLONE_PARENT);
         }
         "mappings" => (0..number(1)).for_each(map_page),
         "swapped" => advise(number(1), libc::MADV_NORMAL, libc::MADV_PAGEOUT),

@@ -110,8 +110,9 @@ fn style(line: Line<'_>) -> Style {
 impl<'a> Table<'a> {
     fn new(programs: &'a Programs<'a>, options: &'a TableOptions<'a>) -> Table<'a> {
         let scale = Scale::new(programs);
-        let swap = programs.total.as_ref().and_then(|total| total.get(Column::Swap));
-        let unit = options.unit.resolve(scale.total.max(swap.unwrap_or_default()));
+        let total = |column| programs.total.as_ref().and_then(|total| total.get(column));
+        let [ram, swap] = [Column::Ram, Column::Swap].map(total);
+        let unit = options.unit.resolve(ram.max(swap).unwrap_or_default());
         Table { programs, options, unit, scale }
     }
 
@@ -307,8 +308,8 @@ mod tests {
         let (rss, swap) = (Some(Kib(2048)), Some(Kib(512)));
         let glimpse = Glimpse { comm: b"stuck".to_vec(), rss, swap, ..Glimpse::default() };
         let unread = Unread { pid: Pid(8), obstacle: Obstacle::TimedOut, glimpse };
-        let (unread, sharing) = (&[&unread], &HashMap::new());
-        let annotations = Annotations { unknown: 1, unread, sharing };
+        let (unread, sharing, shares) = (&[&unread], &HashMap::new(), &HashMap::new());
+        let annotations = Annotations { unknown: 1, unread, sharing, shares, all_memory: None };
         let labels = Labels::new([].into_iter(), Grouping::Program, None);
         let programs = group([usage].into_iter(), &labels, annotations, Order::default());
         table(&programs, &TableOptions { terminal: columns, ..TableOptions::default() })
@@ -333,8 +334,9 @@ mod tests {
     #[test]
     fn the_names_of_a_row_and_of_its_owner_share_the_room() {
         let both = [usage(1, "a server of a long name"), usage(2, "a helper of a long name")];
-        let sharing = HashMap::from([(Pid(2), Pid(1))]);
-        let annotations = Annotations { unknown: 0, unread: &[], sharing: &sharing };
+        let (sharing, shares) = (&HashMap::from([(Pid(2), Pid(1))]), &HashMap::new());
+        let annotations =
+            Annotations { unknown: 0, unread: &[], sharing, shares, all_memory: None };
         let row = |grouping, columns| {
             let labels = Labels::new([].into_iter(), grouping, None);
             let programs = group(both.into_iter(), &labels, annotations, Order::default());

@@ -1,15 +1,17 @@
 //! Real processes that share one address space: their memory counts once. Forked siblings count
 //! separately, even with equal figures. Needs no privilege.
 
-use crate::support::child::Target;
-use crate::support::{run, skip};
+use psm_uring::units::Pid;
+
+use crate::support::child::{Target, children_of, state};
+use crate::support::{RUN_LIMIT, TempDir, copy_dir, run, skip, tree, until};
 
 const KIB: u64 = 40_000;
 const ENGINES: [&str; 3] = ["sync", "threads", "auto"];
 
 /// Whether this kernel supports the comparison (`CONFIG_KCMP`) and permits it.
 fn has_kcmp(test: &str) -> bool {
-    let own = psm_uring::units::Pid(std::process::id());
+    let own = Pid(std::process::id());
     let is_told = psm_uring::sys::this_process::share_memory(own, own) == Some(true);
     if !is_told {
         skip(test, "kcmp(2) does not answer here");
@@ -52,6 +54,43 @@ fn a_clone_with_its_memory_counts_once() {
     if has_kcmp("a_clone_with_its_memory_counts_once") {
         counts_once(&Target::start_as(b"pair", &format!("clone {KIB}")));
     }
+}
+
+/// Its parent is this test, which runs in other memory.
+#[test]
+fn a_sibling_in_the_same_memory_counts_once() {
+    if !has_kcmp("a_sibling_in_the_same_memory_counts_once") {
+        return;
+    }
+    let target = Target::stopped_as(b"kin", &format!("kin {KIB}"));
+    let has_title = |pid: &Pid| {
+        let title = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        title.starts_with(b"kin\0") && *pid != target.pid()
+    };
+    let find = || children_of(Pid(std::process::id())).into_iter().find(has_title);
+    let sibling = until(RUN_LIMIT, find).expect("a sibling");
+    assert!(until(RUN_LIMIT, || (state(sibling) == Some('T')).then_some(())).is_some());
+    let list = format!("{},{sibling}", target.pid());
+    let ran = run(["-p", &list, "--unit", "KiB", "--no-header"]);
+    let _ = std::process::Command::new("kill").args(["-KILL", &sibling.to_string()]).status();
+    let rows = ran.rows();
+    assert_eq!(rows[0].name, "kin (2)", "{}", ran.stdout());
+    assert!((KIB..KIB + KIB / 2).contains(&rows[0].ram), "{} KiB", rows[0].ram);
+    assert_eq!(ran.stderr(), "");
+}
+
+/// Recorded processes cannot be compared.
+#[test]
+fn equal_processes_that_cannot_be_compared_are_noted() {
+    let copy = TempDir::new("equal");
+    for pid in ["501", "502"] {
+        copy_dir(&tree("hugetlb").join("505"), &copy.path().join(pid));
+    }
+    let root = copy.path().to_str().expect("UTF-8");
+    let note = run(["--proc-root", root]).stderr();
+    let begin = "psm-uring: 2 processes with equal figures may count twice: kcmp(2) does not know";
+    assert!(note.starts_with(begin), "{note}");
+    assert_eq!(run(["--proc-root", root, "-p", "501"]).stderr(), "");
 }
 
 /// Alone, the child shows the memory it runs in.

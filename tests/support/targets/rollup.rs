@@ -61,7 +61,8 @@ fn check_rows(measured: &[Smaps], lacking: usize, grouping: Grouping) {
         }
     });
     let usages: Vec<ProcessUsage<'_>> = usages.collect();
-    let found = Annotations { unknown: lacking, unread: &[], sharing: &HashMap::new() };
+    let (sharing, shares) = (&HashMap::new(), &HashMap::new());
+    let found = Annotations { unknown: lacking, unread: &[], sharing, shares, all_memory: None };
     let labels = Labels::new([].into_iter(), grouping, None);
     let programs = group(usages.iter().copied(), &labels, found, Order::default());
     let count: u64 = programs.rows.iter().map(|row| row.count).sum();
