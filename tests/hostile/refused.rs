@@ -241,10 +241,14 @@ fn little_address_space_is_enough() {
                 let between = (enough + too_little) / 2;
                 *if is_enough(between) { &mut enough } else { &mut too_little } = between;
             }
-            let more = (6..20).map(|power| enough + (1 << power));
+            // The heap grows by 128 KiB at a time, so the least size is that uncertain.
+            let more = (8..20).map(|power| enough + (1 << power));
             for (kib, options) in more.flat_map(|kib| RICHER.map(|options| (kib, options))) {
                 let what = format!("{limit}: {kib} KiB, sync gets by with {enough}: {options}");
-                assert_eq!(code(kib, options), (Some(0), String::new()), "{what}");
+                let (code, stderr) = code(kib, options);
+                // The one thing that the report may lack is the search for shared address spaces.
+                let is_noted = stderr.contains("there is no room for a thread that compares them");
+                assert!(code == Some(0) && (stderr.is_empty() || is_noted), "{what}: {stderr}");
             }
         }
     });
