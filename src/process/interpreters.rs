@@ -77,14 +77,24 @@ pub(super) const INTERPRETERS: [Interpreter; 39] = [
     usual(
         "node nodejs iojs",
         &[
+            (Nothing, "", "inspect"),
             (Code, "ep", "--eval --print --run"),
             (
                 Value,
                 "rC",
-                "--conditions --diagnostic-dir --disable-warning --dns-result-order --env-file \
-                 --env-file-if-exists --experimental-loader --icu-data-dir --import --input-type \
-                 --inspect-port --loader --openssl-config --redirect-warnings --require --title \
-                 --trace-event-categories --unhandled-rejections --watch-path",
+                "--conditions --cpu-prof-dir --cpu-prof-interval --cpu-prof-name --diagnostic-dir \
+                 --disable-proto --disable-warning --dns-result-order --env-file \
+                 --env-file-if-exists --experimental-default-type --experimental-loader \
+                 --heap-prof-dir --heap-prof-interval --heap-prof-name \
+                 --heapsnapshot-near-heap-limit --heapsnapshot-signal --icu-data-dir --import \
+                 --input-type --inspect-port --inspect-publish-uid --loader --localstorage-file \
+                 --max-http-header-size --network-family-autoselection-attempt-timeout \
+                 --openssl-config --redirect-warnings --report-directory --report-filename \
+                 --report-signal --require --secure-heap --secure-heap-min --test-concurrency \
+                 --test-isolation --test-name-pattern --test-reporter \
+                 --test-reporter-destination --test-shard --test-skip-pattern --test-timeout \
+                 --title --tls-cipher-list --tls-keylog --trace-event-categories \
+                 --trace-event-file-pattern --unhandled-rejections --v8-pool-size --watch-path",
             ),
         ],
     ),
@@ -124,7 +134,6 @@ pub(super) const INTERPRETERS: [Interpreter; 39] = [
         signs: b"-@",
         operand: Script,
         options: &[
-            (Script, "", "-jar"),
             (Module, "", "-m --module"),
             (
                 Value,

@@ -163,6 +163,8 @@ fn closes_before_slash(rest: &[u8]) -> bool {
 /// The name that comm confirms: a part of the path that begins with it, with the text behind it.
 /// The last such part, unless a colon follows an earlier one.
 fn confirmed<'a>(argv0: &'a [u8], comm: &[u8], is_alone: bool) -> Option<&'a [u8]> {
+    // Perl writes the beginning of a title, which can be a path, into comm as well.
+    let (comm, is_cut) = (last_part(comm), comm.len() >= COMM_MAX);
     if comm.is_empty() {
         return None;
     }
@@ -172,7 +174,7 @@ fn confirmed<'a>(argv0: &'a [u8], comm: &[u8], is_alone: bool) -> Option<&'a [u8
     let mut last = None;
     for begin in parts.filter(|begin| room[*begin..].starts_with(comm)) {
         let mut end = begin + comm.len();
-        if comm.len() >= COMM_MAX {
+        if is_cut {
             let rest = &room[end..];
             let is_end = |at: &usize| b" /".contains(&rest[*at]) || is_text(&rest[*at..]);
             end += (0..rest.len()).find(is_end).unwrap_or(rest.len());
