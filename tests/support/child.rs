@@ -93,6 +93,27 @@ impl Drop for Target {
     }
 }
 
+/// Stopped processes with private memory, shared memory and many mappings.
+pub struct Targets {
+    _targets: [Target; 3],
+    pub pids: Vec<Pid>,
+    pub list: String,
+}
+
+impl Targets {
+    pub fn start() -> Targets {
+        let targets = [
+            Target::stopped("touch 5000"),
+            Target::stopped("family 4096 2"),
+            Target::stopped("mappings 300"),
+        ];
+        let mut pids: Vec<Pid> = targets.iter().map(Target::pid).collect();
+        pids.extend(targets[1].children(2, 'T'));
+        let list = pids.iter().map(Pid::to_string).collect::<Vec<_>>().join(",");
+        Targets { _targets: targets, pids, list }
+    }
+}
+
 /// A line of `/proc/PID/status`. Reads of that file return immediately; reads of `stat`, which is
 /// easier to parse, block for ever on a stuck process, and any process of the host may be stuck.
 pub fn status(pid: Pid, key: &str) -> Option<String> {

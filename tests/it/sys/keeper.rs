@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::support::child::{Target, children_of, status};
+use crate::support::child::{Target, Targets, children_of, status};
 use crate::support::{RUN_LIMIT, Ran, TempDir, copy_dir, output, program, run, skip, tree, until};
 use psm_uring::sys::privileges::{is_perfmon_enough, privileges};
 use psm_uring::units::Pid;
@@ -119,27 +119,6 @@ fn as_user(program: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).uid(USER).gid(USER).current_dir("/").stdin(Stdio::null());
     command
-}
-
-/// Processes of root.
-struct Targets {
-    _targets: [Target; 3],
-    pids: Vec<Pid>,
-    list: String,
-}
-
-impl Targets {
-    fn start() -> Targets {
-        let targets = [
-            Target::stopped("touch 5000"),
-            Target::stopped("family 4096 2"),
-            Target::stopped("mappings 300"),
-        ];
-        let mut pids: Vec<Pid> = targets.iter().map(Target::pid).collect();
-        pids.extend(targets[1].children(2, 'T'));
-        let list = pids.iter().map(Pid::to_string).collect::<Vec<_>>().join(",");
-        Targets { _targets: targets, pids, list }
-    }
 }
 
 /// The ids of the processes that a report measured.

@@ -2,7 +2,7 @@
 //! same table with the ring, without it, and for any user. `scripts/kernels.sh` runs this on many
 //! kernels.
 
-use crate::support::child::Target;
+use crate::support::child::Targets;
 use crate::support::failures::{Failures, check};
 use crate::support::survey::{CHAINED, TIMED, has_uring};
 use crate::support::{RUN_LIMIT, Ran, run, say, skip, until};
@@ -10,7 +10,7 @@ use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::sys::ring::kernel::{Features, KernelRing, RingSetup};
 use psm_uring::sys::this_process;
 use psm_uring::sys::threads;
-use psm_uring::units::{Errno, Pid};
+use psm_uring::units::Errno;
 
 /// The first kernel whose ring has all required features.
 const OLDEST: (u32, u32) = (5, 11);
@@ -101,14 +101,7 @@ fn ask(pids: &str, source: &str, engine: &str) -> Ran {
 #[test]
 fn every_engine_prints_the_same_table() {
     const TEST: &str = "every_engine_prints_the_same_table";
-    let targets = [
-        Target::stopped("touch 5000"),
-        Target::stopped("family 4096 2"),
-        Target::stopped("mappings 300"),
-    ];
-    let mut pids: Vec<Pid> = targets.iter().map(Target::pid).collect();
-    pids.extend(targets[1].children(2, 'T'));
-    let list = pids.iter().map(Pid::to_string).collect::<Vec<_>>().join(",");
+    let targets = Targets::start();
     let has_uring = has_uring(TEST);
     for source in ["rollup", "smaps"] {
         for kind in ["threads", "auto", "uring"] {
@@ -116,10 +109,15 @@ fn every_engine_prints_the_same_table() {
                 continue;
             }
             let agreed = until(RUN_LIMIT, || {
-                let expected = ask(&list, source, "sync");
-                let found = ask(&list, source, kind);
+                let expected = ask(&targets.list, source, "sync");
+                let found = ask(&targets.list, source, kind);
                 assert_eq!((expected.code, found.code), (Some(0), Some(0)), "{}", found.stderr());
-                assert_eq!(found.stdout().lines().count(), 2 + pids.len(), "{}", found.stdout());
+                assert_eq!(
+                    found.stdout().lines().count(),
+                    2 + targets.pids.len(),
+                    "{}",
+                    found.stdout()
+                );
                 (found.stdout == expected.stdout).then_some(found)
             });
             let found = agreed.unwrap_or_else(|| panic!("{kind} differs from sync, {source}"));
