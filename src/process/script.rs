@@ -169,7 +169,7 @@ impl Interpreter {
     }
 }
 
-/// Whether what follows the name of an interpreter is a version, or nothing.
+/// Whether the rest of a name, behind that of an interpreter, is empty or a version.
 fn is_version(version: &[u8]) -> bool {
     let number = version.strip_suffix(b"t").or(version.strip_suffix(b"d")).unwrap_or(version);
     let number = number.strip_prefix(b"-").unwrap_or(number);

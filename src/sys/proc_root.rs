@@ -74,7 +74,7 @@ impl ProcRoot {
         self.stat(pid.to_string().as_bytes()).map(|stat| stat.st_uid)
     }
 
-    /// The owner of a file of a process, who is root if the process is not dumpable.
+    /// The owner of a file of a process: root if the process is not dumpable.
     pub fn file_owner(&self, file: ProcFile, pid: Pid) -> Option<u32> {
         self.stat(file.path(pid, None).as_bytes()).map(|stat| stat.st_uid)
     }
