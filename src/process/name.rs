@@ -3,7 +3,7 @@
 //! A name is a claim: a process can choose any bytes. They are kept raw here and escaped by the
 //! report.
 
-use super::title::{Title, title};
+use super::title::{Clue, Title, is_endless, title};
 use super::{ProcFile, script, status};
 use crate::units::labels;
 
@@ -44,7 +44,7 @@ pub(super) enum NameSource {
     /// The file of the rule.
     #[default]
     Rule,
-    /// The binary: `argv[0]` is a magic link.
+    /// The binary: `argv[0]` is a magic link or a path without an end, or comm is empty.
     Exe,
     /// comm: the binary is unknown.
     Comm,
@@ -58,7 +58,8 @@ pub(super) enum NameNeed {
     /// Nothing: the name is known.
     #[default]
     Nothing,
-    /// comm decides where the path in `argv[0]` ends. The name is all of `argv[0]` until then.
+    /// comm, and then perhaps the binary, tell where a path in `argv[0]` ends. The name is all of
+    /// `argv[0]` until then.
     Doubt {
         /// There are no further arguments.
         is_alone: bool,
@@ -115,33 +116,58 @@ pub(super) fn take(
     }
 }
 
-/// Cuts a name in doubt, all of `argv[0]`, with the help of comm, which may be empty.
-pub(super) fn settle(name: &mut Vec<u8>, is_alone: bool, text: &[u8]) {
-    if let Title::Shown(shown) = title(name, is_alone, Some(comm(text))) {
-        let shown = shown.to_vec();
-        name.clear();
-        name.extend_from_slice(&shown);
+/// Cuts a name in doubt, all of `argv[0]`, with the help of comm or of the binary, whose text may
+/// be empty. Returns the doubt that comm leaves.
+pub(super) fn settle(name: &mut Vec<u8>, is_alone: bool, file: ProcFile, text: &[u8]) -> NameNeed {
+    let clue = match file {
+        ProcFile::Exe => Clue::Exe(text.strip_suffix(DELETED).unwrap_or(text)),
+        _ => Clue::Comm(comm(text)),
+    };
+    match title(name, is_alone, clue) {
+        Title::Shown(shown) => {
+            let shown = shown.to_vec();
+            name.clear();
+            name.extend_from_slice(&shown);
+            NameNeed::Nothing
+        }
+        Title::Doubtful => NameNeed::Doubt { is_alone },
+        Title::MagicLink => NameNeed::Nothing,
     }
 }
 
-/// Appends comm, in brackets if it replaces an empty argument list.
+/// The name of a process whose comm and binary say nothing.
+pub(super) const NAMELESS: &[u8] = b"[]";
+
+/// Appends comm, in brackets if it replaces an empty argument list. The binary replaces an empty
+/// comm, unless the binary is unknown.
 fn by_comm(source: NameSource, name: &mut Vec<u8>, append: impl FnOnce(&mut Vec<u8>)) -> NameNeed {
-    let is_bracketed = source == NameSource::BracketedComm;
-    name.extend(is_bracketed.then_some(b'['));
+    let begin = name.len();
     append(name);
-    // The kernel's comm is short. One in a directory that replaces `/proc` may not be.
-    name.truncate(NAME_MAX - 1);
-    name.extend(is_bracketed.then_some(b']'));
+    if name.len() == begin {
+        if source != NameSource::Comm {
+            return NameNeed::Other(NameSource::Exe);
+        }
+        name.extend_from_slice(NAMELESS);
+    } else if source == NameSource::BracketedComm {
+        // The kernel's comm is short. One in a directory that replaces `/proc` may not be.
+        name.truncate(NAME_MAX - 2);
+        name.insert(begin, b'[');
+        name.push(b']');
+    }
     NameNeed::Nothing
 }
 
-/// Appends the title, or all of `argv[0]` if it is in doubt.
+/// Appends the title, or all of `argv[0]` if it is in doubt. A path that is cut at [`NAME_MAX`]
+/// bytes has lost its last part.
 fn by_title(cmdline: &[u8], name: &mut Vec<u8>) -> NameNeed {
     let end = cmdline.iter().position(|byte| *byte == 0).unwrap_or(cmdline.len());
     let (argv0, others) = cmdline.split_at(end);
     // Some programs write their whole command line to `argv[0]` and clear the other arguments.
     let is_alone = others.iter().all(|byte| *byte == 0);
-    match title(argv0, is_alone, None) {
+    if argv0.len() == NAME_MAX && is_endless(argv0) {
+        return NameNeed::Other(NameSource::Exe);
+    }
+    match title(argv0, is_alone, Clue::Nothing) {
         Title::Shown(shown) => {
             name.extend_from_slice(shown);
             NameNeed::Nothing

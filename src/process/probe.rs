@@ -183,11 +183,16 @@ impl Probe {
             return;
         }
         match (file, errno) {
-            // Kernel threads have no binary, and binaries of other users may be refused. The
-            // process is measured without it.
+            // Kernel threads have no binary, binaries of other users may be refused, and the kernel
+            // prints no path of more than a page. The process is measured without it.
             (
                 ProcFile::Exe,
-                Errno::NOENT | Errno::SRCH | Errno::ACCES | Errno::PERM | Errno::NOT_SUPPORTED,
+                Errno::NOENT
+                | Errno::SRCH
+                | Errno::ACCES
+                | Errno::PERM
+                | Errno::NAME_TOO_LONG
+                | Errno::NOT_SUPPORTED,
             ) => self.text_read(file),
             // The memory is known, or will show that the process is gone. The name is cut without.
             (
@@ -274,17 +279,29 @@ impl Probe {
     }
 
     fn name_read(&mut self, file: ProcFile) {
-        if let (NameNeed::Doubt { is_alone }, ProcFile::Comm) = (self.name_need, file) {
-            self.name_need = NameNeed::Nothing;
-            name::settle(&mut self.name, is_alone, &self.text);
-            return if self.smaps.is_some() { self.named() } else { self.select() };
+        if let (NameNeed::Doubt { is_alone }, ProcFile::Comm | ProcFile::Exe) =
+            (self.name_need, file)
+        {
+            self.name_need = name::settle(&mut self.name, is_alone, file, &self.text);
+            return match self.name_need {
+                NameNeed::Doubt { .. } => self.one(ProcFile::Exe),
+                _ if self.smaps.is_some() => self.named(),
+                _ => self.select(),
+            };
         }
         self.take_name(file);
-        match (self.state, self.name_need) {
-            (State::Pair(memory), _) => self.state = State::Memory(memory),
-            (_, NameNeed::Nothing) => self.select(),
-            (_, NameNeed::Doubt { .. }) => self.one(ProcFile::Comm),
-            (_, NameNeed::Other(source)) => {
+        match self.state {
+            State::Pair(memory) => self.state = State::Memory(memory),
+            _ => self.name_taken(),
+        }
+    }
+
+    /// The text of a name that is read alone, for the filter, is taken.
+    fn name_taken(&mut self) {
+        match self.name_need {
+            NameNeed::Nothing => self.select(),
+            NameNeed::Doubt { .. } => self.one(ProcFile::Comm),
+            NameNeed::Other(source) => {
                 self.name_source = source;
                 match source {
                     NameSource::Exe => self.one(ProcFile::Exe),
@@ -316,7 +333,7 @@ impl Probe {
             StatusReason::First => self.owner_read(),
             StatusReason::Name => {
                 self.take_name(ProcFile::Status);
-                self.select();
+                self.name_taken();
             }
             // The address space is another one than before, or its file does not exist.
             StatusReason::Loss if self.is_second_try && self.missed_files > 1 => {

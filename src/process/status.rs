@@ -5,6 +5,7 @@
 //! filter: it tells kernel threads, zombies and ordinary processes apart.
 
 use super::Fate;
+use super::name::NAMELESS;
 use crate::units::{Kib, Pid};
 
 /// The kind of a process.
@@ -157,6 +158,9 @@ impl Glimpse {
     pub fn from_status(text: &[u8]) -> Glimpse {
         let mut name = Vec::new();
         comm(text, &mut name);
+        if name.is_empty() {
+            name.extend_from_slice(NAMELESS);
+        }
         let state = value(text, b"State").and_then(<[u8]>::first).copied().map(char::from);
         let (rss, swap) = (kib(text, b"VmRSS"), kib(text, b"VmSwap"));
         Glimpse { comm: name, state, rss, swap, uid: owner(text) }
@@ -225,7 +229,8 @@ mod tests {
         let seen = Glimpse::from_status(text);
         assert_eq!((seen.comm, seen.state), (b"sh".to_vec(), Some('D')));
         assert_eq!((seen.rss, seen.swap), (Some(Kib(1740)), Some(Kib(0))));
-        assert_eq!(Glimpse::from_status(b""), Glimpse::default());
+        let nameless = Glimpse { comm: NAMELESS.to_vec(), ..Glimpse::default() };
+        assert_eq!(Glimpse::from_status(b""), nameless);
     }
 
     #[test]

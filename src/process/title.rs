@@ -10,6 +10,7 @@
 //! ```
 //!
 //! Directories may contain such text too. If a `/` follows, the end is in doubt, and comm decides.
+//! A relative path looks like text (`TCP/IP helper`): comm or the binary proves that it is one.
 
 /// The longest comm of a program.
 const COMM_MAX: usize = 15;
@@ -21,10 +22,21 @@ const PROGRAM_WITH_PARTS: &[u8] = b"dovecot";
 pub(super) enum Title<'a> {
     /// The title.
     Shown(&'a [u8]),
-    /// A path with several possible ends: comm decides.
+    /// A path with several possible ends, or perhaps text: the next clue decides.
     Doubtful,
     /// A link to the binary or to a descriptor.
     MagicLink,
+}
+
+/// A text besides `argv[0]` that tells a path from other text. The next one is read only if one
+/// leaves a doubt.
+#[derive(Clone, Copy)]
+pub(super) enum Clue<'a> {
+    Nothing,
+    /// comm, which may be empty.
+    Comm(&'a [u8]),
+    /// The target of the link to the binary, without its mark of a removed file. It may be empty.
+    Exe(&'a [u8]),
 }
 
 /// The kind of text in `argv[0]`.
@@ -32,48 +44,91 @@ pub(super) enum Title<'a> {
 enum TitleKind {
     /// `/usr/bin/x`, `./x`, `../x`.
     Path,
-    /// `venv/bin/x`: the first word has the path.
+    /// `venv/bin/x`, `TCP/IP helper`: the first word may be a path.
     RelativePath,
-    /// `C:\x`.
+    /// `C:\x`, `Z:/x`, `\\?\unix\x`.
     DosPath,
     /// `postgres: writer`, `bash`.
     Text,
 }
 
 /// The title that `argv[0]` shows. It may have the whole command line if it `is_alone`, without
-/// further arguments. Without comm the answer may be that it is needed; with an empty one it is
-/// not.
-pub(super) fn title<'a>(argv0: &'a [u8], is_alone: bool, comm: Option<&[u8]>) -> Title<'a> {
+/// further arguments.
+pub(super) fn title<'a>(argv0: &'a [u8], is_alone: bool, clue: Clue<'_>) -> Title<'a> {
     let kind = kind(argv0);
-    if kind == TitleKind::Text {
-        return Title::Shown(argv0);
+    match kind {
+        TitleKind::Text => Title::Shown(argv0),
+        TitleKind::RelativePath => relative(argv0, clue),
+        TitleKind::Path | TitleKind::DosPath => path(argv0, kind, is_alone, clue),
     }
+}
+
+/// The title of a path.
+fn path<'a>(argv0: &'a [u8], kind: TitleKind, is_alone: bool, clue: Clue<'_>) -> Title<'a> {
     let end = end_of_path(argv0, kind, is_alone);
     let blank = argv0.iter().position(|byte| *byte == b' ').filter(|_| is_alone);
     let first = end.unwrap_or(argv0.len()).min(blank.unwrap_or(argv0.len()));
     if is_magic_link(&argv0[..first]) {
         return Title::MagicLink;
     }
-    if kind != TitleKind::DosPath && is_doubtful(argv0, kind, first) {
-        let Some(comm) = comm else { return Title::Doubtful };
-        if kind == TitleKind::RelativePath && is_part_of_program(argv0, comm) {
-            return Title::Shown(argv0);
-        }
-        if let Some(name) = confirmed(argv0, comm, is_alone) {
+    if kind != TitleKind::DosPath && is_doubtful(&argv0[first..]) {
+        let comm = match clue {
+            Clue::Nothing => return Title::Doubtful,
+            Clue::Comm(comm) => comm,
+            Clue::Exe(_) => b"",
+        };
+        let next_path = argv0.windows(2).position(|two| two == b" /").filter(|_| is_alone);
+        if let Some(name) = confirmed(argv0, next_path.unwrap_or(argv0.len()), comm) {
             return Title::Shown(name);
         }
     }
-    let has_more = argv0[first..].contains(&b'/');
-    let end = match kind {
-        TitleKind::RelativePath if end.is_none() && has_more => first,
-        _ => end.unwrap_or(argv0.len()),
-    };
+    let end = end.unwrap_or(argv0.len());
     let path = &argv0[..end];
     if !is_text(&argv0[end..]) {
         return Title::Shown(last_part(path));
     }
     let begin = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
     Title::Shown(&argv0[begin..])
+}
+
+/// The title of a path if comm or the binary proves that the first word is one; else all of it.
+fn relative<'a>(argv0: &'a [u8], clue: Clue<'_>) -> Title<'a> {
+    let first = first_word(argv0);
+    let word = first.strip_suffix(b":").unwrap_or(first);
+    if is_magic_link(word) {
+        return Title::MagicLink;
+    }
+    let name = match clue {
+        Clue::Nothing => return Title::Doubtful,
+        Clue::Comm(comm) if is_part_of_program(word, comm) => argv0,
+        Clue::Comm(comm) => match confirmed(argv0, first.len(), comm) {
+            Some(name) => name,
+            None => return Title::Doubtful,
+        },
+        Clue::Exe(exe) if exe.strip_suffix(argv0).is_some_and(|dir| dir.ends_with(b"/")) => {
+            last_part(argv0)
+        }
+        Clue::Exe(exe) => {
+            let last = last_part(word);
+            // `venv/bin/python` is a link to `python3.11`.
+            let version = last_part(exe).strip_prefix(last);
+            let is_version = |byte: &u8| byte.is_ascii_digit() || b".-".contains(byte);
+            let is_binary = version.is_some_and(|version| version.iter().all(is_version));
+            let name = is_binary.then(|| confirmed(argv0, first.len(), last));
+            name.flatten().unwrap_or(argv0)
+        }
+    };
+    Title::Shown(name)
+}
+
+/// Whether the beginning of a longer `argv[0]` is a path without an end, so that its last part is
+/// unknown.
+pub(super) fn is_endless(argv0: &[u8]) -> bool {
+    match kind(argv0) {
+        TitleKind::Text => false,
+        TitleKind::RelativePath => !argv0.contains(&b' '),
+        kind => end_of_path(argv0, kind, true).is_none(),
+    }
 }
 
 fn kind(argv0: &[u8]) -> TitleKind {
@@ -88,14 +143,13 @@ fn kind(argv0: &[u8]) -> TitleKind {
     let (first, Some(rest)) = (parts.next().unwrap_or_default(), parts.next()) else {
         return TitleKind::Text;
     };
-    // `kworker/0:1`, `http://x`, `[celeryd/x]`, `-/bin/sh`, `user@host/x`, `ksoftirqd/0` are text.
+    // `http://x`, `[celeryd/x]`, `-/bin/sh`, `user@host/x`, `kworker/0:1` are text.
     let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"._+-~".contains(byte);
     let is_name = first.iter().all(|byte| is_of_name(byte) || !byte.is_ascii());
     let begins = first.first().is_some_and(|byte| *byte != b'-');
-    let is_number = rest.iter().all(u8::is_ascii_digit);
     let more = first.strip_prefix(PROGRAM_WITH_PARTS);
     let is_known = more.is_some_and(|more| more.is_empty() || more[0] == b'-');
-    if is_name && begins && !is_number && !is_known && !rest.contains(&b':') {
+    if is_name && begins && !is_known && !rest.contains(&b':') {
         TitleKind::RelativePath
     } else {
         TitleKind::Text
@@ -106,18 +160,15 @@ fn first_word(text: &[u8]) -> &[u8] {
     text.split(|byte| *byte == b' ').next().unwrap_or_default()
 }
 
-/// Whether comm must tell where the path ends, if `first` is its first possible end.
-fn is_doubtful(argv0: &[u8], kind: TitleKind, first: usize) -> bool {
-    let rest = &argv0[first..];
+/// Whether comm must tell where the path ends, if this follows its first possible end.
+fn is_doubtful(rest: &[u8]) -> bool {
     let is_certain = [&b" --"[..], b" /"].iter().any(|end| rest.starts_with(end));
-    let is_short = first_word(argv0).iter().filter(|byte| **byte == b'/').count() == 1;
-    let is_relative = kind == TitleKind::RelativePath;
-    rest.contains(&b'/') && !is_certain || is_relative && is_short
+    rest.contains(&b'/') && !is_certain
 }
 
-/// Whether the first word is `PROGRAM/PART` and comm says PROGRAM or the same.
-fn is_part_of_program(argv0: &[u8], comm: &[u8]) -> bool {
-    let mut parts = first_word(argv0).split(|byte| *byte == b'/');
+/// Whether the word is `PROGRAM/PART` and comm says PROGRAM or the same.
+fn is_part_of_program(word: &[u8], comm: &[u8]) -> bool {
+    let mut parts = word.split(|byte| *byte == b'/');
     let (program, part) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let is_file = !comm.is_empty() && part.starts_with(comm);
     let program = &program[..program.len().min(COMM_MAX)];
@@ -160,16 +211,15 @@ fn closes_before_slash(rest: &[u8]) -> bool {
     close.is_some_and(|close| rest[close..].starts_with(closing))
 }
 
-/// The name that comm confirms: a part of the path that begins with it, with the text behind it.
-/// The last such part, unless a colon follows an earlier one.
-fn confirmed<'a>(argv0: &'a [u8], comm: &[u8], is_alone: bool) -> Option<&'a [u8]> {
+/// The name that comm confirms: a part of the path, which ends before `path_max`, that begins with
+/// it, with the text behind it. The last such part, unless a colon follows an earlier one.
+fn confirmed<'a>(argv0: &'a [u8], path_max: usize, comm: &[u8]) -> Option<&'a [u8]> {
     // Perl writes the beginning of a title, which can be a path, into comm as well.
     let (comm, is_cut) = (last_part(comm), comm.len() >= COMM_MAX);
     if comm.is_empty() {
         return None;
     }
-    let next_path = argv0.windows(2).position(|two| two == b" /").filter(|_| is_alone);
-    let room = &argv0[..next_path.unwrap_or(argv0.len())];
+    let room = &argv0[..path_max];
     let parts = (0..room.len()).filter(|at| *at == 0 || room[*at - 1] == b'/');
     let mut last = None;
     for begin in parts.filter(|begin| room[*begin..].starts_with(comm)) {
@@ -180,11 +230,11 @@ fn confirmed<'a>(argv0: &'a [u8], comm: &[u8], is_alone: bool) -> Option<&'a [u8
             end += (0..rest.len()).find(is_end).unwrap_or(rest.len());
         }
         let rest = &room[end..];
-        if !rest.is_empty() && rest[0] != b' ' && !rest.starts_with(b": ") {
+        if !rest.is_empty() && rest[0] != b' ' && rest != b":" && !rest.starts_with(b": ") {
             continue;
         }
         last = Some((begin, end));
-        if rest.starts_with(b": ") {
+        if rest.starts_with(b":") {
             break;
         }
     }
@@ -229,9 +279,10 @@ pub(super) fn last_part(path: &[u8]) -> &[u8] {
     }
 }
 
-/// Whether a path is one of DOS, as Wine shows it.
+/// Whether a path is one of DOS, as Wine shows it. One of its own kind is `\\?\unix\home\x`.
 fn is_dos_path(path: &[u8]) -> bool {
-    matches!(path, [drive, b':', b'\\', ..] if drive.is_ascii_alphabetic())
+    let has_drive = matches!(path, [drive, b':', b'\\' | b'/', ..] if drive.is_ascii_alphabetic());
+    has_drive || path.starts_with(br"\\")
 }
 
 #[cfg(test)]

@@ -85,6 +85,11 @@ impl World {
         World::user().with("cmdline", "/bin/title: a/b\0")
     }
 
+    /// comm and the binary tell whether the title is a path.
+    pub fn relative() -> World {
+        World::user().with("cmdline", "bin/title\0")
+    }
+
     /// The binary has the name.
     pub fn magic() -> World {
         World::user().with("cmdline", "/proc/self/exe\0-x\0")

@@ -33,8 +33,8 @@ fn fate(world: &World, plan: &Plan) -> Fate {
 }
 
 /// A process of each origin of a name.
-fn worlds() -> [World; 4] {
-    [World::user(), World::nameless(), World::doubtful(), World::magic()]
+fn worlds() -> [World; 5] {
+    [World::user(), World::nameless(), World::doubtful(), World::relative(), World::magic()]
 }
 
 /// The fate of a process after a file fails: the rules, independent of the program's code.
@@ -45,14 +45,20 @@ fn expected_fate(what: &str, path: &str, plan: &Plan, fault: Fault) -> Fate {
     match (file, fault.errno.0) {
         // The path ends by the rules.
         ("comm", libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM | libc::EOPNOTSUPP)
-            if what == "doubtful" && is_titled =>
+            if matches!(what, "doubtful" | "relative") && is_titled =>
         {
             Fate::Measured
         }
         // The binary is missing or unreadable: another name replaces it.
-        ("exe", libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM | libc::EOPNOTSUPP) => {
-            Fate::Measured
-        }
+        (
+            "exe",
+            libc::ENOENT
+            | libc::ESRCH
+            | libc::EACCES
+            | libc::EPERM
+            | libc::ENAMETOOLONG
+            | libc::EOPNOTSUPP,
+        ) => Fate::Measured,
         // The control group is unknown.
         (
             "cgroup",
@@ -103,6 +109,7 @@ fn an_error_at_every_step() {
         ("user", World::user()),
         ("nameless", World::nameless()),
         ("doubtful", World::doubtful()),
+        ("relative", World::relative()),
         ("magic", World::magic()),
         ("leaderless", World::leaderless()),
     ] {

@@ -1,17 +1,25 @@
 //! The titles, keys and binaries of docs/GROUPING.md, row by row, and the files that they cost.
 
-use psm_uring::process::{NameRule, Plan, Probe, key};
+use psm_uring::process::{Glimpse, NameRule, Plan, Probe, key};
 use psm_uring::units::Errno;
+use regex::bytes::Regex;
 
 use crate::support::failures::{Failures, check_eq};
 use crate::support::rules::table;
 use crate::support::world::World;
 
-/// A process of this name by a rule, and the files that were read for it.
+/// The name of a process by a rule, and the files that were read for it.
 fn named(world: &World, name_rule: NameRule) -> (String, Vec<String>) {
-    let plan = Plan { name_rule, ..Plan::default() };
+    planned(world, &Plan { name_rule, ..Plan::default() })
+}
+
+fn filtered(world: &World, name_rule: NameRule, filter: Option<Regex>) -> String {
+    planned(world, &Plan { name_rule, filter, ..Plan::default() }).0
+}
+
+fn planned(world: &World, plan: &Plan) -> (String, Vec<String>) {
     let (mut world, mut probe) = (world.clone(), Probe::new());
-    world.carry(&mut probe, &plan);
+    world.carry(&mut probe, plan);
     let mut files = world.steps;
     files.dedup();
     (String::from_utf8_lossy(probe.name()).into_owned(), files)
@@ -115,13 +123,15 @@ fn only_titles_in_doubt_cost_a_file() {
         "/opt/chrome/chrome --type=renderer --dir=/a/b\0",
         "/usr/sbin/zabbix_server: poller #1 [idle 1 sec]\0",
         "postgres: a/b\0",
-        ".venv/bin/python\0",
         "/usr/bin/node /srv/app.js\0",
     ] {
         assert_eq!(files(argv0), usual, "{argv0:?}");
     }
-    for argv0 in ["/usr/sbin/x: a/b\0", "/opt/My App/bin/app\0", "bin/x\0"] {
+    for argv0 in ["/usr/sbin/x: a/b\0", "/opt/My App/bin/app\0", "bin/comm\0"] {
         assert_eq!(files(argv0)[..], [&usual[..], &["7/comm"]].concat(), "{argv0:?}");
+    }
+    for argv0 in ["bin/x\0", "TCP/IP helper\0", "bin/exe\0"] {
+        assert_eq!(files(argv0)[..], [&usual[..], &["7/comm", "7/exe"]].concat(), "{argv0:?}");
     }
     let twice = ["7/smaps_rollup", "7/exe", "7/smaps_rollup"];
     assert_eq!(files("/proc/self/exe\0")[..], [&usual[..2], &twice].concat()[..]);
@@ -137,7 +147,53 @@ fn titles_without_comm_or_binary() {
         let doubt = world.with("cmdline", "/usr/sbin/x: a/b\0").failing(&["comm"], errno);
         assert_eq!(named(&doubt, NameRule::Title).0, "x: a/b", "{errno}");
     }
+    for errno in [Errno::ACCES, Errno::NAME_TOO_LONG] {
+        let relative = World::user().with("cmdline", "bin/x\0").failing(&["exe"], errno);
+        assert_eq!(named(&relative, NameRule::Title).0, "bin/x", "{errno}");
+    }
     let nothing = World::user().with("cmdline", "/dev/fd/5\0").with("exe", "");
     assert_eq!(named(&nothing, NameRule::Title).0, "comm");
     assert_eq!(named(&nothing, NameRule::Cmdline).0, "/dev/fd/5");
+}
+
+/// The end of a path has the name, so a path that is cut has none.
+#[test]
+fn a_path_longer_than_a_title_is_named_by_its_binary() {
+    let long = "/some directory".repeat(400);
+    let name = |argv0: &str| {
+        let world = World::user().with("cmdline", &format!("{argv0}\0-x\0"));
+        let by_script = named(&world, NameRule::Script).0;
+        let by_title = named(&world, NameRule::Title).0;
+        assert_eq!(by_script, by_title, "{argv0}");
+        by_title
+    };
+    assert_eq!(name(&format!("{long}/prog")), "exe");
+    assert_eq!(name(&format!("/usr/bin/prog --x={long}")), "prog");
+    assert_eq!(name(&format!("/usr/bin/prog: {long}")).len(), 4096 - "/usr/bin/".len());
+    assert_eq!(name(&"words ".repeat(1000)).len(), 4096);
+    // The longest path that is whole.
+    let whole = format!("/{}/prog", "d".repeat(4095 - "//prog".len()));
+    assert_eq!(name(&whole), "prog");
+    let world = World::user().with("cmdline", &long).failing(&["exe"], Errno::NAME_TOO_LONG);
+    assert_eq!(named(&world, NameRule::Title).0, "comm");
+    assert_eq!(named(&world, NameRule::Exe).0, "comm");
+}
+
+/// A process can clear comm; its row has a label.
+#[test]
+fn an_empty_comm_is_no_name() {
+    let all = Some(Regex::new("").expect("a pattern"));
+    for comm in ["", "\n"] {
+        let status = "Name:\t\nState:\tS (sleeping)\nVmSize: 9 kB\n";
+        let world = World::user().with("comm", comm).with("status", status).with("cmdline", "\0");
+        let (has_exe, has_none) = (world.clone(), world.failing(&["exe"], Errno::ACCES));
+        for rule in [NameRule::Title, NameRule::Comm, NameRule::Script, NameRule::Cmdline] {
+            for filter in [&None, &all] {
+                assert_eq!(filtered(&has_exe, rule, filter.clone()), "exe", "{rule:?}");
+                assert_eq!(filtered(&has_none, rule, filter.clone()), "[]", "{rule:?}");
+            }
+        }
+        assert_eq!(named(&has_none, NameRule::Exe).0, "[]");
+        assert_eq!(Glimpse::from_status(status.as_bytes()).comm, b"[]");
+    }
 }
