@@ -8,7 +8,13 @@
 //!   └──┘                          └──┘    the key is `puma: shop`
 //! ```
 //!
-//! Words of a text are states and roles alike, so none is kept, except where [`NAMED`] knows it.
+//! Words of a text are states and roles alike, so none is kept, except where [`NAMED`] knows it. A
+//! state can also come before the program:
+//!
+//! ```text
+//!   7/400 [ready] gunicorn: worker [shop]
+//!   └─ states ──┘└─ title ──────────────┘
+//! ```
 
 use std::borrow::Cow;
 
@@ -51,6 +57,15 @@ const fn named(
 /// The least length of an id in hexadecimal digits: shorter ones may be words.
 const ID_MIN: usize = 7;
 
+/// Units of the numbers that can come before a program.
+const UNITS: [&str; 20] = [
+    "B", "k", "K", "M", "G", "kB", "KB", "MB", "GB", "KiB", "MiB", "GiB", "ns", "us", "ms", "s",
+    "m", "min", "h", "d",
+];
+
+/// The maximum length of a number with its signs and its unit.
+const AMOUNT_MAX: usize = 32;
+
 /// The key of a name by a rule. It is never empty unless the name is.
 pub fn key(rule: NameRule, name: &[u8]) -> Cow<'_, [u8]> {
     match rule {
@@ -63,23 +78,85 @@ pub fn key(rule: NameRule, name: &[u8]) -> Cow<'_, [u8]> {
 /// The key of a name that may be in brackets, such as `[celeryd@shop:MainProcess] -active-` and
 /// `(sd-pam)`. They stay, so that `[comm]` is another program.
 fn bracketed(name: &[u8]) -> Cow<'_, [u8]> {
-    let closing = match name.first() {
-        Some(b'[') => b']',
-        Some(b'(') => b')',
-        _ => return of_title(name),
-    };
-    let close = name.iter().position(|byte| *byte == closing);
-    let inner = of_title(&name[1..close.unwrap_or(name.len())]);
-    let end = close.map(|close| &name[close..=close]).unwrap_or_default();
-    Cow::Owned([&name[..1], &inner, end].concat())
+    let name = behind_states(name).unwrap_or(name);
+    let opening = name.iter().take_while(|byte| closing(**byte).is_some()).count();
+    if opening == 0 {
+        return of_title(name);
+    }
+    let (opening, rest) = name.split_at(opening);
+    let inner_len = group_len(&name[opening.len() - 1..]).map_or(rest.len(), |len| len - 2);
+    let (inner, rest) = rest.split_at(inner_len);
+    let inner = behind_states(inner).unwrap_or(inner);
+    let expected = opening.iter().rev().map(|byte| closing(*byte));
+    let closed = rest.iter().zip(expected).take_while(|(byte, one)| Some(**byte) == *one).count();
+    Cow::Owned([opening, &of_title(inner), &rest[..closed]].concat())
+}
+
+fn closing(byte: u8) -> Option<u8> {
+    match byte {
+        b'[' => Some(b']'),
+        b'(' => Some(b')'),
+        _ => None,
+    }
+}
+
+/// The length of the brackets that the text begins with and of all inside; `None` if nothing
+/// closes them.
+fn group_len(text: &[u8]) -> Option<usize> {
+    let (open, close) = (*text.first()?, closing(*text.first()?)?);
+    let mut depth = 0;
+    let end = text.iter().position(|byte| {
+        depth += i32::from(*byte == open) - i32::from(*byte == close);
+        depth == 0
+    });
+    end.map(|end| end + 1)
+}
+
+/// The title behind numbers and brackets; `None` if none of them or no word follows.
+fn behind_states(name: &[u8]) -> Option<&[u8]> {
+    let mut rest = name.trim_ascii_start();
+    while let Some(blank) = rest.iter().position(|byte| *byte == b' ') {
+        if !is_amount(&rest[..blank]) {
+            break;
+        }
+        rest = rest[blank..].trim_ascii_start();
+    }
+    while let Some(len) = group_len(rest) {
+        // The program is in the brackets: `[celeryd@shop:MainProcess] working`.
+        if NAMED.iter().any(|named| rest[1..].starts_with(named.begin.as_bytes())) {
+            break;
+        }
+        rest = rest[len..].trim_ascii_start();
+    }
+    (rest.len() < name.len() && rest.first().is_some_and(is_letter)).then_some(rest)
+}
+
+/// Whether a word is a number, or has nothing but numbers and signs: `17`, `7/400`, `85%`, `3.5s`,
+/// `12:33:01`, `<7>`.
+fn is_amount(word: &[u8]) -> bool {
+    let word = word.strip_suffix(b"/s").unwrap_or(word);
+    let letters = word.iter().rev().take_while(|byte| is_letter(byte)).count();
+    let (number, unit) = word.split_at(word.len() - letters);
+    let has_digit = number.iter().any(u8::is_ascii_digit);
+    let is_known = unit.is_empty() || UNITS.iter().any(|known| known.as_bytes() == unit);
+    let is_sign = |byte: &u8| !is_letter(byte) && closing(*byte).is_none();
+    word.len() <= AMOUNT_MAX && has_digit && is_known && number.iter().all(is_sign)
 }
 
 fn of_title(title: &[u8]) -> Cow<'_, [u8]> {
     let found = NAMED.iter().find_map(|named| Some((named.program, named.find(title)?)));
-    found.map_or_else(
-        || Cow::Borrowed(&title[..end_of_program(title)]),
-        |(program, name)| Cow::Owned([program.as_bytes(), b": ", name].concat()),
-    )
+    if let Some((program, name)) = found {
+        return Cow::Owned([program.as_bytes(), b": ", name].concat());
+    }
+    let program = &title[..end_of_program(title)];
+    // A number alone may be a binary, such as `2048`.
+    if !is_amount(program) || program.iter().all(u8::is_ascii_digit) {
+        return Cow::Borrowed(program);
+    }
+    let mut key: Vec<u8> =
+        program.iter().map(|byte| if byte.is_ascii_digit() { b'#' } else { *byte }).collect();
+    key.dedup_by(|a, b| (*a, *b) == (b'#', b'#'));
+    Cow::Owned(key)
 }
 
 impl Named {
@@ -107,7 +184,8 @@ fn is_id(word: &[u8]) -> bool {
 }
 
 /// The place where the name of a program ends and its text begins: at `: `, `::`, `[`, `(`, or
-/// before the second or a later word that is not made of letters.
+/// before the second or a later word that is not made of letters. In the first word also before a
+/// value: at `=`, `<`, `{`, `|`, `#7` and `:7/400`.
 fn end_of_program(title: &[u8]) -> usize {
     if title.starts_with(b" ") {
         return title.len();
@@ -116,7 +194,8 @@ fn end_of_program(title: &[u8]) -> usize {
     for word in title.split_inclusive(|byte| *byte == b' ') {
         let is_first = end == 0;
         let word = word.strip_suffix(b" ").unwrap_or(word);
-        let mark = (1..word.len()).find(|at| is_mark(&word[*at..]));
+        let is_end = |at: &usize| is_mark(&word[*at..]) || is_first && is_value(&word[*at..]);
+        let mark = (1..word.len()).find(is_end);
         let word = &word[..mark.unwrap_or(word.len())];
         if !is_first && !is_plain(word) {
             break;
@@ -131,6 +210,17 @@ fn end_of_program(title: &[u8]) -> usize {
 
 fn is_mark(rest: &[u8]) -> bool {
     rest == b":" || [&b"::"[..], b"[", b"("].iter().any(|mark| rest.starts_with(mark))
+}
+
+/// Whether a value begins here, as in `load=8%` and `worker<7>`. A port is part of a name:
+/// `app:8080`.
+fn is_value(rest: &[u8]) -> bool {
+    match rest {
+        [b'=' | b'<' | b'{' | b'|', ..] => true,
+        [b'#', digit, ..] => digit.is_ascii_digit(),
+        [b':', value @ ..] => is_amount(value) && !value.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
 }
 
 /// Whether a word is made of letters.

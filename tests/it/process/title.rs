@@ -58,8 +58,10 @@ fn keys() {
         check_eq!(failures, of(NameRule::Exe, exe), expected, "{exe}");
     }
     // A key is never empty, and no byte makes a panic.
-    for name in [" ", "  a 1", ":", "[", "(", "[]", "a", "[ 7", "\u{e9} 1", "a  b", "::", "puma: ["]
-    {
+    for name in [
+        " ", "  a 1", ":", "[", "(", "[]", "a", "[ 7", "\u{e9} 1", "a  b", "::", "puma: [", "[[[",
+        "[]]", "([)]", "[] ", "7 ", "7 8", "#", "=", "<7>", "[7] [", "(((x", "7 [",
+    ] {
         check_eq!(failures, of(NameRule::Title, name).is_empty(), false, "{name:?}");
     }
 }
@@ -92,6 +94,16 @@ fn texts_that_change_have_one_key() {
             (format!("php-fpm: pool www {text}"), "php-fpm: www"),
             (format!("postgres: 14/main: {text}"), "postgres: 14/main"),
             (format!("gunicorn: worker [shop] {text}"), "gunicorn: shop"),
+            (format!("[ready] gunicorn: worker [shop] {text}"), "gunicorn: shop"),
+            (format!("[{text}] prog: {text}"), "prog"),
+            (format!("({text}) [17] prog: {text}"), "prog"),
+            (format!("7/400 prog: {text}"), "prog"),
+            (format!("85% [{text}] prog: {text}"), "prog"),
+            (format!("prog={text}"), "prog"),
+            (format!("prog<{text}>"), "prog"),
+            (format!("prog{{{text}}}"), "prog"),
+            (format!("prog#7 {text}"), "prog"),
+            (format!("prog:7/400 {text}"), "prog"),
         ] {
             let found = key(NameRule::Title, title.as_bytes()).into_owned();
             let found = String::from_utf8_lossy(&found).into_owned();
