@@ -38,10 +38,11 @@ const HIERARCHIES: [&[u8]; 4] = [b"memory", b"name=systemd", b"name=openrc", b""
 ///
 /// With version 1 memory is charged in the memory hierarchy, also where the process is in its root.
 /// Without that hierarchy version 2 charges it, or nothing does: then the first path below a root
-/// says most. So it does of the manager, whose hierarchy may be unused. A path of OpenRC does not
-/// tell that it is a service, so the word before it is kept: `openrc:/sshd`.
+/// says most, in another hierarchy if there is none of these. So it does of the manager, whose
+/// hierarchy may be unused. A path of OpenRC does not tell that it is a service, so the word before
+/// it is kept: `openrc:/sshd`.
 pub(super) fn paths(text: &[u8]) -> Option<CgroupPaths<'_>> {
-    let (mut known, mut service) = ([None; 4], None);
+    let (mut known, mut service, mut other) = ([None; 4], None, None);
     for line in text.split(|byte| *byte == b'\n') {
         let mut words = line.splitn(3, |byte| *byte == b':').skip(1);
         let (Some(controllers), Some(path)) = (words.next(), words.next()) else { continue };
@@ -51,6 +52,7 @@ pub(super) fn paths(text: &[u8]) -> Option<CgroupPaths<'_>> {
                 *known = Some(path);
             }
         }
+        other = other.filter(|path| *path != b"/").or(Some(path));
         if controllers == b"name=openrc" && path != b"/" {
             service = service.or(line.get(line.len() - path.len() - b"openrc:".len()..));
         }
@@ -59,7 +61,7 @@ pub(super) fn paths(text: &[u8]) -> Option<CgroupPaths<'_>> {
     let first = |known: [Option<_>; 4]| {
         known.into_iter().flatten().reduce(|path, next| if path == b"/" { next } else { path })
     };
-    let charged = memory.or(first([unified, systemd, openrc, None]))?;
+    let charged = memory.or(first([unified, systemd, openrc, None])).or(other)?;
     let managed = first([systemd, service, unified, memory]).unwrap_or(charged);
     Some(CgroupPaths { charged, managed })
 }
@@ -104,7 +106,12 @@ mod tests {
             // Colons and blanks are part of a path.
             (b"0::/a:b/c d: e\n", b"/a:b/c d: e", None),
             (b"0::/no-newline", b"/no-newline", None),
-            (b"2:cpu:/x\n", b"", None),
+            // Other hierarchies only.
+            (b"2:cpu:/x\n", b"/x", None),
+            (b"9:pids:/\n4:cpu,cpuacct:/docker/0a\n2:devices:/x\n", b"/docker/0a", None),
+            (b"2:cpu:/\n1:name=elogind:/c1\n", b"/c1", None),
+            (b"9:pids:/\n2:cpu:/\n", b"/", None),
+            (b"2:cpu:/x\n1:name=systemd:/\n", b"/", None),
             (b"", b"", None),
             (b"\n:\n0:\n", b"", None),
         ] {
