@@ -64,16 +64,23 @@ const fn usual(names: &'static str, options: &'static [ScriptOptions]) -> Interp
     Interpreter { names, signs: b"-", operand: Script, options }
 }
 
+impl Interpreter {
+    const fn reading(self, signs: &'static [u8], operand: Effect) -> Interpreter {
+        Interpreter { signs, operand, ..self }
+    }
+}
+
 /// A program that runs the program behind its options.
 const fn wrapper(names: &'static str, options: &'static [ScriptOptions]) -> Interpreter {
     Interpreter { names, signs: b"-", operand: Program, options }
 }
 
-pub(super) const INTERPRETERS: [Interpreter; 39] = [
+pub(super) const INTERPRETERS: [Interpreter; 43] = [
     usual(
         "python pypy platform-python micropython",
         &[(Code, "c", ""), (Module, "m", ""), (Value, "WX", "--check-hash-based-pycs --jit")],
     ),
+    usual("ipython", &[(Code, "c", "history kernel locate profile"), (Module, "m", "")]),
     usual(
         "node nodejs iojs",
         &[
@@ -115,10 +122,12 @@ pub(super) const INTERPRETERS: [Interpreter; 39] = [
             ),
         ],
     ),
+    usual("electron", &[(Value, "r", "--require")]),
     usual(
-        "bun bunx",
+        "bun",
         &[
-            (Nothing, "", "run x"),
+            (Nothing, "", "run"),
+            (Module, "", "x"),
             (Code, "ep", "--eval --print add build create init install pm repl test update"),
             (
                 Value,
@@ -127,13 +136,14 @@ pub(super) const INTERPRETERS: [Interpreter; 39] = [
                  --preload --require --tsconfig-override",
             ),
         ],
-    ),
-    Interpreter {
-        names: "java javaw",
-        // `@file` has more arguments, which are not read.
-        signs: b"-@",
-        operand: Script,
-        options: &[
+    )
+    // `bun run dev` runs a command of package.json.
+    .reading(b"-", File),
+    usual("bunx", &[(Value, "p", "--package")]),
+    // `@file` has more arguments, which are not read.
+    usual(
+        "java javaw",
+        &[
             (Module, "", "-m --module"),
             (
                 Value,
@@ -143,7 +153,8 @@ pub(super) const INTERPRETERS: [Interpreter; 39] = [
                  --patch-module -d --describe-module --source --finalization",
             ),
         ],
-    },
+    )
+    .reading(b"-@", Script),
     usual(
         "dotnet",
         &[
@@ -163,23 +174,20 @@ pub(super) const INTERPRETERS: [Interpreter; 39] = [
         ],
     ),
     usual("mono mono-sgen mono-sgen64", &[(Value, "", "--config --security-mode")]),
-    Interpreter {
-        names: "beam beam.smp beam.debug.smp",
-        signs: b"-+",
-        // A flag can have any number of values.
-        operand: Nothing,
-        options: &[
+    // A flag can have any number of values.
+    usual(
+        "beam beam.smp beam.debug.smp",
+        &[
             (Module, "", "-s -run"),
             (Label, "", "-sname -name"),
             (Switch, "", "-extra"),
             (Nothing, "", "- --"),
         ],
-    },
-    Interpreter {
-        names: "-extra elixir iex escript",
-        signs: b"-+",
-        operand: File,
-        options: &[
+    )
+    .reading(b"-+", Nothing),
+    usual(
+        "-extra elixir iex",
+        &[
             (Script, "S", ""),
             (Code, "e", "--eval --rpc-eval"),
             (Label, "", "--sname --name"),
@@ -190,7 +198,9 @@ pub(super) const INTERPRETERS: [Interpreter; 39] = [
                  --pipe-to --vm-args",
             ),
         ],
-    },
+    )
+    .reading(b"-+", File),
+    usual("escript", &[]),
     usual(
         "ruby ruby-mri jruby truffleruby",
         &[
@@ -213,17 +223,16 @@ pub(super) const INTERPRETERS: [Interpreter; 39] = [
             (Value, "Sbcdtz", "--define --docroot --php-ini --server --zend-extension"),
         ],
     ),
-    Interpreter {
-        names: "sh bash rbash dash ash ksh mksh lksh yash zsh",
-        signs: b"-+",
-        operand: Script,
-        options: &[
+    usual(
+        "sh bash rbash dash ash ksh mksh lksh yash zsh",
+        &[
             (Code, "cs", ""),
             (Script, "", "-"),
             (Next, "Oo", ""),
             (Value, "", "--init-file --rcfile"),
         ],
-    },
+    )
+    .reading(b"-+", Script),
     usual("csh tcsh", &[(Code, "cs", "")]),
     usual("fish", &[(Code, "c", "--command"), (Value, "CDdfo", "--debug --init-command")]),
     usual(
@@ -241,16 +250,11 @@ pub(super) const INTERPRETERS: [Interpreter; 39] = [
         ],
     ),
     usual("Rscript", &[(Code, "e", ""), (Value, "", "--default-packages")]),
-    Interpreter {
-        names: "R",
-        signs: b"-",
-        operand: Nothing,
-        options: &[
-            (Script, "f", "--file"),
-            (Code, "e", "--args"),
-            (Value, "dg", "--gui --debugger"),
-        ],
-    },
+    usual(
+        "R",
+        &[(Script, "f", "--file"), (Code, "e", "--args"), (Value, "dg", "--gui --debugger")],
+    )
+    .reading(b"-", Nothing),
     usual(
         "julia",
         &[
@@ -292,16 +296,15 @@ pub(super) const INTERPRETERS: [Interpreter; 39] = [
         ],
     ),
     usual("qjs", &[(Code, "e", "--eval"), (Value, "I", "--include --memory-limit --stack-size")]),
-    Interpreter {
-        names: "awk gawk mawk nawk original-awk",
-        signs: b"-",
-        // The text of the program.
-        operand: Code,
-        options: &[
+    // The text of the program.
+    usual(
+        "awk gawk mawk nawk original-awk",
+        &[
             (Script, "fE", "--exec --file"),
             (Value, "FWilv", "--assign --field-separator --include --load"),
         ],
-    },
+    )
+    .reading(b"-", Code),
     usual(
         "wasmtime wasmer wasmedge",
         &[

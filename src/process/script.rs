@@ -117,10 +117,14 @@ fn run<'a>(
 }
 
 impl Interpreter {
-    /// Whether this is the interpreter: `python`, `python3`, `python3.12`, `python3.13t`.
+    /// Whether this is the interpreter: `python`, `python3`, `python3.12`, `python3.13t`,
+    /// `python3-dbg`, `perl5.36-x86_64-linux-gnu`.
     fn is(&self, program: &[u8]) -> bool {
-        let ends = [&b".exe"[..], b"-static"].into_iter();
+        let ends = [&b".exe"[..], b"-static", b"-dbg", b"-debug"].into_iter();
         let bare = ends.filter_map(|end| program.strip_suffix(end)).next().unwrap_or(program);
+        let system = memchr::memmem::find(bare, b"-linux-");
+        let machine = system.and_then(|system| memchr::memrchr(b'-', &bare[..system]));
+        let bare = &bare[..machine.unwrap_or(bare.len())];
         let bare = bare.strip_prefix(b"buildkit-").unwrap_or(bare);
         self.names.split(' ').any(|name| match name.split_once('*') {
             Some((start, end)) => {
@@ -197,6 +201,10 @@ impl Effect {
             (File, Some(word)) if !word.iter().any(|byte| b"/.".contains(byte)) => {
                 Break(Found::Name(None))
             }
+            // `python3 /usr/bin/ipython3 app.py`, `sh /usr/bin/wine setup.exe`
+            (Script | File, Some(path)) if interpreter(last_part(path)).is_some() => {
+                Break(Found::Program(path))
+            }
             (Script | File, _) => Break(Found::Name(value.and_then(name_of_file))),
             (Code, _) => Break(Found::Name(None)),
             (Switch, _) => {
@@ -214,7 +222,10 @@ fn before_at(name: &[u8]) -> &[u8] {
     name.split(|byte| *byte == b'@').next().unwrap_or_default()
 }
 
-/// The name of a script. A script from a pipe (`bash <(...)`) or from standard input has none.
+/// The name of a script. A script from a pipe (`bash <(...)`) or from standard input has none, and
+/// the current directory (`node .`) says none.
 fn name_of_file(path: &[u8]) -> Option<&[u8]> {
-    (!is_magic_link(path) && path != b"/dev/stdin").then(|| last_part(path))
+    let name = last_part(path);
+    let is_nothing = path == b"/dev/stdin" || matches!(name, b"." | b"..");
+    (!is_nothing && !is_magic_link(path)).then_some(name)
 }
