@@ -158,7 +158,8 @@ fn uuid(part: &[u8]) -> Option<&[u8]> {
 }
 
 /// The name of a machine in the name of a unit, where systemd writes a dash as `\x2d`. A virtual
-/// machine of libvirt is no container: `qemu-1-vm`.
+/// machine of libvirt is no container: `qemu-1-vm`. The name of a machine is that of a host, which
+/// has no dash at its ends.
 fn machine(part: &[u8]) -> Option<Vec<u8>> {
     let (mut name, mut rest) = (Vec::new(), part);
     while let Some((byte, after)) = rest.split_first() {
@@ -169,7 +170,8 @@ fn machine(part: &[u8]) -> Option<Vec<u8>> {
         };
     }
     let number = name.strip_prefix(b"qemu-").and_then(<[u8]>::first);
-    (!number.is_some_and(u8::is_ascii_digit)).then_some(name)
+    let is_host = !name.starts_with(b"-") && !name.ends_with(b"-");
+    (is_host && !number.is_some_and(u8::is_ascii_digit)).then_some(name)
 }
 
 /// The value of two digits.
