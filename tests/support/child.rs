@@ -157,6 +157,8 @@ pub fn children_of(parent: Pid) -> Vec<Pid> {
 /// - `lazyfree KIB`    private memory that the kernel may take back at any time
 /// - `pages KIB`       private memory in pages of the smallest size
 /// - `hugetlb N`       N huge pages
+/// - `pool N CHILDREN` N huge pages, which forked children write to, each with a comm of its own
+/// - `swapped-pool KIB CHILDREN`  shared memory that the kernel swaps out, in the same way
 /// - `leaderless KIB`  a child whose first thread is dead and whose second has the memory
 /// - `vfork KIB`       the same as touch, and a child that runs in this memory; its parent waits
 /// - `clone KIB`       the same, and both continue
@@ -195,7 +197,16 @@ pub fn become_one() {
         "swapped" => advise(number(1), libc::MADV_NORMAL, libc::MADV_PAGEOUT),
         "lazyfree" => advise(number(1), libc::MADV_NORMAL, libc::MADV_FREE),
         "pages" => advise(number(1), libc::MADV_NOHUGEPAGE, libc::MADV_NORMAL),
-        "hugetlb" => map_huge(number(1)),
+        "hugetlb" => write_huge(map_huge(number(1), libc::MAP_PRIVATE), number(1)),
+        "pool" => {
+            let (pages, start) = (number(1), map_huge(number(1), libc::MAP_SHARED));
+            write_huge(start, pages);
+            (0..number(2)).for_each(|n| fork_with_comm(n, || write_huge(start, pages)));
+        }
+        "swapped-pool" => {
+            swap_out_shared(number(1) * 1024);
+            (0..number(2)).for_each(|n| fork_with_comm(n, || ()));
+        }
         "leaderless" => {
             let kib = number(1);
             fork(move || leave_a_thread(kib));
@@ -250,11 +261,21 @@ pub fn fork(then: impl FnOnce()) -> Pid {
     Pid(pid.unsigned_abs())
 }
 
-/// Creates a child that runs in the memory of this process, on a separate stack.
+fn fork_with_comm(n: usize, then: impl FnOnce()) {
+    fork(|| {
+        then();
+        let name = std::ffi::CString::new(format!("member{n}")).expect("no NUL");
+        rustix::thread::set_name(&name).expect("prctl");
+        stop_for_ever();
+    });
+}
+
+/// Creates a child that runs in the memory of this process, on a separate stack, with another comm.
 fn clone_with_memory(flags: i32) {
     const STACK_BYTES: usize = 64 * 1024;
     extern "C" fn stop(_: *mut libc::c_void) -> i32 {
         die_with_parent();
+        rustix::thread::set_name(c"twin").expect("prctl");
         stop_for_ever();
         0
     }
@@ -281,7 +302,8 @@ fn leave_a_thread(kib: usize) {
 }
 
 fn map(len: usize, protection: i32, flags: i32) -> *mut u8 {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | flags;
+    let kind = if flags & libc::MAP_SHARED == 0 { libc::MAP_PRIVATE } else { 0 };
+    let flags = kind | libc::MAP_ANONYMOUS | flags;
     // SAFETY: a new mapping at an address of the kernel's choice affects no existing mapping.
     let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0) };
     assert!(start != libc::MAP_FAILED, "mmap: {}", std::io::Error::last_os_error());
@@ -311,11 +333,32 @@ fn advise(kib: usize, before: i32, after: i32) {
     unsafe { libc::madvise(start.cast(), len, after) };
 }
 
-fn map_huge(pages: usize) {
-    const HUGE: usize = 2 << 20;
-    let start = map(pages * HUGE, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_HUGETLB);
+/// Writes to shared memory that this process alone maps, and asks the kernel to swap it out until
+/// all of it is there. Random bytes, so that a compressed swap does not make it vanish.
+fn swap_out_shared(len: usize) {
+    let start = map(len, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
+    let mut rng = super::Rng::new(1);
+    let bytes: Vec<u8> = (0..len).map(|_| rng.byte()).collect();
+    // SAFETY: the range is mapped for writing and has the length of `bytes`.
+    unsafe { start.copy_from(bytes.as_ptr(), len) };
+    drop(bytes);
+    for _ in 0..20 {
+        // SAFETY: this process owns the range, and the kernel reads swapped pages back on access.
+        unsafe { libc::madvise(start.cast(), len, libc::MADV_PAGEOUT) };
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+const HUGE: usize = 2 << 20;
+
+fn map_huge(pages: usize, kind: i32) -> *mut u8 {
+    map(pages * HUGE, libc::PROT_READ | libc::PROT_WRITE, kind | libc::MAP_HUGETLB)
+}
+
+/// Writes to each page of [`map_huge`]. A forked child maps no page of shared memory before that.
+fn write_huge(start: *mut u8, pages: usize) {
     for page in 0..pages {
-        // SAFETY: inside the new mapping.
+        // SAFETY: inside the mapping.
         let place = unsafe { start.add(page * HUGE) };
         // SAFETY: the mapping is writable.
         unsafe { place.write(1) };

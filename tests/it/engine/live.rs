@@ -3,6 +3,7 @@
 //! processes.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::support::child::Target;
@@ -238,13 +239,38 @@ fn peak_memory_is_its_own() {
     drop(std::hint::black_box(ballast));
 }
 
+/// Swap and huge pages are few: one test at a time.
+static SCARCE: Mutex<()> = Mutex::new(());
+
+/// A line of `/proc/meminfo`.
+fn meminfo(key: &str) -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").expect("meminfo");
+    let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+    let number = value.and_then(|value| value.split_whitespace().next()?.parse().ok());
+    number.unwrap_or(0)
+}
+
+fn has_swap(test: &str) -> bool {
+    let has_swap = meminfo("SwapFree") >= 16 * 1024;
+    if !has_swap {
+        skip(test, "there is no swap");
+    }
+    has_swap
+}
+
+fn has_huge_page(test: &str) -> bool {
+    let has_page = meminfo("HugePages_Free") > 0 && meminfo("Hugepagesize") == 2048;
+    if !has_page {
+        skip(test, "no huge page of 2 MiB is free (vm.nr_hugepages)");
+    }
+    has_page
+}
+
 #[test]
 fn swapped_memory() {
-    let meminfo = std::fs::read_to_string("/proc/meminfo").expect("meminfo");
-    let free = meminfo.lines().find_map(|line| line.strip_prefix("SwapFree:"));
-    let free = free.and_then(|text| text.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    if free.unwrap_or(0) < 16 * 1024 {
-        return skip("swapped_memory", "there is no swap");
+    let _one = SCARCE.lock();
+    if !has_swap("swapped_memory") {
+        return;
     }
     let target = Target::stopped("swapped 8192");
     for kind in engines("swapped_memory") {
@@ -256,14 +282,69 @@ fn swapped_memory() {
     }
 }
 
+/// A figure in KiB of these processes together: the total, which is the sum of the rows.
+fn figures(column: &str, pids: &[Pid], arguments: [&str; 2]) -> u64 {
+    let list: Vec<String> = pids.iter().map(Pid::to_string).collect();
+    let (list, columns) = (list.join(","), format!("{column},name"));
+    let ran = run(["-p", &list, "-o", "csv", "--columns", &columns].into_iter().chain(arguments));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr());
+    let kib = |line: &str| line.split(',').nth(1)?.parse::<u64>().ok().map(|bytes| bytes / 1024);
+    let text = ran.stdout();
+    let total = text.lines().find(|line| line.starts_with("total,")).and_then(kib);
+    let rows = text.lines().filter(|line| line.starts_with("program,")).filter_map(kib);
+    let rows: u64 = rows.sum();
+    assert_eq!(total, Some(rows), "{arguments:?}\n{text}");
+    rows
+}
+
+/// Shared memory in swap counts whole in each process, in the figures of the kernel. The memory is
+/// 8 MiB by construction, and `/proc/swaps` has at least as much in use.
+#[test]
+fn swapped_memory_of_several_processes_counts_once() {
+    const KIB: u64 = 8192;
+    let _one = SCARCE.lock();
+    let test = "swapped_memory_of_several_processes_counts_once";
+    if !has_swap(test) {
+        return;
+    }
+    let target = Target::start_as(b"pool", &format!("swapped-pool {KIB} 3"));
+    let mut pids = target.children(3, 'T');
+    pids.push(target.pid());
+    let kernel = |key: &str| pids.iter().map(|pid| sums(*pid, "smaps_rollup")[key]).sum::<u64>();
+    if pids.iter().any(|pid| sums(*pid, "smaps_rollup")["Swap"] < KIB) {
+        return skip(test, "the kernel did not swap out what it was asked to");
+    }
+    assert!(kernel("Swap") >= 4 * KIB, "{} KiB", kernel("Swap"));
+    assert!(used_swap() >= KIB, "{} KiB in use", used_swap());
+    for arguments in SOME_ROWS {
+        let agreed = until(QUIET_LIMIT, || {
+            // Pages of their own may be in swap, too.
+            let expected = KIB + kernel("SwapPss");
+            let found = figures("swap", &pids, arguments);
+            (found == expected && expected == KIB + kernel("SwapPss")).then_some(())
+        });
+        let found = figures("swap", &pids, arguments);
+        assert!(agreed.is_some(), "{arguments:?}: {found} KiB for {KIB} and {}", kernel("SwapPss"));
+    }
+}
+
+/// Rows of one process and of several.
+const SOME_ROWS: [[&str; 2]; 5] =
+    [["--by", "pid"], ["--by", "user"], ["--by", "unit"], ["--name", "comm"], ["--name", "title"]];
+
+/// The swap in use, in KiB.
+fn used_swap() -> u64 {
+    let text = std::fs::read_to_string("/proc/swaps").expect("swaps");
+    let used = |line: &str| line.split_whitespace().nth(3)?.parse::<u64>().ok();
+    text.lines().skip(1).filter_map(used).sum()
+}
+
 /// Huge pages are not in the kernel's Pss, but they are RAM.
 #[test]
 fn huge_pages_are_counted() {
-    let meminfo = std::fs::read_to_string("/proc/meminfo").expect("meminfo");
-    let free = meminfo.lines().find_map(|line| line.strip_prefix("HugePages_Free:"));
-    let is_free = free.and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(0) > 0;
-    if !is_free || !meminfo.contains("Hugepagesize:       2048 kB") {
-        return skip("huge_pages_are_counted", "no huge page of 2 MiB is free (vm.nr_hugepages)");
+    let _one = SCARCE.lock();
+    if !has_huge_page("huge_pages_are_counted") {
+        return;
     }
     let target = Target::stopped("hugetlb 1");
     let agreed = until(QUIET_LIMIT, || {
@@ -274,6 +355,27 @@ fn huge_pages_are_counted() {
         (row.ram - row.shared == uss + 2048).then_some(())
     });
     assert!(agreed.is_some(), "the page of 2 MiB is not private RAM in the table");
+}
+
+/// The children inherit the page, and each has a comm of its own. The counters of the host tell
+/// how many pages are in use.
+#[test]
+fn huge_pages_are_counted_once_for_several_processes() {
+    let _one = SCARCE.lock();
+    if !has_huge_page("huge_pages_are_counted_once_for_several_processes") {
+        return;
+    }
+    let free = meminfo("HugePages_Free");
+    let target = Target::start_as(b"pool", "pool 1 3");
+    let mut pids = target.children(3, 'T');
+    pids.push(target.pid());
+    let taken = (free - meminfo("HugePages_Free")) * meminfo("Hugepagesize");
+    assert_eq!(taken, 2048, "huge pages of other processes came or went");
+    let kernel = pids.iter().map(|pid| sums(*pid, "smaps_rollup")["Shared_Hugetlb"]);
+    assert_eq!(kernel.sum::<u64>(), 4 * taken, "the kernel counts the page in each process");
+    for arguments in SOME_ROWS {
+        assert_eq!(figures("hugetlb", &pids, arguments), taken, "{arguments:?}");
+    }
 }
 
 /// This host, for any user: a report, and at most one line about missing processes.

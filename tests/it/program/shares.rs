@@ -1,15 +1,22 @@
 //! Memory that processes hold together counts once: hugetlb pages and shared memory in swap, on
 //! made-up hosts whose pages are known one by one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
 use std::path::Path;
+
+use psm_uring::process::{CgroupPaths, NameRule, ProcessUsage};
+use psm_uring::program::{
+    Annotations, Column, Grouping, Labels, Order, Share, Shares, Usage, group,
+};
+use psm_uring::smaps::{Scanner, Smaps};
+use psm_uring::units::{Kib, Labelled, Pid};
 
 use crate::support::{Ran, Rng, TempDir, run};
 
 const HUGE: u64 = 2048;
-const GROUPINGS: [&str; 6] = ["program", "pid", "user", "cgroup", "unit", "container"];
-const NAMES: [&str; 5] = ["title", "comm", "exe", "script", "cmdline"];
+pub(super) const GROUPINGS: [&str; 6] = ["program", "pid", "user", "cgroup", "unit", "container"];
+pub(super) const NAMES: [&str; 5] = ["title", "comm", "exe", "script", "cmdline"];
 
 /// A mapping of a whole object or of a part.
 struct MadeMapping {
@@ -207,6 +214,79 @@ fn totals_are_equal_for_all_groupings_and_bounded_by_the_host() {
             }
         }
     }
+}
+
+/// However processes are named and grouped, each address space counts once, with its share of
+/// common memory, and each process is in one row.
+#[test]
+fn address_spaces_count_once_for_all_groupings() {
+    let mut rng = Rng::seeded();
+    let labels = ["a", "b: 1", "b: 2", "[c]"];
+    let (charged, other) = (b"/system.slice/a.service", b"/lxc/web");
+    let paths =
+        [CgroupPaths { charged, managed: charged }, CgroupPaths { charged: other, managed: other }];
+    for _ in 0..200 {
+        let spaces: Vec<(Smaps, Share)> = (0..1 + rng.below(5))
+            .map(|_| {
+                let smaps = smaps(rng.below(5000), rng.below(3000));
+                let part = |whole: Kib, rng: &mut Rng| Kib(rng.next() % (whole.0 + 1));
+                let shared_hugetlb = part(smaps.shared_hugetlb(), &mut rng);
+                (smaps, Share { shared_hugetlb, ..Share::whole(&smaps) })
+            })
+            .collect();
+        let (mut processes, mut owners, mut sharing) = (Vec::new(), HashMap::new(), HashMap::new());
+        for pid in 1..=1 + rng.below(12) {
+            let (pid, space) =
+                (Pid(u32::try_from(pid).expect("a small id")), rng.below(spaces.len()));
+            match owners.get(&space) {
+                Some(owner) => drop(sharing.insert(pid, *owner)),
+                None => drop(owners.insert(space, pid)),
+            }
+            processes.push(ProcessUsage {
+                pid,
+                name: rng.pick(&labels).as_bytes(),
+                smaps: spaces[space].0,
+                uid: Some([0, 1][rng.below(2)]),
+                cgroup: Some(*rng.pick(&paths)),
+                page_tables: None,
+                start_time: None,
+            });
+        }
+        let shares: Shares = owners.iter().map(|(space, pid)| (*pid, spaces[*space].1)).collect();
+        let ram = |space: &usize| spaces[*space].0.pss() + spaces[*space].1.shared_hugetlb;
+        let expected: Kib = owners.keys().map(ram).sum();
+        for (grouping, keyed) in Grouping::ALL.iter().flat_map(|by| [(*by, false), (*by, true)]) {
+            let all = || processes.iter().copied();
+            let labels = Labels::new(all(), grouping, None);
+            let labels = if keyed { labels.with_keys(all(), NameRule::Title) } else { labels };
+            let annotations = Annotations {
+                unknown: 0,
+                unread: &[],
+                sharing: &sharing,
+                shares: &shares,
+                all_memory: None,
+            };
+            let programs = group(all(), &labels, annotations, Order::default());
+            let ram = |usage: &Usage| usage.get(Column::Ram).expect("an amount");
+            let total = programs.total.as_ref().map(ram);
+            assert_eq!(total, Some(expected), "{grouping:?} {keyed}");
+            let rows: Kib = programs.rows.iter().map(|row| ram(&row.usage)).sum();
+            assert_eq!(rows, expected, "{grouping:?} {keyed}");
+            let counted: u64 = programs.rows.iter().map(|row| row.count).sum();
+            let apart: u64 = programs.sharing.iter().map(|row| row.count).sum();
+            assert_eq!(counted + apart, processes.len() as u64, "{grouping:?} {keyed}");
+        }
+    }
+}
+
+fn smaps(pss: usize, hugetlb: usize) -> Smaps {
+    let mut scanner = Scanner::new();
+    let text = format!(
+        "Rss: {pss} kB\nPss: {pss} kB\nPrivate_Clean: 0 kB\nPrivate_Dirty: 0 kB\n\
+         Shared_Hugetlb: {hugetlb} kB\nPrivate_Hugetlb: 0 kB\nSwap: 0 kB\nSwapPss: 0 kB\n"
+    );
+    scanner.feed(text.as_bytes());
+    scanner.finish().expect("smaps")
 }
 
 fn found_of(ran: &Ran) -> Figures {

@@ -3,8 +3,9 @@
 
 use psm_uring::units::Pid;
 
+use super::shares::{GROUPINGS, NAMES};
 use crate::support::child::{Target, children_of, state};
-use crate::support::{RUN_LIMIT, TempDir, copy_dir, run, skip, tree, until};
+use crate::support::{RUN_LIMIT, Ran, TempDir, copy_dir, run, skip, tree, until};
 
 const KIB: u64 = 40_000;
 const ENGINES: [&str; 3] = ["sync", "threads", "auto"];
@@ -56,6 +57,56 @@ fn a_clone_with_its_memory_counts_once() {
     }
 }
 
+/// The child of this test that runs in the memory of a target with this title, once it is stopped.
+fn sibling(target: &Target, title: &[u8]) -> Pid {
+    let has_title = |pid: &Pid| {
+        let found = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        found.starts_with(title) && *pid != target.pid()
+    };
+    let find = || children_of(Pid(std::process::id())).into_iter().find(has_title);
+    let sibling = until(RUN_LIMIT, find).expect("a sibling");
+    assert!(until(RUN_LIMIT, || (state(sibling) == Some('T')).then_some(())).is_some());
+    sibling
+}
+
+/// The twin has another comm, so with `--name comm` and `--by pid` it has a row of its own.
+#[test]
+fn an_address_space_counts_once_for_all_groupings() {
+    if !has_kcmp("an_address_space_counts_once_for_all_groupings") {
+        return;
+    }
+    for mode in ["vfork", "clone", "kin"] {
+        let title = format!("each-{mode}");
+        let target = Target::start_as(title.as_bytes(), &format!("{mode} {KIB}"));
+        let twin = match mode {
+            "kin" => {
+                target.wait_for_state(target.pid(), 'T');
+                sibling(&target, format!("{title}\0").as_bytes())
+            }
+            _ => target.children(1, 'T')[0],
+        };
+        let list = format!("{},{twin}", target.pid());
+        let given = ["-p", &list, "-o", "csv", "--columns", "ram,name"];
+        let by = GROUPINGS.map(|by| ["--by", by]);
+        let runs = by.into_iter().chain(NAMES.map(|name| ["--name", name]));
+        let runs = runs.map(|arguments| (arguments, run(given.into_iter().chain(arguments))));
+        let runs: Vec<([&str; 2], Ran)> = runs.collect();
+        if mode == "kin" {
+            let _ = std::process::Command::new("kill").args(["-KILL", &twin.to_string()]).status();
+        }
+        for (arguments, ran) in runs {
+            let text = ran.stdout();
+            let total = text.lines().last().expect("a total").split(',').nth(1);
+            let total: u64 = total.and_then(|ram| ram.parse().ok()).expect("an amount");
+            let is_once = (KIB..KIB + KIB / 2).contains(&(total / 1024));
+            assert!(is_once, "{mode} {arguments:?}: {total} bytes\n{text}");
+            assert_eq!(ran.stderr(), "", "{mode} {arguments:?}");
+            let is_apart = text.contains("twin");
+            assert_eq!(is_apart, arguments[1] == "comm", "{mode} {arguments:?}\n{text}");
+        }
+    }
+}
+
 /// Its parent is this test, which runs in other memory.
 #[test]
 fn a_sibling_in_the_same_memory_counts_once() {
@@ -63,13 +114,7 @@ fn a_sibling_in_the_same_memory_counts_once() {
         return;
     }
     let target = Target::stopped_as(b"kin", &format!("kin {KIB}"));
-    let has_title = |pid: &Pid| {
-        let title = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        title.starts_with(b"kin\0") && *pid != target.pid()
-    };
-    let find = || children_of(Pid(std::process::id())).into_iter().find(has_title);
-    let sibling = until(RUN_LIMIT, find).expect("a sibling");
-    assert!(until(RUN_LIMIT, || (state(sibling) == Some('T')).then_some(())).is_some());
+    let sibling = sibling(&target, b"kin\0");
     let list = format!("{},{sibling}", target.pid());
     let ran = run(["-p", &list, "--unit", "KiB", "--no-header"]);
     let _ = std::process::Command::new("kill").args(["-KILL", &sibling.to_string()]).status();
