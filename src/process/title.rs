@@ -17,6 +17,9 @@ const COMM_MAX: usize = 15;
 /// A program that calls its parts `dovecot/PART`, or `dovecot-INSTANCE/PART`.
 const PROGRAM_WITH_PARTS: &[u8] = b"dovecot";
 
+/// Directories that hold programs and appear in no text.
+const PROGRAM_DIRECTORIES: [&[u8]; 4] = [b"bin", b"sbin", b".bin", b"libexec"];
+
 /// The content of `argv[0]`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Title<'a> {
@@ -42,9 +45,9 @@ pub(super) enum Clue<'a> {
 /// The kind of text in `argv[0]`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum TitleKind {
-    /// `/usr/bin/x`, `./x`, `../x`.
+    /// `/usr/bin/x`, `./x`, `../x`, `venv/bin/x`.
     Path,
-    /// `venv/bin/x`, `TCP/IP helper`: the first word may be a path.
+    /// `lib/x`, `TCP/IP helper`: the first word may be a path.
     RelativePath,
     /// `C:\x`, `Z:/x`, `\\?\unix\x`.
     DosPath,
@@ -149,11 +152,19 @@ fn kind(argv0: &[u8]) -> TitleKind {
     let begins = first.first().is_some_and(|byte| *byte != b'-');
     let more = first.strip_prefix(PROGRAM_WITH_PARTS);
     let is_known = more.is_some_and(|more| more.is_empty() || more[0] == b'-');
-    if is_name && begins && !is_known && !rest.contains(&b':') {
-        TitleKind::RelativePath
-    } else {
+    if !is_name || !begins || is_known || rest.contains(&b':') {
         TitleKind::Text
+    } else if has_program_directory(word) {
+        TitleKind::Path
+    } else {
+        TitleKind::RelativePath
     }
+}
+
+/// Whether a word is a path by the name of a directory: `.venv/bin/python`.
+fn has_program_directory(word: &[u8]) -> bool {
+    let mut parts = word.rsplit(|byte| *byte == b'/').skip(1);
+    parts.any(|part| PROGRAM_DIRECTORIES.contains(&part))
 }
 
 fn first_word(text: &[u8]) -> &[u8] {

@@ -87,7 +87,7 @@ impl World {
 
     /// comm and the binary tell whether the title is a path.
     pub fn relative() -> World {
-        World::user().with("cmdline", "bin/title\0")
+        World::user().with("cmdline", "lib/title\0")
     }
 
     /// The binary has the name.

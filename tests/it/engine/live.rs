@@ -178,6 +178,8 @@ fn titles_as_processes_set_them() {
         (b"/opt/some where/server", "server"),
         (b".venv/bin/python", "python"),
         (b"bin/server", "server"),
+        (format!("lib/{binary}").as_bytes(), binary),
+        (b"TCP/IP helper", "TCP/IP helper"),
         (b"/proc/self/exe", binary),
         (b"/dev/fd/3", binary),
         (b"[celeryd@default:MainProcess]", "[celeryd@default:MainProcess]"),

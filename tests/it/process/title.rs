@@ -135,14 +135,15 @@ fn only_titles_in_doubt_cost_a_file() {
         "/opt/chrome/chrome --type=renderer --dir=/a/b\0",
         "/usr/sbin/zabbix_server: poller #1 [idle 1 sec]\0",
         "postgres: a/b\0",
+        ".venv/bin/python\0",
         "/usr/bin/node /srv/app.js\0",
     ] {
         assert_eq!(files(argv0), usual, "{argv0:?}");
     }
-    for argv0 in ["/usr/sbin/x: a/b\0", "/opt/My App/bin/app\0", "bin/comm\0"] {
+    for argv0 in ["/usr/sbin/x: a/b\0", "/opt/My App/bin/app\0", "lib/comm\0"] {
         assert_eq!(files(argv0)[..], [&usual[..], &["7/comm"]].concat(), "{argv0:?}");
     }
-    for argv0 in ["bin/x\0", "TCP/IP helper\0", "bin/exe\0"] {
+    for argv0 in ["lib/x\0", "TCP/IP helper\0", "lib/exe\0"] {
         assert_eq!(files(argv0)[..], [&usual[..], &["7/comm", "7/exe"]].concat(), "{argv0:?}");
     }
     let twice = ["7/smaps_rollup", "7/exe", "7/smaps_rollup"];
@@ -160,8 +161,8 @@ fn titles_without_comm_or_binary() {
         assert_eq!(named(&doubt, NameRule::Title).0, "x: a/b", "{errno}");
     }
     for errno in [Errno::ACCES, Errno::NAME_TOO_LONG] {
-        let relative = World::user().with("cmdline", "bin/x\0").failing(&["exe"], errno);
-        assert_eq!(named(&relative, NameRule::Title).0, "bin/x", "{errno}");
+        let relative = World::user().with("cmdline", "lib/x\0").failing(&["exe"], errno);
+        assert_eq!(named(&relative, NameRule::Title).0, "lib/x", "{errno}");
     }
     let nothing = World::user().with("cmdline", "/dev/fd/5\0").with("exe", "");
     assert_eq!(named(&nothing, NameRule::Title).0, "comm");

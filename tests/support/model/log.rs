@@ -147,7 +147,12 @@ fn meaning(place: Place, errno: Errno, plan: &Plan) -> Meaning {
     let is_memory = matches!(file, ProcFile::Smaps | ProcFile::SmapsRollup);
     match errno.0 {
         // No binary, or no access to it: comm is the fallback.
-        libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM | libc::EOPNOTSUPP
+        libc::ENOENT
+        | libc::ESRCH
+        | libc::EACCES
+        | libc::EPERM
+        | libc::ENAMETOOLONG
+        | libc::EOPNOTSUPP
             if file == ProcFile::Exe =>
         {
             Meaning::Bearable(Word::Name)

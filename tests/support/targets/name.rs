@@ -74,13 +74,22 @@ fn check_name(name: &[u8], texts: &[&[u8]], plan: &Plan, has_exe: bool) {
     let argv0 = cmdline.split(|byte| *byte == 0).next().unwrap_or_default();
     let comm = comm.strip_suffix(b"\n").unwrap_or(comm);
     let has = |part: &[u8]| argv0.windows(part.len()).any(|found| found == part);
-    let is_linked = has(b"/fd/") || has(b"/exe");
+    let is_linked = has(b"/fd/") || has(b"/exe") || argv0.len() >= NAME_MAX;
     let is_of_binary = |name: &[u8]| {
         let names = [binary(exe), binary(exe).strip_suffix(b" (deleted)").unwrap_or_default()];
-        names.contains(&name) || name == &comm[..comm.len().min(NAME_MAX - 1)]
+        names.contains(&name) || name == &comm[..comm.len().min(NAME_MAX)] || name == b"[]"
+    };
+    // With a filter comm of `status` comes first.
+    let may_lack_comm = comm.is_empty() || plan.filter.is_some();
+    let is_by_comm = match plan.name_rule {
+        NameRule::Title | NameRule::Script => argv0.is_empty(),
+        NameRule::Cmdline => arguments == 0,
+        NameRule::Exe => binary(exe).is_empty(),
+        NameRule::Comm => true,
     };
     let in_brackets = [b"[", &comm[..comm.len().min(NAME_MAX - 2)], b"]"].concat();
     let expected = match plan.name_rule {
+        _ if may_lack_comm && is_by_comm && is_of_binary(name) => name.to_vec(),
         // The binary replaces a magic link.
         NameRule::Title | NameRule::Script if is_linked && is_of_binary(name) => name.to_vec(),
         NameRule::Title if !argv0.is_empty() => {
@@ -100,7 +109,7 @@ fn check_name(name: &[u8], texts: &[&[u8]], plan: &Plan, has_exe: bool) {
         }
         NameRule::Title | NameRule::Script | NameRule::Cmdline => in_brackets,
         NameRule::Exe if !binary(exe).is_empty() => binary(exe).to_vec(),
-        NameRule::Exe | NameRule::Comm => comm[..comm.len().min(NAME_MAX - 1)].to_vec(),
+        NameRule::Exe | NameRule::Comm => comm[..comm.len().min(NAME_MAX)].to_vec(),
     };
     assert_eq!(name, expected, "{:?}: {:?}", plan.name_rule, name.escape_ascii());
 }
@@ -186,5 +195,6 @@ fn check_glimpse(status: &[u8], comm: &[u8]) {
     }
     text.extend(b"\nState:\tD (disk sleep)\n");
     let glimpse = Glimpse::from_status(&text);
+    let comm = if comm.is_empty() { b"[]" } else { comm };
     assert_eq!((&glimpse.comm[..], glimpse.state), (comm, Some('D')));
 }
