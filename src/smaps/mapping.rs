@@ -3,7 +3,14 @@
 
 use std::ops::Range;
 
+use memchr::memchr;
+
 use super::Kib;
+use super::scanner::LINE_MAX;
+
+/// The maximum number of mappings that are kept, of a process with the usual `vm.max_map_count`.
+/// The pages of further ones have no known object.
+const MAPPINGS_MAX: usize = 65_536;
 
 /// A mapping with pages that other processes may hold too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,8 +35,9 @@ pub struct SharedMapping {
 /// Finds the mappings in a text of smaps that comes in chunks.
 #[derive(Debug, Default)]
 pub struct MappingScanner {
-    /// The begin of a line.
-    carry: Vec<u8>,
+    /// The line that the last chunk ended in, up to [`LINE_MAX`]: the name of a mapping can be
+    /// longer, and is not needed.
+    kept: Vec<u8>,
     current: Option<SharedMapping>,
     found: Vec<SharedMapping>,
     swap: Kib,
@@ -38,32 +46,54 @@ pub struct MappingScanner {
 impl MappingScanner {
     /// Takes the next chunk of the text.
     pub fn feed(&mut self, chunk: &[u8]) {
-        self.carry.extend_from_slice(chunk);
-        let Some(end) = self.carry.iter().rposition(|byte| *byte == b'\n') else { return };
-        let rest = self.carry.split_off(end + 1);
-        let lines = std::mem::replace(&mut self.carry, rest);
-        lines.split(|byte| *byte == b'\n').for_each(|line| self.line(line));
+        let mut rest = chunk;
+        while let Some(end) = memchr(b'\n', rest) {
+            if self.kept.is_empty() {
+                self.line(&rest[..end]);
+            } else {
+                self.keep(&rest[..end]);
+                self.end_kept_line();
+            }
+            rest = &rest[end + 1..];
+        }
+        self.keep(rest);
     }
 
     /// The mappings, and the sum of `Swap` over all mappings.
     pub fn finish(mut self) -> (Vec<SharedMapping>, Kib) {
+        self.end_kept_line();
         self.close();
         (self.found, self.swap)
+    }
+
+    /// Keeps a part of an unfinished line, as far as there is room.
+    fn keep(&mut self, part: &[u8]) {
+        let room = LINE_MAX - self.kept.len();
+        self.kept.extend_from_slice(&part[..part.len().min(room)]);
+    }
+
+    fn end_kept_line(&mut self) {
+        let mut kept = std::mem::take(&mut self.kept);
+        self.line(&kept);
+        kept.clear();
+        self.kept = kept;
     }
 
     fn close(&mut self) {
         let is_wanted =
             |mapping: &SharedMapping| mapping.shared_hugetlb.max(mapping.swap_beyond) > Kib(0);
-        self.found.extend(self.current.take().filter(is_wanted));
+        let mapping = self.current.take().filter(is_wanted);
+        self.found.extend(mapping.filter(|_| self.found.len() < MAPPINGS_MAX));
     }
 
+    /// Takes a line without its newline; the beginning of a long line is enough.
     fn line(&mut self, line: &[u8]) {
         if line.first().is_some_and(|first| b"0123456789abcdef".contains(first)) {
             self.close();
-            self.current = header(line);
+            self.current = header(&line[..line.len().min(LINE_MAX)]);
             return;
         }
-        let Some((key, kib)) = amount(line) else { return };
+        let Some((key, kib)) = amount(line).filter(|_| line.len() < LINE_MAX) else { return };
         if key == b"Swap" {
             self.swap += kib;
         }
@@ -148,5 +178,31 @@ mod tests {
             scanner.feed(&text[cut..]);
             assert_eq!(scanner.finish(), (vec![huge.clone(), segment.clone()], Kib(17)), "{cut}");
         }
+    }
+    /// The name of a mapping can be long, and a text that is not smaps can have no newline.
+    #[test]
+    fn a_long_line_takes_little_memory() {
+        let long = vec![b'x'; 100_000];
+        let mut scanner = MappingScanner::default();
+        scanner.feed(b"7f00000000-7f00400000 rw-s 00000000 00:2d 92840      /");
+        long.chunks(1000).for_each(|chunk| scanner.feed(chunk));
+        scanner.feed(b" (deleted)\nShared_Hugetlb: 2048 kB\nSwap: ");
+        scanner.feed(&[&[b' '; LINE_MAX][..], b"4 kB\n"].concat());
+        long.chunks(1000).for_each(|chunk| scanner.feed(chunk));
+        assert_eq!(scanner.kept.len(), LINE_MAX);
+        let (found, swap) = scanner.finish();
+        let amounts: Vec<_> =
+            found.iter().map(|one| (one.range.clone(), one.shared_hugetlb)).collect();
+        assert_eq!((amounts, swap), (vec![(0..0x40_0000, Kib(2048))], Kib(0)));
+    }
+
+    #[test]
+    fn the_number_of_mappings_is_bounded() {
+        let mut scanner = MappingScanner::default();
+        for at in 0..MAPPINGS_MAX + 9 {
+            scanner.feed(format!("{at:x}000-{:x}000 rw-s 0 00:01 7 /x\n", at + 1).as_bytes());
+            scanner.feed(b"Shared_Hugetlb: 4 kB\n");
+        }
+        assert_eq!(scanner.finish().0.len(), MAPPINGS_MAX);
     }
 }

@@ -36,6 +36,7 @@ mod value;
 use std::fmt;
 
 pub use self::field::Field;
+#[doc(hidden)]
 pub use self::mapping::{MappingScanner, SharedMapping};
 pub use self::scanner::Scanner;
 pub use crate::units::Kib;
