@@ -38,7 +38,7 @@ pub type Shares = HashMap<Pid, Share>;
 
 /// Pages of one object that a process counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holding {
+pub struct MappedPages {
     /// The process.
     pub pid: Pid,
     /// The bytes of the object that it maps.
@@ -49,56 +49,56 @@ pub struct Holding {
 
 /// An object that processes hold together, and the bounds of its memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeldObject {
-    holdings: Vec<Holding>,
+pub struct MappedObject {
+    pages: Vec<MappedPages>,
     least: u64,
     most: u64,
 }
 
-impl HeldObject {
+impl MappedObject {
     /// Pages of hugetlbfs. A mapping counts the pages that it has touched, so the union of two
     /// mappings is unknown: at least the greater one, at most the mapped bytes.
     ///
     /// `page` is the size of a page. `is_private`: after a fork, each side may have its own version
     /// of a page. `is_complete`: each process with these pages is known, so each page counts twice.
     pub fn of_hugetlb(
-        holdings: Vec<Holding>,
+        pages: Vec<MappedPages>,
         page: Kib,
         is_private: bool,
         is_complete: bool,
-    ) -> HeldObject {
-        let HeldObject { holdings, mut most, .. } = HeldObject::of_unknown(holdings);
-        let is_pair = is_complete && holdings.len() > 1;
+    ) -> MappedObject {
+        let MappedObject { pages, mut most, .. } = MappedObject::of_unknown(pages);
+        let is_pair = is_complete && pages.len() > 1;
         // The kernel counts a page of 1 GiB as shared even if one process maps it (6.18).
         if is_pair && page < PAGE_MAX {
             most /= 2;
         }
-        let versions = match holdings.len() as u64 {
+        let versions = match pages.len() as u64 {
             _ if !is_private => 1,
             count if is_pair => (count / 2).max(1),
             count => count,
         };
-        let mapped = pieces(&holdings).iter().map(|piece| piece.new).fold(0, u64::saturating_add);
+        let mapped = pieces(&pages).iter().map(|piece| piece.new).fold(0, u64::saturating_add);
         most = most.min(mapped.saturating_mul(versions));
         most -= most % page.0.max(1);
-        let least = least(&holdings);
-        HeldObject { holdings, least, most: most.max(least) }
+        let least = least(&pages);
+        MappedObject { pages, least, most: most.max(least) }
     }
 
     /// Shared memory in swap. A mapping counts all swapped pages of its range, touched or not.
-    pub fn of_swap(holdings: Vec<Holding>) -> HeldObject {
-        let pieces = pieces(&holdings);
+    pub fn of_swap(pages: Vec<MappedPages>) -> MappedObject {
+        let pieces = pieces(&pages);
         let most = pieces.iter().map(|piece| piece.amount.min(piece.new));
         let most = most.fold(0, u64::saturating_add);
-        let least = least(&holdings);
-        HeldObject { holdings, least, most: most.max(least) }
+        let least = least(&pages);
+        MappedObject { pages, least, most: most.max(least) }
     }
 
     /// Pages of unknown objects: each process may hold the same ones, even twice, or others.
-    pub fn of_unknown(holdings: Vec<Holding>) -> HeldObject {
-        let amounts = || holdings.iter().map(|one| one.amount.0);
+    pub fn of_unknown(pages: Vec<MappedPages>) -> MappedObject {
+        let amounts = || pages.iter().map(|one| one.amount.0);
         let most = amounts().fold(0, u64::saturating_add);
-        HeldObject { holdings, least: 0, most }
+        MappedObject { pages, least: 0, most }
     }
 }
 
@@ -115,12 +115,12 @@ struct Piece {
 }
 
 /// The ranges that are not inside of another.
-fn pieces(holdings: &[Holding]) -> Vec<Piece> {
-    let mut sorted: Vec<&Holding> = holdings.iter().collect();
-    let key = |one: &&Holding| (one.range.start, Reverse((one.range.end, one.amount)));
+fn pieces(pages: &[MappedPages]) -> Vec<Piece> {
+    let mut sorted: Vec<&MappedPages> = pages.iter().collect();
+    let key = |one: &&MappedPages| (one.range.start, Reverse((one.range.end, one.amount)));
     sorted.sort_by_key(key);
     let mut covered = 0;
-    let piece = |one: &Holding| {
+    let piece = |one: &MappedPages| {
         let begin = one.range.start.max(covered);
         let (new, old) = (one.range.end.checked_sub(begin)?, begin - one.range.start);
         covered = begin + new;
@@ -130,9 +130,9 @@ fn pieces(holdings: &[Holding]) -> Vec<Piece> {
 }
 
 /// The least number of KiB with these amounts: pages where no earlier range is are further ones.
-fn least(holdings: &[Holding]) -> u64 {
-    let greatest = holdings.iter().map(|one| one.amount.0).max().unwrap_or(0);
-    let further = pieces(holdings).into_iter().map(|piece| piece.amount.saturating_sub(piece.old));
+fn least(pages: &[MappedPages]) -> u64 {
+    let greatest = pages.iter().map(|one| one.amount.0).max().unwrap_or(0);
+    let further = pieces(pages).into_iter().map(|piece| piece.amount.saturating_sub(piece.old));
     further.fold(0, u64::saturating_add).max(greatest)
 }
 
@@ -148,9 +148,9 @@ pub struct Split {
     pub least: Kib,
 }
 
-/// Splits objects among their holders, in proportion to the amounts. All objects together take at
+/// Splits objects among their processes, in proportion to the amounts. All objects together take at
 /// most `room`, the host's figure.
-pub fn split(objects: &[HeldObject], room: Option<Kib>) -> Split {
+pub fn split(objects: &[MappedObject], room: Option<Kib>) -> Split {
     let sum = |amounts: &[u64]| amounts.iter().copied().fold(0, u64::saturating_add);
     let least: Vec<u64> = objects.iter().map(|object| object.least).collect();
     let excess: Vec<u64> = objects.iter().map(|object| object.most - object.least).collect();
@@ -160,10 +160,10 @@ pub fn split(objects: &[HeldObject], room: Option<Kib>) -> Split {
     let excess = in_proportion(&excess, sum(&excess).min(room - certain));
     let mut split = Split { least: Kib(certain), ..Split::default() };
     for (object, amount) in objects.iter().zip(least.iter().zip(excess).map(|(a, b)| a + b)) {
-        let weights: Vec<u64> = object.holdings.iter().map(|one| one.amount.0).collect();
+        let weights: Vec<u64> = object.pages.iter().map(|one| one.amount.0).collect();
         let parts = in_proportion(&weights, amount);
-        for (holding, part) in object.holdings.iter().zip(parts) {
-            *split.parts.entry(holding.pid).or_default() += Kib(part);
+        for (pages, part) in object.pages.iter().zip(parts) {
+            *split.parts.entry(pages.pid).or_default() += Kib(part);
             split.total += Kib(part);
         }
     }
@@ -195,14 +195,14 @@ mod tests {
     const HUGE: u64 = 2048;
 
     /// Pages of 2 MiB: where the mapping begins and ends, and the number that it counts.
-    fn huge(pid: u32, begin: u64, end: u64, pages: u64) -> Holding {
+    fn huge(pid: u32, begin: u64, end: u64, pages: u64) -> MappedPages {
         let range = begin * HUGE * 1024..end * HUGE * 1024;
-        Holding { pid: Pid(pid), range, amount: Kib(pages * HUGE) }
+        MappedPages { pid: Pid(pid), range, amount: Kib(pages * HUGE) }
     }
 
-    fn bounds(holdings: &[Holding], is_private: bool, is_complete: bool) -> [u64; 2] {
+    fn bounds(pages: &[MappedPages], is_private: bool, is_complete: bool) -> [u64; 2] {
         let page = Kib(HUGE);
-        let object = HeldObject::of_hugetlb(holdings.to_vec(), page, is_private, is_complete);
+        let object = MappedObject::of_hugetlb(pages.to_vec(), page, is_private, is_complete);
         [object.least / HUGE, object.most / HUGE]
     }
 
@@ -216,7 +216,7 @@ mod tests {
         let forked = [huge(1, 0, 16, 8), huge(2, 0, 16, 8)];
         assert_eq!(bounds(&forked, true, true), [8, 8]);
         assert_eq!(bounds(&forked, true, false), [8, 16]);
-        // Two halves, whose other holders are unknown.
+        // Two halves, whose other processes are unknown.
         assert_eq!(bounds(&[huge(1, 0, 8, 8), huge(2, 8, 16, 8)], false, false), [16, 16]);
         // Pages 0 to 9, 5 to 14 and 12 to 19 of a pool: 5 + 3 of them in two processes each.
         let touched = [huge(1, 0, 90, 5), huge(2, 0, 90, 8), huge(3, 0, 90, 3)];
@@ -224,13 +224,13 @@ mod tests {
         // One process alone; a page of 1 GiB that only it maps counts as shared.
         assert_eq!(bounds(&[huge(1, 0, 16, 7)], false, true), [7, 7]);
         let giant = [huge(1, 0, 1024, 512), huge(2, 0, 1024, 512)];
-        let giant = HeldObject::of_hugetlb(giant.to_vec(), PAGE_MAX, false, true);
+        let giant = MappedObject::of_hugetlb(giant.to_vec(), PAGE_MAX, false, true);
         assert_eq!([giant.least, giant.most], [1 << 20, 2 << 20]);
     }
 
     #[test]
     fn a_split_has_no_remainder_and_fits_the_room() {
-        let pool = || HeldObject::of_unknown(vec![huge(1, 0, 9, 5), huge(2, 0, 9, 5)]);
+        let pool = || MappedObject::of_unknown(vec![huge(1, 0, 9, 5), huge(2, 0, 9, 5)]);
         let objects = [pool(), pool()];
         for (room, total, least) in
             [(None, 20, 0), (Some(14), 14, 0), (Some(7), 7, 0), (Some(0), 0, 0)]

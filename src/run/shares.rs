@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::{Survey, Timeouts};
 use crate::process::{self, Glimpse, ProcFile, ProcessUsage};
-use crate::program::{HeldObject, Holding, Share, Shares, Split, in_proportion, split};
+use crate::program::{MappedObject, MappedPages, Share, Shares, Split, in_proportion, split};
 use crate::report::Unit;
 use crate::report::notes::Missing;
 use crate::smaps::{Field, MappingScanner, SharedMapping, Smaps};
@@ -23,7 +23,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// The maximum size of smaps: 65,530 mappings of a kernel with its usual limit.
 const SMAPS_BYTES_MAX: usize = 128 << 20;
 
-/// The shares of processes in common memory, and notes on what is unknown about them.
+/// The shares of processes in common memory, and notes on upper bounds among them.
 #[derive(Default)]
 pub(super) struct FoundShares {
     pub(super) shares: Shares,
@@ -40,30 +40,31 @@ pub(super) fn find(
     timeouts: &Timeouts,
 ) -> FoundShares {
     let owners = || survey.processes().filter(|process| !sharing.contains_key(&process.pid));
-    let holders: Vec<Holder> = owners().filter_map(|one| Holder::new(&one, root)).collect();
-    if holders.is_empty() {
+    let processes: Vec<MappingProcess> =
+        owners().filter_map(|one| MappingProcess::new(&one, root)).collect();
+    if processes.is_empty() {
         return FoundShares::default();
     }
-    let asked = holders.iter().filter(|one| one.has_objects()).map(|one| one.pid);
+    let asked = processes.iter().filter(|one| one.has_objects()).map(|one| one.pid);
     let mapped = read_mappings(root, asked.collect(), timeouts);
     let is_complete = missing.is_some_and(Missing::is_complete);
-    let has_hugetlb_users =
+    let knows_hugetlb_users =
         is_complete || missing.is_some_and(|missing| have_no_hugetlb(root, missing));
     let meminfo = host_files::meminfo(root).unwrap_or_default();
     let sum = |amount: &dyn Fn(&Smaps) -> Kib| owners().map(|one| amount(&one.smaps)).sum::<Kib>();
     let privates: Kib = sum(&Smaps::private_hugetlb);
     let huge_used = host_files::hugetlb_used(root, &meminfo);
     let huge_room = huge_used.map(|used| used.saturating_sub(privates));
-    let hugetlb = split(&hugetlb_objects(&holders, &mapped, has_hugetlb_users), huge_room);
+    let hugetlb = split(&hugetlb_objects(&processes, &mapped, knows_hugetlb_users), huge_room);
     let proportional = sum(&|smaps| smaps.get(Field::SwapPss).unwrap_or_default());
     let swap_used = meminfo.swap_used().filter(|used| *used > Kib(0));
     let swap_room = swap_used.map(|used| used.saturating_sub(proportional));
-    let swap = split(&swap_objects(&holders, &mapped), swap_room);
+    let swap = split(&swap_objects(&processes, &mapped), swap_room);
     // Before 6.2 the kernel calls pages private whose page table processes share.
-    let privately: Vec<u64> = holders.iter().map(|one| one.private_hugetlb.0).collect();
+    let privately: Vec<u64> = processes.iter().map(|one| one.private_hugetlb.0).collect();
     let privately =
         in_proportion(&privately, huge_used.map_or(privates, |used| privates.min(used)).0);
-    let shares = holders.iter().zip(privately).map(|(one, private_hugetlb)| {
+    let shares = processes.iter().zip(privately).map(|(one, private_hugetlb)| {
         let part = |split: &Split| split.parts.get(&one.pid).copied().unwrap_or_default();
         let share = Share {
             private_hugetlb: Kib(private_hugetlb),
@@ -73,7 +74,7 @@ pub(super) fn find(
         (one.pid, share)
     });
     let shares = shares.collect();
-    let hugetlb = note("shared hugetlb pages", &hugetlb, has_hugetlb_users);
+    let hugetlb = note("shared hugetlb pages", &hugetlb, knows_hugetlb_users);
     let swap = note("swapped pages of shared memory", &swap, is_complete);
     FoundShares { shares, notes: hugetlb.into_iter().chain(swap).collect() }
 }
@@ -89,7 +90,7 @@ fn have_no_hugetlb(root: &ProcRoot, missing: &Missing<'_>) -> bool {
 }
 
 /// A process with pages that others may hold.
-struct Holder {
+struct MappingProcess {
     pid: Pid,
     private_hugetlb: Kib,
     shared_hugetlb: Kib,
@@ -101,8 +102,8 @@ struct Holder {
     anonymous_swap: Option<Kib>,
 }
 
-impl Holder {
-    fn new(process: &ProcessUsage<'_>, root: &ProcRoot) -> Option<Holder> {
+impl MappingProcess {
+    fn new(process: &ProcessUsage<'_>, root: &ProcRoot) -> Option<MappingProcess> {
         let (pid, smaps) = (process.pid, &process.smaps);
         let (private_hugetlb, shared_hugetlb) = (smaps.private_hugetlb(), smaps.shared_hugetlb());
         let proportional = smaps.get(Field::SwapPss);
@@ -119,7 +120,14 @@ impl Holder {
         let anonymous_swap = status.and_then(|status| Glimpse::from_status(&status).swap);
         let whole = swap.saturating_sub(anonymous_swap.unwrap_or_default());
         let whole_swap = beyond.min(whole);
-        Some(Holder { pid, private_hugetlb, shared_hugetlb, own_swap, whole_swap, anonymous_swap })
+        Some(MappingProcess {
+            pid,
+            private_hugetlb,
+            shared_hugetlb,
+            own_swap,
+            whole_swap,
+            anonymous_swap,
+        })
     }
 
     /// Whether its smaps shows the objects.
@@ -127,13 +135,13 @@ impl Holder {
         self.shared_hugetlb > Kib(0) || (self.anonymous_swap.is_some() && self.whole_swap > Kib(0))
     }
 
-    fn holding(&self, mapping: &SharedMapping, amount: Kib) -> Holding {
-        Holding { pid: self.pid, range: mapping.range.clone(), amount }
+    fn pages(&self, mapping: &SharedMapping, amount: Kib) -> MappedPages {
+        MappedPages { pid: self.pid, range: mapping.range.clone(), amount }
     }
 
     /// Pages of objects that are unknown.
-    fn unknown(&self, amount: Kib) -> Option<Holding> {
-        (amount > Kib(0)).then(|| Holding { pid: self.pid, range: 0..amount.bytes(), amount })
+    fn unknown(&self, amount: Kib) -> Option<MappedPages> {
+        (amount > Kib(0)).then(|| MappedPages { pid: self.pid, range: 0..amount.bytes(), amount })
     }
 }
 
@@ -186,35 +194,35 @@ fn read(root: &ProcRoot, pid: Pid) -> Option<Mapped> {
 }
 
 fn hugetlb_objects(
-    holders: &[Holder],
+    processes: &[MappingProcess],
     mapped: &HashMap<Pid, Mapped>,
     is_complete: bool,
-) -> Vec<HeldObject> {
-    let mut objects: BTreeMap<&[u8], (Vec<Holding>, Kib, bool)> = BTreeMap::new();
+) -> Vec<MappedObject> {
+    let mut objects: BTreeMap<&[u8], (Vec<MappedPages>, Kib, bool)> = BTreeMap::new();
     let mut unknown = Vec::new();
-    for one in holders {
+    for one in processes {
         let mut rest = one.shared_hugetlb;
         for mapping in mapped.get(&one.pid).into_iter().flat_map(|(mappings, _)| mappings) {
             let amount = mapping.shared_hugetlb;
             if amount > Kib(0) {
                 rest = rest.saturating_sub(amount);
-                let (holdings, page, is_private) = objects.entry(&mapping.object).or_default();
-                holdings.push(one.holding(mapping, amount));
+                let (pages, page, is_private) = objects.entry(&mapping.object).or_default();
+                pages.push(one.pages(mapping, amount));
                 (*page, *is_private) = (mapping.page, *is_private || !mapping.is_shared);
             }
         }
         unknown.extend(one.unknown(rest));
     }
-    let known = objects.into_values().map(|(holdings, page, is_private)| {
-        HeldObject::of_hugetlb(holdings, page, is_private, is_complete)
+    let known = objects.into_values().map(|(pages, page, is_private)| {
+        MappedObject::of_hugetlb(pages, page, is_private, is_complete)
     });
-    known.chain([HeldObject::of_unknown(unknown)]).collect()
+    known.chain([MappedObject::of_unknown(unknown)]).collect()
 }
 
-fn swap_objects(holders: &[Holder], mapped: &HashMap<Pid, Mapped>) -> Vec<HeldObject> {
-    let mut objects: BTreeMap<&[u8], Vec<Holding>> = BTreeMap::new();
+fn swap_objects(processes: &[MappingProcess], mapped: &HashMap<Pid, Mapped>) -> Vec<MappedObject> {
+    let mut objects: BTreeMap<&[u8], Vec<MappedPages>> = BTreeMap::new();
     let mut unknown = Vec::new();
-    for one in holders.iter().filter(|one| one.whole_swap > Kib(0)) {
+    for one in processes.iter().filter(|one| one.whole_swap > Kib(0)) {
         let Some((mappings, swap)) = mapped.get(&one.pid) else {
             unknown.extend(one.unknown(one.whole_swap));
             continue;
@@ -228,13 +236,13 @@ fn swap_objects(holders: &[Holder], mapped: &HashMap<Pid, Mapped>) -> Vec<HeldOb
             let amount = if is_whole { mapping.swap_beyond } else { mapping.swap_beyond.min(rest) };
             rest = rest.saturating_sub(amount);
             if amount > Kib(0) {
-                let holdings = objects.entry(&mapping.object).or_default();
-                holdings.push(one.holding(mapping, amount));
+                let pages = objects.entry(&mapping.object).or_default();
+                pages.push(one.pages(mapping, amount));
             }
         }
     }
-    let known = objects.into_values().map(HeldObject::of_swap);
-    known.chain([HeldObject::of_unknown(unknown)]).collect()
+    let known = objects.into_values().map(MappedObject::of_swap);
+    known.chain([MappedObject::of_unknown(unknown)]).collect()
 }
 
 /// A note if the figure is an upper bound.
