@@ -25,6 +25,7 @@ pub use self::surveyor::{EngineKind, Surveyor};
 pub use self::tally::Tally;
 pub use self::uring::Uring;
 use crate::process::{Coverage, Fate, Plan, ProcessUsage, Source};
+use crate::smaps::SharedMapping;
 use crate::sys::keeper_client::has_keeper;
 use crate::sys::ring::kernel::{DEPTH_MAX, Features};
 use crate::sys::threads::{cpus, memory_stall};
@@ -96,6 +97,11 @@ impl Survey {
         let mut missing: Vec<_> = self.tallies.iter().flat_map(Tally::missing).copied().collect();
         missing.sort_unstable_by_key(|(pid, _)| *pid);
         missing
+    }
+
+    /// Takes the mappings of measured processes, if the plan asked for them.
+    pub fn take_mappings(&mut self) -> Vec<(Pid, Vec<SharedMapping>)> {
+        self.tallies.iter_mut().flat_map(|tally| std::mem::take(&mut tally.mappings)).collect()
     }
 
     /// The number of processes per fate.

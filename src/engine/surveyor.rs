@@ -8,7 +8,7 @@ use super::kernel_threads::{KernelThreads, fate_at_once};
 use super::threads::Threads;
 use super::{Engine, Progress, Survey, Tally, Timeouts, Tuning, Uring};
 use crate::error::Error;
-use crate::process::{Fate, Plan};
+use crate::process::{Fate, NameRule, Plan, Source};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::this_process;
 use crate::units::{Errno, Pid, labels};
@@ -143,6 +143,27 @@ impl Surveyor {
         // No process is lost and none is counted twice.
         assert_eq!(survey.coverage().listed(), pids.len(), "every process has one fate");
         Ok(survey)
+    }
+
+    /// Reads the mappings of processes that a survey just measured. Threads read: they need a small
+    /// buffer for a text of any length. A process that is stuck now is found by the next survey.
+    pub fn survey_mappings(
+        &mut self,
+        pids: &[Pid],
+        timeouts: &Timeouts,
+        observer: &mut dyn FnMut(Progress),
+    ) -> Survey {
+        let plan = Plan {
+            name_rule: NameRule::Comm,
+            source: Source::Smaps,
+            mappings: true,
+            ..Plan::default()
+        };
+        let mut survey = Survey::default();
+        let mut threads = Threads::supervised(&self.root, self.tuning.workers);
+        // It never fails.
+        drop(threads.survey(pids, &Arc::new(plan), timeouts, observer, &mut survey.tallies));
+        survey
     }
 
     /// Runs the engine, and threads for the processes that a failed ring left unfinished.

@@ -5,7 +5,7 @@
 
 use super::IoStats;
 use crate::process::{CgroupPaths, Coverage, Fate, Plan, Probe, ProcessUsage};
-use crate::smaps::Smaps;
+use crate::smaps::{SharedMapping, Smaps};
 use crate::units::{Kib, Pid};
 
 /// The results of an engine, or of one of its threads.
@@ -17,6 +17,8 @@ pub struct Tally {
     details: Vec<Details>,
     /// Names and control groups, back to back.
     texts: Vec<u8>,
+    /// The mappings of measured processes. Empty unless the plan asks for them.
+    pub(super) mappings: Vec<(Pid, Vec<SharedMapping>)>,
     /// Processes that are neither measured nor left out on purpose.
     missing: Vec<(Pid, Fate)>,
     coverage: Coverage,
@@ -62,6 +64,9 @@ impl Tally {
             let (pid, name_end) = (probe.pid(), self.texts.len());
             self.record_details(probe);
             self.rows.push(TallyRow { pid, name_end, smaps: *smaps });
+            if !probe.mappings().is_empty() {
+                self.mappings.push((pid, probe.mappings().to_vec()));
+            }
         }
     }
 

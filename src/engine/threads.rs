@@ -37,6 +37,8 @@ const WORKERS_MAX: usize = 2048;
 pub(super) struct Threads {
     root: ProcRoot,
     workers: usize,
+    /// Whether the calling thread reads if no other can be started.
+    is_needed: bool,
 }
 
 /// State that all workers share: the processes, and the index of the next one.
@@ -80,7 +82,13 @@ struct WatchedWorker {
 
 impl Threads {
     pub(super) fn new(root: &ProcRoot, workers: usize) -> Threads {
-        Threads { root: root.clone(), workers: workers.max(1) }
+        Threads { root: root.clone(), workers: workers.max(1), is_needed: true }
+    }
+
+    /// A pool that asks no process if no thread can be started: nothing would supervise the calling
+    /// one.
+    pub(super) fn supervised(root: &ProcRoot, workers: usize) -> Threads {
+        Threads { is_needed: false, ..Threads::new(root, workers) }
     }
 }
 
@@ -102,7 +110,8 @@ impl Engine for Threads {
             began: Instant::now(),
             deadline: timeouts.deadline,
         };
-        let mut supervisor = Supervisor::start(Arc::new(queue), self.workers.min(pids.len()));
+        let workers = self.workers.min(pids.len());
+        let mut supervisor = Supervisor::start(Arc::new(queue), workers, self.is_needed);
         supervisor.run(self.workers, timeouts, observer);
         tallies.extend(supervisor.tallies());
         Ok(())
@@ -175,13 +184,13 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    fn start(queue: Arc<Queue>, workers: usize) -> Supervisor {
+    fn start(queue: Arc<Queue>, workers: usize, is_needed: bool) -> Supervisor {
         let (sender, finished) = mpsc::channel();
         let not_started = Tally::default();
         let mut supervisor =
             Supervisor { queue, workers: Vec::new(), sender, finished, not_started };
         supervisor.spawn(workers);
-        if supervisor.workers.is_empty() {
+        if supervisor.workers.is_empty() && is_needed {
             // No thread could be started: this one reads, unsupervised.
             let worker = Arc::new(Worker::default());
             worker.run(&supervisor.queue);

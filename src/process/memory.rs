@@ -2,7 +2,7 @@
 //! space still exists. Knows no other files.
 
 use super::ProcFile;
-use crate::smaps::{Malformed, Scanner, Smaps};
+use crate::smaps::{Malformed, MappingScanner, Scanner, SharedMapping, Smaps};
 
 /// A rollup has 25 lines. A longer text is not one, and may never end.
 const RECORD_BYTES_MAX: u64 = 64 * 1024;
@@ -26,6 +26,8 @@ pub(super) enum Step {
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     scanner: Scanner,
+    /// Takes the same text, if the plan asks for mappings.
+    mappings: Option<Box<MappingScanner>>,
     bytes: u64,
     /// The text is too long for smaps.
     is_endless: bool,
@@ -34,6 +36,10 @@ pub(super) struct Memory {
 }
 
 impl Memory {
+    pub(super) fn new(has_mappings: bool) -> Memory {
+        Memory { mappings: has_mappings.then(Box::default), ..Memory::default() }
+    }
+
     /// Takes the bytes of one read into a buffer of `room` bytes.
     pub(super) fn feed(&mut self, file: ProcFile, bytes: &[u8], room: usize) -> Step {
         if self.is_read {
@@ -46,6 +52,9 @@ impl Memory {
             return Step::Whole;
         }
         self.scanner.feed(bytes);
+        if let Some(mappings) = &mut self.mappings {
+            mappings.feed(bytes);
+        }
         if !bytes.is_empty() && (bytes.len() == room || !file.is_one_record()) {
             return Step::Continue;
         }
@@ -57,16 +66,40 @@ impl Memory {
         if self.is_read { Step::Verify } else { Step::Whole }
     }
 
-    /// The sums of a complete file. Resets the state.
-    pub(super) fn finish(&mut self) -> Result<Smaps, Malformed> {
-        let Memory { scanner, is_endless, .. } = std::mem::take(self);
-        if is_endless { Err(Malformed) } else { scanner.finish() }
+    /// The sums of a complete file, and the mappings. Resets the state.
+    pub(super) fn finish(&mut self) -> Result<(Smaps, Vec<SharedMapping>), Malformed> {
+        let Memory { scanner, mappings, is_endless, .. } = std::mem::take(self);
+        if is_endless {
+            return Err(Malformed);
+        }
+        let mappings = mappings.map(|mappings| mappings.finish().0).unwrap_or_default();
+        Ok((scanner.finish()?, mappings))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A text that a dying process cut short has no mappings either.
+    #[test]
+    fn mappings_belong_to_a_complete_text() {
+        let text = b"7f00-7f40 rw-s 00000000 00:01 7     /dev/shm/pool\nPss: 0 kB\n\
+            Private_Clean: 0 kB\nPrivate_Dirty: 0 kB\nShared_Hugetlb: 4 kB\n";
+        for (has_mappings, count) in [(true, 1), (false, 0)] {
+            let mut memory = Memory::new(has_mappings);
+            assert_eq!(memory.feed(ProcFile::Smaps, &text[..70], 70), Step::Continue);
+            assert_eq!(memory.feed(ProcFile::Smaps, &text[70..], 70), Step::Continue);
+            assert_eq!(memory.feed(ProcFile::Smaps, b"", 70), Step::Verify);
+            assert_eq!(memory.feed(ProcFile::Smaps, b"7", 1), Step::Whole);
+            let (smaps, mappings) = memory.finish().expect("smaps");
+            assert_eq!((smaps.mappings(), mappings.len()), (1, count));
+        }
+        let mut memory = Memory::new(true);
+        assert_eq!(memory.feed(ProcFile::Smaps, &text[..70], 70), Step::Continue);
+        assert_eq!(memory.feed(ProcFile::Smaps, b"", 70), Step::Verify);
+        assert_eq!(memory.feed(ProcFile::Smaps, b"", 1), Step::Lost);
+    }
 
     #[test]
     fn endless_text_is_malformed() {

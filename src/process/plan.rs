@@ -52,6 +52,8 @@ pub struct Plan {
     pub cgroup: bool,
     /// Ask for the start time. One more file.
     pub start_time: bool,
+    /// Keep the mappings of objects that other processes may map. Only smaps has them.
+    pub mappings: bool,
     /// Likely kernel threads, ascending: their `status` is read first. A hint that saves requests
     /// and decides nothing.
     pub kernel_threads: Vec<Pid>,

@@ -32,7 +32,7 @@ use super::name::{NameNeed, NameSource};
 use super::plan::{Plan, Source};
 use super::status::{self, ProcessKind};
 use super::{CgroupPaths, Fate, ProcFile, RelPath, cgroup, name};
-use crate::smaps::Smaps;
+use crate::smaps::{SharedMapping, Smaps};
 use crate::units::{Errno, Kib, Pid};
 
 /// One process being measured. A probe is restarted for every process and keeps its buffers, so
@@ -64,6 +64,7 @@ pub struct Probe {
     /// The thread ended once, and another one was looked for.
     has_lost_thread: bool,
     smaps: Option<Smaps>,
+    mappings: Vec<SharedMapping>,
 }
 
 impl Probe {
@@ -157,6 +158,11 @@ impl Probe {
     /// The memory, once the fate is [`Fate::Measured`].
     pub fn smaps(&self) -> Option<&Smaps> {
         self.smaps.as_ref()
+    }
+
+    /// The mappings of objects that other processes may map, if the [`Plan`] asks for them.
+    pub fn mappings(&self) -> &[SharedMapping] {
+        &self.mappings
     }
 
     /// Takes the bytes of one read into a buffer of `room` bytes. No bytes are the end of the file.
@@ -257,12 +263,12 @@ impl Probe {
     /// The memory file is complete.
     fn measured(&mut self, file: ProcFile) {
         match self.memory.finish() {
-            Ok(smaps) => {
+            Ok((smaps, mappings)) => {
                 if let NameNeed::Other(source) = self.name_need {
                     self.name_source = source;
                     return self.pair(file);
                 }
-                self.smaps = Some(smaps);
+                (self.smaps, self.mappings) = (Some(smaps), mappings);
                 match self.name_need {
                     NameNeed::Doubt { .. } => self.one(ProcFile::Comm),
                     _ => self.named(),
@@ -406,6 +412,7 @@ impl Probe {
         self.name_source = NameSource::Rule;
         self.name_need = NameNeed::Nothing;
         self.smaps = None;
+        self.mappings.clear();
         self.name.clear();
         (self.uid, self.page_tables) = (None, None);
         self.cgroups.clear();
@@ -457,7 +464,7 @@ impl Probe {
         self.text.clear();
         self.name.clear();
         self.name_need = NameNeed::Nothing;
-        self.memory = Memory::default();
+        self.memory = Memory::new(self.plan.mappings);
         self.state = State::Pair(memory);
     }
 
