@@ -45,6 +45,8 @@ pub struct MappedPages {
     pub range: Range<u64>,
     /// The pages among them that it counts.
     pub amount: Kib,
+    /// Whether these are all pages of the range that are in swap.
+    pub is_whole: bool,
 }
 
 /// An object that processes hold together, and the bounds of its memory.
@@ -78,18 +80,22 @@ impl MappedObject {
             count if is_pair => (count / 2).max(1),
             count => count,
         };
-        let mapped = pieces(&pages).iter().map(|piece| piece.new).fold(0, u64::saturating_add);
+        let mapped = pieces(&pages).last().map_or(0, |piece| piece.covered);
         most = most.min(mapped.saturating_mul(versions));
         most -= most % page.0.max(1);
         let least = least(&pages);
         MappedObject { pages, least, most: most.max(least) }
     }
 
-    /// Shared memory in swap. A mapping counts all swapped pages of its range, touched or not.
+    /// Shared memory in swap. A shared mapping counts all swapped pages of its range, touched or
+    /// not; a private one only those that it did not copy, so it may count others than the next.
     pub fn of_swap(pages: Vec<MappedPages>) -> MappedObject {
-        let pieces = pieces(&pages);
-        let most = pieces.iter().map(|piece| piece.amount.min(piece.new));
-        let most = most.fold(0, u64::saturating_add);
+        let (whole, partial): (Vec<&MappedPages>, Vec<&MappedPages>) =
+            pages.iter().partition(|one| one.is_whole);
+        let whole = pieces(whole);
+        let further = partial.iter().map(|one| one.amount.0.min(uncovered(&whole, &one.range)));
+        let most = whole.iter().map(|piece| piece.amount.min(piece.new_kib()));
+        let most = most.chain(further).fold(0, u64::saturating_add);
         let least = least(&pages);
         MappedObject { pages, least, most: most.max(least) }
     }
@@ -105,28 +111,52 @@ impl MappedObject {
 /// A page of this size may count as shared without being so.
 const PAGE_MAX: Kib = Kib(1 << 20);
 
-/// One range in ascending order, in KiB.
+/// One range in ascending order.
 struct Piece {
+    /// In KiB, as all numbers but the range.
     amount: u64,
     /// The part of the range that no earlier one covers.
-    new: u64,
+    new: Range<u64>,
     /// The part that earlier ones cover.
     old: u64,
+    /// The part of the object that this range and earlier ones cover.
+    covered: u64,
+}
+
+impl Piece {
+    fn new_kib(&self) -> u64 {
+        (self.new.end - self.new.start) / 1024
+    }
 }
 
 /// The ranges that are not inside of another.
-fn pieces(pages: &[MappedPages]) -> Vec<Piece> {
-    let mut sorted: Vec<&MappedPages> = pages.iter().collect();
+fn pieces<'a>(pages: impl IntoIterator<Item = &'a MappedPages>) -> Vec<Piece> {
+    let mut sorted: Vec<&MappedPages> = pages.into_iter().collect();
     let key = |one: &&MappedPages| (one.range.start, Reverse((one.range.end, one.amount)));
     sorted.sort_by_key(key);
-    let mut covered = 0;
+    let (mut end, mut covered) = (0, 0);
     let piece = |one: &MappedPages| {
-        let begin = one.range.start.max(covered);
-        let (new, old) = (one.range.end.checked_sub(begin)?, begin - one.range.start);
-        covered = begin + new;
-        (new > 0).then_some(Piece { amount: one.amount.0, new: new / 1024, old: old / 1024 })
+        let begin = one.range.start.max(end);
+        if begin >= one.range.end {
+            return None;
+        }
+        end = one.range.end;
+        covered += (end - begin) / 1024;
+        let old = (begin - one.range.start) / 1024;
+        Some(Piece { amount: one.amount.0, new: begin..end, old, covered })
     };
     sorted.into_iter().filter_map(piece).collect()
+}
+
+/// The part of a range that no piece covers, in KiB.
+fn uncovered(pieces: &[Piece], range: &Range<u64>) -> u64 {
+    let covered_below = |end: u64| {
+        let place = pieces.partition_point(|piece| piece.new.start < end);
+        let last = place.checked_sub(1).map(|last| &pieces[last]);
+        last.map_or(0, |last| last.covered - last.new.end.saturating_sub(end) / 1024)
+    };
+    let len = range.end.saturating_sub(range.start) / 1024;
+    len.saturating_sub(covered_below(range.end).saturating_sub(covered_below(range.start)))
 }
 
 /// The least number of KiB with these amounts: pages where no earlier range is are further ones.
@@ -149,15 +179,15 @@ pub struct Split {
 }
 
 /// Splits objects among their processes, in proportion to the amounts. All objects together take at
-/// most `room`, the host's figure.
+/// most `room`, the host's figure, unless processes had more: that is certain, and the host's
+/// figure is of another moment.
 pub fn split(objects: &[MappedObject], room: Option<Kib>) -> Split {
     let sum = |amounts: &[u64]| amounts.iter().copied().fold(0, u64::saturating_add);
     let least: Vec<u64> = objects.iter().map(|object| object.least).collect();
     let excess: Vec<u64> = objects.iter().map(|object| object.most - object.least).collect();
     let room = room.map_or(u64::MAX, |room| room.0);
-    let certain = sum(&least).min(room);
-    let least = in_proportion(&least, certain);
-    let excess = in_proportion(&excess, sum(&excess).min(room - certain));
+    let certain = sum(&least);
+    let excess = in_proportion(&excess, sum(&excess).min(room.saturating_sub(certain)));
     let mut split = Split { least: Kib(certain), ..Split::default() };
     for (object, amount) in objects.iter().zip(least.iter().zip(excess).map(|(a, b)| a + b)) {
         let weights: Vec<u64> = object.pages.iter().map(|one| one.amount.0).collect();
@@ -197,7 +227,7 @@ mod tests {
     /// Pages of 2 MiB: where the mapping begins and ends, and the number that it counts.
     fn huge(pid: u32, begin: u64, end: u64, pages: u64) -> MappedPages {
         let range = begin * HUGE * 1024..end * HUGE * 1024;
-        MappedPages { pid: Pid(pid), range, amount: Kib(pages * HUGE) }
+        MappedPages { pid: Pid(pid), range, amount: Kib(pages * HUGE), is_whole: false }
     }
 
     fn bounds(pages: &[MappedPages], is_private: bool, is_complete: bool) -> [u64; 2] {
@@ -228,6 +258,22 @@ mod tests {
         assert_eq!([giant.least, giant.most], [1 << 20, 2 << 20]);
     }
 
+    /// Pages 0 to 9, of which a private mapping copied some.
+    #[test]
+    fn private_mappings_add_to_the_bounds_of_swap() {
+        let whole =
+            |begin, end, pages| MappedPages { is_whole: true, ..huge(1, begin, end, pages) };
+        let bounds = |pages: &[MappedPages]| {
+            let object = MappedObject::of_swap(pages.to_vec());
+            [object.least / HUGE, object.most / HUGE]
+        };
+        assert_eq!(bounds(&[huge(1, 0, 10, 3)]), [3, 3]);
+        assert_eq!(bounds(&[huge(1, 0, 10, 3), huge(2, 0, 10, 4)]), [4, 7]);
+        assert_eq!(bounds(&[huge(1, 0, 10, 3), whole(0, 10, 8)]), [8, 8]);
+        assert_eq!(bounds(&[huge(1, 0, 10, 8), whole(2, 5, 2), whole(4, 8, 3)]), [8, 9]);
+        assert_eq!(bounds(&[whole(2, 5, 2), huge(1, 0, 4, 3), whole(7, 9, 1)]), [4, 5]);
+    }
+
     #[test]
     fn a_split_has_no_remainder_and_fits_the_room() {
         let pool = || MappedObject::of_unknown(vec![huge(1, 0, 9, 5), huge(2, 0, 9, 5)]);
@@ -239,6 +285,9 @@ mod tests {
             assert_eq!((split.total, split.least), (Kib(total * HUGE), Kib(least * HUGE)));
             assert_eq!(split.parts.values().copied().sum::<Kib>(), split.total);
         }
+        // The least amount stays, whatever the host has in use at another moment.
+        let pool = MappedObject::of_swap(vec![huge(1, 0, 9, 5), huge(2, 0, 9, 4)]);
+        assert_eq!(split(&[pool], Some(Kib(0))).total, Kib(5 * HUGE));
         assert_eq!(in_proportion(&[1, 1, 1], 100), [33, 33, 34]);
         assert_eq!(in_proportion(&[0, 0], 7), [0, 0]);
         let most = u64::MAX / 1024; // The greatest sum of smaps.

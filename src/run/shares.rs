@@ -136,12 +136,14 @@ impl MappingProcess {
     }
 
     fn pages(&self, mapping: &SharedMapping, amount: Kib) -> MappedPages {
-        MappedPages { pid: self.pid, range: mapping.range.clone(), amount }
+        let (range, is_whole) = (mapping.range.clone(), mapping.is_shared);
+        MappedPages { pid: self.pid, range, amount, is_whole }
     }
 
     /// Pages of objects that are unknown.
     fn unknown(&self, amount: Kib) -> Option<MappedPages> {
-        (amount > Kib(0)).then(|| MappedPages { pid: self.pid, range: 0..amount.bytes(), amount })
+        let range = 0..amount.bytes();
+        (amount > Kib(0)).then_some(MappedPages { pid: self.pid, range, amount, is_whole: false })
     }
 }
 
