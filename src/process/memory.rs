@@ -72,7 +72,7 @@ impl Memory {
         if is_endless {
             return Err(Malformed);
         }
-        let mappings = mappings.map(|mappings| mappings.finish().0).unwrap_or_default();
+        let mappings = mappings.map(|mappings| mappings.finish()).unwrap_or_default();
         Ok((scanner.finish()?, mappings))
     }
 }

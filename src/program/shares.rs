@@ -108,6 +108,13 @@ impl MappedObject {
     }
 }
 
+impl MappedObject {
+    /// The processes, and the amounts that they count.
+    pub fn amounts(&self) -> impl Iterator<Item = (Pid, Kib)> {
+        self.pages.iter().map(|one| (one.pid, one.amount))
+    }
+}
+
 /// A page of this size may count as shared without being so.
 const PAGE_MAX: Kib = Kib(1 << 20);
 
@@ -178,6 +185,13 @@ pub struct Split {
     pub least: Kib,
 }
 
+impl Split {
+    /// The part of a process.
+    pub fn part(&self, pid: Pid) -> Kib {
+        self.parts.get(&pid).copied().unwrap_or_default()
+    }
+}
+
 /// Splits objects among their processes, in proportion to the amounts. All objects together take at
 /// most `room`, the host's figure, unless processes had more: that is certain, and the host's
 /// figure is of another moment.
@@ -201,7 +215,7 @@ pub fn split(objects: &[MappedObject], room: Option<Kib>) -> Split {
 }
 
 /// Divides `whole` by weights, without a remainder.
-pub fn in_proportion(weights: &[u64], whole: u64) -> Vec<u64> {
+fn in_proportion(weights: &[u64], whole: u64) -> Vec<u64> {
     let all: u128 = weights.iter().map(|weight| u128::from(*weight)).sum();
     let (mut weight_before, mut given) = (0, 0);
     let part = |weight: &u64| {

@@ -113,8 +113,9 @@ impl<'a> Session<'a> {
         let spaces = vfork::find(&settings.root, &survey, left.deadline);
         let missing = unmeasured.missing(settings, is_past_deadline);
         let lacking = settings.rules.selection.is_none().then_some(&missing);
-        let left = time_left(settings, &clock);
-        let found = shares::find(&settings.root, &survey, &spaces.owners, lacking, &left);
+        let left = shares::timeouts(time_left(settings, &clock));
+        let read_again = |pids: &[Pid]| progress::survey_mappings(&mut self.surveyor, pids, &left);
+        let found = shares::find(&settings.root, &survey, &spaces.owners, lacking, read_again);
         let unread = &unmeasured.rows(&settings.plan);
         let unknown = unmeasured.coverage.unknown();
         let (sharing, shares) = (&spaces.owners, &found.shares);

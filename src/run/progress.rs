@@ -67,6 +67,16 @@ pub(super) fn survey(
         .survey_with_progress(pids, plan, timeouts, &mut |progress| line.show(|| words(&progress)))
 }
 
+/// Reads mappings, with a progress line.
+pub(super) fn survey_mappings(
+    surveyor: &mut Surveyor,
+    pids: &[Pid],
+    timeouts: &Timeouts,
+) -> Survey {
+    let mut line = ProgressLine::new();
+    surveyor.survey_mappings(pids, timeouts, &mut |progress| line.show(|| words(&progress)))
+}
+
 /// `1,240 of 5,812, 3 slow`
 fn words(progress: &Progress) -> String {
     let Progress { finished, listed, held } = *progress;

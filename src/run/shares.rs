@@ -4,24 +4,28 @@
 //! The figures of a process do not show the objects that its pages belong to; its smaps does. So
 //! the search reads smaps once more, of the processes with such pages alone.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 use crate::engine::{Survey, Timeouts};
 use crate::process::{self, Glimpse, ProcFile, ProcessUsage};
-use crate::program::{MappedObject, MappedPages, Share, Shares, Split, in_proportion, split};
+use crate::program::{MappedObject, MappedPages, Share, Shares, Split, split};
 use crate::report::Unit;
 use crate::report::notes::Missing;
-use crate::smaps::{Field, MappingScanner, SharedMapping, Smaps};
+use crate::smaps::{Field, SharedMapping, Smaps};
 use crate::sys::host_files;
 use crate::sys::proc_root::ProcRoot;
-use crate::sys::threads;
 use crate::units::{Kib, Pid};
 
-const CHUNK_BYTES: usize = 64 * 1024;
-/// The maximum size of smaps: 65,530 mappings of a kernel with its usual limit.
-const SMAPS_BYTES_MAX: usize = 128 << 20;
+/// The maximum time for reading smaps again: a kernel that walks a large pool takes 40 ms for each
+/// of its processes. The pages of processes whose turn has not come have no known object.
+const REREAD_MAX: Duration = Duration::from_secs(5);
+
+/// Kernels before this release count pages of shared page tables as private in each process
+/// (`smaps_hugetlb_range`, fs/proc/task_mmu.c).
+const TELLS_SHARED_TABLES: (u32, u32) = (6, 2);
+/// Processes share the page tables of mappings of this length (`want_pmd_share`, mm/hugetlb.c).
+const SHARED_TABLE_BYTES: u64 = 1 << 30;
 
 /// The shares of processes in common memory, and notes on upper bounds among them.
 #[derive(Default)]
@@ -31,13 +35,14 @@ pub(super) struct FoundShares {
 }
 
 /// Finds the shares. `missing`: the processes that the report lacks; `None` if it selects some.
-/// Processes in the address space of another (`sharing`) have none.
+/// Processes in the address space of another (`sharing`) have none. `read_again` reads the smaps of
+/// processes.
 pub(super) fn find(
     root: &ProcRoot,
     survey: &Survey,
     sharing: &HashMap<Pid, Pid>,
     missing: Option<&Missing<'_>>,
-    timeouts: &Timeouts,
+    read_again: impl FnOnce(&[Pid]) -> Survey,
 ) -> FoundShares {
     let owners = || survey.processes().filter(|process| !sharing.contains_key(&process.pid));
     let processes: Vec<MappingProcess> =
@@ -45,38 +50,121 @@ pub(super) fn find(
     if processes.is_empty() {
         return FoundShares::default();
     }
-    let asked = processes.iter().filter(|one| one.has_objects()).map(|one| one.pid);
-    let mapped = read_mappings(root, asked.collect(), timeouts);
+    let has_private = processes.iter().any(|one| one.private_hugetlb > Kib(0));
+    let may_share_tables = has_private && host_files::kernel(root) < Some(TELLS_SHARED_TABLES);
+    let asked = processes.iter().filter(|one| one.has_objects(may_share_tables));
+    let asked: Vec<Pid> = asked.map(|one| one.pid).collect();
+    let found = if asked.is_empty() { Survey::default() } else { read_again(&asked) };
+    let reread = reread(root, &processes, found);
     let is_complete = missing.is_some_and(Missing::is_complete);
     let knows_hugetlb_users =
         is_complete || missing.is_some_and(|missing| have_no_hugetlb(root, missing));
     let meminfo = host_files::meminfo(root).unwrap_or_default();
-    let sum = |amount: &dyn Fn(&Smaps) -> Kib| owners().map(|one| amount(&one.smaps)).sum::<Kib>();
-    let privates: Kib = sum(&Smaps::private_hugetlb);
-    let huge_used = host_files::hugetlb_used(root, &meminfo);
-    let huge_room = huge_used.map(|used| used.saturating_sub(privates));
-    let hugetlb = split(&hugetlb_objects(&processes, &mapped, knows_hugetlb_users), huge_room);
-    let proportional = sum(&|smaps| smaps.get(Field::SwapPss).unwrap_or_default());
+    let used = host_files::hugetlb_used(root, &meminfo);
+    let shared = hugetlb_objects(&processes, &reread, knows_hugetlb_users);
+    let tables = if may_share_tables { table_objects(&processes, &reread) } else { Vec::new() };
+    let hugetlb = HugetlbSplit::new(&processes, &shared, &tables, used);
+    let proportional = owners().filter_map(|one| one.smaps.get(Field::SwapPss)).sum();
     let swap_used = meminfo.swap_used().filter(|used| *used > Kib(0));
     let swap_room = swap_used.map(|used| used.saturating_sub(proportional));
-    let swap = split(&swap_objects(&processes, &mapped), swap_room);
-    // Before 6.2 the kernel calls pages private whose page table processes share.
-    let privately: Vec<u64> = processes.iter().map(|one| one.private_hugetlb.0).collect();
-    let privately =
-        in_proportion(&privately, huge_used.map_or(privates, |used| privates.min(used)).0);
-    let shares = processes.iter().zip(privately).map(|(one, private_hugetlb)| {
-        let part = |split: &Split| split.parts.get(&one.pid).copied().unwrap_or_default();
-        let share = Share {
-            private_hugetlb: Kib(private_hugetlb),
-            shared_hugetlb: part(&hugetlb),
-            swap: one.own_swap.map(|own| own + part(&swap)),
-        };
-        (one.pid, share)
+    let swap = split(&swap_objects(&processes, &reread), swap_room);
+    let shares = processes.iter().map(|one| {
+        let swap = one.own_swap.map(|own| own + swap.part(one.pid));
+        (one.pid, hugetlb.share(one, swap))
     });
     let shares = shares.collect();
-    let hugetlb = note("shared hugetlb pages", &hugetlb, knows_hugetlb_users);
-    let swap = note("swapped pages of shared memory", &swap, is_complete);
-    FoundShares { shares, notes: hugetlb.into_iter().chain(swap).collect() }
+    let unread = |amount: fn(&MappingProcess) -> Kib| {
+        let is_unread =
+            |one: &&MappingProcess| amount(one) > Kib(0) && !reread.contains_key(&one.pid);
+        processes.iter().filter(is_unread).count()
+    };
+    let tables = Doubt {
+        pages: "private hugetlb pages",
+        why: "kernels before 6.2 count pages of shared page tables as private in each process",
+        unread: unread(|one| one.private_hugetlb),
+        knows_users: true,
+    };
+    let unshared = "the kernel does not tell which of them processes share";
+    let shared = Doubt {
+        pages: "shared hugetlb pages",
+        why: unshared,
+        unread: unread(|one| one.shared_hugetlb),
+        knows_users: knows_hugetlb_users,
+    };
+    let swapped = Doubt {
+        pages: "swapped pages of shared memory",
+        why: unshared,
+        unread: unread(|one| one.whole_swap),
+        knows_users: is_complete,
+    };
+    let notes = [
+        tables.note(&hugetlb.tables),
+        shared.note(&hugetlb.shared),
+        hugetlb.excess(),
+        swapped.note(&swap),
+    ];
+    FoundShares { shares, notes: notes.into_iter().flatten().collect() }
+}
+
+/// The hugetlb pages of all processes.
+struct HugetlbSplit {
+    /// The private pages that are in no doubt, by process and in all.
+    certain: HashMap<Pid, Kib>,
+    certain_sum: Kib,
+    /// Private pages that processes may share by a page table.
+    tables: Split,
+    shared: Split,
+    /// The pages of the host that are in use.
+    used: Option<Kib>,
+}
+
+impl HugetlbSplit {
+    fn new(
+        processes: &[MappingProcess],
+        shared: &[MappedObject],
+        tables: &[MappedObject],
+        used: Option<Kib>,
+    ) -> HugetlbSplit {
+        let mut certain: HashMap<Pid, Kib> =
+            processes.iter().map(|one| (one.pid, one.private_hugetlb)).collect();
+        for (pid, amount) in tables.iter().flat_map(MappedObject::amounts) {
+            certain.entry(pid).and_modify(|rest| *rest = rest.saturating_sub(amount));
+        }
+        let certain_sum = certain.values().copied().sum();
+        let room = used.map(|used| used.saturating_sub(certain_sum));
+        let least = split(shared, Some(Kib(0))).least;
+        let tables = split(tables, room.map(|room| room.saturating_sub(least)));
+        let shared = split(shared, room.map(|room| room.saturating_sub(tables.total)));
+        HugetlbSplit { certain, certain_sum, tables, shared, used }
+    }
+
+    fn share(&self, one: &MappingProcess, swap: Option<Kib>) -> Share {
+        let certain = self.certain.get(&one.pid).copied().unwrap_or_default();
+        Share {
+            private_hugetlb: certain + self.tables.part(one.pid),
+            shared_hugetlb: self.shared.part(one.pid),
+            swap,
+        }
+    }
+
+    /// A note if processes had more pages than are in use after the survey.
+    fn excess(&self) -> Option<String> {
+        let sum = self.certain_sum + self.tables.total + self.shared.total;
+        let excess = sum.saturating_sub(self.used?);
+        let [sum, more] = [sum, excess].map(|amount| Unit::Mib.format(amount));
+        (excess > Kib(0)).then(|| {
+            format!(
+                "the processes had {sum} MiB in hugetlb pages, {more} MiB more than are in use \
+                 now: some ended or freed pages during the survey"
+            )
+        })
+    }
+}
+
+/// The timeouts of the second reading.
+pub(super) fn timeouts(left: Timeouts) -> Timeouts {
+    let deadline = left.deadline.map_or(REREAD_MAX, |deadline| deadline.min(REREAD_MAX));
+    Timeouts { deadline: Some(deadline), ..left }
 }
 
 /// Whether no process is missing that maps hugetlb pages. `status` shows it, also where smaps is
@@ -92,6 +180,8 @@ fn have_no_hugetlb(root: &ProcRoot, missing: &Missing<'_>) -> bool {
 /// A process with pages that others may hold.
 struct MappingProcess {
     pid: Pid,
+    /// The first address.
+    start: Option<u64>,
     private_hugetlb: Kib,
     shared_hugetlb: Kib,
     /// Swap that counts once by the figures of the kernel.
@@ -122,6 +212,7 @@ impl MappingProcess {
         let whole_swap = beyond.min(whole);
         Some(MappingProcess {
             pid,
+            start: start(smaps),
             private_hugetlb,
             shared_hugetlb,
             own_swap,
@@ -130,14 +221,31 @@ impl MappingProcess {
         })
     }
 
-    /// Whether its smaps shows the objects.
-    fn has_objects(&self) -> bool {
-        self.shared_hugetlb > Kib(0) || (self.anonymous_swap.is_some() && self.whole_swap > Kib(0))
+    /// Whether its smaps shows objects that other processes may map.
+    fn has_objects(&self, may_share_tables: bool) -> bool {
+        self.shared_hugetlb > Kib(0)
+            || (may_share_tables && self.private_hugetlb > Kib(0))
+            || (self.anonymous_swap.is_some() && self.whole_swap > Kib(0))
     }
 
     fn pages(&self, mapping: &SharedMapping, amount: Kib) -> MappedPages {
         let (range, is_whole) = (mapping.range.clone(), mapping.is_shared);
         MappedPages { pid: self.pid, range, amount, is_whole }
+    }
+
+    /// The swap of private mappings that is memory of their objects, not copied pages. 0 if it is
+    /// unknown which of them has it: `SwapPss` counts copies by parts after a fork.
+    fn private_swap(&self, reread: Option<&Reread>) -> Kib {
+        let Some(Reread { swap, mappings }) = reread else { return Kib(0) };
+        let (shared, private): (Vec<&SharedMapping>, Vec<&SharedMapping>) =
+            mappings.iter().partition(|mapping| mapping.is_shared);
+        let [shared, private_sum] = [&shared, &private]
+            .map(|mappings| mappings.iter().map(|mapping| mapping.swap_beyond).sum());
+        let anonymous = self.anonymous_swap.unwrap_or_default();
+        let of_objects = swap.saturating_sub(anonymous).saturating_sub(shared);
+        let mut private = private.iter().filter(|mapping| mapping.swap_beyond > Kib(0));
+        let is_known = private_sum <= of_objects || private.nth(1).is_none();
+        if is_known { of_objects } else { Kib(0) }
     }
 
     /// Pages of objects that are unknown.
@@ -147,65 +255,71 @@ impl MappingProcess {
     }
 }
 
-/// The shared mappings of a process, and the sum of its swap at that moment.
-type Mapped = (Vec<SharedMapping>, Kib);
-
-/// Reads the mappings of these processes. A process that gets stuck ends the search.
-fn read_mappings(root: &ProcRoot, pids: Vec<Pid>, timeouts: &Timeouts) -> HashMap<Pid, Mapped> {
-    let mut found = HashMap::new();
-    if pids.is_empty() || threads::affordable(1, CHUNK_BYTES, 0) == 0 {
-        return found;
-    }
-    let (sender, receiver) = mpsc::channel();
-    let root = root.clone();
-    let work = move || {
-        for pid in pids {
-            if sender.send(read(&root, pid).map(|mapped| (pid, mapped))).is_err() {
-                return; // The receiver gave up.
-            }
-        }
-    };
-    let until = timeouts.deadline.map(|deadline| Instant::now() + deadline);
-    if threads::spawn(work) {
-        let left = || until.map(|until| until.saturating_duration_since(Instant::now()));
-        let wait = || timeouts.stuck_after.min(left().unwrap_or(Duration::MAX));
-        found.extend(std::iter::from_fn(|| receiver.recv_timeout(wait()).ok()).flatten());
-    }
-    found
+/// A process whose smaps was read again.
+struct Reread {
+    /// The swap of that moment.
+    swap: Kib,
+    mappings: Vec<SharedMapping>,
 }
 
-fn read(root: &ProcRoot, pid: Pid) -> Option<Mapped> {
-    let mut file = root.open_file(ProcFile::Smaps, &ProcFile::Smaps.path(pid, None)).ok()?;
-    let (mut scanner, mut chunk, mut len) = (MappingScanner::default(), vec![0; CHUNK_BYTES], 0);
-    while len < SMAPS_BYTES_MAX {
-        match file.read(&mut chunk).ok()? {
-            0 => break,
-            read => {
-                scanner.feed(&chunk[..read]);
-                len += read;
-            }
-        }
-    }
-    let (mut mappings, swap) = scanner.finish();
-    if mappings.iter().any(|mapping| mapping.is_segment) {
-        let namespace = root.ipc_namespace(pid).unwrap_or_default();
-        let segments = mappings.iter_mut().filter(|mapping| mapping.is_segment);
-        segments.for_each(|mapping| mapping.object.extend_from_slice(&namespace));
-    }
-    Some((mappings, swap))
+/// The mappings of processes whose smaps was read again. A process that exec'ed since the survey
+/// has another first address, as has in general a process that took over the id.
+fn reread(
+    root: &ProcRoot,
+    processes: &[MappingProcess],
+    mut survey: Survey,
+) -> HashMap<Pid, Reread> {
+    let mut mappings: HashMap<Pid, Vec<SharedMapping>> =
+        survey.take_mappings().into_iter().collect();
+    let starts: HashMap<Pid, Option<u64>> =
+        processes.iter().map(|one| (one.pid, one.start)).collect();
+    let is_same = |one: &ProcessUsage<'_>| starts.get(&one.pid) == Some(&start(&one.smaps));
+    let read = survey.processes().filter(is_same).map(|one| {
+        let mut mappings = mappings.remove(&one.pid).unwrap_or_default();
+        name_segments(root, one.pid, &mut mappings);
+        (one.pid, Reread { swap: one.smaps.get(Field::Swap).unwrap_or_default(), mappings })
+    });
+    read.collect()
 }
 
+fn start(smaps: &Smaps) -> Option<u64> {
+    smaps.addresses().map(|(start, _)| start)
+}
+
+/// Adds the namespace to the names of segments, whose ids are unique only there. The kernel tells
+/// it of processes that this one may trace, so with a keeper not of other users: then the segments
+/// have no name.
+fn name_segments(root: &ProcRoot, pid: Pid, mappings: &mut [SharedMapping]) {
+    if !mappings.iter().any(|mapping| mapping.is_segment) {
+        return;
+    }
+    let namespace = root.ipc_namespace(pid);
+    for mapping in mappings.iter_mut().filter(|mapping| mapping.is_segment) {
+        match &namespace {
+            Some(namespace) => mapping.object.extend_from_slice(namespace),
+            None => mapping.object.clear(),
+        }
+    }
+}
+
+/// The mappings of a process whose objects are known.
+fn named(reread: &HashMap<Pid, Reread>, pid: Pid) -> impl Iterator<Item = &SharedMapping> {
+    let mappings = reread.get(&pid).into_iter().flat_map(|one| &one.mappings);
+    mappings.filter(|mapping| !mapping.object.is_empty())
+}
+
+/// The objects of hugetlb pages. No process has more of them than in the survey.
 fn hugetlb_objects(
     processes: &[MappingProcess],
-    mapped: &HashMap<Pid, Mapped>,
-    is_complete: bool,
+    reread: &HashMap<Pid, Reread>,
+    knows_users: bool,
 ) -> Vec<MappedObject> {
     let mut objects: BTreeMap<&[u8], (Vec<MappedPages>, Kib, bool)> = BTreeMap::new();
     let mut unknown = Vec::new();
     for one in processes {
         let mut rest = one.shared_hugetlb;
-        for mapping in mapped.get(&one.pid).into_iter().flat_map(|(mappings, _)| mappings) {
-            let amount = mapping.shared_hugetlb;
+        for mapping in named(reread, one.pid) {
+            let amount = mapping.shared_hugetlb.min(rest);
             if amount > Kib(0) {
                 rest = rest.saturating_sub(amount);
                 let (pages, page, is_private) = objects.entry(&mapping.object).or_default();
@@ -216,49 +330,103 @@ fn hugetlb_objects(
         unknown.extend(one.unknown(rest));
     }
     let known = objects.into_values().map(|(pages, page, is_private)| {
-        MappedObject::of_hugetlb(pages, page, is_private, is_complete)
+        MappedObject::of_hugetlb(pages, page, is_private, knows_users)
     });
     known.chain([MappedObject::of_unknown(unknown)]).collect()
 }
 
-fn swap_objects(processes: &[MappingProcess], mapped: &HashMap<Pid, Mapped>) -> Vec<MappedObject> {
-    let mut objects: BTreeMap<&[u8], Vec<MappedPages>> = BTreeMap::new();
+/// The objects of private pages that processes may share by a page table. Without smaps, any page
+/// may be one.
+fn table_objects(processes: &[MappingProcess], reread: &HashMap<Pid, Reread>) -> Vec<MappedObject> {
+    let is_long = |mapping: &&SharedMapping| {
+        let len = mapping.range.end - mapping.range.start;
+        mapping.is_shared && mapping.private_hugetlb > Kib(0) && len >= SHARED_TABLE_BYTES
+    };
+    let mut objects: BTreeMap<&[u8], (Vec<MappedPages>, Kib)> = BTreeMap::new();
     let mut unknown = Vec::new();
-    for one in processes.iter().filter(|one| one.whole_swap > Kib(0)) {
-        let Some((mappings, swap)) = mapped.get(&one.pid) else {
-            unknown.extend(one.unknown(one.whole_swap));
+    for one in processes {
+        let Some(Reread { mappings, .. }) = reread.get(&one.pid) else {
+            unknown.extend(one.unknown(one.private_hugetlb));
             continue;
         };
-        // A private mapping of shared memory counts pages of it and of its own.
-        let mut rest = swap.saturating_sub(one.anonymous_swap.unwrap_or_default());
-        let mut in_turn: Vec<&SharedMapping> = mappings.iter().collect();
-        in_turn.sort_by_key(|mapping| (!mapping.is_shared, mapping.swap_beyond.0.wrapping_neg()));
+        let mut rest = one.private_hugetlb;
+        for mapping in mappings.iter().filter(is_long) {
+            let amount = mapping.private_hugetlb.min(rest);
+            rest = rest.saturating_sub(amount);
+            if mapping.object.is_empty() {
+                unknown.extend(one.unknown(amount));
+            } else if amount > Kib(0) {
+                let (pages, page) = objects.entry(&mapping.object).or_default();
+                pages.push(one.pages(mapping, amount));
+                *page = mapping.page;
+            }
+        }
+    }
+    let pids = objects.values().flat_map(|(pages, _)| pages).chain(&unknown).map(|one| one.pid);
+    if pids.collect::<HashSet<Pid>>().len() < 2 {
+        return Vec::new();
+    }
+    let is_common = |pages: &[MappedPages]| pages.iter().any(|one| one.pid != pages[0].pid);
+    let common = objects.into_values().filter(|(pages, _)| is_common(pages));
+    let known = common.map(|(pages, page)| MappedObject::of_hugetlb(pages, page, false, false));
+    known.chain([MappedObject::of_unknown(unknown)]).collect()
+}
+
+/// The objects of shared memory in swap. No process has more of it than in the survey.
+fn swap_objects(processes: &[MappingProcess], reread: &HashMap<Pid, Reread>) -> Vec<MappedObject> {
+    let mut objects: BTreeMap<&[u8], Vec<MappedPages>> = BTreeMap::new();
+    let mut unknown = Vec::new();
+    for one in processes {
+        let mut rest = one.whole_swap;
+        let private = one.private_swap(reread.get(&one.pid));
+        let mut in_turn: Vec<&SharedMapping> = named(reread, one.pid).collect();
+        in_turn.sort_by_key(|mapping| !mapping.is_shared);
         for mapping in in_turn {
-            let is_whole = mapping.is_shared;
-            let amount = if is_whole { mapping.swap_beyond } else { mapping.swap_beyond.min(rest) };
+            let most = if mapping.is_shared { rest } else { rest.min(private) };
+            let amount = mapping.swap_beyond.min(most);
             rest = rest.saturating_sub(amount);
             if amount > Kib(0) {
                 let pages = objects.entry(&mapping.object).or_default();
                 pages.push(one.pages(mapping, amount));
             }
         }
+        unknown.extend(one.unknown(rest));
     }
     let known = objects.into_values().map(MappedObject::of_swap);
     known.chain([MappedObject::of_unknown(unknown)]).collect()
 }
 
-/// A note if the figure is an upper bound.
-fn note(pages: &str, split: &Split, is_complete: bool) -> Option<String> {
-    let show = |amount: Kib| format!("{} MiB", Unit::Mib.format(amount));
-    let is_vague = split.total > split.least;
-    let is_lacking = split.total > Kib(0) && !is_complete;
-    let vague = is_vague.then_some("the kernel does not tell which of them processes share");
-    let lacking = is_lacking.then_some(
-        "processes that were not measured may hold a part of them, which counts whole here",
-    );
-    let reasons: Vec<&str> = vague.into_iter().chain(lacking).collect();
-    let least = if is_vague { format!(" (at least {})", show(split.least)) } else { String::new() };
-    let total = show(split.total);
-    let reasons = (!reasons.is_empty()).then(|| reasons.join("; "))?;
-    Some(format!("{total} in {pages} is an upper bound{least}: {reasons}"))
+/// The reasons for an upper bound.
+struct Doubt {
+    pages: &'static str,
+    /// The reason if all mappings are known.
+    why: &'static str,
+    /// The number of processes with such pages whose mappings are unknown.
+    unread: usize,
+    /// Whether each process with such pages is measured.
+    knows_users: bool,
+}
+
+impl Doubt {
+    /// A note if the figure is an upper bound.
+    fn note(&self, split: &Split) -> Option<String> {
+        let show = |amount: Kib| format!("{} MiB", Unit::Mib.format(amount));
+        let is_vague = split.total > split.least;
+        let is_lacking = split.total > Kib(0) && !self.knows_users;
+        let vague = is_vague.then(|| match self.unread {
+            0 => self.why.to_owned(),
+            1 => "the mappings of 1 process could not be read".to_owned(),
+            count => format!("the mappings of {count} processes could not be read"),
+        });
+        let lacking = is_lacking.then(|| {
+            "processes that were not measured may hold a part of them, which counts whole here"
+                .to_owned()
+        });
+        let reasons: Vec<String> = vague.into_iter().chain(lacking).collect();
+        let least =
+            if is_vague { format!(" (at least {})", show(split.least)) } else { String::new() };
+        let (total, pages) = (show(split.total), self.pages);
+        let reasons = (!reasons.is_empty()).then(|| reasons.join("; "))?;
+        Some(format!("{total} in {pages} is an upper bound{least}: {reasons}"))
+    }
 }

@@ -28,6 +28,8 @@ pub struct SharedMapping {
     pub page: Kib,
     /// `Shared_Hugetlb`.
     pub shared_hugetlb: Kib,
+    /// `Private_Hugetlb`.
+    pub private_hugetlb: Kib,
     /// `Swap` beyond `SwapPss`: shared memory in swap, and shared pages of private mappings.
     pub swap_beyond: Kib,
 }
@@ -40,7 +42,6 @@ pub struct MappingScanner {
     kept: Vec<u8>,
     current: Option<SharedMapping>,
     found: Vec<SharedMapping>,
-    swap: Kib,
 }
 
 impl MappingScanner {
@@ -59,11 +60,11 @@ impl MappingScanner {
         self.keep(rest);
     }
 
-    /// The mappings, and the sum of `Swap` over all mappings.
-    pub fn finish(mut self) -> (Vec<SharedMapping>, Kib) {
+    /// The mappings, once the text has ended.
+    pub fn finish(mut self) -> Vec<SharedMapping> {
         self.end_kept_line();
         self.close();
-        (self.found, self.swap)
+        self.found
     }
 
     /// Keeps a part of an unfinished line, as far as there is room.
@@ -80,8 +81,10 @@ impl MappingScanner {
     }
 
     fn close(&mut self) {
-        let is_wanted =
-            |mapping: &SharedMapping| mapping.shared_hugetlb.max(mapping.swap_beyond) > Kib(0);
+        let is_wanted = |mapping: &SharedMapping| {
+            let hugetlb = mapping.shared_hugetlb.max(mapping.private_hugetlb);
+            hugetlb.max(mapping.swap_beyond) > Kib(0)
+        };
         let mapping = self.current.take().filter(is_wanted);
         self.found.extend(mapping.filter(|_| self.found.len() < MAPPINGS_MAX));
     }
@@ -94,13 +97,11 @@ impl MappingScanner {
             return;
         }
         let Some((key, kib)) = amount(line).filter(|_| line.len() < LINE_MAX) else { return };
-        if key == b"Swap" {
-            self.swap += kib;
-        }
         let Some(mapping) = &mut self.current else { return };
         match key {
             b"KernelPageSize" => mapping.page = kib,
             b"Shared_Hugetlb" => mapping.shared_hugetlb = kib,
+            b"Private_Hugetlb" => mapping.private_hugetlb = kib,
             b"Swap" => mapping.swap_beyond = kib,
             b"SwapPss" => mapping.swap_beyond = mapping.swap_beyond.saturating_sub(kib),
             _ => {}
@@ -161,6 +162,7 @@ mod tests {
             range: 0x20_0000..0x60_0000,
             page: Kib(2048),
             shared_hugetlb: Kib(4096),
+            private_hugetlb: Kib(2048),
             swap_beyond: Kib(0),
         };
         let segment = SharedMapping {
@@ -170,13 +172,14 @@ mod tests {
             range: 0..4096,
             page: Kib(4),
             shared_hugetlb: Kib(0),
+            private_hugetlb: Kib(0),
             swap_beyond: Kib(4),
         };
         for cut in 0..text.len() {
             let mut scanner = MappingScanner::default();
             scanner.feed(&text[..cut]);
             scanner.feed(&text[cut..]);
-            assert_eq!(scanner.finish(), (vec![huge.clone(), segment.clone()], Kib(17)), "{cut}");
+            assert_eq!(scanner.finish(), [huge.clone(), segment.clone()], "{cut}");
         }
     }
     /// The name of a mapping can be long, and a text that is not smaps can have no newline.
@@ -190,10 +193,10 @@ mod tests {
         scanner.feed(&[&[b' '; LINE_MAX][..], b"4 kB\n"].concat());
         long.chunks(1000).for_each(|chunk| scanner.feed(chunk));
         assert_eq!(scanner.kept.len(), LINE_MAX);
-        let (found, swap) = scanner.finish();
-        let amounts: Vec<_> =
-            found.iter().map(|one| (one.range.clone(), one.shared_hugetlb)).collect();
-        assert_eq!((amounts, swap), (vec![(0..0x40_0000, Kib(2048))], Kib(0)));
+        let found = scanner.finish();
+        let [found] = &found[..] else { panic!("{found:?}") };
+        let amounts = (found.shared_hugetlb, found.swap_beyond);
+        assert_eq!((found.range.clone(), amounts), (0..0x40_0000, (Kib(2048), Kib(0))));
     }
 
     #[test]
@@ -203,6 +206,6 @@ mod tests {
             scanner.feed(format!("{at:x}000-{:x}000 rw-s 0 00:01 7 /x\n", at + 1).as_bytes());
             scanner.feed(b"Shared_Hugetlb: 4 kB\n");
         }
-        assert_eq!(scanner.finish().0.len(), MAPPINGS_MAX);
+        assert_eq!(scanner.finish().len(), MAPPINGS_MAX);
     }
 }

@@ -11,7 +11,7 @@ use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC};
 use rustix::path::Arg;
 
 use super::proc_root::ProcRoot;
-use super::{if_there, tmpfs};
+use super::{if_there, this_process, tmpfs};
 use crate::host::{HostCounters, Item, Meminfo, Mounts, Pressure, SysvSegments, ZfsArc, Zram};
 use crate::units::{Errno, Kib};
 
@@ -66,6 +66,13 @@ pub fn read(root: &ProcRoot) -> Result<HostCounters, Errno> {
 /// The counters of `meminfo` alone; `None` if they cannot be read.
 pub fn meminfo(root: &ProcRoot) -> Option<Meminfo> {
     Some(Meminfo::parse(&read_text(root, "meminfo", TEXT_MAX).ok()?))
+}
+
+/// The first two numbers of the kernel's release: `Linux version 6.18.0 (…`.
+pub fn kernel(root: &ProcRoot) -> Option<(u32, u32)> {
+    let text = read_text(root, "version", TEXT_MAX).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    this_process::release_numbers(text.strip_prefix("Linux version ")?)
 }
 
 /// All memory of the host.

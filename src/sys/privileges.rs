@@ -47,8 +47,7 @@ fn is_in_user_namespace() -> bool {
 /// (`may_access_mm`, kernel/fork.c).
 pub fn is_perfmon_enough() -> bool {
     let (_, release) = super::this_process::name_and_kernel();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|n| n.parse().ok());
-    (numbers.next(), numbers.next()) >= (Some(6), Some(15))
+    super::this_process::release_numbers(&release) >= Some((6, 15))
 }
 
 /// Whether the calling thread is in a group (`in_group_p`, kernel/groups.c).

@@ -16,6 +16,12 @@ pub fn name_and_kernel() -> (String, String) {
     (text(names.nodename()), text(names.release()))
 }
 
+/// The first two numbers of the release of a kernel.
+pub(super) fn release_numbers(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|n| n.parse().ok());
+    Some((numbers.next()?, numbers.next()?))
+}
+
 /// The comparison of address spaces (include/uapi/linux/kcmp.h).
 pub(super) const KCMP_VM: u64 = 1;
 

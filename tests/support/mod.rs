@@ -3,6 +3,7 @@
 //!
 //! - `child`    target processes, started from a test binary
 //! - `failures` collected failures of a loop
+//! - `made_host` a host whose pages are known one by one
 //! - `model`    a model of the ring, of its workers and of the processes they read
 //! - `readers`  third-party programs that read the output of the program
 //! - `reports`  saved reports of fixtures, for comparison
@@ -25,6 +26,7 @@ use std::time::{Duration, Instant};
 
 pub mod child;
 pub mod failures;
+pub mod made_host;
 pub mod model;
 pub mod readers;
 pub mod reports;

@@ -1,9 +1,9 @@
 //! Memory that processes hold together counts once: hugetlb pages and shared memory in swap, on
 //! made-up hosts whose pages are known one by one.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt::Write;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use psm_uring::process::{CgroupPaths, NameRule, ProcessUsage};
 use psm_uring::program::{
@@ -12,157 +12,13 @@ use psm_uring::program::{
 use psm_uring::smaps::{Scanner, Smaps};
 use psm_uring::units::{Kib, Labelled, Pid};
 
-use crate::support::{Ran, Rng, TempDir, run};
+use crate::support::made_host::{
+    FIRST, Figures, HUGE, MadeHost, MadeMapping, MadeProcess, MadeSmaps,
+};
+use crate::support::{RUN_LIMIT, Ran, Rng, TempDir, make_fifo, run};
 
-const HUGE: u64 = 2048;
 pub(super) const GROUPINGS: [&str; 6] = ["program", "pid", "user", "cgroup", "unit", "container"];
 pub(super) const NAMES: [&str; 5] = ["title", "comm", "exe", "script", "cmdline"];
-
-/// A mapping of a whole object or of a part.
-struct MadeMapping {
-    object: usize,
-    /// In pages.
-    begin: u64,
-    end: u64,
-    /// Hugetlb pages that the process has touched.
-    touched: BTreeSet<u64>,
-}
-
-/// A host. The first objects are of hugetlbfs, the others shared memory in swap.
-struct MadeHost {
-    huge_objects: usize,
-    swapped: Vec<BTreeSet<u64>>,
-    processes: Vec<Vec<MadeMapping>>,
-    /// Pages in use that no process maps.
-    unmapped: u64,
-}
-
-/// The figures of a host or of a report, in KiB.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Figures {
-    hugetlb: u64,
-    swap: u64,
-}
-
-impl MadeHost {
-    fn random(rng: &mut Rng) -> MadeHost {
-        let (huge_objects, swap_objects) = (1 + rng.below(3), 1 + rng.below(3));
-        let sizes: Vec<u64> =
-            (0..huge_objects + swap_objects).map(|_| 1 + rng.below(12) as u64).collect();
-        let some = |rng: &mut Rng, begin: u64, end: u64| {
-            let all = rng.below(2) == 0;
-            (begin..end).filter(|_| all || rng.below(2) == 0).collect::<BTreeSet<u64>>()
-        };
-        let swapped = sizes.iter().map(|size| some(rng, 0, *size)).collect();
-        let mapping = |rng: &mut Rng| {
-            let object = rng.below(sizes.len());
-            let size = sizes[object];
-            let is_whole = rng.below(2) == 0;
-            let begin = if is_whole { 0 } else { rng.next() % size };
-            let end = if is_whole { size } else { begin + 1 + rng.next() % (size - begin) };
-            MadeMapping { object, begin, end, touched: some(rng, begin, end) }
-        };
-        let processes = (0..1 + rng.below(9)).map(|_| {
-            let count = rng.below(4);
-            (0..count).map(|_| mapping(rng)).collect()
-        });
-        let processes = processes.collect();
-        MadeHost { huge_objects, swapped, processes, unmapped: rng.below(3) as u64 }
-    }
-
-    /// The mappings of each huge page.
-    fn mapped(&self) -> BTreeMap<(usize, u64), usize> {
-        let mut counts = BTreeMap::new();
-        for mapping in self.processes.iter().flatten().filter(|one| self.is_huge(one)) {
-            for page in &mapping.touched {
-                *counts.entry((mapping.object, *page)).or_default() += 1;
-            }
-        }
-        counts
-    }
-
-    fn is_huge(&self, mapping: &MadeMapping) -> bool {
-        mapping.object < self.huge_objects
-    }
-
-    /// The pages in swap that a mapping counts.
-    fn in_swap<'a>(&'a self, mapping: &'a MadeMapping) -> impl Iterator<Item = (usize, u64)> + 'a {
-        let pages = self.swapped[mapping.object].range(mapping.begin..mapping.end);
-        pages.filter(|_| !self.is_huge(mapping)).map(|page| (mapping.object, *page))
-    }
-
-    /// Each page once.
-    fn truth(&self) -> Figures {
-        let swapped: BTreeSet<(usize, u64)> =
-            self.processes.iter().flatten().flat_map(|mapping| self.in_swap(mapping)).collect();
-        Figures { hugetlb: self.mapped().len() as u64 * HUGE, swap: swapped.len() as u64 * 4 }
-    }
-
-    fn used(&self) -> Figures {
-        let Figures { hugetlb, swap } = self.truth();
-        Figures { hugetlb: hugetlb + self.unmapped * HUGE, swap: swap + self.unmapped * 4 }
-    }
-
-    /// Writes the files as the kernel would; smaps only where processes may be asked.
-    fn write(&self, root: &Path, has_smaps: bool) {
-        let write = |path: std::path::PathBuf, text: &str| {
-            std::fs::write(path, text).expect("a file of ours");
-        };
-        let used = self.used();
-        let meminfo = format!(
-            "MemTotal: 8000000 kB\nSwapTotal: 90000 kB\nSwapFree: {} kB\nHugePages_Total: 500\n\
-             HugePages_Free: {}\nHugepagesize: {HUGE} kB\nHugetlb: {} kB\n",
-            90_000 - used.swap,
-            500 - used.hugetlb / HUGE,
-            500 * HUGE,
-        );
-        write(root.join("meminfo"), &meminfo);
-        let counts = self.mapped();
-        for (place, mappings) in self.processes.iter().enumerate() {
-            let dir = root.join((100 + place).to_string());
-            std::fs::create_dir_all(&dir).expect("a directory of ours");
-            let (mut smaps, mut sums) = (String::new(), [0; 3]);
-            for (at, mapping) in mappings.iter().enumerate() {
-                let page = if self.is_huge(mapping) { HUGE } else { 4 };
-                let touched = mapping.touched.iter().filter(|_| self.is_huge(mapping));
-                let (shared, private): (Vec<u64>, Vec<u64>) =
-                    touched.partition(|page| counts[&(mapping.object, **page)] > 1);
-                let [shared, private] = [shared, private].map(|pages| pages.len() as u64 * HUGE);
-                let swap = self.in_swap(mapping).count() as u64 * 4;
-                let start = 0x7000_0000_0000 + ((at as u64) << 32);
-                let _ = write!(
-                    smaps,
-                    "{start:x}-{:x} rw-s {:08x} 00:01 {}      /object (deleted)\n\
-                     KernelPageSize: {page} kB\nPss: 0 kB\nPrivate_Clean: 0 kB\n\
-                     Private_Dirty: 0 kB\nShared_Hugetlb: {shared} kB\n\
-                     Private_Hugetlb: {private} kB\nSwap: {swap} kB\nSwapPss: 0 kB\n",
-                    start + (mapping.end - mapping.begin) * page * 1024,
-                    mapping.begin * page * 1024,
-                    77 + mapping.object,
-                );
-                sums = [sums[0] + shared, sums[1] + private, sums[2] + swap];
-            }
-            let rollup = format!(
-                "5{place:03x}000-6000000 ---p 00000000 00:00 0 [rollup]\nRss: 40 kB\nPss: 40 kB\n\
-                 Private_Clean: 0 kB\nPrivate_Dirty: 40 kB\nShared_Hugetlb: {} kB\n\
-                 Private_Hugetlb: {} kB\nSwap: {} kB\nSwapPss: 0 kB\n",
-                sums[0], sums[1], sums[2],
-            );
-            write(dir.join("smaps_rollup"), &rollup);
-            if has_smaps {
-                write(dir.join("smaps"), &smaps);
-            }
-            let [few, more] = [place % 3, place % 4];
-            write(dir.join("cmdline"), &format!("/bin/python3\0/srv/job{few}.py\0worker{more}\0"));
-            std::os::unix::fs::symlink("/bin/python3", dir.join("exe")).expect("a link of ours");
-            write(dir.join("comm"), &format!("job{more}\n"));
-            let status =
-                format!("Name:\tjob{more}\nUid:\t{few}\t{few}\t0\t0\nVmSize: 9 kB\nVmSwap: 0 kB\n");
-            write(dir.join("status"), &status);
-            write(dir.join("cgroup"), &format!("0::/system.slice/docker-{more:064x}.scope\n"));
-        }
-    }
-}
 
 /// The total of a report.
 fn total(ran: &Ran) -> (u64, Figures) {
@@ -179,39 +35,41 @@ fn report(root: &Path, arguments: &[&str]) -> Ran {
     run([&given, arguments].concat())
 }
 
+/// The sums of a report of a host, and its notes.
+fn figures(host: &MadeHost) -> (Figures, String) {
+    let dir = TempDir::new("shares");
+    host.write(dir.path());
+    let ran = report(dir.path(), &[]);
+    (total(&ran).1, ran.stderr())
+}
+
 /// However rows are made, each page counts at least once, and all of them at most as often as the
 /// host has them in use. Where that leaves a doubt, a note says so.
 #[test]
 fn totals_are_equal_for_all_groupings_and_bounded_by_the_host() {
     let mut rng = Rng::seeded();
-    for _ in 0..25 {
+    for round in 0..60 {
         let host = MadeHost::random(&mut rng);
         let (truth, used) = (host.truth(), host.used());
-        for has_smaps in [true, false] {
-            let dir = TempDir::new("shares");
-            host.write(dir.path(), has_smaps);
-            let ran = report(dir.path(), &[]);
-            let (ram, found) = total(&ran);
-            assert_eq!(ram / 1024, host.processes.len() as u64 * 40 + found.hugetlb);
-            for (what, found, truth, used) in [
-                ("hugetlb", found.hugetlb, truth.hugetlb, used.hugetlb),
-                ("swapped", found.swap, truth.swap, used.swap),
-            ] {
-                assert!((truth..=used).contains(&found), "{what}: {truth}..={used}, not {found}");
-                let is_noted = ran.stderr().contains(&format!("{what} pages"));
-                assert!(found == truth || is_noted, "{what}: {found} for {truth}, without a note");
-            }
-            for by in GROUPINGS {
-                assert_eq!(
-                    total(&report(dir.path(), &["--by", by])),
-                    (ram, found_of(&ran)),
-                    "{by}"
-                );
-            }
-            for name in NAMES {
-                let named = total(&report(dir.path(), &["--name", name]));
-                assert_eq!(named, (ram, found_of(&ran)), "{name}");
-            }
+        let dir = TempDir::new("shares");
+        host.write(dir.path());
+        let ran = report(dir.path(), &[]);
+        let (ram, found) = total(&ran);
+        assert_eq!(ram / 1024, host.measured().count() as u64 * 40 + found.hugetlb);
+        for (what, found, truth, used) in [
+            ("hugetlb", found.hugetlb, truth.hugetlb, used.hugetlb),
+            ("swapped", found.swap, truth.swap, used.swap),
+        ] {
+            assert!((truth..=used).contains(&found), "{what}: {truth}..={used}, not {found}");
+            let is_noted = ran.stderr().contains(&format!("{what} pages"));
+            assert!(found == truth || is_noted, "{what}: {found} for {truth}, without a note");
+        }
+        if round % 4 > 0 {
+            continue;
+        }
+        let options = GROUPINGS.map(|by| ["--by", by]).into_iter();
+        for option in options.chain(NAMES.map(|name| ["--name", name])) {
+            assert_eq!(total(&report(dir.path(), &option)), (ram, found), "{option:?}");
         }
     }
 }
@@ -296,15 +154,10 @@ fn found_of(ran: &Ran) -> Figures {
 /// A postmaster and its backends with titles of their own map one pool.
 #[test]
 fn a_pool_of_many_programs_counts_once() {
-    let pool = || MadeMapping { object: 0, begin: 0, end: 16, touched: (0..16).collect() };
-    let host = MadeHost {
-        huge_objects: 1,
-        swapped: vec![BTreeSet::new()],
-        processes: (0..6).map(|_| vec![pool()]).collect(),
-        unmapped: 0,
-    };
+    let host = MadeHost::new(1, vec![BTreeSet::new()]);
+    let host = host.with((0..6).map(|_| vec![MadeMapping::whole(0, 16)]));
     let dir = TempDir::new("pool");
-    host.write(dir.path(), true);
+    host.write(dir.path());
     let ran = report(dir.path(), &[]);
     assert_eq!(total(&ran), ((32 * 1024 + 6 * 40) * 1024, Figures { hugetlb: 32 * 1024, swap: 0 }));
     assert_eq!(ran.stderr(), "");
@@ -319,17 +172,142 @@ fn a_pool_of_many_programs_counts_once() {
 /// Parts of one object in swap that overlap, that touch and that contain each other.
 #[test]
 fn ranges_of_shared_memory_in_swap_count_once() {
-    let part = |(begin, end)| MadeMapping { object: 1, begin, end, touched: BTreeSet::new() };
     let ranges = [(0, 3), (1, 4), (2, 3), (4, 6), (7, 8), (0, 3)];
-    let host = MadeHost {
-        huge_objects: 1,
-        swapped: vec![BTreeSet::new(), (0..8).collect()],
-        processes: ranges.into_iter().map(|range| vec![part(range)]).collect(),
-        unmapped: 5,
-    };
-    let dir = TempDir::new("ranges");
-    host.write(dir.path(), true);
-    let ran = report(dir.path(), &[]);
+    let host = MadeHost::new(1, vec![BTreeSet::new(), (0..8).collect()]);
+    let host = host.with(ranges.map(|(begin, end)| vec![MadeMapping::part(1, begin, end)]));
     // Pages 0 to 5, and 7.
-    assert_eq!((total(&ran).1.swap, ran.stderr()), (7 * 4, String::new()));
+    assert_eq!(figures(&MadeHost { unmapped: 5, ..host }), (swap(7 * 4), String::new()));
+}
+
+fn swap(swap: u64) -> Figures {
+    Figures { hugetlb: 0, swap }
+}
+
+fn hugetlb(pages: u64) -> Figures {
+    Figures { hugetlb: pages * HUGE, swap: 0 }
+}
+
+/// A private mapping counts the pages that it did not copy. Another process may count others.
+#[test]
+fn private_mappings_of_shared_memory_count_what_they_did_not_copy() {
+    let copies = (2..5).map(|page| (page, true)).collect();
+    let private = MadeMapping { is_private: true, copies, ..MadeMapping::part(1, 0, 10) };
+    let host = MadeHost::new(1, vec![BTreeSet::new(), (0..8).collect()]);
+    let host = MadeHost { unmapped: 50, ..host };
+    // Pages 0, 1, 5, 6 and 7, and three copies.
+    let alone = host.clone().with([vec![private.clone()]]);
+    assert_eq!(figures(&alone), (swap(8 * 4), String::new()));
+    // The other process counts pages 2 to 7: eight and three copies, and at most one more.
+    let both = host.clone().with([vec![private.clone()], vec![MadeMapping::part(1, 2, 8)]]);
+    let (found, notes) = figures(&both);
+    assert!((11 * 4..=13 * 4).contains(&found.swap) && notes.contains("swapped"), "{notes}");
+    // A child has the copies of the other mapping: which of the two has pages of its object?
+    let other = MadeMapping { object: 2, is_forked: true, ..private.clone() };
+    let mut host = host.with([vec![private, other]]);
+    host.swapped.push(BTreeSet::new());
+    let (found, notes) = figures(&host);
+    assert_eq!(found, swap((5 + 3) * 4 + 6));
+    let note = "0.0 MiB in swapped pages of shared memory is an upper bound (at least 0.0 MiB)";
+    assert!(notes.contains(note), "{notes}");
+}
+
+/// Ids of segments are unique in an IPC namespace only.
+#[test]
+fn segments_of_two_containers_are_not_one() {
+    let process = |namespace, shows_namespace| MadeProcess {
+        namespace,
+        shows_namespace,
+        ..MadeProcess::from(vec![MadeMapping::whole(0, 4), MadeMapping::part(1, 0, 8)])
+    };
+    let mut host = MadeHost::new(1, vec![BTreeSet::new(), (0..8).collect()]);
+    host.segments = BTreeSet::from([0, 1]);
+    host.unmapped = 50;
+    let both = |shown| [0, 0, 1, 1].map(|namespace| process(namespace, shown));
+    let whole = Figures { hugetlb: 8 * HUGE, swap: 16 * 4 };
+    assert_eq!(figures(&host.clone().with(both(true))), (whole, String::new()));
+    // With a keeper the kernel does not tell the namespaces of other users.
+    let (found, notes) = figures(&host.clone().with(both(false)));
+    assert_eq!(found, Figures { hugetlb: 16 * HUGE, swap: 32 * 4 });
+    assert_eq!(notes.matches("does not tell which of them processes share").count(), 2, "{notes}");
+    let (found, notes) = figures(&host.with([process(0, true), process(0, false)]));
+    assert_eq!(found, Figures { hugetlb: 8 * HUGE, swap: 16 * 4 });
+    assert_eq!(notes.matches("is an upper bound (at least").count(), 2, "{notes}");
+}
+
+/// A VM with pages of its own ends after the survey. The others keep their pages.
+#[test]
+fn pages_freed_after_the_survey_are_not_taken_from_other_processes() {
+    let pool = || vec![MadeMapping::whole(2, 8)];
+    let vms = [0, 1].map(|object| vec![MadeMapping::whole(object, 64)]);
+    let host = MadeHost::new(3, vec![BTreeSet::new(); 3]);
+    let host = host.with(vms.into_iter().chain([pool(), pool()]));
+    let host = MadeHost { freed: 70, ..host };
+    let dir = TempDir::new("freed");
+    host.write(dir.path());
+    let ran = report(dir.path(), &["--by", "pid"]);
+    let parts: Vec<u64> = ran.stdout().lines().skip(1).map(hugetlb_of).collect();
+    assert_eq!(parts, [8, 8, 128, 128, 272].map(|mib| mib << 20), "{}", ran.stdout());
+    let note = "psm-uring: the processes had 272.0 MiB in hugetlb pages, 140.0 MiB more than are \
+                in use now: some ended or freed pages during the survey\n";
+    assert_eq!(ran.stderr(), note);
+}
+
+/// The column of hugetlb pages in a record.
+fn hugetlb_of(record: &str) -> u64 {
+    record.split(',').nth(2).and_then(|cell| cell.parse().ok()).expect("bytes")
+}
+
+/// Before Linux 6.2 a page is private in each process that shares the page table.
+#[test]
+fn shared_page_tables_count_once() {
+    let mapping = |touched: u64| {
+        let touched = (0..touched).map(|page| (page, 0)).collect();
+        vec![MadeMapping { touched, ..MadeMapping::whole(0, 512) }]
+    };
+    let host = |kernel, touched: [u64; 2]| {
+        let processes = touched.map(mapping).into_iter();
+        let host = MadeHost { kernel, ..MadeHost::new(2, vec![BTreeSet::new(); 2]) };
+        host.with(processes.chain([vec![MadeMapping::whole(1, 4)]]))
+    };
+    for kernel in ["5.15.0-91-generic", "6.18.0"] {
+        let (found, notes) = figures(&host(kernel, [512, 512]));
+        assert_eq!((found, notes.as_str()), (hugetlb(516), ""), "{kernel}");
+    }
+    // The pages in use show that the processes touched the same ones, or nothing does.
+    let few = host("5.15.0-91-generic", [100, 60]);
+    assert_eq!(figures(&few), (hugetlb(104), String::new()));
+    let (found, notes) = figures(&MadeHost { unmapped: 300, ..few.clone() });
+    assert_eq!(found, hugetlb(164));
+    let note = "320.0 MiB in private hugetlb pages is an upper bound (at least 200.0 MiB): kernels \
+                before 6.2 count pages of shared page tables as private in each process";
+    assert!(notes.contains(note), "{notes}");
+    // Without its smaps, a process may have the pages of the other.
+    let mut unread = MadeHost { unmapped: 300, ..few };
+    unread.processes[1].smaps = MadeSmaps::Absent;
+    let (found, notes) = figures(&unread);
+    assert_eq!(found, hugetlb(164));
+    assert!(notes.contains("at least") && notes.contains("1 process could not"), "{notes}");
+}
+
+/// A process that gets stuck after the survey delays the report by the timeout alone, and one that
+/// is no longer the same has no part in the objects.
+#[test]
+fn unknown_mappings_are_an_upper_bound() {
+    let host = MadeHost::new(1, vec![BTreeSet::new()]);
+    let mut host = host.with((0..4).map(|_| vec![MadeMapping::whole(0, 16)]));
+    host.unmapped = 100;
+    host.processes[1].smaps = MadeSmaps::Replaced;
+    host.processes[2].smaps = MadeSmaps::Absent;
+    let dir = TempDir::new("unread");
+    host.write(dir.path());
+    make_fifo(&dir.path().join((FIRST + 2).to_string()).join("smaps"));
+    for (option, limit) in [("50ms", Duration::from_secs(4)), ("60m", RUN_LIMIT)] {
+        let began = Instant::now();
+        let ran = report(dir.path(), &["--stuck-after", option]);
+        assert!(began.elapsed() < limit, "{option}: {:?}", began.elapsed());
+        assert_eq!(total(&ran).1, hugetlb(3 * 16));
+        let note = "psm-uring: 96.0 MiB in shared hugetlb pages is an upper bound (at least 32.0 \
+                    MiB): the mappings of 2 processes could not be read\n";
+        assert_eq!(ran.stderr(), note);
+    }
 }
