@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use crate::engine::{Survey, Timeouts};
-use crate::process::{self, Glimpse, ProcFile, ProcessUsage};
+use crate::process::{self, Fate, Glimpse, ProcFile, ProcessUsage};
 use crate::program::{MappedObject, MappedPages, Share, Shares, Split, split};
 use crate::report::Unit;
 use crate::report::notes::Missing;
@@ -170,11 +170,13 @@ pub(super) fn timeouts(left: Timeouts) -> Timeouts {
 /// Whether no process is missing that maps hugetlb pages. `status` shows it, also where smaps is
 /// denied.
 fn have_no_hugetlb(root: &ProcRoot, missing: &Missing<'_>) -> bool {
-    let maps_none = |pid| {
-        let status = root.read_once(ProcFile::Status, pid);
-        status.is_ok_and(|status| process::mapped_hugetlb(&status) == Some(Kib(0)))
+    let maps_none = |(pid, fate): &(Pid, Fate)| {
+        let status = || root.read_once(ProcFile::Status, *pid);
+        // A process that ended maps nothing, and has no status.
+        let has_none = |status: Vec<u8>| process::mapped_hugetlb(&status) == Some(Kib(0));
+        *fate == Fate::Gone || status().is_ok_and(has_none)
     };
-    missing.hidepid.is_none() && missing.processes.iter().all(|(pid, _)| maps_none(*pid))
+    missing.hidepid.is_none() && missing.processes.iter().all(maps_none)
 }
 
 /// A process with pages that others may hold.

@@ -289,6 +289,35 @@ fn shared_page_tables_count_once() {
     assert!(notes.contains("at least") && notes.contains("1 process could not"), "{notes}");
 }
 
+/// Processes touch different pages of one pool. Each page that the kernel calls shared is in two of
+/// them, unless a process that is not measured may have it.
+#[test]
+fn a_missing_process_is_asked_for_hugetlb_pages() {
+    let mapping = |begin, end| {
+        let touched = (begin..end).map(|page| (page, 0)).collect();
+        vec![MadeMapping { touched, ..MadeMapping::whole(0, 40) }]
+    };
+    let host = MadeHost { unmapped: 50, ..MadeHost::new(1, vec![BTreeSet::new()]) };
+    let host = host.with([mapping(0, 8), mapping(4, 12), mapping(0, 4), mapping(8, 12)]);
+    assert_eq!(figures(&host).0, hugetlb(12));
+    let dir = TempDir::new("missing");
+    host.write(dir.path());
+    std::fs::write(dir.path().join("99"), "").expect("a process that is gone");
+    let missing = dir.path().join("98");
+    std::fs::create_dir(&missing).expect("a directory of ours");
+    std::fs::write(missing.join("smaps_rollup"), "no smaps\n").expect("a file of ours");
+    std::fs::write(missing.join("cmdline"), "other\0").expect("a file of ours");
+    for (pages, expected) in [("0", 12), ("2048", 24)] {
+        let status = format!("Name:\tx\nVmSize: 9 kB\nHugetlbPages: {pages} kB\n");
+        std::fs::write(missing.join("status"), status).expect("a file of ours");
+        let ran = report(dir.path(), &[]);
+        assert!(ran.stderr().contains("1 not understood (PID 98)"), "{}", ran.stderr());
+        assert_eq!(total(&ran).1, hugetlb(expected));
+        let is_noted = ran.stderr().contains("processes that were not measured may hold");
+        assert_eq!(is_noted, pages != "0", "{}", ran.stderr());
+    }
+}
+
 /// A process that gets stuck after the survey delays the report by the timeout alone, and one that
 /// is no longer the same has no part in the objects.
 #[test]
