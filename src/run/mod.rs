@@ -115,7 +115,7 @@ impl<'a> Session<'a> {
         let lacking = settings.rules.selection.is_none().then_some(&missing);
         let left = shares::timeouts(time_left(settings, &clock));
         let read_again = |pids: &[Pid]| progress::survey_mappings(&mut self.surveyor, pids, &left);
-        let found = shares::find(&settings.root, &survey, &spaces.owners, lacking, read_again);
+        let found = shares::find(settings, &survey, &spaces.owners, lacking, read_again);
         let unread = &unmeasured.rows(&settings.plan);
         let unknown = unmeasured.coverage.unknown();
         let (sharing, shares) = (&spaces.owners, &found.shares);

@@ -117,6 +117,16 @@ impl Settings {
             watch,
         })
     }
+
+    /// Whether the report shows memory in swap. The total of a table is that of RAM alone.
+    pub(super) fn shows_swap(&self) -> bool {
+        let is_swap = |column: &Column| matches!(column, Column::Swap | Column::Footprint);
+        match self.output.format {
+            Format::Table if self.is_total => false,
+            Format::Table | Format::Csv => self.columns.iter().any(is_swap),
+            Format::Json | Format::Ndjson | Format::OpenMetrics => true,
+        }
+    }
 }
 
 impl Output {

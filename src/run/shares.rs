@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
+use super::settings::Settings;
 use crate::engine::{Survey, Timeouts};
 use crate::process::{self, Fate, Glimpse, ProcFile, ProcessUsage};
 use crate::program::{MappedObject, MappedPages, Share, Shares, Split, split};
@@ -38,12 +39,13 @@ pub(super) struct FoundShares {
 /// Processes in the address space of another (`sharing`) have none. `read_again` reads the smaps of
 /// processes.
 pub(super) fn find(
-    root: &ProcRoot,
+    settings: &Settings,
     survey: &Survey,
     sharing: &HashMap<Pid, Pid>,
     missing: Option<&Missing<'_>>,
     read_again: impl FnOnce(&[Pid]) -> Survey,
 ) -> FoundShares {
+    let root = &settings.root;
     let owners = || survey.processes().filter(|process| !sharing.contains_key(&process.pid));
     let processes: Vec<MappingProcess> =
         owners().filter_map(|one| MappingProcess::new(&one, root)).collect();
@@ -97,13 +99,9 @@ pub(super) fn find(
         unread: unread(|one| one.whole_swap),
         knows_users: is_complete,
     };
-    let notes = [
-        tables.note(&hugetlb.tables),
-        shared.note(&hugetlb.shared),
-        hugetlb.excess(),
-        swapped.note(&swap),
-    ];
-    FoundShares { shares, notes: notes.into_iter().flatten().collect() }
+    let swapped = settings.shows_swap().then(|| swapped.note(&swap)).flatten();
+    let notes = [tables.note(&hugetlb.tables), shared.note(&hugetlb.shared), hugetlb.excess()];
+    FoundShares { shares, notes: notes.into_iter().flatten().chain(swapped).collect() }
 }
 
 /// The hugetlb pages of all processes.
@@ -200,15 +198,14 @@ impl MappingProcess {
         let (private_hugetlb, shared_hugetlb) = (smaps.private_hugetlb(), smaps.shared_hugetlb());
         let proportional = smaps.get(Field::SwapPss);
         let swap = smaps.get(Field::Swap).unwrap_or_default();
-        let beyond = swap.saturating_sub(proportional.unwrap_or_default());
+        // Kernels before 4.3 print no SwapPss, and any page in swap may be shared: a note says so.
+        let beyond = swap.saturating_sub(proportional.unwrap_or(swap));
         if private_hugetlb.max(shared_hugetlb).max(beyond) == Kib(0) {
             return None;
         }
-        // Kernels before 4.3 print no SwapPss: any page in swap may be shared.
-        let own_swap = proportional.or(smaps.swap().map(|_| Kib(0)));
         // A forked process shares anonymous pages, which SwapPss counts.
-        let asks = proportional.is_some() && beyond > Kib(0);
-        let status = if asks { root.read_once(ProcFile::Status, pid).ok() } else { None };
+        let status =
+            if beyond > Kib(0) { root.read_once(ProcFile::Status, pid).ok() } else { None };
         let anonymous_swap = status.and_then(|status| Glimpse::from_status(&status).swap);
         let whole = swap.saturating_sub(anonymous_swap.unwrap_or_default());
         let whole_swap = beyond.min(whole);
@@ -217,7 +214,7 @@ impl MappingProcess {
             start: start(smaps),
             private_hugetlb,
             shared_hugetlb,
-            own_swap,
+            own_swap: smaps.swap(),
             whole_swap,
             anonymous_swap,
         })

@@ -211,6 +211,26 @@ fn private_mappings_of_shared_memory_count_what_they_did_not_copy() {
     assert!(notes.contains(note), "{notes}");
 }
 
+/// A note on a figure that the report lacks would confuse.
+#[test]
+fn a_report_without_swap_has_no_note_on_it() {
+    let private = || vec![MadeMapping { is_private: true, ..MadeMapping::part(1, 0, 8) }];
+    let host =
+        MadeHost { unmapped: 50, ..MadeHost::new(1, vec![BTreeSet::new(), (0..8).collect()]) };
+    let dir = TempDir::new("notes");
+    host.with([private(), private()]).write(dir.path());
+    let root = dir.path().to_str().expect("UTF-8");
+    for (arguments, is_noted) in [
+        (&["--columns", "ram,name"][..], false),
+        (&["--total"], false),
+        (&["--json", "--total"], true),
+        (&["--columns", "footprint,name"], true),
+    ] {
+        let ran = run([&["--proc-root", root], arguments].concat());
+        assert_eq!(ran.stderr().contains("swapped pages"), is_noted, "{arguments:?}");
+    }
+}
+
 /// Ids of segments are unique in an IPC namespace only.
 #[test]
 fn segments_of_two_containers_are_not_one() {
