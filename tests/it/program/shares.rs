@@ -147,10 +147,6 @@ fn smaps(pss: usize, hugetlb: usize) -> Smaps {
     scanner.finish().expect("smaps")
 }
 
-fn found_of(ran: &Ran) -> Figures {
-    total(ran).1
-}
-
 /// A postmaster and its backends with titles of their own map one pool.
 #[test]
 fn a_pool_of_many_programs_counts_once() {
