@@ -227,6 +227,10 @@ pub struct Options {
           hide_short_help = true, hide_possible_values = true)]
     pub source: Source,
 
+    /// Read page tables in smaller parts: big processes wait less, the report takes longer
+    #[arg(long, help_heading = "Measurement", hide_short_help = true)]
+    pub gentle: bool,
+
     /// Threads that read in parallel, 1 to 1024 [default: by CPUs and memory pressure]
     #[arg(long, value_name = "N", value_parser = parse::number::<1, WORKERS_MAX>,
           allow_negative_numbers = true,

@@ -186,8 +186,10 @@ impl Tuning {
         let workers = workers.unwrap_or_else(cpus);
         let per_worker = match source {
             Source::Smaps => SMAPS_PER_WORKER,
-            Source::Auto | Source::Rollup if has_keeper() => PER_WORKER_WITH_KEEPER,
-            Source::Auto | Source::Rollup => PER_WORKER,
+            Source::Auto | Source::Rollup | Source::Pagemap if has_keeper() => {
+                PER_WORKER_WITH_KEEPER
+            }
+            Source::Auto | Source::Rollup | Source::Pagemap => PER_WORKER,
         };
         let depth = depth.unwrap_or(workers.saturating_mul(per_worker)).min(DEPTH_MAX);
         Tuning { workers, ring_workers, depth, features: Features::ALL }

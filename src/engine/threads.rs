@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Engine, EngineFailure, IoStats, Progress, Tally, Timeouts};
-use crate::process::{Fate, Plan, Probe, ProcFile, ReadNext, Want};
+use crate::process::{Fate, PAUSE, Plan, Probe, ProcFile, ReadNext, Want};
 use crate::sys::keeper_client;
+use crate::sys::pages::KernelPages;
 use crate::sys::proc_root::{OpenFile, ProcRoot};
 use crate::sys::this_process;
 use crate::sys::threads::{self, ThreadState};
@@ -46,6 +47,7 @@ struct Queue {
     root: ProcRoot,
     pids: Vec<Pid>,
     plan: Arc<Plan>,
+    pages: Mutex<KernelPages>,
     next: AtomicUsize,
     began: Instant,
     deadline: Option<Duration>,
@@ -55,9 +57,10 @@ struct Queue {
 #[derive(Default)]
 struct Worker {
     thread_id: AtomicU32,
-    /// Number of processes started. A change tells the supervisor that the worker moved on.
+    /// Number of processes and windows started. A change tells the supervisor that the worker moved
+    /// on.
     started: AtomicUsize,
-    /// Start of the last process, in nanoseconds since the queue began.
+    /// Start of the last one, in nanoseconds since the queue began.
     started_at: AtomicU64,
     is_done: AtomicBool,
     log: Mutex<Log>,
@@ -106,6 +109,7 @@ impl Engine for Threads {
             root: self.root.clone(),
             pids: pids.to_vec(),
             plan: Arc::clone(plan),
+            pages: Mutex::default(),
             next: AtomicUsize::new(0),
             began: Instant::now(),
             deadline: timeouts.deadline,
@@ -143,7 +147,8 @@ impl Worker {
     /// Reads one process after another until the queue is empty or the worker is abandoned.
     fn run(&self, queue: &Queue) {
         self.thread_id.store(threads::thread_id(), Ordering::Relaxed);
-        let mut reader = BlockingReader::new(&queue.root, &queue.plan);
+        let is_alive = || self.record_start(queue);
+        let mut reader = BlockingReader::new(queue, &is_alive);
         while let Some(pid) = self.start_next(queue) {
             let probe = reader.read_process(pid);
             let mut log = self.log();
@@ -165,11 +170,16 @@ impl Worker {
             return None;
         }
         log.current = if queue.time_left().is_zero() { None } else { queue.next() };
+        self.record_start(queue);
+        log.current
+    }
+
+    /// Records that a process or a window was started.
+    fn record_start(&self, queue: &Queue) {
         let now = u64::try_from(queue.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.started_at.store(now, Ordering::Relaxed);
         // Release: a reader of the new number sees the new time as well.
         self.started.fetch_add(1, Ordering::Release);
-        log.current
     }
 }
 
@@ -364,8 +374,9 @@ const VERIFY_BYTES: usize = 1;
 
 /// A probe and blocking reads of its files.
 struct BlockingReader<'a> {
-    root: &'a ProcRoot,
-    plan: &'a Arc<Plan>,
+    queue: &'a Queue,
+    /// Called at each window of a walk, which can take long.
+    is_alive: &'a dyn Fn(),
     room: Vec<u8>,
     probe: Probe,
     /// The work for all processes so far.
@@ -373,14 +384,14 @@ struct BlockingReader<'a> {
 }
 
 impl<'a> BlockingReader<'a> {
-    fn new(root: &'a ProcRoot, plan: &'a Arc<Plan>) -> BlockingReader<'a> {
+    fn new(queue: &'a Queue, is_alive: &'a dyn Fn()) -> BlockingReader<'a> {
         let io = IoStats::default();
-        BlockingReader { root, plan, room: vec![0; READ_BYTES], probe: Probe::new(), io }
+        BlockingReader { queue, is_alive, room: vec![0; READ_BYTES], probe: Probe::new(), io }
     }
 
     /// Reads what the probe wants until the fate of the process is known.
     fn read_process(&mut self, pid: Pid) -> &Probe {
-        self.probe.restart(pid, self.plan);
+        self.probe.restart(pid, &self.queue.plan);
         while let Some(want) = self.probe.want() {
             match want {
                 Want::One(file) => self.open_and_read(file),
@@ -404,7 +415,7 @@ impl<'a> BlockingReader<'a> {
 
     fn open(&mut self, file: ProcFile) -> Option<OpenFile> {
         self.io.operations += 2; // with the close
-        match self.root.open_file(file, &self.probe.path(file)) {
+        match self.queue.root.open_file(file, &self.probe.path(file)) {
             Ok(open) => Some(open),
             Err(errno) => {
                 self.probe.fail(file, errno);
@@ -414,11 +425,17 @@ impl<'a> BlockingReader<'a> {
     }
 
     fn read(&mut self, file: ProcFile, mut open: OpenFile) {
-        let mut next = ReadNext::Continue;
+        let mut next = self.probe.first_read(file);
         while next != ReadNext::Done {
             self.io.operations += 1;
             let read = match next {
                 ReadNext::Verify => open.read_beginning(&mut self.room[..VERIFY_BYTES]),
+                ReadNext::Window(window) => {
+                    (self.is_alive)();
+                    std::thread::sleep(PAUSE);
+                    let room = &mut self.room[..window.len];
+                    open.read_at(room, window.offset)
+                }
                 _ => open.read(&mut self.room),
             };
             match read {
@@ -427,6 +444,11 @@ impl<'a> BlockingReader<'a> {
                     self.io.bytes += len as u64;
                     let room = self.room.len();
                     next = self.probe.feed(file, &self.room[..len], room);
+                    if next == ReadNext::Count {
+                        let pages = self.queue.pages.lock();
+                        let mut pages = pages.unwrap_or_else(PoisonError::into_inner);
+                        next = self.probe.count(&mut *pages);
+                    }
                 }
                 Err(errno) => {
                     self.probe.fail(file, errno);

@@ -29,6 +29,14 @@ pub enum ProcFile {
     /// The children of a thread, with blanks between. Exists if the kernel was built with
     /// `CONFIG_PROC_CHILDREN`. Never blocks.
     Children,
+    /// The pages of the address space in one line: all, resident, shared. Never blocks.
+    Statm,
+    /// Every mapping: addresses, permissions, device, path. A few mappings per hold of the lock, or
+    /// none (6.17).
+    Maps,
+    /// The entries of the page tables, eight bytes each, at eight bytes per page from address 0. A
+    /// read takes the lock for each table that it visits.
+    Pagemap,
     /// The sums over all mappings, computed under one hold of the `mmap_lock` (4.14).
     SmapsRollup,
     /// Every mapping with its figures, a few mappings per hold of the lock.
@@ -87,6 +95,9 @@ impl ProcFile {
             ProcFile::Exe => "exe",
             ProcFile::Tasks => "task",
             ProcFile::Children => "children",
+            ProcFile::Statm => "statm",
+            ProcFile::Maps => "maps",
+            ProcFile::Pagemap => "pagemap",
             ProcFile::SmapsRollup => "smaps_rollup",
             ProcFile::Smaps => "smaps",
         };
@@ -103,10 +114,10 @@ impl ProcFile {
     }
 
     /// Whether one read returns the whole file if it fits the buffer, so that a read that does not
-    /// fill the buffer needs no second one to find the end. A read of smaps or children ends after
-    /// about a page.
+    /// fill the buffer needs no second one to find the end. A read of smaps, maps or children ends
+    /// after about a page.
     pub fn is_one_record(self) -> bool {
-        !matches!(self, ProcFile::Smaps | ProcFile::Children)
+        !matches!(self, ProcFile::Smaps | ProcFile::Maps | ProcFile::Children)
     }
 
     /// The maximum size of its text. Control groups are never cut: there are a dozen hierarchies,
@@ -123,14 +134,17 @@ impl ProcFile {
     /// a lock that another process holds.
     ///
     /// `comm` copies a name under a spin lock, `status` sums counters, `task` walks a list under
-    /// RCU, `children` another one under `tasklist_lock` (fs/proc/array.c, fs/proc/base.c).
+    /// RCU, `children` another one under `tasklist_lock`, `statm` reads counters (fs/proc/array.c,
+    /// fs/proc/base.c).
     pub fn never_blocks(self) -> bool {
-        matches!(self, ProcFile::Comm | ProcFile::Status | ProcFile::Tasks | ProcFile::Children)
+        use ProcFile::{Children, Comm, Statm, Status, Tasks};
+        matches!(self, Comm | Status | Tasks | Children | Statm)
     }
 
-    /// Whether the file has memory figures.
+    /// Whether the open ties the file to the address space of that moment.
     pub fn is_memory(self) -> bool {
-        matches!(self, ProcFile::SmapsRollup | ProcFile::Smaps)
+        use ProcFile::{Maps, Pagemap, Smaps, SmapsRollup};
+        matches!(self, SmapsRollup | Smaps | Maps | Pagemap)
     }
 }
 

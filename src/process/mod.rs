@@ -12,6 +12,7 @@
 //! - `refusal` the reason that the kernel refuses a process
 //! - `status`  the texts of `status` and `stat`
 //! - `cgroup`  the text of `cgroup`
+//! - `walk`    page tables to figures
 #![forbid(unsafe_code)]
 
 mod cgroup;
@@ -26,6 +27,7 @@ mod refusal;
 mod script;
 mod status;
 mod title;
+mod walk;
 
 pub use cgroup::CgroupPaths;
 pub use file::{PATH_MAX, ProcFile, RelPath, TEXT_MAX};
@@ -37,6 +39,7 @@ pub use refusal::{Credentials, Refusal};
 pub use status::{
     Glimpse, KTHREADD, fate_of_memoryless, kernel_threads, mapped_hugetlb, parent, process_of,
 };
+pub use walk::{GENTLE_WINDOW_BYTES, PAUSE, PageCounts, WINDOW_BYTES, WalkRule, Window, hold};
 
 use crate::smaps::Smaps;
 use crate::units::{Errno, Kib, Pid};

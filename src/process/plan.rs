@@ -2,32 +2,42 @@
 
 use regex::bytes::Regex;
 
+use super::walk::WalkRule;
 use super::{NameRule, ProcFile};
 use crate::units::{Pid, labels};
 
 /// The source of memory figures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Source {
-    /// `smaps_rollup`, and `smaps` for a process that has no rollup (kernels before 4.14).
+    /// `smaps_rollup`, `pagemap` for big processes, and `smaps` for a process that has no rollup
+    /// (kernels before 4.14).
     #[default]
     Auto,
     /// `smaps_rollup` only.
     Rollup,
     /// `smaps` only: slower, and the only source of the heap.
     Smaps,
+    /// `pagemap` for every process, small ones too.
+    Pagemap,
 }
 
 labels!(Source {
-    Auto => "auto", "smaps_rollup, or smaps where there is none";
+    Auto => "auto", "smaps_rollup, pagemap for big processes, smaps where there is no rollup";
     Rollup => "rollup", "smaps_rollup only";
     Smaps => "smaps", "smaps only: every mapping";
+    Pagemap => "pagemap", "pagemap, so that no process waits: as root only";
 });
 
 impl Source {
-    /// The file that is read first.
+    /// Whether `smaps` replaces a rollup that does not exist.
+    pub(super) fn has_smaps(self) -> bool {
+        matches!(self, Source::Auto | Source::Pagemap)
+    }
+
+    /// The file that is read first, unless page tables are walked.
     pub fn memory_file(self) -> ProcFile {
         match self {
-            Source::Auto | Source::Rollup => ProcFile::SmapsRollup,
+            Source::Auto | Source::Rollup | Source::Pagemap => ProcFile::SmapsRollup,
             Source::Smaps => ProcFile::Smaps,
         }
     }
@@ -40,6 +50,8 @@ pub struct Plan {
     pub name_rule: NameRule,
     /// The source of memory figures.
     pub source: Source,
+    /// Walk page tables, if this process may.
+    pub walk: Option<WalkRule>,
     /// Measure only processes whose name matches.
     pub filter: Option<Regex>,
     /// Measure only processes of these users, ascending; empty: all users.

@@ -114,6 +114,11 @@ pub fn mapped_hugetlb(status: &[u8]) -> Option<Kib> {
     kib(status, b"HugetlbPages")
 }
 
+/// Swapped pages, shared ones counted whole.
+pub(super) fn swap(text: &[u8]) -> Option<Kib> {
+    kib(text, b"VmSwap")
+}
+
 /// The fate of a process without memory, by its `status`; `None` if it may have memory.
 pub fn fate_of_memoryless(status: &[u8]) -> Option<Fate> {
     match kind(status, true) {
@@ -162,7 +167,7 @@ impl Glimpse {
             name.extend_from_slice(NAMELESS);
         }
         let state = value(text, b"State").and_then(<[u8]>::first).copied().map(char::from);
-        let (rss, swap) = (kib(text, b"VmRSS"), kib(text, b"VmSwap"));
+        let (rss, swap) = (kib(text, b"VmRSS"), swap(text));
         Glimpse { comm: name, state, rss, swap, uid: owner(text) }
     }
 }

@@ -9,9 +9,10 @@ use super::open_root;
 use crate::cli::{Options, User};
 use crate::engine::{EngineKind, Timeouts, Tuning};
 use crate::error::Error;
-use crate::process::{NameRule, Plan, Source};
+use crate::process::{GENTLE_WINDOW_BYTES, NameRule, Plan, Source, WINDOW_BYTES, WalkRule};
 use crate::program::{Column, Grouping, Order, UserNames};
 use crate::report::{self, Color, Format, Rules, Unit};
+use crate::sys::pages;
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::users::{PASSWD, Users};
 use crate::units::{Labelled, Pid};
@@ -80,9 +81,11 @@ impl Settings {
         // Reading a name that nothing shows would touch the memory of the process.
         let is_named = options.by.needs_name() || options.filter.is_some();
         let is_compared = watch.is_some() || matches!(output.format, Format::Json | Format::Ndjson);
+        let source = find_source(options, &columns)?;
         let plan = Plan {
             name_rule: if is_named { options.name } else { NameRule::Comm },
-            source: find_source(options, &columns)?,
+            source,
+            walk: find_walk(options, source, &columns, &root),
             filter: options.filter.clone(),
             users,
             owner,
@@ -238,6 +241,24 @@ fn find_source(options: &Options, columns: &[Column]) -> Result<Source, Error> {
         (_, source) => return Ok(source),
     };
     Err(Error::Usage(problem))
+}
+
+/// The rule for walks over page tables; `None` if this process may not, or if a rollup has more
+/// figures that are asked for.
+fn find_walk(
+    options: &Options,
+    source: Source,
+    columns: &[Column],
+    root: &ProcRoot,
+) -> Option<WalkRule> {
+    let is_forced = source == Source::Pagemap;
+    let needs_rollup = options.sort == Column::LazyFree || columns.contains(&Column::LazyFree);
+    if !is_forced && (needs_rollup || source != Source::Auto) {
+        return None;
+    }
+    let window_bytes = if options.gentle { GENTLE_WINDOW_BYTES } else { WINDOW_BYTES };
+    let rule = pages::walk_rule(root, window_bytes).ok()?;
+    Some(WalkRule { is_forced, ..rule })
 }
 
 /// The ids of users, ascending, and the names for rows.

@@ -136,6 +136,23 @@ impl Smaps {
         self.addresses
     }
 
+    /// The figures of a walk over page tables. It knows private pages, but not which of them are
+    /// dirty.
+    pub(crate) fn of_walk(figures: impl Iterator<Item = (Field, Kib)>, private: Kib) -> Smaps {
+        let mut smaps = Smaps { mappings: 1, is_rollup: true, ..Smaps::default() };
+        let sum = [(Field::PrivateClean, Kib(0)), (Field::PrivateDirty, private)];
+        for (field, Kib(kib)) in figures.chain(sum) {
+            smaps.sums[field as usize] = kib;
+            smaps.seen |= field.bit();
+        }
+        smaps
+    }
+
+    /// The same with the addresses of the process.
+    pub(crate) fn at(self, addresses: Option<(u64, u64)>) -> Smaps {
+        Smaps { addresses, ..self }
+    }
+
     /// Adds one figure. Fails if the sum in bytes exceeds a `u64`: it cannot be true.
     fn add(&mut self, field: Field, kib: u64) -> Result<(), Malformed> {
         let sum = &mut self.sums[field as usize];

@@ -14,6 +14,7 @@
 //! - `keeper_client` how this process asks it
 //! - `privileges`   what this process may read of others
 //! - `users`        names of users
+//! - `pages`        how often page frames are mapped
 //! - `host_files`   files with the memory of the whole host
 //! - `tmpfs`        file systems in memory
 //! - `file`         files that the caller names: replace, read
@@ -27,6 +28,7 @@ pub mod host_files;
 pub mod keeper;
 pub mod keeper_client;
 pub mod memory;
+pub mod pages;
 pub mod privileges;
 pub mod proc_root;
 pub mod ring;

@@ -17,6 +17,8 @@ use super::privileges::{self, Privileges};
 use crate::process::{ProcFile, RelPath, TEXT_MAX};
 use crate::units::{Errno, Pid};
 
+/// The maximum size of a line of numbers.
+const ONE_LINE_BYTES: usize = 256;
 /// The buffer for a listing (`getdents64(2)`).
 const LISTING_BYTES: usize = 32 * 1024;
 /// The maximum size of a text that is read whole: more than the ids of all processes of a host.
@@ -125,6 +127,18 @@ impl ProcRoot {
         Ok(text)
     }
 
+    /// The same by its path.
+    ///
+    /// # Errors
+    /// Those of `open(2)` and `read(2)`.
+    pub(super) fn read_at_once(&self, path: &RelPath) -> Result<Vec<u8>, Errno> {
+        let mut text = vec![0; ONE_LINE_BYTES];
+        let open = self.open_at(path, OFlags::RDONLY | OFlags::NONBLOCK)?;
+        let len = rustix::io::retry_on_intr(|| rustix::io::read(&open, &mut text))?;
+        text.truncate(len);
+        Ok(text)
+    }
+
     /// Opens a file that never blocks, for a thread that must not wait. In a directory that
     /// replaces `/proc` it may be a FIFO: with `O_NONBLOCK` this is empty, or a read fails. Files
     /// of procfs ignore the flag.
@@ -142,7 +156,7 @@ impl ProcRoot {
         let text = match file {
             ProcFile::Exe => Text::Ready(self.exe(path)?, 0),
             ProcFile::Tasks => Text::Ready(self.tasks(path)?, 0),
-            _ if file.is_memory() => Text::File(self.open_memory(path)?),
+            ProcFile::SmapsRollup | ProcFile::Smaps => Text::File(self.open_memory(path)?),
             _ => Text::File(self.open_at(path, OFlags::RDONLY)?),
         };
         Ok(OpenFile(text))
@@ -212,6 +226,19 @@ impl OpenFile {
                 *taken += len;
                 Ok(len)
             }
+        }
+    }
+
+    /// Reads from an offset.
+    ///
+    /// # Errors
+    /// Those of `pread(2)`.
+    pub fn read_at(&mut self, room: &mut [u8], offset: u64) -> Result<usize, Errno> {
+        match &mut self.0 {
+            Text::File(fd) => {
+                Ok(rustix::io::retry_on_intr(|| rustix::io::pread(&*fd, &mut *room, offset))?)
+            }
+            Text::Ready(..) => Err(Errno(libc::ESPIPE)),
         }
     }
 

@@ -19,13 +19,14 @@
 mod scaling;
 mod slot;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use self::scaling::WorkerScaling;
 use self::slot::{Buffers, Slot, SlotState};
 use super::{Engine, EngineFailure, Progress, Tally, Timeouts, Tuning};
-use crate::process::{Fate, Plan};
+use crate::process::{Fate, PAUSE, Plan};
 use crate::sys::memory;
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::ring::kernel::{KernelRing, RingSetup};
@@ -128,8 +129,10 @@ impl<F: Fetcher> Engine for Uring<F> {
             held: 0,
             finished: 0,
             completed: before.completed,
+            paused: VecDeque::new(),
         };
         let outcome = self.run(&mut survey);
+        self.ring.pages().forget();
         let after = self.ring.stats();
         survey.tally.io.operations = after.operations - before.operations;
         survey.tally.io.enters = after.enters - before.enters;
@@ -163,6 +166,8 @@ struct SurveyState<'a> {
     finished: usize,
     /// Requests of the ring that had completed at the last reap.
     completed: u64,
+    /// Slots whose next window may be read at this time, in order.
+    paused: VecDeque<(Duration, usize)>,
 }
 
 impl SurveyState<'_> {
@@ -178,6 +183,12 @@ impl SurveyState<'_> {
         deadline.map_or(next, |deadline| deadline.min(next))
     }
 
+    /// The time of the next check or window.
+    fn next_turn(&self) -> Duration {
+        let check = self.next_check();
+        self.paused.front().map_or(check, |(due, _)| check.min(*due))
+    }
+
     fn is_late(&self, now: Duration) -> bool {
         self.timeouts.deadline.is_some_and(|deadline| now - self.began >= deadline)
     }
@@ -191,11 +202,12 @@ impl<F: Fetcher> Uring<F> {
     fn run(&mut self, survey: &mut SurveyState<'_>) -> Result<(), Errno> {
         loop {
             self.submit(survey);
+            self.resume(survey);
             // Requests of earlier surveys may hold all slots: then wait until some complete.
             if survey.in_flight == 0 && survey.queue.as_slice().is_empty() {
                 return Ok(());
             }
-            let timeout = survey.next_check().saturating_sub(self.ring.now());
+            let timeout = survey.next_turn().saturating_sub(self.ring.now());
             self.ring.submit_and_wait(self.batch(survey), timeout)?;
             let now = self.reap(survey)?;
             if now < survey.next_check() {
@@ -239,10 +251,21 @@ impl<F: Fetcher> Uring<F> {
         }
     }
 
+    /// Reads the windows whose pause is over.
+    fn resume(&mut self, survey: &mut SurveyState<'_>) {
+        while let Some((due, index)) = survey.paused.front().copied() {
+            if due > self.ring.now() {
+                return;
+            }
+            survey.paused.pop_front();
+            self.slots[index].resume(index, &mut self.ring);
+        }
+    }
+
     /// The number of completions to wait for. One at a time would wake this thread for every file,
     /// all at once would leave the workers idle.
     fn batch(&self, survey: &SurveyState<'_>) -> usize {
-        (survey.moving() / 4).max(1)
+        (survey.moving().saturating_sub(survey.paused.len()) / 4).max(1)
     }
 
     fn free_slot(&mut self) -> Option<usize> {
@@ -264,7 +287,7 @@ impl<F: Fetcher> Uring<F> {
         let until = survey.next_check().max(now) + REAP_MAX;
         while let Some(done) = self.ring.reap() {
             survey.last_active = now;
-            self.complete(done, survey)?;
+            self.complete(done, now, survey)?;
             now = self.ring.now();
             if now >= until {
                 break;
@@ -273,7 +296,12 @@ impl<F: Fetcher> Uring<F> {
         Ok(now)
     }
 
-    fn complete(&mut self, done: Completion, survey: &mut SurveyState<'_>) -> Result<(), Errno> {
+    fn complete(
+        &mut self,
+        done: Completion,
+        now: Duration,
+        survey: &mut SurveyState<'_>,
+    ) -> Result<(), Errno> {
         let index = done.slot;
         let Some(slot) = self.slots.get_mut(index) else { return Ok(()) };
         if slot.state != SlotState::Busy {
@@ -284,7 +312,11 @@ impl<F: Fetcher> Uring<F> {
             }
             return Ok(());
         }
-        slot.complete(done, &mut survey.tally.io, &mut self.ring)?;
+        slot.complete(done, now, &mut survey.tally.io, &mut self.ring)?;
+        if slot.is_paused() {
+            survey.paused.push_back((self.ring.now() + PAUSE, index));
+            return Ok(());
+        }
         if slot.is_idle() && !slot.fetch_next(index, &self.buffers, &mut self.ring) {
             survey.tally.record(&slot.probe);
             survey.finished += 1;
@@ -349,7 +381,7 @@ impl<F: Fetcher> Uring<F> {
     fn time_out_executing(&mut self, survey: &mut SurveyState<'_>, workers: &WorkerStates) {
         for index in self.ring.executing(workers) {
             let slot = &mut self.slots[index];
-            if slot.state == SlotState::Busy {
+            if slot.state == SlotState::Busy && !slot.is_paused() {
                 slot.abandon(&mut survey.tally);
             }
         }
@@ -358,9 +390,15 @@ impl<F: Fetcher> Uring<F> {
     /// Abandons all busy slots and empties the queue. Returns their processes.
     fn take_unfinished(&mut self, survey: &mut SurveyState<'_>) -> Vec<Pid> {
         let mut unfinished = Vec::new();
-        for slot in self.slots.iter_mut().filter(|slot| slot.state == SlotState::Busy) {
-            slot.state = SlotState::Abandoned;
+        let busy = |(_, slot): &(usize, &mut Slot)| slot.state == SlotState::Busy;
+        for (index, slot) in self.slots.iter_mut().enumerate().filter(busy) {
             unfinished.push(slot.probe.pid());
+            if slot.is_paused() {
+                slot.end_pause();
+                self.free.push(index);
+            } else {
+                slot.state = SlotState::Abandoned;
+            }
         }
         unfinished.extend(survey.queue.by_ref().copied());
         unfinished

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::{IoStats, Tally};
-use crate::process::{Plan, Probe, ProcFile, ReadNext, Source, TEXT_MAX, Want};
+use crate::process::{
+    Plan, Probe, ProcFile, ReadNext, Source, TEXT_MAX, WINDOW_BYTES, Want, Window,
+};
 use crate::sys::buffer::{Buffer, BufferArena, SEGMENT_BYTES};
 use crate::sys::ring::{Completion, Failure, Fetch, Fetcher, Half, ReadFrom, Request};
 use crate::units::{Errno, Pid};
@@ -36,6 +38,7 @@ impl Buffers {
         let memory = match plan.source {
             Source::Smaps => self.smaps_segments * SEGMENT_BYTES,
             Source::Auto | Source::Rollup => ROLLUP_BYTES,
+            Source::Pagemap => WINDOW_BYTES,
         };
         let name = plan.name_file();
         let arguments = if name == ProcFile::Arguments { name.text_max() } else { 0 };
@@ -46,6 +49,7 @@ impl Buffers {
         match file {
             ProcFile::SmapsRollup => self.arena.buffer(ROLLUP_BYTES),
             ProcFile::Smaps => self.arena.segmented_buffer(self.smaps_segments),
+            ProcFile::Pagemap => self.arena.buffer(WINDOW_BYTES),
             // One read must be enough: the memory is read once it completes.
             ProcFile::Arguments => self.arena.buffer(file.text_max()),
             _ => self.arena.buffer(TEXT_MAX),
@@ -69,8 +73,10 @@ pub(super) enum SlotState {
 pub(super) struct Slot {
     pub(super) probe: Probe,
     pub(super) state: SlotState,
-    /// The time at which the process was started.
+    /// The time at which the process was started, or its last window was read.
     since: Duration,
+    /// The next window, which is not read before the end of a pause.
+    paused: Option<(Half, Window)>,
     /// The files in flight, by half.
     in_flight: [Option<ProcFile>; 2],
     /// The buffers that are not in the ring, allocated at first use.
@@ -78,6 +84,7 @@ pub(super) struct Slot {
     arguments: Option<Buffer>,
     rollup: Option<Buffer>,
     smaps: Option<Buffer>,
+    pagemap: Option<Buffer>,
 }
 
 impl Slot {
@@ -86,11 +93,13 @@ impl Slot {
             probe: Probe::new(),
             state: SlotState::Free,
             since: Duration::ZERO,
+            paused: None,
             in_flight: [None; 2],
             text: None,
             arguments: None,
             rollup: None,
             smaps: None,
+            pagemap: None,
         }
     }
 
@@ -102,7 +111,8 @@ impl Slot {
 
     /// Whether the process has been in flight for this long.
     pub(super) fn is_older(&self, now: Duration, age: Duration) -> bool {
-        self.state == SlotState::Busy && now.saturating_sub(self.since) >= age
+        let is_waiting = self.state == SlotState::Busy && !self.is_paused();
+        is_waiting && now.saturating_sub(self.since) >= age
     }
 
     /// Whether nothing is in flight.
@@ -133,16 +143,40 @@ impl Slot {
         let path = self.probe.path(file);
         self.in_flight[half as usize] = Some(file);
         let buffer = self.buffer(file).take().unwrap_or_else(|| buffers.allocate(file));
-        Fetch { file, path, buffer }
+        let from = match self.probe.first_read(file) {
+            ReadNext::Window(window) => ReadFrom::At(window),
+            _ => ReadFrom::Current,
+        };
+        Fetch { file, path, from, buffer }
     }
 
     fn buffer(&mut self, file: ProcFile) -> &mut Option<Buffer> {
         match file {
             ProcFile::SmapsRollup => &mut self.rollup,
             ProcFile::Smaps => &mut self.smaps,
+            ProcFile::Pagemap => &mut self.pagemap,
             ProcFile::Arguments => &mut self.arguments,
             _ => &mut self.text,
         }
+    }
+
+    /// Whether the next window waits for the end of a pause. Then nothing is in the ring.
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.is_some()
+    }
+
+    /// Reads the next window.
+    pub(super) fn resume<F: Fetcher>(&mut self, index: usize, ring: &mut F) {
+        let Some((half, window)) = self.paused.take() else { return };
+        if let Some(buffer) = self.pagemap.take() {
+            ring.read_more(index, half, ReadFrom::At(window), buffer);
+        }
+    }
+
+    /// Gives the process up in a pause. The slot is free.
+    pub(super) fn end_pause(&mut self) {
+        (self.paused, self.in_flight) = (None, [None; 2]);
+        self.state = SlotState::Free;
     }
 
     /// Times the process out. The buffers in flight stay in the ring.
@@ -166,12 +200,13 @@ impl Slot {
     pub(super) fn complete<F: Fetcher>(
         &mut self,
         done: Completion,
+        now: Duration,
         io: &mut IoStats,
         ring: &mut F,
     ) -> Result<(), Errno> {
         let Completion { slot, half, result, buffer } = done;
         let Some(file) = self.in_flight[half as usize].take() else { return Ok(()) };
-        let next = match result {
+        let mut next = match result {
             Ok(()) => {
                 io.reads += 1;
                 io.bytes += buffer.bytes().len() as u64;
@@ -185,10 +220,19 @@ impl Slot {
                 ReadNext::Done
             }
         };
+        if next == ReadNext::Count {
+            next = self.probe.count(ring.pages());
+        }
         let from = match next {
             ReadNext::Continue => ReadFrom::Current,
             ReadNext::Verify => ReadFrom::Beginning,
-            ReadNext::Done => {
+            ReadNext::Window(window) => {
+                self.in_flight[half as usize] = Some(file);
+                (self.since, self.paused) = (now, Some((half, window)));
+                *self.buffer(file) = Some(buffer);
+                return Ok(());
+            }
+            ReadNext::Count | ReadNext::Done => {
                 *self.buffer(file) = Some(buffer);
                 return Ok(());
             }

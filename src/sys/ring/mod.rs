@@ -13,7 +13,7 @@ pub mod pace;
 use std::time::Duration;
 
 use super::buffer::Buffer;
-use crate::process::{ProcFile, RelPath};
+use crate::process::{PageCounts, ProcFile, RelPath, Window};
 use crate::units::Errno;
 
 /// One file to open and to read into a buffer.
@@ -22,6 +22,8 @@ pub struct Fetch {
     pub file: ProcFile,
     /// The path of the file.
     pub path: RelPath,
+    /// The part to read.
+    pub from: ReadFrom,
     /// The buffer for its bytes. The completion returns it.
     pub buffer: Buffer,
 }
@@ -48,13 +50,15 @@ pub enum Half {
     Second = 1,
 }
 
-/// The start of another read of an open file.
+/// The part of an open file to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadFrom {
-    /// The end of the last read.
+    /// From the end of the last read; at first, from the beginning.
     Current,
     /// The beginning of the file, for a single byte.
     Beginning,
+    /// A window.
+    At(Window),
 }
 
 /// The failure of a fetch.
@@ -126,7 +130,7 @@ pub trait Fetcher {
 
     /// Submits all queued requests, and waits for `at_least` completions or until the timeout. More
     /// than one may be waited for by time: then the call returns earlier, or up to a millisecond
-    /// later.
+    /// later. With nothing in flight it waits until the timeout.
     ///
     /// # Errors
     /// The ring itself failed, not a request.
@@ -155,6 +159,9 @@ pub trait Fetcher {
     /// Queues requests that wake or start up to this many workers, within the maximum. A ring
     /// starts one by itself only for a request that arrives while all workers are busy.
     fn wake_workers(&mut self, count: usize);
+
+    /// The counts of page frames, for walks over page tables.
+    fn pages(&mut self) -> &mut dyn PageCounts;
 
     /// The counters.
     fn stats(&self) -> RingStats;

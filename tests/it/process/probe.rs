@@ -357,7 +357,7 @@ fn no_memory_file() {
         let no_rollup = World::user().failing(&["smaps_rollup"], Errno::NOENT);
         let expected = match plan.source {
             Source::Rollup => Fate::Failed(Errno::NOENT),
-            Source::Auto | Source::Smaps => Fate::Measured,
+            Source::Auto | Source::Smaps | Source::Pagemap => Fate::Measured,
         };
         check_eq!(failures, fate(&no_rollup, &plan), expected, "{plan:?}");
     }

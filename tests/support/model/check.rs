@@ -186,7 +186,7 @@ impl Check<'_> {
 fn measured(seat: &Seat, plan: &Plan, row: &ProcessUsage<'_>) {
     let ProcessUsage { name, smaps, .. } = row;
     let sources = match plan.source {
-        Source::Auto => &[false, true][..],
+        Source::Auto | Source::Pagemap => &[false, true][..],
         Source::Rollup => &[false],
         Source::Smaps => &[true],
     };

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use psm_uring::process::PageCounts;
 use psm_uring::sys::buffer::Buffer;
 use psm_uring::sys::ring::pace::Pace;
 use psm_uring::sys::ring::{Completion, Fetcher, Half, ReadFrom, Request, RingStats, WorkerStates};
@@ -16,7 +17,27 @@ use super::slots::Model;
 const IDLE_ENTERS_MAX: u64 = 20_000;
 
 /// The engine's handle of the model, the test holds the other one; and the length of its sleeps.
-pub struct ModelRing(pub Rc<RefCell<Model>>, pub Pace);
+pub struct ModelRing(pub Rc<RefCell<Model>>, pub Pace, pub OnePage);
+
+/// Every frame is mapped once.
+#[derive(Default)]
+pub struct OnePage;
+
+impl PageCounts for OnePage {
+    fn load(&mut self, _: &[u64]) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    fn forget(&mut self) {}
+
+    fn count(&self, _: u64) -> u64 {
+        1
+    }
+
+    fn flags(&mut self, _: u64) -> Result<u64, Errno> {
+        Ok(0)
+    }
+}
 
 impl Fetcher for ModelRing {
     fn fetch(&mut self, slot: usize, request: Request) {
@@ -77,6 +98,10 @@ impl Fetcher for ModelRing {
 
     fn wake_workers(&mut self, count: usize) {
         self.0.borrow_mut().pool.nudge(count);
+    }
+
+    fn pages(&mut self) -> &mut dyn PageCounts {
+        &mut self.2
     }
 
     fn stats(&self) -> RingStats {

@@ -14,7 +14,7 @@ use super::carrier;
 use super::check::{Check, check_left};
 use super::log::Log;
 use super::pool::Pool;
-use super::ring::ModelRing;
+use super::ring::{ModelRing, OnePage};
 use super::script::Script;
 use super::seat::seat_of;
 use super::slots::Model;
@@ -78,7 +78,7 @@ pub fn run(script: Script) -> Ran {
     model.can_sleep = script.can_sleep && !script.is_chained;
     let model = Rc::new(RefCell::new(model));
     let tuning = Tuning::new(Some(workers), Some(depth), Source::Auto);
-    let mut engine = Uring::new(ModelRing(Rc::clone(&model), Pace::default()), tuning);
+    let mut engine = Uring::new(ModelRing(Rc::clone(&model), Pace::default(), OnePage), tuning);
     let mut totals = Totals { schedules: 1, ..Totals::default() };
     let mut fates = Vec::new();
     for _ in 0..surveys {

@@ -6,7 +6,7 @@ use super::opens::ANSWERED;
 use super::submission::{NUDGE, Op, Tag};
 use super::{KernelRing, int};
 use crate::sys::proc_root;
-use crate::sys::ring::{Completion, Failure, Half, ReadFrom};
+use crate::sys::ring::{Completion, Failure, Half};
 use crate::units::Errno;
 
 impl KernelRing {
@@ -85,7 +85,7 @@ impl KernelRing {
             [None, None] => {
                 let is_next = tag.half == Half::Second && self.is_name_opened_later(tag.slot);
                 let op = if is_next { Op::Open } else { Op::Read };
-                self.push_step(tag.slot, Half::First, op, ReadFrom::Current);
+                self.push_step(tag.slot, Half::First, op);
             }
         }
     }
@@ -96,7 +96,7 @@ impl KernelRing {
         let is_due = self.pending(tag.slot, Half::Second).is_some()
             && self.slots[tag.slot].queued[Half::Second as usize].is_none();
         if tag.half == Half::First && is_due && !self.features.chains {
-            self.push_step(tag.slot, Half::Second, Op::Read, ReadFrom::Current);
+            self.push_step(tag.slot, Half::Second, Op::Read);
         }
     }
 

@@ -51,9 +51,10 @@ use std::time::{Duration, Instant};
 
 use super::pace::Pace;
 use super::{Completion, Fetch, Fetcher, Half, ReadFrom, Request, RingStats, WorkerStates};
-use crate::process::{ProcFile, RelPath};
+use crate::process::{PageCounts, ProcFile, RelPath};
 use crate::sys::buffer::Buffer;
 use crate::sys::keeper_client;
+use crate::sys::pages::KernelPages;
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::this_process;
 use crate::sys::threads;
@@ -98,6 +99,7 @@ pub struct KernelRing {
     /// The number of times in a row that the kernel has refused requests.
     refusals: u32,
     pace: Pace,
+    pages: KernelPages,
     /// A survey has begun.
     is_started: bool,
     /// The reason why nothing can be queued any more.
@@ -177,6 +179,7 @@ impl KernelRing {
             opens,
             refusals: 0,
             pace: Pace::default(),
+            pages: KernelPages::default(),
             is_started: false,
             broken: None,
             began: Instant::now(),
@@ -335,24 +338,26 @@ impl Fetcher for KernelRing {
         state.pending = [Some(first), second];
         (state.files, state.refused) = ([None, None], [None, None]);
         let tag = Tag { slot, half: Half::First, op: Op::Read, generation: state.generation };
-        if file == ProcFile::Tasks {
-            let tasks = match self.pending(slot, Half::First) {
-                Some(fetch) => self.root.tasks(&fetch.path),
-                None => Ok(Vec::new()),
+        if let ProcFile::Tasks | ProcFile::Statm = file {
+            // Neither blocks, and a worker would have to be waited for.
+            let text = match (self.pending(slot, Half::First), file) {
+                (Some(fetch), ProcFile::Statm) => self.root.read_at_once(&fetch.path),
+                (Some(fetch), _) => self.root.tasks(&fetch.path),
+                (None, _) => Ok(Vec::new()),
             };
-            return self.complete_with(tag, tasks);
+            return self.complete_with(tag, text);
         }
         self.push_fetch(slot);
     }
 
     fn read_more(&mut self, slot: usize, half: Half, from: ReadFrom, buffer: Buffer) {
         // The file is open, so its kind and path do not matter.
-        let fetch = Fetch { file: ProcFile::Smaps, path: RelPath::root(), buffer };
+        let fetch = Fetch { file: ProcFile::Smaps, path: RelPath::root(), from, buffer };
         let pending = &mut self.slots[slot].pending[half as usize];
         assert!(pending.is_none(), "the file has no read in flight");
         *pending = Some(fetch);
         self.in_flight += 1;
-        self.push_step(slot, half, Op::Read, from);
+        self.push_step(slot, half, Op::Read);
     }
 
     fn submit_and_wait(&mut self, at_least: usize, timeout: Duration) -> Result<(), Errno> {
@@ -364,6 +369,7 @@ impl Fetcher for KernelRing {
         let can_sleep = wanted > 1 && self.features.defer_taskrun;
         let before = self.stats;
         match self.pace.pause().filter(|_| can_sleep) {
+            _ if self.in_flight == 0 && self.ready.is_empty() => self.sleep(timeout),
             Some(pause) => self.sleep(pause.min(timeout)),
             None => self.enter_with_opens(wanted, timeout),
         }
@@ -375,6 +381,10 @@ impl Fetcher for KernelRing {
 
     fn reap(&mut self) -> Option<Completion> {
         self.ready.pop_front()
+    }
+
+    fn pages(&mut self) -> &mut dyn PageCounts {
+        &mut self.pages
     }
 
     fn stats(&self) -> RingStats {

@@ -15,7 +15,7 @@ use super::submission::{Op, Tag};
 use super::{KernelRing, Queued, int};
 use crate::sys::keeper::{KeeperRequest, NO_OPENER, PACKET_MAX, Reply};
 use crate::sys::keeper_client::{self, Channel};
-use crate::sys::ring::{Half, ReadFrom};
+use crate::sys::ring::Half;
 use crate::units::Errno;
 
 /// The tag of the poll request. No slot has this number.
@@ -173,7 +173,7 @@ impl KernelRing {
             if self.is_awaited(tag) && self.features.chains {
                 self.push_chain(tag.slot);
             } else if self.is_awaited(tag) {
-                self.push_step(tag.slot, tag.half, Op::Open, ReadFrom::Current);
+                self.push_step(tag.slot, tag.half, Op::Open);
             }
         }
     }

@@ -164,18 +164,19 @@ impl KernelRing {
         }
     }
 
-    fn read_entry(&self, slot: usize, half: Half, from: ReadFrom) -> Option<Entry> {
-        let buffer = &self.pending(slot, half)?.buffer;
+    fn read_entry(&self, slot: usize, half: Half) -> Option<Entry> {
+        let Fetch { buffer, from, .. } = self.pending(slot, half)?;
         // An offset of -1 is the current position of the descriptor.
-        let (offset, len) = match from {
+        let (offset, len) = match *from {
             ReadFrom::Current => (u64::MAX, buffer.room()),
             ReadFrom::Beginning => (0, 1),
+            ReadFrom::At(window) => (window.offset, window.len.min(buffer.room())),
         };
         let (fd, kind) = match &self.slots[slot].files[half as usize] {
             Some(file) => (Fd(file.as_raw_fd()), Flags::empty()),
             None => (Fd(int(direct(slot, half))), Flags::FIXED_FILE),
         };
-        let read = match buffer.segments().filter(|_| from == ReadFrom::Current) {
+        let read = match buffer.segments().filter(|_| *from == ReadFrom::Current) {
             Some(segments) => opcode::Readv::new(fd, segments.as_ptr().cast(), int(segments.len()))
                 .offset(offset)
                 .build(),
@@ -190,9 +191,9 @@ impl KernelRing {
         self.push(entry, Tag { slot, half, op: Op::Open, generation });
     }
 
-    fn push_read(&mut self, slot: usize, half: Half, from: ReadFrom, flags: Flags) {
+    fn push_read(&mut self, slot: usize, half: Half, flags: Flags) {
         let generation = self.slots[slot].generation;
-        if let Some(entry) = self.read_entry(slot, half, from) {
+        if let Some(entry) = self.read_entry(slot, half) {
             self.push(entry.flags(flags), Tag { slot, half, op: Op::Read, generation });
         }
     }
@@ -202,7 +203,7 @@ impl KernelRing {
         let kept = [Half::First, Half::Second].into_iter().find(|half| self.is_kept(slot, *half));
         match kept {
             Some(half) if self.features.chains => {
-                self.push_step(slot, half, Op::Open, ReadFrom::Current);
+                self.push_step(slot, half, Op::Open);
             }
             None if self.features.chains => self.push_chain(slot),
             _ => self.push_opens(slot),
@@ -223,7 +224,7 @@ impl KernelRing {
         // The keeper may have opened the memory.
         let [is_open, is_memory_open] = [0, 1].map(|half| self.slots[slot].files[half].is_some());
         if is_open {
-            return self.push_read(slot, Half::First, ReadFrom::Current, Flags::ASYNC);
+            return self.push_read(slot, Half::First, Flags::ASYNC);
         }
         if is_pair && !is_memory_open {
             self.push_open(slot, Half::Second, open | Flags::ASYNC);
@@ -237,11 +238,11 @@ impl KernelRing {
             (false, _) => {
                 self.push_open(slot, Half::First, open | head);
                 let behind = if is_pair { Flags::IO_HARDLINK } else { Flags::empty() };
-                self.push_read(slot, Half::First, ReadFrom::Current, behind);
+                self.push_read(slot, Half::First, behind);
             }
         }
         if is_pair {
-            self.push_read(slot, Half::Second, ReadFrom::Current, Flags::empty());
+            self.push_read(slot, Half::Second, Flags::empty());
         }
     }
 
@@ -249,10 +250,10 @@ impl KernelRing {
     pub(super) fn push_opens(&mut self, slot: usize) {
         let is_pair = self.pending(slot, Half::Second).is_some();
         if is_pair {
-            self.push_step(slot, Half::Second, Op::Open, ReadFrom::Current);
+            self.push_step(slot, Half::Second, Op::Open);
         }
         if !is_pair || !self.is_name_opened_later(slot) {
-            self.push_step(slot, Half::First, Op::Open, ReadFrom::Current);
+            self.push_step(slot, Half::First, Op::Open);
         }
     }
 
@@ -263,7 +264,7 @@ impl KernelRing {
     }
 
     /// Queues one step of a request alone.
-    pub(super) fn push_step(&mut self, slot: usize, half: Half, op: Op, from: ReadFrom) {
+    pub(super) fn push_step(&mut self, slot: usize, half: Half, op: Op) {
         if op == Op::Open && self.is_kept(slot, half) {
             let generation = self.slots[slot].generation;
             return self.push_kept(Tag { slot, half, op, generation });
@@ -273,7 +274,7 @@ impl KernelRing {
         }
         match op {
             Op::Open => self.push_open(slot, half, Flags::ASYNC),
-            Op::Read => self.push_read(slot, half, from, Flags::ASYNC),
+            Op::Read => self.push_read(slot, half, Flags::ASYNC),
         }
     }
 

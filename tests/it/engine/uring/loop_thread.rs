@@ -46,7 +46,8 @@ fn trace(arguments: &[&str]) -> Option<String> {
 }
 
 /// Calls of the main thread that touch a file of another process: by path, absolute or below an
-/// open `/proc`, or by descriptor. Listing threads and reading its own descriptors are allowed.
+/// open `/proc`, or by descriptor. Listing threads, reading sizes and reading its own descriptors
+/// are allowed.
 fn touches(trace: &str) -> Vec<String> {
     let path = regex(r#""(?:/proc/|\./)?([0-9]+)/(?:task/[0-9]+/)?([a-z_]+)""#);
     let descriptor = regex(r"^[a-z0-9]+\([0-9]+</proc/([0-9]+)/(?:task/[0-9]+/)?([a-z_]+)");
@@ -57,7 +58,8 @@ fn touches(trace: &str) -> Vec<String> {
     for line in lines().filter(|line| line[1] == main) {
         let call = &line[2];
         let touched = path.captures(call).or_else(|| descriptor.captures(call));
-        let is_touched = touched.is_some_and(|file| file[1] != main && &file[2] != "task");
+        let is_touched =
+            touched.is_some_and(|file| file[1] != main && !matches!(&file[2], "task" | "statm"));
         found.extend(is_touched.then(|| call.to_owned()));
     }
     found
@@ -122,6 +124,7 @@ fn touching_is_seen() {
         (r#"pread64(5</proc/123/smaps>, "5", 1, 0) = 1"#, true),
         (r#"read(5</proc/123/task/124/comm>, "x\n", 64) = 2"#, true),
         (r#"openat(3</proc>, "123/task", O_RDONLY|O_DIRECTORY) = 5</proc/123/task>"#, false),
+        (r#"openat(3</proc>, "123/statm", O_RDONLY) = 5</proc/123/statm>"#, false),
         (r#"readlink("/proc/self/fd/5", "/usr/bin/x", 64) = 10"#, false),
         (r#"read(5</proc/9/cgroup>, "0::/\n", 64) = 5"#, false),
         (r#"openat(AT_FDCWD</root>, "/lib/libc.so.6", O_RDONLY) = 3</lib/libc.so.6>"#, false),

@@ -13,6 +13,9 @@
 //!                │ selected
 //!   cgroup? ── Cgroup
 //!                ▼              another file has the name: once more with exe or comm
+//!   walk? ──── Statm ─ big ─► Status ─ gain ─► Maps ─► Pair with pagemap, paced ─► Statm ─► Done
+//!                │ small       │ none                                torn: once more ┘
+//!                ▼             ▼
 //!   ──────────► Pair: memory opened, name, memory ────────────────────► Done
 //!                ▲      │         └─ end of the path in doubt: Comm ──► Done
 //!                │      │ no address space (any more)
@@ -24,13 +27,20 @@
 //!
 //! Only files that the plan asks for are read. Owner and control group are those of the moment
 //! before the pair: they can change at any time, and nothing proves them.
+//!
+//! - `walker` walks over page tables
+#![forbid(unsafe_code)]
+
+mod walker;
 
 use std::sync::Arc;
 
+use self::walker::Walker;
 use super::memory::{Memory, Step};
 use super::name::{NameNeed, NameSource};
-use super::plan::{Plan, Source};
+use super::plan::Plan;
 use super::status::{self, ProcessKind};
+use super::walk::Window;
 use super::{CgroupPaths, Fate, ProcFile, RelPath, cgroup, name};
 use crate::smaps::{SharedMapping, Smaps};
 use crate::units::{Errno, Kib, Pid};
@@ -65,6 +75,7 @@ pub struct Probe {
     has_lost_thread: bool,
     smaps: Option<Smaps>,
     mappings: Vec<SharedMapping>,
+    walker: Walker,
 }
 
 impl Probe {
@@ -171,8 +182,11 @@ impl Probe {
         if !self.expects(file) {
             return ReadNext::Done;
         }
-        if file.is_memory() {
-            return self.feed_memory(file, bytes, room);
+        match file {
+            ProcFile::SmapsRollup | ProcFile::Smaps => return self.feed_memory(file, bytes, room),
+            ProcFile::Maps => return self.feed_maps(bytes),
+            ProcFile::Pagemap => return self.feed_pagemap(bytes),
+            _ => {}
         }
         let free = file.text_max() - self.text.len();
         self.text.extend_from_slice(&bytes[..bytes.len().min(free)]);
@@ -181,6 +195,14 @@ impl Probe {
         }
         self.text_read(file);
         ReadNext::Done
+    }
+
+    /// The first read of an open file.
+    pub fn first_read(&self, file: ProcFile) -> ReadNext {
+        match self.walker.first_window().filter(|_| file == ProcFile::Pagemap) {
+            Some(window) => ReadNext::Window(window),
+            None => ReadNext::Continue,
+        }
     }
 
     /// Takes the error of the open or of a read of a file.
@@ -214,7 +236,9 @@ impl Probe {
                 ProcFile::Cgroup | ProcFile::Stat,
                 Errno::NOENT | Errno::SRCH | Errno::ACCES | Errno::PERM | Errno::NAME_TOO_LONG,
             ) => self.text_read(file),
-            (ProcFile::SmapsRollup, Errno::NOENT) if self.plan.source == Source::Auto => {
+            // Without the right to read them, or on their end: the rollup shows which.
+            (ProcFile::Maps | ProcFile::Pagemap, _) => self.leave_walk(),
+            (ProcFile::SmapsRollup, Errno::NOENT) if self.plan.source.has_smaps() => {
                 self.pair(ProcFile::Smaps);
             }
             // The process is gone, or the kernel has no such memory file.
@@ -241,6 +265,7 @@ impl Probe {
             _ if file == ProcFile::Tasks => self.tasks_read(),
             _ if file == ProcFile::Cgroup => self.cgroup_read(),
             _ if file == ProcFile::Stat => self.stat_read(),
+            _ if file == ProcFile::Statm => self.statm_read(),
             _ => self.name_read(file),
         }
     }
@@ -268,13 +293,19 @@ impl Probe {
                     self.name_source = source;
                     return self.pair(file);
                 }
-                (self.smaps, self.mappings) = (Some(smaps), mappings);
-                match self.name_need {
-                    NameNeed::Doubt { .. } => self.one(ProcFile::Comm),
-                    _ => self.named(),
-                }
+                self.mappings = mappings;
+                self.accept(smaps);
             }
             Err(_) => self.done(Fate::Malformed),
+        }
+    }
+
+    /// The memory is known.
+    fn accept(&mut self, smaps: Smaps) {
+        self.smaps = Some(smaps);
+        match self.name_need {
+            NameNeed::Doubt { .. } => self.one(ProcFile::Comm),
+            _ => self.named(),
         }
     }
 
@@ -337,6 +368,7 @@ impl Probe {
     fn lives(&mut self, reason: StatusReason) {
         match reason {
             StatusReason::First => self.owner_read(),
+            StatusReason::Size => self.size_read(),
             StatusReason::Name => {
                 self.take_name(ProcFile::Status);
                 self.name_taken();
@@ -405,7 +437,7 @@ impl Probe {
 
     fn stat_read(&mut self) {
         self.start_time = status::start_time(&self.text);
-        self.pair(self.plan.source.memory_file());
+        self.begin_memory();
     }
 
     fn begin(&mut self) {
@@ -413,6 +445,7 @@ impl Probe {
         self.name_need = NameNeed::Nothing;
         self.smaps = None;
         self.mappings.clear();
+        self.walker.restart();
         self.name.clear();
         (self.uid, self.page_tables) = (None, None);
         self.cgroups.clear();
@@ -446,7 +479,7 @@ impl Probe {
         if self.plan.start_time {
             self.one(ProcFile::Stat);
         } else {
-            self.pair(self.plan.source.memory_file());
+            self.begin_memory();
         }
     }
 
@@ -465,6 +498,7 @@ impl Probe {
         self.name.clear();
         self.name_need = NameNeed::Nothing;
         self.memory = Memory::new(self.plan.mappings);
+        self.walker.begin_pair(memory);
         self.state = State::Pair(memory);
     }
 
@@ -483,7 +517,8 @@ impl Probe {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// One file is being read: a name, the control groups, `stat` or the list of threads.
+    /// One file is being read: a name, the control groups, `stat`, `statm`, `maps` or the list of
+    /// threads.
     One(ProcFile),
     /// `status` is being read.
     Status(StatusReason),
@@ -501,6 +536,8 @@ enum StatusReason {
     First,
     /// The text of the name says nothing: the name comes from `status`.
     Name,
+    /// The process is big: the choice between rollup and walk.
+    Size,
     /// The address space does not exist, or not any more.
     Loss,
 }
@@ -532,6 +569,10 @@ pub enum ReadNext {
     Continue,
     /// Read one byte from the beginning again, to verify that the address space still exists.
     Verify,
+    /// Read this part of the file, after a pause ([`PAUSE`](super::PAUSE)) since the last one.
+    Window(Window),
+    /// Call [`Probe::count`] and go on with its result.
+    Count,
     /// None: the file is done.
     Done,
 }

@@ -1,0 +1,379 @@
+//! The memory of one process by the entries of its page tables: `maps` for the ranges, `pagemap`
+//! for the entries, `/proc/kpagecount` for the pages that more than one mapping has.
+//!
+//! The sums equal those of `smaps_rollup`, but a rollup holds the `mmap_lock` of the process from
+//! its first page to the last one. A walk reads a window at a time and pauses in between.
+//!
+//! - An entry with `EXCLUSIVE` is mapped once, except where one entry of the kernel maps a whole
+//!   block (a transparent huge page): there the bit speaks of the first page of the block (up to
+//!   6.10, and since 6.15). A block looks like this: all entries of one table, with consecutive
+//!   frames, aligned. Its pages are counted one by one.
+//! - All other pages are counted too. A count of 0 means the page of zeros.
+//! - Pages of files and of shared memory look the same. Pages of one device are all of one kind,
+//!   which the flags of one page tell (`/proc/kpageflags`).
+//!
+//! Not to be had: clean or dirty, lazily freed, locked.
+//!
+//! - `size`   the choice between rollup and walk
+//! - `ranges` the text of `maps`
+//! - `entry`  an entry of `pagemap`
+#![forbid(unsafe_code)]
+
+mod entry;
+mod ranges;
+mod size;
+
+use std::time::Duration;
+
+use self::entry::{ENTRY_BYTES, Page, TableEntry, entries};
+use self::ranges::{DEVICES_MAX, Ranges};
+pub use self::size::hold;
+pub(super) use self::size::{Choice, Size, choose, has_hugetlb};
+use crate::smaps::{Field, Smaps};
+use crate::units::{Errno, Kib};
+
+/// The time between the end of a read and the next one of the same process. A writer that waits for
+/// the lock gets it in this time: a reader that returns at once takes it again before the writer
+/// has woken (measured: 10 us are too few, 50 us suffice).
+pub const PAUSE: Duration = Duration::from_micros(50);
+
+/// The size of a read, and of one that is gentler still. A read takes the lock once per table that
+/// it visits, four times and once.
+pub const WINDOW_BYTES: usize = 16 * 1024;
+/// The same for `--gentle`.
+pub const GENTLE_WINDOW_BYTES: usize = 4 * 1024;
+
+/// Pages to be counted that are kept: 128 KiB.
+const UNCOUNTED_MAX: usize = 16 * 1024;
+/// The same for blocks: 24 KiB.
+const BLOCKS_MAX: usize = 1024;
+/// Tables after which a process that mostly has huge pages is left to the rollup, whose time is
+/// that of one page per block: a walk would count all pages of each.
+const TABLES_MIN: usize = 16;
+/// The flags of a page (include/uapi/linux/kernel-page-flags.h): of shared memory if a page of a
+/// file has it, and of hugetlbfs.
+const SWAP_BACKED: u64 = 1 << 14;
+const HUGE: u64 = 1 << 17;
+/// Shares are summed in units of 1/4096 byte, as in the kernel (`PSS_SHIFT`).
+const SHARE_BITS: u32 = 12;
+
+/// How processes are walked.
+#[derive(Clone, Copy, Debug)]
+pub struct WalkRule {
+    /// Walk every process, not only those with a long rollup.
+    pub is_forced: bool,
+    /// The size of a read.
+    pub window_bytes: usize,
+    /// The size of a page.
+    pub page_bytes: u64,
+    /// The pages by which the counters of a process may be wrong: kernels before 6.13 sum them up
+    /// late, CPU by CPU.
+    pub slack_pages: u64,
+}
+
+impl WalkRule {
+    /// The entries of one table.
+    fn table_entries(&self) -> u64 {
+        self.page_bytes / ENTRY_BYTES as u64
+    }
+}
+
+/// A part of `pagemap` to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// The offset in the file.
+    pub offset: u64,
+    /// The number of bytes; a read may return fewer.
+    pub len: usize,
+}
+
+/// The counts and flags of page frames, from `/proc/kpagecount` and `/proc/kpageflags`.
+pub trait PageCounts {
+    /// Reads the counts of these frames, which ascend.
+    ///
+    /// # Errors
+    /// Those of `open(2)` and `pread(2)`.
+    fn load(&mut self, frames: &[u64]) -> Result<(), Errno>;
+
+    /// Drops all counts: they are those of one survey.
+    fn forget(&mut self);
+
+    /// The number of times that a frame is mapped; it was loaded.
+    fn count(&self, frame: u64) -> u64;
+
+    /// The flags of a frame.
+    ///
+    /// # Errors
+    /// As [`PageCounts::load`].
+    fn flags(&mut self, frame: u64) -> Result<u64, Errno>;
+}
+
+/// The next step of a walk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WalkStep {
+    Read(Window),
+    /// Pages are to be counted.
+    Count,
+    /// The address space is gone.
+    Lost,
+    /// The process has huge pages: its rollup is short.
+    Rollup,
+}
+
+/// Resident pages, alone and shared.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    resident: u64,
+    exclusive: u64,
+    /// In bytes, times 4096.
+    shares: u64,
+    /// A frame, whose flags tell the kind.
+    sample: Option<u64>,
+}
+
+/// Consecutive frames that one entry may map.
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    first: TableEntry,
+    len: u64,
+    class: u16,
+}
+
+/// The walk over one process.
+#[derive(Debug, Default)]
+pub(super) struct Walk {
+    rule: Option<WalkRule>,
+    has_hugetlb: bool,
+    pub(in crate::process) ranges: Ranges,
+    /// The index of the first range that is not read to its end, and the next page.
+    range: usize,
+    next: u64,
+    /// Class 0: anonymous pages; class n + 1: pages of device n.
+    classes: Vec<Sums>,
+    swapped: u64,
+    /// Pages on their way to another frame. A rollup counts them whole, and as shared.
+    moving: u64,
+    hugetlb: [u64; 2],
+    /// Frames, each with its class in the lowest bits.
+    uncounted: Vec<u64>,
+    blocks: Vec<Block>,
+    /// Tables with pages, and those among them that look like a block.
+    tables: usize,
+    tables_of_blocks: usize,
+}
+
+/// The bits of a class in `uncounted`.
+const CLASS_BITS: u32 = 11;
+const _: () = assert!(DEVICES_MAX < 1 << CLASS_BITS);
+
+impl Walk {
+    /// Starts with a process; the text of its `maps` follows.
+    pub(super) fn begin(&mut self, rule: WalkRule, has_hugetlb: bool) {
+        self.ranges.clear();
+        (self.rule, self.has_hugetlb) = (Some(rule), has_hugetlb);
+    }
+
+    /// Starts with the entries; all of `maps` is known. `None` if it is not understood or empty.
+    pub(super) fn begin_entries(&mut self) -> Option<Window> {
+        (self.range, self.next) = (0, 0);
+        self.classes.clear();
+        self.classes.resize(1 + self.ranges.devices(), Sums::default());
+        (self.swapped, self.moving, self.hugetlb) = (0, 0, [0; 2]);
+        self.uncounted.clear();
+        self.blocks.clear();
+        (self.tables, self.tables_of_blocks) = (0, 0);
+        self.window()
+    }
+
+    /// The next window: it begins at the start of a table or behind the last window, and covers as
+    /// many ranges as it can. Pages between ranges have empty entries.
+    pub(super) fn window(&mut self) -> Option<Window> {
+        let (rule, ranges) = (self.rule?, self.ranges.whole()?);
+        let pages = |address: u64| address / rule.page_bytes;
+        while pages(ranges.get(self.range)?.end) <= self.next {
+            self.range += 1;
+        }
+        let table = rule.table_entries();
+        let start = self.next.max(pages(ranges[self.range].start) / table * table);
+        let limit = start + (rule.window_bytes / ENTRY_BYTES) as u64;
+        let within = ranges[self.range..].iter().take_while(|range| pages(range.start) < limit);
+        let end = within.last().map_or(limit, |range| pages(range.end).min(limit));
+        self.next = start;
+        let len = (end - start) * ENTRY_BYTES as u64;
+        Some(Window { offset: start * ENTRY_BYTES as u64, len: usize::try_from(len).ok()? })
+    }
+
+    /// Takes the bytes of one window.
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> WalkStep {
+        let Some(rule) = self.rule else { return WalkStep::Lost };
+        if bytes.len() < ENTRY_BYTES {
+            return WalkStep::Lost;
+        }
+        let (mut rest, table) = (bytes, rule.table_entries());
+        while rest.len() >= ENTRY_BYTES {
+            let len = (table - self.next % table).min((rest.len() / ENTRY_BYTES) as u64);
+            let (part, behind) = rest.split_at(usize::try_from(len).unwrap_or(0) * ENTRY_BYTES);
+            self.table(self.next, part, table);
+            self.next += len;
+            rest = behind;
+        }
+        let has_blocks = self.tables >= TABLES_MIN && 4 * self.tables_of_blocks >= 3 * self.tables;
+        if has_blocks && !rule.is_forced {
+            return WalkStep::Rollup;
+        }
+        if self.uncounted.len() >= UNCOUNTED_MAX || self.blocks.len() >= BLOCKS_MAX {
+            return WalkStep::Count;
+        }
+        self.window().map_or(WalkStep::Count, WalkStep::Read)
+    }
+
+    /// Takes entries of one table, from this page on.
+    fn table(&mut self, page: u64, bytes: &[u8], table: u64) {
+        self.tables += usize::from(entries(bytes).any(TableEntry::is_present));
+        if let Some(first) = block(page, bytes, table) {
+            self.tables_of_blocks += 1;
+            let class = if first.is_file() { self.class(page, first) } else { 0 };
+            let len = (bytes.len() / ENTRY_BYTES) as u64;
+            return self.blocks.push(Block { first, len, class });
+        }
+        // Most pages of most big processes.
+        let mut private = 0;
+        for (page, entry) in (page..).zip(entries(bytes)) {
+            match entry.page() {
+                Page::None => {}
+                Page::Swapped => self.swapped += 1,
+                Page::Exclusive { is_file: false } => private += 1,
+                Page::Exclusive { is_file: true } => {
+                    let class = self.class(page, entry);
+                    self.resident(class, 1, 1);
+                }
+                Page::Uncounted { is_file } => {
+                    let class = if is_file { self.class(page, entry) } else { 0 };
+                    self.uncounted.push(entry.frame() << CLASS_BITS | u64::from(class));
+                }
+                Page::Moving => self.moving += 1,
+            }
+        }
+        self.resident(0, private, 1);
+    }
+
+    /// The class of a page of a file. Ranges are visited in order.
+    fn class(&mut self, page: u64, entry: TableEntry) -> u16 {
+        let (Some(rule), Some(ranges)) = (self.rule, self.ranges.whole()) else { return 0 };
+        while ranges.get(self.range).is_some_and(|range| range.end / rule.page_bytes <= page) {
+            self.range += 1;
+        }
+        let class = ranges.get(self.range).map_or(0, |range| 1 + range.device);
+        self.classes[usize::from(class)].sample.get_or_insert(entry.frame());
+        class
+    }
+
+    /// The share of one mapping in a page that has so many.
+    fn share(&self, count: u64) -> u64 {
+        self.rule.map_or(0, |rule| (rule.page_bytes << SHARE_BITS) / count)
+    }
+
+    /// Counts resident pages that are each mapped `count` times.
+    fn resident(&mut self, class: u16, pages: u64, count: u64) {
+        let share = self.share(count);
+        let sums = &mut self.classes[usize::from(class)];
+        sums.resident += pages;
+        sums.exclusive += if count == 1 { pages } else { 0 };
+        sums.shares += pages * share;
+    }
+
+    /// Counts the pages that wait for it.
+    pub(super) fn count(&mut self, pages: &mut dyn PageCounts) -> Result<(), Errno> {
+        let mut uncounted = std::mem::take(&mut self.uncounted);
+        uncounted.sort_unstable();
+        for part in uncounted.chunks(UNCOUNTED_MAX / 4) {
+            let mut frames: Vec<u64> = part.iter().map(|page| page >> CLASS_BITS).collect();
+            frames.dedup();
+            pages.load(&frames)?;
+            for page in part {
+                let class = u16::try_from(page & ((1 << CLASS_BITS) - 1)).unwrap_or(0);
+                self.counted(class, pages.count(page >> CLASS_BITS));
+            }
+        }
+        uncounted.clear();
+        self.uncounted = uncounted;
+        let mut blocks = std::mem::take(&mut self.blocks);
+        for block in blocks.drain(..) {
+            self.count_block(block, pages)?;
+        }
+        self.blocks = blocks;
+        Ok(())
+    }
+
+    fn counted(&mut self, class: u16, count: u64) {
+        // 0: the page of zeros, or a page that was unmapped since.
+        if count > 0 {
+            self.resident(class, 1, count);
+        }
+    }
+
+    fn count_block(&mut self, block: Block, pages: &mut dyn PageCounts) -> Result<(), Errno> {
+        let Block { first, len, class } = block;
+        if self.has_hugetlb && pages.flags(first.frame())? & HUGE != 0 {
+            self.hugetlb[usize::from(first.is_exclusive())] += len;
+            return Ok(());
+        }
+        let frames: Vec<u64> = (first.frame()..first.frame() + len).collect();
+        pages.load(&frames)?;
+        frames.iter().for_each(|frame| self.counted(class, pages.count(*frame)));
+        Ok(())
+    }
+
+    /// The resident pages, hugetlbfs excluded.
+    pub(super) fn resident_pages(&self) -> u64 {
+        self.moving + self.classes.iter().map(|class| class.resident).sum::<u64>()
+    }
+
+    /// The figures of a complete walk.
+    pub(super) fn finish(&mut self, pages: &mut dyn PageCounts) -> Result<Smaps, Errno> {
+        let kib = |count: u64| Kib(count * self.rule.map_or(0, |rule| rule.page_bytes) / 1024);
+        let mut kinds = [Sums::default(); 3];
+        // Compaction moves anonymous pages more often than others.
+        kinds[0].resident = self.moving;
+        kinds[0].shares = self.moving * self.share(1);
+        for (index, class) in self.classes.iter().enumerate() {
+            let kind = match class.sample {
+                _ if index == 0 => 0,
+                Some(frame) if pages.flags(frame)? & SWAP_BACKED != 0 => 2,
+                _ => 1,
+            };
+            let sums = &mut kinds[kind];
+            sums.resident += class.resident;
+            sums.exclusive += class.exclusive;
+            sums.shares += class.shares;
+        }
+        let whole = |shares: u64| Kib(shares >> (10 + SHARE_BITS));
+        let sum = |part: fn(&Sums) -> u64| kinds.iter().map(part).sum::<u64>();
+        let [anon, file, shmem] = kinds.map(|kind| whole(kind.shares));
+        let [shared, private] = self.hugetlb.map(kib);
+        let swapped = kib(self.swapped);
+        // An entry does not tell how many processes share a page in swap.
+        let swap_share = (self.swapped == 0).then_some((Field::SwapPss, Kib(0)));
+        let figures = [
+            (Field::Rss, kib(sum(|kind| kind.resident))),
+            (Field::Pss, whole(sum(|kind| kind.shares))),
+            (Field::PssAnon, anon),
+            (Field::PssFile, file),
+            (Field::PssShmem, shmem),
+            (Field::SharedHugetlb, shared),
+            (Field::PrivateHugetlb, private),
+            (Field::Swap, swapped),
+        ];
+        let figures = figures.into_iter().chain(swap_share);
+        let private = kib(sum(|kind| kind.exclusive));
+        Ok(Smaps::of_walk(figures, private).at(self.ranges.addresses()))
+    }
+}
+
+/// The first entry, if one entry of the level above may stand for all of these.
+fn block(page: u64, bytes: &[u8], table: u64) -> Option<TableEntry> {
+    let first = entries(bytes).next()?;
+    let is_aligned = first.is_present() && first.frame() % table == page % table;
+    let is_block = || entries(bytes).zip(first.0..).all(|(entry, expected)| entry.0 == expected);
+    (is_aligned && is_block()).then_some(first)
+}

@@ -1,0 +1,118 @@
+//! How long the rollup of a process would hold its `mmap_lock`, by `statm` and `status`.
+//!
+//! While it is held, the process cannot map memory. A rollup takes 20 to 160 ns per resident page,
+//! 65 ns per page in swap and 1.5 us per page table; the times are those of docs/GENTLE.md.
+
+use std::time::Duration;
+
+use crate::process::status;
+use crate::units::Kib;
+
+/// Per resident page: near the middle of what was measured.
+const PER_PAGE: Duration = Duration::from_nanos(80);
+const PER_SWAPPED_PAGE: Duration = Duration::from_nanos(65);
+const PER_TABLE: Duration = Duration::from_nanos(1500);
+/// Per page without an entry, in a walk.
+const PER_HOLE: Duration = Duration::from_nanos(6);
+/// A rollup that is estimated to hold the lock for less is gentle enough: about 26 MiB.
+const HOLD_MAX: Duration = Duration::from_micros(500);
+/// A walk over holes may take so many times as long as the rollup.
+const HOLES_MAX: u32 = 3;
+
+/// The pages of an address space, by `statm`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::process) struct Size {
+    /// All addresses.
+    pub(in crate::process) total: u64,
+    /// Resident pages.
+    pub(in crate::process) resident: u64,
+}
+
+impl Size {
+    pub(in crate::process) fn parse(statm: &[u8]) -> Option<Size> {
+        let text = std::str::from_utf8(statm).ok()?;
+        let mut numbers = text.split_ascii_whitespace().map_while(|word| word.parse().ok());
+        Some(Size { total: numbers.next()?, resident: numbers.next()? })
+    }
+
+    /// Whether a rollup of this many resident pages is short, whatever else the process has.
+    pub(in crate::process) fn is_small(self) -> bool {
+        times(PER_PAGE, self.resident) < HOLD_MAX
+    }
+}
+
+/// The estimated time for which a rollup of so much resident memory holds the lock.
+pub fn hold(resident: Kib, page_bytes: u64) -> Duration {
+    times(PER_PAGE, resident.0 * 1024 / page_bytes)
+}
+
+/// The file that suits a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::process) enum Choice {
+    Rollup,
+    Walk {
+        /// Whether pages of hugetlbfs are mapped.
+        has_hugetlb: bool,
+    },
+}
+
+/// The choice for a process that is not small, by its `status`.
+pub(in crate::process) fn choose(size: Size, status: &[u8], page_bytes: u64) -> Choice {
+    let pages = |kib: Option<Kib>| kib.map_or(0, |kib| kib.0 * 1024 / page_bytes);
+    let swapped = pages(status::swap(status));
+    let hold = times(PER_PAGE, size.resident)
+        .max(times(PER_TABLE, pages(status::page_tables(status))))
+        .saturating_add(times(PER_SWAPPED_PAGE, swapped));
+    let holes = times(PER_HOLE, size.total.saturating_sub(size.resident));
+    // An entry in swap does not tell how many processes share the page.
+    if hold < HOLD_MAX || holes > hold * HOLES_MAX || swapped > 0 {
+        return Choice::Rollup;
+    }
+    Choice::Walk { has_hugetlb: has_hugetlb(status) }
+}
+
+/// Whether a process maps pages of hugetlbfs, or the kernel does not tell (before 4.4).
+pub(in crate::process) fn has_hugetlb(status: &[u8]) -> bool {
+    status::mapped_hugetlb(status) != Some(Kib(0))
+}
+
+fn times(time: Duration, count: u64) -> Duration {
+    time.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        let size = Size { total: 55_000, resident: 1200 };
+        assert_eq!(Size::parse(b"55000 1200 900 300 0 700 0\n"), Some(size));
+        assert!(size.is_small());
+        assert!(!Size { resident: 8192, ..size }.is_small());
+        for text in [&b""[..], b"7", b"7 x", b"-1 2"] {
+            assert_eq!(Size::parse(text), None, "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn choices() {
+        let walk = |has_hugetlb| Choice::Walk { has_hugetlb };
+        let status = |pte: u64, swap: u64, huge: u64| {
+            format!("VmPTE:\t{pte} kB\nVmSwap:\t{swap} kB\nHugetlbPages:\t{huge} kB\n")
+        };
+        let gib = 1 << 18;
+        let dense = Size { total: gib, resident: gib };
+        for (size, text, choice) in [
+            (dense, status(2100, 0, 0), walk(false)),
+            (dense, status(2100, 0, 2048), walk(true)),
+            (dense, String::new(), walk(true)),
+            (dense, status(2100, 4, 0), Choice::Rollup),
+            // 1 TiB of addresses, 64 MiB of pages.
+            (Size { total: 1024 * gib, resident: gib / 16 }, status(40_000, 0, 0), Choice::Rollup),
+            (Size { total: gib, resident: 2048 }, status(60, 0, 0), Choice::Rollup),
+        ] {
+            assert_eq!(choose(size, text.as_bytes(), 4096), choice, "{size:?} {text}");
+        }
+    }
+}
