@@ -24,12 +24,12 @@ use std::time::Duration;
 pub use self::surveyor::{EngineKind, Surveyor};
 pub use self::tally::Tally;
 pub use self::uring::Uring;
-use crate::process::{Coverage, Fate, Plan, ProcessUsage, Source};
+use crate::process::{Coverage, Fate, Plan, ProcessUsage, SlotRun, Source};
 use crate::smaps::SharedMapping;
 use crate::sys::keeper_client::has_keeper;
 use crate::sys::ring::kernel::{DEPTH_MAX, Features};
 use crate::sys::threads::{cpus, memory_stall};
-use crate::units::{Errno, Pid};
+use crate::units::{Errno, Kib, Pid};
 
 /// Counters of the I/O of a survey.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,6 +109,28 @@ impl Survey {
         let mut sum = Coverage::default();
         self.tallies.iter().for_each(|tally| sum.add(tally.coverage()));
         sum
+    }
+
+    /// The number of processes whose page tables were walked.
+    pub fn walked(&self) -> usize {
+        self.tallies.iter().map(Tally::walked).sum()
+    }
+
+    /// The processes that changed so much while they were walked that their figures may be wrong.
+    pub fn torn(&self) -> impl Iterator<Item = Pid> {
+        self.tallies.iter().flat_map(Tally::torn).copied()
+    }
+
+    /// The walked processes with pages in swap, each with its slots.
+    pub fn slots(&self) -> impl Iterator<Item = (Pid, &[SlotRun])> {
+        self.tallies.iter().flat_map(Tally::slots)
+    }
+
+    /// Sets the shares of walked processes in swapped pages, in the order of [`Survey::slots`].
+    /// Until then a shared page counts whole.
+    pub fn set_swap_shares(&mut self, shares: Vec<Kib>) {
+        let mut shares = shares.into_iter();
+        self.tallies.iter_mut().for_each(|tally| tally.set_swap_shares(&mut shares));
     }
 
     /// The I/O of all processes.

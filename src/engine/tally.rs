@@ -4,7 +4,7 @@
 //! allocation of its own and a thread can fill a tally that outlives it.
 
 use super::IoStats;
-use crate::process::{CgroupPaths, Coverage, Fate, Plan, Probe, ProcessUsage};
+use crate::process::{CgroupPaths, Coverage, Fate, Plan, Probe, ProcessUsage, SlotRun};
 use crate::smaps::{SharedMapping, Smaps};
 use crate::units::{Kib, Pid};
 
@@ -22,6 +22,11 @@ pub struct Tally {
     /// Processes that are neither measured nor left out on purpose.
     missing: Vec<(Pid, Fate)>,
     coverage: Coverage,
+    /// The slots in swap of walked processes, by row.
+    slots: Vec<(usize, Box<[SlotRun]>)>,
+    /// Processes that changed while they were walked.
+    torn: Vec<Pid>,
+    walked: usize,
     pub(super) io: IoStats,
 }
 
@@ -63,6 +68,7 @@ impl Tally {
             self.texts.extend_from_slice(probe.name());
             let (pid, name_end) = (probe.pid(), self.texts.len());
             self.record_details(probe);
+            self.record_walk(probe);
             self.rows.push(TallyRow { pid, name_end, smaps: *smaps });
             if !probe.mappings().is_empty() {
                 self.mappings.push((pid, probe.mappings().to_vec()));
@@ -85,6 +91,39 @@ impl Tally {
                 page_tables,
                 start_time,
             });
+        }
+    }
+
+    /// Records the walk, if there was one, for the next row.
+    fn record_walk(&mut self, probe: &Probe) {
+        self.walked += usize::from(probe.is_walked());
+        if probe.is_torn() {
+            self.torn.push(probe.pid());
+        }
+        if !probe.slots().is_empty() {
+            self.slots.push((self.rows.len(), probe.slots().into()));
+        }
+    }
+
+    /// The number of walked processes.
+    pub(super) fn walked(&self) -> usize {
+        self.walked
+    }
+
+    /// The processes that changed while they were walked.
+    pub(super) fn torn(&self) -> &[Pid] {
+        &self.torn
+    }
+
+    /// The walked processes with pages in swap, each with its slots.
+    pub(super) fn slots(&self) -> impl Iterator<Item = (Pid, &[SlotRun])> {
+        self.slots.iter().map(|(row, slots)| (self.rows[*row].pid, &**slots))
+    }
+
+    /// Sets the shares of walked processes in swapped pages, in the order of [`Tally::slots`].
+    pub(super) fn set_swap_shares(&mut self, shares: &mut impl Iterator<Item = Kib>) {
+        for ((row, _), share) in self.slots.iter().zip(shares) {
+            self.rows[*row].smaps.set_swap_share(share);
         }
     }
 

@@ -39,7 +39,10 @@ pub use refusal::{Credentials, Refusal};
 pub use status::{
     Glimpse, KTHREADD, fate_of_memoryless, kernel_threads, mapped_hugetlb, parent, process_of,
 };
-pub use walk::{GENTLE_WINDOW_BYTES, PAUSE, PageCounts, WINDOW_BYTES, WalkRule, Window, hold};
+pub use walk::{
+    GENTLE_WINDOW_BYTES, PAUSE, PageCounts, SlotRun, WINDOW_BYTES, WalkRule, Window, hold,
+    swap_shares,
+};
 
 use crate::smaps::Smaps;
 use crate::units::{Errno, Kib, Pid};

@@ -4,6 +4,7 @@
 //! - `progress` a progress line on a terminal
 //! - `vfork`    which processes run in the memory of others
 //! - `shares`   the shares of processes in common memory
+//! - `slots`    the shares of walked processes in swapped pages
 //! - `missing`  processes without figures, and the reasons
 //! - `facts`    the facts of a run
 //! - `output`   the format of a report, and its destination
@@ -18,6 +19,7 @@ mod output;
 mod progress;
 mod settings;
 mod shares;
+mod slots;
 mod vfork;
 mod watch;
 
@@ -99,7 +101,9 @@ impl<'a> Session<'a> {
             processes_of(&settings.root, &settings.pids)
         };
         clock.phase("list");
-        let survey = self.survey(&pids, &clock)?;
+        let mut survey = self.survey(&pids, &clock)?;
+        let left = time_left(settings, &clock);
+        slots::resolve(&mut self.surveyor, &mut survey, &settings.plan, &left)?;
         clock.phase("survey");
         let is_past_deadline =
             settings.timeouts.deadline.is_some_and(|deadline| clock.elapsed() >= deadline);

@@ -258,7 +258,8 @@ fn find_walk(
     }
     let window_bytes = if options.gentle { GENTLE_WINDOW_BYTES } else { WINDOW_BYTES };
     let rule = pages::walk_rule(root, window_bytes).ok()?;
-    Some(WalkRule { is_forced, ..rule })
+    let is_whole_host = selection(options).is_none();
+    Some(WalkRule { is_forced, is_whole_host, ..rule })
 }
 
 /// The ids of users, ascending, and the names for rows.

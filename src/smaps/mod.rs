@@ -153,6 +153,11 @@ impl Smaps {
         Smaps { addresses, ..self }
     }
 
+    /// Sets the share in swapped pages, which a walk alone does not find.
+    pub(crate) fn set_swap_share(&mut self, share: Kib) {
+        self.sums[Field::SwapPss as usize] = share.0;
+    }
+
     /// Adds one figure. Fails if the sum in bytes exceeds a `u64`: it cannot be true.
     fn add(&mut self, field: Field, kib: u64) -> Result<(), Malformed> {
         let sum = &mut self.sums[field as usize];

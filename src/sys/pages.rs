@@ -132,7 +132,10 @@ pub fn walk_rule(root: &ProcRoot, window_bytes: usize) -> Result<WalkRule, Errno
         return Err(Errno::PERM);
     }
     let slack_pages = (SLACK_PER_CPU * cpus()) as u64;
-    Ok(WalkRule { is_forced: false, window_bytes, page_bytes, slack_pages })
+    let host = rustix::system::sysinfo();
+    let has_swap = host.totalswap > host.freeswap;
+    let (is_forced, is_whole_host) = (false, false);
+    Ok(WalkRule { is_forced, is_whole_host, has_swap, window_bytes, page_bytes, slack_pages })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::{NameNeed, Probe, ReadNext, StatusReason};
 use crate::process::ProcFile;
 use crate::process::walk::{
-    Choice, PageCounts, Size, Walk, WalkRule, WalkStep, Window, choose, has_hugetlb, hold,
+    Choice, PageCounts, Size, SlotRun, Walk, WalkRule, WalkStep, Window, choose, hold,
 };
 use crate::smaps::Smaps;
 use crate::units::Kib;
@@ -70,6 +70,11 @@ impl Probe {
         self.smaps.is_some() && self.walker.figures.is_some()
     }
 
+    /// The slots of the pages in swap, if the figures are those of a walk.
+    pub fn slots(&self) -> &[SlotRun] {
+        if self.is_walked() { self.walker.walk.slots() } else { &[] }
+    }
+
     /// Whether the process changed so much during the walk that the figures may be wrong.
     pub fn is_torn(&self) -> bool {
         self.walker.is_torn
@@ -100,7 +105,7 @@ impl Probe {
         }
         self.walker.before = size;
         // Without pages: a kernel thread, or dead.
-        if size.resident == 0 || size.is_small() && !rule.is_forced {
+        if size.resident == 0 || size.is_small(rule.has_swap) && !rule.is_forced {
             self.leave_walk();
         } else {
             self.status(StatusReason::Size);
@@ -110,11 +115,7 @@ impl Probe {
     /// `status` of a process that is not small.
     pub(super) fn size_read(&mut self) {
         let Some(rule) = self.plan.walk else { return self.leave_walk() };
-        let choice = match rule.is_forced {
-            true => Choice::Walk { has_hugetlb: has_hugetlb(&self.text) },
-            false => choose(self.walker.before, &self.text, rule.page_bytes),
-        };
-        match choice {
+        match choose(self.walker.before, &self.text, &rule) {
             Choice::Rollup => self.leave_walk(),
             Choice::Walk { has_hugetlb } => {
                 self.walker.walk.begin(rule, has_hugetlb);
@@ -155,13 +156,13 @@ impl Probe {
             return ReadNext::Window(window);
         }
         match (counted.and_then(|()| walk.finish(pages)), self.name_need) {
-            (Err(_), _) => self.leave_walk(),
+            (Err(_) | Ok(None), _) => self.leave_walk(),
             (Ok(_), NameNeed::Other(source)) => {
                 self.name_source = source;
                 self.pair(ProcFile::Pagemap);
             }
             (Ok(figures), _) => {
-                self.walker.figures = Some(figures);
+                self.walker.figures = figures;
                 self.one(ProcFile::Statm);
             }
         }

@@ -13,6 +13,9 @@ const GUARD: u64 = 1 << 58;
 const EXCLUSIVE: u64 = 1 << 56;
 const FRAME: u64 = (1 << 55) - 1;
 const SWAP_TYPE: u64 = 31;
+const SWAP_TYPE_BITS: u32 = 5;
+/// The bits of an offset.
+const SLOT_BITS: u32 = 50;
 /// Types of swap areas. Those above belong to entries of other kinds; with few such kinds in the
 /// kernel some types are unused (`MAX_SWAPFILES`, include/linux/swap.h).
 const SWAP_TYPE_MAX: u64 = 22;
@@ -31,8 +34,8 @@ pub(super) enum Page {
     /// A page on its way to another frame, or of a device: resident for a rollup, which counts it
     /// whole, and as shared.
     Moving,
-    /// A page in swap.
-    Swapped,
+    /// A page in swap, and its slot: area and offset as one number.
+    Swapped { slot: u64 },
 }
 
 /// One entry.
@@ -55,7 +58,9 @@ impl TableEntry {
         }
         match self.0 & SWAP_TYPE {
             MARKER_TYPE => Page::None,
-            0..=SWAP_TYPE_MAX => Page::Swapped,
+            area @ 0..=SWAP_TYPE_MAX => {
+                Page::Swapped { slot: area << SLOT_BITS | self.frame() >> SWAP_TYPE_BITS }
+            }
             _ => Page::Moving,
         }
     }
@@ -98,8 +103,8 @@ mod tests {
             (PRESENT | EXCLUSIVE | 7, Page::Exclusive { is_file: false }),
             (PRESENT | 7, Page::Uncounted { is_file: false }),
             (PRESENT | FILE | 7, Page::Uncounted { is_file: true }),
-            (swap(0), Page::Swapped),
-            (swap(22), Page::Swapped),
+            (swap(0), Page::Swapped { slot: 4711 }),
+            (swap(22), Page::Swapped { slot: 22 << 50 | 4711 }),
             (swap(31), Page::None),
             (swap(30), Page::Moving),
             (swap(26) | FILE, Page::Moving),

@@ -17,18 +17,21 @@
 //! - `size`   the choice between rollup and walk
 //! - `ranges` the text of `maps`
 //! - `entry`  an entry of `pagemap`
+//! - `slots`  the shares of processes in swapped pages
 #![forbid(unsafe_code)]
 
 mod entry;
 mod ranges;
 mod size;
+mod slots;
 
 use std::time::Duration;
 
 use self::entry::{ENTRY_BYTES, Page, TableEntry, entries};
 use self::ranges::{DEVICES_MAX, Ranges};
 pub use self::size::hold;
-pub(super) use self::size::{Choice, Size, choose, has_hugetlb};
+pub(super) use self::size::{Choice, Size, choose};
+pub use self::slots::{SlotRun, swap_shares};
 use crate::smaps::{Field, Smaps};
 use crate::units::{Errno, Kib};
 
@@ -64,6 +67,11 @@ pub struct WalkRule {
     pub is_forced: bool,
     /// The size of a read.
     pub window_bytes: usize,
+    /// All processes of the host are measured, so that those with entries of the same pages in swap
+    /// are known.
+    pub is_whole_host: bool,
+    /// Whether pages of the host are in swap.
+    pub has_swap: bool,
     /// The size of a page.
     pub page_bytes: u64,
     /// The pages by which the counters of a process may be wrong: kernels before 6.13 sum them up
@@ -151,6 +159,7 @@ pub(super) struct Walk {
     /// Class 0: anonymous pages; class n + 1: pages of device n.
     classes: Vec<Sums>,
     swapped: u64,
+    slots: Vec<SlotRun>,
     /// Pages on their way to another frame. A rollup counts them whole, and as shared.
     moving: u64,
     hugetlb: [u64; 2],
@@ -181,6 +190,7 @@ impl Walk {
         (self.swapped, self.moving, self.hugetlb) = (0, 0, [0; 2]);
         self.uncounted.clear();
         self.blocks.clear();
+        self.slots.clear();
         (self.tables, self.tables_of_blocks) = (0, 0);
         self.window()
     }
@@ -241,7 +251,10 @@ impl Walk {
         for (page, entry) in (page..).zip(entries(bytes)) {
             match entry.page() {
                 Page::None => {}
-                Page::Swapped => self.swapped += 1,
+                Page::Swapped { slot } => {
+                    self.swapped += 1;
+                    slots::push(&mut self.slots, slot);
+                }
                 Page::Exclusive { is_file: false } => private += 1,
                 Page::Exclusive { is_file: true } => {
                     let class = self.class(page, entry);
@@ -324,36 +337,45 @@ impl Walk {
         Ok(())
     }
 
+    /// The slots of the pages in swap.
+    pub(super) fn slots(&self) -> &[SlotRun] {
+        &self.slots
+    }
+
     /// The resident pages, hugetlbfs excluded.
     pub(super) fn resident_pages(&self) -> u64 {
         self.moving + self.classes.iter().map(|class| class.resident).sum::<u64>()
     }
 
-    /// The figures of a complete walk.
-    pub(super) fn finish(&mut self, pages: &mut dyn PageCounts) -> Result<Smaps, Errno> {
+    /// The figures of a complete walk; `None` if some of the memory may be in swap where no entry
+    /// shows it.
+    pub(super) fn finish(&mut self, pages: &mut dyn PageCounts) -> Result<Option<Smaps>, Errno> {
         let kib = |count: u64| Kib(count * self.rule.map_or(0, |rule| rule.page_bytes) / 1024);
         let mut kinds = [Sums::default(); 3];
         // Compaction moves anonymous pages more often than others.
         kinds[0].resident = self.moving;
         kinds[0].shares = self.moving * self.share(1);
+        let has_swap = self.rule.is_some_and(|rule| rule.has_swap);
         for (index, class) in self.classes.iter().enumerate() {
             let kind = match class.sample {
                 _ if index == 0 => 0,
                 Some(frame) if pages.flags(frame)? & SWAP_BACKED != 0 => 2,
                 _ => 1,
             };
+            let may_be_shmem = kind == 2 || kind == 1 && class.sample.is_none();
+            let is_partial = || kib(class.resident).0 * 1024 < self.ranges.bytes_of(index - 1);
+            if has_swap && may_be_shmem && is_partial() {
+                return Ok(None);
+            }
             let sums = &mut kinds[kind];
             sums.resident += class.resident;
             sums.exclusive += class.exclusive;
             sums.shares += class.shares;
         }
-        let whole = |shares: u64| Kib(shares >> (10 + SHARE_BITS));
         let sum = |part: fn(&Sums) -> u64| kinds.iter().map(part).sum::<u64>();
         let [anon, file, shmem] = kinds.map(|kind| whole(kind.shares));
         let [shared, private] = self.hugetlb.map(kib);
         let swapped = kib(self.swapped);
-        // An entry does not tell how many processes share a page in swap.
-        let swap_share = (self.swapped == 0).then_some((Field::SwapPss, Kib(0)));
         let figures = [
             (Field::Rss, kib(sum(|kind| kind.resident))),
             (Field::Pss, whole(sum(|kind| kind.shares))),
@@ -363,11 +385,17 @@ impl Walk {
             (Field::SharedHugetlb, shared),
             (Field::PrivateHugetlb, private),
             (Field::Swap, swapped),
+            // Until the slots of all processes are known.
+            (Field::SwapPss, swapped),
         ];
-        let figures = figures.into_iter().chain(swap_share);
         let private = kib(sum(|kind| kind.exclusive));
-        Ok(Smaps::of_walk(figures, private).at(self.ranges.addresses()))
+        Ok(Some(Smaps::of_walk(figures.into_iter(), private).at(self.ranges.addresses())))
     }
+}
+
+/// A sum of shares.
+fn whole(shares: u64) -> Kib {
+    Kib(shares >> (10 + SHARE_BITS))
 }
 
 /// The first entry, if one entry of the level above may stand for all of these.

@@ -10,6 +10,9 @@ pub(super) const DEVICES_MAX: usize = 1 << 10;
 /// The maximum number of ranges: many times `vm.max_map_count`.
 const RANGES_MAX: usize = 1 << 20;
 
+/// The device of mappings without a file.
+const NO_DEVICE: &[u8] = b"00:00";
+
 /// Neighbouring mappings of one device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Range {
@@ -24,7 +27,7 @@ pub(super) struct Range {
 #[derive(Debug, Default)]
 pub(in crate::process) struct Ranges {
     ranges: Vec<Range>,
-    /// The numbers of devices as text, `fd:01`. The device `00:00` has mappings without a file.
+    /// The numbers of devices as text, `fd:01`.
     devices: Vec<[u8; 8]>,
     /// Start and end address of the first and the last mapping.
     first: u64,
@@ -107,6 +110,15 @@ impl Ranges {
 
     pub(super) fn devices(&self) -> usize {
         self.devices.len()
+    }
+
+    /// The bytes of all ranges of a device; 0 for memory without one.
+    pub(super) fn bytes_of(&self, device: usize) -> u64 {
+        if self.devices.get(device).is_none_or(|device| device.starts_with(NO_DEVICE)) {
+            return 0;
+        }
+        let ranges = self.ranges.iter().filter(|range| usize::from(range.device) == device);
+        ranges.map(|range| range.end - range.start).sum()
     }
 
     /// Start of the first and end of the last mapping, as in the header of a rollup.

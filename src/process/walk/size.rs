@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::WalkRule;
 use crate::process::status;
 use crate::units::Kib;
 
@@ -26,18 +27,23 @@ pub(in crate::process) struct Size {
     pub(in crate::process) total: u64,
     /// Resident pages.
     pub(in crate::process) resident: u64,
+    /// Pages of private writable mappings: only these and shared memory can be in swap.
+    pub(in crate::process) data: u64,
 }
 
 impl Size {
     pub(in crate::process) fn parse(statm: &[u8]) -> Option<Size> {
         let text = std::str::from_utf8(statm).ok()?;
         let mut numbers = text.split_ascii_whitespace().map_while(|word| word.parse().ok());
-        Some(Size { total: numbers.next()?, resident: numbers.next()? })
+        // Shared, text and libraries come before.
+        Some(Size { total: numbers.next()?, resident: numbers.next()?, data: numbers.nth(3)? })
     }
 
-    /// Whether a rollup of this many resident pages is short, whatever else the process has.
-    pub(in crate::process) fn is_small(self) -> bool {
-        times(PER_PAGE, self.resident) < HOLD_MAX
+    /// Whether the rollup is short. `statm` does not count pages in swap: where there is swap, all
+    /// data may be there.
+    pub(in crate::process) fn is_small(self, has_swap: bool) -> bool {
+        let swapped = if has_swap { self.data } else { 0 };
+        times(PER_PAGE, self.resident.saturating_add(swapped)) < HOLD_MAX
     }
 }
 
@@ -57,23 +63,21 @@ pub(in crate::process) enum Choice {
 }
 
 /// The choice for a process that is not small, by its `status`.
-pub(in crate::process) fn choose(size: Size, status: &[u8], page_bytes: u64) -> Choice {
-    let pages = |kib: Option<Kib>| kib.map_or(0, |kib| kib.0 * 1024 / page_bytes);
+pub(in crate::process) fn choose(size: Size, status: &[u8], rule: &WalkRule) -> Choice {
+    let pages = |kib: Option<Kib>| kib.map_or(0, |kib| kib.0 * 1024 / rule.page_bytes);
     let swapped = pages(status::swap(status));
     let hold = times(PER_PAGE, size.resident)
         .max(times(PER_TABLE, pages(status::page_tables(status))))
         .saturating_add(times(PER_SWAPPED_PAGE, swapped));
     let holes = times(PER_HOLE, size.total.saturating_sub(size.resident));
-    // An entry in swap does not tell how many processes share the page.
-    if hold < HOLD_MAX || holes > hold * HOLES_MAX || swapped > 0 {
+    let has_gain = hold >= HOLD_MAX && holes <= hold * HOLES_MAX;
+    // Other processes may have entries of the same pages.
+    let is_vague = swapped > 0 && !rule.is_whole_host;
+    if is_vague || !has_gain && !rule.is_forced {
         return Choice::Rollup;
     }
-    Choice::Walk { has_hugetlb: has_hugetlb(status) }
-}
-
-/// Whether a process maps pages of hugetlbfs, or the kernel does not tell (before 4.4).
-pub(in crate::process) fn has_hugetlb(status: &[u8]) -> bool {
-    status::mapped_hugetlb(status) != Some(Kib(0))
+    // Kernels before 4.4 do not tell.
+    Choice::Walk { has_hugetlb: status::mapped_hugetlb(status) != Some(Kib(0)) }
 }
 
 fn times(time: Duration, count: u64) -> Duration {
@@ -84,13 +88,22 @@ fn times(time: Duration, count: u64) -> Duration {
 mod tests {
     use super::*;
 
+    const RULE: WalkRule = WalkRule {
+        is_forced: false,
+        is_whole_host: true,
+        has_swap: true,
+        window_bytes: 4096,
+        page_bytes: 4096,
+        slack_pages: 0,
+    };
+
     #[test]
     fn sizes() {
-        let size = Size { total: 55_000, resident: 1200 };
-        assert_eq!(Size::parse(b"55000 1200 900 300 0 700 0\n"), Some(size));
-        assert!(size.is_small());
-        assert!(!Size { resident: 8192, ..size }.is_small());
-        for text in [&b""[..], b"7", b"7 x", b"-1 2"] {
+        let size = Size { total: 55_000, resident: 1200, data: 7000 };
+        assert_eq!(Size::parse(b"55000 1200 900 300 0 7000 0\n"), Some(size));
+        assert_eq!([false, true].map(|has_swap| size.is_small(has_swap)), [true, false]);
+        assert!(!Size { resident: 8192, ..size }.is_small(false));
+        for text in [&b""[..], b"7 8", b"7 8 9 1 0 x", b"-1 2 3 4 5 6"] {
             assert_eq!(Size::parse(text), None, "{}", text.escape_ascii());
         }
     }
@@ -102,17 +115,32 @@ mod tests {
             format!("VmPTE:\t{pte} kB\nVmSwap:\t{swap} kB\nHugetlbPages:\t{huge} kB\n")
         };
         let gib = 1 << 18;
-        let dense = Size { total: gib, resident: gib };
+        let dense = Size { total: gib, resident: gib, data: gib };
         for (size, text, choice) in [
             (dense, status(2100, 0, 0), walk(false)),
             (dense, status(2100, 0, 2048), walk(true)),
             (dense, String::new(), walk(true)),
-            (dense, status(2100, 4, 0), Choice::Rollup),
+            (dense, status(2100, 4, 0), walk(false)),
+            // Nearly all of it is in swap.
+            (Size { resident: 9, ..dense }, status(900, 400_000, 0), walk(false)),
             // 1 TiB of addresses, 64 MiB of pages.
-            (Size { total: 1024 * gib, resident: gib / 16 }, status(40_000, 0, 0), Choice::Rollup),
-            (Size { total: gib, resident: 2048 }, status(60, 0, 0), Choice::Rollup),
+            (
+                Size { total: 1024 * gib, resident: gib / 16, ..dense },
+                status(40_000, 0, 0),
+                Choice::Rollup,
+            ),
+            (Size { resident: 2048, ..dense }, status(60, 0, 0), Choice::Rollup),
         ] {
-            assert_eq!(choose(size, text.as_bytes(), 4096), choice, "{size:?} {text}");
+            assert_eq!(choose(size, text.as_bytes(), &RULE), choice, "{size:?} {text}");
         }
+        let forced = WalkRule { is_forced: true, ..RULE };
+        let small = Size { total: 9, resident: 9, data: 9 };
+        let zeros = status(4, 0, 0);
+        assert_eq!(choose(small, zeros.as_bytes(), &forced), walk(false));
+        // Other processes may have a part of what is in swap.
+        let selection = WalkRule { is_whole_host: false, ..forced };
+        let swapped = status(2100, 4, 0);
+        assert_eq!(choose(dense, swapped.as_bytes(), &selection), Choice::Rollup);
+        assert_eq!(choose(small, zeros.as_bytes(), &selection), walk(false));
     }
 }

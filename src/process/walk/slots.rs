@@ -1,0 +1,75 @@
+//! The shares of processes in swapped pages.
+//!
+//! An entry of a swapped page names its slot in swap, and no file tells how many entries a slot
+//! has. But only entries of forked processes share one, and their rollups show it. So the slots of
+//! all walked processes and of these are compared.
+
+use crate::units::Kib;
+
+/// Consecutive slots of a swap area.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotRun {
+    /// Type of the area and offset in it, as one number.
+    pub(super) start: u64,
+    pub(super) len: u64,
+}
+
+/// Appends a slot.
+pub(super) fn push(runs: &mut Vec<SlotRun>, slot: u64) {
+    match runs.last_mut() {
+        Some(last) if last.start + last.len == slot => last.len += 1,
+        _ => runs.push(SlotRun { start: slot, len: 1 }),
+    }
+}
+
+/// The share of each process in the pages of its slots: `SwapPss`. A page is divided by the number
+/// of its entries.
+pub fn swap_shares(processes: &[&[SlotRun]], page_bytes: u64) -> Vec<Kib> {
+    // Where the runs begin and end, with the number of the process and the change.
+    let mut borders: Vec<(u64, usize, bool)> = Vec::new();
+    for (process, runs) in processes.iter().enumerate() {
+        for run in *runs {
+            borders.push((run.start, process, true));
+            borders.push((run.start + run.len, process, false));
+        }
+    }
+    borders.sort_unstable();
+    let mut shares = vec![0_u64; processes.len()];
+    // The processes with entries of the current slots; one may have two entries of a slot.
+    let mut holders: Vec<usize> = Vec::new();
+    let mut last = 0;
+    for (slot, process, begins) in borders {
+        if !holders.is_empty() {
+            let share = (page_bytes << super::SHARE_BITS) / holders.len() as u64;
+            holders.iter().for_each(|holder| shares[*holder] += (slot - last) * share);
+        }
+        last = slot;
+        if begins {
+            holders.push(process);
+        } else if let Some(place) = holders.iter().position(|holder| *holder == process) {
+            holders.swap_remove(place);
+        }
+    }
+    shares.into_iter().map(super::whole).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_divided_by_their_entries() {
+        let run = |start, len| SlotRun { start, len };
+        let mut parent = Vec::new();
+        (100..130).chain([7, 500]).for_each(|slot| push(&mut parent, slot));
+        assert_eq!(parent, [run(100, 30), run(7, 1), run(500, 1)]);
+        // A child has ten of the slots, another one five of these and one of its own.
+        let (child, other) = ([run(110, 10)], [run(115, 5), run(9000, 1)]);
+        let shares = swap_shares(&[&parent, &child, &other], 4096);
+        // In sixths of a page: five slots of two entries, five of three.
+        let expected = [22 * 6 + 5 * 3 + 5 * 2, 5 * 3 + 5 * 2, 5 * 2 + 6];
+        assert_eq!(shares, expected.map(|sixths| Kib(sixths * 4 / 6)));
+        assert_eq!(swap_shares(&[&[run(1, 2), run(2, 1)]], 4096), [Kib(8)]);
+        assert!(swap_shares(&[], 4096).is_empty());
+    }
+}
