@@ -5,6 +5,7 @@
 //! - `csv`         CSV for programs and spreadsheets
 //! - `openmetrics` metrics for Prometheus
 //! - `notes`       the processes that a report lacks, for standard error
+//! - `stall`       notes on processes that a report delays
 //! - `stats`       the statistics of the run, for standard error
 //! - `line`        the lines of table and CSV
 //! - `unit`        the unit of amounts
@@ -17,6 +18,7 @@ mod json;
 mod line;
 pub mod notes;
 mod openmetrics;
+pub mod stall;
 mod stats;
 mod table;
 mod unit;

@@ -346,7 +346,7 @@ fn named(pids: &[Pid]) -> String {
 }
 
 /// A list of at most [`NAMED_MAX`] items: `7, 8`, `1, 2, 3, 4, 5 and 6 more`.
-fn list<T>(items: &[T], item: impl Fn(&T) -> String) -> String {
+pub(super) fn list<T>(items: &[T], item: impl Fn(&T) -> String) -> String {
     let named: Vec<String> = items.iter().take(NAMED_MAX).map(item).collect();
     let more = match items.len().saturating_sub(NAMED_MAX) {
         0 => String::new(),

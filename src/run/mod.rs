@@ -5,6 +5,7 @@
 //! - `vfork`    which processes run in the memory of others
 //! - `shares`   the shares of processes in common memory
 //! - `slots`    the shares of walked processes in swapped pages
+//! - `walks`    big processes: priority, notes
 //! - `missing`  processes without figures, and the reasons
 //! - `facts`    the facts of a run
 //! - `output`   the format of a report, and its destination
@@ -21,6 +22,7 @@ mod settings;
 mod shares;
 mod slots;
 mod vfork;
+mod walks;
 mod watch;
 
 use std::mem::ManuallyDrop;
@@ -78,13 +80,17 @@ struct Session<'a> {
     printed: Vec<Note>,
     /// The room for a note that must not take more than one line.
     columns: Option<usize>,
+    /// A note on the priority of this process.
+    low_priority: Option<String>,
 }
 
 impl<'a> Session<'a> {
     fn open(settings: &'a Settings) -> Result<Session<'a>, Error> {
         let Settings { engine, root, tuning, .. } = settings;
+        // Before the first thread, which takes the priority over.
+        let low_priority = walks::undo_nice(settings);
         let surveyor = ManuallyDrop::new(Surveyor::open(*engine, root, *tuning)?);
-        Ok(Session { settings, surveyor, printed: Vec::new(), columns: None })
+        Ok(Session { settings, surveyor, printed: Vec::new(), columns: None, low_priority })
     }
 
     /// Makes one report, hands it to `write`, and prints the notes on standard error.
@@ -134,6 +140,8 @@ impl<'a> Session<'a> {
         let is_noted = keeper_client::right() == Some(Right::Perfmon) && settings.root.is_proc();
         notes.extend(spaces.note.filter(|_| !is_noted).map(Note::from));
         notes.extend(found.notes.into_iter().map(Note::from));
+        notes.extend(walks::notes(settings, &survey).into_iter().map(Note::from));
+        notes.extend(self.low_priority.clone().map(Note::from));
         notes.extend(host.as_ref().and_then(report::notes::host).map(Note::from));
         let lines: Vec<String> = notes.iter().map(Note::line).collect();
         write(&Report {

@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt;
 
 use crate::process::{PageCounts, WalkRule};
 use crate::sys::proc_root::ProcRoot;
+use crate::sys::this_process::page_bytes;
 use crate::sys::threads::cpus;
 use crate::units::Errno;
 
@@ -122,7 +123,7 @@ pub fn walk_rule(root: &ProcRoot, window_bytes: usize) -> Result<WalkRule, Errno
         return Err(Errno::NOT_SUPPORTED);
     }
     File::open("/proc/kpagecount")?;
-    let page_bytes = rustix::param::page_size() as u64;
+    let page_bytes = page_bytes();
     let resident = 0_u64;
     let address = std::ptr::from_ref(&resident).addr() as u64;
     let mut entry = [0; 8];

@@ -60,6 +60,22 @@ pub fn has_memory(pid: Pid) -> Option<bool> {
     }
 }
 
+/// The size of a page.
+pub fn page_bytes() -> u64 {
+    rustix::param::page_size() as u64
+}
+
+/// Gives this process the usual priority if it has a lower one.
+///
+/// # Errors
+/// The priority (`nice(2)`), if it may not be raised.
+pub fn undo_nice() -> Result<(), i32> {
+    use rustix::process::{getpriority_process, setpriority_process};
+    let nice = getpriority_process(None).unwrap_or(0);
+    let is_usual = nice <= 0 || setpriority_process(None, 0).is_ok();
+    if is_usual { Ok(()) } else { Err(nice) }
+}
+
 /// The peak resident memory of this program: `VmHWM` of `/proc/self/status`. Unlike `ru_maxrss`, it
 /// does not include the peak of the parent before the exec.
 pub fn peak_rss() -> Option<Kib> {

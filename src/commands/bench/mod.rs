@@ -25,11 +25,11 @@ use crate::cli::words::{short_help, words};
 use crate::cli::{WORKERS_MAX, number, ratio};
 use crate::engine::{EngineKind, Surveyor, Timeouts, Tuning};
 use crate::error::{self, Error};
-use crate::process::{Fate, Plan, ProcFile, Source};
+use crate::process::{Fate, Plan, ProcFile, Source, WINDOW_BYTES, WalkRule};
 use crate::run::{Outcome, ProgressLine, list_all, open_root};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::ring::kernel::DEPTH_MAX;
-use crate::sys::{stdio, this_process, threads};
+use crate::sys::{pages, stdio, this_process, threads};
 use crate::units::{Errno, Labelled};
 
 /// The engines that are measured without `--engines`.
@@ -202,10 +202,21 @@ impl Target {
         Surveyor::open(kind, &self.root, tuning).map(|surveyor| surveyor.kind())
     }
 
+    /// The rule that walks every process.
+    fn walk_rule(&self) -> Result<WalkRule, Error> {
+        let rule = pages::walk_rule(&self.root, WINDOW_BYTES);
+        let rule = rule.map(|rule| WalkRule { is_forced: true, is_whole_host: true, ..rule });
+        rule.map_err(|errno| Error::Bench(format!("--source pagemap: {errno}; run it as root")))
+    }
+
     /// Sets an engine up and surveys once, in this process.
     fn survey(&self, kind: EngineKind, tuning: Tuning) -> Result<Sample, Error> {
         let pids = list_all(&self.root)?;
-        let plan = Plan { source: self.source, ..Plan::default() };
+        let walk = match self.source {
+            Source::Pagemap => Some(self.walk_rule()?),
+            _ => None,
+        };
+        let plan = Plan { source: self.source, walk, ..Plan::default() };
         let timeouts = Timeouts { stuck_after: STUCK_AFTER, deadline: None };
         let switches = this_process::switches();
         let (began, (user, system)) = (Instant::now(), this_process::cpu_times());

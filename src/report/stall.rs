@@ -1,0 +1,62 @@
+//! Notes on processes that a report may have delayed, and on figures that it read while they
+//! changed.
+
+use std::time::Duration;
+
+use super::notes::list;
+use crate::units::Pid;
+
+/// A note on torn walks.
+pub fn torn(pids: &[Pid]) -> Option<String> {
+    let noun = if pids.len() == 1 { "its figures" } else { "their figures" };
+    let shown = || list(pids, Pid::to_string);
+    let note = || {
+        format!(
+            "PID {} changed while page tables were read: {noun} may be off by more than 1 %",
+            shown()
+        )
+    };
+    (!pids.is_empty()).then(note)
+}
+
+/// A note on rollups of big processes: their number, and the longest hold of the lock.
+pub fn stalled(processes: usize, longest: Duration) -> Option<String> {
+    let noun = if processes == 1 { "process" } else { "processes" };
+    let note = || {
+        format!(
+            "{processes} big {noun} may have waited for this report, up to about {} ms: a rollup \
+             keeps a process from mapping memory, and only root may read page tables instead",
+            longest.as_millis()
+        )
+    };
+    (processes > 0).then(note)
+}
+
+/// A note on a low priority, at which a walk keeps the lock while other processes have the CPU.
+pub fn low_priority(nice: i32) -> String {
+    format!(
+        "at nice {nice} on busy CPUs, the processes that are read wait longer, because the reader \
+         does; CAP_SYS_NICE is missing to undo it"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_name_numbers() {
+        assert_eq!(torn(&[]), None);
+        assert_eq!(
+            torn(&[Pid(7)]).as_deref(),
+            Some(
+                "PID 7 changed while page tables were read: its figures may be off by more than 1 %"
+            )
+        );
+        assert_eq!(stalled(0, Duration::ZERO), None);
+        let note = stalled(1, Duration::from_millis(42)).expect("a note");
+        assert!(
+            note.starts_with("1 big process may have waited for this report, up to about 42 ms: ")
+        );
+    }
+}

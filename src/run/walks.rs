@@ -1,0 +1,36 @@
+//! Big processes: the priority at which they are read, and the notes on them.
+
+use std::time::Duration;
+
+use super::settings::Settings;
+use crate::engine::Survey;
+use crate::process::{Source, hold};
+use crate::report::stall;
+use crate::sys::this_process;
+use crate::units::Pid;
+
+/// A rollup that holds the lock for less has no note.
+const NOTED_MIN: Duration = Duration::from_millis(10);
+
+/// Undoes a low priority before page tables are walked. Returns a note if that is not allowed.
+pub(super) fn undo_nice(settings: &Settings) -> Option<String> {
+    settings.plan.walk?;
+    this_process::undo_nice().err().map(stall::low_priority)
+}
+
+/// Notes on a survey.
+pub(super) fn notes(settings: &Settings, survey: &Survey) -> Vec<String> {
+    let mut torn: Vec<Pid> = survey.torn().collect();
+    torn.sort_unstable();
+    let torn = stall::torn(&torn);
+    // By choice of the user, or because page frames are hidden from this one?
+    let is_asked = matches!(settings.source, Source::Rollup | Source::Smaps);
+    if settings.plan.walk.is_some() || is_asked || !settings.root.is_proc() {
+        return torn.into_iter().collect();
+    }
+    let page_bytes = this_process::page_bytes();
+    let holds = survey.processes().map(|one| hold(one.smaps.rss(), page_bytes));
+    let long: Vec<Duration> = holds.filter(|hold| *hold >= NOTED_MIN).collect();
+    let longest = long.iter().max().copied().unwrap_or_default();
+    torn.into_iter().chain(stall::stalled(long.len(), longest)).collect()
+}
