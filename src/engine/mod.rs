@@ -24,7 +24,7 @@ use std::time::Duration;
 pub use self::surveyor::{EngineKind, Surveyor};
 pub use self::tally::Tally;
 pub use self::uring::Uring;
-use crate::process::{Coverage, Fate, Plan, ProcessUsage, SlotRun, Source};
+use crate::process::{Coverage, Fate, Freed, FreedShare, Plan, ProcessUsage, SlotRun, Source};
 use crate::smaps::SharedMapping;
 use crate::sys::keeper_client::has_keeper;
 use crate::sys::ring::kernel::{DEPTH_MAX, Features};
@@ -109,6 +109,14 @@ impl Survey {
         let mut sum = Coverage::default();
         self.tallies.iter().for_each(|tally| sum.add(tally.coverage()));
         sum
+    }
+
+    /// The memory that returns when all processes of the survey end; `None` if one of them was not
+    /// walked once and whole.
+    pub fn freed(&self) -> Option<Freed> {
+        let shares = || self.tallies.iter().flat_map(Tally::freed);
+        let is_whole = shares().count() == self.coverage().listed();
+        is_whole.then(|| FreedShare::sum(shares().copied()))
     }
 
     /// The number of processes whose page tables were walked.

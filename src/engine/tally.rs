@@ -4,7 +4,7 @@
 //! allocation of its own and a thread can fill a tally that outlives it.
 
 use super::IoStats;
-use crate::process::{CgroupPaths, Coverage, Fate, Plan, Probe, ProcessUsage, SlotRun};
+use crate::process::{CgroupPaths, Coverage, Fate, FreedShare, Plan, Probe, ProcessUsage, SlotRun};
 use crate::smaps::{SharedMapping, Smaps};
 use crate::units::{Kib, Pid};
 
@@ -27,6 +27,8 @@ pub struct Tally {
     /// Processes that changed while they were walked.
     torn: Vec<Pid>,
     walked: usize,
+    /// The parts of processes in what their group frees.
+    freed: Vec<FreedShare>,
     pub(super) io: IoStats,
 }
 
@@ -97,12 +99,18 @@ impl Tally {
     /// Records the walk, if there was one, for the next row.
     fn record_walk(&mut self, probe: &Probe) {
         self.walked += usize::from(probe.is_walked());
+        self.freed.extend(probe.freed());
         if probe.is_torn() {
             self.torn.push(probe.pid());
         }
         if !probe.slots().is_empty() {
             self.slots.push((self.rows.len(), probe.slots().into()));
         }
+    }
+
+    /// The parts of processes in what their group frees.
+    pub(super) fn freed(&self) -> &[FreedShare] {
+        &self.freed
     }
 
     /// The number of walked processes.

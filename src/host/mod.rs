@@ -17,7 +17,7 @@ use serde::Serialize;
 
 pub use self::meminfo::{Item, Meminfo};
 pub use self::mounts::{Mount, Mounts};
-pub use self::shared::{SysvSegments, Tmpfs};
+pub use self::shared::{SysvSegments, Tmpfs, dying_segments};
 pub use self::zfs::ZfsArc;
 use crate::units::Kib;
 

@@ -60,6 +60,20 @@ impl SysvSegments {
     }
 }
 
+/// The bit of a segment that ends with its last mapping (`SHM_DEST`, include/uapi/linux/shm.h).
+const DYING: u64 = 0o1000;
+
+/// The ids of the segments that are marked to be destroyed, by `/proc/sysvipc/shm`.
+pub fn dying_segments(text: &[u8]) -> Vec<u64> {
+    let lines = std::str::from_utf8(text).unwrap_or_default().lines().skip(1);
+    let dying = lines.filter_map(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let (id, mode) = (fields.next()?.parse().ok()?, fields.next()?);
+        (u64::from_str_radix(mode, 8).ok()? & DYING != 0).then_some(id)
+    });
+    dying.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +102,13 @@ mod tests {
         assert_eq!(SysvSegments::parse(b"key shmid perms size\n", &Meminfo::default()), None);
         let cut = format!("{HEAD}0 1 600 4096 9\n");
         assert_eq!(SysvSegments::parse(cut.as_bytes(), &Meminfo::default()), None);
+    }
+
+    #[test]
+    fn dying_segments_are_marked() {
+        let text = format!("{HEAD}0 7 600 4096 9\n0 8 1600 4096 9\n0 9 1000 1\n0 x 1600 1\n");
+        assert_eq!(dying_segments(text.as_bytes()), [8, 9]);
+        assert!(dying_segments(b"").is_empty());
     }
 
     /// Huge pages are another part of host memory. Linux 6.18 prints 1 GiB for one huge page of

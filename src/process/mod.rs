@@ -40,8 +40,8 @@ pub use status::{
     Glimpse, KTHREADD, fate_of_memoryless, kernel_threads, mapped_hugetlb, parent, process_of,
 };
 pub use walk::{
-    GENTLE_WINDOW_BYTES, PAUSE, PageCounts, SlotRun, WINDOW_BYTES, WalkRule, Window, hold,
-    swap_shares,
+    Freed, FreedShare, GENTLE_WINDOW_BYTES, PAUSE, PageCounts, SlotRun, WINDOW_BYTES, WalkRule,
+    Window, hold, swap_of_group, swap_shares,
 };
 
 use crate::smaps::Smaps;

@@ -1,5 +1,7 @@
 //! The questions for every process of a run: name, memory file, owner, control group, start time.
 
+use std::sync::Arc;
+
 use regex::bytes::Regex;
 
 use super::walk::WalkRule;
@@ -52,6 +54,9 @@ pub struct Plan {
     pub source: Source,
     /// Walk page tables, if this process may.
     pub walk: Option<WalkRule>,
+    /// Find the memory that returns when all processes of the survey end. The ids of System V
+    /// segments that are marked to be destroyed.
+    pub freed: Option<Arc<[u64]>>,
     /// Measure only processes whose name matches.
     pub filter: Option<Regex>,
     /// Measure only processes of these users, ascending; empty: all users.

@@ -33,6 +33,10 @@ pub enum Column {
     PageTables,
     /// The part of `Ram` in heaps grown by `brk(2)`.
     Heap,
+    /// Memory that returns when all processes of the row end.
+    Freed,
+    /// The part of `Ram` in pages that processes outside the row map too.
+    SharedOutside,
     /// The number of processes.
     Count,
     /// The process id.
@@ -64,6 +68,9 @@ labels!(Column {
     PageTables => "page-tables" | "pte",
         "page tables, which RAM lacks (reads one extra file per process)";
     Heap => "heap", "heaps grown by brk(2); reads full smaps";
+    Freed => "freed", "RAM and swap that return when all processes of the row end (root only)";
+    SharedOutside => "shared-outside",
+        "the part of RAM that processes outside the row map too (root only)";
     Count => "count", "number of processes";
     Pid => "pid", "process id; * if a row has several";
     Percent => "percent", "the part of all memory of the host (MemTotal)";
@@ -88,7 +95,7 @@ pub enum ColumnKind {
 
 impl Column {
     /// The number of columns that are amounts of memory.
-    pub const AMOUNTS: usize = Column::Heap as usize + 1;
+    pub const AMOUNTS: usize = Column::SharedOutside as usize + 1;
 
     /// The key in machine formats.
     pub fn key(self) -> String {
@@ -111,6 +118,8 @@ impl Column {
             Column::LazyFree => "LAZYFREE",
             Column::PageTables => "TABLES",
             Column::Heap => "HEAP",
+            Column::Freed => "FREED",
+            Column::SharedOutside => "OUTSIDE",
             Column::Count => "COUNT",
             Column::Pid => "PID",
             Column::Percent => "%RAM",
@@ -125,6 +134,8 @@ impl Column {
     pub fn kind(self) -> ColumnKind {
         match self {
             Column::Shared | Column::Rss | Column::LazyFree => ColumnKind::Overlapping,
+            // A page returns with the last of several rows.
+            Column::Freed | Column::SharedOutside => ColumnKind::Overlapping,
             Column::Count | Column::Pid | Column::Percent | Column::Bar => ColumnKind::Number,
             Column::User | Column::Cgroup | Column::Name => ColumnKind::Text,
             Column::Ram | Column::Uss | Column::Swap | Column::Footprint => ColumnKind::Amount,

@@ -134,7 +134,7 @@ impl<'run> Labels<'run> {
     }
 
     /// The label of the row of a process.
-    pub(super) fn label<'a>(&'a self, process: &ProcessUsage<'a>) -> &'a [u8] {
+    pub fn label<'a>(&'a self, process: &ProcessUsage<'a>) -> &'a [u8] {
         let made = attribute(self.grouping, process).and_then(|known| self.made.get(&known));
         let key = || self.keys.get(process.name).map_or(process.name, |key| key);
         made.map_or_else(key, Vec::as_slice)

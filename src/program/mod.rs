@@ -35,7 +35,7 @@ pub use self::diff::{BeforeAfter, Change, Delta, Diff, DiffRow, Presence, Thresh
 pub use self::grouping::{Grouping, Labels, UserNames, user_name};
 pub use self::host::{HostMemory, HostPart, PossibleOwner, SharedMemory};
 pub use self::order::Order;
-pub use self::row::{Program, Rest, Uniform};
+pub use self::row::{FreedMemory, Program, Rest, Uniform};
 pub use self::shares::{MappedObject, MappedPages, Share, Shares, Split, split};
 pub use self::snapshot::{Amounts, Snapshot, SnapshotRow};
 pub use self::unread::{Known, Obstacle, Unknown, UnknownRest, Unread};

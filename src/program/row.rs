@@ -1,7 +1,7 @@
 //! One row of a report: all processes of one label, or one process.
 
-use super::{Share, Usage};
-use crate::process::ProcessUsage;
+use super::{Column, Share, Usage};
+use crate::process::{Freed, ProcessUsage};
 use crate::smaps::Smaps;
 use crate::units::{Kib, Pid};
 
@@ -22,6 +22,25 @@ pub struct Program<'run> {
     pub cgroup: Uniform<&'run [u8]>,
     /// The memory.
     pub usage: Usage,
+    /// The memory that returns when its processes end, if the run asked for it and it is known.
+    pub freed: Option<FreedMemory>,
+}
+
+/// The memory that returns when all processes of a row end.
+#[derive(Clone, Copy, Debug)]
+pub struct FreedMemory {
+    /// Memory that they map.
+    pub mapped: Freed,
+    /// Memory in swap.
+    pub swap: Kib,
+}
+
+impl FreedMemory {
+    /// All that returns.
+    pub fn sum(&self) -> Kib {
+        let Freed { anon, shmem, hugetlb, .. } = self.mapped;
+        anon + shmem + hugetlb + self.swap
+    }
 }
 
 impl<'run> Program<'run> {
@@ -35,7 +54,15 @@ impl<'run> Program<'run> {
             uid: Uniform::new(process.uid),
             cgroup: Uniform::new(process.cgroup.map(|paths| paths.charged)),
             usage: Usage::NOTHING,
+            freed: None,
         }
+    }
+
+    /// Sets the memory that returns.
+    pub fn set_freed(&mut self, freed: FreedMemory) {
+        self.usage.set(Column::Freed, freed.sum());
+        self.usage.set(Column::SharedOutside, freed.mapped.outside);
+        self.freed = Some(freed);
     }
 
     /// Counts another process, without its memory.

@@ -33,6 +33,8 @@ impl Usage {
             Column::LazyFree => smaps.get(Field::LazyFree),
             Column::PageTables => page_tables,
             Column::Heap => smaps.heap(),
+            // Known of rows, not of processes.
+            Column::Freed | Column::SharedOutside => None,
             Column::Count | Column::Pid | Column::Percent | Column::Bar => None,
             Column::User | Column::Cgroup | Column::Name => None,
         }))
@@ -41,6 +43,13 @@ impl Usage {
     /// The amount of a column.
     pub fn get(&self, column: Column) -> Option<Kib> {
         self.0.get(column as usize).copied().flatten()
+    }
+
+    /// Sets an amount that is known of a row alone.
+    pub(super) fn set(&mut self, column: Column, amount: Kib) {
+        if let Some(place) = self.0.get_mut(column as usize) {
+            *place = Some(amount);
+        }
     }
 
     /// Adds the amounts of another process or row.

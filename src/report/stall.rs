@@ -32,6 +32,13 @@ pub fn stalled(processes: usize, longest: Duration) -> Option<String> {
     (processes > 0).then(note)
 }
 
+/// A note on figures that need page frames.
+pub fn no_frames() -> String {
+    "FREED and OUTSIDE are unknown: they need page frames, which only root sees (and not with \
+     --source rollup or smaps)"
+        .to_owned()
+}
+
 /// A note on a low priority, at which a walk keeps the lock while other processes have the CPU.
 pub fn low_priority(nice: i32) -> String {
     format!(

@@ -4,6 +4,7 @@
 //! - `progress` a progress line on a terminal
 //! - `vfork`    which processes run in the memory of others
 //! - `shares`   the shares of processes in common memory
+//! - `freed`    the columns freed and shared-outside
 //! - `slots`    the shares of walked processes in swapped pages
 //! - `walks`    big processes: priority, notes
 //! - `missing`  processes without figures, and the reasons
@@ -15,6 +16,7 @@
 
 mod diff;
 mod facts;
+mod freed;
 mod missing;
 mod output;
 mod progress;
@@ -30,9 +32,11 @@ use std::path::Path;
 
 pub(crate) use self::diff::diff;
 use self::facts::Clock;
+use self::freed::Groups;
 use self::missing::Unmeasured;
 pub(crate) use self::progress::ProgressLine;
 use self::settings::Settings;
+use self::slots::Slots;
 use crate::cli::Options;
 use crate::engine::{Survey, Surveyor, Timeouts};
 use crate::error::Error;
@@ -107,9 +111,7 @@ impl<'a> Session<'a> {
             processes_of(&settings.root, &settings.pids)
         };
         clock.phase("list");
-        let mut survey = self.survey(&pids, &clock)?;
-        let left = time_left(settings, &clock);
-        slots::resolve(&mut self.surveyor, &mut survey, &settings.plan, &left)?;
+        let (survey, slots) = self.survey(&pids, &clock)?;
         clock.phase("survey");
         let is_past_deadline =
             settings.timeouts.deadline.is_some_and(|deadline| clock.elapsed() >= deadline);
@@ -131,7 +133,10 @@ impl<'a> Session<'a> {
         let (sharing, shares) = (&spaces.owners, &found.shares);
         let all_memory = all_memory(settings);
         let annotations = Annotations { unknown, unread, sharing, shares, all_memory };
-        let programs = program::group(survey.processes(), &labels, annotations, order);
+        let mut programs = program::group(survey.processes(), &labels, annotations, order);
+        let (survey, slots, labels) = (&survey, &slots, &labels);
+        let groups = Groups { settings, survey, slots, labels, sharing };
+        groups.find(&mut self.surveyor, &mut programs, &time_left(settings, &clock))?;
         let host = settings.has_host.then(|| host_memory(&settings.root, programs.total));
         let host = host.transpose()?;
         let mut notes = missing::notes(settings, &missing, &programs);
@@ -140,8 +145,8 @@ impl<'a> Session<'a> {
         let is_noted = keeper_client::right() == Some(Right::Perfmon) && settings.root.is_proc();
         notes.extend(spaces.note.filter(|_| !is_noted).map(Note::from));
         notes.extend(found.notes.into_iter().map(Note::from));
-        notes.extend(walks::notes(settings, &survey).into_iter().map(Note::from));
-        notes.extend(self.low_priority.clone().map(Note::from));
+        let of_walks = walks::notes(settings, survey).into_iter();
+        notes.extend(of_walks.chain(self.low_priority.clone()).map(Note::from));
         notes.extend(host.as_ref().and_then(report::notes::host).map(Note::from));
         let lines: Vec<String> = notes.iter().map(Note::line).collect();
         write(&Report {
@@ -157,16 +162,21 @@ impl<'a> Session<'a> {
         })?;
         clock.phase("report");
         if settings.has_stats {
-            facts::print_stats(settings.plan.source, &self.surveyor, &survey, &clock);
+            facts::print_stats(settings.plan.source, &self.surveyor, survey, &clock);
         }
         let is_incomplete = settings.is_strict && !missing.is_complete();
         self.print_notes(notes);
         Ok(if is_incomplete { Outcome::Incomplete } else { Outcome::Printed })
     }
 
-    fn survey(&mut self, pids: &[Pid], clock: &Clock) -> Result<Survey, Error> {
-        let timeouts = time_left(self.settings, clock);
-        progress::survey(&mut self.surveyor, pids, &self.settings.plan, &timeouts)
+    /// Measures the processes, and divides among walked ones what is in swap.
+    fn survey(&mut self, pids: &[Pid], clock: &Clock) -> Result<(Survey, Slots), Error> {
+        let (settings, surveyor) = (self.settings, &mut self.surveyor);
+        let timeouts = time_left(settings, clock);
+        let mut survey = progress::survey(surveyor, pids, &settings.plan, &timeouts)?;
+        let left = time_left(settings, clock);
+        let slots = slots::resolve(surveyor, &mut survey, settings, &left)?;
+        Ok((survey, slots))
     }
 
     fn print_notes(&mut self, notes: Vec<Note>) {

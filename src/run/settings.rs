@@ -36,6 +36,8 @@ pub(super) struct Settings {
     pub(super) has_host: bool,
     pub(super) is_strict: bool,
     pub(super) has_stats: bool,
+    /// Whether a column needs the memory that returns when a row ends.
+    pub(super) finds_freed: bool,
     pub(super) engine: EngineKind,
     pub(super) tuning: Tuning,
     pub(super) timeouts: Timeouts,
@@ -111,6 +113,9 @@ impl Settings {
             has_host: options.host,
             is_strict: options.strict,
             has_stats: options.stats,
+            finds_freed: [Column::Freed, Column::SharedOutside]
+                .iter()
+                .any(|of| columns.contains(of)),
             engine: options.engine,
             tuning: Tuning::new(options.workers, options.depth, plan.source),
             timeouts: Timeouts { stuck_after: options.stuck_after, deadline: options.deadline },
@@ -236,6 +241,12 @@ fn find_source(options: &Options, columns: &[Column]) -> Result<Source, Error> {
         }
         (Some(word), Source::Smaps) => {
             format!("{word} is only in the rollup: leave out --source smaps")
+        }
+        _ if matches!(options.sort, Column::Freed | Column::SharedOutside) => {
+            let word = options.sort.label();
+            format!(
+                "--sort {word} cannot work: it is measured for the shown rows only, after sorting"
+            )
         }
         _ if needs_smaps => return Ok(Source::Smaps),
         (_, source) => return Ok(source),

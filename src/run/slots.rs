@@ -1,25 +1,46 @@
 //! The shares of walked processes in swapped pages. A host without swap costs nothing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use super::settings::Settings;
 use crate::engine::{Survey, Surveyor, Timeouts};
 use crate::error::Error;
-use crate::process::{NameRule, Plan, SlotRun, Source, WalkRule, swap_shares};
+use crate::process::{NameRule, Plan, SlotRun, Source, WalkRule, swap_of_group, swap_shares};
 use crate::smaps::{Field, Smaps};
-use crate::units::Pid;
+use crate::units::{Kib, Pid};
 
-/// Finds the shares and sets them. Forked processes with a rollup, whose pages others share, are
-/// walked for their slots.
+/// The slots of processes that may share some.
+#[derive(Default)]
+pub(super) struct Slots(HashMap<Pid, Box<[SlotRun]>>);
+
+impl Slots {
+    /// The memory in swap that returns when all processes of a group end. A process whose slots are
+    /// unknown contributes nothing, so the figure is a lower bound.
+    pub(super) fn freed_by(&self, group: &HashSet<Pid>, survey: &Survey, page_bytes: u64) -> Kib {
+        let runs: Vec<_> =
+            self.0.iter().map(|(pid, runs)| (&**runs, group.contains(pid))).collect();
+        let is_alone = |smaps: &Smaps| smaps.get(Field::Swap) == smaps.get(Field::SwapPss);
+        let alone = survey.processes().filter(|one| {
+            group.contains(&one.pid) && !self.0.contains_key(&one.pid) && is_alone(&one.smaps)
+        });
+        let alone = alone.filter_map(|one| one.smaps.get(Field::SwapPss)).sum::<Kib>();
+        alone + swap_of_group(&runs, page_bytes)
+    }
+}
+
+/// Finds the shares and sets them, and returns the slots. Forked processes with a rollup that shows
+/// shared pages are walked for their slots.
 ///
 /// # Errors
 /// As [`Surveyor::survey`].
 pub(super) fn resolve(
     surveyor: &mut Surveyor,
     survey: &mut Survey,
-    plan: &Plan,
+    settings: &Settings,
     timeouts: &Timeouts,
-) -> Result<(), Error> {
-    let Some(rule) = plan.walk.filter(|_| survey.slots().next().is_some()) else { return Ok(()) };
+) -> Result<Slots, Error> {
+    let is_needed = settings.finds_freed || survey.slots().next().is_some();
+    let Some(rule) = settings.plan.walk.filter(|_| is_needed) else { return Ok(Slots::default()) };
     let walked: HashSet<Pid> = survey.slots().map(|(pid, _)| pid).collect();
     let shares_slots = |smaps: &Smaps| smaps.get(Field::Swap) > smaps.get(Field::SwapPss);
     let mut relatives: Vec<Pid> = survey
@@ -38,6 +59,8 @@ pub(super) fn resolve(
     };
     let runs = survey.slots().chain(others.slots()).map(|(_, runs)| runs);
     let shares = swap_shares(&runs.collect::<Vec<&[SlotRun]>>(), rule.page_bytes);
+    let known = survey.slots().chain(others.slots());
+    let known = Slots(known.map(|(pid, runs)| (pid, runs.into())).collect());
     survey.set_swap_shares(shares);
-    Ok(())
+    Ok(known)
 }

@@ -23,14 +23,17 @@ pub(super) fn notes(settings: &Settings, survey: &Survey) -> Vec<String> {
     let mut torn: Vec<Pid> = survey.torn().collect();
     torn.sort_unstable();
     let torn = stall::torn(&torn);
+    let hidden = settings.finds_freed && settings.plan.walk.is_none();
+    let hidden = hidden.then(stall::no_frames);
+    let torn = torn.into_iter().chain(hidden);
     // By choice of the user, or because page frames are hidden from this one?
     let is_asked = matches!(settings.source, Source::Rollup | Source::Smaps);
     if settings.plan.walk.is_some() || is_asked || !settings.root.is_proc() {
-        return torn.into_iter().collect();
+        return torn.collect();
     }
     let page_bytes = this_process::page_bytes();
     let holds = survey.processes().map(|one| hold(one.smaps.rss(), page_bytes));
     let long: Vec<Duration> = holds.filter(|hold| *hold >= NOTED_MIN).collect();
     let longest = long.iter().max().copied().unwrap_or_default();
-    torn.into_iter().chain(stall::stalled(long.len(), longest)).collect()
+    torn.chain(stall::stalled(long.len(), longest)).collect()
 }

@@ -63,6 +63,13 @@ pub fn read(root: &ProcRoot) -> Result<HostCounters, Errno> {
     Ok(HostCounters { meminfo, zram, pressure, arc, balloon_is_in_total, tmpfs, sysv, writer })
 }
 
+/// The ids of the System V segments that are marked to be destroyed; none if the list cannot be
+/// read.
+pub fn dying_segments(root: &ProcRoot) -> Vec<u64> {
+    let text = read_text(root, "sysvipc/shm", LIST_MAX).unwrap_or_default();
+    crate::host::dying_segments(&text)
+}
+
 /// The counters of `meminfo` alone; `None` if they cannot be read.
 pub fn meminfo(root: &ProcRoot) -> Option<Meminfo> {
     Some(Meminfo::parse(&read_text(root, "meminfo", TEXT_MAX).ok()?))

@@ -31,6 +31,8 @@ pub struct KernelPages {
     flags: Option<File>,
     /// Counts plus one by frame; 0: not read.
     blocks: HashMap<u64, Box<[u32; BLOCK_FRAMES]>>,
+    /// Mappings seen in the current group, by frame.
+    seen: HashMap<u64, Box<[u32; BLOCK_FRAMES]>>,
     room: Vec<u8>,
 }
 
@@ -64,7 +66,7 @@ impl KernelPages {
 impl PageCounts for KernelPages {
     fn load(&mut self, frames: &[u64]) -> Result<(), Errno> {
         if self.blocks.len() + frames.len() > BLOCKS_MAX {
-            self.forget();
+            self.blocks.clear();
         }
         let mut run: Option<(u64, u64)> = None;
         for frame in frames {
@@ -87,6 +89,15 @@ impl PageCounts for KernelPages {
 
     fn forget(&mut self) {
         self.blocks.clear();
+        self.seen.clear();
+    }
+
+    fn see(&mut self, frame: u64) -> u64 {
+        let (block, place) = place_of(frame);
+        let seen =
+            &mut self.seen.entry(block).or_insert_with(|| Box::new([0; BLOCK_FRAMES]))[place];
+        *seen = seen.saturating_add(1);
+        u64::from(*seen)
     }
 
     fn count(&self, frame: u64) -> u64 {

@@ -11,9 +11,9 @@ use std::time::Duration;
 use super::{NameNeed, Probe, ReadNext, StatusReason};
 use crate::process::ProcFile;
 use crate::process::walk::{
-    Choice, PageCounts, Size, SlotRun, Walk, WalkRule, WalkStep, Window, choose, hold,
+    Choice, FreedShare, PageCounts, Size, SlotRun, Walk, WalkFigures, WalkRule, WalkStep, Window,
+    choose, hold,
 };
-use crate::smaps::Smaps;
 use crate::units::Kib;
 
 /// A rollup that holds the lock for less may replace a torn walk.
@@ -28,24 +28,28 @@ pub(super) struct Walker {
     first_window: Option<Window>,
     before: Size,
     /// The figures of a complete walk, until `statm` confirms them.
-    figures: Option<Smaps>,
+    figures: Option<WalkFigures>,
     /// A walk was torn before.
     is_second_try: bool,
     /// The process is read by rollup.
     is_off: bool,
     is_torn: bool,
+    /// The number of walks that began.
+    walks: u32,
 }
 
 impl Walker {
     /// Starts with another address space.
     pub(super) fn restart(&mut self) {
         (self.is_second_try, self.is_off, self.is_torn) = (false, false, false);
+        self.walks = 0;
         self.figures = None;
     }
 
     /// A pair of name and memory begins.
     pub(super) fn begin_pair(&mut self, memory: ProcFile) {
         let is_walk = memory == ProcFile::Pagemap;
+        self.walks += u32::from(is_walk);
         self.first_window = if is_walk { self.walk.begin_entries() } else { None };
     }
 
@@ -73,6 +77,13 @@ impl Probe {
     /// The slots of the pages in swap, if the figures are those of a walk.
     pub fn slots(&self) -> &[SlotRun] {
         if self.is_walked() { self.walker.walk.slots() } else { &[] }
+    }
+
+    /// The part of the process in what its group frees; `None` without a walk, or if more than one
+    /// walk has counted its pages.
+    pub fn freed(&self) -> Option<FreedShare> {
+        let figures = self.walker.figures.filter(|_| self.walker.walks == 1)?;
+        figures.freed
     }
 
     /// Whether the process changed so much during the walk that the figures may be wrong.
@@ -118,7 +129,7 @@ impl Probe {
         match choose(self.walker.before, &self.text, &rule) {
             Choice::Rollup => self.leave_walk(),
             Choice::Walk { has_hugetlb } => {
-                self.walker.walk.begin(rule, has_hugetlb);
+                self.walker.walk.begin(rule, has_hugetlb, self.plan.freed.as_ref());
                 self.one(ProcFile::Maps);
             }
         }
@@ -169,9 +180,9 @@ impl Probe {
         ReadNext::Done
     }
 
-    fn walk_is_over(&mut self, figures: Smaps, after: Size, rule: &WalkRule) {
+    fn walk_is_over(&mut self, figures: WalkFigures, after: Size, rule: &WalkRule) {
         if self.walker.is_consistent(after, rule) {
-            return self.accept(figures);
+            return self.accept(figures.smaps);
         }
         if !std::mem::replace(&mut self.walker.is_second_try, true) {
             self.walker.figures = None;
@@ -183,6 +194,6 @@ impl Probe {
             return self.leave_walk();
         }
         self.walker.is_torn = true;
-        self.accept(figures);
+        self.accept(figures.smaps);
     }
 }

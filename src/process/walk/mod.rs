@@ -17,21 +17,26 @@
 //! - `size`   the choice between rollup and walk
 //! - `ranges` the text of `maps`
 //! - `entry`  an entry of `pagemap`
+//! - `freed`  the memory that returns when processes end
 //! - `slots`  the shares of processes in swapped pages
 #![forbid(unsafe_code)]
 
 mod entry;
+mod freed;
 mod ranges;
 mod size;
 mod slots;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::entry::{ENTRY_BYTES, Page, TableEntry, entries};
+use self::freed::Seen;
+pub use self::freed::{Freed, FreedShare};
 use self::ranges::{DEVICES_MAX, Ranges};
 pub use self::size::hold;
 pub(super) use self::size::{Choice, Size, choose};
-pub use self::slots::{SlotRun, swap_shares};
+pub use self::slots::{SlotRun, swap_of_group, swap_shares};
 use crate::smaps::{Field, Smaps};
 use crate::units::{Errno, Kib};
 
@@ -109,6 +114,9 @@ pub trait PageCounts {
     /// The number of times that a frame is mapped; it was loaded.
     fn count(&self, frame: u64) -> u64;
 
+    /// Counts one more mapping of a frame in the current group; returns their number so far.
+    fn see(&mut self, frame: u64) -> u64;
+
     /// The flags of a frame.
     ///
     /// # Errors
@@ -137,6 +145,7 @@ struct Sums {
     shares: u64,
     /// A frame, whose flags tell the kind.
     sample: Option<u64>,
+    seen: Seen,
 }
 
 /// Consecutive frames that one entry may map.
@@ -152,6 +161,8 @@ struct Block {
 pub(super) struct Walk {
     rule: Option<WalkRule>,
     has_hugetlb: bool,
+    /// Whether the mappings of a group are counted.
+    finds_freed: bool,
     pub(in crate::process) ranges: Ranges,
     /// The index of the first range that is not read to its end, and the next page.
     range: usize,
@@ -163,6 +174,7 @@ pub(super) struct Walk {
     /// Pages on their way to another frame. A rollup counts them whole, and as shared.
     moving: u64,
     hugetlb: [u64; 2],
+    freed_hugetlb: u64,
     /// Frames, each with its class in the lowest bits.
     uncounted: Vec<u64>,
     blocks: Vec<Block>,
@@ -177,8 +189,11 @@ const _: () = assert!(DEVICES_MAX < 1 << CLASS_BITS);
 
 impl Walk {
     /// Starts with a process; the text of its `maps` follows.
-    pub(super) fn begin(&mut self, rule: WalkRule, has_hugetlb: bool) {
-        self.ranges.clear();
+    /// `freed` has the segments that are marked to be destroyed, if the process is one of a group
+    /// whose freed memory is asked for.
+    pub(super) fn begin(&mut self, rule: WalkRule, has_hugetlb: bool, freed: Option<&Arc<[u64]>>) {
+        self.finds_freed = freed.is_some();
+        self.ranges.clear(freed.cloned().unwrap_or_default());
         (self.rule, self.has_hugetlb) = (Some(rule), has_hugetlb);
     }
 
@@ -187,7 +202,8 @@ impl Walk {
         (self.range, self.next) = (0, 0);
         self.classes.clear();
         self.classes.resize(1 + self.ranges.devices(), Sums::default());
-        (self.swapped, self.moving, self.hugetlb) = (0, 0, [0; 2]);
+        (self.swapped, self.moving) = (0, 0);
+        (self.hugetlb, self.freed_hugetlb) = ([0; 2], 0);
         self.uncounted.clear();
         self.blocks.clear();
         self.slots.clear();
@@ -259,6 +275,7 @@ impl Walk {
                 Page::Exclusive { is_file: true } => {
                     let class = self.class(page, entry);
                     self.resident(class, 1, 1);
+                    self.classes[usize::from(class)].seen.whole += 1;
                 }
                 Page::Uncounted { is_file } => {
                     let class = if is_file { self.class(page, entry) } else { 0 };
@@ -268,6 +285,7 @@ impl Walk {
             }
         }
         self.resident(0, private, 1);
+        self.classes[0].seen.whole += private;
     }
 
     /// The class of a page of a file. Ranges are visited in order.
@@ -305,7 +323,7 @@ impl Walk {
             pages.load(&frames)?;
             for page in part {
                 let class = u16::try_from(page & ((1 << CLASS_BITS) - 1)).unwrap_or(0);
-                self.counted(class, pages.count(page >> CLASS_BITS));
+                self.counted(class, page >> CLASS_BITS, pages);
             }
         }
         uncounted.clear();
@@ -318,10 +336,17 @@ impl Walk {
         Ok(())
     }
 
-    fn counted(&mut self, class: u16, count: u64) {
-        // 0: the page of zeros, or a page that was unmapped since.
-        if count > 0 {
-            self.resident(class, 1, count);
+    fn counted(&mut self, class: u16, frame: u64, pages: &mut dyn PageCounts) {
+        let count = pages.count(frame);
+        // The page of zeros, or a page that was unmapped since.
+        if count == 0 {
+            return;
+        }
+        self.resident(class, 1, count);
+        if self.finds_freed {
+            let share = self.share(count);
+            let seen = &mut self.classes[usize::from(class)].seen;
+            seen.mapping(pages.see(frame), count, share);
         }
     }
 
@@ -329,12 +354,27 @@ impl Walk {
         let Block { first, len, class } = block;
         if self.has_hugetlb && pages.flags(first.frame())? & HUGE != 0 {
             self.hugetlb[usize::from(first.is_exclusive())] += len;
+            let is_freed = self.finds_freed && self.is_hugetlb_freed(block, pages)?;
+            self.freed_hugetlb += if is_freed { len } else { 0 };
             return Ok(());
         }
         let frames: Vec<u64> = (first.frame()..first.frame() + len).collect();
         pages.load(&frames)?;
-        frames.iter().for_each(|frame| self.counted(class, pages.count(*frame)));
+        frames.iter().for_each(|frame| self.counted(class, *frame, pages));
         Ok(())
+    }
+
+    /// Whether a page of hugetlbfs returns with the group. It stays in a file that has a name. A
+    /// shared one that counts one mapping, and is not exclusive, may have more: its page table is
+    /// shared.
+    fn is_hugetlb_freed(&self, block: Block, pages: &mut dyn PageCounts) -> Result<bool, Errno> {
+        let Block { first, class, .. } = block;
+        pages.load(&[first.frame()])?;
+        let count = pages.count(first.frame());
+        let is_last = pages.see(first.frame()) == count;
+        let is_known = first.is_exclusive() || count > 1 || !first.is_file();
+        let stays = first.is_file() && !self.ranges.dies(usize::from(class) - 1);
+        Ok(is_last && is_known && !stays)
     }
 
     /// The slots of the pages in swap.
@@ -347,15 +387,32 @@ impl Walk {
         self.moving + self.classes.iter().map(|class| class.resident).sum::<u64>()
     }
 
+    /// Adds what a class of this kind contributes to the memory that returns.
+    fn add_freed(&self, freed: &mut FreedShare, class: usize, kind: usize) {
+        let Seen { whole, partly } = self.classes[class].seen;
+        let bytes = whole * self.rule.map_or(0, |rule| rule.page_bytes);
+        freed.outside += partly;
+        match kind {
+            0 => freed.anon += bytes,
+            1 => freed.droppable += bytes,
+            _ if self.ranges.dies(class - 1) => freed.shmem += bytes,
+            _ => {}
+        }
+    }
+
     /// The figures of a complete walk; `None` if some of the memory may be in swap where no entry
     /// shows it.
-    pub(super) fn finish(&mut self, pages: &mut dyn PageCounts) -> Result<Option<Smaps>, Errno> {
+    pub(super) fn finish(
+        &mut self,
+        pages: &mut dyn PageCounts,
+    ) -> Result<Option<WalkFigures>, Errno> {
         let kib = |count: u64| Kib(count * self.rule.map_or(0, |rule| rule.page_bytes) / 1024);
         let mut kinds = [Sums::default(); 3];
+        let mut freed = FreedShare::default();
         // Compaction moves anonymous pages more often than others.
         kinds[0].resident = self.moving;
         kinds[0].shares = self.moving * self.share(1);
-        let has_swap = self.rule.is_some_and(|rule| rule.has_swap);
+        let has_swap = self.rule.is_some_and(|rule| rule.has_swap) && !self.finds_freed;
         for (index, class) in self.classes.iter().enumerate() {
             let kind = match class.sample {
                 _ if index == 0 => 0,
@@ -367,6 +424,7 @@ impl Walk {
             if has_swap && may_be_shmem && is_partial() {
                 return Ok(None);
             }
+            self.add_freed(&mut freed, index, kind);
             let sums = &mut kinds[kind];
             sums.resident += class.resident;
             sums.exclusive += class.exclusive;
@@ -389,8 +447,17 @@ impl Walk {
             (Field::SwapPss, swapped),
         ];
         let private = kib(sum(|kind| kind.exclusive));
-        Ok(Some(Smaps::of_walk(figures.into_iter(), private).at(self.ranges.addresses())))
+        let smaps = Smaps::of_walk(figures.into_iter(), private).at(self.ranges.addresses());
+        freed.hugetlb = kib(self.freed_hugetlb).0 * 1024;
+        Ok(Some(WalkFigures { smaps, freed: self.finds_freed.then_some(freed) }))
     }
+}
+
+/// The result of a walk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WalkFigures {
+    pub(super) smaps: Smaps,
+    pub(super) freed: Option<FreedShare>,
 }
 
 /// A sum of shares.

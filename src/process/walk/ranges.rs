@@ -1,9 +1,11 @@
 //! The text of `maps` to ranges of addresses (`show_map_vma`, fs/proc/task_mmu.c).
 
+use std::sync::Arc;
+
 /// Addresses above are the kernel's: `[vsyscall]`, which has no entries and counts for no process.
 const USER_END: u64 = 1 << 63;
-/// Enough for the part of a line before its path: addresses, permissions, offset, device, inode.
-const HEAD_BYTES_MAX: usize = 128;
+/// Enough for a line: the kernel escapes newlines in paths with four bytes each.
+const LINE_BYTES_MAX: usize = 128 + 4 * 4096;
 /// The maximum number of devices of one process that are told apart.
 pub(super) const DEVICES_MAX: usize = 1 << 10;
 
@@ -19,7 +21,7 @@ pub(super) struct Range {
     /// The first address, and the address behind the last one.
     pub(super) start: u64,
     pub(super) end: u64,
-    /// The index of the device in [`Ranges::devices`].
+    /// The index of the device, and of what becomes of its pages, in [`Ranges::devices`].
     pub(super) device: u16,
 }
 
@@ -27,24 +29,24 @@ pub(super) struct Range {
 #[derive(Debug, Default)]
 pub(in crate::process) struct Ranges {
     ranges: Vec<Range>,
-    /// The numbers of devices as text, `fd:01`.
-    devices: Vec<[u8; 8]>,
+    devices: Vec<Device>,
+    /// The ids of System V segments that are marked to be destroyed.
+    dying_segments: Arc<[u64]>,
     /// Start and end address of the first and the last mapping.
     first: u64,
     last: u64,
     /// The start of a line whose rest the next read brings.
-    head: Vec<u8>,
-    is_in_path: bool,
+    line: Vec<u8>,
     is_malformed: bool,
 }
 
 impl Ranges {
-    pub(super) fn clear(&mut self) {
+    pub(super) fn clear(&mut self, dying_segments: Arc<[u64]>) {
         self.ranges.clear();
         self.devices.clear();
-        self.head.clear();
-        (self.first, self.last) = (0, 0);
-        (self.is_in_path, self.is_malformed) = (false, false);
+        self.line.clear();
+        self.dying_segments = dying_segments;
+        (self.first, self.last, self.is_malformed) = (0, 0, false);
     }
 
     /// Takes the next bytes of the text.
@@ -52,30 +54,29 @@ impl Ranges {
         while !text.is_empty() {
             let newline = memchr::memchr(b'\n', text);
             let part = &text[..newline.unwrap_or(text.len())];
-            if !self.is_in_path {
-                let room = HEAD_BYTES_MAX - self.head.len();
-                self.head.extend_from_slice(&part[..part.len().min(room)]);
-                self.is_in_path = self.head.len() == HEAD_BYTES_MAX;
+            self.is_malformed |= self.line.len() + part.len() > LINE_BYTES_MAX;
+            if self.is_malformed {
+                return;
             }
+            self.line.extend_from_slice(part);
             let Some(newline) = newline else { return };
-            self.line();
+            self.end_line();
             text = &text[newline + 1..];
         }
     }
 
-    fn line(&mut self) {
-        let head = std::mem::take(&mut self.head);
-        match parse(&head) {
+    fn end_line(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        match parse(&line, &self.dying_segments) {
             Some((start, _, _)) if start >= USER_END => {}
             Some((start, end, device)) => self.push(start, end, device),
             None => self.is_malformed = true,
         }
-        self.head = head;
-        self.head.clear();
-        self.is_in_path = false;
+        self.line = line;
+        self.line.clear();
     }
 
-    fn push(&mut self, start: u64, end: u64, device: [u8; 8]) {
+    fn push(&mut self, start: u64, end: u64, device: Device) {
         let (is_first, is_ascending) = (self.ranges.is_empty(), start >= self.last);
         let known = self.devices.iter().rposition(|known| *known == device);
         let index = known.unwrap_or(self.devices.len());
@@ -100,7 +101,7 @@ impl Ranges {
 
     /// The ranges of a complete text; `None` if it is not that of `maps`.
     pub(super) fn whole(&self) -> Option<&[Range]> {
-        (!self.is_malformed() && self.head.is_empty() && !self.is_in_path).then_some(&self.ranges)
+        (!self.is_malformed() && self.line.is_empty()).then_some(&self.ranges)
     }
 
     /// Whether the text is not that of `maps`, or too long.
@@ -114,11 +115,16 @@ impl Ranges {
 
     /// The bytes of all ranges of a device; 0 for memory without one.
     pub(super) fn bytes_of(&self, device: usize) -> u64 {
-        if self.devices.get(device).is_none_or(|device| device.starts_with(NO_DEVICE)) {
+        if self.devices.get(device).is_none_or(|device| device.number.starts_with(NO_DEVICE)) {
             return 0;
         }
         let ranges = self.ranges.iter().filter(|range| usize::from(range.device) == device);
         ranges.map(|range| range.end - range.start).sum()
+    }
+
+    /// Whether pages of a device are freed when their last mapping ends.
+    pub(super) fn dies(&self, device: usize) -> bool {
+        self.devices.get(device).is_some_and(|device| device.dies)
     }
 
     /// Start of the first and end of the last mapping, as in the header of a rollup.
@@ -127,15 +133,29 @@ impl Ranges {
     }
 }
 
+/// A device, and what becomes of its pages when their last mapping ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Device {
+    /// Its number as text, `fd:01`.
+    number: [u8; 8],
+    /// The file has no name any more. A descriptor may still keep it.
+    dies: bool,
+}
+
 /// Start, end and device: `5581e0a00000-5581e0a21000 r--p 00000000 fd:01 1311 /usr/bin/cat`.
-fn parse(head: &[u8]) -> Option<(u64, u64, [u8; 8])> {
-    let mut words = head.split(|byte| *byte == b' ');
+fn parse(line: &[u8], dying_segments: &[u64]) -> Option<(u64, u64, Device)> {
+    let mut words = line.splitn(6, |byte| *byte == b' ');
     let mut addresses = words.next()?.split(|byte| *byte == b'-');
     let (start, end) = (hexadecimal(addresses.next()?)?, hexadecimal(addresses.next()?)?);
     let device = words.nth(2)?;
-    let mut padded = [0; 8];
-    padded.get_mut(..device.len())?.copy_from_slice(device);
-    Some((start, end, padded))
+    let mut number = [0; 8];
+    number.get_mut(..device.len())?.copy_from_slice(device);
+    let inode = std::str::from_utf8(words.next()?).ok()?.parse().ok()?;
+    let path = words.next().unwrap_or_default().trim_ascii_start();
+    let is_deleted = path.ends_with(b" (deleted)");
+    // A segment never has a name; its inode is its id (ipc/shm.c, `shm_get_unmapped_area`).
+    let dies = is_deleted && (!path.starts_with(b"/SYSV") || dying_segments.contains(&inode));
+    Some((start, end, Device { number, dies }))
 }
 
 fn hexadecimal(digits: &[u8]) -> Option<u64> {
@@ -169,6 +189,23 @@ ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]\n";
             assert_eq!(ranges.addresses(), Some((0x40_0000, 0x7f00_0020_0000)));
             assert_eq!(ranges.devices(), 3);
         }
+    }
+
+    #[test]
+    fn files_without_a_name_die() {
+        let text = "\
+1000-2000 rw-s 00000000 00:01 8 /SYSV00000000 (deleted)\n\
+2000-3000 rw-s 00000000 00:01 9 /SYSV00000000 (deleted)\n\
+3000-4000 rw-s 00000000 00:01 10 /memfd:x (deleted)\n\
+4000-5000 rw-s 00000000 00:1a 11 /dev/shm/a (deleted) b\n";
+        let mut ranges = Ranges::default();
+        ranges.clear([9, 10].into());
+        ranges.feed(text.as_bytes());
+        let range = |start, end, device| Range { start, end, device };
+        let expected =
+            [range(0x1000, 0x2000, 0), range(0x2000, 0x4000, 1), range(0x4000, 0x5000, 2)];
+        assert_eq!(ranges.whole(), Some(&expected[..]));
+        assert_eq!([0, 1, 2].map(|device| ranges.dies(device)), [false, true, false]);
     }
 
     #[test]

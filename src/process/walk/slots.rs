@@ -22,6 +22,29 @@ pub(super) fn push(runs: &mut Vec<SlotRun>, slot: u64) {
     }
 }
 
+/// The memory of the slots whose entries all belong to a group. Each process has its slots, and
+/// whether it is in the group.
+pub fn swap_of_group(processes: &[(&[SlotRun], bool)], page_bytes: u64) -> Kib {
+    let mut borders: Vec<(u64, bool, bool)> = Vec::new();
+    for (runs, is_member) in processes {
+        for run in *runs {
+            borders.push((run.start, true, *is_member));
+            borders.push((run.start + run.len, false, *is_member));
+        }
+    }
+    borders.sort_unstable();
+    let (mut members, mut others, mut last, mut slots) = (0_usize, 0_usize, 0, 0);
+    for (slot, begins, is_member) in borders {
+        if members > 0 && others == 0 {
+            slots += slot - last;
+        }
+        last = slot;
+        let entries = if is_member { &mut members } else { &mut others };
+        *entries = if begins { *entries + 1 } else { entries.saturating_sub(1) };
+    }
+    Kib(slots * page_bytes / 1024)
+}
+
 /// The share of each process in the pages of its slots: `SwapPss`. A page is divided by the number
 /// of its entries.
 pub fn swap_shares(processes: &[&[SlotRun]], page_bytes: u64) -> Vec<Kib> {
@@ -71,5 +94,16 @@ mod tests {
         assert_eq!(shares, expected.map(|sixths| Kib(sixths * 4 / 6)));
         assert_eq!(swap_shares(&[&[run(1, 2), run(2, 1)]], 4096), [Kib(8)]);
         assert!(swap_shares(&[], 4096).is_empty());
+        for (members, pages) in [
+            ([true, true, true], 33),
+            ([true, true, false], 27),
+            ([true, false, false], 22),
+            ([false, true, true], 1),
+            ([false, true, false], 0),
+        ] {
+            let runs = [&parent[..], &child, &other];
+            let group: Vec<_> = runs.into_iter().zip(members).collect();
+            assert_eq!(swap_of_group(&group, 4096), Kib(pages * 4), "{members:?}");
+        }
     }
 }

@@ -18,11 +18,12 @@ pub use self::diff::diff_json;
 use self::host::HostObject;
 pub use self::read::SavedReport;
 use super::{Facts, Report, line};
-use crate::process::{Coverage, Fate};
+use crate::process::{Coverage, Fate, Freed};
 use crate::program::{
-    Column, ColumnKind, Known, Program, Rest, Sharing, Uniform, Unknown, UnknownRest, Usage,
+    Column, ColumnKind, FreedMemory, Known, Program, Rest, Sharing, Uniform, Unknown, UnknownRest,
+    Usage,
 };
-use crate::units::{Errno, Labelled, Pid};
+use crate::units::{Errno, Kib, Labelled, Pid};
 
 /// The version of the document; keys can be added without a new one.
 const SCHEMA: &str = "psm-uring.report.v2";
@@ -118,6 +119,18 @@ struct ProgramRow<'a> {
     cgroup: Option<CgroupFields>,
     #[serde(flatten)]
     usage: UsageFields<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    freed_parts: Option<FreedParts>,
+}
+
+/// The parts of `freed`, and page cache that could be dropped then.
+#[derive(Serialize)]
+struct FreedParts {
+    anonymous: Kib,
+    shared: Kib,
+    hugetlb: Kib,
+    swap: Kib,
+    droppable: Kib,
 }
 
 /// The user of a row, if the run asked for users.
@@ -251,7 +264,16 @@ impl<'a> ProgramRow<'a> {
         let (name, owner) = (Name(row.name), OwnerFields::new(report, uid));
         let usage = UsageFields { usage: &row.usage, is_total: false };
         let key = report.facts.rules.key(row.name, pid, false);
-        ProgramRow { name, key, pid, start_time, count, owner, cgroup, usage }
+        let freed_parts = row.freed.as_ref().map(FreedParts::new);
+        ProgramRow { name, key, pid, start_time, count, owner, cgroup, usage, freed_parts }
+    }
+}
+
+impl FreedParts {
+    fn new(freed: &FreedMemory) -> FreedParts {
+        let Freed { anon, shmem, hugetlb, droppable, .. } = freed.mapped;
+        let (anonymous, shared, swap) = (anon, shmem, freed.swap);
+        FreedParts { anonymous, shared, hugetlb, swap, droppable }
     }
 }
 
