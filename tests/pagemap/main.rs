@@ -1,0 +1,32 @@
+//! Figures of page tables: what the kernel prints in `smaps_rollup`, what a naive walk of
+//! `/proc/PID/pagemap` finds, and what the program prints, for every kind of memory.
+//!
+//! A separate binary: a case changes counters of the whole host, so cases run one at a time. They
+//! need root. Swap, huge pages and KSM come from `scripts/with-memory.sh`; a case whose memory the
+//! host cannot give is skipped with the reason.
+//!
+//! - `kinds`   every kind of memory, the same for all parties
+//! - `parties` the figures of a process, from the kernel, the twin and the program
+//! - `sys`     a system call without a safe form; the only `unsafe`
+//! - `twin`    the naive walk
+//! - `zoo`     the processes, of `zoo.c`
+
+// A test is a separate crate: its public items have no users outside it.
+#![allow(unreachable_pub)]
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod kinds;
+mod parties;
+mod sys;
+mod twin;
+mod zoo;
+
+/// One case at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
