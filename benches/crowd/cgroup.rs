@@ -13,11 +13,11 @@ const UNIFIED: &str = "memory.max";
 const LEGACY: &str = "memory.limit_in_bytes";
 
 /// A control group with a limit.
-pub(super) struct MemoryGroup(PathBuf);
+pub struct MemoryGroup(PathBuf);
 
 impl MemoryGroup {
     /// Creates the group of this root. After a failure, too, [`remove`] undoes the changes.
-    pub(super) fn make(root: u32, bytes: u64) -> std::result::Result<MemoryGroup, String> {
+    pub fn make(root: u32, bytes: u64) -> std::result::Result<MemoryGroup, String> {
         let failed = |what: &Path, error| {
             let what = what.display();
             format!("no control group can limit the memory of the crowd: {what}: {error}")
@@ -31,15 +31,20 @@ impl MemoryGroup {
         Ok(MemoryGroup(path))
     }
 
+    /// The directory of the group.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Moves this process into the group.
-    pub(super) fn join(&self) -> Result<()> {
+    pub fn join(&self) -> Result<()> {
         write(self.0.join("cgroup.procs"), "0")
     }
 }
 
 /// Removes the group of a root, and the hierarchy if the crowd mounted it. A missing group is not
 /// an error. No member is left, but the last ones may be exiting.
-pub(super) fn remove(root: u32) -> std::result::Result<(), String> {
+pub fn remove(root: u32) -> std::result::Result<(), String> {
     let own = own_hierarchy(root);
     let shared = shared_hierarchy().map(|(hierarchy, _)| hierarchy.join(name(root)));
     for group in shared.into_iter().chain([own.join(name(root))]) {

@@ -31,7 +31,7 @@
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
 mod busy;
-mod cgroup;
+pub mod cgroup;
 pub mod cli;
 mod huge;
 mod limits;

@@ -102,7 +102,7 @@ fn compare(kind: &str, sizes: &[&str]) {
 
 /// Checks that the host gave the memory that was asked for. Special entries do not depend on the
 /// host.
-fn prove(kind: &str, pid: Pid) -> Result<(), String> {
+pub fn prove(kind: &str, pid: Pid) -> Result<(), String> {
     let Some((_, key, least)) = PROOFS.iter().find(|proof| proof.0 == kind) else {
         return Ok(());
     };

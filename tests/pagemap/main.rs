@@ -1,10 +1,12 @@
 //! Figures of page tables: what the kernel prints in `smaps_rollup`, what a naive walk of
-//! `/proc/PID/pagemap` finds, and what the program prints, for every kind of memory.
+//! `/proc/PID/pagemap` finds, and what the program prints, for every kind of memory; and the memory
+//! that a group of processes really gives back when it is killed.
 //!
 //! A separate binary: a case changes counters of the whole host, so cases run one at a time. They
 //! need root. Swap, huge pages and KSM come from `scripts/with-memory.sh`; a case whose memory the
 //! host cannot give is skipped with the reason.
 //!
+//! - `freed`   processes that are killed in a control group of their own
 //! - `kinds`   every kind of memory, the same for all parties
 //! - `parties` the figures of a process, from the kernel, the twin and the program
 //! - `sys`     a system call without a safe form; the only `unsafe`
@@ -16,9 +18,12 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+#[path = "../../benches/crowd/mod.rs"]
+mod crowd;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod freed;
 mod kinds;
 mod parties;
 mod sys;

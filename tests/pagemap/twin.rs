@@ -12,6 +12,7 @@ use psm_uring::units::Pid;
 
 use super::parties::Figures;
 use super::sys::evicted_pages;
+use super::zoo::segments;
 
 /// Entries in one read.
 const ENTRIES: u64 = 1 << 16;
@@ -45,12 +46,15 @@ pub enum Class {
 
 /// A page that an entry maps.
 pub struct Frame {
+    pub number: u64,
     /// The number of entries that map it, of all processes; 0 for a page in migration, which has
     /// no count at this moment.
     pub count: u64,
     pub class: Class,
     /// The entry says that no other one maps the page.
     is_exclusive: bool,
+    /// The page stays in memory without processes: a file has it.
+    pub is_kept: bool,
 }
 
 /// All entries of one process.
@@ -77,6 +81,7 @@ struct Mapping {
     is_writable: bool,
     offset: u64,
     inode: u64,
+    name: String,
 }
 
 impl Mapping {
@@ -90,9 +95,19 @@ impl Mapping {
         let offset = hex(words.next()?)?;
         let _device = words.next()?;
         let inode = words.next()?.parse().ok()?;
+        let name = words.next().unwrap_or_default().trim_start().to_owned();
         let (is_private, is_writable) = (rights.ends_with('p'), rights.contains('w'));
-        let mapping = Mapping { start, end, is_private, is_writable, offset, inode };
+        let mapping = Mapping { start, end, is_private, is_writable, offset, inode, name };
         (start >> 63 == 0).then_some(mapping)
+    }
+
+    /// Whether a file keeps the pages. The name of a segment of System V ends with `(deleted)`
+    /// whether it was removed or not.
+    fn is_kept(&self) -> bool {
+        if self.name.starts_with("/SYSV") {
+            return segments().any(|segment| segment.id == self.inode && !segment.is_removed);
+        }
+        self.inode != 0 && !self.name.ends_with(" (deleted)")
     }
 
     /// The mapped file, if it is shared memory.
@@ -136,6 +151,7 @@ impl Walk {
     fn add_mapping(&mut self, pid: Pid, mapping: &Mapping, source: &Source) -> Option<()> {
         let page = rustix::param::page_size() as u64;
         let (first, end) = (mapping.start / page, mapping.end / page);
+        let is_kept = mapping.is_kept();
         let shmem = mapping.shmem_file(pid);
         // The swapped pages of shared memory are those of its file; below private copies, only
         // those in places without an entry.
@@ -153,7 +169,7 @@ impl Walk {
             let len = source.pagemap.read_at(&mut bytes, at * 8).ok().filter(|len| *len >= 8)?;
             for entry in bytes[..len].chunks_exact(8) {
                 let entry = u64::from_ne_bytes(entry.try_into().ok()?);
-                self.add_entry(entry, source);
+                self.add_entry(entry, is_kept, source);
                 if by_places && entry & (PRESENT | SWAP) == 0 && shmem.is_some() {
                     self.shmem_swap += evicted(at, 1);
                 }
@@ -163,7 +179,7 @@ impl Walk {
         Some(())
     }
 
-    fn add_entry(&mut self, entry: u64, source: &Source) {
+    fn add_entry(&mut self, entry: u64, is_kept: bool, source: &Source) {
         let is_exclusive = entry & EXCLUSIVE != 0;
         if entry & PRESENT != 0 {
             let number = entry & NUMBER;
@@ -174,7 +190,8 @@ impl Walk {
             let class = class_of(entry, flags);
             // Zero pages and pages of devices have no count.
             if count > 0 || class == Class::Hugetlb {
-                self.frames.push(Frame { count, class, is_exclusive });
+                let is_kept = is_kept && class != Class::Anon;
+                self.frames.push(Frame { number, count, class, is_exclusive, is_kept });
             }
         } else if entry & SWAP != 0 {
             let (kind, place) = (entry & 31, entry & NUMBER);
@@ -184,8 +201,9 @@ impl Walk {
                 self.slots.push(place);
             } else {
                 // On its way to another frame. The number of its old frame is the offset.
-                let class = class_of(entry, number_at(&source.flags, place >> 5));
-                self.frames.push(Frame { count: 0, class, is_exclusive });
+                let (number, flags) = (place >> 5, number_at(&source.flags, place >> 5));
+                let class = class_of(entry, flags);
+                self.frames.push(Frame { number, count: 0, class, is_exclusive, is_kept: true });
             }
         }
     }
@@ -236,7 +254,7 @@ fn class_of(entry: u64, flags: u64) -> Class {
 }
 
 /// The number of entries for each slot of swap.
-fn users_of_slots<'walk>(all: impl IntoIterator<Item = &'walk Walk>) -> HashMap<u64, u64> {
+pub fn users_of_slots<'walk>(all: impl IntoIterator<Item = &'walk Walk>) -> HashMap<u64, u64> {
     let mut users = HashMap::new();
     for slot in all.into_iter().flat_map(|walk| &walk.slots) {
         *users.entry(*slot).or_default() += 1;

@@ -32,6 +32,14 @@ impl Zoo {
         Zoo::start_by(Command::new(program()?), words)
     }
 
+    /// The same, inside a control group from the exec on, so that all its pages count there.
+    pub fn start_in(group: &Path, words: &[&str]) -> Result<Zoo, String> {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo $$ >\"$0\"/cgroup.procs && exec \"$@\""]);
+        command.arg(group).arg(program()?);
+        Zoo::start_by(command, words)
+    }
+
     fn start_by(mut command: Command, words: &[&str]) -> Result<Zoo, String> {
         if !shows_frames() {
             return Err("only root may read the numbers of page frames".to_owned());
@@ -80,18 +88,22 @@ impl Drop for Zoo {
 }
 
 /// A segment of shared memory of System V.
-struct Segment {
-    id: u64,
+pub struct Segment {
+    pub id: u64,
+    /// It ends with the last process that maps it.
+    pub is_removed: bool,
     creator: u64,
 }
 
-/// The segments of this host: key, id, permissions, size, creator.
-fn segments() -> impl Iterator<Item = Segment> {
+/// The segments of this host: key, id, permissions in octal, size, creator.
+pub fn segments() -> impl Iterator<Item = Segment> {
+    const SHM_DEST: u64 = 0o1000;
     let text = read_to_string("/proc/sysvipc/shm").unwrap_or_default();
     let parse = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let number = |place: usize| words.get(place)?.parse().ok();
-        Some(Segment { id: number(1)?, creator: number(4)? })
+        let permissions = u64::from_str_radix(words.get(2)?, 8).ok()?;
+        let is_removed = permissions & SHM_DEST != 0;
+        Some(Segment { id: words[1].parse().ok()?, is_removed, creator: words[4].parse().ok()? })
     };
     text.lines().filter_map(parse).collect::<Vec<_>>().into_iter()
 }
