@@ -6,6 +6,7 @@
 //! need root. Swap, huge pages and KSM come from `scripts/with-memory.sh`; a case whose memory the
 //! host cannot give is skipped with the reason.
 //!
+//! - `change`  processes whose memory changes while it is read
 //! - `freed`   processes that are killed in a control group of their own
 //! - `kinds`   every kind of memory, the same for all parties
 //! - `parties` the figures of a process, from the kernel, the twin and the program
@@ -23,6 +24,7 @@ mod crowd;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod change;
 mod freed;
 mod kinds;
 mod parties;

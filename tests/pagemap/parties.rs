@@ -23,6 +23,9 @@ pub const PARTIES: [(&str, Party); 3] = [
     ("psm-uring --source rollup", |pids| of_program("rollup", pids)),
 ];
 
+/// The sources whose reports are compared with the truth about a changing process.
+pub const SOURCES: [&str; 1] = ["rollup"];
+
 /// All figures of a rollup, by the key of its line.
 pub fn rollup(pid: Pid) -> Option<BTreeMap<String, u64>> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;

@@ -9,7 +9,7 @@
 #define _GNU_SOURCE
 #include "memory.h"
 
-enum { STEPS_MAX = 2000, STEP_US = 10000 };
+enum { STEPS_MAX = 2000, STEP_US = 10000, BLOCK_MIB = 16 };
 
 /* Pages of the host's size. */
 
@@ -391,6 +391,90 @@ static void swap_shmem_private(void) {
     page_out(shared, size);
 }
 
+/* Memory that changes all the time, in a child. */
+
+static int in_changing_child(void) {
+    int child = fork();
+    if (child < 0) cannot("fork");
+    if (child) {
+        children[children_count++] = child;
+        return 0;
+    }
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return 1;
+}
+
+/* Doubles by blocks, one after each step, and begins again. */
+static void change_grow(void) {
+    char *start = map_small(2 * size);
+    write_pages(start, size);
+    if (!in_changing_child()) return;
+    for (size_t at = size;; at += mib) {
+        if (at == 2 * size) {
+            madvise(start + size, size, MADV_DONTNEED);
+            at = size;
+        }
+        write_pages(start + at, mib);
+        usleep(1000);
+    }
+}
+
+/* Empties and fills one block after the other. */
+static void change_refill(void) {
+    char *start = map_small(size);
+    write_pages(start, size);
+    if (!in_changing_child()) return;
+    for (size_t at = 0;; at = (at + BLOCK_MIB * mib) % size) {
+        madvise(start + at, BLOCK_MIB * mib, MADV_DONTNEED);
+        write_pages(start + at, BLOCK_MIB * mib);
+    }
+}
+
+/* Moves a block from below its other pages to above them and back. */
+static void change_move(void) {
+    size_t len = BLOCK_MIB * mib;
+    char *start = map_small(size + len), *above = start + size;
+    write_pages(start, size);
+    if (!in_changing_child()) return;
+    for (int is_up = 0;; is_up = !is_up) {
+        char *from = is_up ? above : start, *to = is_up ? start : above;
+        if (mremap(from, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED) exit(3);
+        usleep(3000);
+    }
+}
+
+/* Forks children that end after 5 ms. */
+static void change_fork(void) {
+    write_pages(map_small(size), size);
+    if (!in_changing_child()) return;
+    signal(SIGCHLD, SIG_IGN);
+    for (;;) {
+        int child = fork();
+        usleep(5000);
+        if (!child) _exit(0);
+    }
+}
+
+/* A child with all of the memory. */
+static void change_end(void) {
+    if (in_child()) {
+        write_pages(map_small(size), size);
+        stay();
+    }
+}
+
+static void exec_small(int signal) {
+    (void)signal;
+    execl("/proc/self/exe", "zoo", "wait", "0", (char *)0);
+    _exit(3);
+}
+
+/* The same; the signal USR1 replaces it by a small program. */
+static void change_exec(void) {
+    signal(SIGUSR1, exec_small);
+    change_end();
+}
+
 typedef void act(void);
 static const struct { const char *name; act *make; } kinds[] = {
     {"anon", anon}, {"zero", zero}, {"fork", fork_shared}, {"locked", locked},
@@ -412,6 +496,8 @@ static const struct { const char *name; act *make; } kinds[] = {
     {"gigantic", gigantic},
     {"swap", swap}, {"swap_thp", swap_thp}, {"swap_read", swap_read}, {"swap_fork", swap_fork},
     {"swap_shmem", swap_shmem}, {"swap_shmem_private", swap_shmem_private},
+    {"change_grow", change_grow}, {"change_refill", change_refill}, {"change_move", change_move},
+    {"change_fork", change_fork}, {"change_end", change_end}, {"change_exec", change_exec},
 };
 
 static void report(void) {
@@ -426,6 +512,7 @@ int main(int argc, char **argv) {
     children_wanted = argc > 3 ? atoi(argv[3]) : 1;
     size = strtoul(argv[2], 0, 10) * mib;
     if (!strcmp(argv[1], "remove")) return !!shmctl(atoi(argv[2]), IPC_RMID, 0);
+    if (!strcmp(argv[1], "wait")) stay();
     for (size_t n = 0; n < sizeof kinds / sizeof *kinds; n++)
         if (!strcmp(argv[1], kinds[n].name)) {
             kinds[n].make();
