@@ -205,15 +205,18 @@ fn sizes_of_other_kinds_are_refused() {
     let error = mappings.of(Kind::Thrash).expect_err("a size of another kind");
     assert!(error.contains("--mappings"), "{error}");
     assert_eq!(mib.of(Kind::Huge).expect("a size of this kind").private, 256);
+    let error = Sizes { mappings: Some(257), ..mib }.of(Kind::Huge).expect_err("empty mappings");
+    assert!(error.contains("256 pages"), "{error}");
 }
 
 #[test]
 fn the_huge_member_records_its_latency() {
     let _alone = alone();
-    let spec = Spec { private: 4096, ..Spec::usual(Kind::Huge) };
+    let spec = Spec { private: 4096, mappings: 500, ..Spec::usual(Kind::Huge) };
     let crowd = start(&spec);
     let pid = crowd.pids()[0];
     assert!(rollup(pid)["Rss"] >= 4 * 4096);
+    assert!((500..600).contains(&text(pid, "maps").lines().count()), "{}", text(pid, "maps"));
     std::thread::sleep(Duration::from_millis(200));
     let report = crowd.end().expect("the crowd ends").expect("a record");
     let words: Vec<&str> = report.split(' ').collect();

@@ -17,8 +17,6 @@ use super::sys::{self, Area};
 
 /// The small area.
 const AREA_PAGES: usize = 16;
-/// The pause between two times, which leaves a CPU to the reader.
-const PAUSE: Duration = Duration::from_micros(100);
 /// Times are counted by microseconds up to this one; longer times count as this one.
 const LONGEST_US: usize = 1 << 20;
 /// The time that the root waits for the record.
@@ -35,7 +33,7 @@ impl Huge {
         let pair = UnixStream::pair().map_err(|error| format!("socket pair: {error}"))?;
         let (ours, theirs) = pair;
         let member = || {
-            let done = live(spec.private, ready, &theirs);
+            let done = live(spec, ready, &theirs);
             this_process::exit(u8::from(done.is_err()));
         };
         let pid = sys::fork(member).map_err(|error| format!("fork: {error}"))?;
@@ -64,13 +62,16 @@ impl Huge {
 
 /// The process: takes its memory, waits for the order to begin, and records until the order to
 /// stop.
-fn live(pages: usize, ready: &PipeWriter, mut root: &UnixStream) -> std::io::Result<()> {
-    let memory = Area::private(pages)?;
-    (0..pages).for_each(|page| memory.write(page));
+fn live(spec: &Spec, ready: &PipeWriter, mut root: &UnixStream) -> std::io::Result<()> {
+    let pages = member::spread(spec.private, spec.mappings);
+    let memory = Area::private_apart(&pages)?;
+    for (area, pages) in memory.iter().zip(pages) {
+        (0..pages).for_each(|page| area.write(page));
+    }
     let mut times = Times::new();
-    member::report(ready, memory.range().start);
+    member::report(ready, memory[0].range().start);
     root.read_exact(&mut [0])?;
-    let pause = timespec(PAUSE);
+    let pause = timespec(spec.pause);
     while !is_readable(root, &pause) {
         let began = Instant::now();
         let area = Area::private(AREA_PAGES)?;

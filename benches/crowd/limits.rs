@@ -62,7 +62,8 @@ fn bytes(spec: &Spec) -> u64 {
     let one = match spec.kind {
         Kind::Small | Kind::Many => FORKED_BYTES + spec.mappings as u64 * MAPPING_BYTES,
         Kind::Thrash => FORKED_BYTES,
-        Kind::Swapped | Kind::Huge => EXECED_BYTES,
+        Kind::Swapped => EXECED_BYTES,
+        Kind::Huge => EXECED_BYTES + spec.mappings as u64 * MAPPING_BYTES,
     };
     // Eight bytes of page table for each page, shared or not.
     let tables = (spec.private as u64).saturating_add(spec.shared as u64).saturating_mul(8);

@@ -40,8 +40,7 @@ impl Layout {
             let mappings = spec.mappings;
             format!("{mappings} mappings are too few: the program itself has {own}")
         })?;
-        let share = |n| spec.private / areas + usize::from(n < spec.private % areas);
-        let touched: Vec<usize> = (0..areas).map(share).collect();
+        let touched = spread(spec.private, areas);
         let mapped: Vec<usize> = touched.iter().map(|pages| 1.max(*pages)).collect();
         let shared = (spec.shared > 0).then(|| Area::shared(spec.shared)).transpose();
         let shared = shared.map_err(error)?;
@@ -72,6 +71,11 @@ impl Layout {
     pub(super) fn shared(&self) -> Option<Range> {
         self.shared.as_ref().map(Area::range)
     }
+}
+
+/// Spreads pages over areas: the pages of each.
+pub(super) fn spread(pages: usize, areas: usize) -> Vec<usize> {
+    (0..areas).map(|n| pages / areas + usize::from(n < pages % areas)).collect()
 }
 
 /// Starts a member by fork.

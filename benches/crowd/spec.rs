@@ -1,6 +1,7 @@
 //! The kinds of crowds, their usual sizes, and the options that change them.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -56,12 +57,15 @@ pub struct Spec {
     pub kind: Kind,
     /// The number of members.
     pub processes: usize,
-    /// Mappings of each, including those of the program itself; forked members only.
+    /// Mappings of each forked member, including those of the program itself. Of a huge process:
+    /// those that hold its pages.
     pub mappings: usize,
     /// Private anonymous pages of each.
     pub private: usize,
     /// Pages that all of them map; forked members only.
     pub shared: usize,
+    /// The pause of a huge process between two of its times.
+    pub pause: Duration,
     /// The directory of the swap file.
     pub swap_dir: PathBuf,
     /// The number of busy loops beside the members.
@@ -78,12 +82,14 @@ impl Spec {
             Kind::Many => (10_000, 60, 60, 0),
             Kind::Swapped => (2_000, 0, 16, 0),
             Kind::Thrash => (120, 0, pages_of_mib(8), 0),
-            Kind::Huge => (1, 0, pages_of_mib(2048), 0),
+            Kind::Huge => (1, 1, pages_of_mib(2048), 0),
         };
         // Unlike /tmp, it is on a disk everywhere.
         let swap_dir = PathBuf::from("/var/tmp");
         let (busy, busy_session) = (0, Session::Own);
-        Spec { kind, processes, mappings, private, shared, swap_dir, busy, busy_session }
+        // It leaves a CPU to the reader.
+        let pause = Duration::from_micros(100);
+        Spec { kind, processes, mappings, private, shared, pause, swap_dir, busy, busy_session }
     }
 
     /// The private memory of all members that fits into memory: five twelfths of a crowd `thrash`,
@@ -102,7 +108,7 @@ pub struct Sizes {
     #[arg(long, value_name = "N", value_parser = parse_size)]
     pub processes: Option<usize>,
 
-    /// Mappings of each process, including its program's (small, many)
+    /// Mappings of each process, including its program's (small, many), or of its pages (huge)
     #[arg(long, value_name = "N", value_parser = parse_size)]
     pub mappings: Option<usize>,
 
@@ -141,7 +147,7 @@ impl Sizes {
         let is_huge = kind == Kind::Huge;
         let wrong = [
             ("--processes", self.processes.is_some() && is_huge),
-            ("--mappings", self.mappings.is_some() && !is_forked),
+            ("--mappings", self.mappings.is_some() && !(is_forked || is_huge)),
             ("--private", self.private.is_some() && is_huge),
             ("--shared", self.shared.is_some() && !is_forked),
             ("--mib", self.mib.is_some() && !is_huge),
@@ -152,12 +158,20 @@ impl Sizes {
             return Err(format!("a crowd `{}` has no {word}: leave it out", kind.word()));
         }
         let usual = Spec::usual(kind);
+        let private = self.mib.map(pages_of_mib).or(self.private).unwrap_or(usual.private);
+        let mappings = self.mappings.unwrap_or(usual.mappings);
+        if is_huge && mappings > private {
+            return Err(format!(
+                "{mappings} mappings are too many for {private} pages: raise --mib"
+            ));
+        }
         Ok(Spec {
             kind,
             processes: self.processes.unwrap_or(usual.processes),
-            mappings: self.mappings.unwrap_or(usual.mappings),
-            private: self.mib.map(pages_of_mib).or(self.private).unwrap_or(usual.private),
+            mappings,
+            private,
             shared: self.shared.unwrap_or(usual.shared),
+            pause: usual.pause,
             swap_dir: self.swap_dir.clone().unwrap_or(usual.swap_dir),
             busy: self.busy.unwrap_or(usual.busy),
             busy_session: self.busy_session,
