@@ -50,6 +50,15 @@ pub enum Figure {
     MaxRssKib,
     /// The sum of memory that a command prints.
     TotalKib,
+    /// Times that a measured process took for an `mmap`, a write to it and an `munmap`: one of 100
+    /// is longer.
+    MmapP99Ns,
+    /// One of 1,000 is longer.
+    MmapP999Ns,
+    /// One of 10,000 is longer.
+    MmapP9999Ns,
+    /// The longest.
+    MmapMaxNs,
 }
 
 /// One measurement.
