@@ -84,7 +84,7 @@ struct Options {
     rounds: u32,
 
     /// Rounds at most; a round does not count if the process is not quiet without commands
-    #[arg(long, value_name = "N", default_value_t = 12,
+    #[arg(long, value_name = "N", default_value_t = 40,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     attempts: u32,
 
