@@ -27,7 +27,7 @@ sizes=(100 200 500 1000 2000 5000 10000 20000)
 # Loaded hosts come first, because they are the use case.
 records=(engines-thrash engines-small-busy engines-small-busy-same)
 records+=(scanner rivals floor engines-small engines-many engines-swapped engines-smaps engines-idle)
-records+=(memory-rollup memory-smaps "${sizes[@]/#/size-}")
+records+=(memory-rollup memory-smaps latency latency-mappings "${sizes[@]/#/size-}")
 
 rounds=11 draw='' wanted=()
 while [ $# -gt 0 ]; do
@@ -90,6 +90,12 @@ measure() {
                 s/\"host\":\"[^\"]*\"/\"host\":\"\"/; s/\(\"kernel\":\"[0-9.]*\)[^\"]*/\1/
                 s/\"commit\":\"\"/\"commit\":\"$commit\"/; s/\"date\":\"\"/\"date\":\"$date\"/
             }" "$target/floor.json" >benches/record/floor.json ;;
+    latency | latency-mappings)
+        local of=(--mib 2048)
+        [ "$1" = latency ] || of=(--mib 118 --mappings 30000)
+        echo "== $1"
+        "$latency" --save "benches/record/$1.json" --commit "$commit" --date "$date" "${of[@]}" \
+            --bench ;;
     engines-thrash) engines "$1" --crowd thrash "${others[@]}" ;;
     engines-small-busy) engines "$1" --crowd small --busy 64 "${others[@]}" ;;
     engines-small-busy-same) engines "$1" --crowd small --busy 8 --busy-session same ;;
@@ -104,11 +110,15 @@ measure() {
 
 if [ -z "$draw" ]; then
     [ "$(id -u)" = 0 ] || refuse "only root can read all processes and add swap: run as root"
-    install_rivals
+    # The records that other tools are in.
+    if [[ " ${wanted[*]} " =~ \ (rivals|engines-thrash|engines-small-busy)\  ]]; then
+        install_rivals
+    fi
     cargo build --quiet --release --locked
     commands=$(scripts/bench-path.sh commands)
     crowd=$(scripts/bench-path.sh crowd)
     scanner=$(scripts/bench-path.sh scanner)
+    latency=$(scripts/bench-path.sh latency)
     commit=$(git rev-parse --short=12 HEAD)
     [ -z "$(git status --porcelain -- src Cargo.toml Cargo.lock)" ] || commit+=" and changes"
     date=$(date -u +%F)

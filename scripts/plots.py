@@ -20,6 +20,7 @@ import matplotlib.pyplot as plt
 INK = "#6e7781"
 GRID = "#8b949e"
 COLOURS = {"uring": "#2f81f7", "threads": "#db6d28", "sync": "#a8b1ba"}
+LOADS = ["#a8b1ba", "#db6d28", "#2f81f7", "#3fb950"]
 OURS, THEIRS = "#2f81f7", "#a8b1ba"
 THEME = """<style>
 text { fill: #24292f !important; font-family: system-ui, "Segoe UI", Helvetica, Arial, sans-serif; }
@@ -173,6 +174,26 @@ def rivals(records):
     return figure
 
 
+def latency(records):
+    """The last percentiles of an mmap in a measured process, on one scale for all commands."""
+    processes = [("latency", "2 GiB in pages of 4 KiB"), ("latency-mappings", "30,000 mappings")]
+    percentiles = ["p99", "p999", "p9999"]
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True, layout="constrained")
+    for axes, (name, title) in zip(panels, processes, strict=True):
+        for run, colour in zip(records.runs(name), LOADS, strict=False):
+            times = [run[f"mmap_{key}_ns"]["median"] / 1e6 for key in percentiles]
+            axes.plot(times, color=colour, marker="o", markersize=3.5, label=run["name"])
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} ms")
+        axes.set_xticks(range(3), ["99 %", "99.9 %", "99.99 %"])
+        axes.minorticks_off()
+        axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
+        axes.grid(axis="y", color=GRID, alpha=0.25, linewidth=0.8)
+        axes.set_axisbelow(True)
+    panels[0].legend(frameon=False, loc="upper left")
+    return figure
+
+
 def save(figure, path, used):
     figure.savefig(path, transparent=True, metadata={"Date": None, "Creator": None})
     text = path.read_text()
@@ -186,7 +207,7 @@ def save(figure, path, used):
 def main():
     if len(sys.argv) != 3:
         sys.exit("usage: plots.py RECORDS PLOTS, two directories")
-    for draw in (engines, sizes, rivals):
+    for draw in (engines, sizes, rivals, latency):
         records = Records(sys.argv[1])
         figure = draw(records)
         directory = Path(sys.argv[2])

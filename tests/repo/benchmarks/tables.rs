@@ -22,6 +22,8 @@ const LOADED: [(&str, &str); 3] = [
     ("engines-small-busy", "small, 64 busy loops in another session"),
     ("engines-small-busy-same", "small, 8 busy loops in the same session"),
 ];
+const LATENCY: [(&str, &str); 2] =
+    [("latency", "2 GiB in pages of 4 KiB"), ("latency-mappings", "30,000 mappings, 118 MiB")];
 const SIZES: [u64; 8] = [100, 200, 500, 1000, 2000, 5000, 10000, 20000];
 
 /// The host and the commit of all records, and the exceptions.
@@ -262,6 +264,28 @@ fn rivals() -> String {
     table(&heads, &rows)
 }
 
+/// The stall of a measured process, by the commands that measure it.
+fn latency() -> String {
+    let mut rows = Vec::new();
+    for (name, process) in LATENCY {
+        for (n, run) in Record::load(name).0.runs.iter().enumerate() {
+            let figure = |figure| ms(median(run, figure) / 1e6);
+            let wall = run.median(Figure::WallNs).map(|ns| ms(ns / 1e6)).unwrap_or_default();
+            rows.push(vec![
+                if n == 0 { process } else { "" }.to_owned(),
+                run.name.clone(),
+                figure(Figure::MmapP99Ns),
+                figure(Figure::MmapP999Ns),
+                figure(Figure::MmapP9999Ns),
+                figure(Figure::MmapMaxNs),
+                wall,
+            ]);
+        }
+    }
+    let heads = ["process", "command", "99 %", "99.9 %", "99.99 %", "longest", "command ms"];
+    table(&heads, &rows)
+}
+
 fn scanner() -> String {
     let record = Record::load("scanner");
     let row = |run: &Run| {
@@ -277,7 +301,7 @@ fn scanner() -> String {
 /// A part of the document, and the function that writes it.
 pub(super) type Block = (&'static str, fn() -> String);
 
-pub(super) const BLOCKS: [Block; 10] = [
+pub(super) const BLOCKS: [Block; 11] = [
     ("host", host),
     ("loaded", loaded),
     ("targets", targets),
@@ -288,4 +312,5 @@ pub(super) const BLOCKS: [Block; 10] = [
     ("sizes", sizes),
     ("rivals", rivals),
     ("scanner", scanner),
+    ("latency", latency),
 ];
