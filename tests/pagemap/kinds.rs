@@ -10,15 +10,14 @@ use super::support::{skip, until};
 use super::twin::Walk;
 use super::zoo::Zoo;
 
-/// The kernel's pages in user space (vdso) count differently while other programs start and exit,
-/// and its daemons move and merge pages.
+/// Daemons of the kernel move and merge pages.
 const QUIET_LIMIT: Duration = Duration::from_secs(20);
 /// The size of a kind that has no other.
 const MIB: u64 = 16;
 
 /// What proves that the memory is of its kind: the kernel's key, or a counter of the twin, and the
 /// least amount in KiB in the first process.
-const PROOFS: [(&str, &str, u64); 31] = [
+const PROOFS: [(&str, &str, u64); 34] = [
     ("zero", "zero", MIB << 10),
     ("locked", "Locked", MIB << 9),
     ("lazyfree", "LazyFree", MIB << 7),
@@ -38,7 +37,11 @@ const PROOFS: [(&str, &str, u64); 31] = [
     ("thp_cow_head", "AnonHugePages", MIB << 10),
     ("thp_cow_tail", "AnonHugePages", MIB << 10),
     ("thp_cow_most", "AnonHugePages", MIB << 10),
+    // A working directory in memory has no file pages.
+    ("file_private", "Pss_File", MIB << 9),
     ("file_shared", "Pss_File", MIB << 10),
+    ("file_part", "Pss_File", MIB << 9),
+    ("file_two", "Pss_File", MIB << 9),
     ("shmem_thrice", "Rss", MIB * 2560),
     ("shmem_thp", "ShmemPmdMapped", MIB << 9),
     ("hugetlb", "Private_Hugetlb", MIB << 10),

@@ -507,8 +507,15 @@ static void report(void) {
     fflush(stdout);
 }
 
+/* Unmaps the kernel's code for user space. All processes of the host share its pages, so each
+   program that starts, also one that measures this process, would change a figure. */
+static void unmap_vdso(void) {
+    if (munmap((void *)getauxval(AT_SYSINFO_EHDR), 2 * page)) cannot("munmap of the vdso");
+}
+
 int main(int argc, char **argv) {
     if (argc < 3) return 2;
+    unmap_vdso();
     children_wanted = argc > 3 ? atoi(argv[3]) : 1;
     size = strtoul(argv[2], 0, 10) * mib;
     if (!strcmp(argv[1], "remove")) return !!shmctl(atoi(argv[2]), IPC_RMID, 0);
