@@ -12,7 +12,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 suites=(bullseye bookworm trixie forky trixie-backports)
-tests=(it)
+tests=(it pagemap)
 limit=${LIMIT:-180}
 here=$PWD
 work=$(scripts/target-dir.sh)/kernels
@@ -32,7 +32,7 @@ clean_up() {
 
 check_tools() {
     local tool
-    for tool in qemu-system-x86_64:qemu-system-x86 apt-get:apt dpkg-deb:dpkg cargo:rustup; do
+    for tool in qemu-system-x86_64:qemu-system-x86 apt-get:apt dpkg-deb:dpkg cargo:rustup cc:gcc; do
         command -v "${tool%:*}" >/dev/null || die "${tool%:*} is missing: install ${tool#*:}"
     done
     [ -e "$keys" ] || die "$keys is missing: install debian-archive-keyring"
@@ -118,6 +118,7 @@ lay_out() {
     chmod 1777 "$root/tmp"
     cp "$work/busybox" "$root/bin/"
     cp scripts/kernels/init "$root/init"
+    cc -O1 -static -o "$root/bin/zoo" tests/pagemap/zoo.c
     cp -a tests/data/procfs tests/data/corpus "$root$here/tests/data/"
     printf '%s\n' root:x:0:0::/:/bin/sh user:x:1000:1000::/:/bin/sh >"$root/etc/passwd"
     printf '%s\n' root:x:0: user:x:1000: >"$root/etc/group"

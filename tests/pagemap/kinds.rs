@@ -15,8 +15,8 @@ const QUIET_LIMIT: Duration = Duration::from_secs(20);
 /// The size of a kind that has no other.
 const MIB: u64 = 16;
 
-/// What proves that the memory is of its kind: the kernel's key, or a counter of the twin, and the
-/// least amount in KiB in the first process.
+/// The proof that memory is of its kind: the kernel's key, or a counter of the twin, and the least
+/// amount in KiB in the first process.
 const PROOFS: [(&str, &str, u64); 34] = [
     ("zero", "zero", MIB << 10),
     ("locked", "Locked", MIB << 9),

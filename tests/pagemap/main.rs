@@ -1,6 +1,6 @@
-//! Figures of page tables: what the kernel prints in `smaps_rollup`, what a naive walk of
-//! `/proc/PID/pagemap` finds, and what the program prints, for every kind of memory; and the memory
-//! that a group of processes really gives back when it is killed.
+//! Figures of page tables, for every kind of memory: those of the kernel in `smaps_rollup`, of a
+//! naive walk of `/proc/PID/pagemap`, and of the program. And the memory that a group of processes
+//! really gives back when it is killed.
 //!
 //! A separate binary: a case changes counters of the whole host, so cases run one at a time. They
 //! need root. Swap, huge pages and KSM come from `scripts/with-memory.sh`; a case whose memory the
