@@ -157,6 +157,19 @@ fn used(group: &MemoryGroup) -> Freed {
     }
 }
 
+/// Waits until all swapped pages are on disk. The kernel keeps a slot whose page it is writing when
+/// the last process ends, until it needs the memory.
+fn wait_for_writeback(group: &MemoryGroup) {
+    let path = group.path().join("memory.stat");
+    let is_over = || {
+        let stat = read_to_string(&path).expect("a group of ours");
+        // The second name is that of version 2.
+        let bytes = value(&stat, "writeback").or_else(|| value(&stat, "file_writeback"));
+        (bytes.unwrap_or(0) == 0).then_some(())
+    };
+    assert!(until(SETTLE_LIMIT * 4, is_over).is_some(), "the disk does not take the pages");
+}
+
 /// A group that [`remove`] removes.
 struct OwnGroup(MemoryGroup);
 
@@ -200,6 +213,7 @@ fn run(case: &Case) -> Result<Option<String>, String> {
         Killed::FirstChild => (vec![pids[1]], [&pids[..1], &pids[2..]].concat()),
     };
     let predicted = PREDICTIONS.map(|(name, predict)| (name, predict(&killed, &others)));
+    wait_for_writeback(&group.0);
     let before = used(&group.0);
     kill(&killed);
     let mut fell = Freed::default();

@@ -9,7 +9,7 @@
 #define _GNU_SOURCE
 #include "memory.h"
 
-enum { STEPS_MAX = 2000, STEP_US = 10000, BLOCK_MIB = 16 };
+enum { STEPS_MAX = 5000, STEP_US = 10000, BLOCK_MIB = 16 };
 
 /* Pages of the host's size. */
 
