@@ -7,13 +7,13 @@
 #
 # Needs a Debian host with qemu-system-x86. Installs nothing and changes no list of sources: kernels
 # and all other files are kept in target/kernels. LIMIT=600 gives each machine 600 seconds instead
-# of 180, for a busy host.
+# of 300, for a busy host.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 suites=(bullseye bookworm trixie forky trixie-backports)
 tests=(it pagemap)
-limit=${LIMIT:-180}
+limit=${LIMIT:-300}
 here=$PWD
 work=$(scripts/target-dir.sh)/kernels
 debian=http://deb.debian.org/debian
