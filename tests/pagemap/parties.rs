@@ -69,7 +69,10 @@ fn of_twin(pids: &[Pid]) -> Option<Vec<Figures>> {
 /// The report of the program with one row for each process.
 pub fn report(source: &str, pids: &[Pid]) -> Value {
     let list = pids.iter().map(Pid::to_string).collect::<Vec<_>>().join(",");
-    let ran = run(["--source", source, "--pid", &list, "--by", "pid", "--json"]);
+    // On a busy host a survey takes longer than its time limits.
+    let patient = ["--stuck-after", "1m", "--deadline", "1m"];
+    let words = ["--source", source, "--pid", &list, "--by", "pid", "--json"];
+    let ran = run(words.into_iter().chain(patient));
     assert_eq!(ran.code, Some(0), "{}", ran.stderr());
     serde_json::from_str(&ran.stdout()).expect("a document")
 }
