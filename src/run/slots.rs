@@ -17,8 +17,8 @@ impl Slots {
     /// The memory in swap that returns when all processes of a group end. A process whose slots are
     /// unknown contributes nothing, so the figure is a lower bound.
     pub(super) fn freed_by(&self, group: &HashSet<Pid>, survey: &Survey, page_bytes: u64) -> Kib {
-        let runs: Vec<_> =
-            self.0.iter().map(|(pid, runs)| (&**runs, group.contains(pid))).collect();
+        let known = self.0.iter().map(|(pid, runs)| (&**runs, group.contains(pid)));
+        let runs: Vec<_> = known.collect();
         let is_alone = |smaps: &Smaps| smaps.get(Field::Swap) == smaps.get(Field::SwapPss);
         let alone = survey.processes().filter(|one| {
             group.contains(&one.pid) && !self.0.contains_key(&one.pid) && is_alone(&one.smaps)
@@ -42,7 +42,10 @@ pub(super) fn resolve(
     let is_needed = settings.finds_freed || survey.slots().next().is_some();
     let Some(rule) = settings.plan.walk.filter(|_| is_needed) else { return Ok(Slots::default()) };
     let walked: HashSet<Pid> = survey.slots().map(|(pid, _)| pid).collect();
-    let shares_slots = |smaps: &Smaps| smaps.get(Field::Swap) > smaps.get(Field::SwapPss);
+    // Of a selection, processes outside may share the slots.
+    let is_whole = rule.is_whole_host;
+    let shares_slots =
+        |smaps: &Smaps| is_whole && smaps.get(Field::Swap) > smaps.get(Field::SwapPss);
     let mut relatives: Vec<Pid> = survey
         .processes()
         .filter(|one| shares_slots(&one.smaps) && !walked.contains(&one.pid))

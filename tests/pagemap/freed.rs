@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use psm_uring::units::Pid;
 use rustix::process::{Signal, kill_process};
+use serde_json::Value;
 
 use super::alone;
 use super::crowd::cgroup::{MemoryGroup, remove};
 use super::kinds::prove;
+use super::parties::document;
 use super::support::child::state;
 use super::support::{skip, until};
 use super::twin::{Class, Frame, Walk, users_of_slots};
@@ -101,7 +103,40 @@ const CASES: [Case; 27] = [
 /// Predictions for the first processes, which are to be killed, of all those that may share pages
 /// with them.
 type Predict = fn(&[Pid], &[Pid]) -> Freed;
-const PREDICTIONS: [(&str, Predict); 1] = [("twin", of_twin)];
+const PREDICTIONS: [(&str, Predict); 2] = [("twin", of_twin), ("psm-uring", of_program)];
+
+/// The column `freed` of a row with these processes.
+fn of_program(group: &[Pid], others: &[Pid]) -> Freed {
+    let list = group.iter().map(Pid::to_string).collect::<Vec<_>>().join(",");
+    // A row of the whole host knows the swap of all processes.
+    let selection = if others.is_empty() {
+        vec!["--by", "cgroup"]
+    } else {
+        vec!["--by", "user", "--pid", &list]
+    };
+    let report = document([&selection[..], &["--columns", "freed,name"]].concat());
+    let path = cgroup_of(group[0]);
+    let is_it = |row: &&Value| !others.is_empty() || row["name"] == path;
+    let rows = report["programs"].as_array().expect("rows");
+    let parts = &rows.iter().find(is_it).expect("a row")["freed_parts"];
+    let kib = |key: &str| parts[key].as_u64().expect("an amount") >> 10;
+    let memory = kib("anonymous") + kib("shared");
+    Freed { memory, hugetlb: kib("hugetlb"), swap: kib("swap") }
+}
+
+/// The control group whose memory is charged.
+fn cgroup_of(pid: Pid) -> String {
+    let text = read_to_string(format!("/proc/{pid}/cgroup")).expect("it waits");
+    let paths = text.lines().filter_map(|line| {
+        let (_, controllers_and_path) = line.split_once(':')?;
+        controllers_and_path.split_once(':')
+    });
+    let charged = |(controllers, _): &(&str, &str)| controllers.split(',').any(|c| c == "memory");
+    let of_version_1 = paths.clone().find(charged);
+    let path =
+        of_version_1.or_else(|| paths.clone().find(|(controllers, _)| controllers.is_empty()));
+    path.expect("a path").1.to_owned()
+}
 
 /// A page is freed if all entries that map it are those of the group.
 fn of_twin(group: &[Pid], others: &[Pid]) -> Freed {

@@ -17,14 +17,18 @@ pub type Figures = BTreeMap<&'static str, u64>;
 pub type Party = fn(&[Pid]) -> Option<Vec<Figures>>;
 
 /// The kernel comes first: the others must agree with it.
-pub const PARTIES: [(&str, Party); 3] = [
+pub const PARTIES: [(&str, Party); 5] = [
     ("smaps_rollup", of_kernel),
     ("twin", of_twin),
-    ("psm-uring --source rollup", |pids| of_program("rollup", pids)),
+    ("psm-uring --source rollup", |pids| of_program(&["--source=rollup"], pids)),
+    ("psm-uring --source pagemap", |pids| of_program(&["--source=pagemap"], pids)),
+    ("psm-uring --source pagemap --engine threads", |pids| {
+        of_program(&["--source=pagemap", "--engine=threads", "--gentle"], pids)
+    }),
 ];
 
 /// The sources whose reports are compared with the truth about a changing process.
-pub const SOURCES: [&str; 1] = ["rollup"];
+pub const SOURCES: [&str; 2] = ["rollup", "pagemap"];
 
 /// All figures of a rollup, by the key of its line.
 pub fn rollup(pid: Pid) -> Option<BTreeMap<String, u64>> {
@@ -67,11 +71,15 @@ fn of_twin(pids: &[Pid]) -> Option<Vec<Figures>> {
 }
 
 /// The report of the program with one row for each process.
-pub fn report(source: &str, pids: &[Pid]) -> Value {
+pub fn report(words: &[&str], pids: &[Pid]) -> Value {
     let list = pids.iter().map(Pid::to_string).collect::<Vec<_>>().join(",");
+    document([&["--pid", &list, "--by", "pid"], words].concat())
+}
+
+/// A report of the program.
+pub fn document(words: Vec<&str>) -> Value {
     // On a busy host a survey takes longer than its time limits.
-    let patient = ["--stuck-after", "1m", "--deadline", "1m"];
-    let words = ["--source", source, "--pid", &list, "--by", "pid", "--json"];
+    let patient = ["--json", "--stuck-after", "1m", "--deadline", "1m"];
     let ran = run(words.into_iter().chain(patient));
     assert_eq!(ran.code, Some(0), "{}", ran.stderr());
     serde_json::from_str(&ran.stdout()).expect("a document")
@@ -84,8 +92,9 @@ pub fn row(report: &Value, pid: Pid) -> Option<&Value> {
 
 /// The program divides hugetlb pages and shared memory in swap among the processes of the report:
 /// it has no figure of the kernel for them.
-fn of_program(source: &str, pids: &[Pid]) -> Option<Vec<Figures>> {
-    let report = report(source, pids);
+fn of_program(words: &[&str], pids: &[Pid]) -> Option<Vec<Figures>> {
+    // Of a selection, swap is left to the rollup.
+    let report = document([&["--by", "pid"], words].concat());
     let one = |pid: &Pid| {
         let row = row(&report, *pid)?;
         let kib = |key: &str| row[key].as_u64().map(|bytes| bytes >> 10);
