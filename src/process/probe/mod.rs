@@ -221,21 +221,18 @@ impl Probe {
                 | Errno::PERM
                 | Errno::NAME_TOO_LONG
                 | Errno::NOT_SUPPORTED,
-            ) => self.text_read(file),
+            ) => self.nothing_read(file),
             // The memory is known, or will show that the process is gone. The name is cut without.
             (
                 ProcFile::Comm,
                 Errno::NOENT | Errno::SRCH | Errno::ACCES | Errno::PERM | Errno::NOT_SUPPORTED,
-            ) if matches!(self.name_need, NameNeed::Doubt { .. }) => {
-                self.text.clear();
-                self.text_read(file);
-            }
+            ) if matches!(self.name_need, NameNeed::Doubt { .. }) => self.nothing_read(file),
             // The process is gone, which the memory file shows as well; the kernel has no control
             // groups; or the path is too long.
             (
                 ProcFile::Cgroup | ProcFile::Stat,
                 Errno::NOENT | Errno::SRCH | Errno::ACCES | Errno::PERM | Errno::NAME_TOO_LONG,
-            ) => self.text_read(file),
+            ) => self.nothing_read(file),
             // Without the right to read them, or on their end: the rollup shows which.
             (ProcFile::Maps | ProcFile::Pagemap, _) => self.leave_walk(),
             (ProcFile::SmapsRollup, Errno::NOENT) if self.plan.source.has_smaps() => {
@@ -256,6 +253,13 @@ impl Probe {
             (_, Errno::ACCES | Errno::PERM) => self.done(Fate::Denied),
             (_, errno) => self.done(Fate::Failed(errno)),
         }
+    }
+
+    /// A file that the process is measured without cannot be read, or not to its end: a part of a
+    /// path would be another path.
+    fn nothing_read(&mut self, file: ProcFile) {
+        self.text.clear();
+        self.text_read(file);
     }
 
     /// The text of a file is complete.
