@@ -7,7 +7,8 @@
 
 use std::io::Write;
 
-use clap::{Command, CommandFactory};
+use clap::builder::PossibleValue;
+use clap::{Arg, Command, CommandFactory};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use clap_complete::env::{Bash, CompleteEnv, EnvCompleter, Fish, Shells, Zsh};
 
@@ -18,6 +19,9 @@ use crate::units::labels;
 
 /// The variable that a script sets.
 const VARIABLE: &str = "PSM_URING_COMPLETE";
+
+/// The variable with the place of the word that is completed, in the scripts of bash and zsh.
+const PLACE: &str = "_CLAP_COMPLETE_INDEX";
 
 /// zsh loads a file of its `fpath` at the first completion, which this answers.
 const ZSH_AUTOLOAD: &str = r#"
@@ -75,13 +79,47 @@ pub(crate) fn answer() -> Result<bool, Error> {
     answered.map_err(|error| Error::Usage(format!("{VARIABLE}: {error}").trim().to_owned()))
 }
 
-/// The command line, with the users of this host.
+/// The command line, with the users of this host. A list is offered no word that it has already.
 fn command() -> Command {
-    Cli::command().mut_arg("user", |user| user.add(ArgValueCandidates::new(users)))
+    let given = given();
+    let offer = |arg: Arg| match arg.get_value_delimiter() {
+        Some(_) => {
+            let (of, given) = (arg.clone(), given.clone());
+            arg.add(ArgValueCandidates::new(move || new_candidates(&of, &given)))
+        }
+        None => arg,
+    };
+    Cli::command().mut_args(offer).mut_subcommands(|command| command.mut_args(offer))
 }
 
-fn users() -> Vec<CompletionCandidate> {
-    let names = Users::read().unwrap_or_default().into_names();
-    let names = names.values().filter_map(|name| std::str::from_utf8(name).ok());
-    names.map(CompletionCandidate::new).collect()
+/// The words of the list that is being typed, without the last one: `ram,swap` of `ram,swap,u`.
+fn given() -> Vec<String> {
+    let mut words = std::env::args_os().skip_while(|word| word != "--").skip(1);
+    // bash and zsh give the place of the word; in fish it is the last one.
+    let place = std::env::var(PLACE).ok().and_then(|place| place.parse().ok());
+    let word = match place {
+        Some(place) => words.nth(place),
+        None => words.last(),
+    };
+    let word = word.unwrap_or_default().to_string_lossy().into_owned();
+    let list = word.split_once('=').map_or(word.as_str(), |(_, list)| list);
+    let (given, _) = list.rsplit_once(',').unwrap_or_default();
+    given.split(',').map(|word| word.trim().to_owned()).collect()
+}
+
+fn new_candidates(option: &Arg, given: &[String]) -> Vec<CompletionCandidate> {
+    if option.get_id() == "user" {
+        let names = Users::read().unwrap_or_default().into_names();
+        let names = names.into_values().filter_map(|name| String::from_utf8(name).ok());
+        // `app (uid 500)` is the title of a row, not a name.
+        let is_new = |name: &String| !name.contains('(') && !given.contains(name);
+        return names.filter(is_new).map(CompletionCandidate::new).collect();
+    }
+    // The alias of a word is the same word.
+    let is_given = |value: &PossibleValue| given.iter().any(|word| value.matches(word, true));
+    let values = option.get_possible_values().into_iter().filter(|value| !is_given(value));
+    let candidate = |value: PossibleValue| {
+        CompletionCandidate::new(value.get_name().to_owned()).help(value.get_help().cloned())
+    };
+    values.map(candidate).collect()
 }

@@ -51,12 +51,18 @@ fn bash_completes() {
         ("psm-uring --columns ram,s", "ram,shared ram,swap\n"),
         ("psm-uring --columns bar,swap,ra", "bar,swap,ram\n"),
         ("psm-uring bench --engines sync,t", "sync,threads\n"),
+        // A list is offered no word, or alias of one, that it has already.
+        ("psm-uring --columns ram", "ram\n"),
+        ("psm-uring --columns ram,ram", "\n"),
+        ("psm-uring --columns swapped,uss,s", "swapped,uss,shared\n"),
+        ("psm-uring bench --engines sync,threads,", "sync,threads,auto sync,threads,uring\n"),
         // The working directory contains a directory of this name.
         ("psm-uring --watch ord", "\n"),
         ("psm-uring --filter ord", "\n"),
         ("psm-uring --output-file ord", "ordinary/\n"),
         ("psm-uring diff record", "record.sh recorded/\n"),
-        ("psm-uring -u root,roo", "root,root\n"),
+        ("psm-uring -u roo", "root\n"),
+        ("psm-uring -u root,roo", "\n"),
     ] {
         check_eq!(failures, complete(words).unwrap_or_default(), expected, "{words}");
     }
