@@ -55,6 +55,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// An option that means nothing without another one.
+    pub fn needs(option: &str, other: &str) -> Error {
+        Error::Usage(format!("{option} needs {other}: add it, or leave out {option}"))
+    }
+
     /// A file named by the caller cannot be used.
     pub fn file(what: &'static str, path: &Path, why: &dyn fmt::Display) -> Error {
         Error::File(what, path.to_owned(), why.to_string(), FILE_REMEDY)

@@ -201,14 +201,13 @@ pub struct Options {
           default_missing_value = "2s", help_heading = "Watching")]
     pub watch: Option<Duration>,
 
-    /// Stop after N reports
+    /// Stop after N reports of --watch
     #[arg(long, value_name = "N", value_parser = parse::number::<1, { usize::MAX }>,
-          allow_negative_numbers = true,
-          requires = "watch", help_heading = "Watching", hide_short_help = true)]
+          allow_negative_numbers = true, help_heading = "Watching", hide_short_help = true)]
     pub count: Option<usize>,
 
-    /// Show changes since the report in FILE, which --json wrote
-    #[arg(long, value_name = "FILE", requires = "watch", value_hint = ValueHint::FilePath,
+    /// With --watch, show changes since the report in FILE, which --json wrote
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath,
           conflicts_with_all = ["top", "columns", "heap", "sort", "host"],
           help_heading = "Watching", hide_short_help = true)]
     pub since: Option<PathBuf>,

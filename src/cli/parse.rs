@@ -42,8 +42,14 @@ pub(super) fn pids(text: &str) -> Result<PidList, String> {
     let words = text.split(|c: char| c == ',' || c.is_ascii_whitespace());
     let pid = |word: &str| Pid::parse(word.as_bytes()).filter(|pid| *pid != Pid(0));
     let pids = words.filter(|word| !word.is_empty()).map(pid).collect::<Option<Vec<Pid>>>();
-    let pids = pids.filter(|pids| !pids.is_empty());
-    pids.map(PidList).ok_or_else(|| "not process ids; a list looks like 1,42,4711".to_owned())
+    match pids {
+        Some(pids) if pids.is_empty() => {
+            Err("the list is empty; if a command printed it, that found no process".to_owned())
+        }
+        pids => pids
+            .map(PidList)
+            .ok_or_else(|| "not process ids; a list looks like 1,42,4711".to_owned()),
+    }
 }
 
 /// A user as the command line names it.
@@ -80,7 +86,10 @@ pub(super) fn user(text: &str) -> Result<User, String> {
 /// A whole number within limits.
 pub(crate) fn number<const MIN: usize, const MAX: usize>(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (MIN..=MAX).contains(number));
-    number.ok_or_else(|| format!("not a whole number from {MIN} to {MAX}"))
+    number.ok_or_else(|| match MAX {
+        usize::MAX => format!("not a whole number of {MIN} or more"),
+        _ => format!("not a whole number from {MIN} to {MAX}"),
+    })
 }
 
 /// An amount of memory with its unit: `10MiB`, `512KiB`; 0 needs none.

@@ -17,22 +17,25 @@ pub(crate) fn usage_error(error: &clap::Error, cli: &Command) -> String {
             let why = error.source().map(ToString::to_string).unwrap_or_default();
             format!("{option} '{}': {why}", of(ContextKind::InvalidValue))
         }
-        // Without a value the option has the parser's own error.
-        ErrorKind::InvalidValue if !of(ContextKind::InvalidValue).is_empty() => {
+        ErrorKind::InvalidValue => {
             let option = of(ContextKind::InvalidArg);
             let option = option.split(' ').next().unwrap_or_default();
+            let words = strings(error, ContextKind::ValidValue).join(", ");
+            let value = of(ContextKind::InvalidValue);
+            if value.is_empty() {
+                let words = if words.is_empty() { words } else { format!(": one of {words}") };
+                return format!("{option} needs a value{words}; see --help");
+            }
             let similar = match of(ContextKind::SuggestedValue) {
                 similar if similar.is_empty() => similar,
                 similar => format!("a similar value exists: '{similar}'; "),
             };
-            let words = strings(error, ContextKind::ValidValue).join(", ");
-            let value = of(ContextKind::InvalidValue);
             format!("{option} '{value}': no such word; {similar}use one of {words}")
         }
         ErrorKind::MissingRequiredArgument => {
-            let missing = strings(error, ContextKind::InvalidArg).join(" and ");
-            let why = if missing.starts_with('-') { ", and another option needs it" } else { "" };
-            format!("{missing} is missing{why}; see --help")
+            let missing = strings(error, ContextKind::InvalidArg);
+            let verb = if missing.len() == 1 { "is" } else { "are" };
+            format!("{} {verb} missing; see --help", missing.join(" and "))
         }
         ErrorKind::InvalidSubcommand => {
             no_command(&of(ContextKind::InvalidSubcommand), &of(ContextKind::SuggestedSubcommand))

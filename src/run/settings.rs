@@ -75,6 +75,10 @@ impl Settings {
         let output = Output::resolve(options)?;
         let watch = options.watch.map(|every| Watch::resolve(options, &output, every));
         let watch = watch.transpose()?;
+        let of_watch = [("--count", options.count.is_some()), ("--since", options.since.is_some())];
+        if let (None, Some((option, _))) = (&watch, of_watch.iter().find(|(_, given)| *given)) {
+            return Err(Error::needs(option, "--watch"));
+        }
         let columns = columns(options, output.format)?;
         let root = open_root(&options.proc_root)?;
         let needs = |column| options.sort == column || columns.contains(&column);

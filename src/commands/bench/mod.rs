@@ -39,6 +39,8 @@ const FLOOR: &str = "floor";
 const FLOOR_READ_BYTES: usize = 16 * 1024;
 /// A stuck process ends the benchmark: the floor would wait for it without end.
 const STUCK_AFTER: Duration = Duration::from_secs(2);
+/// The limit of `--against` without `--max-ratio`.
+const RATIO_USUAL: f64 = 1.10;
 
 const COLUMNS: [TableColumn; 12] = [
     ("engine", 8, |one| Some(one.run.name.clone())),
@@ -75,6 +77,9 @@ struct Target {
 /// An engine failed, the engines did not do the same work, a file cannot be read or written, or
 /// the records have nothing in common.
 pub(crate) fn bench(options: &BenchOptions) -> Result<Outcome, Error> {
+    if let (Some(_), None) = (options.max_ratio, &options.against) {
+        return Err(Error::needs("--max-ratio", "--against"));
+    }
     let source = match options.source {
         Source::Auto => Source::Rollup,
         source => source,
@@ -95,7 +100,7 @@ pub(crate) fn bench(options: &BenchOptions) -> Result<Outcome, Error> {
     }
     let pairs = before.as_ref().map_or_else(Vec::new, |before| pairs(&record, before));
     print(&if options.json { record.to_json() } else { table(&record) + &ratios(&pairs) })?;
-    let worse = exceeded(&pairs, &LIMITS, options.max_ratio);
+    let worse = exceeded(&pairs, &LIMITS, options.max_ratio.unwrap_or(RATIO_USUAL));
     worse.iter().for_each(|line| tell(line));
     Ok(if worse.is_empty() { Outcome::Printed } else { Outcome::Exceeded })
 }
@@ -395,10 +400,9 @@ pub(crate) struct BenchOptions {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) against: Option<PathBuf>,
 
-    /// Exit with 4 if a figure is more than RATIO times that of --against
-    #[arg(long, value_name = "RATIO", requires = "against", default_value = "1.10",
-          value_parser = ratio)]
-    pub(crate) max_ratio: f64,
+    /// Exit with 4 if a figure is more than RATIO times that of --against [default: 1.10]
+    #[arg(long, value_name = "RATIO", value_parser = ratio)]
+    pub(crate) max_ratio: Option<f64>,
 
     /// Survey once with one engine in this process. `bench` runs itself with it.
     #[arg(long, hide = true)]
