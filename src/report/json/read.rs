@@ -88,7 +88,10 @@ impl SavedReport {
             return Err("it holds several reports; give one, as tail -n 1 does".to_owned());
         }
         if ![SCHEMA, SCHEMA_1].contains(&head.schema.as_str()) {
-            return Err(format!("it says {:?}, wanted {SCHEMA:?}", head.schema));
+            return Err(format!(
+                "its schema is {:?}, this version reads {SCHEMA:?} and {SCHEMA_1:?}",
+                head.schema
+            ));
         }
         let document: SavedDocument = serde_json::from_slice(text).map_err(is_not)?;
         let SavedDocument { run, missing, total, programs, rest, unknown, unknown_rest } = document;
@@ -185,7 +188,10 @@ mod tests {
         for (text, why) in [
             (String::new(), "EOF while parsing"),
             ("{}".to_owned(), "missing field `schema`"),
-            (r#"{"schema": "other"}"#.to_owned(), r#"it says "other""#),
+            (
+                r#"{"schema": "psm-uring.report.v3"}"#.to_owned(),
+                r#"v3", this version reads "psm-uring.report.v2" and "psm-uring.report.v1""#,
+            ),
             ([document(""), document("")].join("\n"), "tail -n 1"),
             (document(""), "without --total"),
             (document(r#", "programs": [], "rest": {"rows": 1}"#), "without --top"),

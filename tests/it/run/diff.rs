@@ -168,5 +168,9 @@ fn reports_of_version_1_stay_readable() {
     let text = std::fs::read_to_string(&then).expect("ours").replace("report.v1", "report.v3");
     std::fs::write(&other, text).expect("a file of ours");
     let ran = diff(&then, &other, &[]);
-    assert!(ran.stderr().contains("it says \"psm-uring.report.v3\""), "{}", ran.stderr());
+    assert!(
+        ran.stderr().contains("its schema is \"psm-uring.report.v3\", this"),
+        "{}",
+        ran.stderr()
+    );
 }
