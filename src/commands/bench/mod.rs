@@ -42,17 +42,27 @@ const STUCK_AFTER: Duration = Duration::from_secs(2);
 /// The limit of `--against` without `--max-ratio`.
 const RATIO_USUAL: f64 = 1.10;
 
-const COLUMNS: [TableColumn; 12] = [
-    ("engine", 8, |one| Some(one.run.name.clone())),
-    ("workers", 8, |one| one.run.workers.map(|workers| workers.to_string())),
-    ("depth", 7, |one| one.run.depth.map(|depth| depth.to_string())),
-    ("median", 12, |one| one.ms(Figure::WallNs)),
-    ("min .. max", 22, |one| one.range(Figure::WallNs)),
-    ("per process", 13, |one| {
+/// The columns that name a run. With those of each table they are at most 80 columns wide.
+const ENGINE: TableColumn = ("engine", 7, |one| Some(one.run.name.clone()));
+const WORKERS: TableColumn =
+    ("workers", 8, |one| one.run.workers.map(|workers| workers.to_string()));
+const DEPTH: TableColumn = ("depth", 6, |one| one.run.depth.map(|depth| depth.to_string()));
+const TIMES: [TableColumn; 8] = [
+    ENGINE,
+    WORKERS,
+    DEPTH,
+    ("median", 11, |one| one.ms(Figure::WallNs)),
+    ("min .. max", 18, |one| one.range(Figure::WallNs)),
+    ("per process", 12, |one| {
         Some(format!("{:.1} us", one.run.per_process(Figure::WallNs)? / 1e3))
     }),
     ("x threads", 10, |one| one.times(Figure::WallNs)),
-    ("x floor", 9, |one| Some(format!("{:.2}", one.run.ratio(Figure::WallNs, one.floor)?))),
+    ("x floor", 8, |one| Some(format!("{:.2}", one.run.ratio(Figure::WallNs, one.floor)?))),
+];
+const CPU: [TableColumn; 7] = [
+    ENGINE,
+    WORKERS,
+    DEPTH,
     ("CPU", 11, |one| one.ms(Figure::CpuNs)),
     ("x threads", 10, |one| one.times(Figure::CpuNs)),
     ("user", 7, |one| Some(format!("{:.1}%", one.run.user_part()? * 100.0))),
@@ -308,14 +318,16 @@ fn table(record: &Record) -> String {
     let Record { about, of, runs } = record;
     let listed = runs.last().and_then(|floor| floor.median(Figure::Listed)).unwrap_or(0.0);
     let rows: Vec<_> = runs.iter().map(|run| compared(record, run)).collect();
+    let engines: Vec<_> = without_floor(record).map(|run| compared(record, run)).collect();
     format!(
-        "{listed} processes listed, {}, {} rounds; kernel {}, {} CPUs, psm-uring {}\n{}",
+        "{listed} processes listed, {}, {} rounds; kernel {}, {} CPUs, psm-uring {}\n{}\n{}",
         text(&of["source"]),
         of["rounds"],
         text(&about["kernel"]),
         about["cpus"],
         text(&about["version"]),
-        record::table(&COLUMNS, &rows)
+        record::table(&TIMES, &rows),
+        record::table(&CPU, &engines)
     )
 }
 

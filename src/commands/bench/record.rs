@@ -239,10 +239,10 @@ impl Compared<'_> {
         Some(format!("{:.1} ms", self.run.median(figure)? / 1e6))
     }
 
-    /// The shortest and the longest time.
+    /// The shortest and the longest time in milliseconds.
     pub fn range(&self, figure: Figure) -> Option<String> {
         let Spread { min, max, .. } = self.run.figures.get(&figure)?;
-        Some(format!("{:.1} .. {:.1} ms", *min as f64 / 1e6, *max as f64 / 1e6))
+        Some(format!("{:.1} .. {:.1}", *min as f64 / 1e6, *max as f64 / 1e6))
     }
 
     /// The ratio to the base.
