@@ -4,7 +4,7 @@
 use std::process::{Command, Stdio};
 
 use crate::support::failures::{Failures, check, check_eq};
-use crate::support::{output, program, skip};
+use crate::support::{output, program, run, skip};
 use unicode_width::UnicodeWidthChar;
 
 /// A terminal with a number of columns and lines.
@@ -251,6 +251,28 @@ fn a_dumb_terminal_shows_table_after_table() {
         let watched = watched.map(|text| time.replace_all(&text, "(time)\r\n").into_owned());
         let expected = format!("(time)\r\n{once}\r\n(time)\r\n{once}");
         assert_eq!(watched, Some(expected), "TERM={term}");
+    }
+}
+
+/// The words are those of the one line in a pipe, and no word is cut.
+#[test]
+fn each_reason_has_lines_of_its_own() {
+    let mut failures = Failures::new();
+    let words =
+        |text: &str| text.replace(';', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let piped = run(["--proc-root", "vanished", "--engine", "sync"]).stderr();
+    assert_eq!(piped.lines().count(), 1, "{piped}");
+    for columns in [40, 60, 80, 300] {
+        let Some(lines) = Terminal::new(columns, 24).once("--proc-root vanished") else { return };
+        let first = lines.iter().position(|line| line.starts_with("psm-uring: "));
+        let notes = &lines[first.expect("notes below the table")..];
+        check_eq!(failures, words(&notes.join(" ")), words(&piped), "{columns}");
+        let begins: Vec<&str> =
+            notes.iter().filter(|line| !line.starts_with("    ")).map(|line| &line[..11]).collect();
+        let expected = ["psm-uring: ", "  1 changed", "  2 failed "];
+        check_eq!(failures, begins, expected, "{columns}: {notes:#?}");
+        let widest = notes.iter().map(String::len).max();
+        check!(failures, widest <= Some(columns), "{columns}: {notes:#?}");
     }
 }
 
