@@ -4,6 +4,7 @@
 //! line, forge a row, or reverse the direction of the text. In a field of a format for programs it
 //! keeps its bytes, which that format escapes.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use unicode_width::UnicodeWidthChar;
@@ -139,16 +140,51 @@ fn is_blank(c: char) -> bool {
     matches!(c, '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}')
 }
 
-/// A table for a terminal that shows ASCII alone: marks of cut texts and bars are replaced, one
-/// column by one.
-pub fn ascii_marks(table: &str) -> String {
-    let mark = |c| match c {
-        '…' => '~',
-        '█' | '▉' | '▊' | '▋' | '▌' => '#',
-        '▍' | '▎' | '▏' => ' ',
-        other => other,
-    };
-    table.chars().map(mark).collect()
+/// The characters of a text for people. Only the decoration of this program is replaced by others;
+/// a foreign character has an escape, so that different names never look alike.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Charset {
+    /// All that can be printed.
+    #[default]
+    Unicode,
+    /// ASCII alone.
+    Ascii,
+}
+
+impl Charset {
+    /// The name as a line of text: see [`name`].
+    pub fn name(self, bytes: &[u8]) -> String {
+        self.text(&name(bytes)).into_owned()
+    }
+
+    /// A text whose names are escaped, with escapes for further characters.
+    pub fn text(self, text: &str) -> Cow<'_, str> {
+        if self == Charset::Unicode || text.is_ascii() {
+            return Cow::Borrowed(text);
+        }
+        let mut line = String::with_capacity(text.len());
+        for c in text.chars() {
+            if c.is_ascii() { line.push(c) } else { line.extend(c.escape_unicode()) }
+        }
+        Cow::Owned(line)
+    }
+
+    /// The end of a text that was cut.
+    pub fn cut_mark(self) -> char {
+        match self {
+            Charset::Unicode => '…',
+            Charset::Ascii => '~',
+        }
+    }
+
+    /// A bar of this many eighths of a column.
+    pub(super) fn bar(self, eighths: usize) -> String {
+        const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+        match self {
+            Charset::Unicode => "█".repeat(eighths / 8) + PARTS[eighths % 8],
+            Charset::Ascii => "#".repeat((eighths + 4) / 8),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -244,8 +280,22 @@ mod tests {
     }
 
     #[test]
-    fn marks_have_ascii_of_the_same_width() {
-        assert_eq!(ascii_marks("███▎      1.0  ng…"), "###       1.0  ng~");
-        assert_eq!(ascii_marks("██████▋   2.0  データ"), "#######   2.0  データ");
+    fn names_in_ascii_have_escapes_and_decoration_has_replacements() {
+        let ascii = |text: &str| Charset::Ascii.name(text.as_bytes());
+        assert_eq!(ascii("ng…"), "ng\\u{2026}");
+        assert_eq!(ascii("ng~ #"), "ng~ #");
+        assert_eq!(ascii("größe\n"), "gr\\u{f6}\\u{df}e\\n");
+        assert_eq!(Charset::Unicode.name("größe…".as_bytes()), "größe…");
+        assert_eq!(Charset::Ascii.text("größe \\n"), "gr\\u{f6}\\u{df}e \\n");
+        for (eighths, unicode, ascii) in [
+            (0, "", ""),
+            (3, "▍", ""),
+            (4, "▌", "#"),
+            (26, "███▎", "###"),
+            (80, "██████████", "##########"),
+        ] {
+            let bars = [Charset::Unicode, Charset::Ascii].map(|charset| charset.bar(eighths));
+            assert_eq!(bars, [unicode, ascii]);
+        }
     }
 }

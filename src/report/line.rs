@@ -4,6 +4,7 @@ use crate::program::{
     Column, ColumnKind, Obstacle, Program, Programs, Rest, Sharing, Uniform, Unknown, UnknownRest,
     Usage, user_name,
 };
+use crate::report::escape::Charset;
 use crate::units::{Kib, Pid};
 
 /// The length of a whole bar.
@@ -171,12 +172,10 @@ impl Scale {
     }
 
     /// A bar relative to the biggest row, filled with blanks up to [`BAR`].
-    pub(super) fn bar(self, ram: Kib) -> String {
-        const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    pub(super) fn bar(self, ram: Kib, charset: Charset) -> String {
         let eighths = u128::from(ram.0) * 8 * BAR as u128 / u128::from(self.biggest.0.max(1));
         let eighths = usize::try_from(eighths).map_or(8 * BAR, |eighths| eighths.min(8 * BAR));
-        let bar = "█".repeat(eighths / 8) + EIGHTHS[eighths % 8];
-        format!("{bar:<BAR$}")
+        format!("{:<BAR$}", charset.bar(eighths))
     }
 }
 
@@ -196,7 +195,7 @@ mod tests {
         ] {
             let scale = Scale { all: Kib(whole), biggest: Kib(whole) };
             assert_eq!(scale.percent(Some(Kib(part))).as_deref(), number);
-            assert_eq!(scale.bar(Kib(part)), drawn);
+            assert_eq!(scale.bar(Kib(part), Charset::Unicode), drawn);
         }
         assert_eq!(Scale { all: Kib(3), biggest: Kib(3) }.percent(None), None);
     }

@@ -3,6 +3,7 @@
 //!
 //! One line each, on a terminal one for each reason; none if the report lacks nothing.
 
+use super::escape::Charset;
 use super::{Unit, escape, plural, wrap};
 use crate::error::{self, HIDEPID_REMEDY};
 use crate::process::{Coverage, Fate, Refusal};
@@ -80,12 +81,12 @@ impl Note {
 
     /// The note on a terminal, behind the name of the program: a line for each reason, and no word
     /// is cut.
-    pub fn lines(&self, columns: usize) -> Vec<String> {
+    pub fn lines(&self, columns: usize, charset: Charset) -> Vec<String> {
         const INDENT: usize = 4;
         let head = format!("psm-uring: {}", self.head);
         let reasons = self.reasons.iter().map(|reason| format!("  {reason}"));
         let lines = [head].into_iter().chain(reasons);
-        lines.flat_map(|line| wrap(&line, columns, INDENT)).collect()
+        lines.flat_map(|line| wrap(&charset.text(&line), columns, INDENT)).collect()
     }
 }
 
@@ -460,7 +461,7 @@ mod tests {
             "  1 failed (PID 5): Too many open files (os error 24); raise",
             "    the limit of open files (ulimit -n)",
         ];
-        assert_eq!(note.lines(60), lines);
+        assert_eq!(note.lines(60, Charset::Unicode), lines);
     }
 
     #[test]

@@ -36,9 +36,10 @@ pub(crate) fn diff(options: &DiffOptions) -> Result<(), Error> {
                 no_header: options.no_header,
                 terminal: terminal::terminal_columns(),
                 is_colored: options.color.is_wanted(terminal::likes_color()),
+                charset: output::charset(),
                 ..TableOptions::default()
             };
-            output::in_locale(&report::diff(&diff, &table)).into_owned()
+            report::diff(&diff, &table)
         }
     };
     stdio::write_stdout(text.as_bytes()).map_err(Error::Output)?;

@@ -183,13 +183,12 @@ impl<'a> Session<'a> {
         if notes == self.printed {
             return;
         }
+        let charset = output::charset();
         for note in &notes {
-            let line = || format!("psm-uring: {}", note.line());
+            let line = || charset.text(&format!("psm-uring: {}", note.line())).into_owned();
             let lines = match (self.columns, terminal::stderr_columns()) {
-                (Some(room), _) => {
-                    vec![output::in_locale(&report::cut(&line(), room)).into_owned()]
-                }
-                (None, Some(columns)) => note.lines(columns),
+                (Some(room), _) => vec![report::cut(&line(), room, charset).into_owned()],
+                (None, Some(columns)) => note.lines(columns, charset),
                 (None, None) => vec![line()],
             };
             stdio::write_stderr((lines.join("\n") + "\n").as_bytes());

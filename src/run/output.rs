@@ -1,11 +1,10 @@
 //! The format of a report, and its destination.
 
-use std::borrow::Cow;
-
 use super::settings::{Output, Settings};
 use crate::error::Error;
 use crate::program::{Column, Snapshot};
-use crate::report::{self, Format, Report, TableOptions, Unit, escape};
+use crate::report::escape::Charset;
+use crate::report::{self, Format, Report, TableOptions, Unit};
 use crate::sys::{file, stdio, terminal};
 
 /// Writes the report to its destination.
@@ -15,10 +14,6 @@ pub(super) fn write(settings: &Settings, report: &Report<'_>) -> Result<(), Erro
 
 /// Writes a text to the destination of the report.
 pub(super) fn write_text(output: &Output, text: &str) -> Result<(), Error> {
-    let text = match output.format {
-        Format::Table => in_locale(text),
-        _ => Cow::Borrowed(text),
-    };
     match &output.file {
         None => stdio::write_stdout(text.as_bytes()).map_err(Error::Output),
         Some(path) => file::replace(path, text.as_bytes())
@@ -26,13 +21,9 @@ pub(super) fn write_text(output: &Output, text: &str) -> Result<(), Error> {
     }
 }
 
-/// A text for people in the characters of their locale.
-pub(super) fn in_locale(text: &str) -> Cow<'_, str> {
-    if terminal::locale_is_unicode() {
-        Cow::Borrowed(text)
-    } else {
-        Cow::Owned(escape::ascii_marks(text))
-    }
+/// The characters of a text for people.
+pub(super) fn charset() -> Charset {
+    if terminal::locale_is_unicode() { Charset::Unicode } else { Charset::Ascii }
 }
 
 /// The report as a text; with a previous report, a table with marks for changes. The memory of the
@@ -55,7 +46,7 @@ pub(super) fn render(
         Format::Table if settings.is_total => report::total(total, unit.unwrap_or(Unit::Bytes)),
         Format::Table => {
             let options = TableOptions { before, ..table_options(settings) };
-            let host = |host| report::host(host, options.unit, options.is_colored, host_lines);
+            let host = |host| report::host(host, &options, host_lines);
             report::table(report.programs, &options) + &report.host.map(host).unwrap_or_default()
         }
         Format::Json => report::json(report),
@@ -75,6 +66,7 @@ pub(super) fn table_options(settings: &Settings) -> TableOptions<'_> {
         no_header: output.no_header,
         terminal: if is_file { None } else { terminal::terminal_columns() },
         is_colored: output.color.is_wanted(!is_file && terminal::likes_color()),
+        charset: charset(),
         before: None,
     }
 }

@@ -15,7 +15,8 @@ use super::settings::{self, Settings};
 use super::{Outcome, Session, output};
 use crate::error::Error;
 use crate::program::{self, Order, Snapshot};
-use crate::report::{self, Format, Report, escape};
+use crate::report::escape::Charset;
+use crate::report::{self, Format, Report};
 use crate::sys::terminal;
 use crate::units::Kib;
 
@@ -147,8 +148,7 @@ const ROWS_MIN: usize = 5;
 const HOST_LINES_MIN: usize = 9;
 /// The line above the table, and the line of the cursor.
 const LINES_OWN: usize = 2;
-/// Replaces lines that do not fit, if there are enough lines to spare one.
-const CUT: &str = "…";
+/// A mark replaces lines that do not fit, if there are enough lines to spare one.
 const LINES_WITH_MARK: usize = 4;
 
 /// The time of a report in UTC.
@@ -158,7 +158,7 @@ fn time(report: &Report<'_>) -> String {
 }
 
 fn host(report: &Report<'_>) -> String {
-    escape::name(report.facts.host.as_bytes())
+    output::charset().name(report.facts.host.as_bytes())
 }
 
 /// A terminal that shows the last report.
@@ -207,7 +207,7 @@ impl Screen {
     /// Draws the last table again, as it fits now.
     fn redraw(&self) -> String {
         let size = (lines_beside(self.notes), terminal::terminal_columns().unwrap_or(usize::MAX));
-        draw(&self.above, &self.table, size, self.keeps_beginning)
+        draw(&self.above, &self.table, size, self.keeps_beginning, output::charset())
     }
 }
 
@@ -234,6 +234,7 @@ fn draw(
     table: &str,
     (lines_max, columns): (usize, usize),
     keeps_beginning: bool,
+    charset: Charset,
 ) -> String {
     const HOME: &str = "\x1b[H";
     const CLEAR_LINE: &str = "\x1b[K";
@@ -242,16 +243,22 @@ fn draw(
     const WRAP: &str = "\x1b[?7h";
     let lines: Vec<&str> = table.lines().collect();
     let mut text = format!("{NO_WRAP}{HOME}");
-    for line in [above].into_iter().chain(fitting(&lines, lines_max, keeps_beginning)) {
+    let cut = charset.cut_mark().to_string();
+    for line in [above].into_iter().chain(fitting(&lines, &cut, lines_max, keeps_beginning)) {
         // Erased first: after a full line the cursor is on its last character.
-        text.extend([CLEAR_LINE, &report::cut_line(line, columns), "\n"]);
+        text.extend([CLEAR_LINE, &report::cut_line(line, columns, charset), "\n"]);
     }
     text + CLEAR_BELOW + WRAP
 }
 
 /// The lines of a table that fit. The memory of the host, below an empty line, matters more than
 /// rows, and its end, with the sums, most.
-fn fitting<'a>(lines: &[&'a str], lines_max: usize, keeps_beginning: bool) -> Vec<&'a str> {
+fn fitting<'a>(
+    lines: &[&'a str],
+    cut: &'a str,
+    lines_max: usize,
+    keeps_beginning: bool,
+) -> Vec<&'a str> {
     let excess = lines.len().saturating_sub(lines_max);
     if excess == 0 {
         return lines.to_vec();
@@ -259,11 +266,11 @@ fn fitting<'a>(lines: &[&'a str], lines_max: usize, keeps_beginning: bool) -> Ve
     if let Some(empty) = lines.iter().rposition(|line| line.is_empty()) {
         let (rows, host) = lines.split_at(empty);
         return match rows.len().checked_sub(excess) {
-            Some(rows_max @ 2..) => [&fitting(rows, rows_max, keeps_beginning), host].concat(),
-            _ => fitting(&host[1..], lines_max, false),
+            Some(rows_max @ 2..) => [&fitting(rows, cut, rows_max, keeps_beginning), host].concat(),
+            _ => fitting(&host[1..], cut, lines_max, false),
         };
     }
-    let mark = [CUT].into_iter().filter(|_| lines_max >= LINES_WITH_MARK);
+    let mark = [cut].into_iter().filter(|_| lines_max >= LINES_WITH_MARK);
     let room = lines_max - mark.clone().count();
     if keeps_beginning {
         return lines[..room].iter().copied().chain(mark).collect();
@@ -280,7 +287,13 @@ mod tests {
     #[test]
     fn a_long_table_keeps_the_lines_that_matter() {
         let drawn = |lines, keeps_beginning| {
-            let text = draw("now", "head\n1\n2\n3\ntotal\n", (lines, 80), keeps_beginning);
+            let text = draw(
+                "now",
+                "head\n1\n2\n3\ntotal\n",
+                (lines, 80),
+                keeps_beginning,
+                Charset::Unicode,
+            );
             let inner = text.strip_prefix("\x1b[?7l\x1b[H").and_then(|text| {
                 text.strip_suffix("\x1b[J\x1b[?7h").map(|text| text.replace("\x1b[K", ""))
             });
@@ -299,7 +312,7 @@ mod tests {
     #[test]
     fn the_host_is_kept_before_rows() {
         let lines = ["head", "1", "2", "total", "", "HOST", "slab", "free", "ALL", "swap"];
-        let shown = |lines_max, is_reversed| fitting(&lines, lines_max, is_reversed).join(" ");
+        let shown = |lines_max, is_reversed| fitting(&lines, "…", lines_max, is_reversed).join(" ");
         assert_eq!(shown(10, false), lines.join(" "));
         assert_eq!(shown(9, false), "head 2 total  HOST slab free ALL swap");
         assert_eq!(shown(9, true), "head 1 2  HOST slab free ALL swap");

@@ -4,7 +4,7 @@ use super::TableOptions;
 use super::layout::{Cell, Content, Layout};
 use super::style::Style;
 use crate::program::{Change, Column, Delta, Diff, DiffRow, Presence};
-use crate::report::{Unit, escape, plural};
+use crate::report::{Unit, plural};
 use crate::units::{Kib, labels};
 
 const COLUMNS: [Column; 4] = [Column::Ram, Column::Swap, Column::Count, Column::Name];
@@ -39,7 +39,7 @@ pub fn diff(diff: &Diff<'_>, options: &TableOptions<'_>) -> String {
     for row in &diff.rows {
         let change = row.amounts.change;
         let style = if change.ram.is_none() { Style::Warning } else { Style::Plain };
-        let name = Cell::Name(escape::name(row.name), suffix(row));
+        let name = Cell::Name(options.charset.name(row.name), suffix(row));
         lines.push((style, None, cells(numbers(change, unit), name)));
     }
     if diff.left_out > 0 {
@@ -57,7 +57,7 @@ pub fn diff(diff: &Diff<'_>, options: &TableOptions<'_>) -> String {
         let widest = if is_free { 0 } else { widths.max().unwrap_or_default() };
         Content { column, head: 0, widest }
     });
-    let layout = Layout::new(&contents, options.terminal, options.is_colored);
+    let layout = Layout::new(&contents, options);
     let mut text = String::new();
     for (style, mark, cells) in lines {
         layout.line(&mut text, style, mark, cells);

@@ -3,10 +3,12 @@
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 
+use super::TableOptions;
 use super::style::Style;
 use crate::host::Stall;
 use crate::program::{Column, HostMemory, HostPart, PossibleOwner, SharedMemory};
-use crate::report::{Unit, escape};
+use crate::report::Unit;
+use crate::report::escape::Charset;
 use crate::units::{Kib, Labelled};
 
 /// The least width of a column; both grow to the widest amount.
@@ -29,8 +31,9 @@ struct Row {
 
 /// The whole text; it begins with the empty line that separates it from the table. Parts of 0 have
 /// no line. With fewer than `lines_max` lines, the smallest parts share one.
-pub fn host(memory: &HostMemory, unit: Unit, is_colored: bool, lines_max: usize) -> String {
-    let unit = unit.resolve(memory.total.unwrap_or_default());
+pub fn host(memory: &HostMemory, options: &TableOptions<'_>, lines_max: usize) -> String {
+    let TableOptions { is_colored, charset, .. } = *options;
+    let unit = options.unit.resolve(memory.total.unwrap_or_default());
     let amount = |amount: Option<Kib>| amount.map_or("-".to_owned(), |kib| unit.format(kib));
     let of_programs = |column| amount(memory.of_programs(column));
     let total = amount(memory.total);
@@ -52,13 +55,13 @@ pub fn host(memory: &HostMemory, unit: Unit, is_colored: bool, lines_max: usize)
     let lines_own = end.len() + 2;
     let mut rows = parts(memory, lines_max.saturating_sub(lines_own));
     let mut room = lines_max.saturating_sub(lines_own + rows.len());
-    let owners = owners(&memory.shared, unit);
+    let owners = owners(&memory.shared, unit, charset);
     let place = rows.iter().position(|row| row.name == HostPart::Shmem.help());
     if let Some(place) = place.filter(|_| owners.len() <= room) {
         room -= owners.len();
         rows.splice(place + 1..place + 1, owners);
     }
-    end.extend(explanations(memory, unit).into_iter().take(room));
+    end.extend(explanations(memory, unit, charset).into_iter().take(room));
     let body = rows.iter().map(|row| {
         let programs = row.programs.map(amount).unwrap_or_default();
         line(Style::Plain, &amount(row.amount), &programs, &row.name)
@@ -94,7 +97,7 @@ fn parts(memory: &HostMemory, rows_max: usize) -> Vec<Row> {
 }
 
 /// The owners of shared memory, below its row.
-fn owners(shared: &SharedMemory, unit: Unit) -> Vec<Row> {
+fn owners(shared: &SharedMemory, unit: Unit, charset: Charset) -> Vec<Row> {
     let row = |amount, name: String| Row {
         amount: Some(amount),
         programs: None,
@@ -104,7 +107,7 @@ fn owners(shared: &SharedMemory, unit: Unit) -> Vec<Row> {
     let is_shown = |amount: &Kib| *amount >= unit.least_shown();
     let tmpfs = shared.tmpfs.iter().flatten().filter_map(|tmpfs| {
         let used = tmpfs.used.filter(is_shown)?;
-        Some((used, escape::name(tmpfs.point.as_os_str().as_bytes())))
+        Some((used, charset.name(tmpfs.point.as_os_str().as_bytes())))
     });
     let tmpfs: Vec<(Kib, String)> = tmpfs.collect();
     let (first, more) = tmpfs.split_at(tmpfs.len().min(TMPFS_MAX));
@@ -148,7 +151,7 @@ fn facts(memory: &HostMemory, unit: Unit) -> Vec<String> {
 }
 
 /// Memory without a row, or without a known owner.
-fn explanations(memory: &HostMemory, unit: Unit) -> Vec<String> {
+fn explanations(memory: &HostMemory, unit: Unit, charset: Charset) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(balloon) = memory.balloon_outside {
         lines.push(format!("a balloon holds {} outside of all memory\n", unit.format(balloon)));
@@ -165,7 +168,7 @@ fn explanations(memory: &HostMemory, unit: Unit) -> Vec<String> {
         memory.candidates.iter().filter(named).take(CANDIDATES_MAX)
     {
         let comma = if names.is_empty() { "" } else { ", " };
-        let name = escape::name(line.as_bytes());
+        let name = charset.name(line.as_bytes());
         let _ = write!(names, "{comma}{name} {}", unit.format(*at_most));
     }
     if !names.is_empty() {

@@ -1,7 +1,9 @@
 //! The widths of columns, and the text that fits. Texts are cut, numbers never are.
 
+use super::TableOptions;
 use super::style::{self, Style};
 use crate::program::{Column, ColumnKind};
+use crate::report::escape::Charset;
 use std::borrow::Cow;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -51,11 +53,13 @@ pub(super) struct Layout {
     is_colored: bool,
     /// Whether texts must fit.
     is_terminal: bool,
+    charset: Charset,
 }
 
 impl Layout {
     /// A layout of these columns, fitted to the width of a terminal.
-    pub(super) fn new(contents: &[Content], terminal: Option<usize>, is_colored: bool) -> Layout {
+    pub(super) fn new(contents: &[Content], options: &TableOptions<'_>) -> Layout {
+        let TableOptions { terminal, is_colored, charset, .. } = *options;
         let is_narrow = terminal.is_some_and(|columns| columns < NARROW);
         let least = if is_narrow { WIDTH_MIN_NARROW } else { WIDTH_MIN };
         let amounts = contents.iter().filter(|content| content.column.is_amount());
@@ -66,7 +70,7 @@ impl Layout {
             column => (column, content.widest.max(content.head) + GAP),
         };
         let columns = contents.iter().map(width).collect();
-        let mut layout = Layout { columns, is_colored, is_terminal: terminal.is_some() };
+        let mut layout = Layout { columns, is_colored, is_terminal: terminal.is_some(), charset };
         if let Some(columns) = terminal {
             layout.fit(columns);
         }
@@ -112,7 +116,7 @@ impl Layout {
                 Cell::Name(name, suffix) => match room.filter(|_| !name.is_empty()) {
                     Some(room) => {
                         let room = room.saturating_sub(display_width(&suffix));
-                        format!("  {}{suffix}", cut(&name, room))
+                        format!("  {}{suffix}", cut(&name, room, self.charset))
                     }
                     None => format!("  {name}{suffix}"),
                 },
@@ -140,17 +144,14 @@ impl Layout {
     }
 }
 
-/// The end of a text that was cut.
-const CUT: char = '…';
-
 /// The number of terminal columns of a text.
 pub(super) fn display_width(text: &str) -> usize {
     text.width()
 }
 
-/// The text, or as much of its beginning as fits into the columns, followed by `…`. At least `…` is
-/// left, so that no name looks empty.
-pub fn cut(text: &str, columns: usize) -> Cow<'_, str> {
+/// The text, or as much of its beginning as fits into the columns, followed by a mark. At least the
+/// mark is left, so that no name looks empty.
+pub fn cut(text: &str, columns: usize, charset: Charset) -> Cow<'_, str> {
     if text.width() <= columns {
         return Cow::Borrowed(text);
     }
@@ -162,7 +163,7 @@ pub fn cut(text: &str, columns: usize) -> Cow<'_, str> {
         room = more;
         left.push(c);
     }
-    left.push(CUT);
+    left.push(charset.cut_mark());
     Cow::Owned(left)
 }
 
@@ -184,14 +185,16 @@ pub fn wrap(text: &str, columns: usize, indent: usize) -> Vec<String> {
 
 /// The line of a table, or as much of it as fits into the columns. It is cut at a blank, because a
 /// cut number is another number. A style takes no columns.
-pub fn cut_line(line: &str, columns: usize) -> Cow<'_, str> {
+pub fn cut_line(line: &str, columns: usize, charset: Charset) -> Cow<'_, str> {
     let (begin, text, end) = style::parts(line);
-    let left = match cut(text, columns) {
+    let left = match cut(text, columns, charset) {
         Cow::Borrowed(_) => return Cow::Borrowed(line),
         Cow::Owned(left) => left,
     };
     match left.rsplit_once(' ') {
-        Some((whole, _)) => format!("{begin}{} {CUT}{end}", whole.trim_end()).into(),
+        Some((whole, _)) => {
+            format!("{begin}{} {}{end}", whole.trim_end(), charset.cut_mark()).into()
+        }
         None => format!("{begin}{left}{end}").into(),
     }
 }
@@ -212,7 +215,7 @@ mod tests {
             ("\x1b[1m  148.5   12.0\x1b[0m", 13, "\x1b[1m  148.5 …\x1b[0m"),
             ("nginx", 3, "ng…"),
         ] {
-            assert_eq!(cut_line(line, room), expected, "{line:?} in {room}");
+            assert_eq!(cut_line(line, room, Charset::Unicode), expected, "{line:?} in {room}");
         }
     }
 
@@ -238,8 +241,9 @@ mod tests {
             ("cafe\u{301}s", 5, "cafe\u{301}s"),
             ("cafe\u{301}-au-lait", 5, "cafe\u{301}…"),
         ] {
-            assert_eq!(cut(text, room), expected, "{text} in {room}");
-            assert!(display_width(&cut(text, room)) <= room.max(1), "{text} in {room}");
+            let left = cut(text, room, Charset::Unicode);
+            assert_eq!(left, expected, "{text} in {room}");
+            assert!(display_width(&left) <= room.max(1), "{text} in {room}");
         }
     }
 }

@@ -21,6 +21,7 @@ use self::style::Style;
 use crate::program::{
     Column, Grouping, Known, Obstacle, Programs, Sharing, Snapshot, UnknownRest, Usage,
 };
+use crate::report::escape::Charset;
 use crate::report::line::{BAR, Line, Scale};
 use crate::report::{Unit, escape};
 use crate::units::{Kib, Labelled};
@@ -41,6 +42,8 @@ pub struct TableOptions<'a> {
     pub terminal: Option<usize>,
     /// Whether lines have colours.
     pub is_colored: bool,
+    /// The characters of the locale.
+    pub charset: Charset,
     /// The last report: rows that changed since have a mark, `+`, `-`, or `*` if they are new.
     pub before: Option<&'a Snapshot>,
 }
@@ -53,6 +56,7 @@ impl Default for TableOptions<'_> {
             no_header: false,
             terminal: None,
             is_colored: false,
+            charset: Charset::default(),
             before: None,
         }
     }
@@ -117,7 +121,7 @@ impl<'a> Table<'a> {
     }
 
     fn layout(&self) -> Layout {
-        let TableOptions { columns, no_header, terminal, is_colored, .. } = *self.options;
+        let TableOptions { columns, no_header, terminal, .. } = *self.options;
         let content = |column: &Column| {
             // No column follows the last one.
             let is_free = columns.last() == Some(column) && terminal.is_none();
@@ -126,7 +130,7 @@ impl<'a> Table<'a> {
             Content { column: *column, head, widest }
         };
         let contents: Vec<Content> = columns.iter().map(content).collect();
-        Layout::new(&contents, terminal, is_colored)
+        Layout::new(&contents, self.options)
     }
 
     /// The width of the widest cell of a column.
@@ -183,13 +187,16 @@ impl<'a> Table<'a> {
                     matches!(line, Line::Program(_) | Line::Unknown(_) | Line::UnknownRest(_));
                 let unknown = if is_unknown { "-" } else { "" };
                 let owner = line.owner(column, self.programs);
-                let owner = owner.map_or_else(|| unknown.to_owned(), |owner| escape::name(&owner));
+                let named = |owner: Vec<u8>| self.options.charset.name(&owner);
+                let owner = owner.map_or_else(|| unknown.to_owned(), named);
                 return Cell::Name(owner, String::new());
             }
             (Column::Count, _) => line.count().map_or_else(String::new, |count| count.to_string()),
             (Column::Pid, Line::Rest(_) | Line::UnknownRest(_) | Line::Total(..)) => String::new(),
             (Column::Pid, _) => line.pid().map_or_else(|| "*".to_owned(), |pid| pid.to_string()),
-            (Column::Bar, Line::Program(row)) => self.scale.bar(ram(&row.usage)),
+            (Column::Bar, Line::Program(row)) => {
+                self.scale.bar(ram(&row.usage), self.options.charset)
+            }
             (Column::Bar, _) => String::new(),
             _ if !line.has(column) => String::new(),
             (Column::Percent, _) => {
@@ -214,7 +221,7 @@ impl<'a> Table<'a> {
             Line::Sharing(row) => {
                 let suffix = number + " shares the memory of ";
                 let room = room.map(|room| room.saturating_sub(layout::display_width(&suffix)));
-                suffix + &memory_owner(row, room)
+                suffix + &self.memory_owner(row, room)
             }
             Line::Unknown(row) => number + &self.unread(Some(row.obstacle), row.known),
             Line::UnknownRest(UnknownRest { rows, obstacle, known }) => {
@@ -223,7 +230,7 @@ impl<'a> Table<'a> {
         };
         // A name that reads like the row of the rest has a number as suffix, or an escape.
         let looks_like_rest = !suffix.starts_with(" (") && is_count_of_more(line.name());
-        let name = escape::name(line.name());
+        let name = self.options.charset.name(line.name());
         Cell::Name(if looks_like_rest { escape::first_char(&name) } else { name }, suffix)
     }
 
@@ -254,17 +261,18 @@ impl<'a> Table<'a> {
         let swap = known.swap.filter(|swap| *swap > Kib(0));
         format!(" {why}{}{}", figure("RSS", known.rss), figure("swap", swap))
     }
-}
 
-/// The owner of the memory of a row, cut to the room that the name of the row leaves.
-fn memory_owner(row: &Sharing<'_>, room: Option<usize>) -> String {
-    let owner = escape::name(row.owner);
-    match (row.owner_pid, room) {
-        (Some(pid), _) => pid.to_string(),
-        (None, None) => owner,
-        (None, Some(room)) => {
-            let name = layout::display_width(&escape::name(row.name));
-            cut(&owner, room.saturating_sub(name).max(room / 2)).into_owned()
+    /// The owner of the memory of a row, cut to the room that the name of the row leaves.
+    fn memory_owner(&self, row: &Sharing<'_>, room: Option<usize>) -> String {
+        let charset = self.options.charset;
+        let owner = charset.name(row.owner);
+        match (row.owner_pid, room) {
+            (Some(pid), _) => pid.to_string(),
+            (None, None) => owner,
+            (None, Some(room)) => {
+                let name = layout::display_width(&charset.name(row.name));
+                cut(&owner, room.saturating_sub(name).max(room / 2), charset).into_owned()
+            }
         }
     }
 }

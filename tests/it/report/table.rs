@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use crate::support::failures::{Failures, check_eq};
-use crate::support::{output, program, run, skip};
+use crate::support::{TempDir, copy_dir, output, program, run, skip, tree};
 
 /// By default only a terminal gets colour; the text is the same without it.
 #[test]
@@ -73,6 +73,31 @@ fn bars_follow_the_locale() {
         assert_eq!(text.lines().count(), unicode.lines().count(), "{locale}");
     }
     assert_eq!(shown("en_US.utf8"), unicode);
+}
+
+/// Only the program's own marks have replacements: the characters of names have escapes, which are
+/// unique.
+#[test]
+fn names_follow_the_locale_and_stay_different() {
+    let copy = TempDir::new("locale");
+    copy_dir(&tree("ordinary"), copy.path());
+    for (pid, title) in [("101", "data…"), ("102", "data~"), ("103", "größe ███")] {
+        std::fs::write(copy.path().join(pid).join("cmdline"), title).expect("a file of ours");
+    }
+    let shown = |locale: &str| {
+        let mut command = program();
+        command.arg("--proc-root").arg(copy.path()).args(["-p", "101,102,103"]);
+        command.env("LC_ALL", locale);
+        let stdout = output(command).stdout();
+        let names = stdout.lines().filter_map(|line| line.rsplit_once("  "));
+        let mut names: Vec<String> = names.map(|(_, name)| name.to_owned()).collect();
+        names.retain(|name| name.ends_with("(1)"));
+        names.sort();
+        names
+    };
+    assert_eq!(shown("C.UTF-8"), ["data~ (1)", "data… (1)", "größe ███ (1)"]);
+    let escaped = r"gr\u{f6}\u{df}e \u{2588}\u{2588}\u{2588} (1)";
+    assert_eq!(shown("C"), [r"data\u{2026} (1)", "data~ (1)", escaped]);
 }
 
 /// A terminal truncates names to its width, or to that of COLUMNS; a pipe never does.
