@@ -5,6 +5,7 @@
 //! - `csv`         CSV for programs and spreadsheets
 //! - `openmetrics` metrics for Prometheus
 //! - `notes`       the processes that a report lacks, for standard error
+//! - `reasons`     the reasons for that, and the remedies
 //! - `stall`       notes on processes that a report delays
 //! - `stats`       the statistics of the run, for standard error
 //! - `line`        the lines of table and CSV
@@ -18,6 +19,7 @@ mod json;
 mod line;
 pub mod notes;
 mod openmetrics;
+mod reasons;
 pub mod stall;
 mod stats;
 mod table;

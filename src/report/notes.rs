@@ -4,11 +4,12 @@
 //! One line each, on a terminal one for each reason; none if the report lacks nothing.
 
 use super::escape::Charset;
+use super::reasons::Reason;
 use super::{Unit, escape, plural, wrap};
-use crate::error::{self, HIDEPID_REMEDY};
+use crate::error::HIDEPID_REMEDY;
 use crate::process::{Coverage, Fate, Refusal};
 use crate::program::{HostMemory, HostPart, Obstacle, Unread};
-use crate::units::{Errno, Kib, Labelled, Pid};
+use crate::units::{Kib, Labelled, Pid};
 
 /// The most processes of one fate that a note names.
 const NAMED_MAX: usize = 5;
@@ -131,84 +132,24 @@ impl Missing<'_> {
         }
         let measured = self.coverage.measured;
         let head = format!("measured {measured} of {}", plural(measured + unknown, "process"));
-        let changed = "exec replaced the program, or the thread that was read ended, twice; run it \
-                       again";
-        let malformed = "figures are missing or not numbers; look at its smaps_rollup and smaps, \
-                         and report it";
-        let parts = [self.timed_out(), self.not_asked()].into_iter().flatten();
-        let parts = parts.chain(self.denied());
-        let parts = parts.chain(part("changed", &self.pids(Fate::Changed), changed));
-        let parts = parts.chain(part("not understood", &self.pids(Fate::Malformed), malformed));
-        Some(Note { head, reasons: parts.chain(self.failed()).collect() })
+        let reasons = self.reasons().into_iter().filter(|reason| reason.fate != Fate::Gone);
+        Some(Note { head, reasons: reasons.map(|reason| self.part(&reason)).collect() })
     }
 
-    /// One part for each reason.
-    fn denied(&self) -> impl Iterator<Item = String> {
-        Refusal::ALL.into_iter().filter_map(|refusal| {
-            let refused = self.refusals.iter().filter(|(_, other)| *other == refusal);
-            let pids: Vec<Pid> = refused.map(|(pid, _)| *pid).collect();
-            part("denied", &pids, &denial(&self.access, refusal))
-        })
-    }
-
-    /// The processes whose memory this obstacle hides.
-    fn unread_by(&self, obstacle: Obstacle) -> impl Iterator<Item = &Unread> {
-        self.unread.iter().filter(move |one| one.obstacle == obstacle)
-    }
-
-    fn timed_out(&self) -> Option<String> {
-        let timed_out: Vec<&Unread> = self.unread_by(Obstacle::TimedOut).collect();
-        let pid = timed_out.first()?.pid;
-        let why = if self.is_past_deadline {
-            format!("not finished by --deadline; raise it, or look at /proc/{pid}/stack")
-        } else {
-            format!("asleep beyond --stuck-after; look at /proc/{pid}/stack, or raise it")
+    /// `2 denied (PID 7, 8): the reason; the remedy`
+    fn part(&self, reason: &Reason) -> String {
+        let Reason { fate, pids, why, remedy } = reason;
+        let (count, label) = (pids.len(), fate.label().replace('_', " "));
+        let which = match fate {
+            Fate::TimedOut => {
+                let timed_out: Vec<&Unread> = self.unread_by(Obstacle::TimedOut).collect();
+                format!(" ({})", list(&timed_out, |one| glimpse(one)))
+            }
+            Fate::NotAsked => String::new(),
+            _ => format!(" ({})", named(pids)),
         };
-        let count = timed_out.len();
-        Some(format!("{count} timed out ({}): {why}", list(&timed_out, |one| glimpse(one))))
-    }
-
-    fn not_asked(&self) -> Option<String> {
-        let count = self.coverage.not_asked;
-        let why = if self.is_past_deadline {
-            "--deadline passed before their turn; raise it, or select processes with --pid"
-        } else {
-            "stuck processes took all slots; raise ulimit -n, leave out --engine, or select \
-             other processes with --pid"
-        };
-        (count > 0).then(|| format!("{count} not asked: {why}"))
-    }
-
-    /// One part for each error.
-    fn failed(&self) -> impl Iterator<Item = String> {
-        let mut errnos: Vec<Errno> = Vec::new();
-        for (_, fate) in self.processes {
-            match fate {
-                Fate::Failed(errno) if !errnos.contains(errno) => errnos.push(*errno),
-                _ => {}
-            }
-        }
-        errnos.into_iter().filter_map(|errno| {
-            part("failed", &self.pids(Fate::Failed(errno)), &self.failure(errno))
-        })
-    }
-
-    fn failure(&self, errno: Errno) -> String {
-        if errno == Errno::NOENT && self.unread_by(Obstacle::NoSmaps).next().is_some() {
-            return "this kernel has neither smaps_rollup nor smaps (CONFIG_PROC_PAGE_MONITOR); RSS \
-                    and swap are from status, with shared pages whole in each process"
-                .to_owned();
-        }
-        let remedy = error::remedy(errno).unwrap_or(match errno {
-            Errno::NOENT if self.is_proc => {
-                "the process exists, but no file has its memory; check --source"
-            }
-            Errno::NOENT => {
-                "the process exists, but no file has its memory; check --source and --proc-root"
-            }
-            _ => error::process_remedy(self.is_proc),
-        });
-        format!("{errno}; {remedy}")
+        let remedy = remedy.as_ref().map_or_else(String::new, |remedy| format!("; {remedy}"));
+        format!("{count} {label}{which}: {why}{remedy}")
     }
 
     /// The reason why the report has no row though no process is missing.
@@ -241,11 +182,6 @@ impl Missing<'_> {
             None => format!("{users} has none of {processes}; see them with --by user"),
         }
     }
-
-    fn pids(&self, fate: Fate) -> Vec<Pid> {
-        let wanted = self.processes.iter().filter(|(_, other)| *other == fate);
-        wanted.map(|(pid, _)| *pid).collect()
-    }
 }
 
 /// A note if the counters of the host do not fit each other.
@@ -275,70 +211,12 @@ pub fn host(memory: &HostMemory) -> Option<String> {
     })
 }
 
-/// `2 denied (PID 7, 8): the reason`, unless there are none.
-fn part(label: &str, pids: &[Pid], why: &str) -> Option<String> {
-    let count = pids.len();
-    (count > 0).then(|| format!("{count} {label} ({}): {why}", named(pids)))
-}
-
 /// A note on ids of threads in `--pid`.
 pub fn threads(threads: &[(Pid, Pid)]) -> Option<String> {
     let verb = if threads.len() == 1 { "is a thread" } else { "are threads" };
     let shown = list(threads, |(thread, process)| format!("{thread} (of process {process})"));
     let note = || format!("PID {shown} {verb}; the process counts, once");
     (!threads.is_empty()).then(note)
-}
-
-/// The reason of a refusal, and the remedy.
-fn denial(access: &Access, refusal: Refusal) -> String {
-    let remedy = match access {
-        Access::Full(capability, modules) => {
-            let modules = if modules.is_empty() { "" } else { &format!(" ({modules})") };
-            return format!(
-                "{capability} is present, so a security module probably forbids it{modules}; see \
-                 its log, or run psm-uring unconfined"
-            );
-        }
-        Access::RootWithout => {
-            return "root without CAP_SYS_PTRACE; give it back (in a container: --cap-add \
-                    SYS_PTRACE)"
-                .to_owned();
-        }
-        Access::Mount(option) if refusal == Refusal::OtherUser => {
-            return format!("proc is mounted with {option}; {HIDEPID_REMEDY}");
-        }
-        Access::Ordinary(capability) => &format!(
-            "run psm-uring as root, or install it with {capability} for a group (psm-uring man, \
-             INSTALLATION)"
-        ),
-        Access::KeeperEnded => "allow more processes (ulimit -u), and run psm-uring again",
-        Access::Namespaced => "run it outside, as root",
-        Access::Mount(_) => "run psm-uring as root",
-    };
-    let why = match (refusal, access) {
-        (Refusal::OtherUser, Access::KeeperEnded) => {
-            "owned by other users, and the process with the capability to read them has ended or \
-             could not start"
-        }
-        (Refusal::OtherUser, Access::Namespaced) => {
-            "capabilities do not reach beyond a user namespace"
-        }
-        (Refusal::OtherUser, _) => "owned by other users",
-        (Refusal::OtherIds, _) => {
-            "yours, but its real or saved user or a group of it is another one (set-user-ID or \
-             set-group-ID)"
-        }
-        (Refusal::NotDumpable, _) => {
-            "yours, but not dumpable (prctl PR_SET_DUMPABLE, or a binary that it may not read)"
-        }
-        (Refusal::Capable, _) => "yours, but with capabilities that psm-uring lacks",
-        (Refusal::Unexplained, Access::Namespaced) => {
-            "yours, but probably started outside of this user namespace, or not dumpable"
-        }
-        (Refusal::Unexplained, Access::Mount(_)) => "yours, but probably not dumpable",
-        (Refusal::Unexplained, _) => "yours, but a security module probably forbids it",
-    };
-    format!("{why}; {remedy}")
 }
 
 /// `PID 7, 8`
@@ -365,6 +243,7 @@ fn glimpse(unread: &Unread) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::Errno;
 
     fn missing<'run>(processes: &'run [(Pid, Fate)], access: Access) -> Missing<'run> {
         const REFUSALS: &[(Pid, Refusal)] =

@@ -17,6 +17,7 @@ use serde::ser::{SerializeMap, Serializer};
 pub use self::diff::diff_json;
 use self::host::HostObject;
 pub use self::read::SavedReport;
+use super::reasons::Reason;
 use super::{Facts, Report, line};
 use crate::process::{Coverage, Fate, Freed};
 use crate::program::{
@@ -27,6 +28,10 @@ use crate::units::{Errno, Kib, Labelled, Pid};
 
 /// The version of the document; keys can be added without a new one.
 const SCHEMA: &str = "psm-uring.report.v2";
+
+/// The most processes of one reason in the list of missing ones: a host can have ten thousand that
+/// a user may not read.
+const MISSING_MAX: usize = 100;
 
 /// A document of many lines.
 pub fn json(report: &Report<'_>) -> String {
@@ -44,6 +49,7 @@ struct ReportDocument<'a> {
     run: RunObject<'a>,
     coverage: CoverageObject<'a>,
     missing: Vec<MissingProcess<'a>>,
+    reasons: Vec<ReasonObject>,
     notes: &'a [String],
     total: Option<TotalObject<'a>>,
     host: Option<HostObject<'a>>,
@@ -72,10 +78,19 @@ struct CoverageObject<'a> {
 struct MissingProcess<'a> {
     pid: Pid,
     fate: &'static str,
+    reason: String,
     errno: Option<i32>,
     error: Option<String>,
     #[serde(flatten)]
     glimpse: Option<GlimpseFields<'a>>,
+}
+
+#[derive(Serialize)]
+struct ReasonObject {
+    fate: &'static str,
+    reason: String,
+    remedy: Option<String>,
+    count: usize,
 }
 
 /// The figures of `status`.
@@ -196,6 +211,7 @@ struct UsageFields<'a> {
 impl<'a> ReportDocument<'a> {
     fn new(report: &'a Report<'_>) -> ReportDocument<'a> {
         let (programs, missing) = (report.programs, report.missing);
+        let reasons = missing.reasons();
         ReportDocument {
             schema: SCHEMA,
             run: RunObject {
@@ -208,7 +224,8 @@ impl<'a> ReportDocument<'a> {
                 fates: missing.coverage,
                 hidepid: missing.hidepid.map(|option| option.trim_start_matches("hidepid=")),
             },
-            missing: missing.processes.iter().map(|one| MissingProcess::new(report, one)).collect(),
+            missing: MissingProcess::all(report, &reasons),
+            reasons: reasons.into_iter().map(ReasonObject::new).collect(),
             notes: report.notes,
             total: programs.total.as_ref().map(|usage| TotalObject {
                 count: programs.count,
@@ -221,12 +238,24 @@ impl<'a> ReportDocument<'a> {
 }
 
 impl<'a> MissingProcess<'a> {
-    fn new(report: &'a Report<'_>, (pid, fate): &(Pid, Fate)) -> MissingProcess<'a> {
-        let errno = if let Fate::Failed(errno) = fate { Some(*errno) } else { None };
-        let unread = report.missing.unread.iter().find(|one| one.pid == *pid);
+    /// The first processes of each reason, by id.
+    fn all(report: &'a Report<'_>, reasons: &[Reason]) -> Vec<MissingProcess<'a>> {
+        let first = |reason: &Reason| {
+            let pids = reason.pids.iter().take(MISSING_MAX);
+            pids.map(|pid| MissingProcess::new(report, reason, *pid)).collect::<Vec<_>>()
+        };
+        let mut all: Vec<MissingProcess<'a>> = reasons.iter().flat_map(first).collect();
+        all.sort_by_key(|process| process.pid);
+        all
+    }
+
+    fn new(report: &'a Report<'_>, reason: &Reason, pid: Pid) -> MissingProcess<'a> {
+        let errno = if let Fate::Failed(errno) = reason.fate { Some(errno) } else { None };
+        let unread = report.missing.unread.iter().find(|one| one.pid == pid);
         MissingProcess {
-            pid: *pid,
-            fate: fate.label(),
+            pid,
+            fate: reason.fate.label(),
+            reason: reason.why.clone(),
             errno: errno.map(|Errno(number)| number),
             error: errno.map(|errno| errno.to_string()),
             glimpse: unread.map(|one| GlimpseFields {
@@ -235,6 +264,13 @@ impl<'a> MissingProcess<'a> {
                 known: Known { rss: one.glimpse.rss, swap: one.glimpse.swap },
             }),
         }
+    }
+}
+
+impl ReasonObject {
+    fn new(reason: Reason) -> ReasonObject {
+        let Reason { fate, pids, why, remedy } = reason;
+        ReasonObject { fate: fate.label(), reason: why, remedy, count: pids.len() }
     }
 }
 

@@ -11,8 +11,6 @@ use crate::units::Pid;
 
 /// The version before: other words for the naming rule and for one fate, other percentages.
 const SCHEMA_1: &str = "psm-uring.report.v1";
-/// The fate of a process that ended, which no report lacks.
-const GONE: &str = "gone";
 
 /// A saved report, as far as a comparison needs it. The document of a comparison has its origin.
 #[derive(Debug, Serialize)]
@@ -34,7 +32,7 @@ pub struct SavedReport {
 #[derive(Deserialize)]
 struct SavedDocument {
     run: SavedRun,
-    missing: Vec<SavedFate>,
+    coverage: SavedCoverage,
     total: Option<Amounts>,
     programs: Option<Vec<SavedRow>>,
     rest: Option<IgnoredAny>,
@@ -52,9 +50,23 @@ struct SavedRun {
     started_at: Option<String>,
 }
 
+/// The number of processes by fate, of those whose memory the report lacks.
 #[derive(Deserialize)]
-struct SavedFate {
-    fate: String,
+struct SavedCoverage {
+    changed: usize,
+    denied: usize,
+    timed_out: usize,
+    not_asked: usize,
+    #[serde(alias = "malformed")] // Version 1.
+    not_understood: usize,
+    failed: usize,
+}
+
+impl SavedCoverage {
+    fn unknown(&self) -> usize {
+        let SavedCoverage { changed, denied, timed_out, not_asked, not_understood, failed } = self;
+        changed + denied + timed_out + not_asked + not_understood + failed
+    }
 }
 
 #[derive(Deserialize)]
@@ -94,7 +106,8 @@ impl SavedReport {
             ));
         }
         let document: SavedDocument = serde_json::from_slice(text).map_err(is_not)?;
-        let SavedDocument { run, missing, total, programs, rest, unknown, unknown_rest } = document;
+        let SavedDocument { run, coverage, total, programs, rest, unknown, unknown_rest } =
+            document;
         let Some(programs) = programs else {
             return Err("it holds only the sum; write it without --total".to_owned());
         };
@@ -107,7 +120,7 @@ impl SavedReport {
             rules: Rules { by: run.by, name: run.name_rule, selection: run.selection },
             host: run.host,
             started_at: run.started_at,
-            missing: missing.iter().filter(|process| process.fate != GONE).count(),
+            missing: coverage.unknown(),
             snapshot: Snapshot::new(run.by, run.name_rule, rows, total.unwrap_or_default()),
         })
     }
@@ -145,7 +158,8 @@ mod tests {
     fn document(rest: &str) -> String {
         format!(
             r#"{{"schema": "{SCHEMA}", "run": {{"by": "pid", "name_rule": "title"}},
-               "missing": [{{"pid": 4, "fate": "denied"}}, {{"pid": 5, "fate": "gone"}}],
+               "coverage": {{"gone": 5, "changed": 1, "denied": 2, "timed_out": 3, "not_asked": 4,
+                            "not_understood": 5, "failed": 6, "hidepid": null}},
                "total": {{"count": 3, "ram": 8192, "swap": 0}} {rest}}}"#
         )
     }
@@ -161,7 +175,7 @@ mod tests {
         );
         let saved = SavedReport::parse(text.as_bytes()).expect("a report");
         let total = Amounts { count: 3, ram: Some(Kib(8)), swap: Some(Kib(0)) };
-        assert_eq!((saved.rules.by, saved.missing), (Grouping::Pid, 1));
+        assert_eq!((saved.rules.by, saved.missing), (Grouping::Pid, 21));
         let known = Amounts { count: 2, ram: Some(Kib(4)), swap: None };
         let unknown = Amounts { count: 1, ..Amounts::default() };
         let row = |name: &[u8], amounts| SnapshotRow {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{calls, print};
 use crate::run::output_file::stuck_report;
 use crate::support::child::Target;
-use crate::support::{readers, run, skip};
+use crate::support::{TempDir, output, program, readers, run, skip};
 
 #[test]
 fn json_keeps_its_schema() {
@@ -72,6 +72,43 @@ fn json_is_ndjson_on_lines() {
     }
     let word = run(["--proc-root", "ordinary", "--json"]).stdout();
     assert!(word.starts_with("{\n  \"schema\": \"psm-uring.report.v2\",\n"), "{word}");
+}
+
+/// A host with ten thousand processes of others has a report of a usual size.
+#[test]
+fn missing_processes_have_reasons_and_are_bounded() {
+    let root = TempDir::new("json-missing");
+    for pid in 1..=130 {
+        let dir = root.path().join(pid.to_string());
+        std::fs::create_dir(&dir).expect("a directory");
+        let rollup = if pid == 7 { "Rss: 8 kB\nPss: 8 kB\n" } else { "Rss: 8 MB\n" };
+        let rollup = format!("{rollup}Private_Clean: 8 kB\nPrivate_Dirty: 0 kB\n");
+        std::fs::write(dir.join("smaps_rollup"), rollup).expect("a file");
+        std::fs::write(dir.join("cmdline"), "server").expect("a file");
+    }
+    let unreadable = root.path().join("130/smaps_rollup");
+    std::fs::remove_file(&unreadable).expect("ours");
+    std::fs::create_dir(&unreadable).expect("a directory cannot be read");
+    let mut command = program();
+    command.arg("--proc-root").arg(root.path()).arg("--json");
+    let value: Value = serde_json::from_str(&output(command).stdout()).expect("JSON");
+    let missing = value["missing"].as_array().expect("a list");
+    let pids: Vec<u64> = missing.iter().filter_map(|one| one["pid"].as_u64()).collect();
+    // The one with another reason is not cut.
+    let expected: Vec<u64> = (1..=101).filter(|pid| *pid != 7).chain([130]).collect();
+    assert_eq!(pids, expected);
+    let malformed = "figures are missing or not numbers";
+    assert_eq!(missing[0]["reason"], malformed);
+    let failed = "Is a directory (os error 21)";
+    assert_eq!(
+        (&missing[100]["reason"], &missing[100]["fate"]),
+        (&failed.into(), &"failed".into())
+    );
+    let reasons = value["reasons"].as_array().expect("a list");
+    let told = reasons.iter().map(|one| (one["reason"].as_str(), one["count"].as_u64()));
+    let told: Vec<_> = told.collect();
+    assert_eq!(told, [(Some(malformed), Some(128)), (Some(failed), Some(1))]);
+    assert!(reasons.iter().all(|one| one["remedy"].is_string()), "{reasons:?}");
 }
 
 /// The report contains owner and control group on request.

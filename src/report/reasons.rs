@@ -1,0 +1,181 @@
+//! The reasons why a report lacks processes, and the remedies: for the notes, and for JSON.
+
+use super::notes::{Access, Missing};
+use crate::error::{self, HIDEPID_REMEDY};
+use crate::process::{Fate, Refusal};
+use crate::program::{Obstacle, Unread};
+use crate::units::{Errno, Pid};
+
+/// A reason, and all processes that the report lacks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// The common fate.
+    pub fate: Fate,
+    /// The processes, in order.
+    pub pids: Vec<Pid>,
+    /// The reason. A guess says "probably".
+    pub why: String,
+    /// The remedy, if there is one.
+    pub remedy: Option<String>,
+}
+
+impl Missing<'_> {
+    /// Every reason, in the order of the notes.
+    pub fn reasons(&self) -> Vec<Reason> {
+        let changed =
+            ("exec replaced the program, or the thread that was read ended, twice", "run it again");
+        let malformed = (
+            "figures are missing or not numbers",
+            "look at its smaps_rollup and smaps, and report it",
+        );
+        let parts = [self.timed_out(), self.not_asked()].into_iter().flatten();
+        let parts = parts.chain(self.denied());
+        let parts = parts.chain(self.reason(Fate::Changed, changed.0, Some(changed.1)));
+        let parts = parts.chain(self.reason(Fate::Malformed, malformed.0, Some(malformed.1)));
+        parts.chain(self.failed()).chain(self.gone()).collect()
+    }
+
+    /// The processes of this fate, in order.
+    pub(super) fn pids(&self, fate: Fate) -> Vec<Pid> {
+        let wanted = self.processes.iter().filter(|(_, other)| *other == fate);
+        wanted.map(|(pid, _)| *pid).collect()
+    }
+
+    /// The processes whose memory this obstacle hides.
+    pub(super) fn unread_by(&self, obstacle: Obstacle) -> impl Iterator<Item = &Unread> {
+        self.unread.iter().filter(move |one| one.obstacle == obstacle)
+    }
+
+    /// A reason of all processes of this fate, unless there are none.
+    fn reason(&self, fate: Fate, why: &str, remedy: Option<&str>) -> Option<Reason> {
+        let (pids, why, remedy) = (self.pids(fate), why.to_owned(), remedy.map(str::to_owned));
+        (!pids.is_empty()).then_some(Reason { fate, pids, why, remedy })
+    }
+
+    fn timed_out(&self) -> Option<Reason> {
+        let pid = self.unread_by(Obstacle::TimedOut).next()?.pid;
+        let (why, remedy) = if self.is_past_deadline {
+            ("not finished by --deadline", format!("raise it, or look at /proc/{pid}/stack"))
+        } else {
+            ("asleep beyond --stuck-after", format!("look at /proc/{pid}/stack, or raise it"))
+        };
+        self.reason(Fate::TimedOut, why, Some(&remedy))
+    }
+
+    fn not_asked(&self) -> Option<Reason> {
+        let (why, remedy) = if self.is_past_deadline {
+            ("--deadline passed before their turn", "raise it, or select processes with --pid")
+        } else {
+            (
+                "stuck processes took all slots",
+                "raise ulimit -n, leave out --engine, or select other processes with --pid",
+            )
+        };
+        self.reason(Fate::NotAsked, why, Some(remedy))
+    }
+
+    fn denied(&self) -> impl Iterator<Item = Reason> {
+        Refusal::ALL.into_iter().filter_map(|refusal| {
+            let refused = self.refusals.iter().filter(|(_, other)| *other == refusal);
+            let pids: Vec<Pid> = refused.map(|(pid, _)| *pid).collect();
+            let (why, remedy) = denial(&self.access, refusal);
+            let reason = Reason { fate: Fate::Denied, pids, why, remedy: Some(remedy) };
+            (!reason.pids.is_empty()).then_some(reason)
+        })
+    }
+
+    /// One reason for each error.
+    fn failed(&self) -> impl Iterator<Item = Reason> {
+        let mut errnos: Vec<Errno> = Vec::new();
+        for (_, fate) in self.processes {
+            match fate {
+                Fate::Failed(errno) if !errnos.contains(errno) => errnos.push(*errno),
+                _ => {}
+            }
+        }
+        errnos.into_iter().filter_map(|errno| {
+            let (why, remedy) = self.failure(errno);
+            self.reason(Fate::Failed(errno), &why, remedy)
+        })
+    }
+
+    fn failure(&self, errno: Errno) -> (String, Option<&'static str>) {
+        let unread = || "the process exists, but no file has its memory";
+        match (errno, error::remedy(errno)) {
+            (Errno::NOENT, _) if self.unread_by(Obstacle::NoSmaps).next().is_some() => {
+                let why = "this kernel has neither smaps_rollup nor smaps \
+                           (CONFIG_PROC_PAGE_MONITOR); RSS and swap are from status, with shared \
+                           pages whole in each process";
+                (why.to_owned(), None)
+            }
+            (_, Some(remedy)) => (errno.to_string(), Some(remedy)),
+            (Errno::NOENT, None) if self.is_proc => {
+                (format!("{errno}; {}", unread()), Some("check --source"))
+            }
+            (Errno::NOENT, None) => {
+                (format!("{errno}; {}", unread()), Some("check --source and --proc-root"))
+            }
+            (_, None) => (errno.to_string(), Some(error::process_remedy(self.is_proc))),
+        }
+    }
+
+    fn gone(&self) -> Option<Reason> {
+        let why = if self.is_by_pid {
+            "the process does not exist (any more)"
+        } else {
+            "the process ended during the survey"
+        };
+        self.reason(Fate::Gone, why, None)
+    }
+}
+
+/// The reason of a refusal, and the remedy.
+fn denial(access: &Access, refusal: Refusal) -> (String, String) {
+    let remedy = match access {
+        Access::Full(capability, modules) => {
+            let modules = if modules.is_empty() { "" } else { &format!(" ({modules})") };
+            let why = format!(
+                "{capability} is present, so a security module probably forbids it{modules}"
+            );
+            return (why, "see its log, or run psm-uring unconfined".to_owned());
+        }
+        Access::RootWithout => {
+            let remedy = "give it back (in a container: --cap-add SYS_PTRACE)";
+            return ("root without CAP_SYS_PTRACE".to_owned(), remedy.to_owned());
+        }
+        Access::Mount(option) if refusal == Refusal::OtherUser => {
+            return (format!("proc is mounted with {option}"), HIDEPID_REMEDY.to_owned());
+        }
+        Access::Ordinary(capability) => &format!(
+            "run psm-uring as root, or install it with {capability} for a group (psm-uring man, \
+             INSTALLATION)"
+        ),
+        Access::KeeperEnded => "allow more processes (ulimit -u), and run psm-uring again",
+        Access::Namespaced => "run it outside, as root",
+        Access::Mount(_) => "run psm-uring as root",
+    };
+    let why = match (refusal, access) {
+        (Refusal::OtherUser, Access::KeeperEnded) => {
+            "owned by other users, and the process with the capability to read them has ended or \
+             could not start"
+        }
+        (Refusal::OtherUser, Access::Namespaced) => {
+            "capabilities do not reach beyond a user namespace"
+        }
+        (Refusal::OtherUser, _) => "owned by other users",
+        (Refusal::OtherIds, _) => {
+            "yours, but its real or saved user or a group of it is another one (set-user-ID or \
+             set-group-ID)"
+        }
+        (Refusal::NotDumpable, _) => {
+            "yours, but not dumpable (prctl PR_SET_DUMPABLE, or a binary that it may not read)"
+        }
+        (Refusal::Capable, _) => "yours, but with capabilities that psm-uring lacks",
+        (Refusal::Unexplained, Access::Namespaced) => {
+            "yours, but probably started outside of this user namespace, or not dumpable"
+        }
+        (Refusal::Unexplained, Access::Mount(_)) => "yours, but probably not dumpable",
+        (Refusal::Unexplained, _) => "yours, but a security module probably forbids it",
+    };
+    (why.to_owned(), remedy.to_owned())
+}
