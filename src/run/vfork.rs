@@ -4,8 +4,10 @@
 //! Figures do not distinguish them from forked siblings, which can be equal in all of them.
 //! `kcmp(2)` does, in one or two microseconds. So only processes with the addresses of another one
 //! are compared: each with the parent that its `status` names, and those that are equal in all
-//! figures with each other, because a parent can end or be another one (`CLONE_PARENT`). Where the
-//! kernel does not compare, a note says that memory may count twice.
+//! figures with each other, because a parent can end or be another one (`CLONE_PARENT`). Of
+//! hundreds of equal ones each is compared with the next one by id: processes that share memory are
+//! usually started one after another. Where some of those do, or where the kernel does not compare,
+//! a note says that memory may count twice.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
@@ -27,12 +29,14 @@ const MEASURED_PER_MISS: usize = 256;
 /// The time to wait for the search: an exec that is stuck blocks `kcmp(2)` forever.
 const WAIT_MAX: Duration = Duration::from_millis(100);
 
-/// The comparisons among equal processes, beside one for each `MEASURED_PER_COMPARISON` measured
-/// ones. They cost at most 5 ms.
-const COMPARISONS_MAX: usize = 4096;
-const MEASURED_PER_COMPARISON: usize = 4;
-/// The most equal processes that a keeper compares, each with each.
-const KEPT_MAX: usize = 8;
+/// The most comparisons that find all equal processes in one address space: so many, and one for
+/// each `MEASURED_PER_COMPARISON` measured processes. `kcmp(2)` takes 1.1 µs, the survey of a
+/// process 40 and more.
+const COMPARISONS_LEAST: usize = 1024;
+const MEASURED_PER_COMPARISON: usize = 2;
+/// The same for a keeper, which takes 20 µs.
+const KEPT_LEAST: usize = 28;
+const MEASURED_PER_KEPT: usize = 16;
 
 /// Processes in the address spaces of others.
 #[derive(Default)]
@@ -88,7 +92,7 @@ pub(super) fn find(root: &ProcRoot, survey: &Survey, deadline: Option<Duration>)
         }
     }
     let (processes, why) = match doubted {
-        Doubted { refused: 0, many } => (many, "they are too many to be compared"),
+        Doubted { refused: 0, many } => (many, "they are too many to be compared each with each"),
         Doubted { refused, many } => (refused + many, "the kernel does not compare them (kcmp)"),
     };
     SharedSpaces::doubt(owners(&found), processes, why)
@@ -194,14 +198,15 @@ impl Suspects {
                 _ => misses += 1,
             }
         }
-        let mut left = COMPARISONS_MAX + self.all.len() / MEASURED_PER_COMPARISON;
+        let mut budget = Budget::new(self.all.len());
         let mut doubted = Doubted::default();
         for equal in &self.equal {
             let rest: Vec<Pid> = equal.iter().copied().filter(|pid| !found.contains(pid)).collect();
-            let cost = rest.len() * (rest.len().max(2) - 1).ilog2() as usize + rest.len();
-            match compare_all(&rest, cost <= left) {
-                KcmpAnswer::Pairs(pairs) => {
-                    left = left.saturating_sub(cost);
+            match compare(&rest, &mut budget) {
+                KcmpAnswer::Pairs(pairs, extent) => {
+                    if extent == Extent::Neighbours && !pairs.is_empty() {
+                        doubted.many += rest.len();
+                    }
                     for (pid, owner) in pairs {
                         if findings.send(Finding::Child(pid, owner)).is_err() {
                             return;
@@ -228,49 +233,119 @@ impl Suspects {
     }
 }
 
+/// The number of comparisons left, by this process and by the keeper.
+struct Budget {
+    own: usize,
+    kept: usize,
+}
+
+impl Budget {
+    fn new(measured: usize) -> Budget {
+        let own = COMPARISONS_LEAST + measured / MEASURED_PER_COMPARISON;
+        Budget { own, kept: KEPT_LEAST + measured / MEASURED_PER_KEPT }
+    }
+}
+
+/// The processes that a process was compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    All,
+    /// The next one by id.
+    Neighbours,
+}
+
 /// The comparison of processes with each other.
 #[derive(Debug, PartialEq, Eq)]
 enum KcmpAnswer {
     /// Each process that runs in the address space of one before it, and that one.
-    Pairs(Vec<(Pid, Pid)>),
+    Pairs(Vec<(Pid, Pid)>, Extent),
     Refused,
     TooMany,
 }
 
-/// Compares processes, in ascending order, with each other.
-fn compare_all(pids: &[Pid], is_affordable: bool) -> KcmpAnswer {
+/// Compares processes, in ascending order, with each other, or if they are many, with the next one:
+/// that takes at most one comparison for each measured process.
+fn compare(pids: &[Pid], budget: &mut Budget) -> KcmpAnswer {
+    let [first, second, ..] = pids else { return KcmpAnswer::Pairs(Vec::new(), Extent::All) };
+    let (count, same) = (pids.len(), keeper_client::share_memory);
+    if this_process::order_memory(*first, *second).is_some() {
+        let cost = count * (count - 1).ilog2() as usize + count;
+        return match budget.own.checked_sub(cost) {
+            Some(left) => {
+                budget.own = left;
+                compare_in_order(pids)
+            }
+            None => compare_neighbours(pids, same),
+        };
+    }
+    let (cost, cost_of_neighbours) = (count * (count - 1) / 2, count - 1);
+    let left = |cost| budget.kept.checked_sub(cost);
+    match (left(cost), left(cost_of_neighbours)) {
+        (Some(left), _) => {
+            budget.kept = left;
+            compare_in_turn(pids, same)
+        }
+        (None, Some(left)) => {
+            budget.kept = left;
+            compare_neighbours(pids, same)
+        }
+        (None, None) => KcmpAnswer::TooMany,
+    }
+}
+
+/// Inserts each process into a list in the kernel's order.
+fn compare_in_order(pids: &[Pid]) -> KcmpAnswer {
     let (mut distinct, mut pairs): (Vec<Pid>, _) = (Vec::new(), Vec::new());
-    let [first, second, ..] = pids else { return KcmpAnswer::Pairs(pairs) };
-    if !is_affordable {
-        return KcmpAnswer::TooMany;
-    }
-    let has_order = this_process::order_memory(*first, *second).is_some();
-    if !has_order && pids.len() > KEPT_MAX {
-        return KcmpAnswer::TooMany;
-    }
     for pid in pids {
         let mut is_refused = false;
-        let place = if has_order {
-            distinct.binary_search_by(|other| {
-                let order = this_process::order_memory(*other, *pid);
-                is_refused |= order.is_none();
-                order.unwrap_or(Ordering::Less)
-            })
-        } else {
-            let same = distinct.iter().position(|other| {
-                let is_same = keeper_client::share_memory(*other, *pid);
-                is_refused |= is_same.is_none();
-                is_same == Some(true)
-            });
-            same.ok_or(distinct.len())
-        };
+        let place = distinct.binary_search_by(|other| {
+            let order = this_process::order_memory(*other, *pid);
+            is_refused |= order.is_none();
+            order.unwrap_or(Ordering::Less)
+        });
         match place {
             _ if is_refused => return KcmpAnswer::Refused,
             Ok(place) => pairs.push((*pid, distinct[place])),
             Err(place) => distinct.insert(place, *pid),
         }
     }
-    KcmpAnswer::Pairs(pairs)
+    KcmpAnswer::Pairs(pairs, Extent::All)
+}
+
+/// Compares each process with all distinct ones before it.
+fn compare_in_turn(pids: &[Pid], same: impl Fn(Pid, Pid) -> Option<bool>) -> KcmpAnswer {
+    let (mut distinct, mut pairs): (Vec<Pid>, _) = (Vec::new(), Vec::new());
+    for pid in pids {
+        let mut owner = None;
+        for other in &distinct {
+            match same(*other, *pid) {
+                None => return KcmpAnswer::Refused,
+                Some(false) => {}
+                Some(true) => {
+                    owner = Some(*other);
+                    break;
+                }
+            }
+        }
+        match owner {
+            Some(owner) => pairs.push((*pid, owner)),
+            None => distinct.push(*pid),
+        }
+    }
+    KcmpAnswer::Pairs(pairs, Extent::All)
+}
+
+/// Compares each process with the one before it.
+fn compare_neighbours(pids: &[Pid], same: impl Fn(Pid, Pid) -> Option<bool>) -> KcmpAnswer {
+    let mut pairs = Vec::new();
+    for (one, next) in pids.iter().zip(&pids[1..]) {
+        match same(*one, *next) {
+            None => return KcmpAnswer::Refused,
+            Some(true) => pairs.push((*next, *one)),
+            Some(false) => {}
+        }
+    }
+    KcmpAnswer::Pairs(pairs, Extent::Neighbours)
 }
 
 #[cfg(test)]
@@ -313,6 +388,24 @@ mod tests {
         assert_eq!(suspects.equal, [vec![Pid(1), Pid(3)], vec![Pid(6), Pid(7)]]);
         assert_eq!(suspects.addresses(Pid(7)), Some((0x40, 0x50)));
         assert_eq!(suspects.addresses(Pid(8)), None);
+    }
+
+    #[test]
+    fn processes_are_compared_with_all_or_with_the_next_one() {
+        // Those of one number share their memory.
+        let memory = [7, 8, 8, 8, 9, 7];
+        let pids: Vec<Pid> = (0..6).map(Pid).collect();
+        let same = |one: Pid, other: Pid| Some(memory[one.0 as usize] == memory[other.0 as usize]);
+        let pairs = |list: &[(u32, u32)], extent| {
+            let list = list.iter().map(|(pid, owner)| (Pid(*pid), Pid(*owner))).collect();
+            KcmpAnswer::Pairs(list, extent)
+        };
+        let all = compare_in_turn(&pids, same);
+        assert_eq!(all, pairs(&[(2, 1), (3, 1), (5, 0)], Extent::All));
+        let neighbours = compare_neighbours(&pids, same);
+        assert_eq!(neighbours, pairs(&[(2, 1), (3, 2)], Extent::Neighbours));
+        assert_eq!(compare_neighbours(&pids, |_, _| None), KcmpAnswer::Refused);
+        assert_eq!(compare_in_turn(&pids, |_, _| None), KcmpAnswer::Refused);
     }
 
     #[test]

@@ -147,6 +147,21 @@ fn a_child_alone_has_its_figures() {
     assert!(rows[0].ram >= KIB && rows[0].name == "pair (1)", "{} KiB", rows[0].ram);
 }
 
+/// A server of hundreds of equal children has no note, though not all of them are compared.
+#[test]
+fn many_forked_siblings_have_no_note() {
+    if !has_kcmp("many_forked_siblings_have_no_note") {
+        return;
+    }
+    const COUNT: usize = 600;
+    let parent = Target::stopped_as(b"family", &format!("family 4096 {COUNT}"));
+    let mut family = parent.children(COUNT, 'T');
+    family.push(parent.pid());
+    let list: Vec<String> = family.iter().map(ToString::to_string).collect();
+    let ran = run(["-p", &list.join(","), "--unit", "KiB", "--no-header", "--by", "pid"]);
+    assert_eq!((ran.rows().len(), ran.stderr().as_str()), (COUNT + 1, ""));
+}
+
 /// Siblings are equal in layout and in every figure, and each has its own share.
 #[test]
 fn forked_siblings_count_each() {
