@@ -156,7 +156,7 @@ pub struct SharedMemory {
 pub struct PossibleOwner {
     /// The line of `meminfo`, or the difference of two.
     pub line: String,
-    /// Its amount. It may be in another part, too.
+    /// Its amount, or the rest if that is less. It may be in another part, too.
     pub at_most: Kib,
     /// Whether the meaning of the line is known.
     pub is_known: bool,
@@ -189,7 +189,7 @@ impl HostMemory {
             zswapped: meminfo.get(Item::Zswapped),
             pressure: counters.pressure,
             shared: SharedMemory::new(counters),
-            candidates: candidates(meminfo),
+            candidates: candidates(meminfo, rest),
             balloon_outside,
             writer: counters.writer.clone(),
             parts,
@@ -243,8 +243,8 @@ impl SharedMemory {
     }
 }
 
-/// Counters that are neither a part nor in one, the biggest first.
-fn candidates(meminfo: &Meminfo) -> Vec<PossibleOwner> {
+/// Counters that are neither a part nor in one, the biggest first. None owns more than the rest.
+fn candidates(meminfo: &Meminfo, rest: Option<Kib>) -> Vec<PossibleOwner> {
     let cma = meminfo.get(Item::CmaTotal).zip(meminfo.get(Item::CmaFree));
     let known = [
         ("SwapCached", meminfo.get(Item::SwapCached)),
@@ -259,6 +259,10 @@ fn candidates(meminfo: &Meminfo) -> Vec<PossibleOwner> {
     let unknown = unknown.map(|(line, at_most)| PossibleOwner { line, at_most, is_known: false });
     let mut all: Vec<PossibleOwner> = known.chain(unknown).collect();
     all.sort_by_key(|candidate| std::cmp::Reverse(candidate.at_most));
+    for candidate in &mut all {
+        candidate.at_most = candidate.at_most.min(rest.unwrap_or(candidate.at_most));
+    }
+    all.retain(|candidate| candidate.at_most > Kib(0));
     all
 }
 
@@ -446,7 +450,10 @@ mod tests {
             is_known,
         };
         let cma = candidate("CmaTotal - CmaFree", 10, true);
-        assert_eq!(found.candidates, [candidate("NewMemory", 130, false), cma]);
+        assert_eq!(found.candidates, [candidate("NewMemory", 130, false), cma.clone()]);
+        // No counter explains more than there is to explain.
+        let found = host_memory(&text.replace("NewMemory: 130", "NewMemory: 150"));
+        assert_eq!(found.candidates, [candidate("NewMemory", 141, false), cma]);
     }
 
     /// The total is that of a container, and other counters are those of the host.
