@@ -44,6 +44,7 @@ use crate::process::{self, ProcFile};
 use crate::program::{self, Annotations, Column, HostMemory, Labels, Order, Usage};
 use crate::report::notes::Note;
 use crate::report::{self, Format, Report};
+use crate::sys::host_files::MeminfoFile;
 use crate::sys::keeper_client::{self, Right};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::{host_files, stdio, terminal};
@@ -125,19 +126,20 @@ impl<'a> Session<'a> {
         let spaces = vfork::find(&settings.root, &survey, left.deadline);
         let missing = unmeasured.missing(settings, is_past_deadline);
         let lacking = settings.rules.selection.is_none().then_some(&missing);
+        let meminfo = MeminfoFile::new(&settings.root);
         let left = shares::timeouts(time_left(settings, &clock));
         let read_again = |pids: &[Pid]| progress::survey_mappings(&mut self.surveyor, pids, &left);
-        let found = shares::find(settings, &survey, &spaces.owners, lacking, read_again);
+        let found = shares::find(settings, &meminfo, &survey, &spaces.owners, lacking, read_again);
         let unread = &unmeasured.rows(&settings.plan);
         let unknown = unmeasured.coverage.unknown();
         let (sharing, shares) = (&spaces.owners, &found.shares);
-        let all_memory = all_memory(settings);
+        let all_memory = all_memory(settings, &meminfo);
         let annotations = Annotations { unknown, unread, sharing, shares, all_memory };
         let mut programs = program::group(survey.processes(), &labels, annotations, order);
         let (survey, slots, labels) = (&survey, &slots, &labels);
         let groups = Groups { settings, survey, slots, labels, sharing };
         groups.find(&mut self.surveyor, &mut programs, &time_left(settings, &clock))?;
-        let host = settings.has_host.then(|| host_memory(&settings.root, programs.total));
+        let host = settings.has_host.then(|| host_memory(&settings.root, &meminfo, programs.total));
         let host = host.transpose()?;
         let mut notes = missing::notes(settings, &missing, &programs);
         notes.extend(report::notes::threads(&threads).map(Note::from));
@@ -250,14 +252,18 @@ fn time_left(settings: &Settings, clock: &Clock) -> Timeouts {
 }
 
 /// All memory of the host, if a column relates to it.
-fn all_memory(settings: &Settings) -> Option<Kib> {
+fn all_memory(settings: &Settings, meminfo: &MeminfoFile<'_>) -> Option<Kib> {
     let is_shown = settings.columns.contains(&Column::Percent);
-    is_shown.then(|| host_files::all_memory(&settings.root)).flatten()
+    is_shown.then(|| meminfo.all_memory()).flatten()
 }
 
 /// The memory of the host beside that of the programs.
-fn host_memory(root: &ProcRoot, programs: Option<Usage>) -> Result<HostMemory, Error> {
-    let counters = host_files::read(root);
+fn host_memory(
+    root: &ProcRoot,
+    meminfo: &MeminfoFile<'_>,
+    programs: Option<Usage>,
+) -> Result<HostMemory, Error> {
+    let counters = host_files::read(meminfo);
     let counters =
         counters.map_err(|errno| Error::NoMeminfo(root.path().join("meminfo"), errno))?;
     Ok(HostMemory::new(&counters, programs))

@@ -14,7 +14,7 @@ use crate::program::{MappedObject, MappedPages, Share, Shares, Split, split};
 use crate::report::Unit;
 use crate::report::notes::Missing;
 use crate::smaps::{Field, SharedMapping, Smaps};
-use crate::sys::host_files;
+use crate::sys::host_files::{self, MeminfoFile};
 use crate::sys::proc_root::ProcRoot;
 use crate::units::{Kib, Pid};
 
@@ -40,6 +40,7 @@ pub(super) struct FoundShares {
 /// processes.
 pub(super) fn find(
     settings: &Settings,
+    meminfo: &MeminfoFile<'_>,
     survey: &Survey,
     sharing: &HashMap<Pid, Pid>,
     missing: Option<&Missing<'_>>,
@@ -61,14 +62,12 @@ pub(super) fn find(
     let is_complete = missing.is_some_and(Missing::is_complete);
     let knows_hugetlb_users =
         is_complete || missing.is_some_and(|missing| have_no_hugetlb(root, missing));
-    let meminfo = host_files::meminfo(root).unwrap_or_default();
-    let used = host_files::hugetlb_used(root, &meminfo);
+    let used = meminfo.hugetlb_used();
     let shared = hugetlb_objects(&processes, &reread, knows_hugetlb_users);
     let tables = if may_share_tables { table_objects(&processes, &reread) } else { Vec::new() };
     let hugetlb = HugetlbSplit::new(&processes, &shared, &tables, used);
     let proportional = owners().filter_map(|one| one.smaps.get(Field::SwapPss)).sum();
-    let swap_used = meminfo.swap_used().filter(|used| *used > Kib(0));
-    let swap_room = swap_used.map(|used| used.saturating_sub(proportional));
+    let swap_room = meminfo.swap_used().map(|used| used.saturating_sub(proportional));
     let swap = split(&swap_objects(&processes, &reread), swap_room);
     let shares = processes.iter().map(|one| {
         let swap = one.own_swap.map(|own| own + swap.part(one.pid));

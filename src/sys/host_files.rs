@@ -1,6 +1,7 @@
 //! Files with the memory of the whole host. They answer at once: none of them reads from a process,
 //! and a device in setup delays them only for the time of the setup.
 
+use std::cell::OnceCell;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
@@ -25,18 +26,65 @@ const DEVICES_MAX: usize = 256;
 /// `MemTotal` (`VIRTIO_BALLOON_F_DEFLATE_ON_OOM`).
 const DEFLATES_ON_OOM: usize = 2;
 
-/// Reads the memory of the host with these processes.
+/// `meminfo` of the host with these processes. It is read once, by the first figure that needs it,
+/// so that all figures of a report are of one moment.
+pub struct MeminfoFile<'a> {
+    root: &'a ProcRoot,
+    /// The counters, and whether the kernel wrote them.
+    read: OnceCell<Result<(Meminfo, bool), Errno>>,
+}
+
+impl<'a> MeminfoFile<'a> {
+    /// Reads nothing yet.
+    pub fn new(root: &'a ProcRoot) -> MeminfoFile<'a> {
+        MeminfoFile { root, read: OnceCell::new() }
+    }
+
+    /// The counters; `None` if they cannot be read.
+    pub fn counters(&self) -> Option<&Meminfo> {
+        self.read().as_ref().ok().map(|(meminfo, _)| meminfo)
+    }
+
+    /// All memory of the host.
+    pub fn all_memory(&self) -> Option<Kib> {
+        self.counters()?.get(Item::MemTotal)
+    }
+
+    /// The huge pages of all sizes that are in use, or if the kernel has no directory of sizes, of
+    /// the default size and the pools of the others. `None` if none is: the counters are not those
+    /// of the processes.
+    pub fn hugetlb_used(&self) -> Option<Kib> {
+        let sizes = || pools_used(Path::new("/sys/kernel/mm/hugepages"));
+        let used = if self.root.is_own() { sizes() } else { None };
+        used.or_else(|| self.counters()?.hugetlb_used()).filter(|used| *used > Kib(0))
+    }
+
+    /// Swap in use; `None` if none is, as above.
+    pub fn swap_used(&self) -> Option<Kib> {
+        self.counters()?.swap_used().filter(|used| *used > Kib(0))
+    }
+
+    fn read(&self) -> &Result<(Meminfo, bool), Errno> {
+        self.read.get_or_init(|| {
+            let file = open(self.root, "meminfo")?;
+            let is_kernels = !is_procfs(self.root) || is_procfs(&file);
+            Ok((Meminfo::parse(&text_of(file, TEXT_MAX)?), is_kernels))
+        })
+    }
+}
+
+fn is_procfs(file: &dyn AsFd) -> bool {
+    rustix::fs::fstatfs(file.as_fd()).is_ok_and(|system| system.f_type == PROC_SUPER_MAGIC)
+}
+
+/// Reads the memory of the host beside its `meminfo`.
 ///
 /// # Errors
 /// Those of `open(2)` and `read(2)` for `meminfo`; no descriptor is left.
-pub fn read(root: &ProcRoot) -> Result<HostCounters, Errno> {
-    let is_procfs = |file: &dyn AsFd| {
-        rustix::fs::fstatfs(file.as_fd()).is_ok_and(|system| system.f_type == PROC_SUPER_MAGIC)
-    };
+pub fn read(file: &MeminfoFile<'_>) -> Result<HostCounters, Errno> {
+    let root = file.root;
+    let (meminfo, is_kernels) = file.read().clone()?;
     let is_live = is_procfs(root);
-    let file = open(root, "meminfo")?;
-    let is_kernels = !is_live || is_procfs(&file);
-    let meminfo = Meminfo::parse(&text_of(file, TEXT_MAX)?);
     // Kernels before 4.20 have no such file, and it can be disabled.
     let pressure = if_there(read_text(root, "pressure/memory", TEXT_MAX))?;
     let pressure = pressure.and_then(|text| Pressure::parse(&text));
@@ -70,29 +118,11 @@ pub fn dying_segments(root: &ProcRoot) -> Vec<u64> {
     crate::host::dying_segments(&text)
 }
 
-/// The counters of `meminfo` alone; `None` if they cannot be read.
-pub fn meminfo(root: &ProcRoot) -> Option<Meminfo> {
-    Some(Meminfo::parse(&read_text(root, "meminfo", TEXT_MAX).ok()?))
-}
-
 /// The first two numbers of the kernel's release: `Linux version 6.18.0 (…`.
 pub fn kernel(root: &ProcRoot) -> Option<(u32, u32)> {
     let text = read_text(root, "version", TEXT_MAX).ok()?;
     let text = String::from_utf8_lossy(&text);
     this_process::release_numbers(text.strip_prefix("Linux version ")?)
-}
-
-/// All memory of the host.
-pub fn all_memory(root: &ProcRoot) -> Option<Kib> {
-    meminfo(root)?.get(Item::MemTotal)
-}
-
-/// The huge pages of all sizes that are in use, or if the kernel does not tell, of the default size
-/// and the pools of the others. `None` if none is: the counters are not those of the processes.
-pub fn hugetlb_used(root: &ProcRoot, meminfo: &Meminfo) -> Option<Kib> {
-    let sizes = || pools_used(Path::new("/sys/kernel/mm/hugepages"));
-    let used = if root.is_own() { sizes() } else { None };
-    used.or_else(|| meminfo.hugetlb_used()).filter(|used| *used > Kib(0))
 }
 
 /// The sum over the sizes of huge pages: directories such as `hugepages-2048kB`.

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use serde_json::Value;
 
-use crate::support::{TempDir, output, program, run};
+use crate::support::{TempDir, copy_dir, output, program, run, tree};
 
 /// `/proc/meminfo` in bytes, from a second, plain parser.
 fn meminfo() -> HashMap<String, u64> {
@@ -112,7 +112,7 @@ fn missing_meminfo_is_an_error() {
     let dir = root.path().join("7");
     std::fs::create_dir_all(&dir).expect("a directory");
     for file in ["cmdline", "comm", "status", "smaps_rollup"] {
-        let from = crate::support::tree("ordinary").join("150").join(file);
+        let from = tree("ordinary").join("150").join(file);
         std::fs::copy(from, dir.join(file)).expect("a fixture");
     }
     let mut command = program();
@@ -121,4 +121,28 @@ fn missing_meminfo_is_an_error() {
     let told = format!("psm-uring: cannot read {}/meminfo: No such file", root.path().display());
     assert!(ran.stderr().starts_with(&told), "{}", ran.stderr());
     assert_eq!((ran.code, ran.stderr().matches('\n').count()), (Some(1), 1));
+}
+
+/// All figures of a report are of one moment: columns, shares and parts of the host.
+#[test]
+fn meminfo_is_read_once() {
+    use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+    let copy = TempDir::new("meminfo-once");
+    copy_dir(&tree("hugetlb"), copy.path());
+    let opens = |words: &str| {
+        let watch = inotify::init(CreateFlags::NONBLOCK).expect("inotify");
+        let file = copy.path().join("meminfo");
+        // The kernel merges equal events that follow each other.
+        let events = WatchFlags::OPEN | WatchFlags::CLOSE_NOWRITE;
+        inotify::add_watch(&watch, &file, events).expect("a watch");
+        let mut command = program();
+        command.arg("--proc-root").arg(copy.path()).args(words.split(' '));
+        assert_eq!(output(command).code, Some(0));
+        let mut room = [std::mem::MaybeUninit::uninit(); 4096];
+        let mut reader = Reader::new(&watch, &mut room);
+        let events = std::iter::from_fn(|| reader.next().ok().map(|event| event.events()));
+        events.filter(|event| event.contains(ReadFlags::OPEN)).count()
+    };
+    assert_eq!(opens("-n 3 --sort count --source rollup --columns percent,name --host"), 1);
+    assert_eq!(opens("-n 3"), 1, "the shares of hugetlb pages need it");
 }
