@@ -18,7 +18,7 @@ pub struct Share {
     pub private_hugetlb: Kib,
     /// The share of hugetlb pages that other processes map too.
     pub shared_hugetlb: Kib,
-    /// Memory in swap, with the share of shared memory; `None` if the kernel does not tell.
+    /// Memory in swap, with the share of shared memory; `None` if the kernel does not report it.
     pub swap: Option<Kib>,
 }
 
@@ -180,7 +180,7 @@ pub struct Split {
     pub parts: HashMap<Pid, Kib>,
     /// Their sum.
     pub total: Kib,
-    /// The least that the sum can be. It is less than the total if the kernel does not tell which
+    /// The least that the sum can be. It is less than the total if the kernel does not report which
     /// pages the processes share.
     pub least: Kib,
 }

@@ -213,9 +213,12 @@ pub fn host(memory: &HostMemory) -> Option<String> {
 
 /// A note on ids of threads in `--pid`.
 pub fn threads(threads: &[(Pid, Pid)]) -> Option<String> {
-    let verb = if threads.len() == 1 { "is a thread" } else { "are threads" };
     let shown = list(threads, |(thread, process)| format!("{thread} (of process {process})"));
-    let note = || format!("PID {shown} {verb}; the process counts, once");
+    let why = match threads.len() {
+        1 => "is a thread; its process counts, once",
+        _ => "are threads; their processes count, each once",
+    };
+    let note = || format!("PID {shown} {why}");
     (!threads.is_empty()).then(note)
 }
 

@@ -85,7 +85,7 @@ pub(super) fn find(
         unread: unread(|one| one.private_hugetlb),
         knows_users: true,
     };
-    let unshared = "the kernel does not tell which of them processes share";
+    let unshared = "the kernel does not report which of them processes share";
     let shared = Doubt {
         pages: "shared hugetlb pages",
         why: unshared,
@@ -421,10 +421,28 @@ impl Doubt {
                 .to_owned()
         });
         let reasons: Vec<String> = vague.into_iter().chain(lacking).collect();
+        let has_least = is_vague && split.least >= Unit::Mib.least_shown();
         let least =
-            if is_vague { format!(" (at least {})", show(split.least)) } else { String::new() };
+            if has_least { format!(" (at least {})", show(split.least)) } else { String::new() };
         let (total, pages) = (show(split.total), self.pages);
         let reasons = (!reasons.is_empty()).then(|| reasons.join("; "))?;
         Some(format!("{total} in {pages} is an upper bound{least}: {reasons}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_of_nothing_are_not_shown() {
+        let told = |total, least| {
+            let doubt = Doubt { pages: "pages", why: "why", unread: 0, knows_users: true };
+            doubt.note(&Split { total: Kib(total), least: Kib(least), ..Split::default() })
+        };
+        assert_eq!(told(8192, 8192), None);
+        let bound = "8.0 MiB in pages is an upper bound";
+        assert_eq!(told(8192, 2048), Some(format!("{bound} (at least 2.0 MiB): why")));
+        assert_eq!(told(8192, 40), Some(format!("{bound}: why")));
     }
 }

@@ -109,7 +109,7 @@ enum Finding {
 /// The number of processes that were not compared.
 #[derive(Clone, Copy, Default)]
 struct Doubted {
-    /// The kernel does not tell.
+    /// The kernel does not compare them.
     refused: usize,
     /// They are too many.
     many: usize,

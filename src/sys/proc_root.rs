@@ -86,8 +86,8 @@ impl ProcRoot {
         rustix::fs::statat(&*self.dir, path, AtFlags::empty()).ok()
     }
 
-    /// The IPC namespace of a process; `None` if the kernel does not tell. Never blocks: the kernel
-    /// makes the text from a number (`proc_ns_readlink`, fs/proc/namespaces.c).
+    /// The IPC namespace of a process; `None` if the kernel does not report it. Never blocks:
+    /// the kernel makes the text from a number (`proc_ns_readlink`, fs/proc/namespaces.c).
     pub fn ipc_namespace(&self, pid: Pid) -> Option<Vec<u8>> {
         let link = rustix::fs::readlinkat(&*self.dir, format!("{pid}/ns/ipc"), Vec::new());
         Some(link.ok()?.into_bytes())

@@ -25,8 +25,8 @@ pub(super) fn release_numbers(release: &str) -> Option<(u32, u32)> {
 /// The comparison of address spaces (include/uapi/linux/kcmp.h).
 pub(super) const KCMP_VM: u64 = 1;
 
-/// Whether two processes share an address space (`kcmp(2)`); `None` if the kernel does not tell.
-/// Waits for an exec of either process.
+/// Whether two processes share an address space (`kcmp(2)`); `None` if the kernel does not
+/// compare them. Waits for an exec of either process.
 pub fn share_memory(one: Pid, other: Pid) -> Option<bool> {
     Some(order_memory(one, other)?.is_eq())
 }
@@ -44,9 +44,9 @@ pub fn order_memory(one: Pid, other: Pid) -> Option<Ordering> {
     }
 }
 
-/// Whether a process has an address space; `None` if it does not exist or the kernel does not tell.
-/// The call moves none of its pages (`move_pages(2)`, mm/migrate.c: `EINVAL` without memory), never
-/// blocks and costs less than a microsecond.
+/// Whether a process has an address space; `None` if it does not exist or the kernel does
+/// not report it. The call moves none of its pages (`move_pages(2)`, mm/migrate.c: `EINVAL` without
+/// memory), never blocks and costs less than a microsecond.
 pub fn has_memory(pid: Pid) -> Option<bool> {
     let pid = i32::try_from(pid.0).ok()?;
     let none = std::ptr::null::<libc::c_void>();

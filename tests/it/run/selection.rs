@@ -52,7 +52,7 @@ fn a_thread_stands_for_its_process() {
         let text = ran.stdout();
         assert_eq!(text.lines().next().map(str::trim), Some(own.to_string().as_str()), "{text}");
         assert_eq!(text.lines().count(), 2, "a row and the total: {text}");
-        let note = format!("PID {other} (of process {own}) is a thread; the process counts, once");
+        let note = format!("PID {other} (of process {own}) is a thread; its process counts, once");
         assert!(ran.stderr().contains(&note), "{}", ran.stderr());
     }
     drop(sender);
