@@ -15,7 +15,7 @@ pub enum Column {
     Shared,
     /// Resident pages; shared pages are counted whole.
     Rss,
-    /// The proportional share of swap.
+    /// The proportional share of swap, with shared memory that the processes map.
     Swap,
     /// `Ram` and `Swap`.
     Footprint,
@@ -58,7 +58,8 @@ labels!(Column {
     Uss => "uss", "the part of RAM that no other process maps";
     Shared => "shared", "the part of RAM that other processes map too";
     Rss => "rss", "Rss: shared pages whole, no hugetlb";
-    Swap => "swap" | "swapped", "the proportional share of swap (SwapPss)";
+    Swap => "swap" | "swapped",
+        "the proportional share of swap (SwapPss) and of mapped shared memory in swap";
     Footprint => "footprint", "RAM and SWAPPED";
     PssAnon => "pss-anon", "the part of Pss in anonymous pages";
     PssFile => "pss-file", "the part of Pss in pages of files";
