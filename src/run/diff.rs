@@ -6,7 +6,7 @@ use super::output;
 use super::settings::check_unit;
 use crate::cli::DiffOptions;
 use crate::error::Error;
-use crate::program::{self, Threshold};
+use crate::program::{self, Presence, Threshold};
 use crate::report::{self, DiffFormat, Rules, SavedReport, TableOptions, Unit, escape};
 use crate::sys::{file, stdio, terminal};
 use crate::units::{Kib, Labelled};
@@ -44,6 +44,10 @@ pub(crate) fn diff(options: &DiffOptions) -> Result<(), Error> {
     };
     stdio::write_stdout(text.as_bytes()).map_err(Error::Output)?;
     note_missing(&[&before, &after]);
+    let has_others = diff.rows.iter().any(|row| row.amounts.presence() != Presence::Stayed);
+    if has_others && before.report.is_earlier != after.report.is_earlier {
+        note_earlier(if before.report.is_earlier { &before } else { &after });
+    }
     Ok(())
 }
 
@@ -82,6 +86,16 @@ fn label(rules: &Rules) -> String {
 pub(super) fn threshold(min_delta: Kib, unit: Unit) -> Threshold {
     let is_all = min_delta == Kib(0);
     Threshold { size: min_delta.max(unit.least_shown()), counts: is_all }
+}
+
+/// A note on standard error that a row of this report may have another name in the other one.
+pub(super) fn note_earlier(file: &SavedFile) {
+    let path = file::name(&file.path);
+    let note = format!(
+        "psm-uring: an earlier version wrote {path} and named some programs differently: a row \
+         shown as new or gone may have another name in the other report\n"
+    );
+    stdio::write_stderr(note.as_bytes());
 }
 
 /// Notes on standard error that a process missing in one report looks new or gone in the diff.

@@ -31,6 +31,9 @@ pub(super) fn watch(settings: &Settings, watch: &settings::Watch) -> Result<Outc
     if let Some(since) = &since {
         diff::check(since, &settings.rules, "this report")?;
         diff::note_missing(&[since]);
+        if since.report.is_earlier {
+            diff::note_earlier(since);
+        }
     }
     let is_table = settings.output.format == Format::Table && settings.output.file.is_none();
     let is_live = is_table && terminal::stdout_is_redrawn();

@@ -24,6 +24,9 @@ pub struct SavedReport {
     pub started_at: Option<String>,
     /// The number of processes that the report lacks.
     pub missing: usize,
+    /// Whether an earlier version wrote it, which named some programs differently.
+    #[serde(skip)]
+    pub is_earlier: bool,
     /// Rows and total.
     #[serde(skip)]
     pub snapshot: Snapshot,
@@ -121,6 +124,7 @@ impl SavedReport {
             host: run.host,
             started_at: run.started_at,
             missing: coverage.unknown(),
+            is_earlier: head.schema == SCHEMA_1,
             snapshot: Snapshot::new(run.by, run.name_rule, rows, total.unwrap_or_default()),
         })
     }

@@ -164,6 +164,12 @@ fn reports_of_version_1_stay_readable() {
         assert!(rows.len() == 1 && rows[0].ends_with("rows alike)"), "{rows:?}");
         assert_eq!(ran.stderr(), "");
     }
+    let renamed = reports.path("renamed.json");
+    let text = std::fs::read_to_string(&then).expect("ours").replace("\"java\"", "\"jvm\"");
+    std::fs::write(&renamed, text).expect("a file of ours");
+    let note = diff(&now, &renamed, &[]).stderr();
+    let begin = "psm-uring: an earlier version wrote ";
+    assert!(note.starts_with(begin) && note.contains("renamed.json and named"), "{note}");
     let other = reports.path("v3.json");
     let text = std::fs::read_to_string(&then).expect("ours").replace("report.v1", "report.v3");
     std::fs::write(&other, text).expect("a file of ours");
