@@ -6,7 +6,7 @@ use super::settings::Settings;
 use crate::engine::Survey;
 use crate::error::Error;
 use crate::process::{Coverage, Credentials, Fate, Glimpse, Plan, ProcFile, Refusal, Source};
-use crate::program::{Column, Obstacle, Programs, Unread};
+use crate::program::{Obstacle, Programs, Unread};
 use crate::report::notes::{Access, Missing, Note};
 use crate::sys::keeper_client::{self, Right};
 use crate::sys::privileges::{self, Privileges};
@@ -198,9 +198,7 @@ pub(super) fn notes(
     programs: &Programs<'_>,
 ) -> Vec<Note> {
     let mut notes = missing.notes();
-    let is_swap = |column: &Column| matches!(column, Column::Swap | Column::Footprint);
-    let is_shown = settings.columns.iter().any(is_swap) && !settings.is_total;
-    if programs.swap_is_unshared && is_shown {
+    if programs.swap_is_unshared && settings.shows_swap() {
         let why = "this kernel has no SwapPss (4.3 or newer has)";
         notes.push(format!("SWAPPED counts shared pages whole in each process: {why}").into());
     }

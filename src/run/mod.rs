@@ -136,8 +136,8 @@ impl<'a> Session<'a> {
         let all_memory = all_memory(settings, &meminfo);
         let annotations = Annotations { unknown, unread, sharing, shares, all_memory };
         let mut programs = program::group(survey.processes(), &labels, annotations, order);
-        let (survey, slots, labels) = (&survey, &slots, &labels);
-        let groups = Groups { settings, survey, slots, labels, sharing };
+        let survey = &survey;
+        let groups = Groups { settings, survey, slots: &slots, labels: &labels, sharing };
         groups.find(&mut self.surveyor, &mut programs, &time_left(settings, &clock))?;
         let host = settings.has_host.then(|| host_memory(&settings.root, &meminfo, programs.total));
         let host = host.transpose()?;

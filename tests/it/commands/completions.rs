@@ -47,14 +47,14 @@ fn bash_completes() {
         ("psm-uring --name c", "comm cmdline\n"),
         ("psm-uring bench --ag", "--against\n"),
         ("psm-uring completions z", "zsh\n"),
-        ("psm-uring --columns s", "shared swap\n"),
-        ("psm-uring --columns ram,s", "ram,shared ram,swap\n"),
+        ("psm-uring --columns s", "shared swap shared-outside\n"),
+        ("psm-uring --columns ram,s", "ram,shared ram,swap ram,shared-outside\n"),
         ("psm-uring --columns bar,swap,ra", "bar,swap,ram\n"),
         ("psm-uring bench --engines sync,t", "sync,threads\n"),
         // A list is offered no word, or alias of one, that it has already.
         ("psm-uring --columns ram", "ram\n"),
         ("psm-uring --columns ram,ram", "\n"),
-        ("psm-uring --columns swapped,uss,s", "swapped,uss,shared\n"),
+        ("psm-uring --columns swapped,uss,s", "swapped,uss,shared swapped,uss,shared-outside\n"),
         ("psm-uring bench --engines sync,threads,", "sync,threads,auto sync,threads,uring\n"),
         // The working directory contains a directory of this name.
         ("psm-uring --watch ord", "\n"),
@@ -122,8 +122,8 @@ fn fish_completes() {
                complete -C 'psm-uring diff record'; complete -C 'psm-uring man record'";
     if let Some(found) = shell(&["fish", "--no-config"], ask) {
         let words: Vec<_> = found.lines().filter_map(|line| line.split('\t').next()).collect();
-        let expected = "comm cmdline --strict bench shared swap ram,shared ram,swap \
-                        --columns=ram,swap ordinary/ root bash zsh fish --help fish record.sh \
+        let expected = "comm cmdline --strict bench shared swap shared-outside ram,shared \
+                        ram,swap ram,shared-outside --columns=ram,swap ordinary/ root bash zsh fish --help fish record.sh \
                         recorded/";
         assert_eq!(words.join(" "), expected, "{found}");
     }
