@@ -135,10 +135,11 @@ fn check_places(found: &Found, texts: &[&[u8]], plan: &Plan) {
     assert!(found.uid.is_none() || plan.owner && found.uid == second, "{:?}", found.uid);
     let hierarchies = ["memory", "name=systemd", "name=openrc", ""];
     let mut paths: [Option<&[u8]>; 4] = [None; 4];
-    let mut services = Vec::new();
+    let (mut services, mut all_paths) = (Vec::new(), Vec::new());
     for line in groups {
         let Some((_, line)) = cut(line) else { continue };
         let Some((controllers, path)) = cut(line) else { continue };
+        all_paths.push(path.to_vec());
         for (n, wanted) in hierarchies.into_iter().enumerate() {
             let mut all = controllers.split(|byte| *byte == b',');
             if paths[n].is_none() && all.any(|one| one == wanted.as_bytes()) {
@@ -154,7 +155,8 @@ fn check_places(found: &Found, texts: &[&[u8]], plan: &Plan) {
         let known = paths.into_iter().flatten();
         known.clone().find(|path| *path != b"/").or(known.last()).cloned()
     };
-    let charged = memory.clone().or(best([&unified, &systemd, &openrc, &None]));
+    let other = all_paths.iter().find(|path| *path != b"/").or(all_paths.last()).cloned();
+    let charged = memory.clone().or(best([&unified, &systemd, &openrc, &None])).or(other);
     let service = services.into_iter().next();
     let managed = best([&systemd, &service, &unified, &memory]).filter(|path| !path.is_empty());
     let charged = charged.filter(|path| plan.cgroup && !path.is_empty());
