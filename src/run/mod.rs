@@ -130,8 +130,7 @@ impl<'a> Session<'a> {
         let left = shares::timeouts(time_left(settings, &clock));
         let read_again = |pids: &[Pid]| progress::survey_mappings(&mut self.surveyor, pids, &left);
         let found = shares::find(settings, &meminfo, &survey, &spaces.owners, lacking, read_again);
-        let unread = &unmeasured.rows(&settings.plan);
-        let unknown = unmeasured.coverage.unknown();
+        let (unread, unknown) = (&unmeasured.rows(&settings.plan), unmeasured.coverage.unknown());
         let (sharing, shares) = (&spaces.owners, &found.shares);
         let all_memory = all_memory(settings, &meminfo);
         let annotations = Annotations { unknown, unread, sharing, shares, all_memory };

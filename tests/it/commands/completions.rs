@@ -123,8 +123,8 @@ fn fish_completes() {
     if let Some(found) = shell(&["fish", "--no-config"], ask) {
         let words: Vec<_> = found.lines().filter_map(|line| line.split('\t').next()).collect();
         let expected = "comm cmdline --strict bench shared swap shared-outside ram,shared \
-                        ram,swap ram,shared-outside --columns=ram,swap ordinary/ root bash zsh fish --help fish record.sh \
-                        recorded/";
+                        ram,swap ram,shared-outside --columns=ram,swap ordinary/ root bash zsh \
+                        fish --help fish record.sh recorded/";
         assert_eq!(words.join(" "), expected, "{found}");
     }
 }

@@ -128,7 +128,7 @@ fn fate_after(hit: Hit, seat: &Seat, plan: &Plan) -> Fate {
     match (hit.place.file, hit.errno.0) {
         // The binary is missing or unreadable: comm replaces it.
         (ProcFile::Exe, libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM) => untouched,
-        (ProcFile::Exe, libc::EOPNOTSUPP) => untouched,
+        (ProcFile::Exe, libc::EOPNOTSUPP | libc::ENAMETOOLONG) => untouched,
         (ProcFile::Cgroup, libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM) => untouched,
         (ProcFile::Cgroup, libc::ENAMETOOLONG) => untouched,
         // A kernel without rollups.
