@@ -25,12 +25,19 @@ const EXCLUSIVE: u64 = 1 << 56;
 const NUMBER: u64 = (1 << 55) - 1;
 /// Flags of a page: include/uapi/linux/kernel-page-flags.h.
 const SWAPBACKED: u64 = 1 << 14;
+const COMPOUND_HEAD: u64 = 1 << 15;
+const COMPOUND_TAIL: u64 = 1 << 16;
 const HUGE: u64 = 1 << 17;
 const THP: u64 = 1 << 22;
 const ZERO: u64 = 1 << 24;
 /// The type of an entry that only marks its place, and the last one that a swap area can have.
 const MARKER: u64 = 31;
 const AREA_LAST: u64 = 22;
+/// Linux 6.1 has 31 for pages that could not be read from swap, and another type for markers. Their
+/// offset is a set of few bits, and no frame below this number can migrate.
+const MARKS_END: u64 = 16;
+/// The pages of a huge page.
+const HUGE_PAGES: u64 = 512;
 /// Fractional bits of the kernel's sums.
 const PSS_SHIFT: u64 = 12;
 const TMPFS_MAGIC: i64 = 0x0102_1994;
@@ -133,6 +140,20 @@ struct Source {
     flags: File,
 }
 
+impl Source {
+    /// The flags of a page. Kernels up to 6.1 know those of a compound page at its head only.
+    fn flags_at(&self, number: u64) -> u64 {
+        let flags = number_at(&self.flags, number);
+        if flags & COMPOUND_TAIL == 0 {
+            return flags;
+        }
+        // A compound page begins at a multiple of its size.
+        let sizes = (1..).map(|order| 1 << order).take_while(|size| *size <= HUGE_PAGES);
+        let mut heads = sizes.map(|size: u64| number_at(&self.flags, number & !(size - 1)));
+        flags | heads.find(|head| head & COMPOUND_HEAD != 0).unwrap_or(0) & SWAPBACKED
+    }
+}
+
 impl Walk {
     /// Reads all entries. `None` means that the process is gone.
     pub fn read(pid: Pid) -> Option<Walk> {
@@ -184,7 +205,7 @@ impl Walk {
         if entry & PRESENT != 0 {
             let number = entry & NUMBER;
             let count = number_at(&source.counts, number);
-            let flags = number_at(&source.flags, number);
+            let flags = source.flags_at(number);
             self.zero += u64::from(flags & ZERO != 0);
             self.thp += u64::from(flags & (THP | ZERO) == THP);
             let class = class_of(entry, flags);
@@ -195,14 +216,15 @@ impl Walk {
             }
         } else if entry & SWAP != 0 {
             let (kind, place) = (entry & 31, entry & NUMBER);
-            if kind == MARKER || entry & GUARD != 0 {
+            let is_mark = kind > AREA_LAST && place >> 5 < MARKS_END;
+            if kind == MARKER || entry & GUARD != 0 || is_mark {
                 self.markers += 1;
             } else if kind <= AREA_LAST {
                 self.slots.push(place);
             } else {
                 // On its way to another frame. The number of its old frame is the offset.
-                let (number, flags) = (place >> 5, number_at(&source.flags, place >> 5));
-                let class = class_of(entry, flags);
+                let number = place >> 5;
+                let class = class_of(entry, source.flags_at(number));
                 self.frames.push(Frame { number, count: 0, class, is_exclusive, is_kept: true });
             }
         }
