@@ -19,8 +19,9 @@ const SLOT_BITS: u32 = 50;
 /// Types of swap areas. Those above belong to entries of other kinds; with few such kinds in the
 /// kernel some types are unused (`MAX_SWAPFILES`, include/linux/swap.h).
 const SWAP_TYPE_MAX: u64 = 22;
-/// Marks of userfaultfd, poisoned pages (`SWP_PTE_MARKER`, 5.19).
-const MARKER_TYPE: u64 = 31;
+/// The offset of a mark (of userfaultfd, of a poisoned page: `SWP_PTE_MARKER`, 5.19) is one of a few
+/// bits. No process has a frame with such a low number.
+const MARK_MAX: u64 = 16;
 
 /// The meaning of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,10 +58,10 @@ impl TableEntry {
             return Page::None;
         }
         match self.0 & SWAP_TYPE {
-            MARKER_TYPE => Page::None,
             area @ 0..=SWAP_TYPE_MAX => {
                 Page::Swapped { slot: area << SLOT_BITS | self.frame() >> SWAP_TYPE_BITS }
             }
+            _ if self.frame() >> SWAP_TYPE_BITS < MARK_MAX => Page::None,
             _ => Page::Moving,
         }
     }
@@ -105,7 +106,8 @@ mod tests {
             (PRESENT | FILE | 7, Page::Uncounted { is_file: true }),
             (swap(0), Page::Swapped { slot: 4711 }),
             (swap(22), Page::Swapped { slot: 22 << 50 | 4711 }),
-            (swap(31), Page::None),
+            (SWAPPED | 1 << 5 | 31, Page::None),
+            (SWAPPED | 4 << 5 | 30, Page::None),
             (swap(30), Page::Moving),
             (swap(26) | FILE, Page::Moving),
             (swap(3) | GUARD, Page::None),

@@ -61,7 +61,10 @@ const TABLES_MIN: usize = 16;
 /// The flags of a page (include/uapi/linux/kernel-page-flags.h): of shared memory if a page of a
 /// file has it, and of hugetlbfs.
 const SWAP_BACKED: u64 = 1 << 14;
+const TAIL: u64 = 1 << 16;
 const HUGE: u64 = 1 << 17;
+/// The largest block: 2 MiB in pages of 4 KiB, 512 MiB in those of 64.
+const BLOCK_ORDER_MAX: u32 = 13;
 /// Shares are summed in units of 1/4096 byte, as in the kernel (`PSS_SHIFT`).
 const SHARE_BITS: u32 = 12;
 
@@ -416,7 +419,7 @@ impl Walk {
         for (index, class) in self.classes.iter().enumerate() {
             let kind = match class.sample {
                 _ if index == 0 => 0,
-                Some(frame) if pages.flags(frame)? & SWAP_BACKED != 0 => 2,
+                Some(frame) if flags_of_head(frame, pages)? & SWAP_BACKED != 0 => 2,
                 _ => 1,
             };
             let may_be_shmem = kind == 2 || kind == 1 && class.sample.is_none();
@@ -451,6 +454,19 @@ impl Walk {
         freed.hugetlb = kib(self.freed_hugetlb).0 * 1024;
         Ok(Some(WalkFigures { smaps, freed: self.finds_freed.then_some(freed) }))
     }
+}
+
+/// The flags of a page, or of the first page of its block: on older kernels (6.1) the others lack
+/// some. Blocks are aligned to their size.
+fn flags_of_head(frame: u64, pages: &mut dyn PageCounts) -> Result<u64, Errno> {
+    let mut flags = pages.flags(frame)?;
+    for order in 1..=BLOCK_ORDER_MAX {
+        if flags & TAIL == 0 {
+            break;
+        }
+        flags = pages.flags(frame >> order << order)?;
+    }
+    Ok(flags)
 }
 
 /// The result of a walk.
