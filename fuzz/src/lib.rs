@@ -3,6 +3,9 @@
 
 #[path = "../../tests/support/model/mod.rs"]
 mod model;
+#[path = "../../tests/support/tables.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod tables;
 #[path = "../../tests/support/targets/mod.rs"]
 pub mod targets;
 #[path = "../../tests/support/world.rs"]

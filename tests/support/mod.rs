@@ -10,6 +10,7 @@
 //! - `rules`    the tables of docs/GROUPING.md
 //! - `sources`  the files of this project as texts
 //! - `survey`   surveys in a comparable form
+//! - `tables`   an address space made of page tables
 //! - `targets`  fuzz targets
 //! - `world`    a process made of texts
 //!
@@ -33,6 +34,7 @@ pub mod reports;
 pub mod rules;
 pub mod sources;
 pub mod survey;
+pub mod tables;
 pub mod targets;
 pub mod world;
 

@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use psm_uring::process::{CgroupPaths, Fate, Plan, Probe, ProcFile, ReadNext, Want};
+use psm_uring::process::{
+    CgroupPaths, Fate, Plan, Probe, ProcFile, ReadNext, WalkRule, Want, Window,
+};
 use psm_uring::smaps::Smaps;
 use psm_uring::units::{Errno, Pid};
+
+use super::tables::{Frames, Tables};
 
 pub const PID: Pid = Pid(7);
 pub const ROLLUP: &str = "55e0-7ffd ---p 00000000 00:00 0                          [rollup]
@@ -14,6 +18,9 @@ Private_Dirty:        60 kB\nSwap:                 24 kB\nSwapPss:              
 const STATUS: &str = "Name:\tcomm\nState:\tS (sleeping)\nUid:\t1\t33\t33\t33
 VmSize:\t 100 kB\nThreads:\t1\n";
 pub const LEADER: &str = "Name:\tcomm\nState:\tZ (zombie)\nUid:\t1\t2\t3\t4\nThreads:\t2\n";
+/// Walks with several windows.
+pub const RULE: WalkRule =
+    WalkRule { is_forced: true, window_bytes: 256, page_bytes: 4096, slack_pages: 0 };
 /// More steps than any process needs.
 const STEPS_MAX: usize = 60_000;
 
@@ -41,6 +48,15 @@ pub struct World {
     pub next: Option<(usize, Box<World>)>,
     /// The number of earlier processes with this id.
     pub life: usize,
+    /// The page tables, which `pagemap` shows; the text of it is empty.
+    pub tables: Tables,
+    pub frames: Frames,
+    /// From each of these steps on, the process has these page tables.
+    pub moves: Vec<(usize, Tables)>,
+    /// The paths of the opens among the steps.
+    pub opens: Vec<String>,
+    /// The windows that were read, with the bytes that came.
+    pub windows: Vec<(Window, usize)>,
 }
 
 impl World {
@@ -56,9 +72,33 @@ impl World {
             ("exe", "/bin/exe"),
             ("status", STATUS),
             ("cgroup", "0::/group\n"),
-            ("smaps_rollup", ROLLUP),
-            ("smaps", ROLLUP),
         ])
+        .with_tables(Tables::of_kib(200, 256))
+    }
+
+    /// The same with this memory, whichever file shows it.
+    pub fn with_tables(mut self, tables: Tables) -> World {
+        for (name, text) in [
+            ("statm", tables.statm()),
+            ("maps", tables.maps()),
+            ("pagemap", String::new()),
+            ("smaps_rollup", tables.rollup()),
+            ("smaps", tables.rollup()),
+        ] {
+            self = self.with(name, &text);
+        }
+        World { tables, ..self }
+    }
+
+    /// Memory files of a process that has released its memory.
+    pub fn with_tables_of_a_zombie(self) -> World {
+        let world = self.with("statm", "0 0 0 0 0 0 0\n").with("maps", "").with("pagemap", "");
+        World { tables: Tables::default(), ..world }
+    }
+
+    /// The number of times that a file of the process or its thread was opened.
+    pub fn opens_of(&self, name: &str) -> usize {
+        self.opens.iter().filter(|path| path.rsplit('/').next() == Some(name)).count()
     }
 
     pub fn with(self, name: &str, text: &str) -> World {
@@ -103,7 +143,8 @@ impl World {
             world.texts.insert(path, text);
         }
         let dead = world.with("smaps_rollup", "").with("smaps", "").with("status", LEADER);
-        let dead = dead.with("cgroup", "0::/dead\n");
+        let dead = dead.with("cgroup", "0::/dead\n").with("maps", "");
+        let dead = dead.with("statm", "0 0 0 0 0 0 0\n");
         dead.with("task", "7\n8\n")
     }
 
@@ -111,8 +152,12 @@ impl World {
     fn fault(&mut self, path: &str) -> Option<Errno> {
         let step = self.steps.len();
         if let Some((_, next)) = self.next.take_if(|(at, _)| *at == step) {
-            self.texts = next.texts;
+            (self.texts, self.tables, self.next) = (next.texts, next.tables, next.next);
             self.life += 1;
+        }
+        if let Some(place) = self.moves.iter().position(|(at, _)| *at == step) {
+            let (_, tables) = self.moves.swap_remove(place);
+            *self = std::mem::take(self).with_tables(tables);
         }
         self.steps.push(path.to_owned());
         assert!(step < STEPS_MAX, "it reads for ever: {path}");
@@ -128,6 +173,7 @@ impl World {
         let path = String::from_utf8(probe.path(file).as_bytes().into()).expect("paths are ASCII");
         let fault = self.fault(&path);
         let missing = self.texts.get(&path).map_or(Some(Errno::NOENT), |text| text.clone().err());
+        self.opens.push(path.clone());
         match fault.or(missing) {
             None => Some(Open { path, life: self.life }),
             Some(errno) => {
@@ -139,26 +185,51 @@ impl World {
 
     fn read(&mut self, probe: &mut Probe, file: ProcFile, open: &Open) {
         let Open { path, life } = open;
-        let (mut at, mut progress) = (0, ReadNext::Continue);
+        let (mut at, mut progress) = (0, probe.first_read(file));
         while progress != ReadNext::Done {
             if let Some(errno) = self.fault(path) {
                 return probe.fail(file, errno);
             }
-            if file.is_memory() && *life != self.life {
+            let is_gone = file.is_memory() && *life != self.life;
+            if is_gone && !matches!(file, ProcFile::Maps | ProcFile::Pagemap) {
                 return probe.fail(file, Errno::SRCH);
             }
-            let text = self.texts[path].as_ref().expect("it was opened");
-            progress = if progress == ReadNext::Verify {
-                let is_gone = self.execs > 0;
-                self.execs = self.execs.saturating_sub(1);
-                probe.feed(file, &text[..usize::from(!is_gone)], 1)
-            } else {
-                let end = (at + self.room).min(text.len());
-                let bytes = &text[at..end];
-                at = end;
-                probe.feed(file, bytes, self.room)
+            if is_gone {
+                probe.feed(file, &[], self.room);
+                return;
+            }
+            let gone = Err(Errno::SRCH);
+            let text = match self.texts.get(path).unwrap_or(&gone) {
+                Ok(text) => text,
+                Err(errno) => return probe.fail(file, *errno),
             };
+            progress = match progress {
+                ReadNext::Verify => {
+                    let has_execed = self.execs > 0;
+                    self.execs = self.execs.saturating_sub(1);
+                    probe.feed(file, &text[..usize::from(!has_execed)], 1)
+                }
+                ReadNext::Window(window) => self.read_window(probe, file, window),
+                _ => {
+                    let end = (at + self.room).min(text.len());
+                    let bytes = &text[at..end];
+                    at = end;
+                    probe.feed(file, bytes, self.room)
+                }
+            };
+            if progress == ReadNext::Count {
+                progress = probe.count(&mut self.frames);
+            }
         }
+    }
+
+    fn read_window(&mut self, probe: &mut Probe, file: ProcFile, window: Window) -> ReadNext {
+        // Without memory there is no entry, not even an empty one.
+        let has_memory = !self.tables.mappings.is_empty();
+        let len = if has_memory { window.len.min(self.room.next_multiple_of(8)) } else { 0 };
+        let bytes = self.tables.read(window.offset, len);
+        self.windows.push((window, bytes.len()));
+        probe.feed(file, &bytes, self.room)
     }
 
     /// Carries the process to its fate, as engines do.

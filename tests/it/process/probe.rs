@@ -2,9 +2,10 @@
 //! of process, texts in pieces of any size and texts without an end.
 
 use crate::support::failures::{Failures, check, check_eq};
-use crate::support::world::{Fault, LEADER, PID, ROLLUP, World};
+use crate::support::tables::Tables;
+use crate::support::world::{Fault, LEADER, PID, ROLLUP, RULE, World};
 use psm_uring::process::{
-    Fate, NAME_MAX, NameRule, Plan, Probe, ProcFile, ReadNext, Source, TEXT_MAX,
+    Fate, NAME_MAX, NameRule, Plan, Probe, ProcFile, ReadNext, Source, TEXT_MAX, WalkRule,
 };
 use psm_uring::units::Errno;
 use regex::bytes::Regex;
@@ -25,6 +26,19 @@ fn plans() -> Vec<Plan> {
             plans.push(asked);
         }
     }
+    plans
+}
+
+/// The same, and plans that walk page tables: of every process, and of big ones, which this one is
+/// not.
+fn plans_with_walks() -> Vec<Plan> {
+    let mut plans = plans();
+    let of_rollup = plans.iter().filter(|plan| plan.source == Source::Auto);
+    let walk = |is_forced| Some(WalkRule { is_forced, ..RULE });
+    let walked =
+        |plan: &Plan| [true, false].map(|forced| Plan { walk: walk(forced), ..plan.clone() });
+    let walks: Vec<Plan> = of_rollup.flat_map(walked).collect();
+    plans.extend(walks);
     plans
 }
 
@@ -64,6 +78,8 @@ fn expected_fate(what: &str, path: &str, plan: &Plan, fault: Fault) -> Fate {
             "cgroup",
             libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM | libc::ENAMETOOLONG,
         ) => Fate::Measured,
+        // A rollup replaces the walk.
+        ("maps" | "pagemap", _) => Fate::Measured,
         // This kernel has no rollup.
         ("smaps_rollup", libc::ENOENT) if plan.source == Source::Auto => Fate::Measured,
         // The file is missing, but status reports a live process. Try again.
@@ -113,7 +129,7 @@ fn an_error_at_every_step() {
         ("magic", World::magic()),
         ("leaderless", World::leaderless()),
     ] {
-        for plan in plans() {
+        for plan in plans_with_walks() {
             let mut sound = world.clone();
             let fate = sound.carry(&mut Probe::new(), &plan).fate;
             check_eq!(failures, fate, Fate::Measured, "{what} {plan:?}");
@@ -142,7 +158,8 @@ fn an_error_at_every_step() {
 /// Late answers change nothing.
 fn assert_is_over(probe: &mut Probe) {
     let before = (probe.fate(), probe.name().to_vec(), probe.smaps().copied());
-    for file in [ProcFile::Cmdline, ProcFile::Status, ProcFile::SmapsRollup, ProcFile::Smaps] {
+    use ProcFile::{Cmdline, Maps, Pagemap, Smaps, SmapsRollup, Statm, Status};
+    for file in [Cmdline, Status, SmapsRollup, Smaps, Statm, Maps, Pagemap] {
         assert!(!probe.expects(file) && !probe.awaits_memory());
         assert_eq!(probe.feed(file, ROLLUP.as_bytes(), 4096), ReadNext::Done);
         probe.fail(file, Errno::ACCES);
@@ -156,7 +173,7 @@ fn names_by_rule() {
     let mut failures = Failures::new();
     let comm =
         |rule| if rule == NameRule::Comm || rule == NameRule::Exe { "comm" } else { "[comm]" };
-    for plan in plans() {
+    for plan in plans_with_walks() {
         let name = |world: World| world.clone().carry(&mut Probe::new(), &plan).name;
         let expected = match plan.name_rule {
             NameRule::Title | NameRule::Script => "title",
@@ -183,14 +200,13 @@ fn names_by_rule() {
 #[test]
 fn name_and_memory_belong_together() {
     let mut failures = Failures::new();
-    let rollup = ROLLUP.replace("200 kB", "777 kB");
     let other = |world: World| {
         let status = "Name:\tother\nState:\tS (sleeping)\nVmSize:\t 9 kB\nThreads:\t1\n";
         let world = world.with("comm", "other\n").with("exe", "/other").with("status", status);
-        world.with("smaps", &rollup).with("smaps_rollup", &rollup)
+        world.with_tables(Tables::of_kib(777, 4096))
     };
     let others = [other(World::nameless()), other(World::user()).with("cmdline", "other\0")];
-    for plan in plans() {
+    for plan in plans_with_walks() {
         for first in worlds() {
             let mut sound = first.clone();
             sound.carry(&mut Probe::new(), &plan);
@@ -217,7 +233,7 @@ fn name_and_memory_belong_together() {
 fn reads_of_any_size() {
     let mut failures = Failures::new();
     for world in worlds().into_iter().chain([World::leaderless()]) {
-        for plan in plans() {
+        for plan in plans_with_walks() {
             let expected = world.clone().carry(&mut Probe::new(), &plan);
             for room in [1, 2, 3, 7, 28, 64, 1000] {
                 let mut pieces = World { room, ..world.clone() };
@@ -246,7 +262,7 @@ fn a_probe_forgets() {
         World::magic(),
         World::user().failing(&["cmdline", "comm"], Errno::ACCES),
     ];
-    for plan in plans() {
+    for plan in plans_with_walks() {
         let mut used = Probe::new();
         for first in &worlds {
             for second in &worlds {
@@ -298,7 +314,7 @@ fn processes_without_memory() {
 fn guessed_kernel_threads() {
     let mut failures = Failures::new();
     let kthread = "Name:\tkthreadd\nState:\tS (sleeping)\nThreads:\t1\nKthread:\t1\n";
-    for plan in plans() {
+    for plan in plans_with_walks() {
         let guess = Plan { kernel_threads: vec![PID], ..plan.clone() };
         for world in [World::user(), World::nameless(), World::leaderless()] {
             let expected = world.clone().carry(&mut Probe::new(), &plan);
@@ -366,8 +382,9 @@ fn no_memory_file() {
 /// The probe does not measure a process that the filter excludes: it does not even open its memory.
 #[test]
 fn the_filter_spares_memory() {
+    let is_memory = |path: &String| path.contains("map") || path.contains("statm");
     let mut failures = Failures::new();
-    for plan in plans() {
+    for plan in plans_with_walks() {
         for (pattern, expected) in [("title|comm|exe", Fate::Measured), ("x^", Fate::NotSelected)] {
             let filter = Some(Regex::new(pattern).expect("a regular expression"));
             let plan = Plan { filter, ..plan.clone() };
@@ -379,7 +396,7 @@ fn the_filter_spares_memory() {
                     expected,
                     "{plan:?}"
                 );
-                let reads = world.steps.iter().filter(|path| path.contains("smaps")).count();
+                let reads = world.steps.iter().filter(|path| is_memory(path)).count();
                 check_eq!(
                     failures,
                     reads > 0,
@@ -387,7 +404,7 @@ fn the_filter_spares_memory() {
                     "{plan:?} {:?}",
                     world.steps
                 );
-                check!(failures, !world.steps[0].contains("smaps"), "the name comes first");
+                check!(failures, !is_memory(&world.steps[0]), "the name comes first");
             }
         }
     }
@@ -415,20 +432,20 @@ fn an_exec_at_every_step() {
         for text in world.texts.values_mut().filter_map(|text| text.as_mut().ok()) {
             let changed = String::from_utf8_lossy(text).replace("title", "other");
             let changed = changed.replace("comm", "else").replace("/exe", "/elf");
-            *text = changed.replace("Pss:                 200", "Pss:                 999").into();
+            *text = changed.into();
         }
-        world
+        world.with_tables(Tables::of_kib(999, 4096))
     };
     let filter = Some(Regex::new("title|comm|exe").expect("a regular expression"));
     for world in worlds() {
-        for plan in plans() {
+        for plan in plans_with_walks() {
             let filter = plan.filter.as_ref().and(filter.clone());
             let plan = Plan { filter, ..plan };
             let first = world.clone().carry(&mut Probe::new(), &plan);
             let unfiltered = Plan { filter: None, ..plan.clone() };
             let second = other(world.clone()).carry(&mut Probe::new(), &unfiltered);
             assert_ne!(first.smaps, second.smaps);
-            for step in 0..16 {
+            for step in 0..24 {
                 let next = Some((step, Box::new(other(world.clone()))));
                 let mut world = World { next, ..world.clone() };
                 let found = world.carry(&mut Probe::new(), &plan);
@@ -465,7 +482,7 @@ fn texts_without_an_end() {
         for room in [1, 512, 4095, 4096, 4097, 16_384] {
             for base in [World::user(), World::nameless(), World::leaderless()] {
                 let mut world = World { room, ..base.with(name, &endless) };
-                for plan in plans() {
+                for plan in plans_with_walks() {
                     world.steps.clear();
                     let mut probe = Probe::new();
                     world.carry(&mut probe, &plan);
