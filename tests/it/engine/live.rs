@@ -10,8 +10,9 @@ use crate::support::child::Target;
 use crate::support::survey::{Snapshot, has_uring, open, survey, tuning};
 use crate::support::{run, skip, until};
 use psm_uring::engine::EngineKind;
-use psm_uring::process::{NameRule, Plan, Source};
-use psm_uring::smaps::Smaps;
+use psm_uring::process::{NameRule, Plan, Source, WINDOW_BYTES, WalkRule};
+use psm_uring::smaps::{Field, Smaps};
+use psm_uring::sys::pages::walk_rule;
 use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::sys::threads;
 use psm_uring::units::{Kib, Pid};
@@ -74,6 +75,42 @@ fn sums_equal_the_kernels() {
             assert_eq!(smaps.uss().0, uss, "{kind:?}");
             let swap = kernel.get("SwapPss").unwrap_or(&kernel["Swap"]);
             assert_eq!(smaps.swap(), Some(Kib(*swap)), "{kind:?}");
+        }
+    }
+}
+
+/// A walk over page tables has the kernel's sums, small windows or big ones, with every engine.
+#[test]
+fn walks_equal_the_kernels_sums() {
+    const TEST: &str = "walks_equal_the_kernels_sums";
+    let target = Target::stopped("family 8192 3");
+    let mut family = target.children(3, 'T');
+    family.push(target.pid());
+    let keys = ["Rss", "Pss", "Pss_Anon", "Pss_File", "Pss_Shmem", "Swap"];
+    for (kind, window_bytes) in
+        engines(TEST).into_iter().flat_map(|kind| [(kind, WINDOW_BYTES), (kind, 4096)])
+    {
+        let rule = match walk_rule(&root(), window_bytes) {
+            Ok(rule) => WalkRule { is_forced: true, ..rule },
+            Err(errno) => return skip(TEST, &format!("no page frames: {errno}")),
+        };
+        let plan = Plan { source: Source::Pagemap, walk: Some(rule), ..Plan::default() };
+        for pid in &family {
+            let agreed = until(QUIET_LIMIT, || {
+                let kernel = sums(*pid, "smaps_rollup");
+                let found = survey(&mut open(kind, &root(), tuning(2, 3)), &[*pid], &plan);
+                let smaps = found.of(*pid).expect("it is measured");
+                assert_eq!(smaps.get(Field::LazyFree), None, "the figures are those of a walk");
+                let uss = kernel["Private_Clean"] + kernel["Private_Dirty"];
+                let is_field = |key: &str, field: &Field| field.key() == key;
+                let figure = |key: &str| {
+                    let field = Field::ALL.into_iter().find(|field| is_field(key, field));
+                    smaps.get(field.expect("a field")).map(|kib| kib.0)
+                };
+                let is_equal = |key: &&str| figure(key) == kernel.get(*key).copied();
+                (keys.iter().all(is_equal) && smaps.uss().0 == uss).then_some(())
+            });
+            assert!(agreed.is_some(), "{kind:?} {window_bytes}: {pid} differs from its rollup");
         }
     }
 }
