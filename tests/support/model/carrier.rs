@@ -4,8 +4,10 @@
 use std::sync::Arc;
 
 use psm_uring::process::{Plan, Probe, ProcFile, ReadNext, Want};
+use psm_uring::sys::ring::ReadFrom;
 use psm_uring::units::{Errno, Pid};
 
+use super::super::tables::Frames;
 use super::fault::Op;
 use super::life::lives;
 use super::log::Word;
@@ -113,13 +115,19 @@ impl Carrier<'_> {
     }
 
     fn read(&mut self, mut open: OpenFile) -> Result<(), Stuck> {
-        let mut progress = ReadNext::Continue;
+        let mut progress = self.probe.first_read(open.file);
         while progress != ReadNext::Done {
             self.wait(open.place(), Op::Read)?;
-            let rewinds = progress == ReadNext::Verify;
-            let room = if rewinds { 1 } else { ROOM };
-            let read = self.world.read(&mut open, rewinds, room);
+            let (from, room) = match progress {
+                ReadNext::Verify => (ReadFrom::Beginning, 1),
+                ReadNext::Window(window) => (ReadFrom::At(window), window.len),
+                _ => (ReadFrom::Current, ROOM),
+            };
+            let read = self.world.read(&mut open, from, room);
             progress = self.feed(open.place(), read, room);
+            if progress == ReadNext::Count {
+                progress = self.probe.count(&mut Frames::default());
+            }
         }
         Ok(())
     }

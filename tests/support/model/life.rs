@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 use psm_uring::process::{CgroupPaths, NameRule};
 use psm_uring::smaps::{Malformed, Smaps, naive};
 
+use super::super::tables::Tables;
+
 /// The index of a life in [`lives`].
 pub type LifeId = usize;
 
@@ -27,6 +29,11 @@ const RECORDED: [[&str; 2]; 6] = recorded!(4 5 6 7 8 9);
 /// The first life with recorded texts: among those that worlds without scripts also use.
 const FIRST_RECORDED: LifeId = 3;
 
+/// The first page of a life, and the distance to the first page of the next one.
+const LIFE_PAGES: u64 = 2048;
+/// Entries without pages: around those of a life.
+static HOLES: [u8; 4096] = [0; 4096];
+
 /// The texts of one address space.
 pub struct Life {
     pub cmdline: Vec<u8>,
@@ -45,6 +52,13 @@ pub struct Life {
     pub leaderless: String,
     pub rollup: Vec<u8>,
     pub smaps: Vec<u8>,
+    pub statm: String,
+    pub maps: String,
+    /// The entries of its pages, from the first page on, and the offset of the first one.
+    entries: Vec<u8>,
+    entries_at: u64,
+    /// The figures of its pages.
+    pub walked: Smaps,
     /// The ends of the smaps records.
     pub ends: Vec<usize>,
     /// Every name of it contains "even"; otherwise none does.
@@ -82,6 +96,11 @@ impl Life {
         // Some take more than one read, and some have one path.
         let (long, charged) = ("x".repeat(id % 5 * 1500), format!("/g-{tag}"));
         let managed = if id % 3 == 0 { format!("/m-{tag}") } else { charged.clone() };
+        // No two have as many.
+        let (kib, first) = (800 + 5 * id as u64, LIFE_PAGES * (1 + id as u64));
+        let tables = Tables::of_kib(kib, first);
+        let (first, end) = (tables.mappings[0].first, tables.mappings[0].end());
+        let entries = tables.read(8 * first, 8 * usize::try_from(end - first).expect("few"));
         let sums = [&rollup, &smaps].map(|text| naive::scan(text.as_bytes()));
         Life {
             cmdline: cmdline.into_bytes(),
@@ -97,6 +116,11 @@ impl Life {
             leaderless: format!("{name}State:\tZ (zombie)\nThreads:\t3\n"),
             rollup: rollup.into_bytes(),
             smaps: smaps.into_bytes(),
+            statm: tables.statm(),
+            maps: tables.maps(),
+            entries,
+            entries_at: 8 * first,
+            walked: tables.figures(),
             ends,
             is_even,
             is_malformed: sums[0].is_err(),
@@ -137,6 +161,18 @@ impl Life {
 
     fn bare_comm(&self) -> &[u8] {
         &self.comm[..self.comm.len() - 1]
+    }
+
+    /// At most so many bytes of its entries. A read ends where the entries of its pages begin and
+    /// end.
+    pub fn entries(&self, offset: u64, room: usize) -> &[u8] {
+        let size = |bytes: u64| usize::try_from(bytes).expect("addresses of 64 bits");
+        let rest = match offset.checked_sub(self.entries_at) {
+            None => &HOLES[..size(self.entries_at - offset).min(HOLES.len())],
+            Some(at) if size(at) < self.entries.len() => &self.entries[size(at)..],
+            Some(_) => &HOLES,
+        };
+        &rest[..rest.len().min(room)]
     }
 
     /// Its memory, by the naive scanner over the whole text.

@@ -35,8 +35,8 @@ pub enum Word {
     NoThread,
     Status(Kind),
     Tasks,
-    /// The control groups, which do not affect the fate.
-    Group,
+    /// Control groups, size and addresses, which do not affect the fate.
+    Aside,
 }
 
 /// The expected fate of a process without events during its reads.
@@ -68,6 +68,8 @@ pub struct Log {
     pub losses: u32,
     /// It slept long enough that the engine gave it up while others continued.
     pub is_given_up: bool,
+    /// The last answer was a window of its page tables.
+    pub is_walking: bool,
     /// The number of times that the memory file of one and the same thread was missing.
     missed_files: u32,
     decided: Option<Fate>,
@@ -84,6 +86,7 @@ impl Default for Log {
             has_left: false,
             losses: 0,
             is_given_up: false,
+            is_walking: false,
             missed_files: 0,
             decided: None,
             before: Word::Nothing,
@@ -95,6 +98,7 @@ impl Default for Log {
 impl Log {
     /// Records one answer, in the order of arrival at the engine.
     pub fn answered(&mut self, plan: &Plan, place: Place, answer: Result<Word, Errno>) {
+        self.is_walking = place.file == ProcFile::Pagemap && answer == Ok(Word::Memory);
         // A decided fate is final; the rest of a chain does not change it.
         let is_rest = self.last == Word::NoThread && place.task.is_some();
         if self.decided.is_some() || is_rest {
@@ -104,7 +108,7 @@ impl Log {
             Ok(word) | Err(Meaning::Bearable(word)) => word,
             Err(Meaning::Final(fate)) => return self.decided = Some(fate),
         };
-        if word == Word::Group {
+        if word == Word::Aside {
             return;
         }
         let is_lost = matches!(word, Word::NoMemory | Word::NoFile | Word::NoThread);
@@ -135,7 +139,7 @@ impl Log {
             (_, Word::Malformed) => Fate::Malformed,
             // All reads are complete, and the filter excludes the name.
             (_, Word::Memory) => Fate::NotSelected,
-            (_, Word::Nothing | Word::NoMemory | Word::NoFile | Word::Group) => {
+            (_, Word::Nothing | Word::NoMemory | Word::NoFile | Word::Aside) => {
                 panic!("it was not finished: {self:?}")
             }
         })
@@ -161,8 +165,10 @@ fn meaning(place: Place, errno: Errno, plan: &Plan) -> Meaning {
         libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM | libc::ENAMETOOLONG
             if file == ProcFile::Cgroup =>
         {
-            Meaning::Bearable(Word::Group)
+            Meaning::Bearable(Word::Aside)
         }
+        // A rollup replaces the walk.
+        _ if matches!(file, ProcFile::Maps | ProcFile::Pagemap) => Meaning::Bearable(Word::Aside),
         // An old kernel: smaps is the fallback.
         libc::ENOENT if file == ProcFile::SmapsRollup && plan.source == Source::Auto => {
             Meaning::Bearable(Word::Nothing)

@@ -15,8 +15,6 @@ pub struct Job {
     pub slot: usize,
     pub half: Half,
     pub op: Op,
-    /// Its read starts at the beginning of the file, and takes one byte.
-    pub rewinds: bool,
     /// The worker carries out all later steps too.
     pub is_chain: bool,
 }

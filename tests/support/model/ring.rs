@@ -10,6 +10,7 @@ use psm_uring::sys::ring::pace::Pace;
 use psm_uring::sys::ring::{Completion, Fetcher, Half, ReadFrom, Request, RingStats, WorkerStates};
 use psm_uring::units::Errno;
 
+use super::super::tables::Frames;
 use super::Micros;
 use super::slots::Model;
 
@@ -17,31 +18,7 @@ use super::slots::Model;
 const IDLE_ENTERS_MAX: u64 = 20_000;
 
 /// The engine's handle of the model, the test holds the other one; and the length of its sleeps.
-pub struct ModelRing(pub Rc<RefCell<Model>>, pub Pace, pub OnePage);
-
-/// Every frame is mapped once.
-#[derive(Default)]
-pub struct OnePage;
-
-impl PageCounts for OnePage {
-    fn load(&mut self, _: &[u64]) -> Result<(), Errno> {
-        Ok(())
-    }
-
-    fn forget(&mut self) {}
-
-    fn see(&mut self, _: u64) -> u64 {
-        1
-    }
-
-    fn count(&self, _: u64) -> u64 {
-        1
-    }
-
-    fn flags(&mut self, _: u64) -> Result<u64, Errno> {
-        Ok(0)
-    }
-}
+pub struct ModelRing(pub Rc<RefCell<Model>>, pub Pace, pub Frames);
 
 impl Fetcher for ModelRing {
     fn fetch(&mut self, slot: usize, request: Request) {
@@ -61,8 +38,9 @@ impl Fetcher for ModelRing {
             time = model.dice.below(time + 1);
         }
         let (now, before) = (model.world.now, model.stats);
-        let wanted = at_least.min(model.owed());
-        let can_sleep = model.can_sleep && wanted > 1;
+        let owed = model.owed();
+        let wanted = if owed == 0 { usize::MAX } else { at_least.min(owed) };
+        let can_sleep = model.can_sleep && owed > 0 && wanted > 1;
         match self.1.pause().filter(|_| can_sleep) {
             Some(pause) => model.wait(usize::MAX, now + time.min(micros(pause))),
             None => model.wait(wanted, now + time),

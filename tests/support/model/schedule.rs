@@ -10,11 +10,12 @@ use psm_uring::process::{Coverage, Fate, Probe, Source};
 use psm_uring::sys::ring::pace::Pace;
 use psm_uring::units::Pid;
 
+use super::super::tables::Frames;
 use super::carrier;
 use super::check::{Check, check_left};
 use super::log::Log;
 use super::pool::Pool;
-use super::ring::{ModelRing, OnePage};
+use super::ring::ModelRing;
 use super::script::Script;
 use super::seat::seat_of;
 use super::slots::Model;
@@ -36,6 +37,8 @@ pub struct Totals {
     pub late: u64,
     /// Events during the reads of their process.
     pub touched: u64,
+    /// Pauses between two windows of a walk.
+    pub pauses: u64,
 }
 
 impl AddAssign for Totals {
@@ -48,6 +51,7 @@ impl AddAssign for Totals {
         self.abandoned += other.abandoned;
         self.late += other.late;
         self.touched += other.touched;
+        self.pauses += other.pauses;
     }
 }
 
@@ -78,7 +82,8 @@ pub fn run(script: Script) -> Ran {
     model.can_sleep = script.can_sleep && !script.is_chained;
     let model = Rc::new(RefCell::new(model));
     let tuning = Tuning::new(Some(workers), Some(depth), Source::Auto);
-    let mut engine = Uring::new(ModelRing(Rc::clone(&model), Pace::default(), OnePage), tuning);
+    let mut engine =
+        Uring::new(ModelRing(Rc::clone(&model), Pace::default(), Frames::default()), tuning);
     let mut totals = Totals { schedules: 1, ..Totals::default() };
     let mut fates = Vec::new();
     for _ in 0..surveys {
@@ -110,6 +115,7 @@ pub fn run(script: Script) -> Ran {
     let last = model.borrow();
     totals.injected = last.world.faults.injected;
     totals.late = last.watch.late;
+    totals.pauses = last.pauses;
     totals.abandoned = last.watch.abandoned as u64;
     drop(last);
     Ran { totals, model, fates }

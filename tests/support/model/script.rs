@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use psm_uring::engine::Timeouts;
-use psm_uring::process::{NameRule, Plan, Source};
+use psm_uring::process::{NameRule, Plan, Source, WalkRule};
 use psm_uring::units::{Errno, Pid};
 use regex::bytes::Regex;
 
@@ -18,6 +18,10 @@ use super::{MILLIS, Micros, NEVER};
 
 /// The maximum number of processes of a random world.
 const PROCESSES_MAX: u64 = 12;
+
+/// Walks of four windows and more.
+const WALK: WalkRule =
+    WalkRule { is_forced: true, window_bytes: 512, page_bytes: 4096, slack_pages: 0 };
 
 /// One schedule, before its run.
 pub struct Script {
@@ -64,6 +68,11 @@ pub fn plans() -> &'static [Plan] {
         let selected = |plan: &Plan| Plan { users: users.clone(), ..plan.clone() };
         plans.push(selected(&plans[7]));
         plans.push(Plan { name_rule: NameRule::Script, ..plans[12].clone() });
+        let walked = |plan: &Plan| Plan { walk: Some(WALK), ..plan.clone() };
+        plans.extend([0, 13, 24].map(|plan| walked(&plans[plan])));
+        // No process is big enough.
+        let walk = Some(WalkRule { is_forced: false, ..WALK });
+        plans.push(Plan { walk, ..plans[12].clone() });
         plans
     })
 }

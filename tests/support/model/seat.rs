@@ -216,6 +216,7 @@ impl Seat {
         let is_even = life.is_even && self.body != Body::Kernel;
         let is_of_other = !plan.users.is_empty() && has_name && !is_even;
         let is_left_out = plan.filter.is_some() && is_named && !is_even || is_of_other;
+        let walks = plan.walk.is_some_and(|walk| walk.is_forced);
         let lacks_rollup = plan.source == Source::Rollup && !kernel.has_rollup;
         match (self.body, self.denial) {
             (Body::Absent, _) => Expected::Fate(Fate::Gone),
@@ -228,7 +229,7 @@ impl Seat {
                 Expected::Fate(Fate::Failed(Errno::NOENT))
             }
             (Body::User | Body::Leaderless(_), Denial::Memory) => Expected::Fate(Fate::Denied),
-            _ if life.is_malformed => Expected::Fate(Fate::Malformed),
+            _ if life.is_malformed && !walks => Expected::Fate(Fate::Malformed),
             _ => Expected::Measured(self.life),
         }
     }

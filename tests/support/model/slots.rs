@@ -25,6 +25,8 @@ const POISON: [u8; 4096] = [0xaa; 4096];
 /// A process that takes this long does not count as in flight (README: other processes do not wait
 /// for it).
 const HELD_AFTER: Micros = 50 * MILLIS;
+/// The least time between two windows of one process, in which it gets the lock.
+const PAUSE: Micros = 50;
 
 /// Failures of the ring.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,18 +55,38 @@ struct Note {
     answer: Result<Word, Errno>,
 }
 
-#[derive(Default)]
 struct Slot {
     pending: [Option<(world::Place, Buffer)>; 2],
     open: [Option<OpenFile>; 2],
     refused: [Option<Errno>; 2],
+    /// The part of each file that is read next.
+    from: [ReadFrom; 2],
     /// Requests in flight.
     requests: usize,
     /// Completions that the engine has yet to reap.
     owed: usize,
     pid: Option<Pid>,
     since: Micros,
+    /// The time at which the engine took the last window of the page tables.
+    window_reaped: Micros,
     is_abandoned: bool,
+}
+
+impl Slot {
+    fn new() -> Slot {
+        Slot {
+            pending: [None, None],
+            open: [None; 2],
+            refused: [None; 2],
+            from: [ReadFrom::Current; 2],
+            requests: 0,
+            owed: 0,
+            pid: None,
+            since: 0,
+            window_reaped: 0,
+            is_abandoned: false,
+        }
+    }
 }
 
 /// A request that a worker has finished, and the completion of a read.
@@ -90,6 +112,8 @@ pub struct Model {
     ready: VecDeque<Ready>,
     /// Requests that got a worker so far.
     started: u64,
+    /// Pauses of walks so far.
+    pub pauses: u64,
 }
 
 impl Model {
@@ -103,11 +127,12 @@ impl Model {
             stats: RingStats::default(),
             is_chained: false,
             can_sleep: true,
-            slots: (0..slots).map(|_| Slot::default()).collect(),
+            slots: (0..slots).map(|_| Slot::new()).collect(),
             slots_max: slots,
             finished: VecDeque::new(),
             ready: VecDeque::new(),
             started: 0,
+            pauses: 0,
         }
     }
 
@@ -145,6 +170,8 @@ impl Model {
         slot.owed = 1 + usize::from(second.is_some());
         (slot.open, slot.refused) = ([None; 2], [None; 2]);
         let is_pair = second.is_some();
+        let from = second.as_ref().map_or(ReadFrom::Current, |fetch| fetch.from);
+        slot.from = [first.from, from];
         slot.pending = [Some((place, first.buffer)), second.map(|f| (place_of(&f), f.buffer))];
         match (place.file, is_pair) {
             (ProcFile::Tasks, _) => self.list_tasks(index, place),
@@ -161,7 +188,7 @@ impl Model {
 
     fn queue(&mut self, slot: usize, half: Half, op: Op) {
         let is_chain = self.is_chained;
-        self.queue_job(Job { slot, half, op, rewinds: false, is_chain });
+        self.queue_job(Job { slot, half, op, is_chain });
     }
 
     fn queue_job(&mut self, job: Job) {
@@ -179,10 +206,17 @@ impl Model {
         let open = slot.open[half as usize].expect("it reads on in a file that was opened");
         *pending = Some((open.place(), buffer));
         self.watch.in_flight += usize::from(slot.owed == 0);
+        if let ReadFrom::At(_) = from {
+            assert_eq!(slot.owed, 0, "slot {index} reads a window beside another file");
+            let pause = self.world.now - slot.window_reaped;
+            assert!(pause >= PAUSE, "slot {index} pauses for {pause} µs");
+            slot.since = slot.window_reaped;
+            self.pauses += 1;
+        }
         slot.owed += 1;
-        let rewinds = from == ReadFrom::Beginning;
+        slot.from[half as usize] = from;
         let op = Op::Read;
-        self.queue_job(Job { slot: index, half, op, rewinds, is_chain: false });
+        self.queue_job(Job { slot: index, half, op, is_chain: false });
     }
 
     /// A slot starts another process, unless it continues with its current one.
@@ -395,15 +429,20 @@ impl Model {
 
     /// Performs the action of a request.
     fn carry_out(&mut self, job: Job) -> Result<Option<Ready>, Errno> {
-        let Job { slot, half, op, rewinds, .. } = job;
+        let Job { slot, half, op, .. } = job;
         let pending = &self.slots[slot].pending[half as usize];
         let (at, room) =
             pending.as_ref().map(|(at, buffer)| (*at, buffer.room())).expect("a fetch");
         if op == Op::Read {
-            let room = if rewinds { 1 } else { self.shorten(at.file, room) };
+            let from = self.slots[slot].from[half as usize];
+            let room = match from {
+                ReadFrom::Beginning => 1,
+                ReadFrom::Current => self.shorten(at.file, room),
+                ReadFrom::At(window) => self.shorten_window(window.len.min(room)),
+            };
             let open = self.slots[slot].open[half as usize];
             let mut open = open.expect("the ring opens before it reads");
-            let read = self.world.read(&mut open, rewinds, room);
+            let read = self.world.read(&mut open, from, room);
             self.slots[slot].open[half as usize] = Some(open);
             let (text, word) = read?;
             return Ok(self.ready(slot, half, Ok(word), text));
@@ -422,6 +461,12 @@ impl Model {
     fn shorten(&mut self, file: ProcFile, room: usize) -> usize {
         let is_short = file == ProcFile::Smaps && self.dice.percent(self.trouble.short_percent);
         if is_short { 1 + (self.dice.index(400) + 199) % 400 } else { room }
+    }
+
+    /// A read of page tables ends behind any entry.
+    fn shorten_window(&mut self, len: usize) -> usize {
+        let is_short = self.dice.percent(self.trouble.short_percent);
+        if is_short { len - 8 * self.dice.index(len / 8) } else { len }
     }
 
     /// Abandoned requests finish all the same, and overwrite their buffers.
@@ -459,6 +504,7 @@ impl Model {
         let Ready { completion, note } = self.ready.pop_front()?;
         let slot = &mut self.slots[completion.slot];
         slot.owed -= 1;
+        slot.window_reaped = self.world.now;
         self.watch.last_reaped = self.world.now;
         self.watch.idle_enters = 0;
         if slot.is_abandoned {

@@ -2,6 +2,7 @@
 //! `fs/proc/task_mmu.c`.
 
 use psm_uring::process::{Plan, ProcFile};
+use psm_uring::sys::ring::ReadFrom;
 use psm_uring::units::{Errno, Pid};
 
 use super::fault::{Faults, Op};
@@ -9,6 +10,15 @@ use super::life::{KERNEL_STATUS, Life, LifeId, lives};
 use super::log::{Kind, Word};
 use super::seat::{Body, Denial, Seat};
 use super::{Micros, NEVER};
+
+/// The time of a rollup is that of so many windows.
+const WINDOWS: Micros = 8;
+
+/// Files of an address space.
+fn is_memory(file: ProcFile) -> bool {
+    use ProcFile::{Maps, Pagemap, Smaps, SmapsRollup};
+    matches!(file, Smaps | SmapsRollup | Maps | Pagemap)
+}
 
 /// The common properties of all processes.
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +57,10 @@ impl OpenFile {
 
     /// The content of its text.
     fn word(&self) -> Word {
-        if self.file == ProcFile::Cgroup {
-            return Word::Group;
+        match self.file {
+            ProcFile::Cgroup | ProcFile::Statm | ProcFile::Maps => return Word::Aside,
+            ProcFile::Pagemap => return Word::Memory,
+            _ => {}
         }
         let is_malformed = self.life.is_some_and(|life| lives()[life].is_malformed);
         if is_malformed { Word::Malformed } else { Word::Memory }
@@ -69,7 +81,7 @@ impl World {
     pub fn held_until(&mut self, place: Place, op: Op) -> Micros {
         let seat = &mut self.seats[place.seat];
         seat.settle(self.now);
-        let is_memory = matches!(place.file, ProcFile::Smaps | ProcFile::SmapsRollup);
+        let is_memory = is_memory(place.file);
         let is_guarded = is_memory || place.file == ProcFile::Exe;
         let is_arguments = matches!(place.file, ProcFile::Cmdline | ProcFile::Arguments);
         match op {
@@ -82,8 +94,12 @@ impl World {
 
     /// The run time of this step, in addition to the time of every step.
     pub fn walk(&self, place: Place, op: Op) -> Micros {
-        let is_memory = matches!(place.file, ProcFile::Smaps | ProcFile::SmapsRollup);
-        if is_memory && op == Op::Read { self.seats[place.seat].walk } else { 0 }
+        let walk = self.seats[place.seat].walk;
+        match (place.file, op) {
+            (ProcFile::Smaps | ProcFile::SmapsRollup, Op::Read) => walk,
+            (ProcFile::Pagemap, Op::Read) => walk / WINDOWS,
+            _ => 0,
+        }
     }
 
     /// Counts a step of a process, and fails it if a fault applies.
@@ -113,7 +129,8 @@ impl World {
         let Place { seat: index, task, file } = place;
         let (seat, kernel) = (&self.seats[index], self.kernel);
         let memory = seat.memory(task);
-        let is_memory = matches!(file, ProcFile::Smaps | ProcFile::SmapsRollup);
+        let is_memory = is_memory(file);
+        let is_refused = is_memory && file != ProcFile::Smaps && kernel.refuses_at_open;
         let is_guarded = is_memory || file == ProcFile::Exe;
         match (seat.body, seat.denial) {
             (Body::Absent, _) => return Err(Errno::NOENT),
@@ -122,26 +139,24 @@ impl World {
             _ if file == ProcFile::SmapsRollup && !kernel.has_rollup => return Err(Errno::NOENT),
             (_, Denial::Memory) if is_guarded && memory.is_some() => return Err(Errno::ACCES),
             _ if file == ProcFile::Exe && memory.is_none() => return Err(Errno::NOENT),
-            _ if file == ProcFile::SmapsRollup && memory.is_none() && kernel.refuses_at_open => {
-                return Err(Errno::SRCH);
-            }
+            _ if is_refused && memory.is_none() => return Err(Errno::SRCH),
             _ => {}
         }
         let life = if is_memory { memory } else { None };
         Ok(OpenFile { seat: index, file, task, owner: seat.owner, life, at: 0 })
     }
 
-    /// Reads at most `room` bytes from the end of the last read, or from the beginning.
+    /// Reads at most `room` bytes of a part of the file.
     pub fn read(
         &mut self,
         open: &mut OpenFile,
-        from_beginning: bool,
+        from: ReadFrom,
         room: usize,
     ) -> Result<(&'static [u8], Word), Errno> {
         let Place { seat, task, file } = open.place();
         self.step(open.place(), Op::Read)?;
         let seat = &self.seats[seat];
-        if from_beginning {
+        if from == ReadFrom::Beginning {
             open.at = 0;
         }
         if let Some(rest) = buffered(open) {
@@ -163,11 +178,17 @@ impl World {
             ProcFile::Exe => (&life.exe, Word::Name),
             ProcFile::Cgroup => {
                 open.life = Some(seat.life);
-                (&life.cgroup, Word::Group)
+                (&life.cgroup, Word::Aside)
             }
+            ProcFile::Statm if seat.memory(task).is_none() => (b"0 0 0 0 0 0 0\n", Word::Aside),
+            ProcFile::Statm => (life.statm.as_bytes(), Word::Aside),
             ProcFile::Status => {
                 let kind = seat.kind(task);
                 (status(life, kind).as_bytes(), Word::Status(kind))
+            }
+            ProcFile::Maps if open.life != seat.memory(task) => (&[], Word::Aside),
+            ProcFile::Pagemap if open.life.is_none() || open.life != seat.memory(task) => {
+                (&[], Word::NoMemory)
             }
             _ if open.life.is_none() || open.life != seat.memory(task) => {
                 if file == ProcFile::SmapsRollup && open.at == 0 {
@@ -175,6 +196,11 @@ impl World {
                 }
                 let is_end = open.at > 0;
                 (&[], if is_end { open.word() } else { Word::NoMemory })
+            }
+            ProcFile::Maps => (life.maps.as_bytes(), Word::Aside),
+            ProcFile::Pagemap => {
+                let ReadFrom::At(window) = from else { panic!("page tables are read by windows") };
+                return Ok((life.entries(window.offset, room), Word::Memory));
             }
             ProcFile::SmapsRollup => (&life.rollup, open.word()),
             _ => (&life.smaps, open.word()),
@@ -210,6 +236,9 @@ impl World {
 /// Text that the kernel has printed and not yet returned: the rest of a record. It arrives in any
 /// state of the process.
 fn buffered(open: &OpenFile) -> Option<&'static [u8]> {
+    if matches!(open.file, ProcFile::Statm | ProcFile::Maps | ProcFile::Pagemap) {
+        return None;
+    }
     let life = &lives()[open.life?];
     let end = match open.file {
         ProcFile::Smaps => *life.ends.iter().find(|end| **end >= open.at)?,

@@ -52,11 +52,12 @@ fn schedules_at_random() {
         totals += schedule::run(Script::random(dice(seed))).totals;
         drop(again);
     }
-    let Totals { coverage, injected, broken, left, abandoned, late, touched, .. } = totals;
+    let Totals { coverage, injected, broken, left, abandoned, late, touched, pauses, .. } = totals;
     say(&format!(
         "model_ring: {schedules} schedules from PSM_SEED={first}: {} processes, {} measured, \
          {touched} touched while they were read, {injected} failures, {broken} rings broken and \
-         {left} processes left, {abandoned} slots abandoned, {late} late completions",
+         {left} processes left, {abandoned} slots abandoned, {late} late completions, \
+         {pauses} pauses",
         coverage.listed() as u64 + left,
         coverage.measured,
     ));
@@ -65,7 +66,7 @@ fn schedules_at_random() {
     let other = [coverage.denied, coverage.malformed, coverage.failed];
     let late_ones = [coverage.timed_out, coverage.not_asked];
     let all = gone.into_iter().chain(other).chain(late_ones).map(|count| count as u64);
-    let rare = all.chain([injected, broken, left, abandoned, late, touched]).min();
+    let rare = all.chain([injected, broken, left, abandoned, late, touched, pauses]).min();
     assert!(schedules < 2_000 || rare > Some(0), "something never happened: {totals:?}");
 }
 
@@ -131,6 +132,17 @@ fn fate_after(hit: Hit, seat: &Seat, plan: &Plan) -> Fate {
         (ProcFile::Exe, libc::EOPNOTSUPP | libc::ENAMETOOLONG) => untouched,
         (ProcFile::Cgroup, libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM) => untouched,
         (ProcFile::Cgroup, libc::ENAMETOOLONG) => untouched,
+        // A rollup replaces the walk.
+        (ProcFile::Maps | ProcFile::Pagemap, _) if has_memory && seat.life().is_malformed => {
+            Fate::Malformed
+        }
+        (ProcFile::Maps | ProcFile::Pagemap, _) => untouched,
+        // Only the dead leader has no pages to walk.
+        (ProcFile::SmapsRollup, libc::ESRCH)
+            if plan.walk.is_some_and(|walk| walk.is_forced) && seat.denial == Denial::None =>
+        {
+            untouched
+        }
         // A kernel without rollups.
         (ProcFile::SmapsRollup, libc::ENOENT) if plan.source == Source::Auto => untouched,
         // The address space is gone. If the process has a new one, the engine reads that.
@@ -368,4 +380,44 @@ fn no_slot_is_left() {
     let ran = schedule::run(script);
     assert_eq!((ran.totals.broken, ran.totals.left), (1, 3));
     assert_eq!(ran.fates.iter().filter(|(_, fate)| *fate == Fate::Measured).count(), 3);
+}
+
+/// Processes whose page tables are walked.
+fn walked(processes: usize) -> Script {
+    let plan = plans().iter().find(|plan| plan.walk.is_some()).expect("a plan that walks");
+    let seats = (0..processes).map(|n| Seat::new(n, Body::User, 2 * (n % 10))).collect();
+    let mut script = Script::calm(world_of(seats, plan), dice(3));
+    script.depth = processes;
+    script
+}
+
+/// The pauses of one process do not delay another one, and no call is in vain.
+#[test]
+fn pauses_overlap() {
+    let [one, many] = [1, 16].map(|processes| schedule::run(walked(processes)));
+    for (ran, processes) in [(&one, 1), (&many, 16)] {
+        let (found, stats) = (ran.totals.coverage, ran.model.borrow().stats);
+        assert_eq!(found.measured, processes);
+        assert!(ran.totals.pauses >= 3 * processes as u64, "{} pauses", ran.totals.pauses);
+        // One call submits a window and waits for it, one waits for the end of a pause.
+        assert!(stats.enters <= 2 * stats.operations, "{stats:?}");
+    }
+    assert!(ended(&one) >= 50 * one.totals.pauses, "{} µs", ended(&one));
+    assert!(ended(&many) < 50 * many.totals.pauses, "{} µs", ended(&many));
+}
+
+/// A deadline in a pause: the process was not asked for more, and no worker has it.
+#[test]
+fn a_deadline_ends_a_pause() {
+    let mut paused = 0;
+    for deadline in (0..1500).step_by(13) {
+        let mut script = walked(1);
+        script.timeouts.deadline = Some(Duration::from_micros(deadline));
+        (script.surveys, script.comes_back) = (2, true);
+        let ran = schedule::run(script);
+        // A process whose window a worker has is timed out, as every schedule checks.
+        let is_walking = ran.model.borrow().world.seats[0].log.is_walking;
+        paused += usize::from(is_walking && ran.fate(0) == Fate::NotAsked);
+    }
+    assert!(paused > 10, "{paused} deadlines in a pause");
 }
