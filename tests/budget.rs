@@ -18,7 +18,7 @@ use std::fs::read;
 
 use crowd::{Crowd, Kind, Spec};
 use psm_uring::engine::{EngineKind, IoStats, Surveyor, Timeouts, Tuning};
-use psm_uring::process::{Plan, Source};
+use psm_uring::process::{Plan, Source, WINDOW_BYTES, WalkRule};
 use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::sys::ring::kernel::Features;
 use psm_uring::sys::this_process;
@@ -59,6 +59,10 @@ const PLACES_GROWTHS: u64 = 2;
 /// The scheduler distributes processes over threads; in the worst case each list doubles from zero.
 const THREADS_GROWTHS: u64 = WORKERS as u64 * 2 * ALL.ilog2() as u64;
 
+/// The rule of a walk that no member needs.
+const WALK: WalkRule =
+    WalkRule { is_forced: false, window_bytes: WINDOW_BYTES, page_bytes: 4096, slack_pages: 0 };
+
 /// The maximum cost of one process.
 struct Budget {
     kind: EngineKind,
@@ -67,6 +71,8 @@ struct Budget {
     source: Source,
     /// Whether owner and control group are requested, too.
     places: bool,
+    /// Whether page tables of big processes are walked; members are small.
+    walks: bool,
     operations: f64,
     enters: f64,
     /// Voluntary context switches of all threads, where they are steady: not of a chain, whose
@@ -79,12 +85,13 @@ struct Budget {
     why: &'static str,
 }
 
-const BUDGETS: [Budget; 9] = [
+const BUDGETS: [Budget; 11] = [
     Budget {
         kind: EngineKind::Uring,
         ring: TIMED,
         source: Source::Rollup,
         places: false,
+        walks: false,
         operations: 4.1,
         enters: TIMED_ENTERS,
         switches: TIMED_SWITCHES,
@@ -97,6 +104,7 @@ const BUDGETS: [Budget; 9] = [
         ring: CHAINED,
         source: Source::Rollup,
         places: false,
+        walks: false,
         operations: 4.1,
         enters: RING_ENTERS,
         switches: f64::INFINITY,
@@ -109,6 +117,7 @@ const BUDGETS: [Budget; 9] = [
         ring: CHAINED,
         source: Source::Smaps,
         places: false,
+        walks: false,
         operations: 6.1,
         enters: SMAPS_RING_ENTERS,
         switches: f64::INFINITY,
@@ -121,6 +130,7 @@ const BUDGETS: [Budget; 9] = [
         ring: CHAINED,
         source: Source::Rollup,
         places: false,
+        walks: false,
         operations: 6.0,
         enters: 0.0,
         switches: f64::INFINITY,
@@ -133,6 +143,7 @@ const BUDGETS: [Budget; 9] = [
         ring: CHAINED,
         source: Source::Rollup,
         places: false,
+        walks: false,
         operations: 6.0,
         enters: 0.0,
         switches: f64::INFINITY,
@@ -145,6 +156,7 @@ const BUDGETS: [Budget; 9] = [
         ring: CHAINED,
         source: Source::Smaps,
         places: false,
+        walks: false,
         operations: 28.0,
         enters: 0.0,
         switches: f64::INFINITY,
@@ -157,6 +169,7 @@ const BUDGETS: [Budget; 9] = [
         ring: CHAINED,
         source: Source::Smaps,
         places: false,
+        walks: false,
         operations: 28.0,
         enters: 0.0,
         switches: f64::INFINITY,
@@ -169,6 +182,7 @@ const BUDGETS: [Budget; 9] = [
         ring: CHAINED,
         source: Source::Rollup,
         places: true,
+        walks: false,
         operations: 8.1,
         enters: SMAPS_RING_ENTERS,
         switches: f64::INFINITY,
@@ -181,12 +195,39 @@ const BUDGETS: [Budget; 9] = [
         ring: CHAINED,
         source: Source::Rollup,
         places: true,
+        walks: false,
         operations: 12.0,
         enters: 0.0,
         switches: f64::INFINITY,
         reads: 4.0,
         growths: SYNC_PLACES_GROWTHS,
         why: "open, read, close of four files",
+    },
+    Budget {
+        kind: EngineKind::Uring,
+        ring: CHAINED,
+        source: Source::Rollup,
+        places: false,
+        walks: true,
+        operations: 4.1,
+        enters: RING_ENTERS,
+        switches: f64::INFINITY,
+        reads: 3.0,
+        growths: 0,
+        why: "one chain as without; the submitting thread itself reads statm",
+    },
+    Budget {
+        kind: EngineKind::Sync,
+        ring: CHAINED,
+        source: Source::Rollup,
+        places: false,
+        walks: true,
+        operations: 9.0,
+        enters: 0.0,
+        switches: f64::INFINITY,
+        reads: 3.0,
+        growths: SYNC_GROWTHS,
+        why: "open, read, close of three files: the size shows that the process is small",
     },
 ];
 
@@ -211,7 +252,8 @@ impl Budget {
     fn exceeded(&self, pids: &[Pid]) -> Vec<String> {
         let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
         let (source, owner, cgroup) = (self.source, self.places, self.places);
-        let plan = Plan { source, owner, cgroup, ..Plan::default() };
+        let walk = self.walks.then_some(WALK);
+        let plan = Plan { source, owner, cgroup, walk, ..Plan::default() };
         let tuning = Tuning { features: self.ring, ..tuning(WORKERS, DEPTH) };
         let mut surveyor = open(self.kind, &root, tuning);
         // Slots, buffers and probes allocate their permanent memory.
@@ -246,7 +288,8 @@ impl Budget {
     fn bytes_of_files(&self, pids: &[Pid]) -> f64 {
         let memory = if self.source == Source::Smaps { "smaps" } else { "smaps_rollup" };
         let places = ["status", "cgroup"].into_iter().filter(|_| self.places);
-        let files: Vec<&str> = [memory, "cmdline"].into_iter().chain(places).collect();
+        let size = self.walks.then_some("statm");
+        let files: Vec<&str> = [memory, "cmdline"].into_iter().chain(places).chain(size).collect();
         let len = |pid: &Pid, file| read(format!("/proc/{pid}/{file}")).expect("there").len();
         let all: usize =
             pids.iter().map(|pid| files.iter().map(|file| len(pid, *file)).sum::<usize>()).sum();

@@ -18,7 +18,7 @@ use crate::process::{ProcFile, RelPath, TEXT_MAX};
 use crate::units::{Errno, Pid};
 
 /// The maximum size of a line of numbers.
-const ONE_LINE_BYTES: usize = 256;
+pub(super) const ONE_LINE_BYTES: usize = 256;
 /// The buffer for a listing (`getdents64(2)`).
 const LISTING_BYTES: usize = 32 * 1024;
 /// The maximum size of a text that is read whole: more than the ids of all processes of a host.
@@ -127,16 +127,13 @@ impl ProcRoot {
         Ok(text)
     }
 
-    /// The same by its path.
+    /// Reads the start of a file, by its path. Returns the number of bytes.
     ///
     /// # Errors
     /// Those of `open(2)` and `read(2)`.
-    pub(super) fn read_at_once(&self, path: &RelPath) -> Result<Vec<u8>, Errno> {
-        let mut text = vec![0; ONE_LINE_BYTES];
+    pub(super) fn read_at_once(&self, path: &RelPath, room: &mut [u8]) -> Result<usize, Errno> {
         let open = self.open_at(path, OFlags::RDONLY | OFlags::NONBLOCK)?;
-        let len = rustix::io::retry_on_intr(|| rustix::io::read(&open, &mut text))?;
-        text.truncate(len);
-        Ok(text)
+        Ok(rustix::io::retry_on_intr(|| rustix::io::read(&open, &mut *room))?)
     }
 
     /// Opens a file that never blocks, for a thread that must not wait. In a directory that

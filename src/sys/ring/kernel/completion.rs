@@ -43,7 +43,8 @@ impl KernelRing {
             // descriptor, and its completion is handled once.
             let file = unsafe { OwnedFd::from_raw_fd(fd) };
             if is_link {
-                self.complete_with(tag, proc_root::link_target(file.as_fd()));
+                let target = proc_root::link_target(file.as_fd());
+                self.complete_with(tag, target.as_deref().map_err(|errno| *errno));
                 return self.name_is_done(tag);
             }
             self.slots[tag.slot].files[tag.half as usize] = Some(file);
@@ -101,7 +102,7 @@ impl KernelRing {
     }
 
     /// Completes a fetch with a text that is known already.
-    pub(super) fn complete_with(&mut self, tag: Tag, text: Result<Vec<u8>, Errno>) {
+    pub(super) fn complete_with(&mut self, tag: Tag, text: Result<&[u8], Errno>) {
         let result = text.map(|text| {
             if let Some(fetch) = &mut self.slots[tag.slot].pending[tag.half as usize] {
                 // One byte stays free: a full buffer would mean that there is more.

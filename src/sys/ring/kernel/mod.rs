@@ -55,7 +55,7 @@ use crate::process::{PageCounts, ProcFile, RelPath};
 use crate::sys::buffer::Buffer;
 use crate::sys::keeper_client;
 use crate::sys::pages::KernelPages;
-use crate::sys::proc_root::ProcRoot;
+use crate::sys::proc_root::{ONE_LINE_BYTES, ProcRoot};
 use crate::sys::this_process;
 use crate::sys::threads;
 use crate::sys::threads::ThreadState;
@@ -330,7 +330,7 @@ impl Fetcher for KernelRing {
             Request::Pair { name, memory } => (name, Some(memory)),
         };
         self.in_flight += 1 + usize::from(second.is_some());
-        let file = first.file;
+        let (file, path) = (first.file, first.path);
         let state = &mut self.slots[slot];
         // Also in release builds: the kernel may write to a pending buffer.
         assert!(state.pending.iter().all(Option::is_none), "the slot is free");
@@ -338,16 +338,19 @@ impl Fetcher for KernelRing {
         state.pending = [Some(first), second];
         (state.files, state.refused) = ([None, None], [None, None]);
         let tag = Tag { slot, half: Half::First, op: Op::Read, generation: state.generation };
-        if let ProcFile::Tasks | ProcFile::Statm = file {
-            // Neither blocks, and a worker would have to be waited for.
-            let text = match (self.pending(slot, Half::First), file) {
-                (Some(fetch), ProcFile::Statm) => self.root.read_at_once(&fetch.path),
-                (Some(fetch), _) => self.root.tasks(&fetch.path),
-                (None, _) => Ok(Vec::new()),
-            };
-            return self.complete_with(tag, text);
+        // Neither file blocks, and a worker would have to be waited for.
+        match file {
+            ProcFile::Tasks => {
+                let tasks = self.root.tasks(&path);
+                self.complete_with(tag, tasks.as_deref().map_err(|errno| *errno));
+            }
+            ProcFile::Statm => {
+                let mut line = [0; ONE_LINE_BYTES];
+                let len = self.root.read_at_once(&path, &mut line);
+                self.complete_with(tag, len.map(|len| &line[..len]));
+            }
+            _ => self.push_fetch(slot),
         }
-        self.push_fetch(slot);
     }
 
     fn read_more(&mut self, slot: usize, half: Half, from: ReadFrom, buffer: Buffer) {
