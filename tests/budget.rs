@@ -60,8 +60,14 @@ const PLACES_GROWTHS: u64 = 2;
 const THREADS_GROWTHS: u64 = WORKERS as u64 * 2 * ALL.ilog2() as u64;
 
 /// The rule of a walk that no member needs.
-const WALK: WalkRule =
-    WalkRule { is_forced: false, window_bytes: WINDOW_BYTES, page_bytes: 4096, slack_pages: 0 };
+const WALK: WalkRule = WalkRule {
+    is_forced: false,
+    is_whole_host: true,
+    has_swap: false,
+    window_bytes: WINDOW_BYTES,
+    page_bytes: 4096,
+    slack_pages: 0,
+};
 
 /// The maximum cost of one process.
 struct Budget {

@@ -19,8 +19,14 @@ const STATUS: &str = "Name:\tcomm\nState:\tS (sleeping)\nUid:\t1\t33\t33\t33
 VmSize:\t 100 kB\nThreads:\t1\n";
 pub const LEADER: &str = "Name:\tcomm\nState:\tZ (zombie)\nUid:\t1\t2\t3\t4\nThreads:\t2\n";
 /// Walks with several windows.
-pub const RULE: WalkRule =
-    WalkRule { is_forced: true, window_bytes: 256, page_bytes: 4096, slack_pages: 0 };
+pub const RULE: WalkRule = WalkRule {
+    is_forced: true,
+    is_whole_host: true,
+    has_swap: false,
+    window_bytes: 256,
+    page_bytes: 4096,
+    slack_pages: 0,
+};
 /// More steps than any process needs.
 const STEPS_MAX: usize = 60_000;
 

@@ -19,8 +19,8 @@ const SLOT_BITS: u32 = 50;
 /// Types of swap areas. Those above belong to entries of other kinds; with few such kinds in the
 /// kernel some types are unused (`MAX_SWAPFILES`, include/linux/swap.h).
 const SWAP_TYPE_MAX: u64 = 22;
-/// The offset of a mark (of userfaultfd, of a poisoned page: `SWP_PTE_MARKER`, 5.19) is one of a few
-/// bits. No process has a frame with such a low number.
+/// The offset of a mark (of userfaultfd, of a poisoned page: `SWP_PTE_MARKER`, 5.19) is a few bits.
+/// No process has a frame with such a low number.
 const MARK_MAX: u64 = 16;
 
 /// The meaning of an entry.

@@ -226,7 +226,7 @@ fn only_big_processes_are_walked() {
     for (what, entries, expected) in [
         ("small", pages(6000).collect(), false),
         ("big", pages(6500).collect(), true),
-        ("big, in swap", pages(6500).chain([swap]).collect(), false),
+        ("big, in swap", pages(6500).chain([swap]).collect(), true),
         ("big, with holes", pages(6500).chain(holes(100_000)).collect(), true),
         ("mostly holes", pages(6500).chain(holes(600_000)).collect(), false),
         ("huge pages", blocks(40).collect(), false),

@@ -20,8 +20,14 @@ use super::{MILLIS, Micros, NEVER};
 const PROCESSES_MAX: u64 = 12;
 
 /// Walks of four windows and more.
-const WALK: WalkRule =
-    WalkRule { is_forced: true, window_bytes: 512, page_bytes: 4096, slack_pages: 0 };
+const WALK: WalkRule = WalkRule {
+    is_forced: true,
+    is_whole_host: true,
+    has_swap: false,
+    window_bytes: 512,
+    page_bytes: 4096,
+    slack_pages: 0,
+};
 
 /// One schedule, before its run.
 pub struct Script {
