@@ -214,6 +214,10 @@ impl<F: Fetcher> Uring<F> {
                 continue;
             }
             let workers = self.ring.workers(survey.timeouts.stuck_after);
+            // The kernel cancels most requests that find no worker, but not all.
+            if workers.is_none && now.saturating_sub(survey.last_active) >= HELD_AFTER {
+                return Err(Errno::CANCELED);
+            }
             if survey.is_late(now) {
                 self.time_out_executing(survey, &workers);
                 let unfinished = self.take_unfinished(survey);

@@ -112,6 +112,8 @@ pub struct WorkerStates {
     pub stuck: usize,
     /// Threads of the keeper among those that run and are blocked.
     pub of_keeper: usize,
+    /// There is no worker, though requests are in flight.
+    pub is_none: bool,
     /// Other sleeping workers: without work, or in a file that is not of procfs.
     pub idle: usize,
     /// The number of times that workers went to sleep since the setup of the ring.

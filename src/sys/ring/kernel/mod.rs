@@ -255,7 +255,11 @@ impl Fetcher for KernelRing {
                 }
             }
         };
-        threads::ring_workers(|thread, state| count(None, thread, state));
+        let mut seen = 0;
+        threads::ring_workers(|thread, state| {
+            seen += 1;
+            count(None, thread, state);
+        });
         if let Some(keeper) = self.opens.as_ref().and_then(|_| keeper_client::pid()) {
             // Threads of the keeper that wait for a request are no idle workers.
             let mut of_keeper = 0;
@@ -268,6 +272,9 @@ impl Fetcher for KernelRing {
             states.of_keeper = of_keeper;
         }
         states.stuck = sleepers.count_since(began.saturating_sub(stuck_after));
+        // Requests may wait for a keeper instead.
+        let needs_worker = self.in_flight > 0 && self.opens.is_none();
+        states.is_none = seen == 0 && self.is_own_proc && needs_worker;
         states
     }
 
