@@ -54,6 +54,10 @@ fn one_string(line: &[u8]) -> Option<&[u8]> {
     run(interpreter, &mut LineWords(&line[end..]), true)
 }
 
+/// The length up to which a path may have blanks. A search for the end of each path in a text of
+/// 64 KiB would take seconds.
+const BLANKS_WITHIN: usize = 1024;
+
 /// The words of a command line of one string. An absolute path with blanks is one word if it
 /// ends as scripts do.
 struct LineWords<'a>(&'a [u8]);
@@ -66,17 +70,23 @@ impl<'a> Iterator for LineWords<'a> {
         if text.is_empty() {
             return None;
         }
-        let path_end = (0..text.len()).find(|at| is_argument(&text[*at..])).unwrap_or(text.len());
-        let is_blank = |at: &usize| *at == text.len() || text[*at] == b' ';
-        let ends = SCRIPT_ENDS.split(' ');
-        let is_script = |at: &usize| ends.clone().any(|end| text[..*at].ends_with(end.as_bytes()));
-        let word_end = (1..=text.len()).find(is_blank).unwrap_or(text.len());
+        let word_end = memchr::memchr(b' ', text).unwrap_or(text.len());
         let is_path = text.starts_with(b"/") && interpreter(last_part(&text[..word_end])).is_none();
-        let script_end = (1..=path_end).find(|at| is_path && is_blank(at) && is_script(at));
+        let script_end = if is_path { script_end(text) } else { None };
         let end = script_end.unwrap_or(word_end);
         self.0 = &text[end..];
         Some(&text[..end])
     }
+}
+
+/// The end of a path at the start of a text, with or without blanks, if it ends as scripts do.
+fn script_end(text: &[u8]) -> Option<usize> {
+    let longest = text.len().min(BLANKS_WITHIN);
+    let path_end = (0..longest).find(|at| is_argument(&text[*at..])).unwrap_or(longest);
+    let is_blank = |at: &usize| text.get(*at).is_none_or(|byte| *byte == b' ');
+    let is_script =
+        |at: &usize| SCRIPT_ENDS.split(' ').any(|end| text[..*at].ends_with(end.as_bytes()));
+    (1..=path_end).find(|at| is_blank(at) && is_script(at))
 }
 
 /// The interpreter of this name.
@@ -228,4 +238,22 @@ fn name_of_file(path: &[u8]) -> Option<&[u8]> {
     let name = last_part(path);
     let is_nothing = path == b"/dev/stdin" || matches!(name, b"." | b"..");
     (!is_nothing && !is_magic_link(path)).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::script;
+
+    /// Any user can give a process such a text, and one thread reads those of all processes.
+    #[test]
+    fn long_texts_take_little_time() {
+        for word in ["a ", "/a ", "-a "] {
+            let line = format!("R {}", word.repeat(64 * 1024 / word.len()));
+            let began = Instant::now();
+            script(line.as_bytes(), true);
+            assert!(began.elapsed() < Duration::from_secs(1), "{word}: {:?}", began.elapsed());
+        }
+    }
 }
