@@ -27,6 +27,8 @@ use crate::units::{Errno, Pid};
 const OPENERS_MAX: usize = 1024;
 /// The wait for the end of the keeper.
 const END_MAX: Duration = Duration::from_millis(5);
+/// The pause between two looks for its end.
+const REAP_PAUSE: Duration = Duration::from_micros(100);
 
 static KEEPER: OnceLock<Keeper> = OnceLock::new();
 static HAS_ENDED: AtomicBool = AtomicBool::new(false);
@@ -84,7 +86,8 @@ pub fn end() {
     let until = Instant::now() + END_MAX;
     while Instant::now() < until {
         match rustix::process::waitpid(Some(pid), WaitOptions::NOHANG) {
-            Ok(None) => std::thread::yield_now(),
+            // A thread that yields can wait for seconds where others start all the time.
+            Ok(None) => std::thread::sleep(REAP_PAUSE),
             Ok(Some(_)) | Err(_) => return,
         }
     }
