@@ -191,7 +191,9 @@ impl Meminfo {
             if let Some((item, _)) = KEYS.iter().find(|known| known.1 == key) {
                 found.items[*item as usize] = number;
             } else if is_amount && !OWNERLESS.contains(&key) && found.unknown.len() < UNKNOWN_MAX {
-                let amount = number.filter(|amount| *amount > 0);
+                // A key that another line has would make two series with equal labels.
+                let is_new = found.unknown.iter().all(|known| known.0 != key);
+                let amount = number.filter(|amount| *amount > 0 && is_new);
                 found.unknown.extend(amount.map(|amount| (key.to_owned(), Kib(amount))));
             }
         }
@@ -264,8 +266,9 @@ mod tests {
     /// A line of a newer kernel is named, once and with its amount, whatever its key is.
     #[test]
     fn unknown_lines_are_kept_and_known_ones_are_not() {
-        let text = "MemTotal: 9 kB\nNvMapMemUsed:   740388 kB\nNew(file): 3 kB\nNone: 0 kB\n\
-                    HugePages_New: 7\nBroken: x kB\nDirectMap2M: 5 kB\nActive(anon): 6 kB\n";
+        let text = "MemTotal: 9 kB\nNvMapMemUsed:   740388 kB\nNew(file): 3 kB\nNew(file): 4 kB\n\
+                    None: 0 kB\nHugePages_New: 7\nBroken: x kB\nDirectMap2M: 5 kB\n\
+                    Active(anon): 6 kB\n";
         let found = Meminfo::parse(text.as_bytes());
         let unknown = |key: &str, amount| (key.to_owned(), Kib(amount));
         assert_eq!(found.unknown, [unknown("NvMapMemUsed", 740_388), unknown("New(file)", 3)]);

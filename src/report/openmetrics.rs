@@ -102,7 +102,7 @@ impl Metrics {
         let help = "Shared memory by owner; tmpfs with its pages in swap.";
         self.family("host_shmem_bytes", "bytes", help, owners.into_iter().flatten());
         let candidates = memory.candidates.iter().map(|candidate| {
-            let line = escape::name(candidate.line.as_bytes());
+            let line = escape::field(candidate.line.as_bytes(), true);
             (labels(&[("line", &line)]), candidate.at_most.bytes().to_string())
         });
         let help = "Lines of meminfo that may own a part of the unattributed memory, at most.";

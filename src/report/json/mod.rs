@@ -251,7 +251,9 @@ impl<'a> MissingProcess<'a> {
 
     fn new(report: &'a Report<'_>, reason: &Reason, pid: Pid) -> MissingProcess<'a> {
         let errno = if let Fate::Failed(errno) = reason.fate { Some(errno) } else { None };
-        let unread = report.missing.unread.iter().find(|one| one.pid == pid);
+        let unread = report.missing.unread;
+        let place = unread.binary_search_by_key(&pid, |one| one.pid).ok();
+        let unread = place.map(|place| &unread[place]);
         MissingProcess {
             pid,
             fate: reason.fate.label(),

@@ -81,17 +81,18 @@ fn parts(memory: &HostMemory, rows_max: usize) -> Vec<Row> {
         (is_shown || is_kept).then_some(Row { amount, programs, name, is_kept })
     };
     let mut rows: Vec<Row> = HostPart::ALL.iter().filter_map(row).collect();
-    let (mut count, mut sum) = (0, Kib(0));
+    let (mut count, mut sum) = (0, Some(Kib(0)));
     while rows.len() + usize::from(count > 0) > rows_max {
         let small = rows.iter().enumerate().filter(|(_, row)| !row.is_kept);
         let Some((place, _)) = small.min_by_key(|(_, row)| row.amount) else { break };
-        sum += rows.remove(place).amount.unwrap_or_default();
+        // The sum with an unknown amount is unknown.
+        sum = sum.zip(rows.remove(place).amount).map(|(sum, amount)| sum + amount);
         count += 1;
     }
     if count > 0 {
         let place = rows.iter().position(|row| row.is_kept).unwrap_or(rows.len());
         let name = format!("({count} more)");
-        rows.insert(place, Row { amount: Some(sum), programs: None, name, is_kept: true });
+        rows.insert(place, Row { amount: sum, programs: None, name, is_kept: true });
     }
     rows
 }
