@@ -119,11 +119,6 @@ impl Survey {
         is_whole.then(|| FreedShare::sum(shares().copied()))
     }
 
-    /// The number of processes whose page tables were walked.
-    pub fn walked(&self) -> usize {
-        self.tallies.iter().map(Tally::walked).sum()
-    }
-
     /// The processes that changed so much while they were walked that their figures may be wrong.
     pub fn torn(&self) -> impl Iterator<Item = Pid> {
         self.tallies.iter().flat_map(Tally::torn).copied()

@@ -26,7 +26,6 @@ pub struct Tally {
     slots: Vec<(usize, Box<[SlotRun]>)>,
     /// Processes that changed while they were walked.
     torn: Vec<Pid>,
-    walked: usize,
     /// The parts of processes in what their group frees.
     freed: Vec<FreedShare>,
     pub(super) io: IoStats,
@@ -98,7 +97,6 @@ impl Tally {
 
     /// Records the walk, if there was one, for the next row.
     fn record_walk(&mut self, probe: &Probe) {
-        self.walked += usize::from(probe.is_walked());
         self.freed.extend(probe.freed());
         if probe.is_torn() {
             self.torn.push(probe.pid());
@@ -111,11 +109,6 @@ impl Tally {
     /// The parts of processes in what their group frees.
     pub(super) fn freed(&self) -> &[FreedShare] {
         &self.freed
-    }
-
-    /// The number of walked processes.
-    pub(super) fn walked(&self) -> usize {
-        self.walked
     }
 
     /// The processes that changed while they were walked.

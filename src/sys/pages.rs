@@ -53,13 +53,12 @@ impl KernelPages {
         let mut room = std::mem::take(&mut self.room);
         room.clear();
         room.resize(usize::try_from(len * COUNT_BYTES).unwrap_or(0), 0);
-        let read = opened(&mut self.counts, "/proc/kpagecount")
-            .and_then(|file| Ok(file.read_at(&mut room, first * COUNT_BYTES)?));
+        opened(&mut self.counts, "/proc/kpagecount")?.read_at(&mut room, first * COUNT_BYTES)?;
         for (frame, count) in (first..).zip(room.chunks_exact(8)) {
             self.record(frame, u64::from_ne_bytes(count.try_into().expect("eight bytes")));
         }
         self.room = room;
-        read.map(drop)
+        Ok(())
     }
 }
 
@@ -174,6 +173,19 @@ mod tests {
         // A frame behind the last one is mapped by no process.
         pages.load(&[4999, 5001]).expect("read");
         assert_eq!([4999, 5001].map(|frame| pages.count(frame)), [4999, 0]);
+    }
+
+    /// A process whose counts cannot be read is left to its rollup, and so is the next one.
+    #[test]
+    fn a_failed_read_leaves_no_counts() {
+        let (file, mut pages) = counted();
+        let writable = File::options().write(true).open(file.path()).expect("open");
+        let readable = pages.counts.replace(writable);
+        assert!(pages.load(&[7]).is_err());
+        assert!(pages.load(&[7]).is_err(), "the count is not known");
+        pages.counts = readable;
+        pages.load(&[7]).expect("read");
+        assert_eq!(pages.count(7), 7);
     }
 
     #[test]

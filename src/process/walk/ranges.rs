@@ -6,7 +6,7 @@ use std::sync::Arc;
 const USER_END: u64 = 1 << 63;
 /// Enough for a line: the kernel escapes newlines in paths with four bytes each.
 const LINE_BYTES_MAX: usize = 128 + 4 * 4096;
-/// The maximum number of devices of one process that are told apart.
+/// A process with mappings of more devices is left to its rollup.
 pub(super) const DEVICES_MAX: usize = 1 << 10;
 
 /// The maximum number of ranges: many times `vm.max_map_count`.
