@@ -51,42 +51,59 @@ fn one_string(line: &[u8]) -> Option<&[u8]> {
     let ends = [Some(blank), argument].into_iter().flatten();
     let found = |end: usize| Some((interpreter(last_part(&line[..end]))?, end));
     let (interpreter, end) = ends.filter_map(found).next()?;
-    run(interpreter, &mut LineWords(&line[end..]), true)
+    run(interpreter, &mut LineWords { rest: &line[end..], searched: 0 }, true)
 }
 
-/// The length up to which a path may have blanks. A search for the end of each path in a text of
-/// 64 KiB would take seconds.
+/// The length up to which a path may have blanks.
 const BLANKS_WITHIN: usize = 1024;
 
 /// The words of a command line of one string. An absolute path with blanks is one word if it
 /// ends as scripts do.
-struct LineWords<'a>(&'a [u8]);
+struct LineWords<'a> {
+    rest: &'a [u8],
+    /// The length of the beginning in which no path with blanks ends. It is searched once: a search
+    /// for each path in a text of 64 KiB would take seconds.
+    searched: usize,
+}
 
 impl<'a> Iterator for LineWords<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
-        let text = self.0.trim_ascii_start();
+        let blanks = self.rest.len() - self.rest.trim_ascii_start().len();
+        self.advance(blanks);
+        let text = self.rest;
         if text.is_empty() {
             return None;
         }
-        let word_end = memchr::memchr(b' ', text).unwrap_or(text.len());
-        let is_path = text.starts_with(b"/") && interpreter(last_part(&text[..word_end])).is_none();
-        let script_end = if is_path { script_end(text) } else { None };
-        let end = script_end.unwrap_or(word_end);
-        self.0 = &text[end..];
+        let mut end = memchr::memchr(b' ', text).unwrap_or(text.len());
+        if text.starts_with(b"/") && interpreter(last_part(&text[..end])).is_none() {
+            match script_end(text, self.searched) {
+                Ok(script_end) => end = script_end,
+                Err(searched) => self.searched = searched,
+            }
+        }
+        self.advance(end);
         Some(&text[..end])
     }
 }
 
-/// The end of a path at the start of a text, with or without blanks, if it ends as scripts do.
-fn script_end(text: &[u8]) -> Option<usize> {
+impl LineWords<'_> {
+    fn advance(&mut self, len: usize) {
+        self.rest = &self.rest[len..];
+        self.searched = self.searched.saturating_sub(len);
+    }
+}
+
+/// The end of a path at the start of a text, with or without blanks, if it ends as scripts do. It is
+/// not before `searched`. Without one, the length in which it is not.
+fn script_end(text: &[u8], searched: usize) -> Result<usize, usize> {
     let longest = text.len().min(BLANKS_WITHIN);
-    let path_end = (0..longest).find(|at| is_argument(&text[*at..])).unwrap_or(longest);
+    let path_end = (searched..longest).find(|at| is_argument(&text[*at..])).unwrap_or(longest);
     let is_blank = |at: &usize| text.get(*at).is_none_or(|byte| *byte == b' ');
     let is_script =
         |at: &usize| SCRIPT_ENDS.split(' ').any(|end| text[..*at].ends_with(end.as_bytes()));
-    (1..=path_end).find(|at| is_blank(at) && is_script(at))
+    (searched.max(1)..=path_end).find(|at| is_blank(at) && is_script(at)).ok_or(path_end)
 }
 
 /// The interpreter of this name.
