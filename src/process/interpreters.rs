@@ -58,6 +58,8 @@ pub(super) const COMMON: [ScriptOptions; 2] = [(Script, "", "--"), (Code, "", "-
 /// The ends of the names of scripts, for paths with blanks in a command line of one string.
 pub(super) const SCRIPT_ENDS: &str =
     ".js .mjs .cjs .ts .py .rb .pl .php .sh .jar .dll .exe .lua .tcl .R .jl .scm .exs";
+/// The length of the longest of them.
+pub(super) const SCRIPT_END_MAX: usize = 4;
 
 /// An interpreter with options that begin with `-`, and a script behind them.
 const fn usual(names: &'static str, options: &'static [ScriptOptions]) -> Interpreter {
