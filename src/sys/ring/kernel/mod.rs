@@ -304,8 +304,8 @@ impl Fetcher for KernelRing {
         let places = 0..first.min(longest);
         let in_turn =
             places.flat_map(|place| queues.iter().filter_map(move |queue| queue.get(place)));
-        let kept = self.opens.iter().flat_map(Opens::executing);
-        in_turn.take(most).map(|(_, index)| *index).chain(kept).collect()
+        let of_keeper = self.opens.iter().flat_map(Opens::executing);
+        in_turn.take(most).map(|(_, index)| *index).chain(of_keeper).collect()
     }
 
     fn set_worker_limit(&mut self, workers: usize) {

@@ -90,7 +90,7 @@ impl Opens {
 
 impl KernelRing {
     /// Whether the keeper opens this file.
-    pub(super) fn is_kept(&self, slot: usize, half: Half) -> bool {
+    pub(super) fn is_for_keeper(&self, slot: usize, half: Half) -> bool {
         let is_request = |path| KeeperRequest::open(path, 0).is_some();
         self.opens.is_some()
             && self.pending(slot, half).is_some_and(|fetch| is_request(&fetch.path))
@@ -99,11 +99,11 @@ impl KernelRing {
     /// Whether the request in flight for this file is an open by the keeper.
     pub(super) fn is_opened_by_keeper(&self, slot: usize, half: Half) -> bool {
         let queued = self.slots[slot].queued[half as usize];
-        self.is_kept(slot, half) && queued.is_some_and(|queued| queued.op == Op::Open)
+        self.is_for_keeper(slot, half) && queued.is_some_and(|queued| queued.op == Op::Open)
     }
 
     /// Asks the keeper for a file.
-    pub(super) fn push_kept(&mut self, tag: Tag) {
+    pub(super) fn push_to_keeper(&mut self, tag: Tag) {
         let path = self.pending(tag.slot, tag.half).map(|fetch| fetch.path);
         let request = path.and_then(|path| KeeperRequest::open(&path, tag.encode()));
         let (Some(request), Some(opens)) = (request, &mut self.opens) else { return };

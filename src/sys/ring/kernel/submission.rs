@@ -200,8 +200,8 @@ impl KernelRing {
 
     /// Queues the first request of a fetch, or all of them.
     pub(super) fn push_fetch(&mut self, slot: usize) {
-        let kept = [Half::First, Half::Second].into_iter().find(|half| self.is_kept(slot, *half));
-        match kept {
+        let mut halves = [Half::First, Half::Second].into_iter();
+        match halves.find(|half| self.is_for_keeper(slot, *half)) {
             Some(half) if self.features.chains => {
                 self.push_step(slot, half, Op::Open);
             }
@@ -265,9 +265,9 @@ impl KernelRing {
 
     /// Queues one step of a request alone.
     pub(super) fn push_step(&mut self, slot: usize, half: Half, op: Op) {
-        if op == Op::Open && self.is_kept(slot, half) {
+        if op == Op::Open && self.is_for_keeper(slot, half) {
             let generation = self.slots[slot].generation;
-            return self.push_kept(Tag { slot, half, op, generation });
+            return self.push_to_keeper(Tag { slot, half, op, generation });
         }
         if !self.make_room(1) {
             return;
