@@ -136,6 +136,15 @@ pub fn raise_file_limit() -> usize {
     usize::try_from(limit.saturating_sub(RESERVED) / 2).unwrap_or(usize::MAX).max(1)
 }
 
+/// The maximum number of files that stay open between surveys. Each takes 5 KiB of the kernel.
+const KEPT_FILES_MAX: usize = 1 << 15;
+
+/// The number of files that may stay open between surveys: half of the limit. A survey needs the
+/// other half.
+pub fn files_to_keep() -> usize {
+    raise_file_limit().min(KEPT_FILES_MAX)
+}
+
 /// Makes the table of descriptors large enough for this many, within the limit. To be called while
 /// there is one thread: later the kernel waits for an RCU grace period, about 10 ms, each time the
 /// table grows (`expand_fdtable`, fs/file.c). If this fails, it does.

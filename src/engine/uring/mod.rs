@@ -64,7 +64,8 @@ impl Uring {
         if !memory::has_room(RING_BYTES, 0) {
             return Err(Errno::NOMEM);
         }
-        let setup = RingSetup { depth, workers: ring_workers, allowed: features };
+        let (workers, keeps_files) = (ring_workers, false);
+        let setup = RingSetup { depth, workers, allowed: features, keeps_files };
         let ring = KernelRing::new(root.clone(), setup)?;
         Ok(Uring::new(ring, Tuning { depth, ..tuning }))
     }

@@ -8,7 +8,7 @@ use crate::process::{
     Plan, Probe, ProcFile, ReadNext, Source, TEXT_MAX, WINDOW_BYTES, Want, Window,
 };
 use crate::sys::buffer::{Buffer, BufferArena, SEGMENT_BYTES};
-use crate::sys::ring::{Completion, Failure, Fetch, Fetcher, Half, ReadFrom, Request};
+use crate::sys::ring::{Completion, Failure, Fetch, Fetcher, Half, Opening, ReadFrom, Request};
 use crate::units::{Errno, Pid};
 
 /// Room for a rollup: 25 lines. A longer one takes another read.
@@ -147,7 +147,7 @@ impl Slot {
             ReadNext::Window(window) => ReadFrom::At(window),
             _ => ReadFrom::Current,
         };
-        Fetch { file, path, from, buffer }
+        Fetch { file, path, opening: Opening::Slot, from, buffer }
     }
 
     fn buffer(&mut self, file: ProcFile) -> &mut Option<Buffer> {

@@ -24,15 +24,41 @@ pub struct Fetch {
     pub path: RelPath,
     /// The part to read.
     pub from: ReadFrom,
+    /// The end of the open file.
+    pub opening: Opening,
     /// The buffer for its bytes. The completion returns it.
     pub buffer: Buffer,
 }
 
+/// The beginning and the end of an open file. A file that stays open has a *place*, which outlives
+/// the request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Opening {
+    /// It is opened, and the next request of the slot closes it.
+    #[default]
+    Slot,
+    /// It is opened in this place, and stays open. A file there before is closed.
+    Place(usize),
+    /// It is open in this place, and read from its beginning.
+    Open(usize),
+}
+
+impl Opening {
+    /// The place of the file, if it stays open.
+    pub fn place(self) -> Option<usize> {
+        match self {
+            Opening::Slot => None,
+            Opening::Place(place) | Opening::Open(place) => Some(place),
+        }
+    }
+}
+
 /// A request for one slot.
 pub enum Request {
-    /// Open and read one file; it completes as [`Half::First`].
+    /// Open one file, unless it is open, and read it; it completes as [`Half::First`].
     One(Fetch),
-    /// Open the memory, open and read the name, read the memory; `process::probe` says why.
+    /// Open the memory, unless it is open, open and read the name, read the memory;
+    /// `process::probe` says why.
     Pair {
         /// The name; it completes as [`Half::First`].
         name: Fetch,
@@ -143,6 +169,12 @@ pub trait Fetcher {
 
     /// The maximum number of slots.
     fn slots_max(&self) -> usize;
+
+    /// The number of places for files that stay open.
+    fn places_max(&self) -> usize;
+
+    /// Closes the file in a place that no request in flight uses. Does not wait.
+    fn close(&mut self, place: usize);
 
     /// The time since a moment before the first request.
     fn now(&self) -> Duration;

@@ -43,7 +43,7 @@ fn dated(features: Features) -> [(&'static str, (u32, u32), bool); 8] {
 fn features() -> Result<Features, Errno> {
     let ring = |allowed| {
         let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
-        KernelRing::new(root, RingSetup { depth: 8, workers: 2, allowed })
+        KernelRing::new(root, RingSetup { depth: 8, workers: 2, allowed, keeps_files: false })
     };
     let timed = ring(TIMED)?.features();
     Ok(Features { defer_taskrun: timed.defer_taskrun, ..ring(CHAINED)?.features() })

@@ -120,6 +120,11 @@ impl Log {
         self.before = std::mem::replace(&mut self.last, word);
     }
 
+    /// The file that stayed open has no figures any more: the process begins anew.
+    pub fn begin_anew(&mut self) {
+        (self.before, self.last) = (Word::Nothing, Word::Nothing);
+    }
+
     /// The fate of a process that is neither measured nor given up.
     pub fn fate(&self) -> Fate {
         self.decided.unwrap_or_else(|| match (self.before, self.last) {

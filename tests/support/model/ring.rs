@@ -58,6 +58,14 @@ impl Fetcher for ModelRing {
         self.0.borrow().slots_max()
     }
 
+    fn places_max(&self) -> usize {
+        self.0.borrow().places.len()
+    }
+
+    fn close(&mut self, place: usize) {
+        self.0.borrow_mut().close(place);
+    }
+
     fn now(&self) -> Duration {
         Duration::from_micros(self.0.borrow().world.now)
     }

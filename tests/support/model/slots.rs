@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 
 use psm_uring::process::ProcFile;
 use psm_uring::sys::buffer::Buffer;
-use psm_uring::sys::ring::{Completion, Failure, Fetch, Half, ReadFrom, Request, RingStats};
+use psm_uring::sys::ring::{
+    Completion, Failure, Fetch, Half, Opening, ReadFrom, Request, RingStats,
+};
 use psm_uring::units::{Errno, Pid};
 
 use super::dice::Dice;
@@ -53,11 +55,14 @@ struct Ready {
 struct Note {
     at: world::Place,
     answer: Result<Word, Errno>,
+    /// The file stayed open since an earlier survey.
+    is_resumed: bool,
 }
 
 struct Slot {
     pending: [Option<(world::Place, Buffer)>; 2],
     open: [Option<OpenFile>; 2],
+    openings: [Opening; 2],
     refused: [Option<Errno>; 2],
     /// The part of each file that is read next.
     from: [ReadFrom; 2],
@@ -106,6 +111,8 @@ pub struct Model {
     /// Requests are chains; else steps, which the ring can reap by time.
     pub is_chained: bool,
     pub can_sleep: bool,
+    /// The files that stay open.
+    pub places: Vec<Option<OpenFile>>,
     slots: Vec<Slot>,
     slots_max: usize,
     finished: VecDeque<Finished>,
@@ -127,6 +134,7 @@ impl Model {
             stats: RingStats::default(),
             is_chained: false,
             can_sleep: true,
+            places: Vec::new(),
             slots: (0..slots).map(|_| Slot::new()).collect(),
             slots_max: slots,
             finished: VecDeque::new(),
@@ -165,16 +173,20 @@ impl Model {
         };
         let place = place_of(&first);
         self.begin(index, self.world.seats[place.seat].pid);
+        let openings = [first.opening, second.as_ref().map_or(Opening::Slot, |it| it.opening)];
+        let open = openings.map(|opening| self.open_place(opening));
         let slot = &mut self.slots[index];
         assert_eq!(slot.owed, 0, "slot {index} is asked while something of it is in flight");
         slot.owed = 1 + usize::from(second.is_some());
-        (slot.open, slot.refused) = ([None; 2], [None; 2]);
-        let is_pair = second.is_some();
+        (slot.open, slot.openings, slot.refused) = (open, openings, [None; 2]);
+        // A memory that is open is not opened.
+        let is_pair = second.is_some() && open[1].is_none();
         let from = second.as_ref().map_or(ReadFrom::Current, |fetch| fetch.from);
         slot.from = [first.from, from];
         slot.pending = [Some((place, first.buffer)), second.map(|f| (place_of(&f), f.buffer))];
         match (place.file, is_pair) {
             (ProcFile::Tasks, _) => self.list_tasks(index, place),
+            _ if open[0].is_some() => self.queue(index, Half::First, Op::Read),
             (ProcFile::Exe, false) => self.queue(index, Half::First, Op::Link),
             (ProcFile::Exe, true) => self.queue(index, Half::Second, Op::Open),
             (_, true) if self.is_chained => self.queue(index, Half::Second, Op::Open),
@@ -184,6 +196,37 @@ impl Model {
                 self.queue(index, Half::First, Op::Open);
             }
         }
+    }
+
+    /// The file that a request finds open. A file that it opens replaces that of the place.
+    fn open_place(&mut self, opening: Opening) -> Option<OpenFile> {
+        let place = opening.place()?;
+        self.assert_unused(place);
+        if let Opening::Place(_) = opening {
+            self.places[place] = None;
+            return None;
+        }
+        self.watch.resumed += 1;
+        Some(self.places[place].expect("a file is open in the place").rewound())
+    }
+
+    fn assert_unused(&self, place: usize) {
+        let uses = |slot: &Slot| {
+            let is_used = |opening: &Opening| opening.place() == Some(place);
+            (slot.owed > 0 || slot.requests > 0) && slot.openings.iter().any(is_used)
+        };
+        assert!(!self.slots.iter().any(uses), "place {place} is in use");
+    }
+
+    /// Closes a file that stayed open.
+    pub fn close(&mut self, place: usize) {
+        self.assert_unused(place);
+        self.places[place] = None;
+    }
+
+    /// The processes with files that stay open.
+    pub fn kept(&self) -> impl Iterator<Item = usize> {
+        self.places.iter().flatten().map(|file| file.seat)
     }
 
     fn queue(&mut self, slot: usize, half: Half, op: Op) {
@@ -282,7 +325,8 @@ impl Model {
             Err(Failure::Refused(errno)) => Some(Err(errno)),
             Ok(word) => Some(Ok(word)),
         };
-        let note = answer_of_process.map(|answer| Note { at, answer });
+        let is_resumed = matches!(self.slots[slot].openings[half as usize], Opening::Open(_));
+        let note = answer_of_process.map(|answer| Note { at, answer, is_resumed });
         Some(Ready {
             completion: Completion { slot, half, result: answer.map(drop), buffer },
             note,
@@ -453,6 +497,9 @@ impl Model {
             return Ok(self.ready(slot, half, Ok(Word::Name), text));
         }
         self.slots[slot].open[half as usize] = Some(file);
+        if let Some(place) = self.slots[slot].openings[half as usize].place() {
+            self.places[place] = Some(file);
+        }
         Ok(None)
     }
 
@@ -515,8 +562,14 @@ impl Model {
         }
         self.watch.in_flight -= usize::from(slot.owed == 0);
         self.watch.reads_delivered += u64::from(completion.result.is_ok());
-        if let Some(Note { at, answer }) = note {
-            self.world.seats[at.seat].log.answered(self.world.plan, at, answer);
+        if let Some(Note { at, answer, is_resumed }) = note {
+            let log = &mut self.world.seats[at.seat].log;
+            match answer {
+                Ok(Word::NoMemory) | Err(Errno::NOENT | Errno::SRCH) if is_resumed => {
+                    log.begin_anew();
+                }
+                answer => log.answered(self.world.plan, at, answer),
+            }
         }
         Some(completion)
     }

@@ -18,6 +18,8 @@ pub struct Watch {
     pub moving_max: usize,
     pub reads_delivered: u64,
     pub late: u64,
+    /// Requests for files that stayed open.
+    pub resumed: u64,
     pub abandoned: usize,
     /// Calls since the last start, completion or running step.
     pub idle_enters: u64,

@@ -55,6 +55,11 @@ impl OpenFile {
         Place { seat, task, file }
     }
 
+    /// The same file, read from its beginning.
+    pub fn rewound(self) -> OpenFile {
+        OpenFile { at: 0, ..self }
+    }
+
     /// The content of its text.
     fn word(&self) -> Word {
         match self.file {

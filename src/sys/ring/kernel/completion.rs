@@ -47,9 +47,23 @@ impl KernelRing {
                 self.complete_with(tag, target.as_deref().map_err(|errno| *errno));
                 return self.name_is_done(tag);
             }
-            self.slots[tag.slot].files[tag.half as usize] = Some(file);
+            self.store(tag, file);
         }
         self.open_is_done(tag);
+    }
+
+    /// Stores an ordinary descriptor.
+    pub(super) fn store(&mut self, Tag { slot, half, .. }: Tag, file: OwnedFd) {
+        let slot = &mut self.slots[slot];
+        match slot.openings[half as usize].place() {
+            None => slot.files[half as usize] = Some(file),
+            Some(place) => {
+                if self.places.len() <= place {
+                    self.places.resize_with(place + 1, || None);
+                }
+                self.places[place] = Some(file);
+            }
+        }
     }
 
     pub(super) fn not_opened(&mut self, tag: Tag, errno: Errno) {
@@ -116,6 +130,7 @@ impl KernelRing {
     /// Completes a fetch with the bytes that the kernel has written.
     fn complete_read(&mut self, tag: Tag, result: Result<usize, Errno>) {
         let result = result.map(|len| {
+            self.slots[tag.slot].positions[tag.half as usize] += len as u64;
             if let Some(fetch) = &mut self.slots[tag.slot].pending[tag.half as usize] {
                 // SAFETY: this is the completion of a read of `len` bytes into this buffer:
                 // `completed` has compared generation and half, and a pending fetch has one read in

@@ -50,7 +50,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::pace::Pace;
-use super::{Completion, Fetch, Fetcher, Half, ReadFrom, Request, RingStats, WorkerStates};
+use super::{
+    Completion, Fetch, Fetcher, Half, Opening, ReadFrom, Request, RingStats, WorkerStates,
+};
 use crate::process::{PageCounts, ProcFile, RelPath};
 use crate::sys::buffer::Buffer;
 use crate::sys::keeper_client;
@@ -63,8 +65,8 @@ use crate::units::Errno;
 use io_uring::IoUring;
 
 use self::opens::Opens;
+use self::setup::{DirectTable, SLOTS_MAX, build};
 pub use self::setup::{Features, RingSetup};
-use self::setup::{SLOTS_MAX, build, register_table};
 use self::sleepers::Sleepers;
 use self::submission::{Op, Tag};
 
@@ -85,6 +87,9 @@ pub struct KernelRing {
     /// Created at first use, at most `slots_max`, which is the capacity of the vector.
     slots: Vec<RingSlot>,
     slots_max: usize,
+    /// The ordinary descriptors of places, up to the last one in use.
+    places: Vec<Option<OwnedFd>>,
+    places_max: usize,
     /// Completions of the kernel, copied out of its queue and not yet handled.
     raw: VecDeque<(u64, i32)>,
     /// Completions of fetches, not yet reaped.
@@ -122,6 +127,9 @@ struct RingSlot {
     /// The ordinary descriptors: of memory that the keeper opened, and of all files if there are no
     /// direct ones.
     files: [Option<OwnedFd>; 2],
+    /// The places of files that stay open, by half, and the bytes read of them.
+    openings: [Opening; 2],
+    positions: [u64; 2],
 }
 
 /// A request in flight.
@@ -153,15 +161,20 @@ impl KernelRing {
             return Err(Errno(libc::EOPNOTSUPP));
         }
         features.skip_success &= params.is_feature_skip_cqe_on_success();
-        let table = if features.direct_descriptors { register_table(&ring, depth) } else { None };
+        let places = if setup.keeps_files { this_process::files_to_keep() } else { 0 };
+        let has_table = features.direct_descriptors;
+        let table = has_table.then(|| DirectTable::register(&ring, depth, places)).flatten();
         features.direct_descriptors = table.is_some();
         features.chains &= params.is_feature_linked_file() && features.direct_descriptors;
         features.chains &= !features.defer_taskrun;
         // Without direct descriptors a slot has two ordinary ones, with a keeper one.
-        let mut slots_max = table.unwrap_or(SLOTS_MAX);
+        let DirectTable { slots: mut slots_max, places: places_max } =
+            table.unwrap_or(DirectTable { slots: SLOTS_MAX, places });
         if table.is_none() || opens.is_some() {
-            slots_max = slots_max.min(this_process::raise_file_limit());
-            this_process::reserve_descriptors(2 * depth + DESCRIPTORS_OTHER, root.as_fd());
+            let processes = this_process::raise_file_limit();
+            slots_max = slots_max.min(if places_max > 0 { processes / 2 } else { processes });
+            let count = 2 * depth + places_max + DESCRIPTORS_OTHER;
+            this_process::reserve_descriptors(count, root.as_fd());
         }
         let mut ring = KernelRing {
             ring,
@@ -170,6 +183,8 @@ impl KernelRing {
             features,
             slots: Vec::with_capacity(slots_max),
             slots_max,
+            places: Vec::new(),
+            places_max,
             raw: VecDeque::with_capacity(2 * depth),
             ready: VecDeque::with_capacity(2 * depth),
             in_flight: 0,
@@ -234,6 +249,21 @@ impl Fetcher for KernelRing {
         self.slots_max
     }
 
+    fn places_max(&self) -> usize {
+        self.places_max
+    }
+
+    /// The release of a procfs file frees a buffer, and the address space of a dead process whose
+    /// pages are free already (`smaps_rollup_release`, fs/proc/task_mmu.c).
+    fn close(&mut self, place: usize) {
+        let ordinary = self.places.get_mut(place).and_then(Option::take);
+        if ordinary.is_none() && self.features.direct_descriptors {
+            // An empty place is no error.
+            let place = int(2 * self.slots_max + place);
+            let _ = self.ring.submitter().register_files_update(place, &[-1]);
+        }
+    }
+
     fn now(&self) -> Duration {
         self.began.elapsed()
     }
@@ -279,8 +309,8 @@ impl Fetcher for KernelRing {
     }
 
     /// Workers take requests in the order of their queue, one at a time: opens from one queue,
-    /// reads and chains from another. So these are the first ones of each, as many as there are
-    /// workers.
+    /// reads and chains from another; beside chains, reads of files that stayed open from the
+    /// first. So these are the first ones of each, as many as there are workers.
     fn executing(&self, workers: &WorkerStates) -> Vec<usize> {
         // A chain is one request, whatever its last step is.
         let is_chained = self.features.chains;
@@ -291,7 +321,12 @@ impl Fetcher for KernelRing {
             let halves = [Half::First, Half::Second].into_iter().filter(is_of_ring);
             let queued = halves.filter_map(|half| slot.queued[half as usize]);
             for queued in queued.take(most_of_slot) {
-                let op = if is_chained { Op::Read } else { queued.op };
+                let is_alone = matches!(slot.openings[0], Opening::Open(_));
+                let op = match (is_chained, is_alone) {
+                    (true, true) => Op::Open,
+                    (true, false) => Op::Read,
+                    (false, _) => queued.op,
+                };
                 queues[op as usize].push((queued.number, index));
             }
         }
@@ -342,8 +377,14 @@ impl Fetcher for KernelRing {
         // Also in release builds: the kernel may write to a pending buffer.
         assert!(state.pending.iter().all(Option::is_none), "the slot is free");
         state.generation = state.generation.wrapping_add(1);
+        state.openings = [first.opening, second.as_ref().map_or(Opening::Slot, |it| it.opening)];
+        state.positions = [0, 0];
         state.pending = [Some(first), second];
         (state.files, state.refused) = ([None, None], [None, None]);
+        for opening in state.openings {
+            let Opening::Place(place) = opening else { continue };
+            drop(self.places.get_mut(place).and_then(Option::take));
+        }
         let tag = Tag { slot, half: Half::First, op: Op::Read, generation: state.generation };
         // Neither file blocks, and a worker would have to be waited for.
         match file {
@@ -362,7 +403,8 @@ impl Fetcher for KernelRing {
 
     fn read_more(&mut self, slot: usize, half: Half, from: ReadFrom, buffer: Buffer) {
         // The file is open, so its kind and path do not matter.
-        let fetch = Fetch { file: ProcFile::Smaps, path: RelPath::root(), from, buffer };
+        let (file, path, opening) = (ProcFile::Smaps, RelPath::root(), Opening::Slot);
+        let fetch = Fetch { file, path, opening, from, buffer };
         let pending = &mut self.slots[slot].pending[half as usize];
         assert!(pending.is_none(), "the file has no read in flight");
         *pending = Some(fetch);

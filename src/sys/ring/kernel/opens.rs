@@ -15,7 +15,7 @@ use super::submission::{Op, Tag};
 use super::{KernelRing, Queued, int};
 use crate::sys::keeper::{KeeperRequest, NO_OPENER, PACKET_MAX, Reply};
 use crate::sys::keeper_client::{self, Channel};
-use crate::sys::ring::Half;
+use crate::sys::ring::{Fetch, Half, Opening};
 use crate::units::Errno;
 
 /// The tag of the poll request. No slot has this number.
@@ -91,9 +91,11 @@ impl Opens {
 impl KernelRing {
     /// Whether the keeper opens this file.
     pub(super) fn is_for_keeper(&self, slot: usize, half: Half) -> bool {
-        let is_request = |path| KeeperRequest::open(path, 0).is_some();
-        self.opens.is_some()
-            && self.pending(slot, half).is_some_and(|fetch| is_request(&fetch.path))
+        let is_request = |fetch: &Fetch| {
+            let is_open = matches!(fetch.opening, Opening::Open(_));
+            !is_open && KeeperRequest::open(&fetch.path, 0).is_some()
+        };
+        self.opens.is_some() && self.pending(slot, half).is_some_and(is_request)
     }
 
     /// Whether the request in flight for this file is an open by the keeper.
@@ -148,7 +150,7 @@ impl KernelRing {
             }
             match result.and_then(|file| file.ok_or(Errno::MFILE)) {
                 Ok(file) => {
-                    self.slots[tag.slot].files[tag.half as usize] = Some(file);
+                    self.store(tag, file);
                     if self.features.chains {
                         self.push_chain(tag.slot);
                     } else {

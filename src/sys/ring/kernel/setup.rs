@@ -62,6 +62,8 @@ pub struct RingSetup {
     pub workers: usize,
     /// Features that may be used; tests disable some to run the code for older kernels.
     pub allowed: Features,
+    /// Whether to have places for files that stay open.
+    pub keeps_files: bool,
 }
 
 /// Whether more threads of the host want a CPU than this process may use. Where it may use few of
@@ -70,17 +72,27 @@ fn is_contended() -> bool {
     threads::runnable().is_some_and(|runnable| runnable > threads::cpus())
 }
 
-/// Registers two direct descriptors per slot, for as many slots as the limit of open files allows.
-/// `None` if these are fewer than `depth`.
-pub(super) fn register_table(ring: &IoUring, depth: usize) -> Option<usize> {
-    let mut slots = SLOTS_MAX;
-    while slots >= depth {
-        if ring.submitter().register_files_sparse(int(2 * slots)).is_ok() {
-            return Some(slots);
+/// The table of direct descriptors: two for each slot, and behind them one for each place.
+#[derive(Clone, Copy)]
+pub(super) struct DirectTable {
+    pub(super) slots: usize,
+    pub(super) places: usize,
+}
+
+impl DirectTable {
+    /// Registers as many slots, and these places beside them, as the limit of open files allows.
+    /// `None` if these are fewer than `depth` slots.
+    pub(super) fn register(ring: &IoUring, depth: usize, places: usize) -> Option<DirectTable> {
+        let mut slots = SLOTS_MAX;
+        while slots >= depth {
+            if ring.submitter().register_files_sparse(int(2 * slots + places)).is_ok() {
+                return Some(DirectTable { slots, places });
+            }
+            slots /= 2;
         }
-        slots /= 2;
+        // The slots come first.
+        if places > 0 { DirectTable::register(ring, depth, 0) } else { None }
     }
-    None
 }
 
 /// Creates the ring with as many features and entries as the kernel and its limits allow.

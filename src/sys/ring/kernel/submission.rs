@@ -21,7 +21,7 @@
 //! - `IORING_FEAT_SUBMIT_STABLE`, which `new` requires: after a submission the kernel uses neither
 //!   paths nor segments. So `read_more` may replace the path.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use io_uring::opcode;
@@ -30,7 +30,7 @@ use io_uring::types::{DestinationSlot, Fd, Fixed, SubmitArgs, Timespec};
 
 use super::{KernelRing, Queued, int};
 use crate::process::ProcFile;
-use crate::sys::ring::{Fetch, Half, ReadFrom};
+use crate::sys::ring::{Fetch, Half, Opening, ReadFrom};
 use crate::units::Errno;
 
 /// The longest chain: two opens, two reads.
@@ -157,7 +157,7 @@ impl KernelRing {
             open.flags(libc::O_PATH | libc::O_CLOEXEC).build()
         } else if self.features.direct_descriptors {
             // A direct descriptor is never inherited, and does not accept O_CLOEXEC.
-            let index = DestinationSlot::try_from_slot_target(direct(slot, half)).ok();
+            let index = DestinationSlot::try_from_slot_target(self.direct(slot, half)).ok();
             open.flags(libc::O_RDONLY).file_index(index).build()
         } else {
             open.flags(libc::O_RDONLY | libc::O_CLOEXEC).build()
@@ -166,15 +166,18 @@ impl KernelRing {
 
     fn read_entry(&self, slot: usize, half: Half) -> Option<Entry> {
         let Fetch { buffer, from, .. } = self.pending(slot, half)?;
-        // An offset of -1 is the current position of the descriptor.
-        let (offset, len) = match *from {
-            ReadFrom::Current => (u64::MAX, buffer.room()),
-            ReadFrom::Beginning => (0, 1),
-            ReadFrom::At(window) => (window.offset, window.len.min(buffer.room())),
+        let state = &self.slots[slot];
+        // An offset of -1 is the current position of the descriptor, which is the end of the text
+        // if the file stayed open.
+        let (offset, len) = match (*from, state.openings[half as usize]) {
+            (ReadFrom::Beginning, _) => (0, 1),
+            (ReadFrom::At(window), _) => (window.offset, window.len.min(buffer.room())),
+            (ReadFrom::Current, Opening::Slot) => (u64::MAX, buffer.room()),
+            (ReadFrom::Current, _) => (state.positions[half as usize], buffer.room()),
         };
-        let (fd, kind) = match &self.slots[slot].files[half as usize] {
+        let (fd, kind) = match self.ordinary(slot, half) {
             Some(file) => (Fd(file.as_raw_fd()), Flags::empty()),
-            None => (Fd(int(direct(slot, half))), Flags::FIXED_FILE),
+            None => (Fd(int(self.direct(slot, half))), Flags::FIXED_FILE),
         };
         let read = match buffer.segments().filter(|_| *from == ReadFrom::Current) {
             Some(segments) => opcode::Readv::new(fd, segments.as_ptr().cast(), int(segments.len()))
@@ -183,6 +186,29 @@ impl KernelRing {
             None => opcode::Read::new(fd, buffer.as_kernel_ptr(), int(len)).offset(offset).build(),
         };
         Some(read.flags(kind))
+    }
+
+    /// The ordinary descriptor of an open file, if it has one.
+    fn ordinary(&self, slot: usize, half: Half) -> Option<&OwnedFd> {
+        let slot = &self.slots[slot];
+        match slot.openings[half as usize].place() {
+            None => slot.files[half as usize].as_ref(),
+            Some(place) => self.places.get(place)?.as_ref(),
+        }
+    }
+
+    /// The direct descriptor of a slot's file.
+    fn direct(&self, slot: usize, half: Half) -> u32 {
+        match self.slots[slot].openings[half as usize].place() {
+            None => int(2 * slot + half as usize),
+            Some(place) => int(2 * self.slots_max + place),
+        }
+    }
+
+    /// Whether a file is open before the request: the keeper opened it, or it stayed open.
+    fn is_open(&self, slot: usize, half: Half) -> bool {
+        let opening = self.slots[slot].openings[half as usize];
+        matches!(opening, Opening::Open(_)) || self.ordinary(slot, half).is_some()
     }
 
     fn push_open(&mut self, slot: usize, half: Half, flags: Flags) {
@@ -221,8 +247,8 @@ impl KernelRing {
         };
         let is_pair = self.pending(slot, Half::Second).is_some();
         let is_link = self.is_link(slot, Half::First);
-        // The keeper may have opened the memory.
-        let [is_open, is_memory_open] = [0, 1].map(|half| self.slots[slot].files[half].is_some());
+        let [is_open, is_memory_open] =
+            [Half::First, Half::Second].map(|half| self.is_open(slot, half));
         if is_open {
             return self.push_read(slot, Half::First, Flags::ASYNC);
         }
@@ -248,11 +274,15 @@ impl KernelRing {
 
     /// Queues the opens of a request in steps.
     pub(super) fn push_opens(&mut self, slot: usize) {
-        let is_pair = self.pending(slot, Half::Second).is_some();
-        if is_pair {
+        if self.is_open(slot, Half::First) {
+            return self.push_step(slot, Half::First, Op::Read);
+        }
+        let is_opened =
+            self.pending(slot, Half::Second).is_some() && !self.is_open(slot, Half::Second);
+        if is_opened {
             self.push_step(slot, Half::Second, Op::Open);
         }
-        if !is_pair || !self.is_name_opened_later(slot) {
+        if !is_opened || !self.is_name_opened_later(slot) {
             self.push_step(slot, Half::First, Op::Open);
         }
     }
@@ -281,12 +311,14 @@ impl KernelRing {
     /// Queues requests that do nothing, for this many workers of each kind: a higher limit alone
     /// does not start workers; the next queued request does. Bounded workers carry out chains and
     /// opens. Reads of direct descriptors in steps are for unbounded ones, as their file is not
-    /// known when they are queued (`io_prep_async_work`, io_uring/io_uring.c).
+    /// known when they are queued (`io_prep_async_work`, io_uring/io_uring.c). So are reads of
+    /// files that stayed open.
     pub(super) fn push_nudges(&mut self, count: usize) {
         const NO_FILE: Fixed = Fixed(u32::MAX);
         let nop = opcode::Nop::new().build();
         let read = opcode::Read::new(NO_FILE, std::ptr::null_mut(), 0).build();
-        let has_unbounded = self.features.direct_descriptors && !self.features.chains;
+        let has_unbounded =
+            self.features.direct_descriptors && (!self.features.chains || self.places_max > 0);
         let of_each_kind = if has_unbounded { &[nop, read][..] } else { &[nop] };
         for nudge in (0..count).flat_map(|_| of_each_kind) {
             let nudge = nudge.clone().flags(Flags::ASYNC).user_data(NUDGE);
@@ -303,9 +335,4 @@ impl KernelRing {
         // SAFETY: the entry has no pointer, or null for no bytes.
         self.make_room(1) && unsafe { self.ring.submission().push(entry) }.is_ok()
     }
-}
-
-/// The direct descriptor of a slot's file.
-fn direct(slot: usize, half: Half) -> u32 {
-    int(2 * slot + half as usize)
 }
