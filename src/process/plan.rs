@@ -71,6 +71,9 @@ pub struct Plan {
     pub start_time: bool,
     /// Keep the mappings of objects that other processes may map. Only smaps has them.
     pub mappings: bool,
+    /// Read the name of a process in one of so many surveys of a series; 0 stands for 1. The other
+    /// surveys use the last name, if the rollup of the process stayed open.
+    pub surveys_per_name: u32,
     /// Likely kernel threads, ascending: their `status` is read first. A hint that saves requests
     /// and decides nothing.
     pub kernel_threads: Vec<Pid>,

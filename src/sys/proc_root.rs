@@ -47,6 +47,12 @@ impl ProcRoot {
         &self.path
     }
 
+    /// Whether it is a proc filesystem.
+    pub fn is_procfs(&self) -> bool {
+        // `PROC_SUPER_MAGIC` (include/uapi/linux/magic.h).
+        rustix::fs::fstatfs(&*self.dir).is_ok_and(|fs| fs.f_type == 0x9fa0)
+    }
+
     /// Whether its process ids are valid in system calls of this process.
     pub fn is_own(&self) -> bool {
         let own = rustix::process::getpid().as_raw_nonzero().to_string();
@@ -153,8 +159,8 @@ impl ProcRoot {
         let text = match file {
             ProcFile::Exe => Text::Ready(self.exe(path)?, 0),
             ProcFile::Tasks => Text::Ready(self.tasks(path)?, 0),
-            ProcFile::SmapsRollup | ProcFile::Smaps => Text::File(self.open_memory(path)?),
-            _ => Text::File(self.open_at(path, OFlags::RDONLY)?),
+            ProcFile::SmapsRollup | ProcFile::Smaps => Text::File(self.open_memory(path)?, None),
+            _ => Text::File(self.open_at(path, OFlags::RDONLY)?, None),
         };
         Ok(OpenFile(text))
     }
@@ -203,7 +209,8 @@ pub struct OpenFile(Text);
 
 #[derive(Debug)]
 enum Text {
-    File(OwnedFd),
+    /// A file, and once it is rewound, the position of the next read.
+    File(OwnedFd, Option<u64>),
     /// The text of a link or a listing, and the number of bytes already read.
     Ready(Vec<u8>, usize),
 }
@@ -215,7 +222,14 @@ impl OpenFile {
     /// Those of `read(2)`. `EINTR` is not one of them.
     pub fn read(&mut self, room: &mut [u8]) -> Result<usize, Errno> {
         match &mut self.0 {
-            Text::File(fd) => Ok(rustix::io::retry_on_intr(|| rustix::io::read(&*fd, &mut *room))?),
+            Text::File(fd, None) => {
+                Ok(rustix::io::retry_on_intr(|| rustix::io::read(&*fd, &mut *room))?)
+            }
+            Text::File(fd, Some(at)) => {
+                let len = rustix::io::retry_on_intr(|| rustix::io::pread(&*fd, &mut *room, *at))?;
+                *at += len as u64;
+                Ok(len)
+            }
             Text::Ready(text, taken) => {
                 let rest = &text[*taken..];
                 let len = rest.len().min(room.len());
@@ -232,10 +246,19 @@ impl OpenFile {
     /// Those of `pread(2)`.
     pub fn read_at(&mut self, room: &mut [u8], offset: u64) -> Result<usize, Errno> {
         match &mut self.0 {
-            Text::File(fd) => {
+            Text::File(fd, _) => {
                 Ok(rustix::io::retry_on_intr(|| rustix::io::pread(&*fd, &mut *room, offset))?)
             }
             Text::Ready(..) => Err(Errno(libc::ESPIPE)),
+        }
+    }
+
+    /// Has the next read begin at the beginning. A file in a directory that replaces `/proc` may be
+    /// a FIFO, which cannot.
+    pub fn rewind(&mut self) {
+        match &mut self.0 {
+            Text::File(_, at) => *at = Some(0),
+            Text::Ready(_, taken) => *taken = 0,
         }
     }
 
@@ -245,7 +268,7 @@ impl OpenFile {
     /// Those of `pread(2)`.
     pub fn read_beginning(&mut self, room: &mut [u8]) -> Result<usize, Errno> {
         match &mut self.0 {
-            Text::File(fd) => {
+            Text::File(fd, _) => {
                 Ok(rustix::io::retry_on_intr(|| rustix::io::pread(&*fd, &mut *room, 0))?)
             }
             Text::Ready(_, taken) => {

@@ -28,19 +28,23 @@
 //! Only files that the plan asks for are read. Owner and control group are those of the moment
 //! before the pair: they can change at any time, and nothing proves them.
 //!
+//! - `resume` goes on with the open rollup of an earlier survey
 //! - `walker` walks over page tables
+//! - `want`   the reads that it asks for
 #![forbid(unsafe_code)]
 
+mod resume;
 mod walker;
+mod want;
 
 use std::sync::Arc;
 
 use self::walker::Walker;
+pub use self::want::{ReadNext, Want};
 use super::memory::{Memory, Step};
 use super::name::{NameNeed, NameSource};
 use super::plan::Plan;
 use super::status::{self, ProcessKind};
-use super::walk::Window;
 use super::{CgroupPaths, Fate, ProcFile, RelPath, cgroup, name};
 use crate::smaps::{SharedMapping, Smaps};
 use crate::units::{Errno, Kib, Pid};
@@ -73,6 +77,12 @@ pub struct Probe {
     is_second_try: bool,
     /// The thread ended once, and another one was looked for.
     has_lost_thread: bool,
+    /// The rollup is open since an earlier survey.
+    is_open: bool,
+    /// The name is known from an earlier survey, and not read.
+    is_name_known: bool,
+    /// The memory is from the rollup of the leader.
+    is_from_rollup: bool,
     smaps: Option<Smaps>,
     mappings: Vec<SharedMapping>,
     walker: Walker,
@@ -86,16 +96,21 @@ impl Probe {
 
     /// Starts with another process.
     pub fn restart(&mut self, pid: Pid, plan: &Arc<Plan>) {
+        self.take_up(pid, plan);
+        self.begin();
+        if self.plan.kernel_threads.binary_search(&pid).is_ok() {
+            self.status(StatusReason::First);
+        }
+    }
+
+    fn take_up(&mut self, pid: Pid, plan: &Arc<Plan>) {
         self.pid = pid;
         self.plan = Arc::clone(plan);
         self.task = None;
         self.is_second_try = false;
         self.has_lost_thread = false;
         self.missed_files = 0;
-        self.begin();
-        if self.plan.kernel_threads.binary_search(&pid).is_ok() {
-            self.status(StatusReason::First);
-        }
+        self.reopen();
     }
 
     /// The current process.
@@ -235,6 +250,9 @@ impl Probe {
             ) => self.nothing_read(file),
             // Without the right to read them, or on their end: the rollup shows which.
             (ProcFile::Maps | ProcFile::Pagemap, _) => self.leave_walk(),
+            (ProcFile::SmapsRollup, Errno::NOENT | Errno::SRCH) if self.is_open => {
+                self.memory_lost();
+            }
             (ProcFile::SmapsRollup, Errno::NOENT) if self.plan.source.has_smaps() => {
                 self.pair(ProcFile::Smaps);
             }
@@ -275,6 +293,10 @@ impl Probe {
     }
 
     fn memory_lost(&mut self) {
+        if self.is_open {
+            let plan = Arc::clone(&self.plan);
+            return self.restart(self.pid, &plan);
+        }
         self.missed_files = 0;
         self.status(StatusReason::Loss);
     }
@@ -294,10 +316,15 @@ impl Probe {
         match self.memory.finish() {
             Ok((smaps, mappings)) => {
                 if let NameNeed::Other(source) = self.name_need {
+                    // The file of a thread may have the name.
+                    if self.is_open {
+                        return self.memory_lost();
+                    }
                     self.name_source = source;
                     return self.pair(file);
                 }
                 self.mappings = mappings;
+                self.is_from_rollup = file == ProcFile::SmapsRollup;
                 self.accept(smaps);
             }
             Err(_) => self.done(Fate::Malformed),
@@ -395,6 +422,7 @@ impl Probe {
         match tasks.find(|task| *task != self.pid) {
             Some(task) => {
                 self.task = Some(task);
+                self.reopen();
                 self.begin();
             }
             None => self.done(Fate::Zombie),
@@ -448,6 +476,7 @@ impl Probe {
         self.name_source = NameSource::Rule;
         self.name_need = NameNeed::Nothing;
         self.smaps = None;
+        self.is_from_rollup = false;
         self.mappings.clear();
         self.walker.restart();
         self.name.clear();
@@ -462,9 +491,10 @@ impl Probe {
         }
     }
 
-    /// With a filter the name is read first, alone: other processes are not measured.
+    /// With a filter the name is read first, alone: other processes are not measured. Of a process
+    /// with an open rollup the last name was selected; the pair reads the next.
     fn begin_name(&mut self) {
-        if self.plan.filter.is_some() {
+        if self.plan.filter.is_some() && !self.is_open {
             self.one(self.plan.name_file());
         } else {
             self.begin_cgroup();
@@ -499,9 +529,13 @@ impl Probe {
 
     fn pair(&mut self, memory: ProcFile) {
         self.text.clear();
+        self.memory = Memory::new(self.plan.mappings);
+        if self.is_name_known {
+            self.state = State::Memory(memory);
+            return;
+        }
         self.name.clear();
         self.name_need = NameNeed::Nothing;
-        self.memory = Memory::new(self.plan.mappings);
         self.walker.begin_pair(memory);
         self.state = State::Pair(memory);
     }
@@ -528,7 +562,7 @@ enum State {
     Status(StatusReason),
     /// The memory file is being opened and the name read.
     Pair(ProcFile),
-    /// The name is read, the memory is being read.
+    /// The name is known, the memory is being read.
     Memory(ProcFile),
     Done(Fate),
 }
@@ -550,33 +584,4 @@ impl Default for State {
     fn default() -> State {
         State::Done(Fate::NotSelected)
     }
-}
-
-/// The next read of a probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Want {
-    /// One file, opened and read to its end.
-    One(ProcFile),
-    /// Open the memory file, then open and read the name, then read the memory.
-    Pair {
-        /// The file with the name.
-        name: ProcFile,
-        /// The file with the memory.
-        memory: ProcFile,
-    },
-}
-
-/// The next read of the same file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReadNext {
-    /// Continue where the last read ended.
-    Continue,
-    /// Read one byte from the beginning again, to verify that the address space still exists.
-    Verify,
-    /// Read this part of the file, after a pause ([`PAUSE`](super::PAUSE)) since the last one.
-    Window(Window),
-    /// Call [`Probe::count`] and go on with its result.
-    Count,
-    /// None: the file is done.
-    Done,
 }

@@ -93,7 +93,7 @@ impl Probe {
 
     /// Starts to read the memory.
     pub(super) fn begin_memory(&mut self) {
-        if self.plan.walk.is_some() && !self.walker.is_off {
+        if self.plan.walk.is_some() && !self.walker.is_off && !self.is_open {
             self.one(ProcFile::Statm);
         } else {
             self.pair(self.plan.source.memory_file());

@@ -1,11 +1,13 @@
 //! One process, answer by answer, without a kernel: an error at every step of every plan, each kind
 //! of process, texts in pieces of any size and texts without an end.
 
+use std::sync::Arc;
+
 use crate::support::failures::{Failures, check, check_eq};
 use crate::support::tables::Tables;
 use crate::support::world::{Fault, LEADER, PID, ROLLUP, RULE, World};
 use psm_uring::process::{
-    Fate, NAME_MAX, NameRule, Plan, Probe, ProcFile, ReadNext, Source, TEXT_MAX, WalkRule,
+    Fate, NAME_MAX, NameRule, Plan, Probe, ProcFile, ReadNext, Source, TEXT_MAX, WalkRule, Want,
 };
 use psm_uring::units::Errno;
 use regex::bytes::Regex;
@@ -501,5 +503,45 @@ fn texts_without_an_end() {
                 }
             }
         }
+    }
+}
+
+/// A process whose rollup stayed open: the memory alone, or after the name, and everything anew
+/// once the file has no figures any more.
+#[test]
+fn an_open_rollup_is_read_without_an_open() {
+    const ROOM: usize = 4096;
+    let memory = ProcFile::SmapsRollup;
+    let pair = Some(Want::Pair { name: ProcFile::Cmdline, memory });
+    let filter = Regex::new("title").ok();
+    for plan in [Plan::default(), Plan { filter, ..Plan::default() }] {
+        let first = if plan.filter.is_some() { Some(Want::One(ProcFile::Cmdline)) } else { pair };
+        let (plan, mut probe) = (Arc::new(plan), Probe::new());
+        probe.resume(PID, &plan, Some(b"title"));
+        assert_eq!((probe.want(), probe.is_memory_open()), (Some(Want::One(memory)), true));
+        assert_eq!(probe.feed(memory, ROLLUP.as_bytes(), ROOM), ReadNext::Done);
+        assert_eq!((probe.fate(), probe.name()), (Some(Fate::Measured), &b"title"[..]));
+        assert!(probe.can_resume());
+
+        probe.resume(PID, &plan, None);
+        assert_eq!((probe.want(), probe.is_memory_open()), (pair, true));
+        probe.feed(ProcFile::Cmdline, b"/bin/title2\0", ROOM);
+        probe.feed(memory, ROLLUP.as_bytes(), ROOM);
+        assert_eq!((probe.fate(), probe.name()), (Some(Fate::Measured), &b"title2"[..]));
+
+        for errno in [Some(Errno::SRCH), Some(Errno::NOENT), None] {
+            probe.resume(PID, &plan, Some(b"title"));
+            match errno {
+                Some(errno) => probe.fail(memory, errno),
+                None => drop(probe.feed(memory, b"", ROOM)),
+            }
+            assert_eq!((probe.want(), probe.is_memory_open()), (first, false), "{errno:?}");
+            assert_eq!((probe.name(), probe.can_resume()), (&b""[..], false));
+        }
+        // The leader may be dead, and a thread has the name.
+        probe.resume(PID, &plan, None);
+        probe.feed(ProcFile::Cmdline, b"", ROOM);
+        probe.feed(memory, ROLLUP.as_bytes(), ROOM);
+        assert_eq!((probe.want(), probe.is_memory_open()), (first, false));
     }
 }

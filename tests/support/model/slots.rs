@@ -82,6 +82,7 @@ impl Slot {
         Slot {
             pending: [None, None],
             open: [None; 2],
+            openings: [Opening::Slot; 2],
             refused: [None; 2],
             from: [ReadFrom::Current; 2],
             requests: 0,
