@@ -79,6 +79,8 @@ struct Budget {
     places: bool,
     /// Whether page tables of big processes are walked; members are small.
     walks: bool,
+    /// Whether rollups stay open, and names are known.
+    kept: bool,
     operations: f64,
     enters: f64,
     /// Voluntary context switches of all threads, where they are steady: not of a chain, whose
@@ -91,13 +93,14 @@ struct Budget {
     why: &'static str,
 }
 
-const BUDGETS: [Budget; 11] = [
+const BUDGETS: [Budget; 14] = [
     Budget {
         kind: EngineKind::Uring,
         ring: TIMED,
         source: Source::Rollup,
         places: false,
         walks: false,
+        kept: false,
         operations: 4.1,
         enters: TIMED_ENTERS,
         switches: TIMED_SWITCHES,
@@ -111,6 +114,7 @@ const BUDGETS: [Budget; 11] = [
         source: Source::Rollup,
         places: false,
         walks: false,
+        kept: false,
         operations: 4.1,
         enters: RING_ENTERS,
         switches: f64::INFINITY,
@@ -124,6 +128,7 @@ const BUDGETS: [Budget; 11] = [
         source: Source::Smaps,
         places: false,
         walks: false,
+        kept: false,
         operations: 6.1,
         enters: SMAPS_RING_ENTERS,
         switches: f64::INFINITY,
@@ -137,6 +142,7 @@ const BUDGETS: [Budget; 11] = [
         source: Source::Rollup,
         places: false,
         walks: false,
+        kept: false,
         operations: 6.0,
         enters: 0.0,
         switches: f64::INFINITY,
@@ -150,6 +156,7 @@ const BUDGETS: [Budget; 11] = [
         source: Source::Rollup,
         places: false,
         walks: false,
+        kept: false,
         operations: 6.0,
         enters: 0.0,
         switches: f64::INFINITY,
@@ -163,6 +170,7 @@ const BUDGETS: [Budget; 11] = [
         source: Source::Smaps,
         places: false,
         walks: false,
+        kept: false,
         operations: 28.0,
         enters: 0.0,
         switches: f64::INFINITY,
@@ -176,6 +184,7 @@ const BUDGETS: [Budget; 11] = [
         source: Source::Smaps,
         places: false,
         walks: false,
+        kept: false,
         operations: 28.0,
         enters: 0.0,
         switches: f64::INFINITY,
@@ -189,6 +198,7 @@ const BUDGETS: [Budget; 11] = [
         source: Source::Rollup,
         places: true,
         walks: false,
+        kept: false,
         operations: 8.1,
         enters: SMAPS_RING_ENTERS,
         switches: f64::INFINITY,
@@ -202,6 +212,7 @@ const BUDGETS: [Budget; 11] = [
         source: Source::Rollup,
         places: true,
         walks: false,
+        kept: false,
         operations: 12.0,
         enters: 0.0,
         switches: f64::INFINITY,
@@ -215,6 +226,7 @@ const BUDGETS: [Budget; 11] = [
         source: Source::Rollup,
         places: false,
         walks: true,
+        kept: false,
         operations: 4.1,
         enters: RING_ENTERS,
         switches: f64::INFINITY,
@@ -223,17 +235,60 @@ const BUDGETS: [Budget; 11] = [
         why: "one chain as without; the submitting thread itself reads statm",
     },
     Budget {
+        kind: EngineKind::Uring,
+        ring: TIMED,
+        source: Source::Rollup,
+        places: false,
+        walks: false,
+        kept: true,
+        operations: 1.2,
+        enters: TIMED_ENTERS,
+        switches: f64::INFINITY,
+        reads: 1.1,
+        growths: 0,
+        why: "a read; one process of 32 is opened again",
+    },
+    Budget {
+        kind: EngineKind::Uring,
+        ring: CHAINED,
+        source: Source::Rollup,
+        places: false,
+        walks: false,
+        kept: true,
+        operations: 1.2,
+        enters: RING_ENTERS,
+        switches: f64::INFINITY,
+        reads: 1.1,
+        growths: 0,
+        why: "a read; one process of 32 is opened again",
+    },
+    Budget {
         kind: EngineKind::Sync,
         ring: CHAINED,
         source: Source::Rollup,
         places: false,
         walks: true,
+        kept: false,
         operations: 9.0,
         enters: 0.0,
         switches: f64::INFINITY,
         reads: 3.0,
         growths: SYNC_GROWTHS,
         why: "open, read, close of three files: the size shows that the process is small",
+    },
+    Budget {
+        kind: EngineKind::Sync,
+        ring: CHAINED,
+        source: Source::Rollup,
+        places: false,
+        walks: false,
+        kept: true,
+        operations: 1.3,
+        enters: 0.0,
+        switches: f64::INFINITY,
+        reads: 1.1,
+        growths: SYNC_GROWTHS,
+        why: "a read; one process of 32 is opened again",
     },
 ];
 
@@ -259,13 +314,17 @@ impl Budget {
         let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
         let (source, owner, cgroup) = (self.source, self.places, self.places);
         let walk = self.walks.then_some(WALK);
-        let plan = Plan { source, owner, cgroup, walk, ..Plan::default() };
-        let tuning = Tuning { features: self.ring, ..tuning(WORKERS, DEPTH) };
+        let surveys_per_name = if self.kept { u32::MAX } else { 1 };
+        let plan = Plan { source, owner, cgroup, walk, surveys_per_name, ..Plan::default() };
+        let (features, keeps_files) = (self.ring, self.kept);
+        let tuning = Tuning { features, keeps_files, ..tuning(WORKERS, DEPTH) };
         let mut surveyor = open(self.kind, &root, tuning);
         // Slots, buffers and probes allocate their permanent memory.
         survey(&mut surveyor, pids, &plan);
-        let few = Work::least(&mut surveyor, &pids[..FEW], &plan);
+        // First all of them, whose files would not stay open while others are asked.
+        survey(&mut surveyor, pids, &plan);
         let all = Work::least(&mut surveyor, pids, &plan);
+        let few = Work::least(&mut surveyor, &pids[..FEW], &plan);
         let (kind, source) = (self.kind.label(), self.source);
         let why = self.why;
         let mut lines = Vec::new();
@@ -295,7 +354,8 @@ impl Budget {
         let memory = if self.source == Source::Smaps { "smaps" } else { "smaps_rollup" };
         let places = ["status", "cgroup"].into_iter().filter(|_| self.places);
         let size = self.walks.then_some("statm");
-        let files: Vec<&str> = [memory, "cmdline"].into_iter().chain(places).chain(size).collect();
+        let name = ["cmdline"].into_iter().filter(|_| !self.kept);
+        let files: Vec<&str> = [memory].into_iter().chain(name).chain(places).chain(size).collect();
         let len = |pid: &Pid, file| read(format!("/proc/{pid}/{file}")).expect("there").len();
         let all: usize =
             pids.iter().map(|pid| files.iter().map(|file| len(pid, *file)).sum::<usize>()).sum();

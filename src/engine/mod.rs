@@ -8,11 +8,13 @@
 //! - `uring`    one thread, many processes in flight
 //! - `backoff`  skips processes that were stuck in earlier surveys
 //! - `kernel_threads` finds kernel threads without a request for each
+//! - `series`   keeps files open from one survey to the next
 //! - `tally`    the results of one engine or thread
 #![forbid(unsafe_code)]
 
 mod backoff;
 mod kernel_threads;
+mod series;
 mod surveyor;
 mod tally;
 mod threads;
@@ -168,6 +170,9 @@ pub trait Engine {
         observer: &mut dyn FnMut(Progress),
         tallies: &mut Vec<Tally>,
     ) -> Result<(), EngineFailure>;
+
+    /// Closes the files of processes that stayed open, and keeps none of them in the next survey.
+    fn forget(&mut self, is_forgotten: &dyn Fn(Pid) -> bool);
 }
 
 /// Processes in flight for each worker. The submitting thread seldom preempts workers, so the
@@ -202,6 +207,8 @@ pub struct Tuning {
     pub depth: usize,
     /// Features of io_uring that may be used.
     pub features: Features,
+    /// Whether files stay open from one survey to the next, if the kernel can read them again.
+    pub keeps_files: bool,
 }
 
 impl Tuning {
@@ -217,6 +224,7 @@ impl Tuning {
             Source::Auto | Source::Rollup | Source::Pagemap => PER_WORKER,
         };
         let depth = depth.unwrap_or(workers.saturating_mul(per_worker)).min(DEPTH_MAX);
-        Tuning { workers, ring_workers, depth, features: Features::ALL }
+        let (features, keeps_files) = (Features::ALL, false);
+        Tuning { workers, ring_workers, depth, features, keeps_files }
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
 use super::kernel_threads::{KernelThreads, fate_at_once};
+use super::series::can_reread;
 use super::threads::Threads;
 use super::{Engine, Progress, Survey, Tally, Timeouts, Tuning, Uring};
 use crate::error::Error;
@@ -57,7 +58,9 @@ impl Surveyor {
     /// [`Error::Ring`] if `uring` was requested by name and is not available.
     pub fn open(kind: EngineKind, root: &ProcRoot, tuning: Tuning) -> Result<Surveyor, Error> {
         let is_auto = kind == EngineKind::Auto;
-        let threads = |workers| Box::new(Threads::new(root, workers));
+        let keeps_files = tuning.keeps_files && can_reread(root);
+        let tuning = Tuning { keeps_files, ..tuning };
+        let threads = |workers| Box::new(Threads::new(root, workers, keeps_files));
         let (engine, kind, fallback): (Box<dyn Engine>, _, _) = match kind {
             EngineKind::Sync => (threads(1), kind, None),
             EngineKind::Threads => (threads(tuning.workers), kind, None),
@@ -89,6 +92,12 @@ impl Surveyor {
     /// Why `auto` does not, or no longer, use `uring`.
     pub fn fallback(&self) -> Option<Errno> {
         self.fallback
+    }
+
+    /// Closes the files of processes that stayed open, because another process runs in the same
+    /// address space: after an exec they would have the figures of that.
+    pub fn forget(&mut self, is_forgotten: &dyn Fn(Pid) -> bool) {
+        self.engine.forget(is_forgotten);
     }
 
     /// Measures every listed process; ids ascend.
@@ -178,7 +187,9 @@ impl Surveyor {
         let mut outcome = self.engine.survey(pids, plan, timeouts, observer, tallies);
         let can_fall_back = self.is_auto && self.kind == EngineKind::Uring;
         if let (Err(failure), true) = (&outcome, can_fall_back) {
-            let threads = Box::new(Threads::new(&self.root, self.tuning.workers));
+            self.engine.forget(&|_| true);
+            let Tuning { workers, keeps_files, .. } = self.tuning;
+            let threads = Box::new(Threads::new(&self.root, workers, keeps_files));
             // Not dropped: the kernel may still hold some of its requests.
             std::mem::forget(std::mem::replace(&mut self.engine, threads));
             (self.kind, self.fallback) = (EngineKind::Threads, Some(failure.errno));

@@ -6,11 +6,13 @@
 //! it needs.
 
 use std::cell::LazyCell;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::series::{KnownProcess, SurveySeries};
 use super::{Engine, EngineFailure, IoStats, Progress, Tally, Timeouts};
 use crate::process::{Fate, PAUSE, Plan, Probe, ProcFile, ReadNext, Want};
 use crate::sys::keeper_client;
@@ -40,6 +42,33 @@ pub(super) struct Threads {
     workers: usize,
     /// Whether the calling thread reads if no other can be started.
     is_needed: bool,
+    kept: Option<Arc<KeptFiles>>,
+}
+
+/// The rollups that stay open.
+struct KeptFiles {
+    series: Mutex<SurveySeries<OpenFile>>,
+    files_max: usize,
+}
+
+impl KeptFiles {
+    fn new(root: &ProcRoot) -> KeptFiles {
+        let files_max = this_process::files_to_keep();
+        this_process::reserve_descriptors(files_max, root.as_fd());
+        KeptFiles { series: Mutex::default(), files_max }
+    }
+
+    fn series(&self) -> MutexGuard<'_, SurveySeries<OpenFile>> {
+        self.series.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a process back. Files that threads have taken out are not counted: each thread may have
+    /// two.
+    fn put(&self, probe: &Probe, known: Option<KnownProcess<OpenFile>>, file: Option<OpenFile>) {
+        let mut series = self.series();
+        let has_room = series.open_files() < self.files_max;
+        series.put(probe, known, file.filter(|_| has_room));
+    }
 }
 
 /// State that all workers share: the processes, and the index of the next one.
@@ -51,6 +80,7 @@ struct Queue {
     next: AtomicUsize,
     began: Instant,
     deadline: Option<Duration>,
+    kept: Option<Arc<KeptFiles>>,
 }
 
 /// One worker, as seen by itself and by the supervisor.
@@ -84,14 +114,15 @@ struct WatchedWorker {
 }
 
 impl Threads {
-    pub(super) fn new(root: &ProcRoot, workers: usize) -> Threads {
-        Threads { root: root.clone(), workers: workers.max(1), is_needed: true }
+    pub(super) fn new(root: &ProcRoot, workers: usize, keeps_files: bool) -> Threads {
+        let kept = keeps_files.then(|| Arc::new(KeptFiles::new(root)));
+        Threads { root: root.clone(), workers: workers.max(1), is_needed: true, kept }
     }
 
     /// A pool that asks no process if no thread can be started: nothing would supervise the calling
     /// one.
     pub(super) fn supervised(root: &ProcRoot, workers: usize) -> Threads {
-        Threads { is_needed: false, ..Threads::new(root, workers) }
+        Threads { is_needed: false, ..Threads::new(root, workers, false) }
     }
 }
 
@@ -113,12 +144,22 @@ impl Engine for Threads {
             next: AtomicUsize::new(0),
             began: Instant::now(),
             deadline: timeouts.deadline,
+            kept: self.kept.clone(),
         };
+        if let Some(kept) = &self.kept {
+            drop(kept.series().begin(pids));
+        }
         let workers = self.workers.min(pids.len());
         let mut supervisor = Supervisor::start(Arc::new(queue), workers, self.is_needed);
         supervisor.run(self.workers, timeouts, observer);
         tallies.extend(supervisor.tallies());
         Ok(())
+    }
+
+    fn forget(&mut self, is_forgotten: &dyn Fn(Pid) -> bool) {
+        if let Some(kept) = &self.kept {
+            drop(kept.series().forget(is_forgotten));
+        }
     }
 }
 
@@ -150,14 +191,20 @@ impl Worker {
         let is_alive = || self.record_start(queue);
         let mut reader = BlockingReader::new(queue, &is_alive);
         while let Some(pid) = self.start_next(queue) {
-            let probe = reader.read_process(pid);
+            let mut known = queue.kept.as_ref().and_then(|kept| kept.series().take(pid));
+            let file = reader.read_process(pid, known.as_mut());
             let mut log = self.log();
             if log.is_abandoned {
                 return;
             }
-            log.tally.record(probe);
+            log.tally.record(&reader.probe);
             log.tally.io = reader.io;
             log.current = None;
+            drop(log);
+            if let Some(kept) = queue.kept.as_ref().filter(|_| reader.probe.can_resume()) {
+                let is_new = known.is_none();
+                kept.put(&reader.probe, known, file.filter(|_| !is_new));
+            }
         }
         self.is_done.store(true, Ordering::Release);
     }
@@ -210,7 +257,9 @@ impl Supervisor {
     }
 
     fn spawn(&mut self, workers: usize) {
-        let allowed = match (this_process::raise_file_limit(), keeper_client::has_keeper()) {
+        let limit = this_process::raise_file_limit();
+        let limit = if self.queue.kept.is_some() { limit / 2 } else { limit };
+        let allowed = match (limit, keeper_client::has_keeper()) {
             // The channel is a third descriptor beside two files.
             (limit, true) => WORKERS_MAX.min((2 * limit / 3).max(1)),
             (limit, false) => WORKERS_MAX.min(limit),
@@ -389,27 +438,47 @@ impl<'a> BlockingReader<'a> {
         BlockingReader { queue, is_alive, room: vec![0; READ_BYTES], probe: Probe::new(), io }
     }
 
-    /// Reads what the probe wants until the fate of the process is known.
-    fn read_process(&mut self, pid: Pid) -> &Probe {
-        self.probe.restart(pid, &self.queue.plan);
+    /// Reads what the probe wants until the fate of the process is known. Returns the open memory
+    /// file.
+    fn read_process(
+        &mut self,
+        pid: Pid,
+        mut known: Option<&mut KnownProcess<OpenFile>>,
+    ) -> Option<OpenFile> {
+        match &mut known {
+            Some(known) => known.start(&mut self.probe, pid, &self.queue.plan),
+            None => self.probe.restart(pid, &self.queue.plan),
+        }
+        let mut open = known.and_then(|known| known.file.take());
         while let Some(want) = self.probe.want() {
-            match want {
-                Want::One(file) => self.open_and_read(file),
-                Want::Pair { name, memory } => {
-                    let Some(open) = self.open(memory) else { continue };
-                    self.open_and_read(name);
-                    if self.probe.awaits_memory() {
-                        self.read(memory, open);
-                    }
+            let is_open = self.probe.is_memory_open();
+            let (name, memory) = match want {
+                Want::One(memory) if self.probe.awaits_memory() => (None, memory),
+                Want::One(file) => {
+                    self.open_and_read(file);
+                    continue;
                 }
+                Want::Pair { name, memory } => (Some(name), memory),
+            };
+            open = match open {
+                Some(mut file) if is_open => {
+                    file.rewind();
+                    Some(file)
+                }
+                _ => self.open(memory),
+            };
+            let Some(file) = &mut open else { continue };
+            name.into_iter().for_each(|name| self.open_and_read(name));
+            if self.probe.awaits_memory() {
+                self.read(memory, file);
             }
         }
-        &self.probe
+        open
     }
 
     fn open_and_read(&mut self, file: ProcFile) {
-        if let Some(open) = self.open(file) {
-            self.read(file, open);
+        if let Some(mut open) = self.open(file) {
+            self.read(file, &mut open);
         }
     }
 
@@ -424,7 +493,7 @@ impl<'a> BlockingReader<'a> {
         }
     }
 
-    fn read(&mut self, file: ProcFile, mut open: OpenFile) {
+    fn read(&mut self, file: ProcFile, open: &mut OpenFile) {
         let mut next = self.probe.first_read(file);
         while next != ReadNext::Done {
             self.io.operations += 1;

@@ -163,6 +163,7 @@ pub fn children_of(parent: Pid) -> Vec<Pid> {
 /// - `vfork KIB`       the same as touch, and a child that runs in this memory; its parent waits
 /// - `clone KIB`       the same, and both continue
 /// - `kin KIB`         the same, but the child is one of its parent (`CLONE_PARENT`)
+/// - `retitle`         a second title, after a signal to continue
 /// - `exit`            immediate exit
 pub fn become_one() {
     let Ok(mode) = std::env::var(MODE) else { return };
@@ -206,6 +207,12 @@ pub fn become_one() {
         "swapped-pool" => {
             swap_out_shared(number(1) * 1024);
             (0..number(2)).for_each(|n| fork_with_comm(n, || ()));
+        }
+        "retitle" => {
+            kill_process(getpid(), Signal::STOP).expect("a signal to itself");
+            // The thread that sent the signal runs for a moment.
+            std::thread::sleep(Duration::from_millis(200));
+            set_title(b"second");
         }
         "leaderless" => {
             let kib = number(1);

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use self::scaling::WorkerScaling;
 use self::slot::{Buffers, Slot, SlotState};
+use super::series::SurveySeries;
 use super::{Engine, EngineFailure, Progress, Tally, Timeouts, Tuning};
 use crate::process::{Fate, PAUSE, Plan};
 use crate::sys::memory;
@@ -49,6 +50,9 @@ pub struct Uring<F: Fetcher = KernelRing> {
     /// Slots with nothing in flight. The slot of a stuck process returns when its request
     /// completes.
     free: Vec<usize>,
+    /// The rollups that stay open, each in a place of the ring, and the places without one.
+    series: Option<SurveySeries<usize>>,
+    places: Vec<usize>,
     tuning: Tuning,
     buffers: Buffers,
 }
@@ -59,13 +63,12 @@ impl Uring {
     /// # Errors
     /// Those of [`KernelRing::new`]; `ENOMEM` also if the limit of addresses is too low.
     pub fn open(root: &ProcRoot, tuning: Tuning) -> Result<Uring, Errno> {
-        let Tuning { ring_workers, depth, features, .. } = tuning;
+        let Tuning { ring_workers, depth, features, keeps_files, .. } = tuning;
         let depth = depth.min(this_process::raise_file_limit());
         if !memory::has_room(RING_BYTES, 0) {
             return Err(Errno::NOMEM);
         }
-        let (workers, keeps_files) = (ring_workers, false);
-        let setup = RingSetup { depth, workers, allowed: features, keeps_files };
+        let setup = RingSetup { depth, workers: ring_workers, allowed: features, keeps_files };
         let ring = KernelRing::new(root.clone(), setup)?;
         Ok(Uring::new(ring, Tuning { depth, ..tuning }))
     }
@@ -82,7 +85,14 @@ impl<F: Fetcher> Uring<F> {
     pub fn new(ring: F, tuning: Tuning) -> Uring<F> {
         let depth = tuning.depth.clamp(1, ring.slots_max());
         let (tuning, buffers) = (Tuning { depth, ..tuning }, Buffers::new(depth));
-        Uring { ring, slots: Vec::new(), free: Vec::new(), tuning, buffers }
+        let series = tuning.keeps_files.then(SurveySeries::default);
+        let places = (0..ring.places_max()).rev().collect();
+        Uring { ring, slots: Vec::new(), free: Vec::new(), series, places, tuning, buffers }
+    }
+
+    fn close(&mut self, place: usize) {
+        self.ring.close(place);
+        self.places.push(place);
     }
 
     /// The number of processes in flight, held ones excluded, that leaves memory for the rest of
@@ -112,6 +122,8 @@ impl<F: Fetcher> Engine for Uring<F> {
         let Some(depth) = self.affordable_depth(pids.len(), plan) else {
             return Err(EngineFailure { errno: Errno::NOMEM, unfinished: pids.to_vec() });
         };
+        let closed = self.series.as_mut().map(|series| series.begin(pids));
+        closed.into_iter().flatten().for_each(|place| self.close(place));
         let before = self.ring.stats();
         let now = self.ring.now();
         let states = self.ring.workers(timeouts.stuck_after);
@@ -143,6 +155,11 @@ impl<F: Fetcher> Engine for Uring<F> {
         });
         tallies.push(survey.tally);
         outcome
+    }
+
+    fn forget(&mut self, is_forgotten: &dyn Fn(Pid) -> bool) {
+        let closed = self.series.as_mut().map(|series| series.forget(is_forgotten));
+        closed.into_iter().flatten().for_each(|place| self.close(place));
     }
 }
 
@@ -249,7 +266,8 @@ impl<F: Fetcher> Uring<F> {
                 return;
             };
             let slot = &mut self.slots[index];
-            slot.start(*pid, survey.plan, now);
+            let known = self.series.as_mut().and_then(|series| series.take(*pid));
+            slot.start(*pid, survey.plan, now, (known, &mut self.places));
             survey.in_flight += 1;
             survey.last_active = now;
             slot.fetch_next(index, &self.buffers, &mut self.ring);
@@ -314,6 +332,8 @@ impl<F: Fetcher> Uring<F> {
             if slot.state == SlotState::Abandoned && slot.reclaim(done) {
                 slot.state = SlotState::Free;
                 self.free.push(index);
+                let place = slot.place.take();
+                place.into_iter().for_each(|place| self.close(place));
             }
             return Ok(());
         }
@@ -328,8 +348,19 @@ impl<F: Fetcher> Uring<F> {
             slot.state = SlotState::Free;
             survey.in_flight -= 1;
             self.free.push(index);
+            self.keep(index);
         }
         Ok(())
+    }
+
+    /// Keeps the rollup of a finished process open in its place, or closes it.
+    fn keep(&mut self, index: usize) {
+        let Slot { probe, known, place, .. } = &mut self.slots[index];
+        let (known, place) = (known.take(), place.take());
+        match &mut self.series {
+            Some(series) if probe.can_resume() => series.put(probe, known, place),
+            _ => place.into_iter().for_each(|place| self.close(place)),
+        }
     }
 
     /// Checks the workers: times out stuck processes, and raises the number of workers if some

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::engine::series::KnownProcess;
 use crate::engine::{IoStats, Tally};
 use crate::process::{
     Plan, Probe, ProcFile, ReadNext, Source, TEXT_MAX, WINDOW_BYTES, Want, Window,
@@ -73,6 +74,9 @@ pub(super) enum SlotState {
 pub(super) struct Slot {
     pub(super) probe: Probe,
     pub(super) state: SlotState,
+    /// The process in the survey before, if that measured it, and the place for its rollup.
+    pub(super) known: Option<KnownProcess<usize>>,
+    pub(super) place: Option<usize>,
     /// The time at which the process was started, or its last window was read.
     since: Duration,
     /// The next window, which is not read before the end of a pause.
@@ -92,6 +96,8 @@ impl Slot {
         Slot {
             probe: Probe::new(),
             state: SlotState::Free,
+            known: None,
+            place: None,
             since: Duration::ZERO,
             paused: None,
             in_flight: [None; 2],
@@ -103,8 +109,23 @@ impl Slot {
         }
     }
 
-    pub(super) fn start(&mut self, pid: Pid, plan: &Arc<Plan>, now: Duration) {
-        self.probe.restart(pid, plan);
+    /// Starts a process, whose rollup is open in its place or has one of the free places.
+    pub(super) fn start(
+        &mut self,
+        pid: Pid,
+        plan: &Arc<Plan>,
+        now: Duration,
+        (known, free): (Option<KnownProcess<usize>>, &mut Vec<usize>),
+    ) {
+        self.known = known;
+        self.place = None;
+        match &mut self.known {
+            None => self.probe.restart(pid, plan),
+            Some(known) => {
+                known.start(&mut self.probe, pid, plan);
+                self.place = known.file.or_else(|| free.pop());
+            }
+        }
         self.state = SlotState::Busy;
         self.since = now;
     }
@@ -142,12 +163,21 @@ impl Slot {
     fn fetch(&mut self, half: Half, file: ProcFile, buffers: &Buffers) -> Fetch {
         let path = self.probe.path(file);
         self.in_flight[half as usize] = Some(file);
+        let opening = self.opening(file);
         let buffer = self.buffer(file).take().unwrap_or_else(|| buffers.allocate(file));
         let from = match self.probe.first_read(file) {
             ReadNext::Window(window) => ReadFrom::At(window),
             _ => ReadFrom::Current,
         };
-        Fetch { file, path, opening: Opening::Slot, from, buffer }
+        Fetch { file, path, opening, from, buffer }
+    }
+
+    fn opening(&self, file: ProcFile) -> Opening {
+        match self.place.filter(|_| file == ProcFile::SmapsRollup) {
+            None => Opening::Slot,
+            Some(place) if self.probe.is_memory_open() => Opening::Open(place),
+            Some(place) => Opening::Place(place),
+        }
     }
 
     fn buffer(&mut self, file: ProcFile) -> &mut Option<Buffer> {

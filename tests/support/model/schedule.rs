@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use psm_uring::engine::{Engine, EngineFailure, Survey, Tuning, Uring};
-use psm_uring::process::{Coverage, Fate, Probe, Source};
+use psm_uring::process::{Coverage, Fate, Plan, Probe, Source};
 use psm_uring::sys::ring::pace::Pace;
 use psm_uring::units::Pid;
 
@@ -17,7 +17,7 @@ use super::log::Log;
 use super::pool::Pool;
 use super::ring::ModelRing;
 use super::script::Script;
-use super::seat::seat_of;
+use super::seat::{Seat, seat_of};
 use super::slots::Model;
 use super::watch::Watch;
 use super::{MILLIS, Micros};
@@ -39,6 +39,8 @@ pub struct Totals {
     pub touched: u64,
     /// Pauses between two windows of a walk.
     pub pauses: u64,
+    /// Reads of files that stayed open.
+    pub resumed: u64,
 }
 
 impl AddAssign for Totals {
@@ -52,6 +54,7 @@ impl AddAssign for Totals {
         self.late += other.late;
         self.touched += other.touched;
         self.pauses += other.pauses;
+        self.resumed += other.resumed;
     }
 }
 
@@ -80,8 +83,10 @@ pub fn run(script: Script) -> Ran {
     let mut model = Model::new(world, pool, script.dice, script.trouble, slots_max);
     model.is_chained = script.is_chained;
     model.can_sleep = script.can_sleep && !script.is_chained;
+    model.places = vec![None; script.places];
     let model = Rc::new(RefCell::new(model));
-    let tuning = Tuning::new(Some(workers), Some(depth), Source::Auto);
+    let keeps_files = script.keeps_files;
+    let tuning = Tuning { keeps_files, ..Tuning::new(Some(workers), Some(depth), Source::Auto) };
     let mut engine =
         Uring::new(ModelRing(Rc::clone(&model), Pace::default(), Frames::default()), tuning);
     let mut totals = Totals { schedules: 1, ..Totals::default() };
@@ -89,10 +94,10 @@ pub fn run(script: Script) -> Ran {
     for _ in 0..surveys {
         let pids = begin_survey(&mut model.borrow_mut());
         let (plan, stats) = (model.borrow().world.plan, model.borrow().stats);
+        let plan = Plan { surveys_per_name: script.surveys_per_name, ..plan.clone() };
         let began = model.borrow().world.now;
         let mut tallies = Vec::new();
-        let outcome =
-            engine.survey(&pids, &Arc::new(plan.clone()), &timeouts, &mut |_| {}, &mut tallies);
+        let outcome = engine.survey(&pids, &Arc::new(plan), &timeouts, &mut |_| {}, &mut tallies);
         let survey = Survey::from(tallies);
         let model = &mut *model.borrow_mut();
         let left = outcome.as_ref().err().map_or(&[][..], |broken| &broken.unfinished);
@@ -116,6 +121,7 @@ pub fn run(script: Script) -> Ran {
     totals.injected = last.world.faults.injected;
     totals.late = last.watch.late;
     totals.pauses = last.pauses;
+    totals.resumed = last.watch.resumed;
     totals.abandoned = last.watch.abandoned as u64;
     drop(last);
     Ran { totals, model, fates }
@@ -124,17 +130,23 @@ pub fn run(script: Script) -> Ran {
 /// Starts a new log. All ids are listed, including those that are gone by then.
 fn begin_survey(model: &mut Model) -> Vec<Pid> {
     let now = model.world.now;
-    let Watch { late, abandoned, .. } = model.watch;
+    let Watch { late, abandoned, resumed, .. } = model.watch;
     model.watch = Watch {
         last_fetched: now,
         last_reaped: now,
         last_ran: now,
         late,
         abandoned,
+        resumed,
         ..Watch::default()
     };
     let seats = model.world.seats.iter_mut();
-    seats.map(|seat| (seat.log = Log::default(), seat.pid).1).collect()
+    let begin = |seat: &mut Seat| {
+        seat.was_touched |= seat.log.is_touched;
+        seat.log = Log::default();
+        seat.pid
+    };
+    seats.map(begin).collect()
 }
 
 /// Stuck requests in the ring end at some time during the next survey.

@@ -44,6 +44,11 @@ pub struct Script {
     pub timeouts: Timeouts,
     /// The number of surveys of the same engine.
     pub surveys: usize,
+    /// Files stay open between surveys, in so many places; and the number of surveys for each read
+    /// of a name.
+    pub keeps_files: bool,
+    pub places: usize,
+    pub surveys_per_name: u32,
     /// Stuck requests complete after a survey, too late.
     pub comes_back: bool,
     /// The choices that remain for the run.
@@ -105,6 +110,9 @@ impl Script {
             is_unfair: false,
             timeouts: Timeouts { stuck_after, deadline: None },
             surveys: 1,
+            keeps_files: false,
+            places: 0,
+            surveys_per_name: 1,
             comes_back: false,
             dice,
         }
@@ -128,8 +136,11 @@ impl Script {
             is_lazy: dice.percent(50),
             is_unfair: dice.percent(50),
             timeouts: Timeouts { stuck_after, deadline },
-            surveys: *dice.pick(&[1, 1, 2, 3]),
+            surveys: *dice.pick(&[1, 2, 3, 6]),
             comes_back: dice.percent(60),
+            keeps_files: dice.percent(70),
+            places: dice.index(16),
+            surveys_per_name: *dice.pick(&[1, 2, 3]),
             world,
             dice,
         }

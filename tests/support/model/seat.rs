@@ -92,6 +92,8 @@ pub struct Seat {
     pub steps: u32,
     /// All lives of the id, in order.
     pub lives: Vec<LifeId>,
+    /// An event of an earlier survey, which may have its name.
+    pub was_touched: bool,
     pub log: Log,
 }
 
@@ -110,6 +112,7 @@ impl Seat {
             script: VecDeque::new(),
             steps: 0,
             lives: vec![life],
+            was_touched: false,
             log: Log::default(),
         }
     }

@@ -53,11 +53,12 @@ fn schedules_at_random() {
         drop(again);
     }
     let Totals { coverage, injected, broken, left, abandoned, late, touched, pauses, .. } = totals;
+    let resumed = totals.resumed;
     say(&format!(
         "model_ring: {schedules} schedules from PSM_SEED={first}: {} processes, {} measured, \
          {touched} touched while they were read, {injected} failures, {broken} rings broken and \
          {left} processes left, {abandoned} slots abandoned, {late} late completions, \
-         {pauses} pauses",
+         {pauses} pauses, {resumed} files read again",
         coverage.listed() as u64 + left,
         coverage.measured,
     ));
@@ -66,7 +67,7 @@ fn schedules_at_random() {
     let other = [coverage.denied, coverage.malformed, coverage.failed];
     let late_ones = [coverage.timed_out, coverage.not_asked];
     let all = gone.into_iter().chain(other).chain(late_ones).map(|count| count as u64);
-    let rare = all.chain([injected, broken, left, abandoned, late, touched, pauses]).min();
+    let rare = all.chain([injected, broken, left, abandoned, late, touched, pauses, resumed]).min();
     assert!(schedules < 2_000 || rare > Some(0), "something never happened: {totals:?}");
 }
 
