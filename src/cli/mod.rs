@@ -196,7 +196,8 @@ pub struct Options {
     ///
     /// Marks show changes since the last report: + grew, - shrank, * is new. A terminal is redrawn;
     /// elsewhere a blank line separates the tables, and --output ndjson writes one document a line;
-    /// --output-file holds the last report. Ctrl-C ends the program.
+    /// --output-file holds the last report. Files stay open between reports, and a title that a
+    /// program changes shows within 8 seconds. Ctrl-C ends the program.
     #[arg(short, long, value_name = "TIME", value_parser = parse::interval, num_args = 0..=1,
           default_missing_value = "2s", help_heading = "Watching")]
     pub watch: Option<Duration>,

@@ -117,13 +117,11 @@ impl<'a> Session<'a> {
         let is_past_deadline =
             settings.timeouts.deadline.is_some_and(|deadline| clock.elapsed() >= deadline);
         let unmeasured = Unmeasured::find(settings, &survey)?;
-        let labels = Labels::new(survey.processes(), settings.rules.by, Some(&settings.user_names));
-        let labels = match settings.output.format {
-            Format::OpenMetrics => labels.with_keys(survey.processes(), settings.rules.name),
-            _ => labels,
-        };
+        let labels = labels(settings, &survey);
         let left = time_left(settings, &clock);
         let spaces = vfork::find(&settings.root, &survey, left.deadline);
+        let in_shared_spaces = spaces.processes();
+        self.surveyor.forget(&|pid| in_shared_spaces.contains(&pid));
         let missing = unmeasured.missing(settings, is_past_deadline);
         let lacking = settings.rules.selection.is_none().then_some(&missing);
         let meminfo = MeminfoFile::new(&settings.root);
@@ -248,6 +246,15 @@ fn processes_of(root: &ProcRoot, ids: &[Pid]) -> (Vec<Pid>, Vec<(Pid, Pid)>) {
 fn time_left(settings: &Settings, clock: &Clock) -> Timeouts {
     let Timeouts { stuck_after, deadline } = settings.timeouts;
     Timeouts { stuck_after, deadline: deadline.map(|time| time.saturating_sub(clock.elapsed())) }
+}
+
+/// The rows of the processes, with their keys for OpenMetrics.
+fn labels<'a>(settings: &'a Settings, survey: &'a Survey) -> Labels<'a> {
+    let labels = Labels::new(survey.processes(), settings.rules.by, Some(&settings.user_names));
+    match settings.output.format {
+        Format::OpenMetrics => labels.with_keys(survey.processes(), settings.rules.name),
+        _ => labels,
+    }
 }
 
 /// All memory of the host, if a column relates to it.

@@ -100,6 +100,9 @@ impl Settings {
             start_time: options.by == Grouping::Pid && is_compared,
             ..Plan::default()
         };
+        let keeps_files = watch.as_ref().is_some_and(Watch::keeps_files);
+        let surveys_per_name = watch.as_ref().map_or(1, Watch::surveys_per_name);
+        let plan = Plan { surveys_per_name, ..plan };
         let mut pids: Vec<Pid> = options.pids().collect();
         pids.sort_unstable();
         pids.dedup();
@@ -121,7 +124,10 @@ impl Settings {
                 .iter()
                 .any(|of| columns.contains(of)),
             engine: options.engine,
-            tuning: Tuning::new(options.workers, options.depth, plan.source),
+            tuning: Tuning {
+                keeps_files,
+                ..Tuning::new(options.workers, options.depth, plan.source)
+            },
             timeouts: Timeouts { stuck_after: options.stuck_after, deadline: options.deadline },
             plan,
             columns,
@@ -170,7 +176,22 @@ impl Output {
     }
 }
 
+/// The age at which a name that a watch shows is read again.
+const NAME_AGE_MAX: Duration = Duration::from_secs(8);
+
 impl Watch {
+    /// Whether files stay open between the reports: the second one opens them, the third reads
+    /// them again.
+    fn keeps_files(&self) -> bool {
+        self.reports_max > 2
+    }
+
+    /// The number of reports for each read of a name.
+    fn surveys_per_name(&self) -> u32 {
+        let surveys = NAME_AGE_MAX.as_nanos() / self.every.as_nanos().max(1);
+        u32::try_from(surveys).unwrap_or(u32::MAX).max(1)
+    }
+
     fn resolve(options: &Options, output: &Output, every: Duration) -> Result<Watch, Error> {
         let is_table = output.format == Format::Table;
         let problem = if options.since.is_some() && (!is_table || options.total) {

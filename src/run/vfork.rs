@@ -58,6 +58,11 @@ impl SharedSpaces {
         };
         SharedSpaces { owners, note: (processes > 0).then(note) }
     }
+
+    /// All processes that share an address space, owners included.
+    pub(super) fn processes(&self) -> HashSet<Pid> {
+        self.owners.iter().flat_map(|(pid, owner)| [*pid, *owner]).collect()
+    }
 }
 
 /// Finds the processes that share an address space.

@@ -124,6 +124,32 @@ fn a_sibling_in_the_same_memory_counts_once() {
     assert_eq!(ran.stderr(), "");
 }
 
+/// A watch keeps no file of such a process open: after an exec it would have the figures of the
+/// other one.
+#[test]
+fn a_watch_opens_shared_address_spaces_each_time() {
+    if !has_kcmp("a_watch_opens_shared_address_spaces_each_time") {
+        return;
+    }
+    let operations = |list: &str| -> Vec<u64> {
+        let watch = ["--watch", "100ms", "--count", "5", "--engine", "sync", "--stats"];
+        let source = ["--source", "rollup", "-p", list];
+        let ran = run(watch.into_iter().chain(source));
+        let told = ran.stderr();
+        let counts = told.lines().filter_map(|line| line.strip_prefix("operations"));
+        counts.filter_map(|text| text.split_whitespace().next()?.parse().ok()).collect()
+    };
+    let parent = Target::start_as(b"pair", &format!("clone {KIB}"));
+    let pair = format!("{},{}", parent.pid(), parent.children(1, 'T')[0]);
+    // On a busy host a comparison can take too long.
+    let is_opened = until(RUN_LIMIT, || (operations(&pair) == [12; 5]).then_some(()));
+    assert!(is_opened.is_some(), "{:?}", operations(&pair));
+    let two = [(); 2].map(|()| Target::stopped("touch 100"));
+    let found = operations(&format!("{},{}", two[0].pid(), two[1].pid()));
+    assert_eq!(found[..2], [12; 2], "{found:?}");
+    assert!(found[2..].iter().all(|count| *count < 12), "{found:?}");
+}
+
 /// Recorded processes cannot be compared.
 #[test]
 fn equal_processes_that_cannot_be_compared_are_noted() {

@@ -3,6 +3,7 @@
 
 use std::process::Command;
 
+use crate::support::child::Target;
 use crate::support::survey::has_uring;
 use crate::support::{Ran, TempDir, output, program, skip};
 
@@ -44,6 +45,32 @@ fn is_report(ran: &Ran, what: &str) -> bool {
             false
         }
         code => panic!("{what}: {code:?}: {told}"),
+    }
+}
+
+/// Files that stay open leave a survey the descriptors that it needs.
+#[test]
+fn a_watch_with_few_descriptors_measures_all() {
+    const TEST: &str = "a_watch_with_few_descriptors_measures_all";
+    if !has_prlimit(TEST) {
+        return;
+    }
+    let family = Target::stopped("family 100 30");
+    let children = family.children(30, 'T').into_iter().chain([family.pid()]);
+    let list = children.map(|pid| pid.to_string()).collect::<Vec<_>>().join(",");
+    let mut engines = vec!["sync", "threads", "auto"];
+    engines.extend(has_uring(TEST).then_some("uring"));
+    for engine in engines {
+        for descriptors in [24, 40, 100] {
+            let watch = "--watch 100ms --count 5 --by pid --output ndjson --strict";
+            let ran = limited(descriptors, &format!("{watch} --engine {engine} -p {list}"));
+            let told = ran.stderr();
+            assert_eq!(ran.code, Some(0), "{engine}, {descriptors} descriptors: {told}");
+            for report in ran.stdout().lines() {
+                let rows = report.matches("\"pid\":").count();
+                assert_eq!(rows, 31, "{engine}, {descriptors} descriptors: {report}");
+            }
+        }
     }
 }
 
