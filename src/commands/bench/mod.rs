@@ -2,11 +2,14 @@
 //!
 //! - `harness` rounds in turn, and the check that all do the same work; shared with `benches/`
 //! - `record`  figures, records, tables, limits; shared with `benches/`
+//! - `series`  the surveys of a watch
 #![forbid(unsafe_code)]
 
 pub mod harness;
 pub mod record;
+mod series;
 
+use std::borrow::BorrowMut;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -102,6 +105,12 @@ pub(crate) fn bench(options: &BenchOptions) -> Result<Outcome, Error> {
         return print(&record::to_json(&sample));
     }
     left_out.as_deref().map(tell);
+    if options.watch {
+        let record = series::measure(&target, &engines, options.rounds)?;
+        options.save.as_deref().map(|path| record.save(path)).transpose()?;
+        print(&if options.json { record.to_json() } else { series::table(&record) })?;
+        return Ok(Outcome::Printed);
+    }
     let runs = runs(&engines, &options.workers, &options.depth, source);
     let before = options.against.as_deref().map(|path| before(path, source, &runs)).transpose()?;
     let record = measure(&target, runs, options.rounds)?;
@@ -226,21 +235,37 @@ impl Target {
 
     /// Sets an engine up and surveys once, in this process.
     fn survey(&self, kind: EngineKind, tuning: Tuning) -> Result<Sample, Error> {
-        let pids = list_all(&self.root)?;
         let walk = match self.source {
             Source::Pagemap => Some(self.walk_rule()?),
             _ => None,
         };
         let plan = Plan { source: self.source, walk, ..Plan::default() };
+        let open = || Surveyor::open(kind, &self.root, tuning);
+        let (sample, surveyor) = self.measure(open, &plan)?;
+        // Not dropped: the process ends without waiting for requests.
+        std::mem::forget(surveyor);
+        Ok(sample)
+    }
+
+    /// Surveys once more with an engine.
+    fn sample(&self, surveyor: &mut Surveyor, plan: &Plan) -> Result<Sample, Error> {
+        self.measure(|| Ok(surveyor), plan).map(|(sample, _)| sample)
+    }
+
+    /// Surveys once with the engine that `open` returns, and measures both.
+    fn measure<S: BorrowMut<Surveyor>>(
+        &self,
+        open: impl FnOnce() -> Result<S, Error>,
+        plan: &Plan,
+    ) -> Result<(Sample, S), Error> {
+        let pids = list_all(&self.root)?;
         let timeouts = Timeouts { stuck_after: STUCK_AFTER, deadline: None };
         let switches = this_process::switches();
         let (began, (user, system)) = (Instant::now(), this_process::cpu_times());
-        let mut surveyor = Surveyor::open(kind, &self.root, tuning)?;
-        let survey = surveyor.survey(&pids, &plan, &timeouts)?;
+        let mut surveyor = open()?;
+        let survey = surveyor.borrow_mut().survey(&pids, plan, &timeouts)?;
         let (wall, (user_now, system_now)) = (began.elapsed(), this_process::cpu_times());
         let [waited, preempted] = this_process::switches();
-        // Not dropped: the process ends without waiting for requests.
-        std::mem::forget(surveyor);
         if let Some((pid, _)) = survey.missing().iter().find(|one| one.1 == Fate::TimedOut) {
             return Err(Error::Bench(format!(
                 "PID {pid} is stuck; bench has no timeout and would wait without end: run it on a \
@@ -249,7 +274,7 @@ impl Target {
         }
         let (io, coverage) = (survey.io(), survey.coverage());
         let user = user_now.saturating_sub(user);
-        Ok(Sample::from([
+        let sample = Sample::from([
             (Figure::WallNs, ns(wall)),
             (Figure::CpuNs, ns(user + system_now.saturating_sub(system))),
             (Figure::UserNs, ns(user)),
@@ -261,7 +286,8 @@ impl Target {
             (Figure::Enters, io.enters),
             (Figure::Reads, io.reads),
             (Figure::Bytes, io.bytes),
-        ]))
+        ]);
+        Ok((sample, surveyor))
     }
 
     /// The same in a process of its own, which begins like a run of the program: without workers of
@@ -358,13 +384,17 @@ Examples:
   psm-uring bench                                  compare the engines on this host
   psm-uring bench --workers 1,2,4 --depth 32,128   and their parameters
   psm-uring bench --save before.json               save a record
-  psm-uring bench --against before.json            exit with 4 if a figure got worse";
+  psm-uring bench --against before.json            exit with 4 if a figure got worse
+  psm-uring bench --watch                          the surveys of a watch after the first";
 
 const FIGURES: &str = "\
 Each survey runs in a process of its own, in turn with the others, after one round to warm up. The
 time includes the set-up of the engine. The floor only opens, reads and closes the files, on as many
 threads as there are CPUs. --against compares two figures of each engine with the record: the time
-as a multiple of the floor of its own run, and operations per process.";
+as a multiple of the floor of its own run, and operations per process.
+
+--watch measures engines that stay set up, each in three ways: it opens every file each time, keeps
+files open and reads every name, or reads a quarter of the names, as psm-uring --watch does.";
 
 /// The options of `psm-uring bench`.
 #[derive(Args, Debug)]
@@ -415,6 +445,10 @@ pub(crate) struct BenchOptions {
     /// Exit with 4 if a figure is more than RATIO times that of --against [default: 1.10]
     #[arg(long, value_name = "RATIO", value_parser = ratio)]
     pub(crate) max_ratio: Option<f64>,
+
+    /// Compare surveys that keep files open, as --watch does, with surveys that open them
+    #[arg(long, conflicts_with_all = ["workers", "depth", "against"])]
+    pub(crate) watch: bool,
 
     /// Survey once with one engine in this process. `bench` runs itself with it.
     #[arg(long, hide = true)]

@@ -166,3 +166,20 @@ fn engines_that_are_not_compared_are_named() {
     assert!(notes.contains("psm-uring: not compared: threads (7 workers) is not in "), "{notes}");
     assert!(notes.contains(" is not measured now\n"), "{notes}");
 }
+
+/// Each engine in three ways, which the ratios compare.
+#[test]
+fn a_watch_is_measured_in_three_ways() {
+    let ran = bench(&["--watch", "--engines", "threads,sync"]);
+    assert_eq!((ran.code, ran.stderr().as_str()), (Some(0), ""));
+    let table = ran.stdout();
+    let rows = table.lines().skip(2).map(|line| line.split_once("  ").expect("a row").0);
+    let ways = ["threads, opens", "threads, names", "threads, watch"];
+    let of_sync = ["sync, opens", "sync, names", "sync, watch"];
+    assert_eq!(rows.collect::<Vec<_>>(), [ways, of_sync].concat(), "{table}");
+    let json = bench(&["--watch", "--engines", "sync", "--json"]);
+    let record: Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert_eq!(record["runs"].as_array().map(Vec::len), Some(3));
+    assert_eq!(record["of"]["watch"], true);
+    assert_eq!(bench(&["--watch", "--against", "x"]).code, Some(2));
+}
