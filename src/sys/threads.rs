@@ -105,9 +105,10 @@ pub fn times_run(process: Option<Pid>, thread: u32) -> Option<u64> {
 /// Visits each ring worker of this process, with its thread id and state. Allocates nothing: a long
 /// survey checks its workers every few milliseconds.
 pub fn ring_workers(visit: impl FnMut(u32, ThreadState)) {
-    // The kernel names workers after the submitting thread, `iou-wrk-1234`, but in a PID namespace
-    // the number is another one.
-    let is_worker = |stat: &[u8]| stat.windows(9).any(|bytes| bytes == b"(iou-wrk-");
+    // `PF_IO_WORKER` (include/linux/sched.h). A worker takes its name, `iou-wrk-1234`, only when it
+    // first runs; on a busy host that is late.
+    const IO_WORKER: u32 = 0x10;
+    let is_worker = |stat: &[u8]| flags_of(stat).is_some_and(|flags| flags & IO_WORKER != 0);
     visit_threads(b"self", is_worker, visit);
 }
 
@@ -140,14 +141,24 @@ fn visit_threads(
     }
 }
 
-/// The letter after the name, which is in parentheses and can contain some itself.
+/// The text from the state on, which follows the name. That is in parentheses and can contain some
+/// itself.
+fn behind_name(stat: &[u8]) -> Option<&[u8]> {
+    stat.get(stat.iter().rposition(|byte| *byte == b')')? + 2..)
+}
+
 fn state_of(stat: &[u8]) -> Option<ThreadState> {
-    let behind = stat.iter().rposition(|byte| *byte == b')')? + 2;
-    Some(match stat.get(behind)? {
+    Some(match behind_name(stat)?.first()? {
         b'R' => ThreadState::Running,
         b'D' => ThreadState::Blocked,
         _ => ThreadState::Idle,
     })
+}
+
+/// The flags, six fields behind the state (`do_task_stat`, fs/proc/array.c).
+fn flags_of(stat: &[u8]) -> Option<u32> {
+    let field = behind_name(stat)?.split(|byte| *byte == b' ').nth(6)?;
+    std::str::from_utf8(field).ok()?.parse().ok()
 }
 
 /// Enough for the text before the state.
@@ -200,4 +211,18 @@ pub fn prefer_throughput() {
     let (call, batch) = (libc::SYS_sched_setscheduler, libc::SCHED_BATCH);
     // SAFETY: the kernel reads one `c_int` at the pointer, which is to `priority`.
     unsafe { libc::syscall(call, THIS_THREAD, batch, &raw const priority) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_and_flags_follow_the_last_parenthesis() {
+        let worker = b"31 (a) S 2 (b) R 1 7 7 0 -1 4194384 0 0 0 0\n";
+        assert_eq!(state_of(worker), Some(ThreadState::Running));
+        assert_eq!(flags_of(worker), Some(0x40_0050));
+        assert_eq!(flags_of(b"31 (a) D 1 7"), None);
+        assert_eq!(state_of(b"31 (a)"), None);
+    }
 }
