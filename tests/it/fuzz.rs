@@ -120,3 +120,8 @@ fn rollup() {
 fn scanner() {
     fuzz("scanner");
 }
+
+#[test]
+fn walk() {
+    fuzz("walk");
+}

@@ -17,7 +17,7 @@ pub const EXCLUSIVE: u64 = 1 << 56;
 const FRAME: u64 = (1 << 55) - 1;
 
 /// The kind of a page, in the bits of its frame from this one on.
-const KIND_SHIFT: u32 = 32;
+pub const KIND_SHIFT: u32 = 32;
 /// How often frames are mapped.
 const COUNTS: [u64; 16] = [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 4, 4, 7, 17, 4099];
 

@@ -61,6 +61,8 @@ pub struct World {
     pub moves: Vec<(usize, Tables)>,
     /// The paths of the opens among the steps.
     pub opens: Vec<String>,
+    /// The bytes of `pagemap`, over and over, instead of the entries of `tables`.
+    pub entries: Option<Vec<u8>>,
     /// The windows that were read, with the bytes that came.
     pub windows: Vec<(Window, usize)>,
 }
@@ -233,7 +235,13 @@ impl World {
         // Without memory there is no entry, not even an empty one.
         let has_memory = !self.tables.mappings.is_empty();
         let len = if has_memory { window.len.min(self.room.next_multiple_of(8)) } else { 0 };
-        let bytes = self.tables.read(window.offset, len);
+        let bytes = match &self.entries {
+            None => self.tables.read(window.offset, len),
+            Some(entries) => {
+                let from = usize::try_from(window.offset).expect("an offset") % entries.len();
+                entries.iter().cycle().skip(from).take(len).copied().collect()
+            }
+        };
         self.windows.push((window, bytes.len()));
         probe.feed(file, &bytes, self.room)
     }

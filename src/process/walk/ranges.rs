@@ -145,7 +145,7 @@ struct Device {
 /// Start, end and device: `5581e0a00000-5581e0a21000 r--p 00000000 fd:01 1311 /usr/bin/cat`.
 fn parse(line: &[u8], dying_segments: &[u64]) -> Option<(u64, u64, Device)> {
     let mut words = line.splitn(6, |byte| *byte == b' ');
-    let mut addresses = words.next()?.split(|byte| *byte == b'-');
+    let mut addresses = words.next()?.splitn(2, |byte| *byte == b'-');
     let (start, end) = (hexadecimal(addresses.next()?)?, hexadecimal(addresses.next()?)?);
     let device = words.nth(2)?;
     let mut number = [0; 8];
@@ -213,6 +213,7 @@ ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]\n";
         for text in [
             "00400000-00452000 r-xp 00000000 fd:01 17",
             "00400000 r-xp 00000000 fd:01 17\n",
+            "00400000-00452000-00500000 r-xp 00000000 fd:01 17\n",
             "00452000-00400000 r-xp 00000000 fd:01 17\n",
             "00400000-00452000 r-xp\n",
             "00500000-00552000 r-xp 0 fd:01 1\n00400000-00452000 r-xp 0 fd:01 1\n",

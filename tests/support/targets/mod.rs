@@ -8,6 +8,7 @@
 //! - `escape`  foreign names to text
 //! - `filter`  a pattern and the names to match
 //! - `model`   a schedule for the ring's engine on its model
+//! - `walk`    the texts of `maps` and `statm` and the entries of `pagemap`
 // Two crates include this module: a test, which uses all of it, and a library.
 #![allow(unreachable_pub)]
 
@@ -17,18 +18,20 @@ pub mod model;
 pub mod name;
 pub mod rollup;
 pub mod scanner;
+pub mod walk;
 
 /// A target: its name, shared with its seeds and its program, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("escape", escape::run),
     ("filter", filter::run),
     ("model", model::run),
     ("name", name::run),
     ("rollup", rollup::run),
     ("scanner", scanner::run),
+    ("walk", walk::run),
 ];
 
 /// Splits an input into parts that may contain any byte except the ASCII separator.
