@@ -139,6 +139,14 @@ pub(super) enum WalkStep {
     Rollup,
 }
 
+/// The kind of the pages of a class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PageKind {
+    Anon,
+    File,
+    Shmem,
+}
+
 /// Resident pages, alone and shared.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sums {
@@ -192,6 +200,7 @@ const _: () = assert!(DEVICES_MAX < 1 << CLASS_BITS);
 
 impl Walk {
     /// Starts with a process; the text of its `maps` follows.
+    ///
     /// `freed` has the segments that are marked to be destroyed, if the process is one of a group
     /// whose freed memory is asked for.
     pub(super) fn begin(&mut self, rule: WalkRule, has_hugetlb: bool, freed: Option<&Arc<[u64]>>) {
@@ -391,15 +400,15 @@ impl Walk {
     }
 
     /// Adds what a class of this kind contributes to the memory that returns.
-    fn add_freed(&self, freed: &mut FreedShare, class: usize, kind: usize) {
+    fn add_freed(&self, freed: &mut FreedShare, class: usize, kind: PageKind) {
         let Seen { whole, partly } = self.classes[class].seen;
         let bytes = whole * self.rule.map_or(0, |rule| rule.page_bytes);
         freed.outside += partly;
         match kind {
-            0 => freed.anon += bytes,
-            1 => freed.droppable += bytes,
-            _ if self.ranges.dies(class - 1) => freed.shmem += bytes,
-            _ => {}
+            PageKind::Anon => freed.anon += bytes,
+            PageKind::File => freed.droppable += bytes,
+            PageKind::Shmem if self.ranges.dies(class - 1) => freed.shmem += bytes,
+            PageKind::Shmem => {}
         }
     }
 
@@ -413,22 +422,24 @@ impl Walk {
         let mut kinds = [Sums::default(); 3];
         let mut freed = FreedShare::default();
         // Compaction moves anonymous pages more often than others.
-        kinds[0].resident = self.moving;
-        kinds[0].shares = self.moving * self.share(1);
+        let moving = &mut kinds[PageKind::Anon as usize];
+        moving.resident = self.moving;
+        moving.shares = self.moving * self.share(1);
         let has_swap = self.rule.is_some_and(|rule| rule.has_swap) && !self.finds_freed;
         for (index, class) in self.classes.iter().enumerate() {
             let kind = match class.sample {
-                _ if index == 0 => 0,
-                Some(frame) if flags_of_head(frame, pages)? & SWAP_BACKED != 0 => 2,
-                _ => 1,
+                _ if index == 0 => PageKind::Anon,
+                Some(frame) if flags_of_head(frame, pages)? & SWAP_BACKED != 0 => PageKind::Shmem,
+                _ => PageKind::File,
             };
-            let may_be_shmem = kind == 2 || kind == 1 && class.sample.is_none();
+            let may_be_shmem =
+                kind == PageKind::Shmem || kind == PageKind::File && class.sample.is_none();
             let is_partial = || kib(class.resident).0 * 1024 < self.ranges.bytes_of(index - 1);
             if has_swap && may_be_shmem && is_partial() {
                 return Ok(None);
             }
             self.add_freed(&mut freed, index, kind);
-            let sums = &mut kinds[kind];
+            let sums = &mut kinds[kind as usize];
             sums.resident += class.resident;
             sums.exclusive += class.exclusive;
             sums.shares += class.shares;
@@ -485,6 +496,7 @@ fn whole(shares: u64) -> Kib {
 fn block(page: u64, bytes: &[u8], table: u64) -> Option<TableEntry> {
     let first = entries(bytes).next()?;
     let is_aligned = first.is_present() && first.frame() % table == page % table;
-    let is_block = || entries(bytes).zip(first.0..).all(|(entry, expected)| entry.0 == expected);
+    let is_block =
+        || (0..).zip(entries(bytes)).all(|(n, entry)| entry.0.wrapping_sub(n) == first.0);
     (is_aligned && is_block()).then_some(first)
 }
