@@ -20,13 +20,16 @@ mod tally;
 mod threads;
 mod uring;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::surveyor::{EngineKind, Surveyor};
 pub use self::tally::Tally;
 pub use self::uring::Uring;
-use crate::process::{Coverage, Fate, Freed, FreedShare, Plan, ProcessUsage, SlotRun, Source};
+use crate::process::{
+    CgroupPaths, Coverage, Fate, Freed, FreedShare, Plan, ProcessUsage, SlotRun, Source,
+};
 use crate::smaps::SharedMapping;
 use crate::sys::keeper_client::has_keeper;
 use crate::sys::ring::kernel::{DEPTH_MAX, Features};
@@ -99,6 +102,11 @@ impl Survey {
         let mut missing: Vec<_> = self.tallies.iter().flat_map(Tally::missing).copied().collect();
         missing.sort_unstable_by_key(|(pid, _)| *pid);
         missing
+    }
+
+    /// The control groups of processes whose memory could not be read, as far as they are known.
+    pub fn missing_cgroups(&self) -> HashMap<Pid, CgroupPaths<'_>> {
+        self.tallies.iter().flat_map(Tally::missing_cgroups).collect()
     }
 
     /// Takes the mappings of measured processes, if the plan asked for them.

@@ -21,6 +21,9 @@ pub struct Tally {
     pub(super) mappings: Vec<(Pid, Vec<SharedMapping>)>,
     /// Processes that are neither measured nor left out on purpose.
     missing: Vec<(Pid, Fate)>,
+    /// The control groups of those that failed: length of the first path, and
+    /// [`CgroupPaths::store`]. Empty unless the plan asks for them.
+    missing_cgroups: Vec<(Pid, usize, Vec<u8>)>,
     coverage: Coverage,
     /// The slots in swap of walked processes, by row.
     slots: Vec<(usize, Box<[SlotRun]>)>,
@@ -74,6 +77,10 @@ impl Tally {
             if !probe.mappings().is_empty() {
                 self.mappings.push((pid, probe.mappings().to_vec()));
             }
+        }
+        if let (Fate::Failed(_), Some(paths)) = (fate, probe.cgroup()) {
+            let mut text = Vec::new();
+            self.missing_cgroups.push((probe.pid(), paths.store(&mut text), text));
         }
     }
 
@@ -160,6 +167,13 @@ impl Tally {
 
     pub(super) fn missing(&self) -> &[(Pid, Fate)] {
         &self.missing
+    }
+
+    /// The control groups of processes whose memory could not be read, as far as they are known.
+    pub(super) fn missing_cgroups(&self) -> impl Iterator<Item = (Pid, CgroupPaths<'_>)> {
+        self.missing_cgroups.iter().filter_map(|(pid, charged_len, text)| {
+            Some((*pid, CgroupPaths::load(text, *charged_len)?))
+        })
     }
 
     pub(super) fn processes(&self) -> impl Iterator<Item = ProcessUsage<'_>> + Clone {

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::{container, unit};
-use crate::process::{self, CgroupPaths, Glimpse, NameRule, ProcessUsage};
+use super::{Unread, container, unit};
+use crate::process::{self, CgroupPaths, NameRule, ProcessUsage};
 use crate::units::{Pid, labels};
 
 /// The label of an unknown owner or control group.
@@ -108,7 +108,8 @@ impl<'run> Labels<'run> {
     ) -> Labels<'run> {
         let (made, keys) = (HashMap::new(), HashMap::new());
         let mut labels = Labels { grouping, users, made, keyed: None, keys };
-        for attribute in processes.filter_map(|process| attribute(grouping, &process)) {
+        let of = |process: ProcessUsage<'run>| attribute(grouping, process.uid, process.cgroup);
+        for attribute in processes.filter_map(of) {
             if !labels.made.contains_key(&attribute) {
                 let label = labels.make(attribute);
                 labels.made.insert(attribute, label);
@@ -135,21 +136,19 @@ impl<'run> Labels<'run> {
 
     /// The label of the row of a process.
     pub fn label<'a>(&'a self, process: &ProcessUsage<'a>) -> &'a [u8] {
-        let made = attribute(self.grouping, process).and_then(|known| self.made.get(&known));
+        let made = attribute(self.grouping, process.uid, process.cgroup)
+            .and_then(|known| self.made.get(&known));
         let key = || self.keys.get(process.name).map_or(process.name, |key| key);
         made.map_or_else(key, Vec::as_slice)
     }
 
-    /// The label of the row of a process that timed out: comm replaces the name, and the control
-    /// group is unknown.
-    pub(super) fn of_glimpse(&self, glimpse: &Glimpse) -> Vec<u8> {
-        match self.grouping {
-            Grouping::Program | Grouping::Pid => match self.keyed {
-                Some(rule) => process::key(rule, &glimpse.comm).into_owned(),
-                None => glimpse.comm.clone(),
-            },
-            Grouping::User => self.make(Attribute::Owner(glimpse.uid)),
-            Grouping::Cgroup | Grouping::Unit | Grouping::Container => UNKNOWN.to_vec(),
+    /// The label of the row of a process whose memory could not be read: comm replaces the name.
+    pub(super) fn of_unread(&self, unread: &Unread<'_>) -> Vec<u8> {
+        let Unread { glimpse, cgroup, .. } = unread;
+        match (attribute(self.grouping, glimpse.uid, *cgroup), self.keyed) {
+            (Some(attribute), _) => self.make(attribute),
+            (None, Some(rule)) => process::key(rule, &glimpse.comm).into_owned(),
+            (None, None) => glimpse.comm.clone(),
         }
     }
 
@@ -174,11 +173,14 @@ pub fn user_name(users: Option<&UserNames>, uid: u32) -> Vec<u8> {
     name.cloned().unwrap_or_else(|| uid.to_string().into_bytes())
 }
 
-fn attribute<'run>(grouping: Grouping, process: &ProcessUsage<'run>) -> Option<Attribute<'run>> {
-    let paths = process.cgroup;
+fn attribute(
+    grouping: Grouping,
+    uid: Option<u32>,
+    paths: Option<CgroupPaths<'_>>,
+) -> Option<Attribute<'_>> {
     match grouping {
         Grouping::Program | Grouping::Pid => None,
-        Grouping::User => Some(Attribute::Owner(process.uid)),
+        Grouping::User => Some(Attribute::Owner(uid)),
         Grouping::Cgroup => Some(Attribute::Cgroup(paths.map(|paths| paths.charged))),
         Grouping::Unit => Some(Attribute::Unit(paths.map(|paths| paths.managed))),
         Grouping::Container => Some(Attribute::Container(paths)),

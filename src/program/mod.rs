@@ -50,7 +50,7 @@ pub struct Annotations<'a> {
     /// The number of processes whose memory is unknown.
     pub unknown: usize,
     /// The processes of them that have a row.
-    pub unread: &'a [&'a Unread],
+    pub unread: &'a [&'a Unread<'a>],
     /// Maps each process that shares an address space to the process that owns it.
     pub sharing: &'a HashMap<Pid, Pid>,
     /// The shares of processes in memory that the kernel counts whole in each.
@@ -77,7 +77,7 @@ pub struct Programs<'run> {
     /// Rows whose memory is counted in a row of `rows`.
     pub sharing: Vec<Sharing<'run>>,
     /// Rows whose memory is unknown, in the order of the report.
-    pub unknown: Vec<Unknown>,
+    pub unknown: Vec<Unknown<'run>>,
     /// The rows of unknown memory that `--top` cuts, if there are any.
     pub unknown_rest: Option<UnknownRest>,
     /// The names of users, if rows show them.
@@ -92,7 +92,7 @@ pub struct Programs<'run> {
 pub fn group<'run>(
     processes: impl Iterator<Item = ProcessUsage<'run>> + Clone,
     labels: &'run Labels<'run>,
-    annotations: Annotations<'_>,
+    annotations: Annotations<'run>,
     order: Order,
 ) -> Programs<'run> {
     let grouping = labels.grouping;
@@ -162,14 +162,14 @@ mod tests {
     use super::*;
     use crate::process::Glimpse;
 
-    fn unread(pid: u32, comm: &str, rss: Option<u64>) -> Unread {
+    fn unread(pid: u32, comm: &str, rss: Option<u64>) -> Unread<'_> {
         let (comm, rss) = (comm.into(), rss.map(Kib));
         let glimpse = Glimpse { comm, rss, ..Glimpse::default() };
-        Unread { pid: Pid(pid), obstacle: Obstacle::TimedOut, glimpse }
+        Unread { pid: Pid(pid), obstacle: Obstacle::TimedOut, glimpse, cgroup: None }
     }
 
     fn names(programs: &Programs<'_>) -> Vec<String> {
-        let name = |row: &Unknown| String::from_utf8_lossy(&row.name).into_owned();
+        let name = |row: &Unknown<'_>| String::from_utf8_lossy(&row.name).into_owned();
         programs.unknown.iter().map(name).collect()
     }
 

@@ -7,18 +7,20 @@ use std::ops::Add;
 use serde::Serialize;
 
 use super::{Column, Grouping, Labels, Order, Uniform, order};
-use crate::process::Glimpse;
+use crate::process::{CgroupPaths, Glimpse};
 use crate::units::{Kib, Pid, labels};
 
 /// A process whose memory could not be read.
 #[derive(Clone, Debug)]
-pub struct Unread {
+pub struct Unread<'run> {
     /// The process.
     pub pid: Pid,
     /// The reason.
     pub obstacle: Obstacle,
     /// The figures of `status`, which never blocks.
     pub glimpse: Glimpse,
+    /// The control groups, if the run asked for them and they are known.
+    pub cgroup: Option<CgroupPaths<'run>>,
 }
 
 /// The reason that the memory of a process could not be read.
@@ -38,7 +40,7 @@ labels!(Obstacle {
 
 /// A row of processes whose memory is unknown.
 #[derive(Clone, Debug, Default)]
-pub struct Unknown {
+pub struct Unknown<'run> {
     /// The label; comm replaces other names, which can block as long as the memory.
     pub name: Vec<u8>,
     /// The process, if the row has one process.
@@ -49,6 +51,8 @@ pub struct Unknown {
     pub count: u64,
     /// The effective user, which `status` has for stuck processes too.
     pub uid: Uniform<u32>,
+    /// The path of the control group whose memory is charged: foreign bytes.
+    pub cgroup: Uniform<&'run [u8]>,
     /// The known figures.
     pub known: Known,
 }
@@ -74,7 +78,7 @@ pub struct UnknownRest {
 }
 
 impl UnknownRest {
-    pub(super) fn sum(rows: &[Unknown]) -> UnknownRest {
+    pub(super) fn sum(rows: &[Unknown<'_>]) -> UnknownRest {
         let mut known = Known::default();
         rows.iter().for_each(|row| known.add(row.known.rss, row.known.swap));
         let first = rows.first().map(|row| row.obstacle);
@@ -91,17 +95,20 @@ impl Known {
 }
 
 /// Makes one row for each label and reason, or for each process.
-pub(super) fn unknown(unread: &[&Unread], labels: &Labels<'_>) -> Vec<Unknown> {
-    let mut rows: BTreeMap<(Vec<u8>, Option<Pid>, Obstacle), Unknown> = BTreeMap::new();
-    for Unread { pid, obstacle, glimpse } in unread {
+pub(super) fn unknown<'run>(unread: &[&Unread<'run>], labels: &Labels<'_>) -> Vec<Unknown<'run>> {
+    let mut rows: BTreeMap<(Vec<u8>, Option<Pid>, Obstacle), Unknown<'run>> = BTreeMap::new();
+    for one @ Unread { pid, obstacle, glimpse, cgroup } in unread {
         let process = (labels.grouping == Grouping::Pid).then_some(*pid);
-        let row = rows.entry((labels.of_glimpse(glimpse), process, *obstacle));
+        let row = rows.entry((labels.of_unread(one), process, *obstacle));
+        let path = cgroup.map(|paths| paths.charged);
         let row = row.and_modify(|row| {
             row.pid = None;
             row.uid.join(glimpse.uid);
+            row.cgroup.join(path);
         });
-        let uid = Uniform::new(glimpse.uid);
-        let row = row.or_insert_with(|| Unknown { pid: Some(*pid), uid, ..Unknown::default() });
+        let (uid, cgroup) = (Uniform::new(glimpse.uid), Uniform::new(path));
+        let first = || Unknown { pid: Some(*pid), uid, cgroup, ..Unknown::default() };
+        let row = row.or_insert_with(first);
         row.count += 1;
         row.known.add(glimpse.rss, glimpse.swap);
     }
@@ -110,9 +117,10 @@ pub(super) fn unknown(unread: &[&Unread], labels: &Labels<'_>) -> Vec<Unknown> {
 
 /// Sorts by user or by resident pages, the best estimate of RAM. The rows are sorted by name and
 /// process id already, and equal rows stay so.
-pub(super) fn sort(rows: &mut [Unknown], order: Order) {
+pub(super) fn sort(rows: &mut [Unknown<'_>], order: Order) {
     match order.key {
         Column::User => rows.sort_by_key(|row| (order::rank(row.uid), row.known.rss)),
+        Column::Cgroup => rows.sort_by_key(|row| (order::rank(row.cgroup), row.known.rss)),
         _ if order.is_by_text() => {}
         _ => rows.sort_by_key(|row| row.known.rss),
     }
@@ -128,6 +136,7 @@ mod tests {
             pid: Pid(pid),
             obstacle: Obstacle::TimedOut,
             glimpse: Glimpse { comm: b"db".to_vec(), rss, swap, ..Glimpse::default() },
+            cgroup: None,
         };
         let (kib, none) = (|kib| Some(Kib(kib)), None);
         let all = [stuck(1, kib(5), kib(7)), stuck(2, none, none), stuck(3, kib(1), kib(2))];

@@ -20,7 +20,7 @@ pub(super) enum Line<'a> {
     /// A row whose memory is counted in another row.
     Sharing(&'a Sharing<'a>),
     /// A row whose memory is unknown.
-    Unknown(&'a Unknown),
+    Unknown(&'a Unknown<'a>),
     /// The rows of unknown memory that `--top` cuts.
     UnknownRest(&'a UnknownRest),
     /// The total, unless it is unknown, and the number of processes.
@@ -87,6 +87,15 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// The number of rows that `--top` cuts and that this line sums up.
+    pub(super) fn cut_rows(self) -> usize {
+        match self {
+            Line::Rest(rest) => rest.rows,
+            Line::UnknownRest(rest) => rest.rows,
+            _ => 0,
+        }
+    }
+
     /// The process, if the line is one.
     pub(super) fn pid(self) -> Option<Pid> {
         match self {
@@ -116,7 +125,7 @@ impl<'a> Line<'a> {
     pub(super) fn owner(self, column: Column, programs: &Programs<'_>) -> Option<Vec<u8>> {
         let (uid, cgroup) = match self {
             Line::Program(row) => (row.uid, row.cgroup),
-            Line::Unknown(row) => (row.uid, Uniform::Unknown),
+            Line::Unknown(row) => (row.uid, row.cgroup),
             _ => return None,
         };
         match column {

@@ -42,7 +42,7 @@ pub struct Missing<'run> {
     /// The processes that are neither measured nor left out on purpose, in order.
     pub processes: &'run [(Pid, Fate)],
     /// The processes of them of which `status` is known.
-    pub unread: &'run [Unread],
+    pub unread: &'run [Unread<'run>],
     /// Whether the deadline has passed.
     pub is_past_deadline: bool,
     /// Whether `--pid` names the processes.
@@ -142,7 +142,7 @@ impl Missing<'_> {
         let (count, label) = (pids.len(), fate.label().replace('_', " "));
         let which = match fate {
             Fate::TimedOut => {
-                let timed_out: Vec<&Unread> = self.unread_by(Obstacle::TimedOut).collect();
+                let timed_out: Vec<&Unread<'_>> = self.unread_by(Obstacle::TimedOut).collect();
                 format!(" ({})", list(&timed_out, |one| glimpse(one)))
             }
             Fate::NotAsked => String::new(),
@@ -237,7 +237,7 @@ pub(super) fn list<T>(items: &[T], item: impl Fn(&T) -> String) -> String {
     named.join(", ") + &more
 }
 
-fn glimpse(unread: &Unread) -> String {
+fn glimpse(unread: &Unread<'_>) -> String {
     let Unread { pid, glimpse, .. } = unread;
     let state = glimpse.state.map_or_else(String::new, |state| format!(" in state {state}"));
     format!("PID {pid} {}{state}", escape::name(&glimpse.comm))

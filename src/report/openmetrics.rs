@@ -7,9 +7,10 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::line::Line;
 use super::{Report, escape};
 use crate::process::Fate;
-use crate::program::{Column, HostMemory, HostPart, Usage};
+use crate::program::{Column, HostMemory, HostPart, Obstacle, Unknown, UnknownRest};
 use crate::units::{Kib, Labelled};
 
 /// The default number of rows: a database keeps each as a label forever.
@@ -53,26 +54,24 @@ struct Metrics(String);
 
 impl Metrics {
     fn rows(&mut self, report: &Report<'_>, is_terminal: bool) {
-        let by = report.programs.grouping.label();
-        let label = |name: &[u8]| label_of(&escape::field(name, is_terminal));
-        let rows = report.programs.rows.iter();
-        let rows = rows.map(|row| (label(row.name), row.usage, row.count));
-        let rest = report.programs.rest.map(|rest| (OTHER.to_owned(), rest.usage, rest.count));
-        let row = |(label, usage, count): (String, Usage, u64)| {
-            (labels(&[(by, &label)]), usage, count.to_string())
-        };
-        let rows: Vec<(String, Usage, String)> = rows.chain(rest).map(row).collect();
+        let programs = report.programs;
+        let by = programs.grouping.label();
+        let series = |line| Some(labels(&[(by, &label_of(line, is_terminal)?)]));
+        let rows: Vec<(String, Line<'_>)> =
+            Line::all(programs).filter_map(|line| Some((series(line)?, line))).collect();
         for column in AMOUNTS {
-            let amount = |(labels, usage, _): &(String, Usage, _)| {
-                Some((labels.clone(), usage.get(column)?.bytes().to_string()))
+            let amount = |(labels, line): &(String, Line<'_>)| {
+                Some((labels.clone(), line.amount(column)?.bytes().to_string()))
             };
             let name = format!("{}_bytes", column.key());
             let help = format!("{}.", column.help());
             self.family(&name, "bytes", &help, rows.iter().filter_map(amount));
         }
-        let counts = rows.into_iter().map(|(labels, _, count)| (labels, count));
+        let measured = rows.iter().filter(|(_, line)| line.usage().is_some());
+        let counts =
+            measured.filter_map(|(labels, line)| Some((labels.clone(), line.count()?.to_string())));
         self.family("processes", "", "Number of processes measured.", counts);
-        let others = report.programs.rest.map_or(0, |rest| rest.rows).to_string();
+        let others = rows.iter().map(|(_, line)| line.cut_rows()).sum::<usize>().to_string();
         let help = "Number of rows that other sums up.";
         self.family("other_rows", "", help, [(String::new(), others)]);
     }
@@ -177,10 +176,21 @@ impl Metrics {
     }
 }
 
-/// The label of a row, which is never the label of the rest: the collector refuses every sample of
-/// a text that has two of the same labels.
-fn label_of(name: &str) -> String {
-    if name == OTHER { escape::marked(name) } else { name.to_owned() }
+/// The label of a row or of the rest; `None` if the line has no series. On a kernel without smaps
+/// the rows have the figures of `status`. A row has never the label of the rest: the collector
+/// refuses every sample of a text that has two of the same labels.
+fn label_of(line: Line<'_>, is_terminal: bool) -> Option<String> {
+    match line {
+        Line::Rest(_) => Some(OTHER.to_owned()),
+        Line::UnknownRest(UnknownRest { obstacle: Some(Obstacle::NoSmaps), .. }) => {
+            Some(OTHER.to_owned())
+        }
+        Line::Program(_) | Line::Unknown(Unknown { obstacle: Obstacle::NoSmaps, .. }) => {
+            let name = escape::field(line.name(), is_terminal);
+            Some(if name == OTHER { escape::marked(&name) } else { name })
+        }
+        _ => None,
+    }
 }
 
 /// Labels in the grammar of the format.

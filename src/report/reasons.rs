@@ -42,7 +42,7 @@ impl Missing<'_> {
     }
 
     /// The processes whose memory this obstacle hides.
-    pub(super) fn unread_by(&self, obstacle: Obstacle) -> impl Iterator<Item = &Unread> {
+    pub(super) fn unread_by(&self, obstacle: Obstacle) -> impl Iterator<Item = &Unread<'_>> {
         self.unread.iter().filter(move |one| one.obstacle == obstacle)
     }
 

@@ -14,11 +14,11 @@ use crate::sys::proc_root::{HidePid, ProcRoot};
 use crate::units::{Errno, Pid};
 
 /// The processes of a survey that were not measured.
-pub(super) struct Unmeasured {
+pub(super) struct Unmeasured<'run> {
     pub(super) coverage: Coverage,
     fates: Vec<(Pid, Fate)>,
     /// Those of which `status` has figures.
-    unread: Vec<Unread>,
+    unread: Vec<Unread<'run>>,
     /// Those that were denied, with the reasons.
     refusals: Vec<(Pid, Refusal)>,
     /// The mount option of proc that may hide processes.
@@ -26,12 +26,15 @@ pub(super) struct Unmeasured {
     access: Access,
 }
 
-impl Unmeasured {
+impl<'run> Unmeasured<'run> {
     /// Finds the processes without figures, and the reasons.
     ///
     /// # Errors
     /// There is no report: no process exists, or every read failed.
-    pub(super) fn find(settings: &Settings, survey: &Survey) -> Result<Unmeasured, Error> {
+    pub(super) fn find(
+        settings: &Settings,
+        survey: &'run Survey,
+    ) -> Result<Unmeasured<'run>, Error> {
         let (coverage, fates) = (survey.coverage(), survey.missing());
         let privileges = privileges::privileges();
         // The option hides processes from the list, or one named by id that is not found, or
@@ -43,7 +46,7 @@ impl Unmeasured {
             None => access(privileges, kept_right(settings)),
         };
         let hidepid = option.filter(|option| option.is_invisible).map(|option| option.option);
-        let unread = unread(&settings.root, &coverage, &fates);
+        let unread = unread(&settings.root, survey, &fates);
         let is_known = unread.iter().any(|one| one.obstacle == Obstacle::NoSmaps);
         check_outcome(settings, &coverage, &fates, is_known, hidepid.as_deref())?;
         let denied = fates.iter().filter(|(_, fate)| *fate == Fate::Denied);
@@ -60,8 +63,8 @@ impl Unmeasured {
 
     /// The rows of selected processes. If a process timed out, a filter is applied to comm, because
     /// the name that the rule asks for may not be readable.
-    pub(super) fn rows(&self, plan: &Plan) -> Vec<&Unread> {
-        let is_selected = |one: &&Unread| {
+    pub(super) fn rows(&self, plan: &Plan) -> Vec<&Unread<'run>> {
+        let is_selected = |one: &&Unread<'_>| {
             let Glimpse { comm, uid, .. } = &one.glimpse;
             let is_filtered = one.obstacle == Obstacle::NoSmaps;
             let is_match = || plan.filter.as_ref().is_none_or(|filter| filter.is_match(comm));
@@ -140,7 +143,7 @@ fn check_outcome(
 
 /// The processes of which `status` has figures: those that timed out, and all that failed for lack
 /// of a memory file if the kernel has none.
-fn unread(root: &ProcRoot, coverage: &Coverage, fates: &[(Pid, Fate)]) -> Vec<Unread> {
+fn unread<'run>(root: &ProcRoot, survey: &'run Survey, fates: &[(Pid, Fate)]) -> Vec<Unread<'run>> {
     let status = |pid| root.read_once(ProcFile::Status, pid).unwrap_or_default();
     let glimpse = |pid| Glimpse::from_status(&status(pid));
     // A kernel with memory files has them for every process.
@@ -148,15 +151,17 @@ fn unread(root: &ProcRoot, coverage: &Coverage, fates: &[(Pid, Fate)]) -> Vec<Un
         |pid| [ProcFile::SmapsRollup, ProcFile::Smaps].iter().any(|file| root.has(*file, pid));
     let lacks_file = |(_, fate): &(Pid, Fate)| *fate == Fate::Failed(Errno::NOENT);
     let has_no_smaps = fates.iter().any(lacks_file)
-        && coverage.measured == 0
+        && survey.coverage().measured == 0
         && root.pids().is_ok_and(|pids| !pids.into_iter().any(has_smaps));
+    let cgroups = survey.missing_cgroups();
     let unread = |(pid, fate): &(Pid, Fate)| {
         let obstacle = match fate {
             Fate::TimedOut => Obstacle::TimedOut,
             Fate::Failed(Errno::NOENT) if has_no_smaps => Obstacle::NoSmaps,
             _ => return None,
         };
-        Some(Unread { pid: *pid, obstacle, glimpse: glimpse(*pid) })
+        let cgroup = cgroups.get(pid).copied();
+        Some(Unread { pid: *pid, obstacle, glimpse: glimpse(*pid), cgroup })
     };
     fates.iter().filter_map(unread).collect()
 }

@@ -10,7 +10,7 @@ use crate::support::survey::has_uring;
 use crate::support::{Ran, data, files, run};
 
 /// A golden file, and the arguments after `--proc-root`.
-const CASES: [(&str, &str); 130] = [
+const CASES: [(&str, &str); 134] = [
     ("csv", "names -o csv"),
     ("csv-by-container", "grouped -o csv --by container"),
     ("csv-by-pid", "hugetlb -o csv --by pid --heap -n 2"),
@@ -88,9 +88,13 @@ const CASES: [(&str, &str); 130] = [
     ("no-header", "ordinary --no-header"),
     ("no-smaps", "no-smaps"),
     ("no-smaps-by-user", "no-smaps --by user --columns rss,swap,ram,name"),
+    ("no-smaps-by-cgroup", "no-smaps --by cgroup"),
+    ("no-smaps-by-container", "no-smaps -o csv --by container --columns rss,cgroup,count,name"),
+    ("no-smaps-by-unit", "no-smaps --json --by unit -u 33"),
     ("no-smaps-csv", "no-smaps -o csv --columns rss,swap,ram,count,name"),
     ("no-smaps-filter", "no-smaps -f nginx -n 0"),
     ("no-smaps-json", "no-smaps --json -u 110"),
+    ("no-smaps-openmetrics", "no-smaps -o openmetrics -n 1"),
     ("no-smaps-summary", "no-smaps --summary --by pid"),
     ("ndjson", "vanished -o ndjson"),
     ("openmetrics", "names -o openmetrics -p 203,204,216,223 -n 3"),

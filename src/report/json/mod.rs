@@ -192,6 +192,8 @@ struct UnknownRow<'a> {
     #[serde(flatten)]
     owner: Option<OwnerFields>,
     #[serde(flatten)]
+    cgroup: Option<CgroupFields>,
+    #[serde(flatten)]
     known: Known,
 }
 
@@ -295,10 +297,7 @@ impl<'a> RowLists<'a> {
 impl<'a> ProgramRow<'a> {
     fn new(report: &Report<'_>, row: &'a Program<'_>) -> ProgramRow<'a> {
         let Program { pid, start_time, count, uid, .. } = *row;
-        let cgroup = report.has_cgroup.then(|| {
-            let path = line::cgroup(row.cgroup);
-            CgroupFields { cgroup: path.map(lossy), cgroup_bytes: path.and_then(hex) }
-        });
+        let cgroup = CgroupFields::new(report, row.cgroup);
         let (name, owner) = (Name(row.name), OwnerFields::new(report, uid));
         let usage = UsageFields { usage: &row.usage, is_total: false };
         let key = report.facts.rules.key(row.name, pid, false);
@@ -324,6 +323,15 @@ impl OwnerFields {
     }
 }
 
+impl CgroupFields {
+    fn new(report: &Report<'_>, path: Uniform<&[u8]>) -> Option<CgroupFields> {
+        let path = line::cgroup(path);
+        report
+            .has_cgroup
+            .then(|| CgroupFields { cgroup: path.map(lossy), cgroup_bytes: path.and_then(hex) })
+    }
+}
+
 impl<'a> RestRow<'a> {
     fn new(rest: &'a Rest) -> RestRow<'a> {
         let usage = UsageFields { usage: &rest.usage, is_total: false };
@@ -340,11 +348,12 @@ impl<'a> SharingRow<'a> {
 }
 
 impl<'a> UnknownRow<'a> {
-    fn new(report: &Report<'_>, row: &'a Unknown) -> UnknownRow<'a> {
-        let Unknown { pid, count, uid, known, .. } = *row;
+    fn new(report: &Report<'_>, row: &'a Unknown<'_>) -> UnknownRow<'a> {
+        let Unknown { pid, count, uid, cgroup, known, .. } = *row;
         let (name, owner) = (Name(&row.name), OwnerFields::new(report, uid));
         let key = report.facts.rules.key(&row.name, pid, false);
-        UnknownRow { name, key, pid, count, owner, known }
+        let cgroup = CgroupFields::new(report, cgroup);
+        UnknownRow { name, key, pid, count, owner, cgroup, known }
     }
 }
 

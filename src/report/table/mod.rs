@@ -315,7 +315,8 @@ mod tests {
         let usage = usage(7, name);
         let (rss, swap) = (Some(Kib(2048)), Some(Kib(512)));
         let glimpse = Glimpse { comm: b"stuck".to_vec(), rss, swap, ..Glimpse::default() };
-        let unread = Unread { pid: Pid(8), obstacle: Obstacle::TimedOut, glimpse };
+        let obstacle = Obstacle::TimedOut;
+        let unread = Unread { pid: Pid(8), obstacle, glimpse, cgroup: None };
         let (unread, sharing, shares) = (&[&unread], &HashMap::new(), &HashMap::new());
         let annotations = Annotations { unknown: 1, unread, sharing, shares, all_memory: None };
         let labels = Labels::new([].into_iter(), Grouping::Program, None);

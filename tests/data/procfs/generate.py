@@ -444,10 +444,12 @@ def bare(pid, comm, note, **more):
 
 
 NO_SMAPS = [
-    bare(901, b"nginx", "RSS 2048, swap 0", maps=memory(text=512, heap=1520), uid=33),
-    bare(902, b"nginx", "RSS 4096, swap 512", maps=memory(text=512, heap=3568, swap=512), uid=33),
+    bare(901, b"nginx", "RSS 2048, swap 0", maps=memory(text=512, heap=1520), uid=33,
+         cgroup=v1(b"/system.slice/web.service", memory=b"/docker/" + ID)),
+    bare(902, b"nginx", "RSS 4096, swap 512", maps=memory(text=512, heap=3568, swap=512), uid=33,
+         cgroup=v2(b"/system.slice/docker-" + ID + b".scope")),
     bare(903, b"mysqld", "RSS 102400, swap 1024", maps=memory(text=84, anon=102300, swap=1024),
-         uid=110),
+         uid=110, cgroup=v2(b"/system.slice/mysql.service")),
     Process(2, b"kthreadd", ppid=0, kthread=True, files={"smaps": None, "smaps_rollup": None},
             note="kernel thread"),
     Process(31, b"defunct", state="Z (zombie)", files={"smaps": None, "smaps_rollup": None},

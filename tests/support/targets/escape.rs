@@ -100,7 +100,7 @@ fn check_table(name: &[u8], columns: usize) {
         start_time: None,
     };
     let glimpse = Glimpse { comm: name.to_vec(), rss: Some(Kib(2048)), ..Glimpse::default() };
-    let unread = Unread { pid: Pid(2), obstacle: Obstacle::TimedOut, glimpse };
+    let unread = Unread { pid: Pid(2), obstacle: Obstacle::TimedOut, glimpse, cgroup: None };
     let (unread, sharing, shares) = (&[&unread], &HashMap::new(), &HashMap::new());
     let found = Annotations { unknown: 1, unread, sharing, shares, all_memory: None };
     let labels = Labels::new([].into_iter(), Grouping::Program, None);
