@@ -9,11 +9,14 @@
 //! ```
 //!
 //! Words of a text are states and roles alike, so none is kept, except where [`NAMED`] knows it. A
-//! state can also come before the program:
+//! state can also come before the program, or behind it without a mark; [`STATES`] has the usual
+//! ones:
 //!
 //! ```text
-//!   7/400 [ready] gunicorn: worker [shop]
-//!   └─ states ──┘└─ title ──────────────┘
+//!   7/400 [ready] gunicorn: worker [shop]        85% busy mydaemon waiting for jobs
+//!   └─ states ──┘└─ title ──────────────┘        └ states┘└─ key ┘└─ text ────────┘
+//!   [mydaemon] idle                              [mydaemon] renderer: frame 17
+//!   └─ key ──┘└────┘ text                        └────────┘└─ key ─┘ a state, as text has a mark
 //! ```
 
 use std::borrow::Cow;
@@ -53,6 +56,45 @@ const fn named(
 ) -> Named {
     Named { begin, before, ends, may_be_last: false, program }
 }
+
+/// Words that are states wherever they stand, in lower case. Parts of names are not among them:
+/// `pg_standby`.
+const STATES: [&str; 28] = [
+    "active",
+    "blocked",
+    "busy",
+    "closed",
+    "connected",
+    "disconnected",
+    "done",
+    "exited",
+    "failed",
+    "finished",
+    "halted",
+    "idle",
+    "inactive",
+    "listening",
+    "ok",
+    "paused",
+    "pending",
+    "processing",
+    "queued",
+    "ready",
+    "running",
+    "sleeping",
+    "started",
+    "starting",
+    "stopped",
+    "suspended",
+    "waiting",
+    "working",
+];
+
+/// The maximum length of a state with the marks behind it.
+const STATE_MAX: usize = 16;
+
+/// The least length of a word that is a state by its end, `fetching`; `ping` is a program.
+const GERUND_MIN: usize = 7;
 
 /// The least length of an id in hexadecimal digits: shorter ones may be words.
 const ID_MIN: usize = 7;
@@ -112,35 +154,71 @@ fn group_len(text: &[u8]) -> Option<usize> {
     end.map(|end| end + 1)
 }
 
-/// The title behind numbers and brackets; `None` if none of them or no word follows.
+/// The title behind numbers, states and brackets; `None` if none of them or no word follows.
 fn behind_states(name: &[u8]) -> Option<&[u8]> {
     let mut rest = name.trim_ascii_start();
-    while let Some(blank) = rest.iter().position(|byte| *byte == b' ') {
-        if !is_amount(&rest[..blank]) {
-            break;
-        }
-        rest = rest[blank..].trim_ascii_start();
+    while let Some(word) = words(rest).next().filter(|word| is_amount(word) || is_state(word)) {
+        rest = rest[word.len()..].trim_ascii_start();
     }
+    // The first brackets that may name the program, and the text inside.
+    let mut program = None;
     while let Some(len) = group_len(rest) {
-        // The program is in the brackets: `[celeryd@shop:MainProcess] working`.
-        if NAMED.iter().any(|named| rest[1..].starts_with(named.begin.as_bytes())) {
+        let inner = &rest[1..len - 1];
+        // `[celeryd@shop:MainProcess] working`
+        if NAMED.iter().any(|named| inner.starts_with(named.begin.as_bytes())) {
             break;
         }
+        let has_word = words(inner).any(|word| !is_amount(word) && !is_text_state(word));
+        program = program.or(has_word.then_some((rest, inner)));
         rest = rest[len..].trim_ascii_start();
     }
-    (rest.len() < name.len() && rest.first().is_some_and(is_letter)).then_some(rest)
+    let has_title = rest.first().is_some_and(is_letter);
+    let is_text = || words(rest).next().is_some_and(|word| is_text_state(trim_marks(word)));
+    let has_mark = || {
+        let behind = rest[end_of_program(rest)..].trim_ascii_start();
+        behind.first().is_some_and(|byte| b":[(".contains(byte))
+    };
+    // `[mydaemon] idle`, `[mydaemon] 17 jobs`
+    let is_program = |inner: &[u8]| !has_title || is_text() || is_plain(inner) && !has_mark();
+    match program.filter(|(_, inner)| is_program(inner)) {
+        Some((brackets, _)) => Some(brackets),
+        None => (rest.len() < name.len() && has_title).then_some(rest),
+    }
+}
+
+fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| *byte == b' ').filter(|word| !word.is_empty())
+}
+
+/// A word without the marks at its end.
+fn trim_marks(word: &[u8]) -> &[u8] {
+    let marks = word.iter().rev().take_while(|byte| b",;:".contains(byte)).count();
+    &word[..word.len() - marks]
+}
+
+fn is_state(word: &[u8]) -> bool {
+    STATES.iter().any(|state| word.eq_ignore_ascii_case(state.as_bytes()))
+}
+
+/// Whether a word of a text is a state, behind a program or in brackets.
+fn is_text_state(word: &[u8]) -> bool {
+    let is_gerund = word.len() >= GERUND_MIN && word.to_ascii_lowercase().ends_with(b"ing");
+    is_state(word) || is_gerund && is_plain(word)
 }
 
 /// Whether a word is a number, or has nothing but numbers and signs: `17`, `7/400`, `85%`, `3.5s`,
 /// `12:33:01`, `<7>`.
 fn is_amount(word: &[u8]) -> bool {
+    if word.len() > AMOUNT_MAX {
+        return false;
+    }
     let word = word.strip_suffix(b"/s").unwrap_or(word);
     let letters = word.iter().rev().take_while(|byte| is_letter(byte)).count();
     let (number, unit) = word.split_at(word.len() - letters);
     let has_digit = number.iter().any(u8::is_ascii_digit);
     let is_known = unit.is_empty() || UNITS.iter().any(|known| known.as_bytes() == unit);
     let is_sign = |byte: &u8| !is_letter(byte) && closing(*byte).is_none();
-    word.len() <= AMOUNT_MAX && has_digit && is_known && number.iter().all(is_sign)
+    has_digit && is_known && number.iter().all(is_sign)
 }
 
 fn of_title(title: &[u8]) -> Cow<'_, [u8]> {
@@ -184,8 +262,8 @@ fn is_id(word: &[u8]) -> bool {
 }
 
 /// The place where the name of a program ends and its text begins: at `: `, `::`, `[`, `(`, or
-/// before the second or a later word that is not made of letters. In the first word also before a
-/// value: at `=`, `<`, `{`, `|`, `#7` and `:7/400`.
+/// before the second or a later word that is not made of letters or is a state. In the first word
+/// also before a value: at `=`, `<`, `{`, `|`, `#7` and `:7/400`, and before `/idle` and `-idle`.
 fn end_of_program(title: &[u8]) -> usize {
     if title.starts_with(b" ") {
         return title.len();
@@ -197,7 +275,7 @@ fn end_of_program(title: &[u8]) -> usize {
         let is_end = |at: &usize| is_mark(&word[*at..]) || is_first && is_value(&word[*at..]);
         let mark = (1..word.len()).find(is_end);
         let word = &word[..mark.unwrap_or(word.len())];
-        if !is_first && !is_plain(word) {
+        if !is_first && (!is_plain(word) || is_text_state(trim_marks(word))) {
             break;
         }
         end += usize::from(!is_first) + word.len();
@@ -209,13 +287,21 @@ fn end_of_program(title: &[u8]) -> usize {
 }
 
 fn is_mark(rest: &[u8]) -> bool {
-    rest == b":" || [&b"::"[..], b"[", b"("].iter().any(|mark| rest.starts_with(mark))
+    matches!(rest, b":" | b"," | b";")
+        || [&b"::"[..], b"[", b"("].iter().any(|mark| rest.starts_with(mark))
 }
 
 /// Whether a value begins here, as in `load=8%` and `worker<7>`. A port is part of a name:
 /// `app:8080`.
 fn is_value(rest: &[u8]) -> bool {
     match rest {
+        [mark, state @ ..]
+            if mark.is_ascii_punctuation()
+                && state.len() <= STATE_MAX
+                && is_state(trim_marks(state)) =>
+        {
+            true
+        }
         [b'=' | b'<' | b'{' | b'|', ..] => true,
         [b'#', digit, ..] => digit.is_ascii_digit(),
         [b':', value @ ..] => is_amount(value) && !value.iter().all(u8::is_ascii_digit),

@@ -102,6 +102,11 @@ fn filter() {
 }
 
 #[test]
+fn key() {
+    fuzz("key");
+}
+
+#[test]
 fn model_ring() {
     fuzz("model");
 }

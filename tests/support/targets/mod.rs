@@ -6,6 +6,7 @@
 //! - `rollup`  a few processes' rollups, through probes, up to rows and their sum
 //! - `name`    argument list, comm, status, exe and tasks of one process to its name
 //! - `escape`  foreign names to text
+//! - `key`     a title to its key, and texts behind programs
 //! - `filter`  a pattern and the names to match
 //! - `model`   a schedule for the ring's engine on its model
 //! - `walk`    the texts of `maps` and `statm` and the entries of `pagemap`
@@ -14,6 +15,7 @@
 
 pub mod escape;
 pub mod filter;
+pub mod key;
 pub mod model;
 pub mod name;
 pub mod rollup;
@@ -24,9 +26,10 @@ pub mod walk;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     ("escape", escape::run),
     ("filter", filter::run),
+    ("key", key::run),
     ("model", model::run),
     ("name", name::run),
     ("rollup", rollup::run),

@@ -1,0 +1,35 @@
+//! A title and a text behind it to keys: no text behind a program changes its key, and a key comes
+//! from the title.
+
+use psm_uring::process::{NameRule, key};
+
+/// The names of programs that keys add to a title, without the brackets around.
+const LONGEST_PROGRAM: usize = "gunicorn: ".len();
+
+pub fn run(bytes: &[u8]) {
+    let key = |title: &[u8]| key(NameRule::Title, title).into_owned();
+    for (title, expected) in [
+        ("prog: ", "prog"),
+        ("prog [", "prog"),
+        ("prog (", "prog"),
+        ("prog 17 ", "prog"),
+        ("prog idle ", "prog"),
+        ("prog worker #3 ", "prog worker"),
+        ("prog=", "prog"),
+        ("prog#7 ", "prog"),
+        ("[prog] idle ", "[prog]"),
+        ("[prog] 85% ", "[prog]"),
+        ("(busy) [7] prog: ", "prog"),
+        ("85% idle prog: ", "prog"),
+    ] {
+        let title = [title.as_bytes(), bytes].concat();
+        assert_eq!(key(&title), expected.as_bytes(), "{}", title.escape_ascii());
+    }
+    let found = key(bytes);
+    assert_eq!(found.is_empty(), bytes.is_empty(), "{}", bytes.escape_ascii());
+    assert!(found.len() <= bytes.len() + LONGEST_PROGRAM, "{}", found.escape_ascii());
+    let is_from_title = |byte: &u8| bytes.contains(byte) || *byte == b'#';
+    let is_named = found.contains(&b':');
+    assert!(is_named || found.iter().all(is_from_title), "{}", found.escape_ascii());
+    assert_eq!(psm_uring::process::key(NameRule::Cmdline, bytes), bytes);
+}
