@@ -8,6 +8,7 @@
 //! - `escape`  foreign names to text
 //! - `key`     a title to its key, and texts behind programs
 //! - `filter`  a pattern and the names to match
+//! - `title`   the naive twin of the rules for titles
 //! - `model`   a schedule for the ring's engine on its model
 //! - `walk`    the texts of `maps` and `statm` and the entries of `pagemap`
 // Two crates include this module: a test, which uses all of it, and a library.
@@ -20,6 +21,7 @@ pub mod model;
 pub mod name;
 pub mod rollup;
 pub mod scanner;
+mod title;
 pub mod walk;
 
 /// A target: its name, shared with its seeds and its program, and its function.

@@ -12,6 +12,7 @@ use regex::bytes::Regex;
 
 use super::super::world::{Found, World};
 use super::parts;
+use super::title::title;
 
 /// The meaning of the parts of an input, in this order.
 const FILES: [&str; 6] = ["status", "comm", "cmdline", "exe", "task", "cgroup"];
@@ -65,7 +66,7 @@ fn carry(mut world: World, plan: &Plan, room: usize) -> (Found, Vec<u8>) {
     (found, probe.name().to_vec())
 }
 
-/// The name as the README describes it, from texts that are cut at the read limit.
+/// The name as docs/GROUPING.md describes it, from texts that are cut at the read limit.
 fn check_name(name: &[u8], texts: &[&[u8]], plan: &Plan, has_exe: bool) {
     let text = |n: usize| &texts[n][..texts[n].len().min(TEXT_MAX)];
     let (comm, cmdline) = (text(1), text(2));
@@ -87,9 +88,14 @@ fn check_name(name: &[u8], texts: &[&[u8]], plan: &Plan, has_exe: bool) {
         NameRule::Exe => binary(exe).is_empty(),
         NameRule::Comm => true,
     };
+    let is_alone = cmdline[argv0.len()..].iter().all(|byte| *byte == 0);
+    let target = exe.strip_suffix(b" (deleted)").unwrap_or(exe);
+    let is_whole_title = plan.name_rule == NameRule::Title && (1..NAME_MAX).contains(&argv0.len());
+    let twin = is_whole_title.then(|| title(argv0, is_alone, comm, target)).flatten();
     let in_brackets = [b"[", &comm[..comm.len().min(NAME_MAX - 2)], b"]"].concat();
     let expected = match plan.name_rule {
         _ if may_lack_comm && is_by_comm && is_of_binary(name) => name.to_vec(),
+        _ if twin.is_some() => twin.unwrap_or_default(),
         // The binary replaces a magic link.
         NameRule::Title | NameRule::Script if is_linked && is_of_binary(name) => name.to_vec(),
         NameRule::Title if !argv0.is_empty() => {

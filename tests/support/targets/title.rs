@@ -1,0 +1,167 @@
+//! The naive twin of `src/process/title.rs`, from the rules of docs/GROUPING.md: strings of one
+//! character per byte, and no care for time.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// The title of a process; `None` if its binary names it.
+pub fn title(argv0: &[u8], is_alone: bool, comm: &[u8], exe: &[u8]) -> Option<Vec<u8>> {
+    let text = |bytes: &[u8]| bytes.iter().map(|byte| char::from(*byte)).collect::<String>();
+    let (argv0, comm, exe) = (text(argv0), text(comm), text(exe));
+    let word = argv0.split(' ').next().unwrap_or_default();
+    let is_rooted = ["/", "./", "../"].iter().any(|root| argv0.starts_with(root));
+    let title = if is_rooted || is_dos(&argv0) {
+        of_path(&argv0, is_alone, &comm)
+    } else if !word.trim_end_matches(':').contains('/') || is_no_path(word) {
+        Some(&*argv0)
+    } else if word.rsplit('/').skip(1).any(|dir| ["bin", "sbin", ".bin", "libexec"].contains(&dir))
+    {
+        of_path(&argv0, is_alone, &comm)
+    } else {
+        of_relative(&argv0, word.strip_suffix(':').unwrap_or(word), &comm, &exe)
+    };
+    title.map(|title| title.chars().filter_map(|byte| u8::try_from(byte).ok()).collect())
+}
+
+fn is_dos(text: &str) -> bool {
+    let mut begin = text.chars();
+    let [drive, colon, slash] =
+        [begin.next(), begin.next(), begin.next()].map(Option::unwrap_or_default);
+    drive.is_ascii_alphabetic() && colon == ':' && "\\/".contains(slash) && slash != '\0'
+        || text.starts_with(r"\\")
+}
+
+/// Whether a word with a slash is text.
+fn is_no_path(word: &str) -> bool {
+    let Some((first, rest)) = word.strip_suffix(':').unwrap_or(word).split_once('/') else {
+        return true;
+    };
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || "._+-~".contains(c) || !c.is_ascii();
+    let is_dovecot = first == "dovecot" || first.starts_with("dovecot-");
+    first.is_empty()
+        || first.starts_with('-')
+        || !first.chars().all(is_of_name)
+        || is_dovecot
+        || rest.contains(':')
+}
+
+fn is_magic_link(path: &str) -> bool {
+    static LINK: LazyLock<Regex> = LazyLock::new(|| {
+        let process = "(self|thread-self|[0-9]+)(/task/[0-9]+)?";
+        let link = format!(
+            "(?s)(^|/)proc/{process}/(exe|fd/[0-9]+)$|(^|/)/dev/fd/[0-9]+$|^dev/fd/[0-9]+$"
+        );
+        Regex::new(&link).expect("a pattern")
+    });
+    LINK.is_match(path)
+}
+
+/// Text behind a program.
+fn is_text(rest: &str) -> bool {
+    rest.starts_with(": ") || rest.starts_with(" [") || rest.starts_with(" (")
+}
+
+/// An argument behind a program.
+fn is_argument(rest: &str) -> bool {
+    let word = rest.strip_prefix(" --").or(rest.strip_prefix(" -"));
+    rest.starts_with(" /")
+        || word.is_some_and(|word| word.starts_with(|c: char| c.is_ascii_alphabetic()))
+}
+
+/// A bracket that is part of a path: `/opt/Program Files (x86)/app`.
+fn is_in_path(rest: &str) -> bool {
+    [(" [", ']'), (" (", ')')].into_iter().any(|(open, close)| {
+        let behind = rest.strip_prefix(open).and_then(|rest| rest.split_once(close));
+        behind.is_some_and(|(_, behind)| behind.starts_with('/'))
+    })
+}
+
+/// All places of a text, with what follows.
+fn places(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.char_indices().map(|(at, _)| (at, &text[at..]))
+}
+
+fn of_path<'a>(argv0: &'a str, is_alone: bool, comm: &str) -> Option<&'a str> {
+    let is_end = |rest: &str| {
+        let is_kept = is_text(rest) && !is_in_path(rest) && (is_alone || rest.starts_with(':'));
+        is_alone && is_argument(rest) || is_kept && !is_dos(argv0)
+    };
+    let end = places(argv0).find(|(_, rest)| is_end(rest)).map_or(argv0.len(), |(at, _)| at);
+    let blank = argv0.find(' ').filter(|_| is_alone).unwrap_or(argv0.len());
+    let (path, rest) = argv0.split_at(end.min(blank));
+    if is_magic_link(path) {
+        return None;
+    }
+    let is_certain = rest.starts_with(" --") || rest.starts_with(" /") || !rest.contains('/');
+    if !is_certain && !is_dos(argv0) {
+        let room = argv0.find(" /").filter(|_| is_alone).unwrap_or(argv0.len());
+        if let Some(name) = confirmed(argv0, room, comm) {
+            return Some(name);
+        }
+    }
+    let (path, rest) = argv0.split_at(end);
+    let begin = path.rfind('/').map_or(0, |slash| slash + 1);
+    Some(if is_text(rest) { &argv0[begin..] } else { last_part(path) })
+}
+
+fn of_relative<'a>(argv0: &'a str, word: &str, comm: &str, exe: &str) -> Option<&'a str> {
+    if is_magic_link(word) {
+        return None;
+    }
+    let room = argv0.find(' ').unwrap_or(argv0.len());
+    let mut parts = word.split('/');
+    let (program, part) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let program: String = program.chars().take(15).collect();
+    let names_part = !comm.is_empty() && part.starts_with(comm);
+    if !names_part && (comm == program || comm.starts_with(&(program + "/"))) {
+        return Some(argv0);
+    }
+    let by_comm = confirmed(argv0, room, comm);
+    let is_file = || exe.ends_with(&format!("/{argv0}"));
+    let last = last_part(word);
+    let by_exe = || {
+        let version = last_part(exe).strip_prefix(last)?;
+        let is_version = version.chars().all(|c| c.is_ascii_digit() || ".-".contains(c));
+        is_version.then(|| confirmed(argv0, room, last)).flatten()
+    };
+    by_comm.or_else(|| if is_file() { Some(last_part(argv0)) } else { by_exe() }).or(Some(argv0))
+}
+
+/// The last part of the path that is comm or, if comm is full, begins with it; with text behind it.
+fn confirmed<'a>(argv0: &'a str, room: usize, comm: &str) -> Option<&'a str> {
+    let (comm, is_full) = (last_part(comm), comm.chars().count() >= 15);
+    let path = &argv0[..room];
+    let is_begin = |at: usize| at == 0 || path[..at].ends_with('/');
+    let end_of = |begin: usize| {
+        let more = path[begin..].strip_prefix(comm).filter(|_| !comm.is_empty())?;
+        let is_end = |rest: &str| rest.starts_with([' ', '/']) || is_text(rest);
+        let long = places(more).find(|(_, rest)| is_end(rest)).map_or(more.len(), |(at, _)| at);
+        let more = &more[if is_full { long } else { 0 }..];
+        let is_whole = ["", ":"].contains(&more) || more.starts_with(' ') || more.starts_with(": ");
+        is_whole.then_some(room - more.len())
+    };
+    let begins = places(path).map(|(at, _)| at).filter(|at| is_begin(*at));
+    let all: Vec<(usize, usize)> = begins.filter_map(|at| Some((at, end_of(at)?))).collect();
+    let has_colon = |found: &&(usize, usize)| path[found.1..].starts_with(':');
+    let (begin, end) = *all.iter().find(has_colon).or(all.last())?;
+    let rest = &argv0[end..];
+    let text =
+        &rest[..places(rest).find(|(_, rest)| is_argument(rest)).map_or(rest.len(), |(at, _)| at)];
+    let kept = match rest {
+        _ if is_text(rest) => rest.len(),
+        _ if text.contains('/') => 0,
+        _ => text.len(),
+    };
+    Some(&argv0[begin..end + kept])
+}
+
+/// What follows the last slash before the end.
+fn last_part(path: &str) -> &str {
+    let slashes: &[char] = if is_dos(path) { &['/', '\\'] } else { &['/'] };
+    let trimmed = path.trim_end_matches(slashes);
+    match trimmed.rsplit(slashes).next() {
+        Some("") | None => path,
+        Some(last) => last,
+    }
+}
