@@ -4,10 +4,10 @@
 //! Figures do not distinguish them from forked siblings, which can be equal in all of them.
 //! `kcmp(2)` does, in one or two microseconds. So only processes with the addresses of another one
 //! are compared: each with the parent that its `status` names, and those that are equal in all
-//! figures with each other, because a parent can end or be another one (`CLONE_PARENT`). Of
+//! figures with each other, because a parent can end or be another one (`CLONE_PARENT`). Of many
 //! hundreds of equal ones each is compared with the next one by id: processes that share memory are
-//! usually started one after another. Where some of those do, or where the kernel does not compare,
-//! a note says that memory may count twice.
+//! usually started one after another. There, and where the kernel does not compare, a note says
+//! that memory may count twice.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
@@ -32,10 +32,10 @@ const WAIT_MAX: Duration = Duration::from_millis(100);
 /// The most comparisons that find all equal processes in one address space: so many, and one for
 /// each `MEASURED_PER_COMPARISON` measured processes. `kcmp(2)` takes 1.1 µs, the survey of a
 /// process 40 and more.
-const COMPARISONS_LEAST: usize = 1024;
+const COMPARISONS_LEAST: usize = 4096;
 const MEASURED_PER_COMPARISON: usize = 2;
 /// The same for a keeper, which takes 20 µs.
-const KEPT_LEAST: usize = 28;
+const KEPT_LEAST: usize = 200;
 const MEASURED_PER_KEPT: usize = 16;
 
 /// Processes in the address spaces of others.
@@ -209,7 +209,7 @@ impl Suspects {
             let rest: Vec<Pid> = equal.iter().copied().filter(|pid| !found.contains(pid)).collect();
             match compare(&rest, &mut budget) {
                 KcmpAnswer::Pairs(pairs, extent) => {
-                    if extent == Extent::Neighbours && !pairs.is_empty() {
+                    if extent == Extent::Neighbours {
                         doubted.many += rest.len();
                     }
                     for (pid, owner) in pairs {

@@ -164,6 +164,7 @@ pub fn children_of(parent: Pid) -> Vec<Pid> {
 /// - `clone KIB`       the same, and both continue
 /// - `kin KIB`         the same, but the child is one of its parent (`CLONE_PARENT`)
 /// - `retitle`         a second title, after a signal to continue
+/// - `pairs KIB N`     N forked children, each of which clones one in its memory as a sibling
 /// - `exit`            immediate exit
 pub fn become_one() {
     let Ok(mode) = std::env::var(MODE) else { return };
@@ -193,6 +194,17 @@ pub fn become_one() {
         "kin" => {
             touched = touch(number(1));
             clone_with_memory(libc::CLONE_PARENT);
+        }
+        "pairs" => {
+            touched = touch(number(1));
+            for _ in 0..number(2) {
+                fork(|| {
+                    // All ids of children are lower than those of the clones.
+                    std::thread::sleep(Duration::from_secs(1));
+                    clone_with_memory(libc::CLONE_PARENT);
+                    stop_for_ever();
+                });
+            }
         }
         "mappings" => (0..number(1)).for_each(map_page),
         "swapped" => advise(number(1), libc::MADV_NORMAL, libc::MADV_PAGEOUT),

@@ -173,13 +173,31 @@ fn a_child_alone_has_its_figures() {
     assert!(rows[0].ram >= KIB && rows[0].name == "pair (1)", "{} KiB", rows[0].ram);
 }
 
-/// A server of hundreds of equal children has no note, though not all of them are compared.
+/// Pairs whose ids are far apart, and whose parent is another process, among equal processes.
+#[test]
+fn distant_pairs_are_found_or_noted() {
+    if !has_kcmp("distant_pairs_are_found_or_noted") {
+        return;
+    }
+    for (count, is_found) in [(150, true), (400, false)] {
+        let parent = Target::stopped_as(b"pairs", &format!("pairs 4096 {count}"));
+        let all = parent.children(2 * count, 'T');
+        let list: Vec<String> = all.iter().map(ToString::to_string).collect();
+        let ran = run(["-p", &list.join(","), "--no-header", "--by", "pid"]);
+        let (text, notes) = (ran.stdout(), ran.stderr());
+        let sharing = text.lines().filter(|line| line.contains(" shares the memory of ")).count();
+        let why = "may count twice: they are too many to be compared each with each";
+        assert_eq!((sharing == count, notes.contains(why)), (is_found, !is_found), "{notes}");
+    }
+}
+
+/// A server of hundreds of equal children has no note.
 #[test]
 fn many_forked_siblings_have_no_note() {
     if !has_kcmp("many_forked_siblings_have_no_note") {
         return;
     }
-    const COUNT: usize = 600;
+    const COUNT: usize = 400;
     let parent = Target::stopped_as(b"family", &format!("family 4096 {COUNT}"));
     let mut family = parent.children(COUNT, 'T');
     family.push(parent.pid());
