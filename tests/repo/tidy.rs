@@ -140,6 +140,29 @@ fn unsafe_stays_behind_the_fence() {
     fail_if_any(&wrong);
 }
 
+/// Tables, code and generated texts have the lines that they need.
+#[test]
+fn prose_has_short_lines() {
+    let mut wrong = Vec::new();
+    let mut documents = sources(&["docs", "README.md", "CHANGELOG.md"]);
+    documents.retain(|source| source.path.ends_with(".md"));
+    assert!(documents.len() > 10, "documents are missing");
+    for source in &documents {
+        let (mut is_code, mut is_generated) = (false, false);
+        for (line, text) in source.lines() {
+            is_code ^= text.starts_with("```");
+            is_generated =
+                (is_generated || text.starts_with("<!-- begin")) && !text.starts_with("<!-- end");
+            let is_prose = !is_code && !is_generated && !text.starts_with(['|', '<']);
+            if is_prose && text.chars().count() > COLUMNS_MAX {
+                let path = &source.path;
+                wrong.push(format!("{path}:{line}: more than {COLUMNS_MAX} columns: break it"));
+            }
+        }
+    }
+    fail_if_any(&wrong);
+}
+
 #[test]
 fn files_lines_and_functions_are_short() {
     let mut wrong = Vec::new();
