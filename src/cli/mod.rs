@@ -239,8 +239,8 @@ pub struct Options {
 
     /// Processes in flight in the engine uring, 1 to 1024 [default: by workers and source]
     ///
-    /// The default is 128 for each worker, 32 if smaps is read, and fewer where memory or open
-    /// files are short.
+    /// The default is 128 for each worker, 256 if psm-uring is installed with a capability, 32 if
+    /// smaps is read, and fewer where memory or open files are short.
     #[arg(long, value_name = "N", value_parser = parse::number::<1, DEPTH_MAX>,
           allow_negative_numbers = true,
           help_heading = "Measurement", hide_short_help = true)]
@@ -292,10 +292,10 @@ Examples:
   psm-uring diff --min-delta 10MiB a.json b.json   changes of 10 MiB or more";
 
 const DIFF_RULES: &str = "\
-Rows match if they have the same name; in reports made with --by pid, if process id and start time
-are the same. Both reports must be made with the same --by and --name, and be whole: without --top
-and --total. A figure that one of them lacks gives - instead of a number. Reports may come through
-pipes, as with <(psm-uring --json) in bash.";
+Rows match if they have the same key, which is the name without its changing text; in reports made
+with --by pid, if process id and start time are the same. Both reports must be made with the same
+--by and --name, and be whole: without --top and --total. A figure that one of them lacks gives -
+instead of a number. Reports may come through pipes, as with <(psm-uring --json) in bash.";
 
 /// The options of `psm-uring diff`.
 #[derive(Args, Debug)]

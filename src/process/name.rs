@@ -31,7 +31,7 @@ labels!(NameRule {
     Title => "title", "argv[0] as the process shows it, paths cut to the last part";
     Comm => "comm", "the kernel's name of the thread, at most 15 bytes";
     Exe => "exe", "the last part of the binary's path";
-    Script => "script", "what an interpreter runs: script, module, class; else as title";
+    Script => "script", "the script, module or class that an interpreter runs; else as title";
     Cmdline => "cmdline", "the whole argument list";
 });
 
@@ -52,7 +52,7 @@ pub(super) enum NameSource {
     BracketedComm,
 }
 
-/// What a name still needs after the read of a text.
+/// The text that a name still needs after the read of another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum NameNeed {
     /// Nothing: the name is known.
