@@ -1,4 +1,5 @@
-//! The questions for every process of a run: name, memory file, owner, control group, start time.
+//! The questions for every process of a run: name, memory file, owner, page tables, control group,
+//! start time.
 
 use std::sync::Arc;
 

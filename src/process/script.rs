@@ -11,7 +11,7 @@ use super::interpreters::{
 };
 use super::title::{is_argument, is_magic_link, last_part};
 
-/// What an interpreter runs.
+/// The outcome of a search through the arguments of an interpreter.
 enum Found<'a> {
     /// The name of a script, or nothing with a name.
     Name(Option<&'a [u8]>),

@@ -1,8 +1,8 @@
 //! The texts of `/proc/PID/status` and `stat`.
 //!
 //! `proc_pid_status` (fs/proc/array.c) prints `status`. The probe reads it if the plan asks for the
-//! owner, if the read of the memory fails with `ESRCH`, and if the argument list is empty with a
-//! filter: it tells kernel threads, zombies and ordinary processes apart.
+//! owner or the page tables, if the read of the memory fails with `ESRCH`, and if the argument list
+//! is empty with a filter: it tells kernel threads, zombies and ordinary processes apart.
 
 use super::Fate;
 use super::name::NAMELESS;
@@ -236,6 +236,20 @@ mod tests {
         assert_eq!((seen.rss, seen.swap), (Some(Kib(1740)), Some(Kib(0))));
         let nameless = Glimpse { comm: NAMELESS.to_vec(), ..Glimpse::default() };
         assert_eq!(Glimpse::from_status(b""), nameless);
+    }
+
+    #[test]
+    fn page_tables_have_one_line_or_two() {
+        for (text, expected) in [
+            (&b"VmSize:\t 9 kB\nVmPTE:\t      64 kB\nVmSwap:\t 0 kB\n"[..], Some(64)),
+            // Linux 4.0 to 4.14.
+            (b"VmPTE:\t      64 kB\nVmPMD:\t      12 kB\n", Some(76)),
+            (b"VmPMD:\t      12 kB\n", None),
+            (b"VmPTE:\t 64\n", None),
+            (b"", None),
+        ] {
+            assert_eq!(page_tables(text), expected.map(Kib), "{}", text.escape_ascii());
+        }
     }
 
     #[test]

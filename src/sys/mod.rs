@@ -11,10 +11,10 @@
 //! - `memory`       the allocator, and a check before large allocations
 //! - `this_process` resource usage, limits, address spaces, exit
 //! - `keeper`       the process that holds a capability, and the start that drops it here
-//! - `keeper_client` how this process asks it
-//! - `privileges`   what this process may read of others
+//! - `keeper_client` the requests to that process
+//! - `privileges`   the rights of this process to read others
 //! - `users`        names of users
-//! - `pages`        how often page frames are mapped
+//! - `pages`        the number of mappings of page frames
 //! - `host_files`   files with the memory of the whole host
 //! - `tmpfs`        file systems in memory
 //! - `file`         files that the caller names: replace, read

@@ -22,7 +22,7 @@ pub(in crate::sys) struct KeeperRequest {
     pub(in crate::sys) other: Pid,
 }
 
-/// What the keeper does.
+/// The task of the keeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sys) enum Kind {
     SmapsRollup = 0,
