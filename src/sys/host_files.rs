@@ -22,6 +22,8 @@ const TEXT_MAX: u64 = 16 * 1024;
 const LIST_MAX: u64 = 64 << 20;
 /// The maximum number of zram devices.
 const DEVICES_MAX: usize = 256;
+/// The maximum number of sizes of huge pages: an architecture has fewer than ten.
+const SIZES_MAX: usize = 64;
 /// The bit of a virtio balloon that returns pages when memory is short; its driver leaves them in
 /// `MemTotal` (`VIRTIO_BALLOON_F_DEFLATE_ON_OOM`).
 const DEFLATES_ON_OOM: usize = 2;
@@ -125,21 +127,22 @@ pub fn kernel(root: &ProcRoot) -> Option<(u32, u32)> {
     this_process::release_numbers(text.strip_prefix("Linux version ")?)
 }
 
-/// The sum over the sizes of huge pages: directories such as `hugepages-2048kB`.
+/// The sum over the sizes of huge pages: directories such as `hugepages-2048kB`. `None` for too
+/// many sizes, or if one cannot be read.
 fn pools_used(sizes: &Path) -> Option<Kib> {
-    let used = |size: std::io::Result<std::fs::DirEntry>| {
-        let size = size.ok()?;
+    let used = |(place, size): (usize, std::io::Result<std::fs::DirEntry>)| {
+        let size = size.ok().filter(|_| place < SIZES_MAX)?;
         let name = size.file_name();
         let kib = name.to_str()?.strip_prefix("hugepages-")?.strip_suffix("kB")?;
         let kib: u64 = kib.parse().ok()?;
         let count = |file: &str| {
-            let text = std::fs::read_to_string(size.path().join(file)).ok()?;
-            text.trim().parse::<u64>().ok()
+            let text = read_text(CWD, size.path().join(file), TEXT_MAX).ok()?;
+            std::str::from_utf8(&text).ok()?.trim().parse::<u64>().ok()
         };
         let pages = count("nr_hugepages")?.saturating_sub(count("free_hugepages")?);
         Some(Kib(kib.saturating_mul(pages)))
     };
-    std::fs::read_dir(sizes).ok()?.map(used).sum()
+    std::fs::read_dir(sizes).ok()?.enumerate().map(used).sum()
 }
 
 /// The cache of ZFS, which is empty where the kernel has no ZFS.
@@ -236,6 +239,14 @@ mod tests {
         assert_eq!(pools_used(&sizes), Some(Kib(9 * 2048 + 2 * 1_048_576)));
         std::fs::remove_file(sizes.join("hugepages-2048kB/free_hugepages")).expect("ours");
         assert_eq!(pools_used(&sizes), None, "a part is not the sum");
+        for size in 0..=SIZES_MAX {
+            let pool = sizes.join(format!("hugepages-{size}kB"));
+            std::fs::create_dir_all(&pool).expect("a pool");
+            std::fs::write(pool.join("nr_hugepages"), "1\n").expect("a number");
+            std::fs::write(pool.join("free_hugepages"), "1\n").expect("a number");
+        }
+        std::fs::remove_dir_all(sizes.join("hugepages-2048kB")).expect("ours");
+        assert_eq!(pools_used(&sizes), None, "too many sizes");
         std::fs::remove_dir_all(&sizes).expect("ours");
     }
 
