@@ -189,10 +189,12 @@ pub fn host(memory: &HostMemory) -> Option<String> {
     let show = |amount: Kib| format!("{} MiB", Unit::Mib.format(amount));
     let total = memory.total?;
     if let Some(writer) = &memory.writer {
-        let writer = escape::name(writer.strip_prefix("fuse.").unwrap_or(writer).as_bytes());
+        let writer = writer.strip_prefix("fuse.").unwrap_or(writer);
+        let guess = if writer == "lxcfs" { "" } else { "probably " };
+        let writer = escape::name(writer.as_bytes());
         return Some(format!(
-            "{writer} writes meminfo here in place of the kernel: ALL MEMORY is that of this \
-             container, and parts such as page tables are the host's"
+            "{writer} writes meminfo here in place of the kernel: ALL MEMORY is {guess}that of \
+             this container, and parts such as page tables are {guess}the host's"
         ));
     }
     // Counters that are read one after another differ a little.

@@ -109,6 +109,10 @@ fn counters_of_another_host_have_a_note() {
     let fact = "lxcfs writes meminfo here in place of the kernel: ALL MEMORY is that of this \
                 container, and parts such as page tables are the host's";
     assert_eq!(report::notes::host(&container.memory()).as_deref(), Some(fact));
+    container.counters.writer = Some("fuse.other".to_owned());
+    let guess = "other writes meminfo here in place of the kernel: ALL MEMORY is probably that of \
+                 this container, and parts such as page tables are probably the host's";
+    assert_eq!(report::notes::host(&container.memory()).as_deref(), Some(guess));
     // From a copy of the file nothing is known about its writer.
     container.counters.writer = None;
     let guess = "anonymous memory (8081.8 MiB) exceeds all memory (1907.3 MiB): probably these \
