@@ -6,6 +6,7 @@
 //! - `openmetrics` metrics for Prometheus
 //! - `notes`       the processes that a report lacks, for standard error
 //! - `reasons`     the reasons for that, and the remedies
+//! - `bounds`      notes on memory that may count more than once
 //! - `stall`       notes on processes that a report delays
 //! - `stats`       the statistics of the run, for standard error
 //! - `line`        the lines of table and CSV
@@ -13,6 +14,7 @@
 //! - `escape`      foreign names made safe
 #![forbid(unsafe_code)]
 
+pub mod bounds;
 mod csv;
 pub mod escape;
 mod json;

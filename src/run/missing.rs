@@ -7,6 +7,7 @@ use crate::engine::Survey;
 use crate::error::Error;
 use crate::process::{Coverage, Credentials, Fate, Glimpse, Plan, ProcFile, Refusal, Source};
 use crate::program::{Obstacle, Programs, Unread};
+use crate::report::bounds;
 use crate::report::notes::{Access, Missing, Note};
 use crate::sys::keeper_client::{self, Right};
 use crate::sys::privileges::{self, Privileges};
@@ -204,12 +205,10 @@ pub(super) fn notes(
 ) -> Vec<Note> {
     let mut notes = missing.notes();
     if programs.swap_is_unshared && settings.shows_swap() {
-        let why = "this kernel has no SwapPss (4.3 or newer has)";
-        notes.push(format!("SWAPPED counts shared pages whole in each process: {why}").into());
+        notes.push(bounds::unshared_swap().into());
     }
     if kept_right(settings) == Some(Right::Perfmon) {
-        let what = "processes that share one (vfork) may count twice";
-        notes.push(format!("with CAP_PERFMON, address spaces cannot be compared: {what}").into());
+        notes.push(bounds::cannot_compare().into());
     }
     notes
 }

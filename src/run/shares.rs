@@ -11,7 +11,7 @@ use super::settings::Settings;
 use crate::engine::{Survey, Timeouts};
 use crate::process::{self, Fate, Glimpse, ProcFile, ProcessUsage};
 use crate::program::{MappedObject, MappedPages, Share, Shares, Split, split};
-use crate::report::Unit;
+use crate::report::bounds::{self, HeldAmount, HeldPages};
 use crate::report::notes::Missing;
 use crate::smaps::{Field, SharedMapping, Smaps};
 use crate::sys::host_files::{self, MeminfoFile};
@@ -79,28 +79,17 @@ pub(super) fn find(
             |one: &&MappingProcess| amount(one) > Kib(0) && !reread.contains_key(&one.pid);
         processes.iter().filter(is_unread).count()
     };
-    let tables = Doubt {
-        pages: "private hugetlb pages",
-        why: "kernels before 6.2 count pages of shared page tables as private in each process",
-        unread: unread(|one| one.private_hugetlb),
-        knows_users: true,
-    };
-    let unshared = "the kernel does not report which of them processes share";
-    let shared = Doubt {
-        pages: "shared hugetlb pages",
-        why: unshared,
-        unread: unread(|one| one.shared_hugetlb),
-        knows_users: knows_hugetlb_users,
-    };
-    let swapped = Doubt {
-        pages: "swapped pages of shared memory",
-        why: unshared,
-        unread: unread(|one| one.whole_swap),
-        knows_users: is_complete,
-    };
-    let swapped = settings.shows_swap().then(|| swapped.note(&swap)).flatten();
-    let notes = [tables.note(&hugetlb.tables), shared.note(&hugetlb.shared), hugetlb.excess()];
-    FoundShares { shares, notes: notes.into_iter().flatten().chain(swapped).collect() }
+    let held =
+        |pages, split, unread, knows_users| HeldAmount { pages, split, unread, knows_users }.note();
+    let tables =
+        held(HeldPages::PrivateHugetlb, &hugetlb.tables, unread(|one| one.private_hugetlb), true);
+    let unread_shared = unread(|one| one.shared_hugetlb);
+    let shared =
+        held(HeldPages::SharedHugetlb, &hugetlb.shared, unread_shared, knows_hugetlb_users);
+    let swapped = held(HeldPages::SwappedShmem, &swap, unread(|one| one.whole_swap), is_complete);
+    let swapped = swapped.filter(|_| settings.shows_swap());
+    let notes = [tables, shared, hugetlb.excess(), swapped];
+    FoundShares { shares, notes: notes.into_iter().flatten().collect() }
 }
 
 /// The hugetlb pages of all processes.
@@ -147,14 +136,7 @@ impl HugetlbSplit {
     /// A note if processes had more pages than are in use after the survey.
     fn excess(&self) -> Option<String> {
         let sum = self.certain_sum + self.tables.total + self.shared.total;
-        let excess = sum.saturating_sub(self.used?);
-        let [sum, more] = [sum, excess].map(|amount| Unit::Mib.format(amount));
-        (excess > Kib(0)).then(|| {
-            format!(
-                "the processes had {sum} MiB in hugetlb pages, {more} MiB more than are in use \
-                 now: some ended or freed pages during the survey"
-            )
-        })
+        bounds::hugetlb_excess(sum, self.used?)
     }
 }
 
@@ -392,57 +374,4 @@ fn swap_objects(processes: &[MappingProcess], reread: &HashMap<Pid, Reread>) -> 
     }
     let known = objects.into_values().map(MappedObject::of_swap);
     known.chain([MappedObject::of_unknown(unknown)]).collect()
-}
-
-/// The reasons for an upper bound.
-struct Doubt {
-    pages: &'static str,
-    /// The reason if all mappings are known.
-    why: &'static str,
-    /// The number of processes with such pages whose mappings are unknown.
-    unread: usize,
-    /// Whether each process with such pages is measured.
-    knows_users: bool,
-}
-
-impl Doubt {
-    /// A note if the figure is an upper bound.
-    fn note(&self, split: &Split) -> Option<String> {
-        let show = |amount: Kib| format!("{} MiB", Unit::Mib.format(amount));
-        let is_vague = split.total > split.least;
-        let is_lacking = split.total > Kib(0) && !self.knows_users;
-        let vague = is_vague.then(|| match self.unread {
-            0 => self.why.to_owned(),
-            1 => "the mappings of 1 process could not be read".to_owned(),
-            count => format!("the mappings of {count} processes could not be read"),
-        });
-        let lacking = is_lacking.then(|| {
-            "processes that were not measured may hold a part of them, which counts whole here"
-                .to_owned()
-        });
-        let reasons: Vec<String> = vague.into_iter().chain(lacking).collect();
-        let has_least = is_vague && split.least >= Unit::Mib.least_shown();
-        let least =
-            if has_least { format!(" (at least {})", show(split.least)) } else { String::new() };
-        let (total, pages) = (show(split.total), self.pages);
-        let reasons = (!reasons.is_empty()).then(|| reasons.join("; "))?;
-        Some(format!("{total} in {pages} is an upper bound{least}: {reasons}"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bounds_of_nothing_are_not_shown() {
-        let told = |total, least| {
-            let doubt = Doubt { pages: "pages", why: "why", unread: 0, knows_users: true };
-            doubt.note(&Split { total: Kib(total), least: Kib(least), ..Split::default() })
-        };
-        assert_eq!(told(8192, 8192), None);
-        let bound = "8.0 MiB in pages is an upper bound";
-        assert_eq!(told(8192, 2048), Some(format!("{bound} (at least 2.0 MiB): why")));
-        assert_eq!(told(8192, 40), Some(format!("{bound}: why")));
-    }
 }

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::Survey;
 use crate::process::{self, ProcFile, ProcessUsage};
+use crate::report::bounds::{self, Uncompared};
 use crate::smaps::Field;
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::{keeper_client, this_process, threads};
@@ -49,14 +50,8 @@ pub(super) struct SharedSpaces {
 }
 
 impl SharedSpaces {
-    fn doubt(owners: HashMap<Pid, Pid>, processes: usize, why: &str) -> SharedSpaces {
-        let note = || {
-            format!(
-                "{processes} processes with equal figures may count twice: {why}, so it is unknown \
-                 whether they share an address space (vfork, CLONE_VM)"
-            )
-        };
-        SharedSpaces { owners, note: (processes > 0).then(note) }
+    fn doubt(owners: HashMap<Pid, Pid>, processes: usize, why: Uncompared) -> SharedSpaces {
+        SharedSpaces { owners, note: bounds::uncompared(processes, why) }
     }
 
     /// All processes that share an address space, owners included.
@@ -74,7 +69,7 @@ pub(super) fn find(root: &ProcRoot, survey: &Survey, deadline: Option<Duration>)
     let equal = suspects.equal.iter().map(Vec::len).sum();
     let doubt = |why| SharedSpaces::doubt(HashMap::new(), equal, why);
     if !root.is_own() {
-        return doubt("kcmp(2) does not know the process ids of another /proc");
+        return doubt(Uncompared::OtherProc);
     }
     let (sender, receiver) = mpsc::channel();
     let root = root.clone();
@@ -82,7 +77,7 @@ pub(super) fn find(root: &ProcRoot, survey: &Survey, deadline: Option<Duration>)
     // A thread that is stuck is abandoned. If none can be started, the search is skipped.
     if threads::affordable(1, 0, 0) == 0 || !threads::spawn(move || suspects.search(&root, &sender))
     {
-        return doubt("there is no room for a thread that compares them");
+        return doubt(Uncompared::NoThread);
     }
     let (mut found, mut doubted) = (HashMap::new(), Doubted::default());
     loop {
@@ -90,15 +85,14 @@ pub(super) fn find(root: &ProcRoot, survey: &Survey, deadline: Option<Duration>)
             Ok(Finding::Child(child, parent)) => drop(found.insert(child, parent)),
             Ok(Finding::Doubt(more)) => doubted = more,
             Err(RecvTimeoutError::Timeout) => {
-                let why = "the comparison (kcmp) took too long";
-                return SharedSpaces::doubt(owners(&found), equal, why);
+                return SharedSpaces::doubt(owners(&found), equal, Uncompared::TookLong);
             }
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
     let (processes, why) = match doubted {
-        Doubted { refused: 0, many } => (many, "they are too many to be compared each with each"),
-        Doubted { refused, many } => (refused + many, "the kernel does not compare them (kcmp)"),
+        Doubted { refused: 0, many } => (many, Uncompared::TooMany),
+        Doubted { refused, many } => (refused + many, Uncompared::Refused),
     };
     SharedSpaces::doubt(owners(&found), processes, why)
 }
