@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use self::harness::{Candidate, interleave};
 use self::record::{
-    Compared, Figure, Limit, Record, Run, Sample, TableColumn, about, exceeded, ns,
+    Compared, Figure, Limit, Pair, Record, Run, Sample, TableColumn, about, exceeded, ns, ratios,
 };
 use super::print;
 use crate::cli::words::{short_help, words};
@@ -118,7 +118,11 @@ pub(crate) fn bench(options: &BenchOptions) -> Result<Outcome, Error> {
         record.save(path)?;
     }
     let pairs = before.as_ref().map_or_else(Vec::new, |before| pairs(&record, before));
-    print(&if options.json { record.to_json() } else { table(&record) + &ratios(&pairs) })?;
+    print(&if options.json {
+        record.to_json()
+    } else {
+        table(&record) + &ratios(&pairs, &LIMITS)
+    })?;
     let worse = exceeded(&pairs, &LIMITS, options.max_ratio.unwrap_or(RATIO_USUAL));
     worse.iter().for_each(|line| tell(line));
     Ok(if worse.is_empty() { Outcome::Printed } else { Outcome::Exceeded })
@@ -358,25 +362,12 @@ fn table(record: &Record) -> String {
 }
 
 /// The engines of both records, the later run first.
-fn pairs<'a>(record: &'a Record, before: &'a Record) -> Vec<(Compared<'a>, Compared<'a>)> {
+fn pairs<'a>(record: &'a Record, before: &'a Record) -> Vec<Pair<'a>> {
     let pairs = without_floor(record).filter_map(|run| {
         let then = without_floor(before).find(|then| then.label() == run.label())?;
         Some((compared(record, run), compared(before, then)))
     });
     pairs.collect()
-}
-
-/// A line for each compared figure, worse or not.
-fn ratios(pairs: &[(Compared<'_>, Compared<'_>)]) -> String {
-    let mut text = String::new();
-    for (now, then) in pairs {
-        for (what, _, of) in LIMITS {
-            let (Some(is), Some(was)) = (of(now), of(then)) else { continue };
-            let (label, times) = (now.run.label(), is / was);
-            text += &format!("{label}: {is:.2} {what}, was {was:.2}: {times:.2} times\n");
-        }
-    }
-    text
 }
 
 const EXAMPLES: &str = "\

@@ -272,25 +272,32 @@ pub fn table(columns: &[TableColumn], runs: &[Compared<'_>]) -> String {
 /// A figure that must not grow: its name, the difference that is noise, and its value.
 pub type Limit = (&'static str, f64, fn(&Compared<'_>) -> Option<f64>);
 
-/// One line for every figure that is more than `max_ratio` times the earlier one. Each pair is the
-/// later run and the earlier one.
-pub fn exceeded(
-    pairs: &[(Compared<'_>, Compared<'_>)],
-    limits: &[Limit],
-    max_ratio: f64,
-) -> Vec<String> {
-    let mut lines = Vec::new();
-    for (now, then) in pairs {
-        for (what, noise, of) in limits {
-            let (Some(is), Some(was)) = (of(now), of(then)) else { continue };
-            if is > was * max_ratio && is - was > *noise {
-                let (label, times) = (now.run.label(), is / was);
-                lines.push(format!(
-                    "{label}: {is:.2} {what}, was {was:.2}: {times:.2} times, allowed \
-                     {max_ratio:.2}"
-                ));
-            }
-        }
-    }
-    lines
+/// A later run and an earlier one.
+pub type Pair<'a> = (Compared<'a>, Compared<'a>);
+
+/// A line for each figure that both runs have; the later value, the earlier one, and the noise.
+fn figures<'a>(
+    pairs: &'a [Pair<'a>],
+    limits: &'a [Limit],
+) -> impl Iterator<Item = (String, [f64; 3])> {
+    pairs.iter().flat_map(move |(now, then)| {
+        limits.iter().filter_map(move |(what, noise, of)| {
+            let (label, is, was) = (now.run.label(), of(now)?, of(then)?);
+            let times = is / was;
+            let line = format!("{label}: {is:.2} {what}, was {was:.2}: {times:.2} times");
+            Some((line, [is, was, *noise]))
+        })
+    })
+}
+
+/// A line for each compared figure, worse or not.
+pub fn ratios(pairs: &[Pair<'_>], limits: &[Limit]) -> String {
+    figures(pairs, limits).map(|(line, _)| line + "\n").collect()
+}
+
+/// One line for every figure that is more than `max_ratio` times the earlier one.
+pub fn exceeded(pairs: &[Pair<'_>], limits: &[Limit], max_ratio: f64) -> Vec<String> {
+    let is_worse = |[is, was, noise]: [f64; 3]| is > was * max_ratio && is - was > noise;
+    let worse = figures(pairs, limits).filter(|(_, values)| is_worse(*values));
+    worse.map(|(line, _)| format!("{line}, allowed {max_ratio:.2}")).collect()
 }
