@@ -79,8 +79,9 @@ impl<'a> Iterator for LineWords<'a> {
             return None;
         }
         let mut end = memchr::memchr(b' ', text).unwrap_or(text.len());
-        if text.starts_with(b"/") && interpreter(last_part(&text[..end])).is_none() {
+        if text.starts_with(b"/") {
             match script_end(text, self.searched) {
+                Ok(_) if interpreter(last_part(&text[..end])).is_some() => {}
                 Ok(script_end) => end = script_end,
                 Err(searched) => self.searched = searched,
             }
