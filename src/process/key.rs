@@ -157,12 +157,15 @@ fn group_len(text: &[u8]) -> Option<usize> {
 /// The title behind numbers, states and brackets; `None` if none of them or no word follows.
 fn behind_states(name: &[u8]) -> Option<&[u8]> {
     let mut rest = name.trim_ascii_start();
-    while let Some(word) = words(rest).next().filter(|word| is_amount(word) || is_state(word)) {
-        rest = rest[word.len()..].trim_ascii_start();
-    }
     // The first brackets that may name the program, and the text inside.
     let mut program = None;
-    while let Some(len) = group_len(rest) {
+    loop {
+        let word = words(rest).next().filter(|_| program.is_none());
+        if let Some(state) = word.filter(|word| is_amount(word) || is_state(word)) {
+            rest = rest[state.len()..].trim_ascii_start();
+            continue;
+        }
+        let Some(len) = group_len(rest) else { break };
         let inner = &rest[1..len - 1];
         // `[celeryd@shop:MainProcess] working`
         if NAMED.iter().any(|named| inner.starts_with(named.begin.as_bytes())) {
@@ -202,8 +205,8 @@ fn is_state(word: &[u8]) -> bool {
 
 /// Whether a word of a text is a state, behind a program or in brackets.
 fn is_text_state(word: &[u8]) -> bool {
-    let is_gerund = word.len() >= GERUND_MIN && word.to_ascii_lowercase().ends_with(b"ing");
-    is_state(word) || is_gerund && is_plain(word)
+    let is_long = word.len() >= GERUND_MIN && is_plain(word);
+    is_state(word) || is_long && word[word.len() - 3..].eq_ignore_ascii_case(b"ing")
 }
 
 /// Whether a word is a number, or has nothing but numbers and signs: `17`, `7/400`, `85%`, `3.5s`,
@@ -291,21 +294,16 @@ fn is_mark(rest: &[u8]) -> bool {
         || [&b"::"[..], b"[", b"("].iter().any(|mark| rest.starts_with(mark))
 }
 
-/// Whether a value begins here, as in `load=8%` and `worker<7>`. A port is part of a name:
-/// `app:8080`.
+/// Whether a value or a state begins here, as in `load=8%`, `worker<7>` and `mydaemon/idle`. A port
+/// is part of a name: `app:8080`.
 fn is_value(rest: &[u8]) -> bool {
-    match rest {
-        [mark, state @ ..]
-            if mark.is_ascii_punctuation()
-                && state.len() <= STATE_MAX
-                && is_state(trim_marks(state)) =>
-        {
-            true
-        }
-        [b'=' | b'<' | b'{' | b'|', ..] => true,
-        [b'#', digit, ..] => digit.is_ascii_digit(),
-        [b':', value @ ..] => is_amount(value) && !value.iter().all(u8::is_ascii_digit),
-        _ => false,
+    let Some((mark, value)) = rest.split_first() else { return false };
+    let is_state = || value.len() <= STATE_MAX && is_state(trim_marks(value));
+    match mark {
+        b'=' | b'<' | b'{' | b'|' => true,
+        b'#' if value.first().is_some_and(u8::is_ascii_digit) => true,
+        b':' if is_amount(value) => !value.iter().all(u8::is_ascii_digit),
+        _ => mark.is_ascii_punctuation() && is_state(),
     }
 }
 

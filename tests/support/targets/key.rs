@@ -21,6 +21,7 @@ pub fn run(bytes: &[u8]) {
         ("[prog] 85% ", "[prog]"),
         ("(busy) [7] prog: ", "prog"),
         ("85% idle prog: ", "prog"),
+        ("[busy] 7/400 idle prog: ", "prog"),
     ] {
         let title = [title.as_bytes(), bytes].concat();
         assert_eq!(key(&title), expected.as_bytes(), "{}", title.escape_ascii());
