@@ -10,7 +10,7 @@ use crate::support::survey::has_uring;
 use crate::support::{Ran, data, files, run};
 
 /// A golden file, and the arguments after `--proc-root`.
-const CASES: [(&str, &str); 134] = [
+const CASES: [(&str, &str); 135] = [
     ("csv", "names -o csv"),
     ("csv-by-container", "grouped -o csv --by container"),
     ("csv-by-pid", "hugetlb -o csv --by pid --heap -n 2"),
@@ -49,6 +49,7 @@ const CASES: [(&str, &str); 134] = [
     ("columns-page-tables-csv", "ordinary -o csv --columns pte,lazyfree,ram,name -u 33"),
     ("columns-parts", "ordinary --columns pss-anon,pss-file,pss-shmem,pid,name --unit KiB"),
     ("columns-swap-last", "ordinary --columns name,count,swap --no-header"),
+    ("columns-percent", "ordinary --columns percent,ram,name -f ^java$"),
     ("columns-places", "grouped --columns user,cgroup,count,ram,name --name comm -n 9"),
     ("columns-places-by-pid", "grouped --by pid --columns ram,user,cgroup --sort cgroup -n 4"),
     ("columns-places-csv", "grouped --columns user,cgroup,pid,name -o csv --name comm -s user"),

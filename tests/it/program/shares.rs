@@ -157,6 +157,12 @@ fn a_pool_of_many_programs_counts_once() {
     let ran = report(dir.path(), &[]);
     assert_eq!(total(&ran), ((32 * 1024 + 6 * 40) * 1024, Figures { hugetlb: 32 * 1024, swap: 0 }));
     assert_eq!(ran.stderr(), "");
+    // Beside the pool of the host.
+    let root = dir.path().to_str().expect("UTF-8");
+    let host = run(["--proc-root", root, "--json", "--host"]).stdout();
+    let host: serde_json::Value = serde_json::from_str(&host).expect("JSON");
+    let used = &host["host"]["parts"]["hugetlb"]["programs"];
+    assert_eq!(*used, 32 << 20, "{:#}", host["host"]);
     // One process alone may hold all of it, or a sixth.
     let ran = report(dir.path(), &["-p", "103"]);
     assert_eq!(total(&ran).1.hugetlb, 32 * 1024);
