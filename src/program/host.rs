@@ -170,7 +170,7 @@ impl HostMemory {
         let mut parts: Vec<Option<Kib>> =
             HostPart::ALL.iter().map(|part| amount(*part, counters)).collect();
         let balloon_outside = fit(&mut parts, counters);
-        let known: Kib = parts.iter().flatten().copied().sum();
+        let known = sum(&parts);
         // Without total or free memory, or if parts overlap, the rest is unknown. So it is if the
         // total is that of a container and some parts are not.
         let is_known = parts[HostPart::Free as usize].is_some()
@@ -215,9 +215,13 @@ impl HostMemory {
 
     /// The amount by which all parts together exceed the total, if they do.
     pub fn excess(&self) -> Option<Kib> {
-        let known: Kib = self.parts.iter().flatten().copied().sum();
-        Some(known.saturating_sub(self.total?)).filter(|excess| *excess > Kib(0))
+        Some(sum(&self.parts).saturating_sub(self.total?)).filter(|excess| *excess > Kib(0))
     }
+}
+
+/// The sum of the known parts.
+fn sum(parts: &[Option<Kib>]) -> Kib {
+    parts.iter().flatten().copied().sum()
 }
 
 impl SharedMemory {
@@ -225,16 +229,14 @@ impl SharedMemory {
         let (meminfo, sysv) = (&counters.meminfo, counters.sysv);
         let mut tmpfs = counters.tmpfs.clone();
         tmpfs.iter_mut().for_each(|all| all.sort_by_key(|one| std::cmp::Reverse(one.used)));
-        let owned = tmpfs
-            .as_ref()
-            .zip(sysv)
-            .map(|(tmpfs, sysv)| tmpfs.iter().filter_map(|one| one.used).sum::<Kib>() + sysv.ram);
-        // The shared memory of a container is not that of the segments and mounts.
-        let shmem = meminfo.get(Item::Shmem).filter(|_| counters.writer.is_none());
-        let other = shmem.zip(owned).map(|(shmem, owned)| shmem.saturating_sub(owned));
         let is_huge = sysv.is_some_and(|sysv| sysv.perhaps_huge > Kib(0));
         let other_is_least = is_huge || meminfo.swap_used() != Some(Kib(0));
-        SharedMemory { tmpfs, sysv, other, other_is_least }
+        let mut shared = SharedMemory { tmpfs, sysv, other: None, other_is_least };
+        let owned = shared.tmpfs_used().zip(sysv).map(|(tmpfs, sysv)| tmpfs + sysv.ram);
+        // The shared memory of a container is not that of the segments and mounts.
+        let shmem = meminfo.get(Item::Shmem).filter(|_| counters.writer.is_none());
+        shared.other = shmem.zip(owned).map(|(shmem, owned)| shmem.saturating_sub(owned));
+        shared
     }
 
     /// The sum over the file systems in memory.

@@ -134,13 +134,10 @@ pub fn group<'run>(
     if rest.is_some() {
         sharers.retain(|one| rows.iter().any(|row| one.is_of(row)));
     }
-    let mut unknown = unread::unknown(annotations.unread, labels);
-    unread::sort(&mut unknown, order);
-    let unknown_rest = order::cut(&mut unknown, order).map(|cut| UnknownRest::sum(&cut));
     if order.reverse {
         rows.reverse();
-        unknown.reverse();
     }
+    let (unknown, unknown_rest) = unread::rows(annotations.unread, labels, order);
     Programs {
         grouping,
         rows,

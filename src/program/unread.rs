@@ -78,7 +78,7 @@ pub struct UnknownRest {
 }
 
 impl UnknownRest {
-    pub(super) fn sum(rows: &[Unknown<'_>]) -> UnknownRest {
+    fn sum(rows: &[Unknown<'_>]) -> UnknownRest {
         let mut known = Known::default();
         rows.iter().for_each(|row| known.add(row.known.rss, row.known.swap));
         let first = rows.first().map(|row| row.obstacle);
@@ -94,8 +94,23 @@ impl Known {
     }
 }
 
+/// The rows in the order of the report, and the sum of those that `--top` cuts.
+pub(super) fn rows<'run>(
+    unread: &[&Unread<'run>],
+    labels: &Labels<'_>,
+    order: Order,
+) -> (Vec<Unknown<'run>>, Option<UnknownRest>) {
+    let mut rows = unknown(unread, labels);
+    sort(&mut rows, order);
+    let rest = order::cut(&mut rows, order).map(|cut| UnknownRest::sum(&cut));
+    if order.reverse {
+        rows.reverse();
+    }
+    (rows, rest)
+}
+
 /// Makes one row for each label and reason, or for each process.
-pub(super) fn unknown<'run>(unread: &[&Unread<'run>], labels: &Labels<'_>) -> Vec<Unknown<'run>> {
+fn unknown<'run>(unread: &[&Unread<'run>], labels: &Labels<'_>) -> Vec<Unknown<'run>> {
     let mut rows: BTreeMap<(Vec<u8>, Option<Pid>, Obstacle), Unknown<'run>> = BTreeMap::new();
     for one @ Unread { pid, obstacle, glimpse, cgroup } in unread {
         let process = (labels.grouping == Grouping::Pid).then_some(*pid);
@@ -117,7 +132,7 @@ pub(super) fn unknown<'run>(unread: &[&Unread<'run>], labels: &Labels<'_>) -> Ve
 
 /// Sorts by user or by resident pages, the best estimate of RAM. The rows are sorted by name and
 /// process id already, and equal rows stay so.
-pub(super) fn sort(rows: &mut [Unknown<'_>], order: Order) {
+fn sort(rows: &mut [Unknown<'_>], order: Order) {
     match order.key {
         Column::User => rows.sort_by_key(|row| (order::rank(row.uid), row.known.rss)),
         Column::Cgroup => rows.sort_by_key(|row| (order::rank(row.cgroup), row.known.rss)),
