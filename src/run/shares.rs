@@ -58,38 +58,31 @@ pub(super) fn find(
     let asked = processes.iter().filter(|one| one.has_objects(may_share_tables));
     let asked: Vec<Pid> = asked.map(|one| one.pid).collect();
     let found = if asked.is_empty() { Survey::default() } else { read_again(&asked) };
-    let reread = reread(root, &processes, found);
+    let holders = Holders { reread: reread(root, &processes, found), processes };
     let is_complete = missing.is_some_and(Missing::is_complete);
     let knows_hugetlb_users =
         is_complete || missing.is_some_and(|missing| have_no_hugetlb(root, missing));
     let used = meminfo.hugetlb_used();
-    let shared = hugetlb_objects(&processes, &reread, knows_hugetlb_users);
-    let tables = if may_share_tables { table_objects(&processes, &reread) } else { Vec::new() };
-    let hugetlb = HugetlbSplit::new(&processes, &shared, &tables, used);
+    let hugetlb = HugetlbSplit::new(&holders, may_share_tables, knows_hugetlb_users, used);
     let proportional = owners().filter_map(|one| one.smaps.get(Field::SwapPss)).sum();
     let swap_room = meminfo.swap_used().map(|used| used.saturating_sub(proportional));
-    let swap = split(&swap_objects(&processes, &reread), swap_room);
-    let shares = processes.iter().map(|one| {
+    let swap = split(&holders.swap_objects(), swap_room);
+    let shares = holders.processes.iter().map(|one| {
         let swap = one.own_swap.map(|own| own + swap.part(one.pid));
         (one.pid, hugetlb.share(one, swap))
     });
     let shares = shares.collect();
-    let unread = |amount: fn(&MappingProcess) -> Kib| {
-        let is_unread =
-            |one: &&MappingProcess| amount(one) > Kib(0) && !reread.contains_key(&one.pid);
-        processes.iter().filter(is_unread).count()
-    };
-    let held =
-        |pages, split, unread, knows_users| HeldAmount { pages, split, unread, knows_users }.note();
-    let tables =
-        held(HeldPages::PrivateHugetlb, &hugetlb.tables, unread(|one| one.private_hugetlb), true);
-    let unread_shared = unread(|one| one.shared_hugetlb);
-    let shared =
-        held(HeldPages::SharedHugetlb, &hugetlb.shared, unread_shared, knows_hugetlb_users);
-    let swapped = held(HeldPages::SwappedShmem, &swap, unread(|one| one.whole_swap), is_complete);
+    let swapped = holders.bound(HeldPages::SwappedShmem, &swap, |one| one.whole_swap, is_complete);
     let swapped = swapped.filter(|_| settings.shows_swap());
-    let notes = [tables, shared, hugetlb.excess(), swapped];
-    FoundShares { shares, notes: notes.into_iter().flatten().collect() }
+    let notes = hugetlb.notes(&holders, knows_hugetlb_users).chain(swapped).collect();
+    FoundShares { shares, notes }
+}
+
+/// Processes that may hold memory together.
+struct Holders {
+    processes: Vec<MappingProcess>,
+    /// The mappings of those whose smaps was read again.
+    reread: HashMap<Pid, Reread>,
 }
 
 /// The hugetlb pages of all processes.
@@ -106,21 +99,23 @@ struct HugetlbSplit {
 
 impl HugetlbSplit {
     fn new(
-        processes: &[MappingProcess],
-        shared: &[MappedObject],
-        tables: &[MappedObject],
+        holders: &Holders,
+        may_share_tables: bool,
+        knows_users: bool,
         used: Option<Kib>,
     ) -> HugetlbSplit {
+        let shared = holders.hugetlb_objects(knows_users);
+        let tables = if may_share_tables { holders.table_objects() } else { Vec::new() };
         let mut certain: HashMap<Pid, Kib> =
-            processes.iter().map(|one| (one.pid, one.private_hugetlb)).collect();
+            holders.processes.iter().map(|one| (one.pid, one.private_hugetlb)).collect();
         for (pid, amount) in tables.iter().flat_map(MappedObject::amounts) {
             certain.entry(pid).and_modify(|rest| *rest = rest.saturating_sub(amount));
         }
         let certain_sum = certain.values().copied().sum();
         let room = used.map(|used| used.saturating_sub(certain_sum));
-        let least = split(shared, Some(Kib(0))).least;
-        let tables = split(tables, room.map(|room| room.saturating_sub(least)));
-        let shared = split(shared, room.map(|room| room.saturating_sub(tables.total)));
+        let least = split(&shared, Some(Kib(0))).least;
+        let tables = split(&tables, room.map(|room| room.saturating_sub(least)));
+        let shared = split(&shared, room.map(|room| room.saturating_sub(tables.total)));
         HugetlbSplit { certain, certain_sum, tables, shared, used }
     }
 
@@ -133,10 +128,15 @@ impl HugetlbSplit {
         }
     }
 
-    /// A note if processes had more pages than are in use after the survey.
-    fn excess(&self) -> Option<String> {
-        let sum = self.certain_sum + self.tables.total + self.shared.total;
-        bounds::hugetlb_excess(sum, self.used?)
+    /// Notes on upper bounds, and on more pages than are in use after the survey.
+    fn notes(&self, holders: &Holders, knows_users: bool) -> impl Iterator<Item = String> + use<> {
+        let HugetlbSplit { tables, shared, .. } = self;
+        let sum = self.certain_sum + tables.total + shared.total;
+        let (private, common) = (HeldPages::PrivateHugetlb, HeldPages::SharedHugetlb);
+        let tables = holders.bound(private, tables, |one| one.private_hugetlb, true);
+        let shared = holders.bound(common, shared, |one| one.shared_hugetlb, knows_users);
+        let excess = self.used.and_then(|used| bounds::hugetlb_excess(sum, used));
+        tables.into_iter().chain(shared).chain(excess)
     }
 }
 
@@ -282,96 +282,108 @@ fn name_segments(root: &ProcRoot, pid: Pid, mappings: &mut [SharedMapping]) {
     }
 }
 
-/// The mappings of a process whose objects are known.
-fn named(reread: &HashMap<Pid, Reread>, pid: Pid) -> impl Iterator<Item = &SharedMapping> {
-    let mappings = reread.get(&pid).into_iter().flat_map(|one| &one.mappings);
-    mappings.filter(|mapping| !mapping.object.is_empty())
-}
-
-/// The objects of hugetlb pages. No process has more of them than in the survey.
-fn hugetlb_objects(
-    processes: &[MappingProcess],
-    reread: &HashMap<Pid, Reread>,
-    knows_users: bool,
-) -> Vec<MappedObject> {
-    let mut objects: BTreeMap<&[u8], (Vec<MappedPages>, Kib, bool)> = BTreeMap::new();
-    let mut unknown = Vec::new();
-    for one in processes {
-        let mut rest = one.shared_hugetlb;
-        for mapping in named(reread, one.pid) {
-            let amount = mapping.shared_hugetlb.min(rest);
-            if amount > Kib(0) {
-                rest = rest.saturating_sub(amount);
-                let (pages, page, is_private) = objects.entry(&mapping.object).or_default();
-                pages.push(one.pages(mapping, amount));
-                (*page, *is_private) = (mapping.page, *is_private || !mapping.is_shared);
-            }
-        }
-        unknown.extend(one.unknown(rest));
+impl Holders {
+    /// A note if an amount of pages, of which processes count so many, is an upper bound.
+    fn bound(
+        &self,
+        pages: HeldPages,
+        split: &Split,
+        amount: fn(&MappingProcess) -> Kib,
+        knows_users: bool,
+    ) -> Option<String> {
+        let is_unread =
+            |one: &&MappingProcess| amount(one) > Kib(0) && !self.reread.contains_key(&one.pid);
+        let unread = self.processes.iter().filter(is_unread).count();
+        HeldAmount { pages, split, unread, knows_users }.note()
     }
-    let known = objects.into_values().map(|(pages, page, is_private)| {
-        MappedObject::of_hugetlb(pages, page, is_private, knows_users)
-    });
-    known.chain([MappedObject::of_unknown(unknown)]).collect()
-}
 
-/// The objects of private pages that processes may share by a page table. Without smaps, any page
-/// may be one.
-fn table_objects(processes: &[MappingProcess], reread: &HashMap<Pid, Reread>) -> Vec<MappedObject> {
-    let is_long = |mapping: &&SharedMapping| {
-        let len = mapping.range.end - mapping.range.start;
-        mapping.is_shared && mapping.private_hugetlb > Kib(0) && len >= SHARED_TABLE_BYTES
-    };
-    let mut objects: BTreeMap<&[u8], (Vec<MappedPages>, Kib)> = BTreeMap::new();
-    let mut unknown = Vec::new();
-    for one in processes {
-        let Some(Reread { mappings, .. }) = reread.get(&one.pid) else {
-            unknown.extend(one.unknown(one.private_hugetlb));
-            continue;
+    /// The mappings of a process whose objects are known.
+    fn named(&self, pid: Pid) -> impl Iterator<Item = &SharedMapping> {
+        let mappings = self.reread.get(&pid).into_iter().flat_map(|one| &one.mappings);
+        mappings.filter(|mapping| !mapping.object.is_empty())
+    }
+
+    /// The objects of hugetlb pages. No process has more of them than in the survey.
+    fn hugetlb_objects(&self, knows_users: bool) -> Vec<MappedObject> {
+        let mut objects: BTreeMap<&[u8], (Vec<MappedPages>, Kib, bool)> = BTreeMap::new();
+        let mut unknown = Vec::new();
+        for one in &self.processes {
+            let mut rest = one.shared_hugetlb;
+            for mapping in self.named(one.pid) {
+                let amount = mapping.shared_hugetlb.min(rest);
+                if amount > Kib(0) {
+                    rest = rest.saturating_sub(amount);
+                    let (pages, page, is_private) = objects.entry(&mapping.object).or_default();
+                    pages.push(one.pages(mapping, amount));
+                    (*page, *is_private) = (mapping.page, *is_private || !mapping.is_shared);
+                }
+            }
+            unknown.extend(one.unknown(rest));
+        }
+        let known = objects.into_values().map(|(pages, page, is_private)| {
+            MappedObject::of_hugetlb(pages, page, is_private, knows_users)
+        });
+        known.chain([MappedObject::of_unknown(unknown)]).collect()
+    }
+
+    /// The objects of private pages that processes may share by a page table. Without smaps, any
+    /// page may be one.
+    fn table_objects(&self) -> Vec<MappedObject> {
+        let is_long = |mapping: &&SharedMapping| {
+            let len = mapping.range.end - mapping.range.start;
+            mapping.is_shared && mapping.private_hugetlb > Kib(0) && len >= SHARED_TABLE_BYTES
         };
-        let mut rest = one.private_hugetlb;
-        for mapping in mappings.iter().filter(is_long) {
-            let amount = mapping.private_hugetlb.min(rest);
-            rest = rest.saturating_sub(amount);
-            if mapping.object.is_empty() {
-                unknown.extend(one.unknown(amount));
-            } else if amount > Kib(0) {
-                let (pages, page) = objects.entry(&mapping.object).or_default();
-                pages.push(one.pages(mapping, amount));
-                *page = mapping.page;
+        let mut objects: BTreeMap<&[u8], (Vec<MappedPages>, Kib)> = BTreeMap::new();
+        let mut unknown = Vec::new();
+        for one in &self.processes {
+            let Some(Reread { mappings, .. }) = self.reread.get(&one.pid) else {
+                unknown.extend(one.unknown(one.private_hugetlb));
+                continue;
+            };
+            let mut rest = one.private_hugetlb;
+            for mapping in mappings.iter().filter(is_long) {
+                let amount = mapping.private_hugetlb.min(rest);
+                rest = rest.saturating_sub(amount);
+                if mapping.object.is_empty() {
+                    unknown.extend(one.unknown(amount));
+                } else if amount > Kib(0) {
+                    let (pages, page) = objects.entry(&mapping.object).or_default();
+                    pages.push(one.pages(mapping, amount));
+                    *page = mapping.page;
+                }
             }
         }
+        let pids = objects.values().flat_map(|(pages, _)| pages).chain(&unknown).map(|one| one.pid);
+        if pids.collect::<HashSet<Pid>>().len() < 2 {
+            return Vec::new();
+        }
+        let is_common = |pages: &[MappedPages]| pages.iter().any(|one| one.pid != pages[0].pid);
+        let common = objects.into_values().filter(|(pages, _)| is_common(pages));
+        let known = common.map(|(pages, page)| MappedObject::of_hugetlb(pages, page, false, false));
+        known.chain([MappedObject::of_unknown(unknown)]).collect()
     }
-    let pids = objects.values().flat_map(|(pages, _)| pages).chain(&unknown).map(|one| one.pid);
-    if pids.collect::<HashSet<Pid>>().len() < 2 {
-        return Vec::new();
-    }
-    let is_common = |pages: &[MappedPages]| pages.iter().any(|one| one.pid != pages[0].pid);
-    let common = objects.into_values().filter(|(pages, _)| is_common(pages));
-    let known = common.map(|(pages, page)| MappedObject::of_hugetlb(pages, page, false, false));
-    known.chain([MappedObject::of_unknown(unknown)]).collect()
-}
 
-/// The objects of shared memory in swap. No process has more of it than in the survey.
-fn swap_objects(processes: &[MappingProcess], reread: &HashMap<Pid, Reread>) -> Vec<MappedObject> {
-    let mut objects: BTreeMap<&[u8], Vec<MappedPages>> = BTreeMap::new();
-    let mut unknown = Vec::new();
-    for one in processes {
-        let mut rest = one.whole_swap;
-        let private = one.private_swap(reread.get(&one.pid));
-        let mut in_turn: Vec<&SharedMapping> = named(reread, one.pid).collect();
-        in_turn.sort_by_key(|mapping| !mapping.is_shared);
-        for mapping in in_turn {
-            let most = if mapping.is_shared { rest } else { rest.min(private) };
-            let amount = mapping.swap_beyond.min(most);
-            rest = rest.saturating_sub(amount);
-            if amount > Kib(0) {
-                let pages = objects.entry(&mapping.object).or_default();
-                pages.push(one.pages(mapping, amount));
+    /// The objects of shared memory in swap. No process has more of it than in the survey.
+    fn swap_objects(&self) -> Vec<MappedObject> {
+        let mut objects: BTreeMap<&[u8], Vec<MappedPages>> = BTreeMap::new();
+        let mut unknown = Vec::new();
+        for one in &self.processes {
+            let mut rest = one.whole_swap;
+            let private = one.private_swap(self.reread.get(&one.pid));
+            let mut in_turn: Vec<&SharedMapping> = self.named(one.pid).collect();
+            in_turn.sort_by_key(|mapping| !mapping.is_shared);
+            for mapping in in_turn {
+                let most = if mapping.is_shared { rest } else { rest.min(private) };
+                let amount = mapping.swap_beyond.min(most);
+                rest = rest.saturating_sub(amount);
+                if amount > Kib(0) {
+                    let pages = objects.entry(&mapping.object).or_default();
+                    pages.push(one.pages(mapping, amount));
+                }
             }
+            unknown.extend(one.unknown(rest));
         }
-        unknown.extend(one.unknown(rest));
+        let known = objects.into_values().map(MappedObject::of_swap);
+        known.chain([MappedObject::of_unknown(unknown)]).collect()
     }
-    let known = objects.into_values().map(MappedObject::of_swap);
-    known.chain([MappedObject::of_unknown(unknown)]).collect()
 }
