@@ -6,6 +6,7 @@ use regex::bytes::Regex;
 
 use crate::support::failures::{Failures, check_eq};
 use crate::support::rules::table;
+use crate::support::targets::title as twin;
 use crate::support::world::World;
 
 /// The name of a process by a rule, and the files that were read for it.
@@ -32,12 +33,18 @@ fn titles() {
     assert!(rows.len() >= 40, "{} rows", rows.len());
     for row in rows {
         let [argv0, arguments, comm, exe, expected] = &row[..] else { panic!("{row:?}") };
+        let is_alone = arguments.is_empty();
         let arguments = arguments.replace(' ', "\0");
         let comm = if comm.is_empty() { "other" } else { comm };
         let exe = if exe.is_empty() { "/usr/bin/other" } else { exe };
         let world = World::user().with("cmdline", &format!("{argv0}\0{arguments}\0"));
         let world = world.with("comm", &format!("{comm}\n")).with("exe", exe);
         check_eq!(failures, named(&world, NameRule::Title).0, *expected, "{row:?}");
+        // The binary names magic links.
+        let target = exe.strip_suffix(" (deleted)").unwrap_or(exe).as_bytes();
+        if let Some(twin) = twin::title(argv0.as_bytes(), is_alone, comm.as_bytes(), target) {
+            check_eq!(failures, String::from_utf8_lossy(&twin), *expected, "the twin: {row:?}");
+        }
     }
 }
 

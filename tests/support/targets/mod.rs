@@ -21,7 +21,7 @@ pub mod model;
 pub mod name;
 pub mod rollup;
 pub mod scanner;
-mod title;
+pub mod title;
 pub mod walk;
 
 /// A target: its name, shared with its seeds and its program, and its function.
