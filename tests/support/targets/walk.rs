@@ -1,5 +1,5 @@
-//! A walk over any `maps` and any entries. The first byte selects the sizes of reads; `statm`, `maps`
-//! and the entries follow. Whatever the sizes are, the figures are the same and possible ones.
+//! A walk over any `maps` and any entries. The first byte selects the sizes of reads; `statm`,
+//! `maps` and the entries follow. Whatever the sizes are, the figures are the same and possible.
 
 use psm_uring::process::{Fate, GENTLE_WINDOW_BYTES, Plan, Probe, Source, WINDOW_BYTES, WalkRule};
 use psm_uring::smaps::{Field, Smaps};
