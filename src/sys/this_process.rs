@@ -60,9 +60,12 @@ pub fn has_memory(pid: Pid) -> Option<bool> {
     }
 }
 
-/// The size of a page.
+/// The size of a page. Not from rustix: a static build reads `/proc/self/auxv` for it, which a
+/// process with a capability may not open, and panics (before Linux 6.4, which has `PR_GET_AUXV`).
 pub fn page_bytes() -> u64 {
-    rustix::param::page_size() as u64
+    // SAFETY: the call takes and returns only numbers.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u64::try_from(bytes).unwrap_or(4096)
 }
 
 /// Gives this process the usual priority if it has a lower one.
