@@ -2,20 +2,28 @@
 //!
 //! - `meminfo` `/proc/meminfo`
 //! - `mounts`  `/proc/self/mountinfo`
+//! - `cgroups` the mount of the memory controller, and its tree of groups
+//! - `memory_group` the files of one control group
 //! - `shared`  `/proc/sysvipc/shm`, and file systems in memory
 //! - `zfs`     `/proc/spl/kstat/zfs/arcstats`
 //!
 //! `/proc/pressure/memory` and `/sys/block/zram*/mm_stat` are parsed here.
 #![forbid(unsafe_code)]
 
+mod cgroups;
 mod meminfo;
+mod memory_group;
 mod mounts;
 mod shared;
 mod zfs;
 
 use serde::Serialize;
 
+pub use self::cgroups::{CgroupMount, GroupNode, GroupTree};
 pub use self::meminfo::{Item, Meminfo};
+pub use self::memory_group::{
+    CgroupVersion, ChargeParts, GroupEvents, GroupLimit, GroupPlan, LimitKind, MemoryGroup,
+};
 pub use self::mounts::{Mount, Mounts};
 pub use self::shared::{SysvSegments, Tmpfs, dying_segments};
 pub use self::zfs::ZfsArc;

@@ -18,10 +18,14 @@ pub struct Mount {
     parent: u32,
     /// Major and minor number of the file system.
     pub device: (u32, u32),
+    /// The directory of the file system that is mounted.
+    pub root: PathBuf,
     /// Where it is mounted.
     pub point: PathBuf,
     /// The type, for FUSE with a subtype: `fuse.lxcfs`.
     pub kind: String,
+    /// The options of the file system, separated by commas.
+    options: String,
 }
 
 /// All mounts, in the order of the kernel.
@@ -45,6 +49,14 @@ impl Mounts {
         Some(&mount.kind)
     }
 
+    /// The visible mounts of control groups: of several at one path, the last one.
+    pub fn cgroups(&self) -> impl Iterator<Item = &Mount> {
+        let visible = self.0.iter().enumerate().filter(|(place, mount)| {
+            !self.0[place + 1..].iter().any(|later| later.point == mount.point)
+        });
+        visible.map(|(_, mount)| mount).filter(|mount| mount.kind.starts_with("cgroup"))
+    }
+
     /// Whether the path of a mount leads through no file system that may wait for a device or a
     /// server, except the root.
     pub fn is_near(&self, mount: &Mount) -> bool {
@@ -64,6 +76,11 @@ impl Mounts {
 }
 
 impl Mount {
+    /// Whether the file system has this option.
+    pub fn has_option(&self, option: &str) -> bool {
+        self.options.split(',').any(|one| one == option)
+    }
+
     /// `25 24 0:23 / /dev/shm rw - tmpfs tmpfs rw`: optional fields end at the dash.
     fn parse(line: &[u8]) -> Option<Mount> {
         let mut fields = line.split(|byte| *byte == b' ');
@@ -71,10 +88,14 @@ impl Mount {
         let (id, parent) = (text()?.parse().ok()?, text()?.parse().ok()?);
         let (major, minor) = text()?.split_once(':')?;
         let device = (major.parse().ok()?, minor.parse().ok()?);
-        let point = OsString::from_vec(unescape(fields.nth(1)?)).into();
+        let mut path = || Some(PathBuf::from(OsString::from_vec(unescape(fields.next()?))));
+        let (root, point) = (path()?, path()?);
         fields.find(|field| *field == b"-")?;
         let kind = String::from_utf8(fields.next()?.to_vec()).ok()?;
-        Some(Mount { id, parent, device, point, kind })
+        // Its source is between them.
+        let options = fields.nth(1).map(|all| String::from_utf8_lossy(all).into_owned());
+        let options = options.unwrap_or_default();
+        Some(Mount { id, parent, device, root, point, kind, options })
     }
 }
 
