@@ -17,7 +17,7 @@ use crate::host::{HostCounters, Item, Meminfo, Mounts, Pressure, SysvSegments, Z
 use crate::units::{Errno, Kib};
 
 /// The maximum size of a file of the host: more than any of them has.
-const TEXT_MAX: u64 = 16 * 1024;
+pub(super) const TEXT_MAX: u64 = 16 * 1024;
 /// The same for lists: of mounts, of segments.
 const LIST_MAX: u64 = 64 << 20;
 /// The maximum number of zram devices.
@@ -101,9 +101,7 @@ pub fn read(file: &MeminfoFile<'_>) -> Result<HostCounters, Errno> {
     let segments = if_there(read_text(root, "sysvipc/shm", LIST_MAX))?;
     let sysv = segments.and_then(|text| SysvSegments::parse(&text, &meminfo));
     // A recorded directory does not have the mounts of this process.
-    let mounts =
-        if is_live { if_there(read_text(CWD, "/proc/self/mountinfo", LIST_MAX))? } else { None };
-    let mounts = mounts.map(|text| Mounts::parse(&text));
+    let mounts = if is_live { if_there(own_mounts())? } else { None };
     let writer = (!is_kernels).then(|| {
         let kind = mounts.as_ref().and_then(|mounts| mounts.kind_at(&root.path().join("meminfo")));
         kind.unwrap_or("another file system").to_owned()
@@ -111,6 +109,15 @@ pub fn read(file: &MeminfoFile<'_>) -> Result<HostCounters, Errno> {
     let tmpfs = mounts.map(|mounts| tmpfs::all(&mounts)).transpose()?;
     let arc = arc(root, is_live)?;
     Ok(HostCounters { meminfo, zram, pressure, arc, balloon_is_in_total, tmpfs, sysv, writer })
+}
+
+fn own_mounts() -> Result<Mounts, Errno> {
+    read_text(CWD, "/proc/self/mountinfo", LIST_MAX).map(|text| Mounts::parse(&text))
+}
+
+/// The mounts of this process; `None` if it has no `/proc` of its own.
+pub(super) fn mounts() -> Option<Mounts> {
+    own_mounts().ok()
 }
 
 /// The ids of the System V segments that are marked to be destroyed; none if the list cannot be
@@ -192,7 +199,7 @@ fn stats(block: &Path) -> Result<Vec<PathBuf>, Errno> {
     Ok(stats)
 }
 
-fn read_text(dir: impl AsFd, path: impl Arg, len_max: u64) -> Result<Vec<u8>, Errno> {
+pub(super) fn read_text(dir: impl AsFd, path: impl Arg, len_max: u64) -> Result<Vec<u8>, Errno> {
     text_of(open(dir, path)?, len_max)
 }
 

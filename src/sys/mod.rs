@@ -16,6 +16,7 @@
 //! - `users`        names of users
 //! - `pages`        the number of mappings of page frames
 //! - `host_files`   files with the memory of the whole host
+//! - `cgroups`      the tree of control groups, read by threads
 //! - `tmpfs`        file systems in memory
 //! - `file`         files that the caller names: replace, read
 //! - `stdio`        standard output and error, with every error reported
@@ -23,6 +24,7 @@
 #![allow(unsafe_code)]
 
 pub mod buffer;
+pub mod cgroups;
 pub mod file;
 pub mod host_files;
 pub mod keeper;
