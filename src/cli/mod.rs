@@ -271,6 +271,14 @@ pub struct Options {
           help_heading = "Measurement", hide_short_help = true)]
     pub proc_root: PathBuf,
 
+    /// The control groups to read, if not those that are mounted here
+    ///
+    /// DIR is /sys/fs/cgroup of another place, its directory memory, or a copy. With --proc-root,
+    /// the columns of control groups need it.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath,
+          help_heading = "Measurement", hide_short_help = true)]
+    pub cgroup_root: Option<PathBuf>,
+
     /// Print run statistics to standard error
     #[arg(long, action = ArgAction::SetTrue, help_heading = "Measurement",
           hide_short_help = true)]

@@ -37,12 +37,24 @@ pub enum Column {
     Freed,
     /// The part of `Ram` in pages that processes outside the row map too.
     SharedOutside,
+    /// Memory that the kernel charges to the control groups of the row.
+    Charged,
+    /// The amount that may still be charged before the nearest limit.
+    Left,
+    /// That limit.
+    Limit,
+    /// Swap that the kernel charges to the control groups of the row.
+    CgSwap,
     /// The number of processes.
     Count,
     /// The process id.
     Pid,
     /// The percentage of all memory of the host.
     Percent,
+    /// Events at the limits of the control groups.
+    Events,
+    /// The time that tasks of the control groups waited for memory.
+    Pressure,
     /// A bar relative to the biggest row.
     Bar,
     /// The effective user of the processes.
@@ -72,9 +84,17 @@ labels!(Column {
     Freed => "freed", "RAM and swap that return when all processes of the row end (root only)";
     SharedOutside => "shared-outside",
         "the part of RAM that processes outside the row map too (root only)";
+    Charged => "charged",
+        "memory charged to the control groups of the row (--by unit, container or cgroup)";
+    Left => "left", "what may still be charged before the nearest limit of these groups";
+    Limit => "limit", "that limit, of a group or of one above it";
+    CgSwap => "cg-swap", "swap charged to these groups";
     Count => "count", "number of processes";
     Pid => "pid", "process id; * if a row has several";
     Percent => "percent", "the part of all memory of the host (MemTotal)";
+    Events => "events", "events at the limits of these groups: low, high, max, oom, oom_kill";
+    Pressure => "pressure", "percentage of the last 10 s in which tasks of these groups waited \
+        for memory";
     Bar => "bar", "bar relative to the biggest row";
     User => "user", "user; * if a row has several (reads one extra file per process)";
     Cgroup => "cgroup", "control group; * if a row has several (reads one extra file per process)";
@@ -96,7 +116,16 @@ pub enum ColumnKind {
 
 impl Column {
     /// The number of columns that are amounts of memory.
-    pub const AMOUNTS: usize = Column::SharedOutside as usize + 1;
+    pub const AMOUNTS: usize = Column::CgSwap as usize + 1;
+    /// The columns with figures of control groups. They need rows of these.
+    pub const GROUP: [Column; 6] = [
+        Column::Charged,
+        Column::Left,
+        Column::Limit,
+        Column::CgSwap,
+        Column::Events,
+        Column::Pressure,
+    ];
 
     /// The key in machine formats.
     pub fn key(self) -> String {
@@ -121,9 +150,15 @@ impl Column {
             Column::Heap => "HEAP",
             Column::Freed => "FREED",
             Column::SharedOutside => "OUTSIDE",
+            Column::Charged => "CHARGED",
+            Column::Left => "LEFT",
+            Column::Limit => "LIMIT",
+            Column::CgSwap => "CG-SWAP",
             Column::Count => "COUNT",
             Column::Pid => "PID",
             Column::Percent => "%RAM",
+            Column::Events => "EVENTS",
+            Column::Pressure => "PRESSURE",
             Column::Bar => "",
             Column::User => "USER",
             Column::Cgroup => "CGROUP",
@@ -137,12 +172,21 @@ impl Column {
             Column::Shared | Column::Rss | Column::LazyFree => ColumnKind::Overlapping,
             // A page returns with the last of several rows.
             Column::Freed | Column::SharedOutside => ColumnKind::Overlapping,
+            // Rows may have the same limit.
+            Column::Left | Column::Limit => ColumnKind::Overlapping,
+            Column::Charged | Column::CgSwap => ColumnKind::Amount,
             Column::Count | Column::Pid | Column::Percent | Column::Bar => ColumnKind::Number,
+            Column::Events | Column::Pressure => ColumnKind::Number,
             Column::User | Column::Cgroup | Column::Name => ColumnKind::Text,
             Column::Ram | Column::Uss | Column::Swap | Column::Footprint => ColumnKind::Amount,
             Column::PssAnon | Column::PssFile | Column::PssShmem => ColumnKind::Amount,
             Column::Hugetlb | Column::PageTables | Column::Heap => ColumnKind::Amount,
         }
+    }
+
+    /// Whether the values are those of control groups.
+    pub fn is_of_groups(self) -> bool {
+        Column::GROUP.contains(&self)
     }
 
     /// Whether the values are amounts of memory.

@@ -134,6 +134,24 @@ impl<'run> Labels<'run> {
         self
     }
 
+    /// Makes the labels of these control groups, too.
+    #[must_use]
+    pub fn with_groups(mut self, paths: impl Iterator<Item = &'run [u8]>) -> Labels<'run> {
+        for attribute in paths.filter_map(|path| attribute_of_group(self.grouping, path)) {
+            if !self.made.contains_key(&attribute) {
+                let label = self.make(attribute);
+                self.made.insert(attribute, label);
+            }
+        }
+        self
+    }
+
+    /// The label of a row of processes in a control group.
+    pub(super) fn of_group<'a>(&'a self, path: &'a [u8]) -> &'a [u8] {
+        let made = attribute_of_group(self.grouping, path).and_then(|known| self.made.get(&known));
+        made.map_or(UNKNOWN, Vec::as_slice)
+    }
+
     /// The label of the row of a process.
     pub fn label<'a>(&'a self, process: &ProcessUsage<'a>) -> &'a [u8] {
         let made = attribute(self.grouping, process.uid, process.cgroup)
@@ -184,5 +202,16 @@ fn attribute(
         Grouping::Cgroup => Some(Attribute::Cgroup(paths.map(|paths| paths.charged))),
         Grouping::Unit => Some(Attribute::Unit(paths.map(|paths| paths.managed))),
         Grouping::Container => Some(Attribute::Container(paths)),
+    }
+}
+
+fn attribute_of_group(grouping: Grouping, path: &[u8]) -> Option<Attribute<'_>> {
+    match grouping {
+        Grouping::Program | Grouping::Pid | Grouping::User => None,
+        Grouping::Cgroup => Some(Attribute::Cgroup(Some(path))),
+        Grouping::Unit => Some(Attribute::Unit(Some(path))),
+        Grouping::Container => {
+            Some(Attribute::Container(Some(CgroupPaths { charged: path, managed: path })))
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! - `grouping`  the meaning of a row, and its label
 //! - `cgroup`    control group to systemd unit and container
+//! - `charges`   the memory that control groups are charged for, by row
 //! - `column`    the columns: word, help, header, kind
 //! - `usage`     the memory of a row
 //! - `shares`    memory that processes hold together, split among them
@@ -15,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod cgroup;
+mod charges;
 mod column;
 mod diff;
 mod grouping;
@@ -30,6 +32,7 @@ mod vfork;
 use std::collections::HashMap;
 
 pub use self::cgroup::{container, unit};
+pub use self::charges::{Charges, LevelLimit, RowCharge};
 pub use self::column::{Column, ColumnKind};
 pub use self::diff::{BeforeAfter, Change, Delta, Diff, DiffRow, Presence, Threshold, diff};
 pub use self::grouping::{Grouping, Labels, UserNames, user_name};
@@ -41,6 +44,7 @@ pub use self::snapshot::{Amounts, Snapshot, SnapshotRow};
 pub use self::unread::{Known, Obstacle, Unknown, UnknownRest, Unread};
 pub use self::usage::Usage;
 pub use self::vfork::Sharing;
+use crate::host::GroupEvents;
 use crate::process::ProcessUsage;
 use crate::units::{Kib, Pid};
 
@@ -57,6 +61,8 @@ pub struct Annotations<'a> {
     pub shares: &'a Shares,
     /// All memory of the host, if percentages are asked for and it is known.
     pub all_memory: Option<Kib>,
+    /// The figures of control groups, if the run asked for them.
+    pub charges: Option<&'a Charges<'a>>,
 }
 
 /// The rows of a report and their total.
@@ -74,6 +80,8 @@ pub struct Programs<'run> {
     pub count: u64,
     /// The sum of all rows, including `cut`; `None` if processes exist and none was measured.
     pub total: Option<Usage>,
+    /// The events at limits of all rows, if the run asked for them and they are known.
+    pub events: Option<GroupEvents>,
     /// Rows whose memory is counted in a row of `rows`.
     pub sharing: Vec<Sharing<'run>>,
     /// Rows whose memory is unknown, in the order of the report.
@@ -127,7 +135,9 @@ pub fn group<'run>(
         }
     }
     // An unknown total is not 0.
-    let total = (annotations.unknown == 0 || !rows.is_empty()).then(|| Rest::sum(&rows).usage);
+    let knows_total = annotations.unknown == 0 || !rows.is_empty();
+    annotations.charges.into_iter().for_each(|charges| charges.apply(&mut rows));
+    let all = Rest::sum(&rows);
     order::sort(&mut rows, order);
     let cut = order::cut(&mut rows, order).unwrap_or_default();
     let rest = (!cut.is_empty()).then(|| Rest::sum(&cut));
@@ -144,7 +154,8 @@ pub fn group<'run>(
         cut,
         rest,
         count,
-        total,
+        total: knows_total.then_some(all.usage),
+        events: all.events.filter(|_| knows_total),
         sharing: vfork::merged(sharers),
         unknown,
         unknown_rest,
@@ -179,8 +190,14 @@ mod tests {
             unread(4, "twin", Some(20)),
         ];
         let (unread, sharing, shares) = (&all.each_ref()[..], &HashMap::new(), &Shares::new());
-        let annotations =
-            Annotations { unknown: all.len(), unread, sharing, shares, all_memory: None };
+        let annotations = Annotations {
+            unknown: all.len(),
+            unread,
+            sharing,
+            shares,
+            all_memory: None,
+            charges: None,
+        };
         let labels = Labels::new([].into_iter(), Grouping::Program, None);
         let group = |order| group([].into_iter(), &labels, annotations, order);
         let whole = group(Order::default());
@@ -199,8 +216,14 @@ mod tests {
     fn the_total_of_no_rows_is_0_unless_memory_is_unknown() {
         let total = |count| {
             let (sharing, shares) = (&HashMap::new(), &Shares::new());
-            let annotations =
-                Annotations { unknown: count, unread: &[], sharing, shares, all_memory: None };
+            let annotations = Annotations {
+                unknown: count,
+                unread: &[],
+                sharing,
+                shares,
+                all_memory: None,
+                charges: None,
+            };
             let labels = Labels::new([].into_iter(), Grouping::Program, None);
             group([].into_iter(), &labels, annotations, Order::default()).total
         };

@@ -39,11 +39,22 @@ pub(super) fn sort(rows: &mut [Program<'_>], order: Order) {
             Column::Pid => a.pid.cmp(&b.pid),
             Column::User => rank(a.uid).cmp(&rank(b.uid)),
             Column::Cgroup => rank(a.cgroup).cmp(&rank(b.cgroup)),
+            Column::Events => severity(a).cmp(&severity(b)),
+            Column::Pressure => pressure(a).cmp(&pressure(b)),
             column => a.usage.get(column).cmp(&b.usage.get(column)),
         };
         let by_ram = || ram(a).cmp(&ram(b));
         by_key.then_with(by_ram).then_with(|| (a.name, a.pid).cmp(&(b.name, b.pid)))
     });
+}
+
+/// The worst event decides.
+fn severity(row: &Program<'_>) -> Option<[Option<u64>; 5]> {
+    Some(row.charge?.events?.severity())
+}
+
+fn pressure(row: &Program<'_>) -> Option<u32> {
+    row.charge?.pressure
 }
 
 /// Unknown values come first, mixed values last.

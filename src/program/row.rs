@@ -1,6 +1,7 @@
 //! One row of a report: all processes of one label, or one process.
 
-use super::{Column, Share, Usage};
+use super::{Column, RowCharge, Share, Usage};
+use crate::host::GroupEvents;
 use crate::process::{Freed, ProcessUsage};
 use crate::smaps::Smaps;
 use crate::units::{Kib, Pid};
@@ -24,6 +25,8 @@ pub struct Program<'run> {
     pub usage: Usage,
     /// The memory that returns when its processes end, if the run asked for it and it is known.
     pub freed: Option<FreedMemory>,
+    /// The figures of its control groups, if the run asked for them.
+    pub charge: Option<RowCharge<'run>>,
 }
 
 /// The memory that returns when all processes of a row end.
@@ -55,14 +58,48 @@ impl<'run> Program<'run> {
             cgroup: Uniform::new(process.cgroup.map(|paths| paths.charged)),
             usage: Usage::NOTHING,
             freed: None,
+            charge: None,
+        }
+    }
+
+    /// A row of control groups without a process.
+    pub(super) fn idle(name: &'run [u8]) -> Program<'run> {
+        Program {
+            name,
+            pid: None,
+            start_time: None,
+            count: 0,
+            uid: Uniform::Unknown,
+            cgroup: Uniform::Unknown,
+            usage: Usage::NOTHING,
+            freed: None,
+            charge: None,
         }
     }
 
     /// Sets the memory that returns.
     pub fn set_freed(&mut self, freed: FreedMemory) {
-        self.usage.set(Column::Freed, freed.sum());
-        self.usage.set(Column::SharedOutside, freed.mapped.outside);
+        self.usage.set(Column::Freed, Some(freed.sum()));
+        self.usage.set(Column::SharedOutside, Some(freed.mapped.outside));
         self.freed = Some(freed);
+    }
+
+    /// Sets the figures of control groups.
+    pub(super) fn set_charge(&mut self, charge: RowCharge<'run>) {
+        let limit = charge.limit.map(|level| level.limit);
+        self.usage.set(Column::Charged, charge.charged);
+        self.usage.set(Column::CgSwap, charge.swap);
+        self.usage.set(Column::Limit, limit.map(|limit| limit.limit));
+        self.usage.set(Column::Left, limit.map(|limit| limit.left));
+        self.charge = Some(charge);
+    }
+
+    /// Whether the processes hold more than their groups are charged for: a page stays charged to
+    /// the group that touched it first. Hugetlb pages are charged to no group. `None` if unknown.
+    pub fn is_charged_elsewhere(&self) -> Option<bool> {
+        let charged = self.usage.get(Column::Charged)?;
+        let hugetlb = self.usage.get(Column::Hugetlb).unwrap_or_default();
+        Some(self.usage.get(Column::Ram)?.saturating_sub(hugetlb) > charged)
     }
 
     /// Counts another process, without its memory.
@@ -87,14 +124,23 @@ pub struct Rest {
     pub count: u64,
     /// The memory.
     pub usage: Usage,
+    /// The events at limits, if the run asked for them and they are known.
+    pub events: Option<GroupEvents>,
 }
 
 impl Rest {
     pub(super) fn sum(rows: &[Program<'_>]) -> Rest {
-        let mut rest = Rest { rows: rows.len(), count: 0, usage: Usage::NOTHING };
+        let events = rows.iter().map(|row| row.charge.and_then(|charge| charge.events));
+        let events = events.reduce(|sum, more| Some(sum?.sum(&more?))).flatten();
+        let mut rest = Rest { rows: rows.len(), count: 0, usage: Usage::NOTHING, events };
         for row in rows {
             rest.count += row.count;
             rest.usage.add(&row.usage);
+        }
+        if !rows.is_empty() {
+            // They have no limit in common.
+            rest.usage.set(Column::Left, None);
+            rest.usage.set(Column::Limit, None);
         }
         rest
     }

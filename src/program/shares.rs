@@ -351,6 +351,7 @@ mod tests {
                 sharing: &sharing,
                 shares,
                 all_memory: None,
+                charges: None,
             };
             let programs = group(all.iter().copied(), &labels, annotations, Order::default());
             let total = programs.total.expect("processes");

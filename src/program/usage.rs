@@ -35,6 +35,8 @@ impl Usage {
             Column::Heap => smaps.heap(),
             // Known of rows, not of processes.
             Column::Freed | Column::SharedOutside => None,
+            Column::Charged | Column::Left | Column::Limit | Column::CgSwap => None,
+            Column::Events | Column::Pressure => None,
             Column::Count | Column::Pid | Column::Percent | Column::Bar => None,
             Column::User | Column::Cgroup | Column::Name => None,
         }))
@@ -46,9 +48,9 @@ impl Usage {
     }
 
     /// Sets an amount that is known of a row alone.
-    pub(super) fn set(&mut self, column: Column, amount: Kib) {
+    pub(super) fn set(&mut self, column: Column, amount: Option<Kib>) {
         if let Some(place) = self.0.get_mut(column as usize) {
-            *place = Some(amount);
+            *place = amount;
         }
     }
 

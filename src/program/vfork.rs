@@ -113,8 +113,14 @@ mod tests {
         ];
         let sharing = HashMap::from([2, 3, 4].map(|child| (Pid(child), Pid(1))));
         let (sharing, shares) = (&sharing, &Shares::new());
-        let annotations =
-            Annotations { unknown: 0, unread: &[], sharing, shares, all_memory: None };
+        let annotations = Annotations {
+            unknown: 0,
+            unread: &[],
+            sharing,
+            shares,
+            all_memory: None,
+            charges: None,
+        };
         let labels = |grouping| Labels::new(std::iter::empty(), grouping, None);
         let (names, pids) = (labels(Grouping::Program), labels(Grouping::Pid));
         let group = |labels, top| {

@@ -5,7 +5,7 @@
 //! and an empty field is unknown.
 
 use super::line::{Line, Scale};
-use super::{Report, Unit, escape};
+use super::{Report, Unit, charge, escape};
 use crate::program::Column;
 
 /// The default columns: those of the table, and the numbers that it adds to names.
@@ -29,6 +29,9 @@ pub fn csv(report: &Report<'_>, no_header: bool, is_terminal: bool) -> String {
             Column::User | Column::Cgroup => {
                 let owner = line.owner(*column, programs);
                 owner.map(|owner| foreign(&owner)).unwrap_or_default()
+            }
+            Column::Events => {
+                line.events(programs).map_or_else(String::new, |events| charge::all_events(&events))
             }
             column => field(scale, line, column).unwrap_or_default(),
         });
@@ -56,6 +59,7 @@ fn field(scale: Scale, line: Line<'_>, column: Column) -> Option<String> {
     match column {
         Column::Count => line.count().map(|count| count.to_string()),
         Column::Pid => line.pid().map(|pid| pid.to_string()),
+        Column::Pressure => line.pressure_percent(),
         Column::Percent => scale.percent(line.amount(Column::Ram)),
         _ if !line.has(column) => None,
         _ => line.amount(column).map(|kib| Unit::Bytes.format(kib)),

@@ -1,5 +1,6 @@
 //! The lines of a report below its header, in the order of the table.
 
+use crate::host::GroupEvents;
 use crate::program::{
     Column, ColumnKind, Obstacle, Program, Programs, Rest, Sharing, Uniform, Unknown, UnknownRest,
     Usage, user_name,
@@ -67,10 +68,33 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// The events at the limits of control groups.
+    pub(super) fn events(self, programs: &Programs<'_>) -> Option<GroupEvents> {
+        match self {
+            Line::Program(row) => row.charge?.events,
+            Line::Rest(rest) => rest.events,
+            Line::Total(..) => programs.events,
+            Line::Sharing(_) | Line::Unknown(_) | Line::UnknownRest(_) => None,
+        }
+    }
+
+    /// The time that tasks of control groups waited for memory, in hundredths of a per cent.
+    pub(super) fn pressure(self) -> Option<u32> {
+        let Line::Program(row) = self else { return None };
+        row.charge?.pressure
+    }
+
+    /// The same in per cent.
+    pub(super) fn pressure_percent(self) -> Option<String> {
+        let hundredths = self.pressure()?;
+        Some(format!("{}.{:02}", hundredths / 100, hundredths % 100))
+    }
+
     /// Whether the line has this amount, known or not. Amounts that overlap have no total.
     pub(super) fn has(self, column: Column) -> bool {
         match self {
             Line::Sharing(_) => false,
+            Line::Total(..) | Line::Rest(_) if column == Column::Pressure => false,
             Line::Total(..) => column.kind() != ColumnKind::Overlapping,
             _ => true,
         }

@@ -4,6 +4,7 @@
 //! - `json`        JSON, and saved reports read back
 //! - `csv`         CSV for programs and spreadsheets
 //! - `openmetrics` metrics for Prometheus
+//! - `charge`      events and notes of control groups
 //! - `notes`       the processes that a report lacks, for standard error
 //! - `reasons`     the reasons for that, and the remedies
 //! - `bounds`      notes on memory that may count more than once
@@ -15,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bounds;
+pub mod charge;
 mod csv;
 pub mod escape;
 mod json;
@@ -110,6 +112,8 @@ pub struct Report<'run> {
     pub has_owner: bool,
     /// Whether the run asked for control groups.
     pub has_cgroup: bool,
+    /// Whether the run asked for the figures of control groups.
+    pub has_charge: bool,
     /// The processes that the report lacks.
     pub missing: &'run Missing<'run>,
     /// The notes on standard error.

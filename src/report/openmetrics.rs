@@ -1,8 +1,8 @@
 //! OpenMetrics for the textfile collector of Prometheus' node_exporter.
 //!
-//! The collector reads the older text format (version 0.0.4), so the text is valid in both: gauges
-//! only, no time stamps, which the collector refuses, and the lines `UNIT` and `EOF`, which it
-//! reads as comments.
+//! The collector reads the older text format (version 0.0.4), so the text is valid in both: gauges,
+//! counters whose samples end in `_total` (of no type in the older format), no time stamps, which
+//! the collector refuses, and the lines `UNIT` and `EOF`, which it reads as comments.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::line::Line;
 use super::{Report, escape};
 use crate::process::Fate;
-use crate::program::{Column, HostMemory, HostPart, Obstacle, Unknown, UnknownRest};
+use crate::program::{Column, HostMemory, HostPart, Obstacle, Programs, Unknown, UnknownRest};
 use crate::units::{Kib, Labelled};
 
 /// The default number of rows: a database keeps each as a label forever.
@@ -20,7 +20,7 @@ pub const ROWS_USUAL: usize = 50;
 const OTHER: &str = "other";
 
 /// The amounts of rows; JSON has the others.
-const AMOUNTS: [Column; 10] = [
+const AMOUNTS: [Column; 14] = [
     Column::Ram,
     Column::Uss,
     Column::Shared,
@@ -31,6 +31,10 @@ const AMOUNTS: [Column; 10] = [
     Column::LazyFree,
     Column::PageTables,
     Column::Heap,
+    Column::Charged,
+    Column::Left,
+    Column::Limit,
+    Column::CgSwap,
 ];
 
 /// The whole text, for a terminal or for programs.
@@ -56,24 +60,45 @@ impl Metrics {
     fn rows(&mut self, report: &Report<'_>, is_terminal: bool) {
         let programs = report.programs;
         let by = programs.grouping.label();
-        let series = |line| Some(labels(&[(by, &label_of(line, is_terminal)?)]));
-        let rows: Vec<(String, Line<'_>)> =
-            Line::all(programs).filter_map(|line| Some((series(line)?, line))).collect();
+        let row = |line| Some((label_of(line, is_terminal)?, line));
+        let rows: Vec<(String, Line<'_>)> = Line::all(programs).filter_map(row).collect();
+        let series = |row: &str| labels(&[(by, row)]);
         for column in AMOUNTS {
-            let amount = |(labels, line): &(String, Line<'_>)| {
-                Some((labels.clone(), line.amount(column)?.bytes().to_string()))
+            let amount = |(row, line): &(String, Line<'_>)| {
+                Some((series(row), line.amount(column)?.bytes().to_string()))
             };
             let name = format!("{}_bytes", column.key());
             let help = format!("{}.", column.help());
             self.family(&name, "bytes", &help, rows.iter().filter_map(amount));
         }
+        self.charges(programs, &rows);
         let measured = rows.iter().filter(|(_, line)| line.usage().is_some());
         let counts =
-            measured.filter_map(|(labels, line)| Some((labels.clone(), line.count()?.to_string())));
+            measured.filter_map(|(row, line)| Some((series(row), line.count()?.to_string())));
         self.family("processes", "", "Number of processes measured.", counts);
         let others = rows.iter().map(|(_, line)| line.cut_rows()).sum::<usize>().to_string();
         let help = "Number of rows that other sums up.";
         self.family("other_rows", "", help, [(String::new(), others)]);
+    }
+
+    /// Events at the limits of control groups, and the time that their tasks wait for memory.
+    fn charges(&mut self, programs: &Programs<'_>, rows: &[(String, Line<'_>)]) {
+        let by = programs.grouping.label();
+        let events = rows.iter().filter_map(|(row, line)| Some((row, line.events(programs)?)));
+        let events = events.flat_map(|(row, events)| {
+            let sample = move |(event, count): (&str, Option<u64>)| {
+                Some((labels(&[(by, row), ("event", event)]), count?.to_string()))
+            };
+            events.all().into_iter().filter_map(sample)
+        });
+        let help = "Events at the limits of control groups.";
+        self.typed("events", "counter", "", help, events);
+        let pressures = rows.iter().filter_map(|(row, line)| {
+            let ratio = f64::from(line.pressure()?) / 10_000.0;
+            Some((labels(&[(by, row)]), format!("{ratio:.4}")))
+        });
+        let help = "The part of the last 10 seconds in which tasks waited for memory.";
+        self.family("pressure_ratio", "ratio", help, pressures);
     }
 
     /// The parts of host memory, which add up to the total, and the share of programs in each.
@@ -152,10 +177,23 @@ impl Metrics {
         self.family(name, "bytes", help, sample);
     }
 
-    /// Writes samples, which are labels and values, under one name; nothing without a sample.
+    /// Writes samples of a gauge, which are labels and values, under one name; nothing without a
+    /// sample.
     fn family(
         &mut self,
         name: &str,
+        unit: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (String, String)>,
+    ) {
+        self.typed(name, "gauge", unit, help, samples);
+    }
+
+    /// The same of another type. The samples of a counter end in `_total`, its name does not.
+    fn typed(
+        &mut self,
+        name: &str,
+        kind: &str,
         unit: &str,
         help: &str,
         samples: impl IntoIterator<Item = (String, String)>,
@@ -166,12 +204,13 @@ impl Metrics {
         }
         let text = &mut self.0;
         let name = format!("psm_uring_{name}");
-        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
         if !unit.is_empty() {
             let _ = writeln!(text, "# UNIT {name} {unit}");
         }
+        let suffix = if kind == "counter" { "_total" } else { "" };
         for (labels, value) in samples {
-            let _ = writeln!(text, "{name}{labels} {value}");
+            let _ = writeln!(text, "{name}{suffix}{labels} {value}");
         }
     }
 }

@@ -4,6 +4,7 @@
 //! - `progress` a progress line on a terminal
 //! - `vfork`    which processes run in the memory of others
 //! - `shares`   the shares of processes in common memory
+//! - `groups`   the columns of control groups
 //! - `freed`    the columns freed and shared-outside
 //! - `slots`    the shares of walked processes in swapped pages
 //! - `walks`    big processes: priority, notes
@@ -17,6 +18,7 @@
 mod diff;
 mod facts;
 mod freed;
+mod groups;
 mod missing;
 mod output;
 mod progress;
@@ -33,6 +35,7 @@ use std::path::Path;
 pub(crate) use self::diff::diff;
 use self::facts::Clock;
 use self::freed::Groups;
+use self::groups::FoundGroups;
 use self::missing::Unmeasured;
 pub(crate) use self::progress::ProgressLine;
 use self::settings::Settings;
@@ -40,6 +43,7 @@ use self::slots::Slots;
 use crate::cli::Options;
 use crate::engine::{Survey, Surveyor, Timeouts};
 use crate::error::Error;
+use crate::host::GroupPlan;
 use crate::process::{self, ProcFile};
 use crate::program::{self, Annotations, Column, HostMemory, Labels, Order, Usage};
 use crate::report::notes::Note;
@@ -79,6 +83,8 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Error> {
 /// One engine, and the reports that it makes.
 struct Session<'a> {
     settings: &'a Settings,
+    /// The questions for every control group, if the report needs them.
+    groups: Option<GroupPlan>,
     /// Never dropped: requests to stuck processes may be in flight, and a drop would wait for them.
     surveyor: ManuallyDrop<Surveyor>,
     /// The notes that were printed last: the same notes are not printed twice in a row.
@@ -95,7 +101,8 @@ impl<'a> Session<'a> {
         // Before the first thread, which takes the priority over.
         let low_priority = walks::undo_nice(settings);
         let surveyor = ManuallyDrop::new(Surveyor::open(*engine, root, *tuning)?);
-        Ok(Session { settings, surveyor, printed: Vec::new(), columns: None, low_priority })
+        let (groups, printed) = (settings.groups, Vec::new());
+        Ok(Session { settings, groups, surveyor, printed, columns: None, low_priority })
     }
 
     /// Makes one report, hands it to `write`, and prints the notes on standard error.
@@ -106,18 +113,15 @@ impl<'a> Session<'a> {
         write: impl FnOnce(&Report<'_>) -> Result<(), Error>,
     ) -> Result<Outcome, Error> {
         let settings = self.settings;
-        let (pids, threads) = if settings.pids.is_empty() {
-            (list_all(&settings.root)?, Vec::new())
-        } else {
-            processes_of(&settings.root, &settings.pids)
-        };
+        let (pids, threads) = processes(settings)?;
         clock.phase("list");
         let (survey, slots) = self.survey(&pids, &clock)?;
         clock.phase("survey");
         let is_past_deadline =
             settings.timeouts.deadline.is_some_and(|deadline| clock.elapsed() >= deadline);
         let unmeasured = Unmeasured::find(settings, &survey)?;
-        let labels = labels(settings, &survey);
+        let tree = groups::read(settings, self.groups, &survey, &time_left(settings, &clock));
+        let labels = labels(settings, &survey, &tree);
         let left = time_left(settings, &clock);
         let spaces = vfork::find(&settings.root, &survey, left.deadline);
         let in_shared_spaces = spaces.processes();
@@ -131,7 +135,9 @@ impl<'a> Session<'a> {
         let (unread, unknown) = (&unmeasured.rows(&settings.plan), unmeasured.coverage.unknown());
         let (sharing, shares) = (&spaces.owners, &found.shares);
         let all_memory = all_memory(settings, &meminfo);
-        let annotations = Annotations { unknown, unread, sharing, shares, all_memory };
+        let charges = tree.charges(settings, survey.processes(), &labels);
+        let charges = charges.as_ref();
+        let annotations = Annotations { unknown, unread, sharing, shares, all_memory, charges };
         let mut programs = program::group(survey.processes(), &labels, annotations, order);
         let survey = &survey;
         let groups = Groups { settings, survey, slots: &slots, labels: &labels, sharing };
@@ -143,7 +149,8 @@ impl<'a> Session<'a> {
         // A keeper with CAP_PERFMON compares none, which has a note of its own.
         let is_noted = keeper_client::right() == Some(Right::Perfmon) && settings.root.is_proc();
         notes.extend(spaces.note.filter(|_| !is_noted).map(Note::from));
-        notes.extend(found.notes.into_iter().map(Note::from));
+        let of_groups = tree.notes(settings, charges, &programs);
+        notes.extend(found.notes.into_iter().chain(of_groups).map(Note::from));
         let of_walks = walks::notes(settings, survey).into_iter();
         notes.extend(of_walks.chain(self.low_priority.clone()).map(Note::from));
         notes.extend(host.as_ref().and_then(report::notes::host).map(Note::from));
@@ -154,6 +161,7 @@ impl<'a> Session<'a> {
             columns: &settings.columns,
             has_owner: settings.plan.owner,
             has_cgroup: settings.plan.cgroup,
+            has_charge: charges.is_some(),
             missing: &missing,
             notes: &lines,
             host: host.as_ref(),
@@ -221,9 +229,19 @@ pub(crate) fn list_all(root: &ProcRoot) -> Result<Vec<Pid>, Error> {
     if pids.is_empty() { Err(Error::NoProcesses(path())) } else { Ok(pids) }
 }
 
+/// Processes to measure, ascending, and threads that stand for some of them.
+type Listed = (Vec<Pid>, Vec<(Pid, Pid)>);
+
+fn processes(settings: &Settings) -> Result<Listed, Error> {
+    match &settings.pids[..] {
+        [] => Ok((list_all(&settings.root)?, Vec::new())),
+        ids => Ok(processes_of(&settings.root, ids)),
+    }
+}
+
 /// The processes of these ids, ascending, and the threads among the ids with their processes.
 /// `/proc` does not list threads, but opens them. Only ids that it does not list are asked.
-fn processes_of(root: &ProcRoot, ids: &[Pid]) -> (Vec<Pid>, Vec<(Pid, Pid)>) {
+fn processes_of(root: &ProcRoot, ids: &[Pid]) -> Listed {
     let listed = root.pids().unwrap_or_default();
     let process_of = |id: &Pid| {
         if listed.binary_search(id).is_ok() {
@@ -242,19 +260,24 @@ fn processes_of(root: &ProcRoot, ids: &[Pid]) -> (Vec<Pid>, Vec<(Pid, Pid)>) {
     (pids, threads)
 }
 
-/// The timeouts of the rest of a run: its deadline counts from the start of the run.
-fn time_left(settings: &Settings, clock: &Clock) -> Timeouts {
-    let Timeouts { stuck_after, deadline } = settings.timeouts;
-    Timeouts { stuck_after, deadline: deadline.map(|time| time.saturating_sub(clock.elapsed())) }
-}
-
-/// The rows of the processes, with their keys for OpenMetrics.
-fn labels<'a>(settings: &'a Settings, survey: &'a Survey) -> Labels<'a> {
+/// The labels of rows: names, in metrics keys.
+fn labels<'run>(
+    settings: &'run Settings,
+    survey: &'run Survey,
+    tree: &'run FoundGroups,
+) -> Labels<'run> {
     let labels = Labels::new(survey.processes(), settings.rules.by, Some(&settings.user_names));
+    let labels = labels.with_groups(tree.paths());
     match settings.output.format {
         Format::OpenMetrics => labels.with_keys(survey.processes(), settings.rules.name),
         _ => labels,
     }
+}
+
+/// The timeouts of the rest of a run: its deadline counts from the start of the run.
+fn time_left(settings: &Settings, clock: &Clock) -> Timeouts {
+    let Timeouts { stuck_after, deadline } = settings.timeouts;
+    Timeouts { stuck_after, deadline: deadline.map(|time| time.saturating_sub(clock.elapsed())) }
 }
 
 /// All memory of the host, if a column relates to it.

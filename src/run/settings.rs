@@ -5,16 +5,17 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::open_root;
+use super::{groups, open_root};
 use crate::cli::{Options, User};
 use crate::engine::{EngineKind, Timeouts, Tuning};
 use crate::error::Error;
+use crate::host::{CgroupMount, GroupPlan};
 use crate::process::{GENTLE_WINDOW_BYTES, NameRule, Plan, Source, WINDOW_BYTES, WalkRule};
 use crate::program::{Column, Grouping, Order, UserNames};
-use crate::report::{self, Color, Format, Rules, Unit};
-use crate::sys::pages;
+use crate::report::{self, Color, Format, Rules, Unit, escape};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::users::{PASSWD, Users};
+use crate::sys::{cgroups, pages};
 use crate::units::{Labelled, Pid};
 
 /// The resolved options of a report.
@@ -36,6 +37,10 @@ pub(super) struct Settings {
     pub(super) has_host: bool,
     pub(super) is_strict: bool,
     pub(super) has_stats: bool,
+    /// The questions for every control group, if a column needs them.
+    pub(super) groups: Option<GroupPlan>,
+    /// The directory of control groups that `--cgroup-root` gives.
+    pub(super) cgroup_mount: Option<CgroupMount>,
     /// Whether a column needs the memory that returns when a row ends.
     pub(super) finds_freed: bool,
     pub(super) engine: EngineKind,
@@ -80,6 +85,8 @@ impl Settings {
             return Err(Error::needs(option, "--watch"));
         }
         let columns = columns(options, output.format)?;
+        let groups = find_groups(options, &output, &columns)?;
+        let cgroup_mount = options.cgroup_root.as_deref().map(find_mount).transpose()?;
         let root = open_root(&options.proc_root)?;
         let needs = |column| options.sort == column || columns.contains(&column);
         let owner = options.by.needs_owner() || needs(Column::User);
@@ -120,6 +127,8 @@ impl Settings {
             has_host: options.host,
             is_strict: options.strict,
             has_stats: options.stats,
+            groups,
+            cgroup_mount,
             finds_freed: [Column::Freed, Column::SharedOutside]
                 .iter()
                 .any(|of| columns.contains(of)),
@@ -153,8 +162,11 @@ impl Output {
         let problem = if options.output_file.as_deref() == Some(Path::new("-")) {
             "without --output-file the report goes to standard output; write ./- for a file of \
              that name"
-        } else if format == Format::OpenMetrics && !options.columns.is_empty() {
-            "--columns is not for openmetrics; leave it out (--heap adds the heap)"
+        } else if format == Format::OpenMetrics
+            && !options.columns.iter().all(|column| column.is_of_groups())
+        {
+            "--columns for openmetrics adds charged, left, limit, cg-swap, events and pressure; \
+             leave out others (--heap adds the heap)"
         } else if !format.has_host() && options.host {
             "--host cannot be written as CSV; use --output json"
         } else if format == Format::Csv && options.columns.contains(&Column::Bar) {
@@ -242,6 +254,44 @@ fn columns(options: &Options, format: Format) -> Result<Vec<Column>, Error> {
             Err(Error::Usage(format!("--columns names {word} twice; name it once")))
         }
     }
+}
+
+/// The questions for every control group; `None` if no column needs them.
+fn find_groups(
+    options: &Options,
+    output: &Output,
+    columns: &[Column],
+) -> Result<Option<GroupPlan>, Error> {
+    let mut asked = columns.to_vec();
+    asked.push(options.sort);
+    let plan = groups::plan(&asked);
+    let word = asked.iter().find(|column| column.is_of_groups()).map(|column| column.label());
+    let problem = match word {
+        Some(word) if !options.by.needs_cgroup() => format!(
+            "the column {word} is that of control groups: add --by unit, --by container or --by \
+             cgroup"
+        ),
+        None if options.cgroup_root.is_some() && options.since.is_none() => {
+            "--cgroup-root is for charged, left, limit, cg-swap, events and pressure: add one of \
+             them to --columns"
+                .to_owned()
+        }
+        // Only the total of RAM is printed.
+        _ if options.total && output.format == Format::Table => return Ok(None),
+        _ => return Ok(plan),
+    };
+    Err(Error::Usage(problem))
+}
+
+fn find_mount(dir: &Path) -> Result<CgroupMount, Error> {
+    let mount = cgroups::mount_at(dir);
+    mount.ok_or_else(|| {
+        let dir = escape::argument(&dir.to_string_lossy());
+        Error::Usage(format!(
+            "--cgroup-root '{dir}' has neither cgroup.controllers nor memory.usage_in_bytes: give \
+             the directory where control groups are mounted, as /sys/fs/cgroup"
+        ))
+    })
 }
 
 /// The memory file that has the figures of these columns.

@@ -2,11 +2,14 @@
 //!
 //! The second word of the mark names the fake host, `ordinary` by default. The test derives `stuck`
 //! and `monday` from `ordinary`. All blocks run in one directory, in order, because one saves a
-//! report that a later one reads.
+//! report that a later one reads. Runs with the column `charged` have the control groups of
+//! tests/data/cgroups/v2.txt.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use crate::support::groups::lay_out;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_psm-uring");
 const TREE: &str = env!("CARGO_MANIFEST_DIR");
@@ -62,9 +65,11 @@ fn hosts() -> PathBuf {
     fs::create_dir_all(directory.join("bin")).expect("a directory");
     let wrapper = format!(
         "#!/bin/sh\ncase $1 in diff) exec {PROGRAM} \"$@\";; esac\n\
+         case $* in *charged*) set -- --cgroup-root cgroups \"$@\";; esac\n\
          exec {PROGRAM} --proc-root \"$HOST\" \"$@\"\n"
     );
     fs::write(directory.join("bin/psm-uring"), wrapper).expect("a script");
+    lay_out("v2.txt", &directory.join("cgroups"));
     let fixtures = Path::new(TREE).join("tests/data/procfs");
     let made = sh(
         &format!(

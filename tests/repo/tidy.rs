@@ -19,7 +19,13 @@ const FLOORS: [(&str, &[&str]); 12] = [
     ("report", &["error", "host", "process", "program", "smaps", "units"]),
     ("engine", &["error", "process", "smaps", "sys", "units"]),
     ("cli", &["engine", "error", "process", "program", "report", "sys", "units"]),
-    ("run", &["cli", "engine", "error", "process", "program", "report", "smaps", "sys", "units"]),
+    (
+        "run",
+        &[
+            "cli", "engine", "error", "host", "process", "program", "report", "smaps", "sys",
+            "units",
+        ],
+    ),
     ("commands", &["cli", "engine", "error", "process", "run", "smaps", "sys", "units"]),
 ];
 

@@ -28,19 +28,36 @@ impl Target {
     /// Starts a child with the name `argv0` in the mode `mode` (see [`become_one`]). The test
     /// binary needs a test named `child` that calls [`become_one`].
     pub fn start_as(argv0: &[u8], mode: &str) -> Target {
+        Target::start_by(argv0, mode, |command| command)
+    }
+
+    /// Starts a child in a control group, so that all of its memory is charged there.
+    pub fn start_in(group: &std::path::Path, mode: &str) -> Target {
+        Target::start_by(b"target", mode, |command| {
+            let mut shell = Command::new("sh");
+            let words = "echo $$ >\"$0\"/cgroup.procs && exec \"$@\"";
+            shell.args(["-c", words]).arg(group).arg(command.get_program());
+            shell.args(command.get_args());
+            for (key, value) in command.get_envs() {
+                shell.env(key, value.unwrap_or_default());
+            }
+            shell
+        })
+    }
+
+    fn start_by(argv0: &[u8], mode: &str, how: impl FnOnce(Command) -> Command) -> Target {
         let program = std::env::current_exe().expect("a path of our own");
         // The test harness accepts UTF-8 only: the child overwrites this name with other names
         // later.
         let is_text = std::str::from_utf8(argv0).is_ok();
         let first = if is_text { argv0.to_vec() } else { vec![b'x'; argv0.len() + 8] };
-        let child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .arg0(OsStr::from_bytes(&first))
             .env(TITLE, OsStr::from_bytes(argv0))
             .args(["child", "--exact", "--nocapture", "--quiet"])
-            .env(MODE, mode)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn();
+            .env(MODE, mode);
+        let child = how(command).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
         Target(child.expect("a child starts"))
     }
 
@@ -78,6 +95,11 @@ impl Target {
     pub fn signal(&self, signal: Signal) {
         let pid = rustix::process::Pid::from_child(&self.0);
         kill_process(pid, signal).expect("a child of ours takes signals");
+    }
+
+    /// Waits until the child ends by itself; whether it does.
+    pub fn ends(&mut self) -> bool {
+        until(READY_LIMIT, || self.0.try_wait().ok().flatten()).is_some()
     }
 
     /// Ends the child and waits for it, so that no zombie remains.

@@ -3,6 +3,7 @@
 //!
 //! - `child`    target processes, started from a test binary
 //! - `failures` collected failures of a loop
+//! - `groups`   control groups of fixtures, and real ones
 //! - `made_host` a host whose pages are known one by one
 //! - `model`    a model of the ring, of its workers and of the processes they read
 //! - `readers`  third-party programs that read the output of the program
@@ -27,6 +28,7 @@ use std::time::{Duration, Instant};
 
 pub mod child;
 pub mod failures;
+pub mod groups;
 pub mod made_host;
 pub mod model;
 pub mod readers;

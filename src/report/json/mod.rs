@@ -2,11 +2,13 @@
 //!
 //! Amounts are integers in bytes, and `null` is an unknown amount. Keys keep their meaning.
 //!
+//! - `charge` the figures of control groups
 //! - `host` host memory
 //! - `diff` two reports compared
 //! - `read` a saved report, read back
 #![forbid(unsafe_code)]
 
+mod charge;
 mod diff;
 mod host;
 mod read;
@@ -14,6 +16,7 @@ mod read;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
+use self::charge::{ChargeFields, ChargeSums};
 pub use self::diff::diff_json;
 use self::host::HostObject;
 pub use self::read::SavedReport;
@@ -108,6 +111,8 @@ struct TotalObject<'a> {
     count: u64,
     #[serde(flatten)]
     usage: UsageFields<'a>,
+    #[serde(flatten)]
+    charge: Option<ChargeSums>,
 }
 
 #[derive(Serialize)]
@@ -136,6 +141,8 @@ struct ProgramRow<'a> {
     usage: UsageFields<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     freed_parts: Option<FreedParts>,
+    #[serde(flatten)]
+    charge: Option<ChargeFields>,
 }
 
 /// The parts of `freed`, and page cache that could be dropped then.
@@ -169,6 +176,8 @@ struct RestRow<'a> {
     count: u64,
     #[serde(flatten)]
     usage: UsageFields<'a>,
+    #[serde(flatten)]
+    charge: Option<ChargeSums>,
 }
 
 #[derive(Serialize)]
@@ -232,6 +241,7 @@ impl<'a> ReportDocument<'a> {
             total: programs.total.as_ref().map(|usage| TotalObject {
                 count: programs.count,
                 usage: UsageFields { usage, is_total: true },
+                charge: ChargeSums::new(report, programs.events),
             }),
             host: report.host.map(HostObject::new),
             rows: (!report.is_total).then(|| RowLists::new(report)),
@@ -283,7 +293,7 @@ impl<'a> RowLists<'a> {
         let programs = report.programs;
         RowLists {
             programs: programs.rows.iter().map(|row| ProgramRow::new(report, row)).collect(),
-            rest: programs.rest.as_ref().map(RestRow::new),
+            rest: programs.rest.as_ref().map(|rest| RestRow::new(report, rest)),
             sharing: programs.sharing.iter().map(|row| SharingRow::new(report, row)).collect(),
             unknown: programs.unknown.iter().map(|row| UnknownRow::new(report, row)).collect(),
             unknown_rest: programs.unknown_rest.map(|rest| {
@@ -302,7 +312,8 @@ impl<'a> ProgramRow<'a> {
         let usage = UsageFields { usage: &row.usage, is_total: false };
         let key = report.facts.rules.key(row.name, pid, false);
         let freed_parts = row.freed.as_ref().map(FreedParts::new);
-        ProgramRow { name, key, pid, start_time, count, owner, cgroup, usage, freed_parts }
+        let charge = ChargeFields::new(row);
+        ProgramRow { name, key, pid, start_time, count, owner, cgroup, usage, freed_parts, charge }
     }
 }
 
@@ -333,9 +344,10 @@ impl CgroupFields {
 }
 
 impl<'a> RestRow<'a> {
-    fn new(rest: &'a Rest) -> RestRow<'a> {
+    fn new(report: &Report<'_>, rest: &'a Rest) -> RestRow<'a> {
         let usage = UsageFields { usage: &rest.usage, is_total: false };
-        RestRow { rows: rest.rows, count: rest.count, usage }
+        let charge = ChargeSums::new(report, rest.events);
+        RestRow { rows: rest.rows, count: rest.count, usage, charge }
     }
 }
 

@@ -1,13 +1,17 @@
 //! Processes to rows.
 //!
+//! - `charges`  figures of control groups: fixtures, and a random tree
 //! - `cgroup`   control groups to units and containers
+//! - `live_charges` figures of real control groups
 //! - `grouping` by user, unit, container
 //! - `host`     host memory by parts
 //! - `shares`   memory that processes hold together counts once
 //! - `vfork`    an address space of several processes counts once
 
 mod cgroup;
+mod charges;
 pub(crate) mod grouping;
 mod host;
+mod live_charges;
 mod shares;
 mod vfork;

@@ -123,6 +123,7 @@ fn address_spaces_count_once_for_all_groupings() {
                 sharing: &sharing,
                 shares: &shares,
                 all_memory: None,
+                charges: None,
             };
             let programs = group(all(), &labels, annotations, Order::default());
             let ram = |usage: &Usage| usage.get(Column::Ram).expect("an amount");

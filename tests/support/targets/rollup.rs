@@ -62,7 +62,14 @@ fn check_rows(measured: &[Smaps], lacking: usize, grouping: Grouping) {
     });
     let usages: Vec<ProcessUsage<'_>> = usages.collect();
     let (sharing, shares) = (&HashMap::new(), &HashMap::new());
-    let found = Annotations { unknown: lacking, unread: &[], sharing, shares, all_memory: None };
+    let found = Annotations {
+        unknown: lacking,
+        unread: &[],
+        sharing,
+        shares,
+        all_memory: None,
+        charges: None,
+    };
     let labels = Labels::new([].into_iter(), grouping, None);
     let programs = group(usages.iter().copied(), &labels, found, Order::default());
     let count: u64 = programs.rows.iter().map(|row| row.count).sum();

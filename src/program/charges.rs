@@ -1,0 +1,320 @@
+//! The charge of rows: the memory that the kernel charges to their control groups, and how near it
+//! is to a limit.
+//!
+//! A group's charge includes its descendants. Each group belongs to one row, and a row has what is
+//! charged to its groups, less what is charged to groups of other rows below them. So no byte
+//! counts twice, and the rows add up to the groups below the root.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Labels, Program};
+use crate::host::{
+    CgroupMount, ChargeParts, GroupEvents, GroupLimit, GroupNode, GroupTree, MemoryGroup,
+};
+use crate::process::ProcessUsage;
+use crate::units::Kib;
+
+/// The charge of one row. `None` is unknown, or not asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RowCharge<'run> {
+    /// The memory that is charged.
+    pub charged: Option<Kib>,
+    /// The swap that is charged.
+    pub swap: Option<Kib>,
+    /// The nearest limit of its groups and of the groups above them; `None` also without a limit.
+    pub limit: Option<LevelLimit<'run>>,
+    /// The events of its groups.
+    pub events: Option<GroupEvents>,
+    /// The part of the last 10 seconds in which a task waited for memory, in hundredths of a
+    /// percent: the highest of its groups.
+    pub pressure: Option<u32>,
+    /// The parts of the charge.
+    pub parts: ChargeParts,
+}
+
+/// A limit, and the group that has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LevelLimit<'run> {
+    /// The path of the group: foreign bytes.
+    pub path: &'run [u8],
+    /// The limit.
+    pub limit: GroupLimit,
+}
+
+/// The charges of all rows.
+#[derive(Debug, Default)]
+pub struct Charges<'run> {
+    /// By the label of the row.
+    rows: HashMap<&'run [u8], RowCharge<'run>>,
+    /// The rows without a process.
+    idle: Vec<&'run [u8]>,
+    /// Groups with processes of several rows, whose charge cannot be divided.
+    pub undivided: usize,
+}
+
+/// The number of figures that add up.
+const SUMS: usize = 12;
+
+/// FigureSums of figures; a figure that is unknown in one term is unknown.
+#[derive(Clone, Copy)]
+struct FigureSums([Option<i128>; SUMS]);
+
+impl FigureSums {
+    const NOTHING: FigureSums = FigureSums([Some(0); SUMS]);
+
+    fn of(memory: &MemoryGroup) -> FigureSums {
+        let events = memory.events.all().map(|(_, count)| count);
+        let parts = memory.parts.all();
+        let kib = |amount: Option<Kib>| amount.map(|Kib(kib)| kib);
+        FigureSums(std::array::from_fn(|place| {
+            let figure = match place {
+                0 => kib(memory.charged),
+                1 => kib(memory.swap),
+                2..7 => events[place - 2],
+                _ => kib(parts[place - 7]),
+            };
+            figure.map(i128::from)
+        }))
+    }
+
+    fn add(&mut self, term: FigureSums, sign: i128) {
+        for (sum, term) in self.0.iter_mut().zip(term.0) {
+            *sum = sum.zip(term).map(|(sum, term)| sum + sign * term);
+        }
+    }
+
+    /// Figures of groups that were read one after another may differ by less than nothing.
+    fn get(&self, place: usize) -> Option<u64> {
+        self.0[place].map(|sum| u64::try_from(sum.max(0)).unwrap_or(u64::MAX))
+    }
+
+    fn events(&self) -> GroupEvents {
+        GroupEvents::from_all(std::array::from_fn(|place| self.get(2 + place)))
+    }
+
+    fn parts(&self) -> ChargeParts {
+        ChargeParts::from_all(std::array::from_fn(|place| self.get(7 + place).map(Kib)))
+    }
+
+    /// The same without events.
+    fn without_events(self) -> FigureSums {
+        FigureSums(std::array::from_fn(|place| {
+            if (2..7).contains(&place) { Some(0) } else { self.0[place] }
+        }))
+    }
+
+    /// Events alone.
+    fn events_alone(self) -> FigureSums {
+        FigureSums(std::array::from_fn(|place| {
+            if (2..7).contains(&place) { self.0[place] } else { Some(0) }
+        }))
+    }
+}
+
+impl<'run> Charges<'run> {
+    /// Finds the charges of the rows of these processes, which have the groups of the tree as far
+    /// as they are below the mount. With `has_idle`, groups without a process have rows too.
+    pub fn find(
+        mount: &CgroupMount,
+        tree: &'run GroupTree,
+        processes: impl Iterator<Item = ProcessUsage<'run>>,
+        labels: &'run Labels<'run>,
+        has_idle: bool,
+    ) -> Charges<'run> {
+        let mut rows = Rows::new(tree, labels);
+        for process in processes {
+            let path = process.cgroup.map(|paths| paths.charged);
+            let path = path.filter(|path| mount.below(path).is_some());
+            rows.place(labels.label(&process), path);
+        }
+        rows.charges(mount.has_local_events, has_idle)
+    }
+
+    /// Sets the charges of rows, and adds the rows without a process.
+    pub(super) fn apply(&self, rows: &mut Vec<Program<'run>>) {
+        rows.extend(self.idle.iter().map(|label| Program::idle(label)));
+        for row in rows {
+            row.set_charge(self.rows.get(row.name).copied().unwrap_or_default());
+        }
+    }
+}
+
+/// The row of a group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Owner<'run> {
+    /// No measured process.
+    Path(&'run [u8]),
+    Row(&'run [u8]),
+    /// Processes of several rows.
+    Several,
+}
+
+impl<'run> Owner<'run> {
+    fn label(self) -> Option<&'run [u8]> {
+        match self {
+            Owner::Path(label) | Owner::Row(label) => Some(label),
+            Owner::Several => None,
+        }
+    }
+}
+
+/// The groups of rows.
+struct Rows<'run> {
+    groups: &'run [GroupNode],
+    by_path: HashMap<&'run [u8], usize>,
+    owners: Vec<Owner<'run>>,
+    /// The rows of measured processes, and the groups of their processes.
+    homes: HashMap<&'run [u8], HashSet<usize>>,
+    /// Rows with a process whose charge is unknown.
+    unknown: HashSet<&'run [u8]>,
+    /// Those of them with a process in a group that is not below the mount.
+    outside: HashSet<&'run [u8]>,
+}
+
+impl<'run> Rows<'run> {
+    fn new(tree: &'run GroupTree, labels: &'run Labels<'run>) -> Rows<'run> {
+        let groups = &tree.groups[..];
+        let by_path = groups.iter().enumerate().map(|(place, one)| (&one.path[..], place));
+        Rows {
+            groups,
+            by_path: by_path.collect(),
+            owners: groups.iter().map(|one| Owner::Path(labels.of_group(&one.path))).collect(),
+            homes: HashMap::new(),
+            unknown: HashSet::new(),
+            outside: HashSet::new(),
+        }
+    }
+
+    /// Adds a process of a row.
+    fn place(&mut self, label: &'run [u8], path: Option<&[u8]>) {
+        if path.is_none() {
+            self.outside.insert(label);
+        }
+        let home = path.and_then(|path| self.group_at(path));
+        let homes = self.homes.entry(label).or_default();
+        let Some(home) = home else {
+            self.unknown.insert(label);
+            return;
+        };
+        homes.insert(home);
+        let owner = &mut self.owners[home];
+        *owner = match *owner {
+            Owner::Path(_) => Owner::Row(label),
+            Owner::Row(known) if known == label => return,
+            Owner::Row(_) | Owner::Several => Owner::Several,
+        };
+    }
+
+    /// The group that is charged for processes in this one: itself, or the nearest one above with
+    /// memory of its own.
+    fn group_at(&self, path: &[u8]) -> Option<usize> {
+        above(path).find_map(|path| self.by_path.get(path).copied())
+    }
+
+    /// The groups whose limits hold for a group: itself first.
+    fn levels(&self, group: usize) -> impl Iterator<Item = usize> + '_ {
+        std::iter::successors(Some(group), |group| self.parent(*group))
+    }
+
+    /// The group that includes this one.
+    fn parent(&self, group: usize) -> Option<usize> {
+        let path = &self.groups.get(group)?.path;
+        let parent = above(path).skip(1).find_map(|path| self.by_path.get(path).copied())?;
+        (!self.groups[parent].memory.excludes_descendants).then_some(parent)
+    }
+
+    fn charges(mut self, has_local_events: bool, has_idle: bool) -> Charges<'run> {
+        let several = |group: &usize| self.owners[*group] == Owner::Several;
+        let shared = self.homes.iter().filter(|(_, homes)| homes.iter().any(several));
+        let shared: Vec<&[u8]> = shared.map(|(label, _)| *label).collect();
+        self.unknown.extend(shared);
+        let sums = self.sums(has_local_events);
+        let mut members: HashMap<&[u8], Vec<usize>> = HashMap::new();
+        for (place, owner) in self.owners.iter().enumerate() {
+            owner
+                .label()
+                .into_iter()
+                .for_each(|label| members.entry(label).or_default().push(place));
+        }
+        let mut charges = Charges {
+            undivided: self.owners.iter().filter(|owner| **owner == Owner::Several).count(),
+            ..Charges::default()
+        };
+        for (label, homes) in &self.homes {
+            let sums = sums.get(label).filter(|_| !self.unknown.contains(label));
+            let charge = self.charge(sums, homes.iter().copied());
+            let limit = charge.limit.filter(|_| !self.outside.contains(label));
+            charges.rows.insert(label, RowCharge { limit, ..charge });
+        }
+        let is_idle = |label: &&[u8]| has_idle && !self.homes.contains_key(label);
+        for (label, groups) in members.iter().filter(|(label, _)| is_idle(label)) {
+            let charge = self.charge(sums.get(label), groups.iter().copied());
+            let has_others = groups.iter().any(|place| self.groups[*place].has_others);
+            if charge.charged > Some(Kib(0)) && !has_others {
+                charges.rows.insert(label, charge);
+                charges.idle.push(label);
+            }
+        }
+        charges.idle.sort_unstable();
+        charges
+    }
+
+    /// The sums of every row.
+    fn sums(&self, has_local_events: bool) -> HashMap<&'run [u8], FigureSums> {
+        let mut sums: HashMap<&'run [u8], FigureSums> = HashMap::new();
+        let mut add = |label: Option<&'run [u8]>, term: FigureSums, sign| {
+            let Some(label) = label else { return };
+            sums.entry(label).or_insert(FigureSums::NOTHING).add(term, sign);
+        };
+        for (place, group) in self.groups.iter().enumerate() {
+            let (label, all) = (self.owners[place].label(), FigureSums::of(&group.memory));
+            let above = self.parent(place).map(|parent| self.owners[parent].label());
+            if has_local_events {
+                add(label, all.events_alone(), 1);
+            }
+            // What two groups of one row have in common counts once.
+            if above != Some(label) || label.is_none() {
+                let term = if has_local_events { all.without_events() } else { all };
+                add(label, term, 1);
+                add(above.flatten(), term, -1);
+            }
+        }
+        sums
+    }
+
+    fn charge(
+        &self,
+        sums: Option<&FigureSums>,
+        groups: impl Iterator<Item = usize> + Clone,
+    ) -> RowCharge<'run> {
+        let levels: HashSet<usize> = groups.clone().flat_map(|group| self.levels(group)).collect();
+        let knows_limits = levels.iter().all(|level| self.groups[*level].memory.knows_limits);
+        let limits = levels.iter().filter_map(|level| {
+            let GroupNode { path, memory, .. } = &self.groups[*level];
+            Some(LevelLimit { path, limit: memory.limit? })
+        });
+        let nearest = limits.min_by_key(|one| (one.limit.left, one.limit.limit, one.path));
+        let pressures = groups.map(|group| self.groups[group].memory.pressure);
+        let events = sums.map(FigureSums::events).filter(GroupEvents::is_known);
+        RowCharge {
+            charged: sums.and_then(|sums| sums.get(0)).map(Kib),
+            swap: sums.and_then(|sums| sums.get(1)).map(Kib),
+            limit: nearest.filter(|_| knows_limits),
+            events,
+            pressure: pressures.collect::<Option<Vec<u32>>>().and_then(|all| all.into_iter().max()),
+            parts: sums.map(FigureSums::parts).unwrap_or_default(),
+        }
+    }
+}
+
+/// The path and the paths above it, up to the root.
+fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::successors(Some(path), |path| {
+        let slash = path.iter().rposition(|byte| *byte == b'/')?;
+        match slash {
+            0 if path.len() > 1 => path.get(..1),
+            0 => None,
+            slash => path.get(..slash),
+        }
+    })
+}

@@ -1,0 +1,103 @@
+//! Events of control groups as a text, and notes on what is charged.
+
+use super::{Unit, escape, plural};
+use crate::host::{ChargeParts, GroupEvents};
+use crate::program::{Program, Programs};
+use crate::units::Kib;
+
+/// The events that happened: `max 3 oom_kill 1`, or 0.
+pub(super) fn events(events: &GroupEvents) -> String {
+    let happened = events.all().into_iter().filter_map(|(event, count)| {
+        let count = count.filter(|count| *count > 0)?;
+        Some(format!("{event} {count}"))
+    });
+    let words: Vec<String> = happened.collect();
+    if words.is_empty() { "0".to_owned() } else { words.join(" ") }
+}
+
+/// All known events: `low=0 high=0 max=3 oom=1 oom_kill=1`.
+pub(super) fn all_events(events: &GroupEvents) -> String {
+    let known = events.all().into_iter().filter_map(|(event, count)| Some((event, count?)));
+    known.map(|(event, count)| format!("{event}={count}")).collect::<Vec<_>>().join(" ")
+}
+
+/// The part of the charge that processes need not map.
+fn unmapped(parts: &ChargeParts) -> Kib {
+    let ChargeParts { unmapped_file, slab, sockets, kernel, .. } = *parts;
+    [unmapped_file, slab, sockets, kernel].into_iter().flatten().sum()
+}
+
+/// A note on what is charged and mapped by no process; `None` if that is nothing.
+pub fn beyond_processes(programs: &Programs<'_>) -> Option<String> {
+    let rows = || programs.rows.iter().chain(&programs.cut);
+    let charged = || rows().filter_map(|row| Some((row, row.charge?.parts)));
+    let sum = |part: fn(&ChargeParts) -> Option<Kib>| {
+        charged().filter_map(|(_, parts)| part(&parts)).reduce(|sum, more| sum + more)
+    };
+    let files = sum(|parts| parts.unmapped_file).unwrap_or_default();
+    let shared = sum(|parts| parts.unmapped_file.zip(parts.shmem).map(|(all, part)| all.min(part)));
+    let (slab, kernel) = (sum(|parts| parts.slab), sum(|parts| parts.kernel));
+    let show = |amount: Kib| format!("{} MiB", Unit::Mib.format(amount));
+    let is_shown = |amount: &Kib| *amount >= Unit::Mib.least_shown();
+    let of_files = is_shown(&files).then(|| {
+        let shared = shared.filter(is_shown).map_or_else(String::new, |shared| {
+            format!(" (up to {} of it shared memory, as of ended processes)", show(shared))
+        });
+        format!("{} file cache and shared memory{shared}", show(files))
+    });
+    // Version 1 does not tell slab.
+    let of_kernel = if slab.is_some() { "other kernel memory" } else { "kernel memory with slab" };
+    let named = |amount: Option<Kib>, what: &str| {
+        amount.filter(is_shown).map(|amount| format!("{} {what}", show(amount)))
+    };
+    let sockets = sum(|parts| parts.sockets);
+    let others = [named(slab, "slab"), named(sockets, "sockets"), named(kernel, of_kernel)];
+    let all: Vec<String> = of_files.into_iter().chain(others.into_iter().flatten()).collect();
+    if all.is_empty() {
+        return None;
+    }
+    let most = charged().map(|(row, parts)| (unmapped(&parts), row));
+    let (most, row): (Kib, &Program<'_>) = most.max_by_key(|(amount, row)| (*amount, row.name))?;
+    let row = escape::name(row.name);
+    Some(format!(
+        "charged and mapped by no process: {}; the most in {row} ({})",
+        all.join(", "),
+        show(most)
+    ))
+}
+
+/// A note on groups without figures.
+pub fn unread(groups: usize) -> Option<String> {
+    let these = if groups == 1 { "its row has" } else { "their rows have" };
+    (groups > 0).then(|| {
+        let groups = plural(groups, "control group");
+        format!("{groups} could not be read, or did not answer in time: {these} no charge")
+    })
+}
+
+/// A note on groups that the report lacks.
+pub fn cut() -> String {
+    "not all control groups were read: there are too many".to_owned()
+}
+
+/// A note on groups whose charge cannot be divided.
+pub fn undivided(groups: usize) -> Option<String> {
+    let hold = if groups == 1 { "holds" } else { "hold" };
+    (groups > 0).then(|| {
+        let groups = plural(groups, "control group");
+        format!(
+            "{groups} {hold} processes of several rows, which therefore have no charge; --by \
+             cgroup shows it"
+        )
+    })
+}
+
+/// A note on figures that no file has.
+pub fn no_mount(is_own: bool) -> String {
+    let why = if is_own {
+        "no file system with the memory controller of control groups is mounted here"
+    } else {
+        "--proc-root is not the /proc of this host; name its control groups with --cgroup-root"
+    };
+    format!("charges are unknown: {why}")
+}

@@ -1,0 +1,89 @@
+//! The figures of control groups, if a column needs them.
+
+use super::settings::Settings;
+use crate::engine::{Survey, Timeouts};
+use crate::host::{CgroupMount, GroupPlan, GroupTree};
+use crate::process::ProcessUsage;
+use crate::program::{Charges, Column, Labels, Programs};
+use crate::report::charge;
+use crate::sys::cgroups::{self, GroupQuestions};
+
+/// The tree of control groups; `None` if it is not asked for, or if there is none.
+pub(super) struct FoundGroups {
+    plan: Option<GroupPlan>,
+    tree: Option<(CgroupMount, GroupTree)>,
+}
+
+/// The questions for every group that these columns need; `None` if they need none.
+pub(super) fn plan(columns: &[Column]) -> Option<GroupPlan> {
+    let needs = |column| columns.contains(&column);
+    columns.iter().any(|column| column.is_of_groups()).then(|| GroupPlan {
+        charge: needs(Column::Charged),
+        limits: needs(Column::Left) || needs(Column::Limit),
+        swap: needs(Column::CgSwap),
+        events: needs(Column::Events),
+        pressure: needs(Column::Pressure),
+    })
+}
+
+/// Reads the groups. Only groups below the mount are found.
+pub(super) fn read(
+    settings: &Settings,
+    plan: Option<GroupPlan>,
+    survey: &Survey,
+    left: &Timeouts,
+) -> FoundGroups {
+    let given = || settings.cgroup_mount.clone();
+    let own = || settings.root.is_own().then(cgroups::mount).flatten();
+    let mount = plan.and_then(|plan| Some((plan, given().or_else(own)?)));
+    let tree = mount.map(|(plan, mount)| {
+        let path = |one: ProcessUsage<'_>| Some(one.cgroup?.charged.to_vec());
+        let has_idle = has_idle(settings);
+        let measured = has_idle.then(|| survey.processes().filter_map(path).collect());
+        let asked = GroupQuestions { mount: mount.clone(), plan, measured };
+        (mount, cgroups::read(asked, left.stuck_after, left.deadline))
+    });
+    FoundGroups { plan, tree }
+}
+
+/// A selection leaves out groups without a process, too.
+fn has_idle(settings: &Settings) -> bool {
+    settings.rules.selection.is_none()
+}
+
+impl FoundGroups {
+    /// The paths of all groups.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &[u8]> {
+        let groups = self.tree.iter().flat_map(|(_, tree)| &tree.groups);
+        groups.map(|group| &group.path[..])
+    }
+
+    /// The figures of the rows of these processes; `None` if they are not asked for.
+    pub(super) fn charges<'run>(
+        &'run self,
+        settings: &Settings,
+        processes: impl Iterator<Item = ProcessUsage<'run>>,
+        labels: &'run Labels<'run>,
+    ) -> Option<Charges<'run>> {
+        self.plan?;
+        let Some((mount, tree)) = &self.tree else { return Some(Charges::default()) };
+        Some(Charges::find(mount, tree, processes, labels, has_idle(settings)))
+    }
+
+    /// The notes on rows with these charges.
+    pub(super) fn notes(
+        &self,
+        settings: &Settings,
+        charges: Option<&Charges<'_>>,
+        programs: &Programs<'_>,
+    ) -> Vec<String> {
+        let (Some(plan), Some(charges)) = (self.plan, charges) else { return Vec::new() };
+        let Some((_, tree)) = &self.tree else {
+            return vec![charge::no_mount(settings.root.is_own())];
+        };
+        let beyond = plan.charge.then(|| charge::beyond_processes(programs)).flatten();
+        let cut = tree.is_cut.then(charge::cut);
+        let gaps = [charge::unread(tree.unread), charge::undivided(charges.undivided), cut];
+        beyond.into_iter().chain(gaps.into_iter().flatten()).collect()
+    }
+}
