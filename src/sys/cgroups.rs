@@ -17,6 +17,8 @@ use crate::units::Errno;
 
 /// The threads that read: the kernel makes most texts under one lock, so more of them would wait.
 const READERS: usize = 4;
+/// The time without an answer after which more threads start.
+const LOOK: Duration = Duration::from_millis(100);
 /// The most threads of one tree, counting those that wait forever.
 const READERS_MAX: usize = 32;
 /// The memory of one thread beside its stack.
@@ -57,30 +59,30 @@ pub struct GroupQuestions {
     pub measured: Option<HashSet<Vec<u8>>>,
 }
 
-/// Reads the tree. A read that does not end in `patience` is given up, and everything at the
-/// deadline.
+/// Reads the tree. Reads are given up when none ends for `patience`, and at the deadline.
 pub fn read(asked: GroupQuestions, patience: Duration, deadline: Option<Duration>) -> GroupTree {
     let end = deadline.and_then(|left| Instant::now().checked_add(left));
     let shared = Arc::new(Shared { asked, waiting: Mutex::default(), wake: Condvar::new() });
     let mut reading = Reading::default();
     reading.ask(&shared, vec![PathBuf::new()]);
     let (sender, answers) = channel();
-    let mut readers = start(&shared, &sender, affordable(READERS, READER_BYTES, 0));
+    let mut readers = start(&shared, &sender, READERS);
+    let mut answered = Instant::now();
     while readers > 0 && !reading.asked.is_empty() {
-        let left = end.map_or(patience, |end| end.saturating_duration_since(Instant::now()));
-        match answers.recv_timeout(left.min(patience)) {
-            Ok(answer) => reading.take(&shared, answer),
+        let left = end.map_or(LOOK, |end| end.saturating_duration_since(Instant::now()));
+        match answers.recv_timeout(left.min(LOOK)) {
+            Ok(answer) => {
+                reading.take(&shared, answer);
+                answered = Instant::now();
+            }
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
-                let is_over = end.is_some_and(|end| Instant::now() >= end);
-                if is_over || shared.is_empty() || readers >= READERS_MAX {
+                if left.is_zero() || answered.elapsed() >= patience {
                     break;
                 }
-                let more = start(&shared, &sender, affordable(READERS, READER_BYTES, 0));
-                if more == 0 {
-                    break;
-                }
-                readers += more;
+                // All of them seem to wait.
+                let more = READERS.min(READERS_MAX - readers);
+                readers += if shared.is_empty() { 0 } else { start(&shared, &sender, more) };
             }
         }
     }
@@ -88,7 +90,7 @@ pub fn read(asked: GroupQuestions, patience: Duration, deadline: Option<Duration
     reading.finish(&shared.asked.mount)
 }
 
-/// Starts threads; returns how many.
+/// Starts threads, as many as memory is enough for; returns how many.
 fn start(shared: &Arc<Shared>, answers: &Sender<Answer>, wanted: usize) -> usize {
     let one = |_: &usize| {
         let (shared, answers) = (Arc::clone(shared), answers.clone());
@@ -98,7 +100,7 @@ fn start(shared: &Arc<Shared>, answers: &Sender<Answer>, wanted: usize) -> usize
             },
         )
     };
-    (0..wanted).take_while(one).count()
+    (0..affordable(wanted, READER_BYTES, 0)).take_while(one).count()
 }
 
 /// The groups that were asked for, and the answers.

@@ -28,6 +28,8 @@ const FOR_EVER: u64 = 1 << 30;
 const ROOM: usize = 256 << 10;
 const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 const LIMIT: Duration = Duration::from_secs(20);
+/// Longer than a tick.
+const DEAF_AFTER: Duration = Duration::from_millis(100);
 
 /// The requests that the server distinguishes (`fuse_opcode` of include/uapi/linux/fuse.h).
 mod opcode {
@@ -48,6 +50,7 @@ mod opcode {
 /// The server and the mount.
 pub struct DeadFs {
     is_over: Arc<AtomicBool>,
+    is_deaf: Arc<AtomicBool>,
     unanswered: Arc<Mutex<HashSet<u64>>>,
     server: Option<JoinHandle<()>>,
 }
@@ -58,10 +61,17 @@ impl DeadFs {
         let device = File::options().read(true).write(true).open("/dev/fuse");
         let device = device.map_err(|error| format!("/dev/fuse: {error}"))?;
         sys::mount_fuse(&device, MOUNT).map_err(|error| format!("mount of FUSE: {error}"))?;
-        let (is_over, unanswered) = (Arc::default(), Arc::default());
-        let fs = (Arc::clone(&is_over), Arc::clone(&unanswered));
-        let server = Some(std::thread::spawn(move || serve(device, &fs.0, &fs.1)));
-        Ok(DeadFs { is_over, unanswered, server })
+        let (is_over, is_deaf, unanswered) = Default::default();
+        let fs = (Arc::clone(&is_over), Arc::clone(&is_deaf), Arc::clone(&unanswered));
+        let server = Some(std::thread::spawn(move || serve(device, &fs.0, &fs.1, &fs.2)));
+        Ok(DeadFs { is_over, is_deaf, unanswered, server })
+    }
+
+    /// From now on no request is read. A process that waits for one can end, unlike one that waits
+    /// for an answer.
+    pub fn deafen(&self) {
+        self.is_deaf.store(true, Ordering::Relaxed);
+        std::thread::sleep(DEAF_AFTER);
     }
 
     /// Waits until requests for this many files are pending.
@@ -81,9 +91,18 @@ impl Drop for DeadFs {
     }
 }
 
-fn serve(mut device: File, is_over: &AtomicBool, unanswered: &Mutex<HashSet<u64>>) {
+fn serve(
+    mut device: File,
+    is_over: &AtomicBool,
+    is_deaf: &AtomicBool,
+    unanswered: &Mutex<HashSet<u64>>,
+) {
     let mut room = vec![0; ROOM];
     while !is_over.load(Ordering::Relaxed) {
+        if is_deaf.load(Ordering::Relaxed) {
+            std::thread::sleep(DEAF_AFTER);
+            continue;
+        }
         let mut fds = [PollFd::new(&device, PollFlags::IN)];
         if !poll(&mut fds, Some(&TICK)).is_ok_and(|ready| ready > 0) {
             continue;

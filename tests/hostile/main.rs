@@ -39,6 +39,7 @@ mod signals;
 mod still;
 mod storm;
 mod stuck;
+mod stuck_groups;
 mod sys;
 mod timed;
 mod user;
