@@ -15,6 +15,10 @@ mod counting;
 mod crowd;
 
 use std::fs::read;
+use std::mem::MaybeUninit;
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use crowd::{Crowd, Kind, Spec};
 use psm_uring::engine::{EngineKind, IoStats, Surveyor, Timeouts, Tuning};
@@ -23,8 +27,10 @@ use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::sys::ring::kernel::Features;
 use psm_uring::sys::this_process;
 use psm_uring::units::{Labelled, Pid};
-use support::RUN_LIMIT;
+use rustix::fs::inotify;
+use support::groups::MemoryGroups;
 use support::survey::{CHAINED, TIMED, has_uring, open, tuning};
+use support::{RUN_LIMIT, run, skip, until};
 
 #[global_allocator]
 static ALLOCATOR: counting::Counting = counting::Counting;
@@ -300,12 +306,73 @@ fn child() {
 
 #[test]
 fn a_process_stays_within_its_budget() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let spec = Spec { processes: ALL, ..Spec::usual(Kind::Small) };
     let crowd = Crowd::start(&spec).unwrap_or_else(|error| panic!("{error}"));
     let has_uring = has_uring("a_process_stays_within_its_budget");
     let budgets = BUDGETS.iter().filter(|budget| budget.kind != EngineKind::Uring || has_uring);
     let exceeded: Vec<String> = budgets.flat_map(|budget| budget.exceeded(crowd.pids())).collect();
     assert!(exceeded.is_empty(), "{} budgets exceeded\n{}", exceeded.len(), exceeded.join("\n"));
+}
+
+/// The tests run one after another: one counts allocations of the whole process.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// The files of one control group that each column opens, of version 1 and of version 2
+/// (docs/COLUMNS.md).
+const GROUP_FILES: [(&str, [usize; 2]); 6] = [
+    ("ram,name", [0, 0]),
+    ("charged", [5, 2]),
+    ("left", [5, 3]),
+    ("cg-swap", [3, 2]),
+    ("events", [5, 2]),
+    ("pressure", [2, 2]),
+];
+
+/// Others, as a container's runtime, may open the files, too.
+const GROUP_ROUNDS: usize = 5;
+
+/// Only a column of control groups opens files of these, and only those that it needs.
+#[test]
+fn files_of_control_groups_are_opened_on_request() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    const TEST: &str = "files_of_control_groups_are_opened_on_request";
+    let groups = match MemoryGroups::make(TEST) {
+        Ok(groups) => groups,
+        Err(why) => return skip(TEST, &why),
+    };
+    let group = groups.add("one");
+    let mut shell = Command::new("sh");
+    let words = "echo $$ >\"$0\"/cgroup.procs && exec sleep 60";
+    let mut member = shell.args(["-c", words]).arg(&group).spawn().expect("sh");
+    let is_there = || read(group.join("cgroup.procs")).is_ok_and(|text| !text.is_empty());
+    assert!(until(RUN_LIMIT, || is_there().then_some(())).is_some(), "no member");
+    let pid = member.id().to_string();
+    for (columns, files) in GROUP_FILES {
+        let opened = (0..GROUP_ROUNDS).map(|_| {
+            opened_in(&group, || {
+                let ran = run(["--by", "cgroup", "-p", &pid, "--columns", columns]);
+                assert_eq!(ran.code, Some(0), "{}", ran.stderr());
+            })
+        });
+        let least = opened.min().expect("there are rounds");
+        let documented = files[usize::from(groups.is_unified)];
+        assert_eq!(least, documented, "--columns {columns}: files opened in the group");
+    }
+    member.kill().expect("a child of ours");
+    member.wait().expect("a child of ours");
+}
+
+/// The number of files in a directory that are opened meanwhile.
+fn opened_in(dir: &Path, meanwhile: impl FnOnce()) -> usize {
+    let watch = inotify::init(inotify::CreateFlags::NONBLOCK).expect("inotify");
+    inotify::add_watch(&watch, dir, inotify::WatchFlags::OPEN).expect("a directory of ours");
+    meanwhile();
+    let mut room = [MaybeUninit::uninit(); 4096];
+    let mut events = inotify::Reader::new(&watch, &mut room);
+    // Without a name, the directory itself was opened.
+    let named = std::iter::from_fn(|| Some(events.next().ok()?.file_name().is_some()));
+    named.filter(|is_named| *is_named).count()
 }
 
 impl Budget {
