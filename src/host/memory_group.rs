@@ -3,7 +3,7 @@
 //! Version 2: Documentation/admin-guide/cgroup-v2.rst, "Memory Interface Files"; version 1:
 //! Documentation/admin-guide/cgroup-v1/memory.rst.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::units::{Kib, labels};
 
@@ -139,7 +139,7 @@ labels!(LimitKind {
 
 /// Numbers of events (`memory.events`); version 1 has `max` (`memory.failcnt` and
 /// `memory.memsw.failcnt`) and `oom_kill` (`memory.oom_control`, Linux 4.13) alone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupEvents {
     /// Memory was reclaimed although the group used less than its protection.
     pub low: Option<u64>,
@@ -169,6 +169,10 @@ pub struct ChargeParts {
 }
 
 impl GroupEvents {
+    /// No event.
+    pub const NONE: GroupEvents =
+        GroupEvents { low: Some(0), high: Some(0), max: Some(0), oom: Some(0), oom_kill: Some(0) };
+
     /// The numbers, in the order of the kernel.
     pub fn all(&self) -> [(&'static str, Option<u64>); 5] {
         let GroupEvents { low, high, max, oom, oom_kill } = *self;

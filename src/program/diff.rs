@@ -4,6 +4,7 @@
 use serde::{Serialize, Serializer};
 
 use super::{Amounts, Grouping, Snapshot, SnapshotRow};
+use crate::host::GroupEvents;
 use crate::units::Kib;
 
 /// A difference in KiB.
@@ -74,6 +75,39 @@ pub struct Change {
     pub ram: Option<Delta>,
     /// The share of swap.
     pub swap: Option<Delta>,
+    /// The memory that is charged to control groups, if both reports have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub charged: Option<Delta>,
+    /// The events at their limits, under the same conditions: below 0 if a group was made anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<EventsChange>,
+}
+
+/// The differences of numbers of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventsChange(pub [(&'static str, Option<i64>); 5]);
+
+impl EventsChange {
+    fn between(before: Option<GroupEvents>, after: Option<GroupEvents>) -> Option<EventsChange> {
+        let (before, after) = (before?.all(), after?.all());
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        Some(EventsChange(std::array::from_fn(|place| {
+            let (event, now) = after[place];
+            let both = before[place].1.zip(now);
+            (event, both.map(|(then, now)| signed(now) - signed(then)))
+        })))
+    }
+
+    /// Whether a number differs.
+    pub fn is_any(&self) -> bool {
+        self.0.iter().any(|(_, change)| change.is_some_and(|change| change != 0))
+    }
+}
+
+impl Serialize for EventsChange {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0)
+    }
 }
 
 impl BeforeAfter {
@@ -81,10 +115,15 @@ impl BeforeAfter {
     pub fn new(before: Option<Amounts>, after: Option<Amounts>) -> BeforeAfter {
         let [then, now] = [before, after].map(|amounts| amounts.unwrap_or(Amounts::NOTHING));
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let known = [before, after].into_iter().flatten();
+        let has_charged = known.clone().any(|one| one.charged.is_some());
+        let has_events = known.into_iter().any(|one| one.events.is_some());
         let change = Change {
             count: signed(now.count) - signed(then.count),
             ram: Delta::between(then.ram, now.ram),
             swap: Delta::between(then.swap, now.swap),
+            charged: Delta::between(then.charged, now.charged).filter(|_| has_charged),
+            events: EventsChange::between(then.events, now.events).filter(|_| has_events),
         };
         BeforeAfter { change, before, after }
     }
@@ -103,7 +142,13 @@ impl Change {
     /// Whether a difference reaches the threshold, or may reach it because it is unknown.
     fn reaches(&self, threshold: Threshold) -> bool {
         let is_large = |delta: Option<Delta>| delta.is_none_or(|d| d.size() >= threshold.size);
-        is_large(self.ram) || is_large(self.swap) || self.count != 0 && threshold.counts
+        // Most reports have no charges.
+        let is_charged = self.charged.is_some_and(|delta| delta.size() >= threshold.size);
+        let has_event = self.events.is_some_and(|events| events.is_any());
+        is_large(self.ram)
+            || is_large(self.swap)
+            || is_charged
+            || (self.count != 0 || has_event) && threshold.counts
     }
 }
 
@@ -160,8 +205,8 @@ pub fn diff<'a>(before: &'a Snapshot, after: &'a Snapshot, threshold: Threshold)
 impl<'a> DiffRow<'a> {
     /// Growth of RAM first; the rest makes the order unique.
     fn sort_key(&self) -> impl Ord + use<'a> {
-        let Change { count, ram, swap } = self.amounts.change;
-        (ram, swap, count, self.name, self.row.pid, self.row.start_time)
+        let Change { count, ram, swap, charged, .. } = self.amounts.change;
+        (ram, swap, charged, count, self.name, self.row.pid, self.row.start_time)
     }
 }
 
@@ -189,7 +234,8 @@ mod tests {
     use crate::units::Pid;
 
     fn row(name: &str, count: u64, ram: Option<u64>) -> SnapshotRow {
-        let amounts = Amounts { count, ram: ram.map(Kib), swap: Some(Kib(0)) };
+        let (ram, swap) = (ram.map(Kib), Some(Kib(0)));
+        let amounts = Amounts { count, ram, swap, ..Amounts::default() };
         let (key, name) = (Vec::new(), name.into());
         SnapshotRow { key, name, pid: None, start_time: None, amounts }
     }

@@ -34,7 +34,9 @@ use std::collections::HashMap;
 pub use self::cgroup::{container, unit};
 pub use self::charges::{Charges, LevelLimit, RowCharge};
 pub use self::column::{Column, ColumnKind};
-pub use self::diff::{BeforeAfter, Change, Delta, Diff, DiffRow, Presence, Threshold, diff};
+pub use self::diff::{
+    BeforeAfter, Change, Delta, Diff, DiffRow, EventsChange, Presence, Threshold, diff,
+};
 pub use self::grouping::{Grouping, Labels, UserNames, user_name};
 pub use self::host::{HostMemory, HostPart, PossibleOwner, SharedMemory};
 pub use self::order::Order;

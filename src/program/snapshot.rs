@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Column, Grouping, Program, Programs, Usage};
+use crate::host::GroupEvents;
 use crate::process::NameRule;
 use crate::units::{Kib, Pid};
 
@@ -48,6 +49,12 @@ pub struct Amounts {
     pub ram: Option<Kib>,
     /// The share of swap.
     pub swap: Option<Kib>,
+    /// The memory that is charged to control groups, if the run asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charged: Option<Kib>,
+    /// The events at their limits, if the run asked for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<GroupEvents>,
 }
 
 /// Rows of two reports are the same row if their identities are equal.
@@ -83,7 +90,10 @@ impl Snapshot {
             name: row.name.to_vec(),
             pid: process(row.pid),
             start_time: row.start_time,
-            amounts: Amounts::new(row.count, Some(&row.usage)),
+            amounts: Amounts {
+                events: row.charge.and_then(|charge| charge.events),
+                ..Amounts::new(row.count, Some(&row.usage))
+            },
         });
         let unknown = programs.unknown.iter().map(|row| SnapshotRow {
             key: Vec::new(),
@@ -93,9 +103,15 @@ impl Snapshot {
             amounts: Amounts::new(row.count, None),
         });
         let total = Amounts::new(programs.count, programs.total.as_ref());
+        let total = Amounts { events: programs.events, ..total };
         let is_whole = programs.unknown_rest.is_none();
         let rows = known.chain(unknown).collect();
         Snapshot { is_whole, ..Snapshot::new(grouping, rule, rows, total) }
+    }
+
+    /// Whether it has figures of control groups.
+    pub fn has_charges(&self) -> bool {
+        self.rows.iter().any(|row| row.amounts.charged.is_some() || row.amounts.events.is_some())
     }
 
     /// This row of a later report, as it was under the same name.
@@ -168,11 +184,18 @@ impl<'a> Identity<'a> {
 
 impl Amounts {
     /// The figures of a row that does not exist.
-    pub const NOTHING: Amounts = Amounts { count: 0, ram: Some(Kib(0)), swap: Some(Kib(0)) };
+    pub const NOTHING: Amounts = Amounts {
+        count: 0,
+        ram: Some(Kib(0)),
+        swap: Some(Kib(0)),
+        charged: Some(Kib(0)),
+        events: Some(GroupEvents::NONE),
+    };
 
     fn new(count: u64, usage: Option<&Usage>) -> Amounts {
         let get = |column| usage.and_then(|usage| usage.get(column));
-        Amounts { count, ram: get(Column::Ram), swap: get(Column::Swap) }
+        let (ram, swap, charged) = (get(Column::Ram), get(Column::Swap), get(Column::Charged));
+        Amounts { count, ram, swap, charged, events: None }
     }
 
     fn add(&mut self, other: &Amounts) {
@@ -180,5 +203,7 @@ impl Amounts {
         self.count = self.count.saturating_add(other.count);
         self.ram = sum(self.ram, other.ram);
         self.swap = sum(self.swap, other.swap);
+        self.charged = sum(self.charged, other.charged);
+        self.events = self.events.zip(other.events).map(|(a, b)| a.sum(&b));
     }
 }

@@ -105,6 +105,11 @@ impl<'a> Session<'a> {
         Ok(Session { settings, groups, surveyor, printed, columns: None, low_priority })
     }
 
+    /// Adds the figures of control groups that comparisons have.
+    fn read_groups(&mut self) {
+        self.groups = groups::plan(&[Column::Charged, Column::Events]);
+    }
+
     /// Makes one report, hands it to `write`, and prints the notes on standard error.
     fn report(
         &mut self,

@@ -35,6 +35,7 @@ pub(super) fn watch(settings: &Settings, watch: &settings::Watch) -> Result<Outc
             diff::note_earlier(since);
         }
     }
+    let has_charges = since.as_ref().is_some_and(|file| file.report.snapshot.has_charges());
     let is_table = settings.output.format == Format::Table && settings.output.file.is_none();
     let is_live = is_table && terminal::stdout_is_redrawn();
     let screen = is_live.then(Screen::default);
@@ -43,6 +44,9 @@ pub(super) fn watch(settings: &Settings, watch: &settings::Watch) -> Result<Outc
     let mut series =
         Series { settings, every, is_table, is_first, since, screen, has_marks, before };
     let mut session = Session::open(settings)?;
+    if has_charges {
+        session.read_groups();
+    }
     let mut outcome = Outcome::Printed;
     let mut next = Instant::now();
     for _ in 0..watch.reports_max {

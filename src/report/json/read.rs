@@ -178,9 +178,10 @@ mod tests {
                             "rss": 9, "swap": 9}]"#,
         );
         let saved = SavedReport::parse(text.as_bytes()).expect("a report");
-        let total = Amounts { count: 3, ram: Some(Kib(8)), swap: Some(Kib(0)) };
+        let (ram, swap) = (Some(Kib(8)), Some(Kib(0)));
+        let total = Amounts { count: 3, ram, swap, ..Amounts::default() };
         assert_eq!((saved.rules.by, saved.missing), (Grouping::Pid, 21));
-        let known = Amounts { count: 2, ram: Some(Kib(4)), swap: None };
+        let known = Amounts { count: 2, ram: Some(Kib(4)), ..Amounts::default() };
         let unknown = Amounts { count: 1, ..Amounts::default() };
         let row = |name: &[u8], amounts| SnapshotRow {
             key: Vec::new(),

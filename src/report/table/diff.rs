@@ -3,11 +3,13 @@
 use super::TableOptions;
 use super::layout::{Cell, Content, Layout};
 use super::style::Style;
-use crate::program::{Change, Column, Delta, Diff, DiffRow, Presence};
+use crate::program::{Change, Column, Delta, Diff, DiffRow, EventsChange, Presence};
 use crate::report::{Unit, plural};
 use crate::units::{Kib, labels};
 
-const COLUMNS: [Column; 4] = [Column::Ram, Column::Swap, Column::Count, Column::Name];
+/// The columns, of which CHARGED and EVENTS are shown if both reports have them.
+const COLUMNS: [Column; 6] =
+    [Column::Ram, Column::Swap, Column::Charged, Column::Count, Column::Events, Column::Name];
 
 /// The format of a comparison.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,38 +28,49 @@ labels!(DiffFormat {
 
 /// The whole table, which has columns of its own.
 pub fn diff(diff: &Diff<'_>, options: &TableOptions<'_>) -> String {
-    let changes = diff.rows.iter().map(|row| row.amounts.change).chain([diff.total.change]);
-    let sizes = changes.flat_map(|change| [change.ram, change.swap]).flatten().map(Delta::size);
-    let unit = options.unit.resolve(sizes.max().unwrap_or_default());
+    let changes = || diff.rows.iter().map(|row| row.amounts.change).chain([diff.total.change]);
+    let amounts = changes().flat_map(|change| [change.ram, change.swap, change.charged]);
+    let unit = options.unit.resolve(amounts.flatten().map(Delta::size).max().unwrap_or_default());
+    let is_shown = |column: &Column| match column {
+        Column::Charged => changes().any(|change| change.charged.is_some()),
+        Column::Events => changes().any(|change| change.events.is_some()),
+        _ => true,
+    };
+    let columns: Vec<Column> = COLUMNS.into_iter().filter(is_shown).collect();
     let mut lines = Vec::new();
     if !options.no_header {
-        let [ram, swap, count, _] = COLUMNS.map(|column| column.header().to_owned());
         let title = diff.grouping.titles()[1];
-        let numbers = [format!("{} {ram}", unit.head()), swap, count];
-        lines.push((Style::Strong, None, cells(numbers, Cell::Words(title, title))));
+        let heads = columns.iter().map(|column| match column {
+            Column::Ram => Cell::Number(format!("{} {}", unit.head(), column.header())),
+            Column::Name => Cell::Words(title, title),
+            column => Cell::Number(column.header().to_owned()),
+        });
+        lines.push((Style::Strong, None, heads.collect()));
     }
     for row in &diff.rows {
         let change = row.amounts.change;
         let style = if change.ram.is_none() { Style::Warning } else { Style::Plain };
         let name = Cell::Name(options.charset.name(row.name), suffix(row));
-        lines.push((style, None, cells(numbers(change, unit), name)));
+        lines.push((style, None, cells(&columns, change, unit, name)));
     }
     if diff.left_out > 0 {
         let how = if diff.leaves_changes_out { "changed less" } else { "alike" };
         let text = format!("({} {how})", plural(diff.left_out, "row"));
-        let numbers = [const { String::new() }; 3];
-        lines.push((Style::Faint, None, cells(numbers, Cell::Name(String::new(), text))));
+        let mut cells: Vec<Cell> = columns.iter().map(|_| Cell::Number(String::new())).collect();
+        cells.pop();
+        cells.push(Cell::Name(String::new(), text));
+        lines.push((Style::Faint, None, cells));
     }
     let name = Cell::Words("TOTAL USED BY PROCESSES", "TOTAL");
-    lines.push((Style::Strong, Some('#'), cells(numbers(diff.total.change, unit), name)));
-    let contents: [Content; COLUMNS.len()] = std::array::from_fn(|place| {
-        let column = COLUMNS[place];
+    lines.push((Style::Strong, Some('#'), cells(&columns, diff.total.change, unit, name)));
+    let contents = columns.iter().enumerate().map(|(place, column)| {
+        let column = *column;
         let is_free = column == Column::Name && options.terminal.is_none();
         let widths = lines.iter().map(|(_, _, cells)| cells[place].display_width());
         let widest = if is_free { 0 } else { widths.max().unwrap_or_default() };
         Content { column, head: 0, widest }
     });
-    let layout = Layout::new(&contents, options);
+    let layout = Layout::new(&contents.collect::<Vec<_>>(), options);
     let mut text = String::new();
     for (style, mark, cells) in lines {
         layout.line(&mut text, style, mark, cells);
@@ -65,12 +78,8 @@ pub fn diff(diff: &Diff<'_>, options: &TableOptions<'_>) -> String {
     text
 }
 
-fn cells([ram, swap, count]: [String; 3], name: Cell) -> [Cell; COLUMNS.len()] {
-    [Cell::Number(ram), Cell::Number(swap), Cell::Number(count), name]
-}
-
-/// The numbers of a line. Without a change of swap or count their cells are empty.
-fn numbers(change: Change, unit: Unit) -> [String; 3] {
+/// The cells of a line. Without a change of swap, count or events their cells are empty.
+fn cells(columns: &[Column], change: Change, unit: Unit, name: Cell) -> Vec<Cell> {
     let amount = |delta: Option<Delta>| match delta {
         None => "-".to_owned(),
         Some(delta) if delta.size() < unit.least_shown() => unit.format(Kib(0)),
@@ -78,9 +87,29 @@ fn numbers(change: Change, unit: Unit) -> [String; 3] {
         Some(delta) => format!("+{}", unit.format(delta.size())),
     };
     let is_hidden = |delta: &Delta| delta.size() < unit.least_shown();
-    let swap = change.swap.filter(is_hidden).map(|_| String::new());
-    let count = if change.count == 0 { String::new() } else { format!("{:+}", change.count) };
-    [amount(change.ram), swap.unwrap_or_else(|| amount(change.swap)), count]
+    let or_empty = |delta: Option<Delta>| match delta.filter(is_hidden) {
+        Some(_) => String::new(),
+        None => amount(delta),
+    };
+    let number = |column: &Column| match column {
+        Column::Ram => amount(change.ram),
+        Column::Swap => or_empty(change.swap),
+        Column::Charged => or_empty(change.charged),
+        Column::Events => change.events.map_or_else(|| "-".to_owned(), |events| changed(&events)),
+        _ if change.count == 0 => String::new(),
+        _ => format!("{:+}", change.count),
+    };
+    let numbers = columns.iter().filter(|column| **column != Column::Name);
+    numbers.map(|column| Cell::Number(number(column))).chain([name]).collect()
+}
+
+/// `max +3 oom_kill +1`
+fn changed(events: &EventsChange) -> String {
+    let changed = events.0.iter().filter_map(|(event, change)| {
+        let change = change.filter(|change| *change != 0)?;
+        Some(format!("{event} {change:+}"))
+    });
+    changed.collect::<Vec<_>>().join(" ")
 }
 
 /// The suffix of a name.
@@ -104,7 +133,8 @@ mod tests {
     #[test]
     fn amounts_have_signs_unless_they_are_unknown() {
         let amounts = |count, ram: Option<u64>, swap: Option<u64>| {
-            Some(Amounts { count, ram: ram.map(Kib), swap: swap.map(Kib) })
+            let (ram, swap) = (ram.map(Kib), swap.map(Kib));
+            Some(Amounts { count, ram, swap, ..Amounts::default() })
         };
         let row = |name: &str, pid| SnapshotRow {
             key: Vec::new(),

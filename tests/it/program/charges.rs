@@ -237,6 +237,54 @@ fn every_format_has_the_figures() {
     }
 }
 
+/// A saved report has the figures, and later ones are compared with them.
+#[test]
+fn reports_with_charges_are_compared() {
+    let cgroups = TempDir::new("charges-diff");
+    lay_out("v2.txt", cgroups.path());
+    let saved = |name: &str| {
+        let path = cgroups.path().join(name).display().to_string();
+        let words =
+            ["--json", "--by", "unit", "--columns", "charged,events", "--output-file", &path];
+        assert_eq!(report(&tree("grouped"), cgroups.path(), &words).code, Some(0));
+        path
+    };
+    let before = saved("before.json");
+    let set = |group: &str, file: &str, text: &str| {
+        let path = cgroups.path().join("system.slice").join(group).join(file);
+        std::fs::write(path, text).expect("a file of ours");
+    };
+    set("cron.service", "memory.current", "14680064\n");
+    let events = "low 0\nhigh 0\nmax 4\noom 1\noom_kill 1\noom_group_kill 0\n";
+    set("cron.service", "memory.events", events);
+    set("upload.service", "memory.current", "0\n");
+    let after = saved("after.json");
+    let table = run(["diff", &before, &after]).stdout();
+    let cells = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let expected = [
+        "MiB RAM SWAPPED CHARGED COUNT EVENTS UNIT",
+        "0.0 -24.0 upload.service (gone)",
+        "0.0 +2.0 max +4 oom +1 oom_kill +1 cron.service",
+        "(14 rows alike)",
+        "# 0.0 - - TOTAL USED BY PROCESSES",
+    ];
+    assert_eq!(table.lines().map(cells).collect::<Vec<_>>(), expected, "{table}");
+    let words = ["--by", "unit", "--watch", "1s", "--count", "1", "--since", &before];
+    let watched = report(&tree("grouped"), cgroups.path(), &words).stdout();
+    let lines: Vec<String> = watched.lines().skip(1).map(cells).collect();
+    assert_eq!(lines, expected, "{watched}");
+    let json = run(["diff", "--json", &before, &after]).stdout();
+    let document: Value = serde_json::from_str(&json).expect("JSON");
+    let last = &document["rows"][1];
+    assert_eq!(
+        (&last["change"]["charged"], &last["change"]["events"]["oom_kill"]),
+        (&(2 * MIB).into(), &1.into())
+    );
+    if let Err(why) = crate::support::readers::validate("diff", &[format!("{document}\n")]) {
+        crate::support::skip("reports_with_charges_are_compared", &why);
+    }
+}
+
 /// Without its own groups the figures of another host are unknown, never 0.
 #[test]
 fn another_host_needs_its_groups() {

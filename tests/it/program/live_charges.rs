@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::child::Target;
 use crate::support::groups::MemoryGroups;
-use crate::support::{TempDir, run, skip};
+use crate::support::{TempDir, program, run, skip};
 
 const ALL: &str = "charged,left,limit,cg-swap,events,pressure";
 const MIB: u64 = 1 << 20;
@@ -146,4 +146,9 @@ fn an_oom_kill_counts_once() {
     // Linux 6.18 was seen to leave the counters of version 1 at 0.
     assert!(change("max") > 0 || !groups.is_unified, "{before} {after}");
     assert_eq!(after["high"].is_null(), !groups.is_unified);
+    let mut diff = program();
+    diff.args(["diff", "--json", &file("before"), &file("after")]);
+    let text = crate::support::output(diff).stdout();
+    let diff: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(diff["rows"][0]["change"]["events"]["oom_kill"], 1, "{text}");
 }
