@@ -1,13 +1,14 @@
 //! Reads the tree of control groups. Threads read it: a file of a group takes locks of the kernel,
 //! and a directory in place of the mount may be on a server.
 //!
-//! A thread whose read does not end is left alone, and another one replaces it.
+//! A thread whose read does not end is left alone, and another one replaces it. In later reports
+//! its group is not asked again.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::host_files::{TEXT_MAX, mounts, read_text};
@@ -27,6 +28,14 @@ const READER_BYTES: usize = 64 * 1024;
 const GROUPS_MAX: usize = 100_000;
 /// A file that the root of version 1 has, and no other group.
 const V1_ROOT: &str = "release_agent";
+
+/// Groups that a thread reads, of all trees. One that waits forever keeps its thread, so it is not
+/// asked again.
+static HELD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn held() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The mount of the memory controller here; `None` without one.
 pub fn mount() -> Option<CgroupMount> {
@@ -67,6 +76,7 @@ pub fn read(asked: GroupQuestions, patience: Duration, deadline: Option<Duration
     reading.ask(&shared, vec![PathBuf::new()]);
     let (sender, answers) = channel();
     let mut readers = start(&shared, &sender, READERS);
+    let readers_max = READERS_MAX.saturating_sub(held().len());
     let mut answered = Instant::now();
     while readers > 0 && !reading.asked.is_empty() {
         let left = end.map_or(LOOK, |end| end.saturating_duration_since(Instant::now()));
@@ -81,7 +91,7 @@ pub fn read(asked: GroupQuestions, patience: Duration, deadline: Option<Duration
                     break;
                 }
                 // All of them seem to wait.
-                let more = READERS.min(READERS_MAX - readers);
+                let more = READERS.min(readers_max.saturating_sub(readers));
                 readers += if shared.is_empty() { 0 } else { start(&shared, &sender, more) };
             }
         }
@@ -117,6 +127,11 @@ impl Reading {
         let room = GROUPS_MAX.saturating_sub(self.asked.len() + self.answers.len());
         self.is_cut |= groups.len() > room;
         groups.truncate(room);
+        let (waiting, groups): (Vec<PathBuf>, Vec<PathBuf>) = {
+            let held = held();
+            groups.into_iter().partition(|below| held.contains(&shared.asked.mount.dir.join(below)))
+        };
+        self.answers.extend(waiting.into_iter().map(|below| Answer::new(below, Look::Unread)));
         self.asked.extend(groups.iter().cloned());
         shared.push(groups);
     }
@@ -196,7 +211,7 @@ struct Waiting {
 }
 
 impl Shared {
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -229,7 +244,11 @@ impl Shared {
     }
 
     fn look(&self, below: PathBuf) -> Answer {
-        match self.read(&below) {
+        let path = self.asked.mount.dir.join(&below);
+        held().insert(path.clone());
+        let answer = self.read(&below);
+        held().remove(&path);
+        match answer {
             Ok(mut answer) => {
                 answer.below = below;
                 answer

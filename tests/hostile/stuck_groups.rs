@@ -65,6 +65,11 @@ fn files_of_control_groups_that_never_answer() {
         assert!(timed.took < SOON, "{:?}", timed.took);
         let found = rows(&timed);
         assert!(found.iter().any(|row| row == healthy[1]), "{found:?}");
+        // Only the first of several reports waits.
+        let more = ["--watch", "100ms", "--count", "4", "--stuck-after", "2s", "-o", "ndjson"];
+        let timed = report(dir.path(), &more);
+        assert_eq!(timed.ran.stdout().lines().count(), 4, "{}", timed.ran.stderr());
+        assert!(timed.took < SOON, "{:?}", timed.took);
         for group in &stuck {
             let _ = Command::new("umount").arg(group.join("memory.current")).status();
         }
