@@ -50,6 +50,8 @@ pub struct Charges<'run> {
     idle: Vec<&'run [u8]>,
     /// Groups with processes of several rows, whose charge cannot be divided.
     pub undivided: usize,
+    /// Processes in groups that are not below the mount.
+    pub outside: usize,
 }
 
 /// The number of figures that add up.
@@ -121,13 +123,14 @@ impl<'run> Charges<'run> {
         labels: &'run Labels<'run>,
         has_idle: bool,
     ) -> Charges<'run> {
-        let mut rows = Rows::new(tree, labels);
+        let (mut rows, mut outside) = (Rows::new(tree, labels), 0);
         for process in processes {
             let path = process.cgroup.map(|paths| paths.charged);
-            let path = path.filter(|path| mount.below(path).is_some());
-            rows.place(labels.label(&process), path);
+            let below = path.filter(|path| mount.below(path).is_some());
+            outside += usize::from(path.is_some() && below.is_none());
+            rows.place(labels.label(&process), below);
         }
-        rows.charges(mount.has_local_events, has_idle)
+        Charges { outside, ..rows.charges(mount.has_local_events, has_idle) }
     }
 
     /// Sets the charges of rows, and adds the rows without a process.

@@ -92,6 +92,18 @@ pub fn undivided(groups: usize) -> Option<String> {
     })
 }
 
+/// A note on processes whose groups are not below the mount.
+pub fn outside(processes: usize) -> Option<String> {
+    let are = if processes == 1 { "is" } else { "are" };
+    (processes > 0).then(|| {
+        let processes = plural(processes, "process");
+        format!(
+            "{processes} {are} in control groups that are not visible here (a namespace of control \
+             groups, or a mount of a part of them): their rows have no charge"
+        )
+    })
+}
+
 /// A note on figures that no file has.
 pub fn no_mount(is_own: bool) -> String {
     let why = if is_own {

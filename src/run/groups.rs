@@ -83,7 +83,9 @@ impl FoundGroups {
         };
         let beyond = plan.charge.then(|| charge::beyond_processes(programs)).flatten();
         let cut = tree.is_cut.then(charge::cut);
-        let gaps = [charge::unread(tree.unread), charge::undivided(charges.undivided), cut];
+        let outside = charge::outside(charges.outside);
+        let undivided = charge::undivided(charges.undivided);
+        let gaps = [charge::unread(tree.unread), undivided, outside, cut];
         beyond.into_iter().chain(gaps.into_iter().flatten()).collect()
     }
 }

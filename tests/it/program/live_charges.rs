@@ -152,3 +152,30 @@ fn an_oom_kill_counts_once() {
     let diff: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(diff["rows"][0]["change"]["events"]["oom_kill"], 1, "{text}");
 }
+
+/// In a namespace of control groups, the paths of others and of older mounts begin with `/..`.
+#[test]
+fn a_namespace_shows_its_own_groups() {
+    const TEST: &str = "a_namespace_shows_its_own_groups";
+    let Some(groups) = groups(TEST) else { return };
+    let (dir, point) = (groups.add("inside"), TempDir::new("cgroup-namespace"));
+    let kind = if groups.is_unified { "cgroup2" } else { "cgroup -o memory" };
+    let run = "\"$1\" --no-header --by cgroup --columns charged,name -p $$";
+    let mount = format!("mkdir \"$2\"/a && mount -t {kind} none \"$2\"/a");
+    let words = format!(
+        "echo $$ >\"$0\"/cgroup.procs && exec unshare -C -m sh -c '{run}; {mount} && {run}' \
+         \"$0\" \"$@\""
+    );
+    let mut inside = Command::new("sh");
+    inside.args(["-c", &words]).arg(&dir).arg(env!("CARGO_BIN_EXE_psm-uring")).arg(point.path());
+    let ran = inside.output().expect("sh");
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    if !ran.status.success() {
+        return skip(TEST, &format!("no namespace can be made: {}", stderr.escape_debug()));
+    }
+    let rows: Vec<&str> = stdout.lines().map(str::trim).collect();
+    assert!(rows[0].starts_with("-  / (1)"), "{stdout}");
+    assert!(stderr.contains("1 process is in control groups that are not visible"), "{stderr}");
+    assert!(rows[2].ends_with("  / (1)") && !rows[2].starts_with('-'), "{stdout}");
+}
