@@ -4,7 +4,7 @@
 //! A thread whose read does not end is left alone, and another one replaces it. In later reports
 //! its group is not asked again.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -150,6 +150,7 @@ impl Reading {
         self.answers.extend(unanswered);
         self.answers.sort_unstable_by(|a, b| a.below.cmp(&b.below));
         let mut tree = GroupTree { is_cut: self.is_cut, ..GroupTree::default() };
+        let mut places: HashMap<PathBuf, usize> = HashMap::new();
         for Answer { below, look, mut has_others, .. } in self.answers {
             let memory = match look {
                 Look::Memory(memory) => *memory,
@@ -159,16 +160,15 @@ impl Reading {
                     MemoryGroup::default()
                 }
                 Look::NoMemory => {
-                    let mut above = below.ancestors().skip(1).map(|above| mount.path(above));
-                    let groups = &mut tree.groups;
-                    let known = |path: Vec<u8>| groups.iter().position(|one| one.path == path);
-                    let owner = above.find_map(known).filter(|_| has_others);
-                    owner.into_iter().for_each(|place| groups[place].has_others = true);
+                    let mut above = below.ancestors().skip(1).filter(|_| has_others);
+                    let owner = above.find_map(|above| places.get(above).copied());
+                    owner.into_iter().for_each(|place: usize| tree.groups[place].has_others = true);
                     continue;
                 }
                 Look::Gone => continue,
             };
             tree.groups.push(GroupNode { path: mount.path(&below), memory, has_others });
+            places.insert(below, tree.groups.len() - 1);
         }
         tree
     }
