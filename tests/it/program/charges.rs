@@ -83,6 +83,29 @@ fn version_2_by_unit() {
     assert!(ran.stderr().contains("; the most in upload.service (24.0 MiB)"), "{}", ran.stderr());
 }
 
+/// Texts of real kernels.
+#[test]
+fn recorded_groups_have_their_figures() {
+    let limit = 30 * MIB;
+    for (name, charged, kernel, slab) in [
+        ("v2-linux-6.1.txt", 4_435_968, 4096, Some(8192)),
+        ("v1-linux-6.18.txt", 4_857_856, 118_784, None),
+    ] {
+        let cgroups = TempDir::new("charges-recorded");
+        lay_out(name, cgroups.path());
+        let words = ["--json", "--by", "cgroup", "--columns", ALL];
+        let (_, found) = rows(&report(&tree("grouped"), cgroups.path(), &words));
+        let row = &found["/rec"];
+        let expected = (Some(charged), Some(limit - charged), Some(limit), Some("/rec"));
+        assert_eq!(figures(row), expected, "{name}");
+        let parts = &row["charged_parts"];
+        let part = |key: &str| parts[key].as_u64();
+        assert_eq!(part("unmapped_file"), Some(4 * MIB), "{name}");
+        assert_eq!((part("kernel"), part("slab")), (Some(kernel), slab), "{name}");
+        assert_eq!((row["cg_swap"].as_u64(), part("sockets")), (Some(0), Some(0)), "{name}");
+    }
+}
+
 /// A group of processes that are not measured, or not selected, is not one without processes.
 #[test]
 fn groups_of_other_processes_have_no_row() {
