@@ -30,7 +30,7 @@ use super::{Engine, EngineFailure, Progress, Tally, Timeouts, Tuning};
 use crate::process::{Fate, PAUSE, Plan};
 use crate::sys::memory;
 use crate::sys::proc_root::ProcRoot;
-use crate::sys::ring::kernel::{KernelRing, RingSetup};
+use crate::sys::ring::kernel::{KernelRing, RingSetup, SETUP_BYTES};
 use crate::sys::ring::{Completion, Fetcher, WorkerStates};
 use crate::sys::this_process;
 use crate::units::{Errno, Pid};
@@ -40,8 +40,6 @@ const HELD_AFTER: Duration = Duration::from_millis(50);
 /// The time for which completions are reaped once a check is due. All of them belong in the report,
 /// even past the deadline, but with a slow filter they could take seconds.
 const REAP_MAX: Duration = Duration::from_millis(10);
-/// Memory for the setup of a ring: slots and queues.
-const RING_BYTES: usize = 1024 * 1024;
 
 /// The engine over a ring.
 pub struct Uring<F: Fetcher = KernelRing> {
@@ -65,7 +63,7 @@ impl Uring {
     pub fn open(root: &ProcRoot, tuning: Tuning) -> Result<Uring, Errno> {
         let Tuning { ring_workers, depth, features, keeps_files, .. } = tuning;
         let depth = depth.min(this_process::raise_file_limit());
-        if !memory::has_room(RING_BYTES, 0) {
+        if !memory::has_room(SETUP_BYTES, 0) {
             return Err(Errno::NOMEM);
         }
         let setup = RingSetup { depth, workers: ring_workers, allowed: features, keeps_files };

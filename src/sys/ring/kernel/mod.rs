@@ -132,6 +132,9 @@ struct RingSlot {
     positions: [u64; 2],
 }
 
+/// Memory for the setup of a ring: slots, and at most half a MiB of queues.
+pub const SETUP_BYTES: usize = SLOTS_MAX * size_of::<RingSlot>() + 512 * 1024;
+
 /// A request in flight.
 #[derive(Clone, Copy)]
 struct Queued {
