@@ -160,8 +160,15 @@ fn behind_states(name: &[u8]) -> Option<&[u8]> {
     // The first brackets that may name the program, and the text inside.
     let mut program = None;
     loop {
+        let is_behind = rest.len() < name.trim_ascii_start().len();
+        let comes_before = |word: &&[u8]| {
+            let bare = trim_marks(word);
+            let is_value = is_amount(bare) || is_number_of_base_16(bare);
+            let is_behind_one = is_behind && (is_text_state(bare) || is_separator(word));
+            is_value || is_state(bare) || is_behind_one
+        };
         let word = words(rest).next().filter(|_| program.is_none());
-        if let Some(state) = word.filter(|word| is_amount(word) || is_state(word)) {
+        if let Some(state) = word.filter(comes_before) {
             rest = rest[state.len()..].trim_ascii_start();
             continue;
         }
@@ -209,19 +216,29 @@ fn is_text_state(word: &[u8]) -> bool {
     is_state(word) || is_long && word[word.len() - 3..].eq_ignore_ascii_case(b"ing")
 }
 
-/// Whether a word is a number, or has nothing but numbers and signs: `17`, `7/400`, `85%`, `3.5s`,
-/// `12:33:01`, `<7>`.
+/// Whether a word is a number, or has nothing but numbers, signs and units: `17`, `7/400`, `85%`,
+/// `3.5s`, `1d2h`, `12:33:01`, `2026-11-29T12:33:01Z`, `<7>`.
 fn is_amount(word: &[u8]) -> bool {
-    if word.len() > AMOUNT_MAX {
-        return false;
-    }
-    let word = word.strip_suffix(b"/s").unwrap_or(word);
-    let letters = word.iter().rev().take_while(|byte| is_letter(byte)).count();
-    let (number, unit) = word.split_at(word.len() - letters);
-    let has_digit = number.iter().any(u8::is_ascii_digit);
-    let is_known = unit.is_empty() || UNITS.iter().any(|known| known.as_bytes() == unit);
-    let is_sign = |byte: &u8| !is_letter(byte) && closing(*byte).is_none();
-    has_digit && is_known && number.iter().all(is_sign)
+    let has_sign = word.first().is_some_and(|byte| !is_letter(byte));
+    let has_digit = word.iter().any(u8::is_ascii_digit);
+    let mut letters = word.split(|byte| !is_letter(byte)).filter(|letters| !letters.is_empty());
+    let is_time = |letters: &[u8]| matches!(letters, b"T" | b"Z");
+    let is_unit = |letters| UNITS.iter().any(|unit| unit.as_bytes() == letters) || is_time(letters);
+    let has_brackets = word.iter().any(|byte| b"[](){}".contains(byte));
+    has_sign && has_digit && !has_brackets && word.len() <= AMOUNT_MAX && letters.all(is_unit)
+}
+
+/// Whether a word is an address or an id: `0x1f`, `3f2a9b0c`, a UUID.
+fn is_number_of_base_16(word: &[u8]) -> bool {
+    let digits = word.strip_prefix(b"0x").unwrap_or(word);
+    let is_address = digits.len() < word.len() && !digits.is_empty();
+    is_id(word) || is_address && digits.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// Whether a word has nothing but signs: `-`, `|`, `—`, `✓`.
+fn is_separator(word: &[u8]) -> bool {
+    let is_sign = |letter: char| !letter.is_alphanumeric() && !"_[](){}".contains(letter);
+    std::str::from_utf8(word).is_ok_and(|word| !word.is_empty() && word.chars().all(is_sign))
 }
 
 fn of_title(title: &[u8]) -> Cow<'_, [u8]> {
@@ -310,7 +327,7 @@ fn is_value(rest: &[u8]) -> bool {
 /// Whether a word is made of letters.
 fn is_plain(word: &[u8]) -> bool {
     let is_of_word = |byte: &u8| is_letter(byte) || b"._-+&',".contains(byte);
-    word.first().is_some_and(is_letter) && word.iter().all(is_of_word)
+    word.first().is_some_and(is_letter) && word.iter().all(is_of_word) && !is_separator(word)
 }
 
 fn is_letter(byte: &u8) -> bool {
