@@ -31,7 +31,7 @@ work=$(scripts/target-dir.sh)/fuzz
 cargo +nightly fuzz build --target-dir "$work"
 for target in $targets; do
     new=$work/corpus/$target seeds=tests/data/seeds/$target more=
-    case $target in rollup | scanner) more=tests/data/corpus ;; esac
+    case $target in mappings | rollup | scanner) more=tests/data/corpus ;; esac
     mkdir -p "$new" "$seeds"
     # Even on a busy machine, only a target that hangs takes 60 s for one input.
     nice -n 10 cargo +nightly fuzz run --target-dir "$work" "$target" "$new" "$seeds" $more \

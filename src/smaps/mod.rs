@@ -16,20 +16,26 @@
 //! # Ok::<(), Malformed>(())
 //! ```
 //!
-//! Pure: no I/O, no panic, no assumption that the text is UTF-8; only `mapping` allocates. The
+//! Pure: no I/O, no panic, no assumption that the text is UTF-8; only mappings allocate. The
 //! kernel writes the text in `show_smap` and `show_smaps_rollup` (fs/proc/task_mmu.c).
 //!
 //! - `field`   the known keys, and which of them are counted
 //! - `value`   digits to numbers
 //! - `scanner` chunks in, [`Smaps`] out
 //! - `mapping` mappings of objects that several processes may map
+//! - `mapping_name` the name of a mapping
+//! - `named`   mappings summed by name
+//! - `names`   names, each stored once
 //! - `naive`   the same, too simple to be wrong; tests and benches compare the scanner with it
 #![forbid(unsafe_code)]
 
 mod field;
 mod mapping;
+mod mapping_name;
 #[doc(hidden)]
 pub mod naive;
+mod named;
+mod names;
 mod scanner;
 mod value;
 
@@ -38,6 +44,12 @@ use std::fmt;
 pub use self::field::Field;
 #[doc(hidden)]
 pub use self::mapping::{MappingScanner, SharedMapping};
+#[doc(hidden)]
+pub use self::mapping_name::mapping_name;
+#[doc(hidden)]
+pub use self::named::{MappingLog, MappingSums, NamedMappings};
+#[doc(hidden)]
+pub use self::names::OTHER_NAMES;
 pub use self::scanner::Scanner;
 pub use crate::units::Kib;
 

@@ -5,8 +5,9 @@
 //!
 //! [`Scanner`]: super::Scanner
 
+use super::mapping_name::raw_name;
 use super::scanner::LINE_MAX;
-use super::{Field, Malformed, Smaps};
+use super::{Field, Kib, Malformed, MappingSums, Smaps};
 
 /// Parses a whole text.
 ///
@@ -48,6 +49,40 @@ pub fn scan(text: &[u8]) -> Result<Smaps, Malformed> {
         return Err(Malformed);
     }
     Ok(smaps)
+}
+
+/// The mappings of a whole text by name, in the order in which the names come first.
+pub fn by_name(text: &[u8]) -> Vec<(Vec<u8>, MappingSums)> {
+    let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
+    let begins: Vec<usize> = (0..lines.len()).filter(|line| header(lines[*line])).collect();
+    let mut all: Vec<(Vec<u8>, MappingSums)> = Vec::new();
+    for (n, begin) in begins.iter().enumerate() {
+        let end = begins.get(n + 1).copied().unwrap_or(lines.len());
+        let sum = |lines: &[&[u8]], key: &str| {
+            let figures = lines.iter().filter_map(|line| key_and_value(line));
+            figures.filter(|(k, _)| *k == key.as_bytes()).filter_map(|(_, v)| number(v)).sum()
+        };
+        let of = |key: &str| Kib(sum(&lines[begin + 1..end], key));
+        // Older kernels print no shares.
+        let has_shares = lines[..end].iter().any(|line| line.starts_with(b"SwapPss:"));
+        let share = of("SwapPss");
+        let sums = MappingSums {
+            mappings: 1,
+            rss: of("Rss"),
+            pss: of("Pss"),
+            uss: of("Private_Clean") + of("Private_Dirty"),
+            private_hugetlb: of("Private_Hugetlb"),
+            shared_hugetlb: of("Shared_Hugetlb"),
+            swap: if has_shares { share } else { of("Swap") },
+            swap_beyond: if has_shares { of("Swap").saturating_sub(share) } else { Kib(0) },
+        };
+        let name = raw_name(lines[*begin]);
+        match all.iter_mut().find(|(known, _)| known == name) {
+            Some((_, known)) => known.add(&sums),
+            None => all.push((name.to_vec(), sums)),
+        }
+    }
+    all
 }
 
 /// Headers begin with an address in lower-case hexadecimal, all other lines with a capital letter.

@@ -16,7 +16,7 @@
 use memchr::memchr;
 
 use super::field::{Field, KEYS, KEYS_LEN};
-use super::{Malformed, Smaps, value};
+use super::{Malformed, NamedMappings, Smaps, value};
 
 /// The width of a line whose number has at most eight digits.
 const WIDTH: usize = 28;
@@ -40,6 +40,8 @@ pub struct Scanner {
     /// The key of the last line, and for each key the one that followed it last.
     key: u8,
     follower: [u8; KEYS_LEN],
+    /// Takes the mappings too, if it is there.
+    named: Option<Box<NamedMappings>>,
 }
 
 impl Default for Scanner {
@@ -59,7 +61,27 @@ impl Scanner {
             kept_len: 0,
             key: 0,
             follower: [0; KEYS_LEN],
+            named: None,
         }
+    }
+
+    /// A scanner that sums the mappings by name too.
+    #[doc(hidden)]
+    pub fn with_names(mut named: Box<NamedMappings>) -> Scanner {
+        named.clear();
+        Scanner { named: Some(named), ..Scanner::new() }
+    }
+
+    /// The mappings by name, once the text has ended.
+    #[doc(hidden)]
+    pub fn named(&self) -> Option<&NamedMappings> {
+        self.named.as_deref()
+    }
+
+    /// Takes the mappings of a text that is given up, for the next scanner.
+    #[doc(hidden)]
+    pub fn take_named(&mut self) -> Option<Box<NamedMappings>> {
+        self.named.take()
     }
 
     /// Takes the next bytes of the text.
@@ -94,8 +116,20 @@ impl Scanner {
     /// # Errors
     /// [`Malformed`] if a counted line has no proper value or a required field is missing.
     pub fn finish(mut self) -> Result<Smaps, Malformed> {
+        self.end()
+    }
+
+    /// The same, and the scanner keeps the mappings.
+    ///
+    /// # Errors
+    /// As [`Scanner::finish`].
+    #[doc(hidden)]
+    pub fn end(&mut self) -> Result<Smaps, Malformed> {
         self.end_kept_line();
         self.end_heap();
+        if let Some(named) = &mut self.named {
+            named.end(&self.smaps);
+        }
         let is_sound = !self.malformed && self.smaps.is_complete();
         is_sound.then_some(self.smaps).ok_or(Malformed)
     }
@@ -135,16 +169,19 @@ impl Scanner {
     }
 
     /// Takes any line without its newline; the beginning of a long line is enough.
-    fn line(&mut self, line: &[u8]) {
-        let (line, is_whole) = match line.split_at_checked(LINE_MAX) {
+    fn line(&mut self, whole: &[u8]) {
+        let (line, is_whole) = match whole.split_at_checked(LINE_MAX) {
             Some((beginning, _)) => (beginning, false),
-            None => (line, true),
+            None => (whole, true),
         };
         let Some(first) = line.first() else { return };
         // Keys begin with a capital letter, headers with an address in lower-case hexadecimal. A
         // mapping's name cannot begin a line: the kernel prints its newlines as `\012`.
         if !first.is_ascii_uppercase() {
             if is_header(*first) {
+                if let Some(named) = &mut self.named {
+                    named.begin(whole, &self.smaps);
+                }
                 self.header(line, is_whole);
             }
             return;
@@ -180,6 +217,9 @@ impl Scanner {
 
     /// Keeps a part of an unfinished line, as far as there is room.
     fn keep(&mut self, part: &[u8]) {
+        if let Some(named) = &mut self.named {
+            named.keep(part);
+        }
         let room = &mut self.kept[self.kept_len..];
         let fits = part.len().min(room.len());
         room[..fits].copy_from_slice(&part[..fits]);
@@ -189,6 +229,9 @@ impl Scanner {
     fn end_kept_line(&mut self) {
         let (kept, len) = (self.kept, std::mem::take(&mut self.kept_len));
         self.line(&kept[..len]);
+        if let Some(named) = &mut self.named {
+            named.kept.clear();
+        }
     }
 }
 

@@ -35,7 +35,7 @@ impl Drop for Keep<'_> {
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let mut seeds = files(&data("seeds").join(target));
     // Miri is a thousand times slower.
-    if ["rollup", "scanner"].contains(&target) && !cfg!(miri) {
+    if ["mappings", "rollup", "scanner"].contains(&target) && !cfg!(miri) {
         seeds.extend(corpus());
     }
     seeds.into_iter().map(|(_, seed)| seed).collect()
@@ -104,6 +104,11 @@ fn filter() {
 #[test]
 fn key() {
     fuzz("key");
+}
+
+#[test]
+fn mappings() {
+    fuzz("mappings");
 }
 
 #[test]

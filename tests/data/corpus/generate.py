@@ -389,6 +389,19 @@ def hostile():
         Mapping(0x55D000000000 + 0x100000 * i, 8, "r--p", name, (Pages(4),), flags=FILE, inode=9)
         for i, name in enumerate(header_like)
     )
+    names = [
+        (b"", 0), (b"", 77), (b"[heap]", 0), (b"[stack]", 0), (b"[vdso]", 0),
+        (b"[anon:GNU libc: malloc arena]", 0), (b"[anon_shmem:ring \xff]", 0),
+        (rb"/tmp/two\012lines\012", 9), (b"/usr/bin/java (deleted)", 9),
+        (b"/usr/bin/java (deleted) (deleted)", 9), (b"/memfd:pool (deleted)", 9),
+        (b"/SYSV0052e2c1 (deleted)", 0), (b"/dev/shm/pool", 9), (b"/dev/zero (deleted)", 9),
+        (b"anon_inode:[io_uring]", 9), (b"/" + b"d/" * 2047, 9),
+    ]  # fmt: skip
+    named = tuple(
+        Mapping(0x55D000000000 + 0x100000 * i, 8, "r--p", name, (Pages(4),), flags=FILE,
+                inode=inode, dev="00:01")
+        for i, (name, inode) in enumerate(names)
+    )
     return {
         "long-header": smaps((long_path, *PLAIN[1:]), HOSTILE_VERSION),
         "twenty-digits": with_value(b"18446744073709551615 kB"),
@@ -422,6 +435,7 @@ def hostile():
             b"A:                   1 kB\n" + b"K" * 300 + b":   5 kB\nShared_Clean:",
         ),
         "huge-values": smaps((huge,), HOSTILE_VERSION),
+        "names": smaps(named, HOSTILE_VERSION),
         "header-in-name": smaps(headers, HOSTILE_VERSION),
         "prefix-keys": one.replace(
             b"\nSwap:", b"\nSwa:                   1 kB\nSwaps:                 2 kB\n"

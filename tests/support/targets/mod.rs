@@ -3,6 +3,7 @@
 //! of the source of the bytes.
 //!
 //! - `scanner` smaps texts: whole, in pieces, and by the naive twin
+//! - `mappings` smaps texts to mappings by name, and the same by the naive twin
 //! - `rollup`  a few processes' rollups, through probes, up to rows and their sum
 //! - `name`    argument list, comm, status, exe and tasks of one process to its name
 //! - `escape`  foreign names to text
@@ -17,6 +18,7 @@
 pub mod escape;
 pub mod filter;
 pub mod key;
+pub mod mappings;
 pub mod model;
 pub mod name;
 pub mod rollup;
@@ -28,10 +30,11 @@ pub mod walk;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("escape", escape::run),
     ("filter", filter::run),
     ("key", key::run),
+    ("mappings", mappings::run),
     ("model", model::run),
     ("name", name::run),
     ("rollup", rollup::run),

@@ -4,7 +4,7 @@
 use psm_uring::smaps::{Malformed, Scanner, Smaps, naive};
 
 /// The number of lengths that the input selects. They repeat until the end of the text.
-const LENGTHS: usize = 4;
+pub(super) const LENGTHS: usize = 4;
 
 pub fn run(bytes: &[u8]) {
     let (lengths, text) = bytes.split_at(bytes.len().min(LENGTHS));
@@ -27,7 +27,7 @@ fn in_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Smaps, Ma
 }
 
 /// Pieces of these lengths, repeated; including empty ones.
-fn cut<'a>(text: &'a [u8], lengths: &[u8]) -> Vec<&'a [u8]> {
+pub(super) fn cut<'a>(text: &'a [u8], lengths: &[u8]) -> Vec<&'a [u8]> {
     let mut pieces = Vec::new();
     let mut rest = text;
     // Lengths of only 0 never reach the end.
