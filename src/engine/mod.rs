@@ -30,7 +30,7 @@ pub use self::uring::Uring;
 use crate::process::{
     CgroupPaths, Coverage, Fate, Freed, FreedShare, Plan, ProcessUsage, SlotRun, Source,
 };
-use crate::smaps::SharedMapping;
+use crate::smaps::{MappingLog, SharedMapping};
 use crate::sys::keeper_client::has_keeper;
 use crate::sys::ring::kernel::{DEPTH_MAX, Features};
 use crate::sys::threads::{cpus, memory_stall};
@@ -112,6 +112,14 @@ impl Survey {
     /// Takes the mappings of measured processes, if the plan asked for them.
     pub fn take_mappings(&mut self) -> Vec<(Pid, Vec<SharedMapping>)> {
         self.tallies.iter_mut().flat_map(|tally| std::mem::take(&mut tally.mappings)).collect()
+    }
+
+    /// All mappings of measured processes by name, if the plan asked for them: logs, each with its
+    /// processes in the same order.
+    pub fn mapping_logs(
+        &self,
+    ) -> impl Iterator<Item = (&MappingLog, impl Iterator<Item = ProcessUsage<'_>>)> {
+        self.tallies.iter().map(|tally| (tally.log(), tally.processes()))
     }
 
     /// The number of processes per fate.

@@ -9,7 +9,7 @@ use super::series::can_reread;
 use super::threads::Threads;
 use super::{Engine, Progress, Survey, Tally, Timeouts, Tuning, Uring};
 use crate::error::Error;
-use crate::process::{Fate, NameRule, Plan, Source};
+use crate::process::{Fate, MappingsWanted, NameRule, Plan, Source};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::this_process;
 use crate::units::{Errno, Pid, labels};
@@ -165,7 +165,7 @@ impl Surveyor {
         let plan = Plan {
             name_rule: NameRule::Comm,
             source: Source::Smaps,
-            mappings: true,
+            mappings: MappingsWanted::Shared,
             ..Plan::default()
         };
         let mut survey = Survey::default();

@@ -5,7 +5,7 @@
 
 use super::IoStats;
 use crate::process::{CgroupPaths, Coverage, Fate, FreedShare, Plan, Probe, ProcessUsage, SlotRun};
-use crate::smaps::{SharedMapping, Smaps};
+use crate::smaps::{MappingLog, SharedMapping, Smaps};
 use crate::units::{Kib, Pid};
 
 /// The results of an engine, or of one of its threads.
@@ -19,6 +19,8 @@ pub struct Tally {
     texts: Vec<u8>,
     /// The mappings of measured processes. Empty unless the plan asks for them.
     pub(super) mappings: Vec<(Pid, Vec<SharedMapping>)>,
+    /// All mappings by name: a process for each row. Empty unless the plan asks for them.
+    log: MappingLog,
     /// Processes that are neither measured nor left out on purpose.
     missing: Vec<(Pid, Fate)>,
     /// The control groups of those that failed: length of the first path, and
@@ -74,6 +76,9 @@ impl Tally {
             self.record_details(probe);
             self.record_walk(probe);
             self.rows.push(TallyRow { pid, name_end, smaps: *smaps });
+            if let Some(named) = probe.named_mappings() {
+                self.log.record(pid, named);
+            }
             if !probe.mappings().is_empty() {
                 self.mappings.push((pid, probe.mappings().to_vec()));
             }
@@ -159,6 +164,11 @@ impl Tally {
         for (pid, fate) in unfinished {
             self.count(pid, better(pid).unwrap_or(fate));
         }
+    }
+
+    /// All mappings by name, if the plan asked for them.
+    pub(super) fn log(&self) -> &MappingLog {
+        &self.log
     }
 
     pub(super) fn coverage(&self) -> &Coverage {

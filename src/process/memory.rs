@@ -1,8 +1,8 @@
 //! The memory file of one process, read by read: whether it is complete, and whether the address
 //! space still exists. Knows no other files.
 
-use super::ProcFile;
-use crate::smaps::{Malformed, MappingScanner, Scanner, SharedMapping, Smaps};
+use super::{MappingsWanted, ProcFile};
+use crate::smaps::{Malformed, MappingScanner, NamedMappings, Scanner, SharedMapping, Smaps};
 
 /// A rollup has 25 lines. A longer text is not one, and may never end.
 const RECORD_BYTES_MAX: u64 = 64 * 1024;
@@ -26,7 +26,7 @@ pub(super) enum Step {
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     scanner: Scanner,
-    /// Takes the same text, if the plan asks for mappings.
+    /// Takes the same text, if the plan asks for shared mappings.
     mappings: Option<Box<MappingScanner>>,
     bytes: u64,
     /// The text is too long for smaps.
@@ -36,8 +36,20 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    pub(super) fn new(has_mappings: bool) -> Memory {
-        Memory { mappings: has_mappings.then(Box::default), ..Memory::default() }
+    /// The next memory file of a probe, with the allocations of this one. `wanted`: the mappings
+    /// to keep.
+    pub(super) fn begin(&mut self, wanted: MappingsWanted) {
+        let named = self.scanner.take_named();
+        *self = match wanted {
+            MappingsWanted::Nothing => Memory::default(),
+            MappingsWanted::Shared => {
+                Memory { mappings: Some(Box::default()), ..Memory::default() }
+            }
+            MappingsWanted::ByName => {
+                let scanner = Scanner::with_names(named.unwrap_or_default());
+                Memory { scanner, ..Memory::default() }
+            }
+        };
     }
 
     /// Takes the bytes of one read into a buffer of `room` bytes.
@@ -66,14 +78,18 @@ impl Memory {
         if self.is_read { Step::Verify } else { Step::Whole }
     }
 
-    /// The sums of a complete file, and the mappings. Resets the state.
+    /// The sums of a complete file, and the shared mappings.
     pub(super) fn finish(&mut self) -> Result<(Smaps, Vec<SharedMapping>), Malformed> {
-        let Memory { scanner, mappings, is_endless, .. } = std::mem::take(self);
-        if is_endless {
+        if self.is_endless {
             return Err(Malformed);
         }
-        let mappings = mappings.map(|mappings| mappings.finish()).unwrap_or_default();
-        Ok((scanner.finish()?, mappings))
+        let mappings = self.mappings.take().map(|mappings| mappings.finish()).unwrap_or_default();
+        Ok((self.scanner.end()?, mappings))
+    }
+
+    /// The mappings by name of a complete file, if the plan asks for them.
+    pub(super) fn named(&self) -> Option<&NamedMappings> {
+        self.scanner.named()
     }
 }
 
@@ -86,16 +102,19 @@ mod tests {
     fn mappings_belong_to_a_complete_text() {
         let text = b"7f00-7f40 rw-s 00000000 00:01 7     /dev/shm/pool\nPss: 0 kB\n\
             Private_Clean: 0 kB\nPrivate_Dirty: 0 kB\nShared_Hugetlb: 4 kB\n";
-        for (has_mappings, count) in [(true, 1), (false, 0)] {
-            let mut memory = Memory::new(has_mappings);
+        use MappingsWanted::{ByName, Nothing, Shared};
+        let mut memory = Memory::default();
+        for (wanted, count, named) in [(Shared, 1, 0), (Nothing, 0, 0), (ByName, 0, 1)] {
+            memory.begin(wanted);
             assert_eq!(memory.feed(ProcFile::Smaps, &text[..70], 70), Step::Continue);
             assert_eq!(memory.feed(ProcFile::Smaps, &text[70..], 70), Step::Continue);
             assert_eq!(memory.feed(ProcFile::Smaps, b"", 70), Step::Verify);
             assert_eq!(memory.feed(ProcFile::Smaps, b"7", 1), Step::Whole);
             let (smaps, mappings) = memory.finish().expect("smaps");
             assert_eq!((smaps.mappings(), mappings.len()), (1, count));
+            assert_eq!(memory.named().map_or(0, |named| named.iter().count()), named);
         }
-        let mut memory = Memory::new(true);
+        memory.begin(Shared);
         assert_eq!(memory.feed(ProcFile::Smaps, &text[..70], 70), Step::Continue);
         assert_eq!(memory.feed(ProcFile::Smaps, b"", 70), Step::Verify);
         assert_eq!(memory.feed(ProcFile::Smaps, b"", 1), Step::Lost);

@@ -33,7 +33,7 @@ pub use cgroup::CgroupPaths;
 pub use file::{PATH_MAX, ProcFile, RelPath, TEXT_MAX};
 pub use key::key;
 pub use name::{NAME_MAX, NameRule};
-pub use plan::{Plan, Source};
+pub use plan::{HoldLimit, LONG_HOLD, MappingsWanted, Plan, Source};
 pub use probe::{Probe, ReadNext, Want};
 pub use refusal::{Credentials, Refusal};
 pub use status::{
@@ -87,6 +87,8 @@ pub enum Fate {
     Denied,
     /// A worker did not finish a read in time.
     TimedOut,
+    /// A read would stall it for too long, and nothing selects it; its memory was not read.
+    LeftOut,
     /// No worker took up its next file before the deadline, or stuck processes occupied all slots.
     NotAsked,
     /// The kernel's text could not be parsed.
@@ -97,7 +99,7 @@ pub enum Fate {
 
 impl Fate {
     /// Every fate, with one value for all errors.
-    pub const ALL: [Fate; 11] = [
+    pub const ALL: [Fate; 12] = [
         Fate::Measured,
         Fate::NotSelected,
         Fate::KernelThread,
@@ -106,6 +108,7 @@ impl Fate {
         Fate::Changed,
         Fate::Denied,
         Fate::TimedOut,
+        Fate::LeftOut,
         Fate::NotAsked,
         Fate::Malformed,
         Fate::Failed(Errno(0)),
@@ -122,6 +125,7 @@ impl Fate {
             Fate::Changed => "changed",
             Fate::Denied => "denied",
             Fate::TimedOut => "timed_out",
+            Fate::LeftOut => "left_out",
             Fate::NotAsked => "not_asked",
             Fate::Malformed => "not_understood",
             Fate::Failed(_) => "failed",
@@ -154,6 +158,8 @@ pub struct Coverage {
     pub denied: usize,
     /// [`Fate::TimedOut`].
     pub timed_out: usize,
+    /// [`Fate::LeftOut`].
+    pub left_out: usize,
     /// [`Fate::NotAsked`].
     pub not_asked: usize,
     /// [`Fate::Malformed`].
@@ -183,6 +189,7 @@ impl Coverage {
             Fate::Changed => &mut self.changed,
             Fate::Denied => &mut self.denied,
             Fate::TimedOut => &mut self.timed_out,
+            Fate::LeftOut => &mut self.left_out,
             Fate::NotAsked => &mut self.not_asked,
             Fate::Malformed => &mut self.malformed,
             Fate::Failed(_) => &mut self.failed,
@@ -205,6 +212,6 @@ impl Coverage {
     /// the read is not one of them: it has no memory any more.
     pub fn unknown(&self) -> usize {
         let late = self.timed_out + self.not_asked;
-        self.changed + self.denied + late + self.malformed + self.failed
+        self.changed + self.denied + self.left_out + late + self.malformed + self.failed
     }
 }

@@ -2,6 +2,7 @@
 //! start time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use regex::bytes::Regex;
 
@@ -46,6 +47,30 @@ impl Source {
     }
 }
 
+/// The mappings of a process to keep beside its sums.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MappingsWanted {
+    /// None.
+    #[default]
+    Nothing,
+    /// Those of objects that other processes may map.
+    Shared,
+    /// All, summed by name.
+    ByName,
+}
+
+/// A process that waits longer for its `mmap_lock` than this is disturbed.
+pub const LONG_HOLD: Duration = Duration::from_millis(20);
+
+/// The longest hold of the `mmap_lock` of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HoldLimit {
+    /// The estimate of a process that is still read.
+    pub time: Duration,
+    /// The size of a page.
+    pub page_bytes: u64,
+}
+
 /// The questions for every process of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
@@ -70,8 +95,10 @@ pub struct Plan {
     pub cgroup: bool,
     /// Ask for the start time. One more file.
     pub start_time: bool,
-    /// Keep the mappings of objects that other processes may map. Only smaps has them.
-    pub mappings: bool,
+    /// The mappings to keep. Only smaps has them.
+    pub mappings: MappingsWanted,
+    /// Leave out processes of which a read would hold the `mmap_lock` for longer. One more file.
+    pub hold_max: Option<HoldLimit>,
     /// Read the name of a process in one of so many surveys of a series; 0 stands for 1. The other
     /// surveys use the last name, if the rollup of the process stayed open.
     pub surveys_per_name: u32,

@@ -2,7 +2,7 @@
 
 use super::notes::{Access, Missing};
 use crate::error::{self, HIDEPID_REMEDY};
-use crate::process::{Fate, Refusal};
+use crate::process::{Fate, LONG_HOLD, Refusal};
 use crate::program::{Obstacle, Unread};
 use crate::units::{Errno, Pid};
 
@@ -29,6 +29,12 @@ impl Missing<'_> {
             "look at its smaps_rollup and smaps, and report it",
         );
         let parts = [self.timed_out(), self.not_asked()].into_iter().flatten();
+        let left_out = format!(
+            "a read would keep the process from mapping memory for more than {} ms",
+            LONG_HOLD.as_millis()
+        );
+        let remedy = "add --big, or select the process with --pid or --filter";
+        let parts = parts.chain(self.reason(Fate::LeftOut, &left_out, Some(remedy)));
         let parts = parts.chain(self.denied());
         let parts = parts.chain(self.reason(Fate::Changed, changed.0, Some(changed.1)));
         let parts = parts.chain(self.reason(Fate::Malformed, malformed.0, Some(malformed.1)));

@@ -56,10 +56,11 @@ pub fn stats(stats: &RunStats) -> String {
 
 fn processes(coverage: &Coverage) -> String {
     let Coverage { measured, kernel_threads, zombies, not_selected, gone, changed, .. } = *coverage;
-    let Coverage { denied, timed_out, not_asked, malformed, failed, .. } = *coverage;
+    let Coverage { denied, timed_out, left_out, not_asked, malformed, failed, .. } = *coverage;
     format!(
         "{} listed: {measured} measured, {}, {}, {not_selected} not selected, {gone} gone, \
-         {changed} changed, {denied} denied, {timed_out} timed out, {not_asked} not asked, \
+         {changed} changed, {denied} denied, {timed_out} timed out, {left_out} left out, \
+         {not_asked} not asked, \
          {malformed} not understood, {failed} failed",
         coverage.listed(),
         plural(kernel_threads, "kernel thread"),

@@ -46,7 +46,7 @@ use super::name::{NameNeed, NameSource};
 use super::plan::Plan;
 use super::status::{self, ProcessKind};
 use super::{CgroupPaths, Fate, ProcFile, RelPath, cgroup, name};
-use crate::smaps::{SharedMapping, Smaps};
+use crate::smaps::{NamedMappings, SharedMapping, Smaps};
 use crate::units::{Errno, Kib, Pid};
 
 /// One process being measured. A probe is restarted for every process and keeps its buffers, so
@@ -191,6 +191,11 @@ impl Probe {
         &self.mappings
     }
 
+    /// All mappings by name, if the [`Plan`] asks for them, once the fate is [`Fate::Measured`].
+    pub(crate) fn named_mappings(&self) -> Option<&NamedMappings> {
+        self.memory.named()
+    }
+
     /// Takes the bytes of one read into a buffer of `room` bytes. No bytes are the end of the file.
     /// Fewer than `room` are not, unless the file is one record.
     pub fn feed(&mut self, file: ProcFile, bytes: &[u8], room: usize) -> ReadNext {
@@ -253,6 +258,8 @@ impl Probe {
             (ProcFile::SmapsRollup, Errno::NOENT | Errno::SRCH) if self.is_open => {
                 self.memory_lost();
             }
+            // Only an estimate is lacking.
+            (ProcFile::Statm, _) if self.plan.walk.is_none() => self.leave_walk(),
             (ProcFile::SmapsRollup, Errno::NOENT) if self.plan.source.has_smaps() => {
                 self.pair(ProcFile::Smaps);
             }
@@ -529,7 +536,7 @@ impl Probe {
 
     fn pair(&mut self, memory: ProcFile) {
         self.text.clear();
-        self.memory = Memory::new(self.plan.mappings);
+        self.memory.begin(self.plan.mappings);
         if self.is_name_known {
             self.state = State::Memory(memory);
             return;

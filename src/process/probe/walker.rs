@@ -6,18 +6,14 @@
 //! at all, and the sum shows it. Such a walk is repeated once. If that is torn too, a rollup
 //! replaces it, or for the biggest processes the figures stand, with a mark.
 
-use std::time::Duration;
-
 use super::{NameNeed, Probe, ReadNext, StatusReason};
-use crate::process::ProcFile;
 use crate::process::walk::{
     Choice, FreedShare, PageCounts, Size, SlotRun, Walk, WalkFigures, WalkRule, WalkStep, Window,
     choose, hold,
 };
+use crate::process::{Fate, HoldLimit, LONG_HOLD, ProcFile};
 use crate::units::Kib;
 
-/// A rollup that holds the lock for less may replace a torn walk.
-const HOLD_MAX: Duration = Duration::from_millis(20);
 /// Resident pages may change by one in so many during a walk.
 const CHANGE_MAX: u64 = 100;
 
@@ -93,7 +89,8 @@ impl Probe {
 
     /// Starts to read the memory.
     pub(super) fn begin_memory(&mut self) {
-        if self.plan.walk.is_some() && !self.walker.is_off && !self.is_open {
+        let is_sized = self.plan.walk.is_some() || self.plan.hold_max.is_some();
+        if is_sized && !self.walker.is_off && !self.is_open {
             self.one(ProcFile::Statm);
         } else {
             self.pair(self.plan.source.memory_file());
@@ -110,7 +107,7 @@ impl Probe {
     /// `statm` is read, before or after a walk.
     pub(super) fn statm_read(&mut self) {
         let size = Size::parse(&self.text).unwrap_or_default();
-        let Some(rule) = self.plan.walk else { return self.leave_walk() };
+        let Some(rule) = self.plan.walk else { return self.hold_estimated(size) };
         if let Some(figures) = self.walker.figures {
             return self.walk_is_over(figures, size, &rule);
         }
@@ -125,7 +122,7 @@ impl Probe {
 
     /// `status` of a process that is not small.
     pub(super) fn size_read(&mut self) {
-        let Some(rule) = self.plan.walk else { return self.leave_walk() };
+        let Some(rule) = self.plan.walk else { return self.hold_known() };
         match choose(self.walker.before, &self.text, &rule) {
             Choice::Rollup => self.leave_walk(),
             Choice::Walk { has_hugetlb } => {
@@ -133,6 +130,28 @@ impl Probe {
                 self.one(ProcFile::Maps);
             }
         }
+    }
+
+    /// `statm` is read, and a process whose read holds the lock for long is left out. Swap is not
+    /// in `statm`: where the data in swap could make the difference, `status` has it.
+    fn hold_estimated(&mut self, size: Size) {
+        self.walker.before = size;
+        let is_short = |hold| self.plan.hold_max.is_none_or(|limit| hold <= limit.time);
+        if !is_short(size.hold()) {
+            self.done(Fate::LeftOut);
+        } else if is_short(size.hold_max()) {
+            self.leave_walk();
+        } else {
+            self.status(StatusReason::Size);
+        }
+    }
+
+    fn hold_known(&mut self) {
+        let limit = self.plan.hold_max;
+        let is_long = |limit: HoldLimit| {
+            self.walker.before.hold_with(&self.text, limit.page_bytes) > limit.time
+        };
+        if limit.is_some_and(is_long) { self.done(Fate::LeftOut) } else { self.leave_walk() }
     }
 
     pub(super) fn feed_maps(&mut self, bytes: &[u8]) -> ReadNext {
@@ -190,7 +209,8 @@ impl Probe {
             return self.status(StatusReason::Size);
         }
         let resident = Kib(after.resident * rule.page_bytes / 1024);
-        if hold(resident, rule.page_bytes) < HOLD_MAX && !rule.is_forced {
+        // A rollup that holds the lock for less may replace a torn walk.
+        if hold(resident, rule.page_bytes) < LONG_HOLD && !rule.is_forced {
             return self.leave_walk();
         }
         self.walker.is_torn = true;

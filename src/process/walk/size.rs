@@ -39,6 +39,24 @@ impl Size {
         Some(Size { total: numbers.next()?, resident: numbers.next()?, data: numbers.nth(3)? })
     }
 
+    /// The estimated time for which a read holds the lock, without pages in swap.
+    pub(in crate::process) fn hold(self) -> Duration {
+        times(PER_PAGE, self.resident)
+    }
+
+    /// The same if all data were in swap, at most.
+    pub(in crate::process) fn hold_max(self) -> Duration {
+        self.hold().saturating_add(times(PER_SWAPPED_PAGE, self.data))
+    }
+
+    /// The same, with page tables and pages in swap by `status`.
+    pub(in crate::process) fn hold_with(self, status: &[u8], page_bytes: u64) -> Duration {
+        let pages = |kib: Option<Kib>| kib.map_or(0, |kib| kib.0 * 1024 / page_bytes);
+        self.hold()
+            .max(times(PER_TABLE, pages(status::page_tables(status))))
+            .saturating_add(times(PER_SWAPPED_PAGE, pages(status::swap(status))))
+    }
+
     /// Whether the rollup is short. `statm` does not count pages in swap: where there is swap, all
     /// data may be there.
     pub(in crate::process) fn is_small(self, has_swap: bool) -> bool {
@@ -64,15 +82,12 @@ pub(in crate::process) enum Choice {
 
 /// The choice for a process that is not small, by its `status`.
 pub(in crate::process) fn choose(size: Size, status: &[u8], rule: &WalkRule) -> Choice {
-    let pages = |kib: Option<Kib>| kib.map_or(0, |kib| kib.0 * 1024 / rule.page_bytes);
-    let swapped = pages(status::swap(status));
-    let hold = times(PER_PAGE, size.resident)
-        .max(times(PER_TABLE, pages(status::page_tables(status))))
-        .saturating_add(times(PER_SWAPPED_PAGE, swapped));
+    let hold = size.hold_with(status, rule.page_bytes);
     let holes = times(PER_HOLE, size.total.saturating_sub(size.resident));
     let has_gain = hold >= HOLD_MAX && holes <= hold * HOLES_MAX;
     // Other processes may have entries of the same pages.
-    let is_vague = swapped > 0 && !rule.is_whole_host;
+    let has_swap = status::swap(status).is_some_and(|swap| swap > Kib(0));
+    let is_vague = has_swap && !rule.is_whole_host;
     if is_vague || !has_gain && !rule.is_forced {
         return Choice::Rollup;
     }
