@@ -33,7 +33,7 @@ use crate::units::{Kib, Pid};
 pub(crate) const WORKERS_MAX: usize = 1024;
 
 /// More processes than any Linux has at a time (`PID_MAX_LIMIT`, include/linux/threads.h).
-const TOP_MAX: usize = 4 << 20;
+pub(crate) const TOP_MAX: usize = 4 << 20;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -67,9 +67,9 @@ number of processes that map it, so that programs add up. SHARED is the part of 
 processes map too, SWAPPED the proportional share of swap.";
 
 #[allow(rustdoc::bare_urls)] // They are help texts.
-/// The options of the table, from `psm-uring` without a command.
-#[derive(Args, Debug)]
-pub struct Options {
+/// The options that select processes.
+#[derive(Args, Clone, Debug)]
+pub struct SelectOptions {
     /// Only programs whose name matches
     ///
     /// Other programs are not measured. The syntax is that of Rust's regex crate
@@ -94,6 +94,112 @@ pub struct Options {
     #[arg(short, long, value_name = "LIST", value_parser = parse::user, value_delimiter = ',',
           help_heading = "Filtering")]
     pub user: Vec<User>,
+}
+
+/// The options of the output.
+#[derive(Args, Clone, Debug)]
+pub struct OutputOptions {
+    /// The unit of all amounts [default: MiB]
+    #[arg(long, value_name = "UNIT", value_parser = words::<Unit>(),
+          help_heading = "Display", hide_short_help = true,
+          help = short_help::<Unit>("Unit of all amounts"),
+          long_help = long_help::<Unit>("Unit of all amounts [default: MiB]"),
+          hide_possible_values = true)]
+    pub unit: Option<Unit>,
+
+    /// Omit the header of the table
+    #[arg(long, help_heading = "Display", hide_short_help = true)]
+    pub no_header: bool,
+
+    /// When to use colour
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = words::<Color>(),
+          help_heading = "Display", long_help = long_help::<Color>("When to use colour"),
+          hide_short_help = true, hide_possible_values = true)]
+    pub color: Color,
+
+    /// The output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "table",
+          value_parser = words::<Format>(), help_heading = "Display",
+          help = short_help::<Format>("Output format"),
+          long_help = long_help::<Format>("Output format [default: table]"),
+          hide_possible_values = true, hide_default_value = true)]
+    pub output: Format,
+
+    /// Short for --output json
+    #[arg(long, help_heading = "Display", hide_short_help = true, conflicts_with = "output")]
+    pub json: bool,
+
+    /// Write the report to FILE, replacing it in one step
+    ///
+    /// FILE gets mode 644, and is replaced only if it is a regular file. On failure the old file
+    /// stays.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Display",
+          hide_short_help = true)]
+    pub output_file: Option<PathBuf>,
+}
+
+/// The options of measurement.
+#[derive(Args, Clone, Debug)]
+pub struct ReadOptions {
+    /// How files are read
+    #[arg(long, value_name = "ENGINE", default_value = "auto",
+          value_parser = words::<EngineKind>(), help_heading = "Measurement",
+          long_help = long_help::<EngineKind>("How files are read"), hide_short_help = true,
+          hide_possible_values = true)]
+    pub engine: EngineKind,
+
+    /// Threads that read in parallel, 1 to 1024 [default: by CPUs and memory pressure]
+    #[arg(long, value_name = "N", value_parser = parse::number::<1, WORKERS_MAX>,
+          allow_negative_numbers = true,
+          help_heading = "Measurement", hide_short_help = true)]
+    pub workers: Option<usize>,
+
+    /// Processes in flight in the engine uring, 1 to 1024 [default: by workers and source]
+    ///
+    /// The default is 128 for each worker, 32 if smaps is read, and fewer where memory or open
+    /// files are short.
+    #[arg(long, value_name = "N", value_parser = parse::number::<1, DEPTH_MAX>,
+          allow_negative_numbers = true,
+          help_heading = "Measurement", hide_short_help = true)]
+    pub depth: Option<usize>,
+
+    /// Give up on a process whose read blocks for this long: 2s, 500ms, 1m
+    #[arg(long, value_name = "TIME", value_parser = parse::stuck_after, default_value = "2s",
+          help_heading = "Measurement", hide_short_help = true)]
+    pub stuck_after: Duration,
+
+    /// Stop after TIME and report what was measured so far
+    ///
+    /// TIME is 500ms, 2s or 1m. It counts from the start of the program; with --watch, from the
+    /// start of each report.
+    #[arg(long, value_name = "TIME", value_parser = parse::duration,
+          help_heading = "Measurement")]
+    pub deadline: Option<Duration>,
+
+    /// Exit with 3 if the report lacks the memory of a process
+    ///
+    /// Processes that were denied, timed out, not asked, changed while they were read, not
+    /// understood or failed count; processes that ended do not.
+    #[arg(long, help_heading = "Measurement", hide_short_help = true)]
+    pub strict: bool,
+
+    /// The proc filesystem to read
+    #[arg(long, value_name = "DIR", default_value = "/proc", value_hint = ValueHint::DirPath,
+          help_heading = "Measurement", hide_short_help = true)]
+    pub proc_root: PathBuf,
+
+    /// Print run statistics to standard error
+    #[arg(long, action = ArgAction::SetTrue, help_heading = "Measurement",
+          hide_short_help = true)]
+    pub stats: bool,
+}
+
+/// The options of the table, from `psm-uring` without a command.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// The processes.
+    #[command(flatten)]
+    pub select: SelectOptions,
 
     /// The meaning of a row
     #[arg(long, value_name = "WHAT", default_value = "program", value_parser = words::<Grouping>(),
@@ -154,43 +260,9 @@ pub struct Options {
     #[arg(long, alias = "summary", help_heading = "Display", conflicts_with = "total")]
     pub host: bool,
 
-    /// The unit of all amounts [default: MiB]
-    #[arg(long, value_name = "UNIT", value_parser = words::<Unit>(),
-          help_heading = "Display", hide_short_help = true,
-          help = short_help::<Unit>("Unit of all amounts"),
-          long_help = long_help::<Unit>("Unit of all amounts [default: MiB]"),
-          hide_possible_values = true)]
-    pub unit: Option<Unit>,
-
-    /// Omit the header of the table
-    #[arg(long, help_heading = "Display", hide_short_help = true)]
-    pub no_header: bool,
-
-    /// When to use colour
-    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = words::<Color>(),
-          help_heading = "Display", long_help = long_help::<Color>("When to use colour"),
-          hide_short_help = true, hide_possible_values = true)]
-    pub color: Color,
-
-    /// The output format
-    #[arg(short, long, value_name = "FORMAT", default_value = "table",
-          value_parser = words::<Format>(), help_heading = "Display",
-          help = short_help::<Format>("Output format"),
-          long_help = long_help::<Format>("Output format [default: table]"),
-          hide_possible_values = true, hide_default_value = true)]
-    pub output: Format,
-
-    /// Short for --output json
-    #[arg(long, help_heading = "Display", hide_short_help = true, conflicts_with = "output")]
-    pub json: bool,
-
-    /// Write the report to FILE, replacing it in one step
-    ///
-    /// FILE gets mode 644, and is replaced only if it is a regular file. On failure the old file
-    /// stays.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Display",
-          hide_short_help = true)]
-    pub output_file: Option<PathBuf>,
+    /// The output.
+    #[command(flatten)]
+    pub out: OutputOptions,
 
     /// Refresh every TIME (default 2s), redrawing in place
     ///
@@ -213,13 +285,6 @@ pub struct Options {
           help_heading = "Watching", hide_short_help = true)]
     pub since: Option<PathBuf>,
 
-    /// How files are read
-    #[arg(long, value_name = "ENGINE", default_value = "auto",
-          value_parser = words::<EngineKind>(), help_heading = "Measurement",
-          long_help = long_help::<EngineKind>("How files are read"), hide_short_help = true,
-          hide_possible_values = true)]
-    pub engine: EngineKind,
-
     /// Where memory figures come from
     #[arg(long, value_name = "SOURCE", default_value = "auto", value_parser = words::<Source>(),
           help_heading = "Measurement",
@@ -231,46 +296,6 @@ pub struct Options {
     #[arg(long, help_heading = "Measurement", hide_short_help = true)]
     pub gentle: bool,
 
-    /// Threads that read in parallel, 1 to 1024 [default: by CPUs and memory pressure]
-    #[arg(long, value_name = "N", value_parser = parse::number::<1, WORKERS_MAX>,
-          allow_negative_numbers = true,
-          help_heading = "Measurement", hide_short_help = true)]
-    pub workers: Option<usize>,
-
-    /// Processes in flight in the engine uring, 1 to 1024 [default: by workers and source]
-    ///
-    /// The default is 128 for each worker, 256 if psm-uring is installed with a capability, 32 if
-    /// smaps is read, and fewer where memory or open files are short.
-    #[arg(long, value_name = "N", value_parser = parse::number::<1, DEPTH_MAX>,
-          allow_negative_numbers = true,
-          help_heading = "Measurement", hide_short_help = true)]
-    pub depth: Option<usize>,
-
-    /// Give up on a process whose read blocks for this long: 2s, 500ms, 1m
-    #[arg(long, value_name = "TIME", value_parser = parse::stuck_after, default_value = "2s",
-          help_heading = "Measurement", hide_short_help = true)]
-    pub stuck_after: Duration,
-
-    /// Stop after TIME and report what was measured so far
-    ///
-    /// TIME is 500ms, 2s or 1m. It counts from the start of the program; with --watch, from the
-    /// start of each report.
-    #[arg(long, value_name = "TIME", value_parser = parse::duration,
-          help_heading = "Measurement")]
-    pub deadline: Option<Duration>,
-
-    /// Exit with 3 if the report lacks the memory of a process
-    ///
-    /// Processes that were denied, timed out, not asked, changed while they were read, not
-    /// understood or failed count; processes that ended do not.
-    #[arg(long, help_heading = "Measurement", hide_short_help = true)]
-    pub strict: bool,
-
-    /// The proc filesystem to read
-    #[arg(long, value_name = "DIR", default_value = "/proc", value_hint = ValueHint::DirPath,
-          help_heading = "Measurement", hide_short_help = true)]
-    pub proc_root: PathBuf,
-
     /// The control groups to read, if not those that are mounted here
     ///
     /// DIR is /sys/fs/cgroup of another place, its directory memory, or a copy. With --proc-root,
@@ -279,13 +304,12 @@ pub struct Options {
           help_heading = "Measurement", hide_short_help = true)]
     pub cgroup_root: Option<PathBuf>,
 
-    /// Print run statistics to standard error
-    #[arg(long, action = ArgAction::SetTrue, help_heading = "Measurement",
-          hide_short_help = true)]
-    pub stats: bool,
+    /// The measurement.
+    #[command(flatten)]
+    pub read: ReadOptions,
 }
 
-impl Options {
+impl SelectOptions {
     /// The processes of all lists of `--pid`.
     pub fn pids(&self) -> impl Iterator<Item = Pid> {
         self.pid.iter().flat_map(|list| list.0.iter().copied())

@@ -17,6 +17,7 @@ use self::completions::Shell;
 use crate::cli::words::words;
 use crate::cli::{self, AMOUNTS, DiffOptions, ENVIRONMENT, EXAMPLES, EXIT_CODES, Options};
 use crate::error::Error;
+use crate::report::SavedReport;
 use crate::run::{self, Outcome};
 use crate::sys::{stdio, terminal};
 
@@ -71,7 +72,9 @@ pub fn run() -> Result<Outcome, Error> {
     match command {
         None => run::run(&options),
         Some(Command::Bench(options)) => bench::bench(&options),
-        Some(Command::Diff(options)) => run::diff(&options).map(|()| Outcome::Printed),
+        Some(Command::Diff(options)) => {
+            run::diff(&options, SavedReport::parse).map(|()| Outcome::Printed)
+        }
         Some(Command::Completions { shell }) => print(&completions::script(shell)),
         Some(Command::Man) => print(&man::man()),
     }

@@ -114,6 +114,13 @@ pub enum ColumnKind {
     Text,
 }
 
+impl ColumnKind {
+    /// Whether the values are amounts of memory.
+    pub fn is_amount(self) -> bool {
+        matches!(self, ColumnKind::Amount | ColumnKind::Overlapping)
+    }
+}
+
 impl Column {
     /// The number of columns that are amounts of memory.
     pub const AMOUNTS: usize = Column::CgSwap as usize + 1;
@@ -191,7 +198,7 @@ impl Column {
 
     /// Whether the values are amounts of memory.
     pub fn is_amount(self) -> bool {
-        matches!(self.kind(), ColumnKind::Amount | ColumnKind::Overlapping)
+        self.kind().is_amount()
     }
 }
 

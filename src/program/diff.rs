@@ -3,7 +3,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::{Amounts, Grouping, Snapshot, SnapshotRow};
+use super::{Amounts, RowWords, Snapshot, SnapshotRow};
 use crate::host::GroupEvents;
 use crate::units::Kib;
 
@@ -164,8 +164,8 @@ pub struct Threshold {
 /// Two reports, compared.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Diff<'a> {
-    /// The meaning of a row.
-    pub grouping: Grouping,
+    /// The words for rows.
+    pub words: RowWords,
     /// The rows that changed enough; the largest growth is last.
     pub rows: Vec<DiffRow<'a>>,
     /// The number of rows that changed less.
@@ -194,7 +194,7 @@ pub fn diff<'a>(before: &'a Snapshot, after: &'a Snapshot, threshold: Threshold)
     rows.retain(|row| row.amounts.change.reaches(threshold));
     rows.sort_unstable_by(|a, b| a.sort_key().cmp(&b.sort_key()));
     Diff {
-        grouping: after.grouping,
+        words: after.words,
         left_out: all - rows.len(),
         leaves_changes_out: !threshold.counts,
         rows,
@@ -229,6 +229,7 @@ impl Diff<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Grouping;
     use super::*;
     use crate::process::NameRule;
     use crate::units::Pid;

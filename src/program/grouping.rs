@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::{Unread, container, unit};
 use crate::process::{self, CgroupPaths, NameRule, ProcessUsage};
-use crate::units::{Pid, labels};
+use crate::units::{Labelled, Pid, labels};
 
 /// The label of an unknown owner or control group.
 const UNKNOWN: &[u8] = b"(unknown)";
@@ -62,6 +62,11 @@ impl Grouping {
         }
     }
 
+    /// The words for rows of this meaning.
+    pub fn words(self) -> RowWords {
+        RowWords { by: self.label(), title: self.titles()[1] }
+    }
+
     /// The header of the labels in a table: with a number after each label, and without.
     pub fn titles(self) -> [&'static str; 2] {
         match self {
@@ -73,6 +78,15 @@ impl Grouping {
             Grouping::Container => ["CONTAINER (COUNT)", "CONTAINER"],
         }
     }
+}
+
+/// The words for the rows of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowWords {
+    /// The meaning of a row, as in `--by`.
+    pub by: &'static str,
+    /// The header of the labels in a table.
+    pub title: &'static str,
 }
 
 /// Names of users by their ids.

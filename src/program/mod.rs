@@ -37,7 +37,7 @@ pub use self::column::{Column, ColumnKind};
 pub use self::diff::{
     BeforeAfter, Change, Delta, Diff, DiffRow, EventsChange, Presence, Threshold, diff,
 };
-pub use self::grouping::{Grouping, Labels, UserNames, user_name};
+pub use self::grouping::{Grouping, Labels, RowWords, UserNames, user_name};
 pub use self::host::{HostMemory, HostPart, PossibleOwner, SharedMemory};
 pub use self::order::Order;
 pub use self::row::{FreedMemory, Program, Rest, Uniform};

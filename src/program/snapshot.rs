@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Column, Grouping, Program, Programs, Usage};
+use super::{Column, Grouping, Program, Programs, RowWords, Usage};
 use crate::host::GroupEvents;
 use crate::process::NameRule;
 use crate::units::{Kib, Pid};
@@ -12,6 +12,8 @@ use crate::units::{Kib, Pid};
 pub struct Snapshot {
     /// The meaning of a row.
     pub grouping: Grouping,
+    /// The words for rows.
+    pub words: RowWords,
     /// The rule of names, which makes the keys.
     rule: NameRule,
     /// Sorted by key or process, each once: rows of one key are merged.
@@ -78,7 +80,15 @@ impl Snapshot {
         }
         let names = merged(rows, SnapshotRow::name_identity);
         let rows = merged(names.clone(), SnapshotRow::identity);
-        Snapshot { grouping, rule, rows, names, total, is_whole: true }
+        let words = grouping.words();
+        Snapshot { grouping, words, rule, rows, names, total, is_whole: true }
+    }
+
+    /// The rows of a report of something else, whose names are their keys.
+    pub fn of_names(words: RowWords, rows: Vec<SnapshotRow>, total: Amounts) -> Snapshot {
+        // The label of a user is its key as well.
+        let snapshot = Snapshot::new(Grouping::User, NameRule::Title, rows, total);
+        Snapshot { words, ..snapshot }
     }
 
     /// The rows of a report that was just made.

@@ -18,7 +18,7 @@ pub fn csv(report: &Report<'_>, no_header: bool, is_terminal: bool) -> String {
     let mut text = String::new();
     if !no_header {
         let keys = report.columns.iter().map(|column| column.key());
-        write(&mut text, ["row".to_owned()].into_iter().chain(keys).chain(["key".to_owned()]));
+        csv_record(&mut text, ["row".to_owned()].into_iter().chain(keys).chain(["key".to_owned()]));
     }
     let scale = Scale::new(programs);
     let foreign = |bytes: &[u8]| escape::csv_formula(escape::field(bytes, is_terminal));
@@ -38,7 +38,7 @@ pub fn csv(report: &Report<'_>, no_header: bool, is_terminal: bool) -> String {
         let name = Some(line.name()).filter(|_| line.is_named());
         let key = name.map(|name| report.facts.rules.key(name, line.pid(), is_terminal));
         let key = escape::csv_formula(key.unwrap_or_default());
-        write(&mut text, [kind(line).to_owned()].into_iter().chain(fields).chain([key]));
+        csv_record(&mut text, [kind(line).to_owned()].into_iter().chain(fields).chain([key]));
     }
     text
 }
@@ -67,7 +67,7 @@ fn field(scale: Scale, line: Line<'_>, column: Column) -> Option<String> {
 }
 
 /// Adds a record. A field is quoted if the grammar requires it.
-fn write(text: &mut String, fields: impl Iterator<Item = String>) {
+pub fn csv_record(text: &mut String, fields: impl Iterator<Item = String>) {
     for (place, field) in fields.enumerate() {
         if place > 0 {
             text.push(',');

@@ -80,7 +80,7 @@ fn mark(text: &mut String, byte: u8) {
 
 /// The field with its first character marked, if that makes spreadsheets call a function or another
 /// program. A `-` or `+` alone, as in `-bash` and `-.mount`, does neither.
-pub(super) fn csv_formula(field: String) -> String {
+pub fn csv_formula(field: String) -> String {
     let is_formula = match field.chars().next() {
         Some('=' | '@' | '\t' | '\r') => true,
         Some('-' | '+') => field.contains(['(', '|', '!']),
@@ -98,7 +98,7 @@ pub(super) fn marked(field: &str) -> String {
 }
 
 /// The name with an escape for its first character.
-pub(super) fn first_char(name: &str) -> String {
+pub fn first_char(name: &str) -> String {
     let mut rest = name.chars();
     let first = rest.next().map(|first| first.escape_unicode().to_string());
     first.unwrap_or_default() + rest.as_str()

@@ -33,13 +33,16 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-pub use self::csv::{CSV_COLUMNS, csv};
-pub use self::json::{SavedReport, diff_json, json, ndjson};
+pub use self::csv::{CSV_COLUMNS, csv, csv_record};
+pub use self::json::{
+    Account, Name, SavedCoverage, SavedReport, diff_json, json, lines, ndjson, one_line, unhex,
+};
 use self::notes::Missing;
-pub use self::openmetrics::{ROWS_USUAL, openmetrics};
+pub use self::openmetrics::{Metrics, OTHER, ROWS_USUAL, metric_label, metric_labels, openmetrics};
 pub use self::stats::{RunStats, stats};
 pub use self::table::{
-    COLUMNS, Color, DiffFormat, TableOptions, cut, cut_line, diff, host, table, total, wrap,
+    COLUMNS, Cell, Color, Content, DiffFormat, Layout, Style, TableOptions, cut, cut_front,
+    cut_line, diff, host, table, total, wrap,
 };
 pub use self::unit::Unit;
 use crate::process::{NameRule, Source};

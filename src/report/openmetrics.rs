@@ -8,7 +8,8 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::line::Line;
-use super::{Report, escape};
+use super::notes::Missing;
+use super::{Facts, Report, escape};
 use crate::process::Fate;
 use crate::program::{Column, HostMemory, HostPart, Obstacle, Programs, Unknown, UnknownRest};
 use crate::units::{Kib, Labelled};
@@ -17,7 +18,7 @@ use crate::units::{Kib, Labelled};
 pub const ROWS_USUAL: usize = 50;
 
 /// The label of the sum of the other rows.
-const OTHER: &str = "other";
+pub const OTHER: &str = "other";
 
 /// The amounts of rows; JSON has the others.
 const AMOUNTS: [Column; 14] = [
@@ -39,7 +40,7 @@ const AMOUNTS: [Column; 14] = [
 
 /// The whole text, for a terminal or for programs.
 pub fn openmetrics(report: &Report<'_>, is_terminal: bool) -> String {
-    let mut metrics = Metrics(String::new());
+    let mut metrics = Metrics::default();
     if !report.is_total {
         metrics.rows(report, is_terminal);
     }
@@ -49,12 +50,13 @@ pub fn openmetrics(report: &Report<'_>, is_terminal: bool) -> String {
     if let Some(memory) = report.host {
         metrics.host(memory);
     }
-    metrics.run(report);
-    metrics.0 + "# EOF\n"
+    metrics.run(report.facts, report.missing);
+    metrics.end()
 }
 
 /// The text so far.
-struct Metrics(String);
+#[derive(Debug, Default)]
+pub struct Metrics(String);
 
 impl Metrics {
     fn rows(&mut self, report: &Report<'_>, is_terminal: bool) {
@@ -62,7 +64,7 @@ impl Metrics {
         let by = programs.grouping.label();
         let row = |line| Some((label_of(line, is_terminal)?, line));
         let rows: Vec<(String, Line<'_>)> = Line::all(programs).filter_map(row).collect();
-        let series = |row: &str| labels(&[(by, row)]);
+        let series = |row: &str| metric_labels(&[(by, row)]);
         for column in AMOUNTS {
             let amount = |(row, line): &(String, Line<'_>)| {
                 Some((series(row), line.amount(column)?.bytes().to_string()))
@@ -87,7 +89,7 @@ impl Metrics {
         let events = rows.iter().filter_map(|(row, line)| Some((row, line.events(programs)?)));
         let events = events.flat_map(|(row, events)| {
             let sample = move |(event, count): (&str, Option<u64>)| {
-                Some((labels(&[(by, row), ("event", event)]), count?.to_string()))
+                Some((metric_labels(&[(by, row), ("event", event)]), count?.to_string()))
             };
             events.all().into_iter().filter_map(sample)
         });
@@ -95,7 +97,7 @@ impl Metrics {
         self.typed("events", "counter", "", help, events);
         let pressures = rows.iter().filter_map(|(row, line)| {
             let ratio = f64::from(line.pressure()?) / 10_000.0;
-            Some((labels(&[(by, row)]), format!("{ratio:.4}")))
+            Some((metric_labels(&[(by, row)]), format!("{ratio:.4}")))
         });
         let help = "The part of the last 10 seconds in which tasks waited for memory.";
         self.family("pressure_ratio", "ratio", help, pressures);
@@ -104,7 +106,7 @@ impl Metrics {
     /// The parts of host memory, which add up to the total, and the share of programs in each.
     fn host(&mut self, memory: &HostMemory) {
         let sample = |part: &HostPart, amount: Option<Kib>| {
-            Some((labels(&[("part", part.label())]), amount?.bytes().to_string()))
+            Some((metric_labels(&[("part", part.label())]), amount?.bytes().to_string()))
         };
         let parts = HostPart::ALL.iter().filter_map(|part| sample(part, memory.get(*part)));
         let help = "Memory of the host by parts, which add up to all of it.";
@@ -115,7 +117,7 @@ impl Metrics {
         self.family("host_explained_bytes", "bytes", help, explained);
         let shared = &memory.shared;
         let owner = |kind: &str, amount: Option<Kib>| {
-            Some((labels(&[("owner", kind)]), amount?.bytes().to_string()))
+            Some((metric_labels(&[("owner", kind)]), amount?.bytes().to_string()))
         };
         // Mounts come and go with containers, so they share a series; JSON has each.
         let owners = [
@@ -127,7 +129,7 @@ impl Metrics {
         self.family("host_shmem_bytes", "bytes", help, owners.into_iter().flatten());
         let candidates = memory.candidates.iter().map(|candidate| {
             let line = escape::field(candidate.line.as_bytes(), true);
-            (labels(&[("line", &line)]), candidate.at_most.bytes().to_string())
+            (metric_labels(&[("line", &line)]), candidate.at_most.bytes().to_string())
         });
         let help = "Lines of meminfo that may own a part of the unattributed memory, at most.";
         self.family("host_candidate_bytes", "bytes", help, candidates);
@@ -142,7 +144,7 @@ impl Metrics {
                 |(kind, stall)| {
                     [("10s", stall.avg10), ("60s", stall.avg60), ("300s", stall.avg300)].map(
                         |(window, percent)| {
-                            let labels = labels(&[("kind", kind), ("window", window)]);
+                            let labels = metric_labels(&[("kind", kind), ("window", window)]);
                             (labels, format!("{:.4}", percent / 100.0))
                         },
                     )
@@ -154,8 +156,7 @@ impl Metrics {
     }
 
     /// The run: for alerts on reports that are old, slow or incomplete.
-    fn run(&mut self, report: &Report<'_>) {
-        let (facts, missing) = (report.facts, report.missing);
+    pub fn run(&mut self, facts: &Facts, missing: &Missing<'_>) {
         let seconds = |time: Duration| [(String::new(), format!("{:.6}", time.as_secs_f64()))];
         let duration = seconds(facts.duration);
         self.family("duration_seconds", "seconds", "Duration of the run.", duration);
@@ -165,21 +166,22 @@ impl Metrics {
         let help = "Whether the memory of every selected process is known.";
         self.family("complete", "", help, [(String::new(), complete)]);
         let count = |fate| missing.coverage.get(fate).to_string();
-        let fates = Fate::ALL.map(|fate| (labels(&[("fate", fate.label())]), count(fate)));
+        let fates = Fate::ALL.map(|fate| (metric_labels(&[("fate", fate.label())]), count(fate)));
         self.family("listed_processes", "", "Listed processes by fate.", fates);
-        let build = labels(&[("version", facts.version), ("engine", facts.engine)]);
+        let build = metric_labels(&[("version", facts.version), ("engine", facts.engine)]);
         let help = "Version and I/O engine of the run.";
         self.family("run_info", "", help, [(build, "1".to_owned())]);
     }
 
-    fn amount(&mut self, name: &str, help: &str, amount: Option<Kib>) {
+    /// Writes an amount without labels, if it is known.
+    pub fn amount(&mut self, name: &str, help: &str, amount: Option<Kib>) {
         let sample = amount.map(|kib| (String::new(), kib.bytes().to_string()));
         self.family(name, "bytes", help, sample);
     }
 
     /// Writes samples of a gauge, which are labels and values, under one name; nothing without a
     /// sample.
-    fn family(
+    pub fn family(
         &mut self,
         name: &str,
         unit: &str,
@@ -213,11 +215,15 @@ impl Metrics {
             let _ = writeln!(text, "{name}{suffix}{labels} {value}");
         }
     }
+
+    /// The whole text.
+    pub fn end(self) -> String {
+        self.0 + "# EOF\n"
+    }
 }
 
 /// The label of a row or of the rest; `None` if the line has no series. On a kernel without smaps
-/// the rows have the figures of `status`. A row has never the label of the rest: the collector
-/// refuses every sample of a text that has two of the same labels.
+/// the rows have the figures of `status`.
 fn label_of(line: Line<'_>, is_terminal: bool) -> Option<String> {
     match line {
         Line::Rest(_) => Some(OTHER.to_owned()),
@@ -225,15 +231,21 @@ fn label_of(line: Line<'_>, is_terminal: bool) -> Option<String> {
             Some(OTHER.to_owned())
         }
         Line::Program(_) | Line::Unknown(Unknown { obstacle: Obstacle::NoSmaps, .. }) => {
-            let name = escape::field(line.name(), is_terminal);
-            Some(if name == OTHER { escape::marked(&name) } else { name })
+            Some(metric_label(line.name(), is_terminal))
         }
         _ => None,
     }
 }
 
+/// The label of a row, which is never the label of the rest: the collector refuses every sample of
+/// a text that has two of the same labels.
+pub fn metric_label(name: &[u8], is_terminal: bool) -> String {
+    let name = escape::field(name, is_terminal);
+    if name == OTHER { escape::marked(&name) } else { name }
+}
+
 /// Labels in the grammar of the format.
-fn labels(labels: &[(&str, &str)]) -> String {
+pub fn metric_labels(labels: &[(&str, &str)]) -> String {
     let label = |(name, value): &(&str, &str)| {
         let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
         format!("{name}=\"{value}\"")

@@ -19,13 +19,18 @@ pub fn torn(pids: &[Pid]) -> Option<String> {
     (!pids.is_empty()).then(note)
 }
 
-/// A note on rollups of big processes: their number, and the longest hold of the lock.
-pub fn stalled(processes: usize, longest: Duration) -> Option<String> {
+/// A note on rollups of big processes: their number, and the longest hold of the lock. Or on reads
+/// of smaps, which has the single mappings that a report is of (`are_mappings`).
+pub fn stalled(processes: usize, longest: Duration, are_mappings: bool) -> Option<String> {
     let noun = if processes == 1 { "process" } else { "processes" };
+    let why = if are_mappings {
+        "a read of smaps keeps a process from mapping memory"
+    } else {
+        "a rollup keeps a process from mapping memory, and only root may read page tables instead"
+    };
     let note = || {
         format!(
-            "{processes} big {noun} may have waited for this report, up to about {} ms: a rollup \
-             keeps a process from mapping memory, and only root may read page tables instead",
+            "{processes} big {noun} may have waited for this report, up to about {} ms: {why}",
             longest.as_millis()
         )
     };
@@ -60,8 +65,8 @@ mod tests {
                 "PID 7 changed while page tables were read: its figures may be off by more than 1 %"
             )
         );
-        assert_eq!(stalled(0, Duration::ZERO), None);
-        let note = stalled(1, Duration::from_millis(42)).expect("a note");
+        assert_eq!(stalled(0, Duration::ZERO, false), None);
+        let note = stalled(1, Duration::from_millis(42), false).expect("a note");
         assert!(
             note.starts_with("1 big process may have waited for this report, up to about 42 ms: ")
         );

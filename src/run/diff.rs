@@ -11,17 +11,22 @@ use crate::report::{self, DiffFormat, Rules, SavedReport, TableOptions, Unit, es
 use crate::sys::{file, stdio, terminal};
 use crate::units::{Kib, Labelled};
 
-/// Compares two reports, and prints the changes.
+/// Compares two reports, and prints the changes. `parse` reads a saved report, or returns the
+/// reason why it cannot.
 ///
 /// # Errors
 /// A report cannot be read, the two cannot be compared, or the output cannot be written.
-pub(crate) fn diff(options: &DiffOptions) -> Result<(), Error> {
+pub(crate) fn diff(
+    options: &DiffOptions,
+    parse: fn(&[u8]) -> Result<SavedReport, String>,
+) -> Result<(), Error> {
     let format = if options.json { DiffFormat::Json } else { options.output };
     let is_table = format == DiffFormat::Table;
     let unit = check_unit(options.unit, is_table)?;
-    let before = load(&options.before)?;
-    let after = load(&options.after)?;
-    check(&after, &before.report.rules, &file::name(&options.before))?;
+    let before = load(&options.before, parse)?;
+    let after = load(&options.after, parse)?;
+    let (rules, by) = (&before.report.rules, before.report.snapshot.words.by);
+    check(&after, (rules, by), &file::name(&options.before))?;
     let unit = unit.unwrap_or(if is_table { Unit::default() } else { Unit::Bytes });
     let threshold = threshold(options.min_delta, unit);
     let mut diff = program::diff(&before.report.snapshot, &after.report.snapshot, threshold);
@@ -59,16 +64,19 @@ pub(super) struct SavedFile {
 }
 
 /// Reads a saved report; `-` is standard input.
-pub(super) fn load(path: &Path) -> Result<SavedFile, Error> {
+pub(super) fn load(
+    path: &Path,
+    parse: fn(&[u8]) -> Result<SavedReport, String>,
+) -> Result<SavedFile, Error> {
     let text = file::read(path).map_err(|why| Error::refused("read", path, why))?;
-    let report = SavedReport::parse(&text);
-    let report = report.map_err(|why| Error::file("read as a report", path, &why))?;
+    let report = parse(&text).map_err(|why| Error::file("read as a report", path, &why))?;
     Ok(SavedFile { path: path.into(), report })
 }
 
-/// Refuses a comparison with a report of other rules: their rows have nothing in common.
-pub(super) fn check(file: &SavedFile, rules: &Rules, other: &str) -> Result<(), Error> {
-    let ours = &file.report.rules;
+/// Refuses a comparison with a report of other rules or other rows (`by`): their rows have nothing
+/// in common.
+pub(super) fn check(file: &SavedFile, rules: (&Rules, &str), other: &str) -> Result<(), Error> {
+    let ours = (&file.report.rules, file.report.snapshot.words.by);
     if ours == rules {
         return Ok(());
     }
@@ -76,10 +84,10 @@ pub(super) fn check(file: &SavedFile, rules: &Rules, other: &str) -> Result<(), 
     Err(Error::file("compare", &file.path, &why))
 }
 
-fn label(rules: &Rules) -> String {
+fn label((rules, by): (&Rules, &str)) -> String {
     let selection = rules.selection.as_deref().map(escape::argument);
     let selection = selection.map_or_else(String::new, |words| format!(" {words}"));
-    format!("--by {} --name {}{selection}", rules.by.label(), rules.name.label())
+    format!("--by {by} --name {}{selection}", rules.name.label())
 }
 
 /// Rows that changed by at least `min_delta`, and by an amount that the unit shows.

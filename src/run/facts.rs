@@ -52,7 +52,7 @@ pub(super) fn print_stats(source: Source, surveyor: &Surveyor, survey: &Survey, 
 }
 
 /// The time of each phase.
-pub(super) struct Clock {
+pub(crate) struct Clock {
     /// Time of day at the start, since the Unix epoch.
     pub(super) started: Duration,
     run_began: Instant,
@@ -61,7 +61,7 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    pub(super) fn start() -> Clock {
+    pub(crate) fn start() -> Clock {
         // 0 on a clock that is not set.
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = Instant::now();
@@ -73,7 +73,7 @@ impl Clock {
     }
 
     /// Ends the phase that began when the last one ended.
-    pub(super) fn phase(&mut self, name: &'static str) {
+    pub(crate) fn phase(&mut self, name: &'static str) {
         let now = Instant::now();
         self.phases.push((name, now - self.began));
         self.began = now;

@@ -6,7 +6,7 @@ use super::settings::Settings;
 use crate::engine::Survey;
 use crate::error::Error;
 use crate::process::{Coverage, Credentials, Fate, Glimpse, Plan, ProcFile, Refusal, Source};
-use crate::program::{Obstacle, Programs, Unread};
+use crate::program::{Obstacle, Unread};
 use crate::report::bounds;
 use crate::report::notes::{Access, Missing, Note};
 use crate::sys::keeper_client::{self, Right};
@@ -201,10 +201,10 @@ fn access(may: Privileges, kept: Option<Right>) -> Access {
 pub(super) fn notes(
     settings: &Settings,
     missing: &Missing<'_>,
-    programs: &Programs<'_>,
+    swap_is_unshared: bool,
 ) -> Vec<Note> {
     let mut notes = missing.notes();
-    if programs.swap_is_unshared && settings.shows_swap() {
+    if swap_is_unshared && settings.shows_swap() {
         notes.push(bounds::unshared_swap().into());
     }
     if kept_right(settings) == Some(Right::Perfmon) {

@@ -33,21 +33,23 @@ use std::mem::ManuallyDrop;
 use std::path::Path;
 
 pub(crate) use self::diff::diff;
-use self::facts::Clock;
+pub(crate) use self::facts::Clock;
 use self::freed::Groups;
 use self::groups::FoundGroups;
 use self::missing::Unmeasured;
 pub(crate) use self::progress::ProgressLine;
-use self::settings::Settings;
+pub(crate) use self::settings::Settings;
+use self::shares::FoundShares;
 use self::slots::Slots;
+use self::vfork::SharedSpaces;
 use crate::cli::Options;
 use crate::engine::{Survey, Surveyor, Timeouts};
 use crate::error::Error;
 use crate::host::GroupPlan;
 use crate::process::{self, ProcFile};
 use crate::program::{self, Annotations, Column, HostMemory, Labels, Order, Usage};
-use crate::report::notes::Note;
-use crate::report::{self, Format, Report};
+use crate::report::notes::{Missing, Note};
+use crate::report::{self, Facts, Format, Report};
 use crate::sys::host_files::MeminfoFile;
 use crate::sys::keeper_client::{self, Right};
 use crate::sys::proc_root::ProcRoot;
@@ -80,8 +82,35 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Error> {
     session.report(settings.order, clock, |report| output::write(&settings, report))
 }
 
+/// The processes that the engine measured.
+pub(crate) struct Surveyed {
+    survey: Survey,
+    slots: Slots,
+    /// The threads that `--pid` names, each with its process.
+    threads: Vec<(Pid, Pid)>,
+    is_past_deadline: bool,
+}
+
+/// The processes of a report, before they are rows.
+pub(crate) struct Measured<'a> {
+    pub(crate) survey: &'a Survey,
+    surveyed: &'a Surveyed,
+    unmeasured: Unmeasured<'a>,
+    /// Processes in the address spaces of others.
+    pub(crate) spaces: SharedSpaces,
+    /// Shares in common memory.
+    pub(crate) found: FoundShares,
+}
+
+impl Measured<'_> {
+    /// The processes that the report lacks.
+    pub(crate) fn missing<'b>(&'b self, settings: &'b Settings) -> Missing<'b> {
+        self.unmeasured.missing(settings, self.surveyed.is_past_deadline)
+    }
+}
+
 /// One engine, and the reports that it makes.
-struct Session<'a> {
+pub(crate) struct Session<'a> {
     settings: &'a Settings,
     /// The questions for every control group, if the report needs them.
     groups: Option<GroupPlan>,
@@ -96,7 +125,7 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn open(settings: &'a Settings) -> Result<Session<'a>, Error> {
+    pub(crate) fn open(settings: &'a Settings) -> Result<Session<'a>, Error> {
         let Settings { engine, root, tuning, .. } = settings;
         // Before the first thread, which takes the priority over.
         let low_priority = walks::undo_nice(settings);
@@ -118,25 +147,13 @@ impl<'a> Session<'a> {
         write: impl FnOnce(&Report<'_>) -> Result<(), Error>,
     ) -> Result<Outcome, Error> {
         let settings = self.settings;
-        let (pids, threads) = processes(settings)?;
-        clock.phase("list");
-        let (survey, slots) = self.survey(&pids, &clock)?;
-        clock.phase("survey");
-        let is_past_deadline =
-            settings.timeouts.deadline.is_some_and(|deadline| clock.elapsed() >= deadline);
-        let unmeasured = Unmeasured::find(settings, &survey)?;
-        let tree = groups::read(settings, self.groups, &survey, &time_left(settings, &clock));
-        let labels = labels(settings, &survey, &tree);
-        let left = time_left(settings, &clock);
-        let spaces = vfork::find(&settings.root, &survey, left.deadline);
-        let in_shared_spaces = spaces.processes();
-        self.surveyor.forget(&|pid| in_shared_spaces.contains(&pid));
-        let missing = unmeasured.missing(settings, is_past_deadline);
-        let lacking = settings.rules.selection.is_none().then_some(&missing);
         let meminfo = MeminfoFile::new(&settings.root);
-        let left = shares::timeouts(time_left(settings, &clock));
-        let read_again = |pids: &[Pid]| progress::survey_mappings(&mut self.surveyor, pids, &left);
-        let found = shares::find(settings, &meminfo, &survey, &spaces.owners, lacking, read_again);
+        let surveyed = self.survey(&mut clock)?;
+        let measured = self.measure(&surveyed, &clock, &meminfo)?;
+        let Measured { survey, unmeasured, spaces, found, .. } = &measured;
+        let tree = groups::read(settings, self.groups, survey, &time_left(settings, &clock));
+        let labels = labels(settings, survey, &tree);
+        let missing = measured.missing(settings);
         let (unread, unknown) = (&unmeasured.rows(&settings.plan), unmeasured.coverage.unknown());
         let (sharing, shares) = (&spaces.owners, &found.shares);
         let all_memory = all_memory(settings, &meminfo);
@@ -144,20 +161,12 @@ impl<'a> Session<'a> {
         let charges = charges.as_ref();
         let annotations = Annotations { unknown, unread, sharing, shares, all_memory, charges };
         let mut programs = program::group(survey.processes(), &labels, annotations, order);
-        let survey = &survey;
-        let groups = Groups { settings, survey, slots: &slots, labels: &labels, sharing };
+        let groups = Groups { settings, survey, slots: &surveyed.slots, labels: &labels, sharing };
         groups.find(&mut self.surveyor, &mut programs, &time_left(settings, &clock))?;
         let host = settings.has_host.then(|| host_memory(&settings.root, &meminfo, programs.total));
         let host = host.transpose()?;
-        let mut notes = missing::notes(settings, &missing, &programs);
-        notes.extend(report::notes::threads(&threads).map(Note::from));
-        // A keeper with CAP_PERFMON compares none, which has a note of its own.
-        let is_noted = keeper_client::right() == Some(Right::Perfmon) && settings.root.is_proc();
-        notes.extend(spaces.note.filter(|_| !is_noted).map(Note::from));
-        let of_groups = tree.notes(settings, charges, &programs);
-        notes.extend(found.notes.into_iter().chain(of_groups).map(Note::from));
-        let of_walks = walks::notes(settings, survey).into_iter();
-        notes.extend(of_walks.chain(self.low_priority.clone()).map(Note::from));
+        let mut notes = self.notes(&measured, &missing, programs.swap_is_unshared);
+        notes.extend(tree.notes(settings, charges, &programs).into_iter().map(Note::from));
         notes.extend(host.as_ref().and_then(report::notes::host).map(Note::from));
         let lines: Vec<String> = notes.iter().map(Note::line).collect();
         write(&Report {
@@ -170,25 +179,87 @@ impl<'a> Session<'a> {
             missing: &missing,
             notes: &lines,
             host: host.as_ref(),
-            facts: &facts::facts(settings, &self.surveyor, &clock),
+            facts: &self.facts(&clock),
         })?;
+        Ok(self.end(clock, &missing, survey, notes))
+    }
+
+    /// Lists and measures the processes, and divides among walked ones what is in swap.
+    pub(crate) fn survey(&mut self, clock: &mut Clock) -> Result<Surveyed, Error> {
+        let (settings, surveyor) = (self.settings, &mut self.surveyor);
+        let (pids, threads) = processes(settings)?;
+        clock.phase("list");
+        let timeouts = time_left(settings, clock);
+        let mut survey = progress::survey(surveyor, &pids, &settings.plan, &timeouts)?;
+        let left = time_left(settings, clock);
+        let slots = slots::resolve(surveyor, &mut survey, settings, &left)?;
+        clock.phase("survey");
+        let is_past_deadline =
+            settings.timeouts.deadline.is_some_and(|deadline| clock.elapsed() >= deadline);
+        Ok(Surveyed { survey, slots, threads, is_past_deadline })
+    }
+
+    /// Finds the memory that processes hold together, and the processes without figures.
+    pub(crate) fn measure<'b>(
+        &mut self,
+        surveyed: &'b Surveyed,
+        clock: &Clock,
+        meminfo: &MeminfoFile<'_>,
+    ) -> Result<Measured<'b>, Error> {
+        let (settings, survey) = (self.settings, &surveyed.survey);
+        let unmeasured = Unmeasured::find(settings, survey)?;
+        let left = time_left(settings, clock);
+        let spaces = vfork::find(&settings.root, survey, left.deadline);
+        let in_shared_spaces = spaces.processes();
+        self.surveyor.forget(&|pid| in_shared_spaces.contains(&pid));
+        let missing = unmeasured.missing(settings, surveyed.is_past_deadline);
+        let lacking = settings.rules.selection.is_none().then_some(&missing);
+        let left = shares::timeouts(time_left(settings, clock));
+        let read_again = |pids: &[Pid]| progress::survey_mappings(&mut self.surveyor, pids, &left);
+        let found = shares::find(settings, meminfo, survey, &spaces.owners, lacking, read_again);
+        Ok(Measured { survey, surveyed, unmeasured, spaces, found })
+    }
+
+    /// The notes on what was measured.
+    pub(crate) fn notes(
+        &self,
+        measured: &Measured<'_>,
+        missing: &Missing<'_>,
+        swap_is_unshared: bool,
+    ) -> Vec<Note> {
+        let settings = self.settings;
+        let mut notes = missing::notes(settings, missing, swap_is_unshared);
+        notes.extend(report::notes::threads(&measured.surveyed.threads).map(Note::from));
+        // A keeper with CAP_PERFMON compares none, which has a note of its own.
+        let is_noted = keeper_client::right() == Some(Right::Perfmon) && settings.root.is_proc();
+        notes.extend(measured.spaces.note.clone().filter(|_| !is_noted).map(Note::from));
+        notes.extend(measured.found.notes.iter().cloned().map(Note::from));
+        let of_walks = walks::notes(settings, measured.survey).into_iter();
+        notes.extend(of_walks.chain(self.low_priority.clone()).map(Note::from));
+        notes
+    }
+
+    /// The facts of a run.
+    pub(crate) fn facts(&self, clock: &Clock) -> Facts {
+        facts::facts(self.settings, &self.surveyor, clock)
+    }
+
+    /// Ends a report that is written: prints the statistics and the notes.
+    pub(crate) fn end(
+        &mut self,
+        mut clock: Clock,
+        missing: &Missing<'_>,
+        survey: &Survey,
+        notes: Vec<Note>,
+    ) -> Outcome {
+        let settings = self.settings;
         clock.phase("report");
         if settings.has_stats {
             facts::print_stats(settings.plan.source, &self.surveyor, survey, &clock);
         }
-        let is_incomplete = settings.is_strict && !missing.is_complete();
         self.print_notes(notes);
-        Ok(if is_incomplete { Outcome::Incomplete } else { Outcome::Printed })
-    }
-
-    /// Measures the processes, and divides among walked ones what is in swap.
-    fn survey(&mut self, pids: &[Pid], clock: &Clock) -> Result<(Survey, Slots), Error> {
-        let (settings, surveyor) = (self.settings, &mut self.surveyor);
-        let timeouts = time_left(settings, clock);
-        let mut survey = progress::survey(surveyor, pids, &settings.plan, &timeouts)?;
-        let left = time_left(settings, clock);
-        let slots = slots::resolve(surveyor, &mut survey, settings, &left)?;
-        Ok((survey, slots))
+        let is_incomplete = settings.is_strict && !missing.is_complete();
+        if is_incomplete { Outcome::Incomplete } else { Outcome::Printed }
     }
 
     fn print_notes(&mut self, notes: Vec<Note>) {

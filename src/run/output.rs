@@ -13,7 +13,7 @@ pub(super) fn write(settings: &Settings, report: &Report<'_>) -> Result<(), Erro
 }
 
 /// Writes a text to the destination of the report.
-pub(super) fn write_text(output: &Output, text: &str) -> Result<(), Error> {
+pub(crate) fn write_text(output: &Output, text: &str) -> Result<(), Error> {
     match &output.file {
         None => stdio::write_stdout(text.as_bytes()).map_err(Error::Output),
         Some(path) => file::replace(path, text.as_bytes())
@@ -22,7 +22,7 @@ pub(super) fn write_text(output: &Output, text: &str) -> Result<(), Error> {
 }
 
 /// The characters of a text for people.
-pub(super) fn charset() -> Charset {
+pub(crate) fn charset() -> Charset {
     if terminal::locale_is_unicode() { Charset::Unicode } else { Charset::Ascii }
 }
 
@@ -57,7 +57,7 @@ pub(super) fn render(
 }
 
 /// The look of a table: fitted to the terminal, whole and without colour in a file.
-pub(super) fn table_options(settings: &Settings) -> TableOptions<'_> {
+pub(crate) fn table_options(settings: &Settings) -> TableOptions<'_> {
     let output = &settings.output;
     let is_file = output.file.is_some();
     TableOptions {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{groups, open_root};
-use crate::cli::{Options, User};
+use crate::cli::{Options, OutputOptions, User};
 use crate::engine::{EngineKind, Timeouts, Tuning};
 use crate::error::Error;
 use crate::host::{CgroupMount, GroupPlan};
@@ -19,55 +19,55 @@ use crate::sys::{cgroups, pages};
 use crate::units::{Labelled, Pid};
 
 /// The resolved options of a report.
-pub(super) struct Settings {
-    pub(super) root: ProcRoot,
+pub(crate) struct Settings {
+    pub(crate) root: ProcRoot,
     /// The processes named by `--pid`, ascending; empty: all.
-    pub(super) pids: Vec<Pid>,
+    pub(crate) pids: Vec<Pid>,
     /// The users named by `--user`, as the command line spells them.
-    pub(super) users: String,
+    pub(crate) users: String,
     /// The questions for every process.
-    pub(super) plan: Plan,
-    pub(super) rules: Rules,
+    pub(crate) plan: Plan,
+    pub(crate) rules: Rules,
     /// `--source` as given; [`Plan::source`] is the one in use.
-    pub(super) source: Source,
-    pub(super) user_names: UserNames,
-    pub(super) columns: Vec<Column>,
-    pub(super) order: Order,
-    pub(super) is_total: bool,
-    pub(super) has_host: bool,
-    pub(super) is_strict: bool,
-    pub(super) has_stats: bool,
+    pub(crate) source: Source,
+    pub(crate) user_names: UserNames,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) order: Order,
+    pub(crate) is_total: bool,
+    pub(crate) has_host: bool,
+    pub(crate) is_strict: bool,
+    pub(crate) has_stats: bool,
     /// The questions for every control group, if a column needs them.
-    pub(super) groups: Option<GroupPlan>,
+    pub(crate) groups: Option<GroupPlan>,
     /// The directory of control groups that `--cgroup-root` gives.
-    pub(super) cgroup_mount: Option<CgroupMount>,
+    pub(crate) cgroup_mount: Option<CgroupMount>,
     /// Whether a column needs the memory that returns when a row ends.
-    pub(super) finds_freed: bool,
-    pub(super) engine: EngineKind,
-    pub(super) tuning: Tuning,
-    pub(super) timeouts: Timeouts,
-    pub(super) output: Output,
-    pub(super) watch: Option<Watch>,
+    pub(crate) finds_freed: bool,
+    pub(crate) engine: EngineKind,
+    pub(crate) tuning: Tuning,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) output: Output,
+    pub(crate) watch: Option<Watch>,
 }
 
 /// The format of a report, and its destination.
-pub(super) struct Output {
-    pub(super) format: Format,
+pub(crate) struct Output {
+    pub(crate) format: Format,
     /// `None`: standard output.
-    pub(super) file: Option<PathBuf>,
-    pub(super) unit: Option<Unit>,
-    pub(super) no_header: bool,
-    pub(super) color: Color,
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) unit: Option<Unit>,
+    pub(crate) no_header: bool,
+    pub(crate) color: Color,
 }
 
 /// The schedule of a series of reports.
-pub(super) struct Watch {
-    pub(super) every: Duration,
-    pub(super) reports_max: usize,
+pub(crate) struct Watch {
+    pub(crate) every: Duration,
+    pub(crate) reports_max: usize,
     /// The saved report to compare with.
-    pub(super) since: Option<PathBuf>,
+    pub(crate) since: Option<PathBuf>,
     /// Whether rows have marks for changes since the last report.
-    pub(super) has_marks: bool,
+    pub(crate) has_marks: bool,
 }
 
 impl Settings {
@@ -76,7 +76,7 @@ impl Settings {
     /// # Errors
     /// [`Error::Usage`] for options that contradict each other; the directory of processes or the
     /// list of users cannot be read.
-    pub(super) fn resolve(options: &Options) -> Result<Settings, Error> {
+    pub(crate) fn resolve(options: &Options) -> Result<Settings, Error> {
         let output = Output::resolve(options)?;
         let watch = options.watch.map(|every| Watch::resolve(options, &output, every));
         let watch = watch.transpose()?;
@@ -87,19 +87,19 @@ impl Settings {
         let columns = columns(options, output.format)?;
         let groups = find_groups(options, &output, &columns)?;
         let cgroup_mount = options.cgroup_root.as_deref().map(find_mount).transpose()?;
-        let root = open_root(&options.proc_root)?;
+        let root = open_root(&options.read.proc_root)?;
         let needs = |column| options.sort == column || columns.contains(&column);
         let owner = options.by.needs_owner() || needs(Column::User);
-        let (users, user_names) = find_users(&options.user, owner, &root)?;
+        let (users, user_names) = find_users(&options.select.user, owner, &root)?;
         // Reading a name that nothing shows would touch the memory of the process.
-        let is_named = options.by.needs_name() || options.filter.is_some();
+        let is_named = options.by.needs_name() || options.select.filter.is_some();
         let is_compared = watch.is_some() || matches!(output.format, Format::Json | Format::Ndjson);
         let source = find_source(options, &columns)?;
         let plan = Plan {
             name_rule: if is_named { options.name } else { NameRule::Comm },
             source,
             walk: find_walk(options, source, &columns, &root),
-            filter: options.filter.clone(),
+            filter: options.select.filter.clone(),
             users,
             owner,
             page_tables: needs(Column::PageTables),
@@ -110,7 +110,7 @@ impl Settings {
         let keeps_files = watch.as_ref().is_some_and(Watch::keeps_files);
         let surveys_per_name = watch.as_ref().map_or(1, Watch::surveys_per_name);
         let plan = Plan { surveys_per_name, ..plan };
-        let mut pids: Vec<Pid> = options.pids().collect();
+        let mut pids: Vec<Pid> = options.select.pids().collect();
         pids.sort_unstable();
         pids.dedup();
         let is_bounded = output.format == Format::OpenMetrics;
@@ -118,26 +118,29 @@ impl Settings {
         Ok(Settings {
             root,
             pids,
-            users: options.user.iter().map(User::to_string).collect::<Vec<_>>().join(","),
+            users: options.select.user.iter().map(User::to_string).collect::<Vec<_>>().join(","),
             rules: Rules { by: options.by, name: options.name, selection: selection(options) },
             source: options.source,
             user_names,
             order: Order { key: options.sort, reverse: options.reverse, top },
             is_total: options.total,
             has_host: options.host,
-            is_strict: options.strict,
-            has_stats: options.stats,
+            is_strict: options.read.strict,
+            has_stats: options.read.stats,
             groups,
             cgroup_mount,
             finds_freed: [Column::Freed, Column::SharedOutside]
                 .iter()
                 .any(|of| columns.contains(of)),
-            engine: options.engine,
+            engine: options.read.engine,
             tuning: Tuning {
                 keeps_files,
-                ..Tuning::new(options.workers, options.depth, plan.source)
+                ..Tuning::new(options.read.workers, options.read.depth, plan.source)
             },
-            timeouts: Timeouts { stuck_after: options.stuck_after, deadline: options.deadline },
+            timeouts: Timeouts {
+                stuck_after: options.read.stuck_after,
+                deadline: options.read.deadline,
+            },
             plan,
             columns,
             output,
@@ -146,7 +149,7 @@ impl Settings {
     }
 
     /// Whether the report shows memory in swap. The total of a table is that of RAM alone.
-    pub(super) fn shows_swap(&self) -> bool {
+    pub(crate) fn shows_swap(&self) -> bool {
         let is_swap = |column: &Column| matches!(column, Column::Swap | Column::Footprint);
         match self.output.format {
             Format::Table if self.is_total => false,
@@ -158,8 +161,9 @@ impl Settings {
 
 impl Output {
     fn resolve(options: &Options) -> Result<Output, Error> {
-        let format = if options.json { Format::Json } else { options.output };
-        let problem = if options.output_file.as_deref() == Some(Path::new("-")) {
+        let OutputOptions { no_header, color, unit, ref output_file, .. } = options.out;
+        let format = if options.out.json { Format::Json } else { options.out.output };
+        let problem = if output_file.as_deref() == Some(Path::new("-")) {
             "without --output-file the report goes to standard output; write ./- for a file of \
              that name"
         } else if format == Format::OpenMetrics
@@ -174,15 +178,8 @@ impl Output {
         } else if format == Format::OpenMetrics && options.by == Grouping::Pid {
             "--by pid would make a new label for each process; leave it out, or use json"
         } else {
-            let unit = check_unit(options.unit, format == Format::Table)?;
-            let (no_header, color) = (options.no_header, options.color);
-            return Ok(Output {
-                format,
-                file: options.output_file.clone(),
-                unit,
-                no_header,
-                color,
-            });
+            let unit = check_unit(unit, format == Format::Table)?;
+            return Ok(Output { format, file: output_file.clone(), unit, no_header, color });
         };
         Err(Error::Usage(problem.to_owned()))
     }
@@ -227,7 +224,7 @@ impl Watch {
 ///
 /// # Errors
 /// A unit other than bytes for a format other than the table.
-pub(super) fn check_unit(unit: Option<Unit>, is_table: bool) -> Result<Option<Unit>, Error> {
+pub(crate) fn check_unit(unit: Option<Unit>, is_table: bool) -> Result<Option<Unit>, Error> {
     match unit {
         Some(unit) if unit != Unit::Bytes && !is_table => Err(Error::Usage(
             "--unit is for the table; all other formats are in bytes: leave it out".to_owned(),
@@ -386,14 +383,14 @@ fn unknown_user(user: &User, is_own: bool) -> Error {
 
 /// The options that select processes, in a fixed order.
 fn selection(options: &Options) -> Option<String> {
-    let filter = options.filter.as_ref().map(|filter| format!("--filter {filter}"));
+    let filter = options.select.filter.as_ref().map(|filter| format!("--filter {filter}"));
     let list = |option: &str, mut values: Vec<String>| {
         values.sort();
         values.dedup();
         (!values.is_empty()).then(|| format!("--{option} {}", values.join(",")))
     };
-    let pids = list("pid", options.pids().map(|pid| pid.to_string()).collect());
-    let users = list("user", options.user.iter().map(ToString::to_string).collect());
+    let pids = list("pid", options.select.pids().map(|pid| pid.to_string()).collect());
+    let users = list("user", options.select.user.iter().map(ToString::to_string).collect());
     let words: Vec<String> = filter.into_iter().chain(pids).chain(users).collect();
     (!words.is_empty()).then(|| words.join(" "))
 }

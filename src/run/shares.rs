@@ -30,8 +30,8 @@ const SHARED_TABLE_BYTES: u64 = 1 << 30;
 
 /// The shares of processes in common memory, and notes on upper bounds among them.
 #[derive(Default)]
-pub(super) struct FoundShares {
-    pub(super) shares: Shares,
+pub(crate) struct FoundShares {
+    pub(crate) shares: Shares,
     pub(super) notes: Vec<String>,
 }
 

@@ -41,10 +41,10 @@ const MEASURED_PER_KEPT: usize = 16;
 
 /// Processes in the address spaces of others.
 #[derive(Default)]
-pub(super) struct SharedSpaces {
+pub(crate) struct SharedSpaces {
     /// Maps each of them to the process that owns the address space: the ancestor that shares it
     /// with none of its own ancestors, or the one with the least id.
-    pub(super) owners: HashMap<Pid, Pid>,
+    pub(crate) owners: HashMap<Pid, Pid>,
     /// A note on processes that may be further ones.
     pub(super) note: Option<String>,
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::settings::Settings;
 use crate::engine::Survey;
-use crate::process::{Source, hold};
+use crate::process::{MappingsWanted, Source, hold};
 use crate::report::stall;
 use crate::sys::this_process;
 use crate::units::Pid;
@@ -26,8 +26,9 @@ pub(super) fn notes(settings: &Settings, survey: &Survey) -> Vec<String> {
     let hidden = settings.finds_freed && settings.plan.walk.is_none();
     let hidden = hidden.then(stall::no_frames);
     let torn = torn.into_iter().chain(hidden);
+    let are_mappings = settings.plan.mappings == MappingsWanted::ByName;
     // By choice of the user, or because page frames are hidden from this one?
-    let is_asked = matches!(settings.source, Source::Rollup | Source::Smaps);
+    let is_asked = matches!(settings.source, Source::Rollup | Source::Smaps) && !are_mappings;
     if settings.plan.walk.is_some() || is_asked || !settings.root.is_proc() {
         return torn.collect();
     }
@@ -35,5 +36,5 @@ pub(super) fn notes(settings: &Settings, survey: &Survey) -> Vec<String> {
     let holds = survey.processes().map(|one| hold(one.smaps.rss(), page_bytes));
     let long: Vec<Duration> = holds.filter(|hold| *hold >= NOTED_MIN).collect();
     let longest = long.iter().max().copied().unwrap_or_default();
-    torn.chain(stall::stalled(long.len(), longest)).collect()
+    torn.chain(stall::stalled(long.len(), longest, are_mappings)).collect()
 }

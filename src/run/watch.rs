@@ -16,9 +16,9 @@ use super::{Outcome, Session, output};
 use crate::error::Error;
 use crate::program::{self, Order, Snapshot};
 use crate::report::escape::Charset;
-use crate::report::{self, Format, Report};
+use crate::report::{self, Format, Report, SavedReport};
 use crate::sys::terminal;
-use crate::units::Kib;
+use crate::units::{Kib, Labelled};
 
 /// Lines of a diff that are not rows: header, rows that changed less, total.
 const DIFF_LINES_AROUND: usize = 3;
@@ -27,9 +27,11 @@ const SIZE_LOOK: Duration = Duration::from_millis(200);
 
 /// Makes a report at every interval, up to the number that `--count` gives.
 pub(super) fn watch(settings: &Settings, watch: &settings::Watch) -> Result<Outcome, Error> {
-    let since = watch.since.as_deref().map(diff::load).transpose()?;
+    let since =
+        watch.since.as_deref().map(|path| diff::load(path, SavedReport::parse)).transpose()?;
     if let Some(since) = &since {
-        diff::check(since, &settings.rules, "this report")?;
+        let rules = (&settings.rules, settings.rules.by.label());
+        diff::check(since, rules, "this report")?;
         diff::note_missing(&[since]);
         if since.report.is_earlier {
             diff::note_earlier(since);

@@ -26,7 +26,10 @@ const FLOORS: [(&str, &[&str]); 12] = [
             "units",
         ],
     ),
-    ("commands", &["cli", "engine", "error", "process", "run", "smaps", "sys", "units"]),
+    (
+        "commands",
+        &["cli", "engine", "error", "process", "program", "report", "run", "smaps", "sys", "units"],
+    ),
 ];
 
 const FILE_LINES_MAX: usize = 600;

@@ -107,13 +107,18 @@ fn command(page: &mut Roff, command: &Command) {
     options(page, command, "PP");
 }
 
-/// Every option, by group; the name of the group follows the macro `group`.
+/// Every option, by group; the name of the group follows the macro `group`, which takes none if it
+/// begins a paragraph.
 fn options(page: &mut Roff, command: &Command, group: &str) {
     let mut last = None;
     for option in command.get_arguments().filter(|option| !option.is_hide_set()) {
         let heading = option.get_help_heading();
         if heading != last {
-            page.control(group, [heading.unwrap_or("Help")]);
+            let name = heading.unwrap_or("Help");
+            match group {
+                "PP" => page.control(group, []).text([bold(name)]),
+                _ => page.control(group, [name]),
+            };
             last = heading;
         }
         page.control("TP", []);

@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::read::SavedReport;
 use super::{Name, lines};
+use crate::process::NameRule;
 use crate::program::{BeforeAfter, Diff, DiffRow, Presence};
-use crate::report::{Rules, escape};
+use crate::report::escape;
 use crate::units::Pid;
 
 /// The version of the document; keys can be added without a new one.
@@ -17,7 +18,9 @@ const SCHEMA: &str = "psm-uring.diff.v2";
 pub fn diff_json(diff: &Diff<'_>, [before, after]: [&SavedReport; 2]) -> String {
     lines(&DiffDocument {
         schema: SCHEMA,
-        rules: &before.rules,
+        by: diff.words.by,
+        name_rule: before.rules.name,
+        selection: before.rules.selection.as_deref(),
         before,
         after,
         total: diff.total,
@@ -29,8 +32,9 @@ pub fn diff_json(diff: &Diff<'_>, [before, after]: [&SavedReport; 2]) -> String 
 #[derive(Serialize)]
 struct DiffDocument<'a> {
     schema: &'static str,
-    #[serde(flatten)]
-    rules: &'a Rules,
+    by: &'static str,
+    name_rule: NameRule,
+    selection: Option<&'a str>,
     before: &'a SavedReport,
     after: &'a SavedReport,
     total: BeforeAfter,

@@ -19,7 +19,8 @@ use serde::ser::{SerializeMap, Serializer};
 use self::charge::{ChargeFields, ChargeSums};
 pub use self::diff::diff_json;
 use self::host::HostObject;
-pub use self::read::SavedReport;
+pub use self::read::{SavedCoverage, SavedReport, unhex};
+use super::notes::Missing;
 use super::reasons::Reason;
 use super::{Facts, Report, line};
 use crate::process::{Coverage, Fate, Freed};
@@ -43,17 +44,15 @@ pub fn json(report: &Report<'_>) -> String {
 
 /// A document on one line, for streams of reports.
 pub fn ndjson(report: &Report<'_>) -> String {
-    line(&ReportDocument::new(report))
+    one_line(&ReportDocument::new(report))
 }
 
 #[derive(Serialize)]
 struct ReportDocument<'a> {
     schema: &'static str,
     run: RunObject<'a>,
-    coverage: CoverageObject<'a>,
-    missing: Vec<MissingProcess<'a>>,
-    reasons: Vec<ReasonObject>,
-    notes: &'a [String],
+    #[serde(flatten)]
+    account: Account<'a>,
     total: Option<TotalObject<'a>>,
     host: Option<HostObject<'a>>,
     /// Absent if only the total is asked for.
@@ -67,6 +66,15 @@ struct RunObject<'a> {
     facts: &'a Facts,
     complete: bool,
     swap_counts_shared_pages_whole: bool,
+}
+
+/// The processes of a run, measured or missing, and its notes.
+#[derive(Serialize)]
+pub struct Account<'a> {
+    coverage: CoverageObject<'a>,
+    missing: Vec<MissingProcess<'a>>,
+    reasons: Vec<ReasonObject>,
+    notes: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -222,7 +230,6 @@ struct UsageFields<'a> {
 impl<'a> ReportDocument<'a> {
     fn new(report: &'a Report<'_>) -> ReportDocument<'a> {
         let (programs, missing) = (report.programs, report.missing);
-        let reasons = missing.reasons();
         ReportDocument {
             schema: SCHEMA,
             run: RunObject {
@@ -230,14 +237,7 @@ impl<'a> ReportDocument<'a> {
                 complete: missing.is_complete(),
                 swap_counts_shared_pages_whole: programs.swap_is_unshared,
             },
-            coverage: CoverageObject {
-                listed: missing.coverage.listed(),
-                fates: missing.coverage,
-                hidepid: missing.hidepid.map(|option| option.trim_start_matches("hidepid=")),
-            },
-            missing: MissingProcess::all(report, &reasons),
-            reasons: reasons.into_iter().map(ReasonObject::new).collect(),
-            notes: report.notes,
+            account: Account::new(missing, report.notes),
             total: programs.total.as_ref().map(|usage| TotalObject {
                 count: programs.count,
                 usage: UsageFields { usage, is_total: true },
@@ -249,21 +249,38 @@ impl<'a> ReportDocument<'a> {
     }
 }
 
+impl<'a> Account<'a> {
+    /// The processes that a report lacks, and the notes on standard error.
+    pub fn new(missing: &'a Missing<'_>, notes: &'a [String]) -> Account<'a> {
+        let reasons = missing.reasons();
+        Account {
+            coverage: CoverageObject {
+                listed: missing.coverage.listed(),
+                fates: missing.coverage,
+                hidepid: missing.hidepid.map(|option| option.trim_start_matches("hidepid=")),
+            },
+            missing: MissingProcess::all(missing, &reasons),
+            reasons: reasons.into_iter().map(ReasonObject::new).collect(),
+            notes,
+        }
+    }
+}
+
 impl<'a> MissingProcess<'a> {
     /// The first processes of each reason, by id.
-    fn all(report: &'a Report<'_>, reasons: &[Reason]) -> Vec<MissingProcess<'a>> {
+    fn all(missing: &'a Missing<'_>, reasons: &[Reason]) -> Vec<MissingProcess<'a>> {
         let first = |reason: &Reason| {
             let pids = reason.pids.iter().take(MISSING_MAX);
-            pids.map(|pid| MissingProcess::new(report, reason, *pid)).collect::<Vec<_>>()
+            pids.map(|pid| MissingProcess::new(missing, reason, *pid)).collect::<Vec<_>>()
         };
         let mut all: Vec<MissingProcess<'a>> = reasons.iter().flat_map(first).collect();
         all.sort_by_key(|process| process.pid);
         all
     }
 
-    fn new(report: &'a Report<'_>, reason: &Reason, pid: Pid) -> MissingProcess<'a> {
+    fn new(missing: &'a Missing<'_>, reason: &Reason, pid: Pid) -> MissingProcess<'a> {
         let errno = if let Fate::Failed(errno) = reason.fate { Some(errno) } else { None };
-        let unread = report.missing.unread;
+        let unread = missing.unread;
         let place = unread.binary_search_by_key(&pid, |one| one.pid).ok();
         let unread = place.map(|place| &unread[place]);
         MissingProcess {
@@ -386,12 +403,12 @@ impl Serialize for UsageFields<'_> {
 }
 
 /// A document on many lines.
-fn lines(document: &impl Serialize) -> String {
+pub fn lines(document: &impl Serialize) -> String {
     whole(serde_json::to_string_pretty(document))
 }
 
 /// A document on one line.
-fn line(document: &impl Serialize) -> String {
+pub fn one_line(document: &impl Serialize) -> String {
     whole(serde_json::to_string(document))
 }
 
@@ -402,7 +419,8 @@ fn whole(text: serde_json::Result<String>) -> String {
 }
 
 /// A name as text, and its bytes if it is not UTF-8.
-struct Name<'a>(&'a [u8]);
+#[derive(Clone, Copy, Debug)]
+pub struct Name<'a>(pub &'a [u8]);
 
 impl Serialize for Name<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -55,9 +55,11 @@ struct SavedRun {
 
 /// The number of processes by fate, of those whose memory the report lacks.
 #[derive(Deserialize)]
-struct SavedCoverage {
+pub struct SavedCoverage {
     changed: usize,
     denied: usize,
+    #[serde(default)] // Earlier reports left out none.
+    left_out: usize,
     timed_out: usize,
     not_asked: usize,
     #[serde(alias = "malformed")] // Version 1.
@@ -66,9 +68,11 @@ struct SavedCoverage {
 }
 
 impl SavedCoverage {
-    fn unknown(&self) -> usize {
-        let SavedCoverage { changed, denied, timed_out, not_asked, not_understood, failed } = self;
-        changed + denied + timed_out + not_asked + not_understood + failed
+    /// The number of processes whose memory is missing.
+    pub fn unknown(&self) -> usize {
+        let SavedCoverage { changed, denied, left_out, .. } = self;
+        let SavedCoverage { timed_out, not_asked, not_understood, failed, .. } = self;
+        changed + denied + left_out + timed_out + not_asked + not_understood + failed
     }
 }
 
@@ -149,7 +153,8 @@ impl SavedRow {
     }
 }
 
-fn unhex(hex: &str) -> Option<Vec<u8>> {
+/// The bytes of a name in hexadecimal.
+pub fn unhex(hex: &str) -> Option<Vec<u8>> {
     let pairs = hex.as_bytes().chunks(2);
     pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }

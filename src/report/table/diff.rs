@@ -39,7 +39,7 @@ pub fn diff(diff: &Diff<'_>, options: &TableOptions<'_>) -> String {
     let columns: Vec<Column> = COLUMNS.into_iter().filter(is_shown).collect();
     let mut lines = Vec::new();
     if !options.no_header {
-        let title = diff.grouping.titles()[1];
+        let title = diff.words.title;
         let heads = columns.iter().map(|column| match column {
             Column::Ram => Cell::Number(format!("{} {}", unit.head(), column.header())),
             Column::Name => Cell::Words(title, title),
@@ -68,7 +68,8 @@ pub fn diff(diff: &Diff<'_>, options: &TableOptions<'_>) -> String {
         let is_free = column == Column::Name && options.terminal.is_none();
         let widths = lines.iter().map(|(_, _, cells)| cells[place].display_width());
         let widest = if is_free { 0 } else { widths.max().unwrap_or_default() };
-        Content { column, head: 0, widest }
+        let is_name = column == Column::Name;
+        Content { kind: column.kind(), is_name, head: 0, widest }
     });
     let layout = Layout::new(&contents.collect::<Vec<_>>(), options);
     let mut text = String::new();
@@ -160,8 +161,8 @@ mod tests {
         });
         let rows = rows.collect();
         let total = BeforeAfter::new(before, after);
-        let grouping = Grouping::Program;
-        let table = Diff { grouping, rows, left_out: 3, leaves_changes_out: true, total };
+        let words = Grouping::Program.words();
+        let table = Diff { words, rows, left_out: 3, leaves_changes_out: true, total };
         let text = diff(&table, &TableOptions::default());
         let expected = [
             "   MiB RAM   SWAPPED  COUNT  PROCESS",

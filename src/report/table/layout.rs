@@ -2,7 +2,7 @@
 
 use super::TableOptions;
 use super::style::{self, Style};
-use crate::program::{Column, ColumnKind};
+use crate::program::ColumnKind;
 use crate::report::escape::Charset;
 use std::borrow::Cow;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -17,7 +17,7 @@ const GAP: usize = 2;
 
 /// The content of a cell.
 #[derive(Debug)]
-pub(super) enum Cell {
+pub enum Cell {
     /// A number or its replacement: aligned to the right, never cut.
     Number(String),
     /// A text that may be cut, and a suffix that is not.
@@ -27,7 +27,8 @@ pub(super) enum Cell {
 }
 
 impl Cell {
-    pub(super) fn display_width(&self) -> usize {
+    /// The number of terminal columns.
+    pub fn display_width(&self) -> usize {
         match self {
             Cell::Number(text) => display_width(text),
             Cell::Name(name, suffix) => display_width(name) + display_width(suffix),
@@ -38,18 +39,23 @@ impl Cell {
 
 /// The content of a column.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Content {
-    pub(super) column: Column,
+pub struct Content {
+    /// The kind of its values.
+    pub kind: ColumnKind,
+    /// Whether it has the names of rows, of which a blank at the end is a part.
+    pub is_name: bool,
     /// The width of the header.
-    pub(super) head: usize,
+    pub head: usize,
     /// The width of the widest cell below the header.
-    pub(super) widest: usize,
+    pub widest: usize,
 }
 
 /// The columns of a table and their widths, gaps included.
 #[derive(Debug)]
-pub(super) struct Layout {
-    columns: Vec<(Column, usize)>,
+pub struct Layout {
+    columns: Vec<(ColumnKind, usize)>,
+    /// The column with the names of rows.
+    name: Option<usize>,
     is_colored: bool,
     /// Whether texts must fit.
     is_terminal: bool,
@@ -58,19 +64,20 @@ pub(super) struct Layout {
 
 impl Layout {
     /// A layout of these columns, fitted to the width of a terminal.
-    pub(super) fn new(contents: &[Content], options: &TableOptions<'_>) -> Layout {
+    pub fn new(contents: &[Content], options: &TableOptions<'_>) -> Layout {
         let TableOptions { terminal, is_colored, charset, .. } = *options;
         let is_narrow = terminal.is_some_and(|columns| columns < NARROW);
         let least = if is_narrow { WIDTH_MIN_NARROW } else { WIDTH_MIN };
-        let amounts = contents.iter().filter(|content| content.column.is_amount());
+        let amounts = contents.iter().filter(|content| content.kind.is_amount());
         let amount = amounts.fold(least, |width, content| width.max(content.widest + GAP));
-        let width = |content: &Content| match content.column {
+        let width = |content: &Content| match content.kind {
             // One blank separates headers.
-            column if column.is_amount() => (column, amount.max(content.head + 1)),
-            column => (column, content.widest.max(content.head) + GAP),
+            kind if kind.is_amount() => (kind, amount.max(content.head + 1)),
+            kind => (kind, content.widest.max(content.head) + GAP),
         };
         let columns = contents.iter().map(width).collect();
-        let mut layout = Layout { columns, is_colored, is_terminal: terminal.is_some(), charset };
+        let (name, is_terminal) = (contents.iter().position(|one| one.is_name), terminal.is_some());
+        let mut layout = Layout { columns, name, is_colored, is_terminal, charset };
         if let Some(columns) = terminal {
             layout.fit(columns);
         }
@@ -79,11 +86,10 @@ impl Layout {
 
     /// Shortens the widest texts until all columns fit or every text has one column.
     fn fit(&mut self, terminal: usize) {
-        let is_text = |column: Column| column.kind() == ColumnKind::Text;
         let all: usize = self.columns.iter().map(|(_, width)| width).sum();
         let mut excess = all.saturating_sub(terminal);
         while excess > 0 {
-            let texts = self.columns.iter_mut().filter(|(column, _)| is_text(*column));
+            let texts = self.columns.iter_mut().filter(|(kind, _)| *kind == ColumnKind::Text);
             let Some((_, width)) = texts.max_by_key(|(_, width)| *width) else { return };
             if *width <= GAP + 1 {
                 return;
@@ -93,14 +99,14 @@ impl Layout {
         }
     }
 
-    /// The limit for a text in this column, if there is one.
-    pub(super) fn room(&self, column: Column) -> Option<usize> {
-        let (_, width) = self.columns.iter().find(|one| one.0 == column)?;
+    /// The limit for the name of a row, if there is one.
+    pub fn name_room(&self) -> Option<usize> {
+        let (_, width) = self.columns.get(self.name?)?;
         self.is_terminal.then_some(width.saturating_sub(GAP))
     }
 
     /// Writes a line of cells, one for each column. A mark replaces the first blank.
-    pub(super) fn line(
+    pub fn line(
         &self,
         text: &mut String,
         style: Style,
@@ -108,8 +114,8 @@ impl Layout {
         cells: impl IntoIterator<Item = Cell>,
     ) {
         let mut line = String::new();
-        let last = self.columns.last().map(|last| last.0);
-        for ((column, width), cell) in self.columns.iter().zip(cells) {
+        let last = self.columns.len().saturating_sub(1);
+        for ((place, (_, width)), cell) in self.columns.iter().enumerate().zip(cells) {
             let room = self.is_terminal.then_some(width.saturating_sub(GAP));
             let content = match cell {
                 Cell::Number(number) => format!("{number:>width$}"),
@@ -126,13 +132,13 @@ impl Layout {
                 }
             };
             line.push_str(&content);
-            if last != Some(*column) {
+            if place != last {
                 let free = width.saturating_sub(display_width(&content));
                 line.extend(std::iter::repeat_n(' ', free));
             }
         }
         // A blank at the end of a name is a part of the name.
-        let mut line = if last == Some(Column::Name) { &line[..] } else { line.trim_end() };
+        let mut line = if self.name == Some(last) { &line[..] } else { line.trim_end() };
         if let Some(mark) = mark {
             // Every column begins with a blank.
             line = line.get(1..).unwrap_or_default();
@@ -165,6 +171,22 @@ pub fn cut(text: &str, columns: usize, charset: Charset) -> Cow<'_, str> {
     }
     left.push(charset.cut_mark());
     Cow::Owned(left)
+}
+
+/// The text, or as much of its end as fits into the columns, behind a mark.
+pub fn cut_front(text: &str, columns: usize, charset: Charset) -> Cow<'_, str> {
+    if text.width() <= columns {
+        return Cow::Borrowed(text);
+    }
+    let mut room = columns.saturating_sub(1);
+    let mut begin = text.len();
+    for (at, c) in text.char_indices().rev() {
+        let Some(more) = room.checked_sub(c.width().unwrap_or(0)) else { break };
+        room = more;
+        // A combining mark stays with its letter.
+        begin = if c.width() == Some(0) { begin } else { at };
+    }
+    Cow::Owned(format!("{}{}", charset.cut_mark(), &text[begin..]))
 }
 
 /// The text in lines of at most so many columns, cut at blanks; all but the first are indented. A
@@ -226,6 +248,23 @@ mod tests {
         assert_eq!(wrap("  1 denied: データ", 18, 4), ["  1 denied: データ"]);
         assert_eq!(wrap("  1 denied: データ", 17, 4), ["  1 denied:", "    データ"]);
         assert_eq!(wrap("/a/very/long/path ends", 5, 2), ["/a/very/long/path", "  ends"]);
+    }
+
+    #[test]
+    fn the_end_of_a_path_is_kept() {
+        for (text, room, expected) in [
+            ("/lib/libc.so.6", 14, "/lib/libc.so.6"),
+            ("/lib/libc.so.6", 10, "…libc.so.6"),
+            ("/lib/libc.so.6", 1, "…"),
+            ("/lib/libc.so.6", 0, "…"),
+            ("データ収集", 9, "…ータ収集"),
+            ("データ収集", 8, "…タ収集"),
+            ("cafe\u{301}s", 3, "…e\u{301}s"),
+            ("cafe\u{301}s", 2, "…s"),
+        ] {
+            let left = cut_front(text, room, Charset::Unicode);
+            assert_eq!(left, expected, "{text} in {room}");
+        }
     }
 
     #[test]

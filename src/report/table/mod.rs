@@ -14,10 +14,8 @@ mod style;
 
 pub use self::diff::{DiffFormat, diff};
 pub use self::host::host;
-use self::layout::{Cell, Content, Layout};
-pub use self::layout::{cut, cut_line, wrap};
-pub use self::style::Color;
-use self::style::Style;
+pub use self::layout::{Cell, Content, Layout, cut, cut_front, cut_line, wrap};
+pub use self::style::{Color, Style};
 use crate::program::{
     Column, Grouping, Known, Obstacle, Programs, Sharing, Snapshot, UnknownRest, Usage,
 };
@@ -71,7 +69,7 @@ pub fn table(programs: &Programs<'_>, options: &TableOptions<'_>) -> String {
         let cells = options.columns.iter().map(|column| table.header(*column));
         layout.line(&mut text, Style::Strong, None, cells);
     }
-    let room = layout.room(Column::Name);
+    let room = layout.name_room();
     for line in Line::all(programs) {
         let cells = options.columns.iter().map(|column| table.cell(line, *column, room));
         layout.line(&mut text, style(line), table.mark(line), cells);
@@ -127,7 +125,7 @@ impl<'a> Table<'a> {
             let is_free = columns.last() == Some(column) && terminal.is_none();
             let widest = if is_free { 0 } else { self.widest(*column) };
             let head = if no_header { 0 } else { self.header(*column).display_width() };
-            Content { column: *column, head, widest }
+            Content { kind: column.kind(), is_name: *column == Column::Name, head, widest }
         };
         let contents: Vec<Content> = columns.iter().map(content).collect();
         Layout::new(&contents, self.options)

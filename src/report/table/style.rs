@@ -33,7 +33,7 @@ impl Color {
 
 /// The style of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Style {
+pub enum Style {
     /// As other text.
     Plain,
     /// Bold: header and total.

@@ -21,7 +21,7 @@ pub fn run(bytes: &[u8]) {
     let option = format!("--filter={pattern}");
     let parsed = in_time("to parse", || table_options(&["psm-uring", &option]));
     match parsed {
-        Ok(options) => check_match(&options.filter.expect("it was given"), name),
+        Ok(options) => check_match(&options.select.filter.expect("it was given"), name),
         Err(error) => {
             let line = error.to_string();
             assert!(!line.contains(char::is_control), "{line:?}");
