@@ -26,7 +26,7 @@ fn short(cli: &Command) -> String {
     };
     let commands: Vec<&str> = cli.get_subcommands().map(Command::get_name).collect();
     format!(
-        "{about}\n\n{}\n{}      --help{:pad$}All options; commands: {}\n",
+        "{about}\n\n{}\n{}      --help{:pad$}All options; also {}\n",
         examples.collect::<String>(),
         options.iter().map(line).collect::<String>(),
         "",

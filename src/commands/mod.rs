@@ -4,20 +4,22 @@
 //! - `bench`       the engines against each other
 //! - `completions` completion scripts for shells
 //! - `man`         the manual page
+//! - `maps`        mappings, summed by name
 #![forbid(unsafe_code)]
 
 pub mod bench;
 mod completions;
 mod man;
+mod maps;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::bench::BenchOptions;
 use self::completions::Shell;
+use self::maps::MapsOptions;
 use crate::cli::words::words;
 use crate::cli::{self, AMOUNTS, DiffOptions, ENVIRONMENT, EXAMPLES, EXIT_CODES, Options};
 use crate::error::Error;
-use crate::report::SavedReport;
 use crate::run::{self, Outcome};
 use crate::sys::{stdio, terminal};
 
@@ -47,6 +49,8 @@ pub(crate) enum Command {
     Bench(BenchOptions),
     /// Show the changes between two saved reports
     Diff(DiffOptions),
+    /// Show the mappings that processes are made of
+    Maps(MapsOptions),
     /// Print a shell completion script
     Completions {
         /// The shell: bash, zsh or fish
@@ -73,8 +77,9 @@ pub fn run() -> Result<Outcome, Error> {
         None => run::run(&options),
         Some(Command::Bench(options)) => bench::bench(&options),
         Some(Command::Diff(options)) => {
-            run::diff(&options, SavedReport::parse).map(|()| Outcome::Printed)
+            run::diff(&options, maps::parse_saved).map(|()| Outcome::Printed)
         }
+        Some(Command::Maps(options)) => maps::maps(options),
         Some(Command::Completions { shell }) => print(&completions::script(shell)),
         Some(Command::Man) => print(&man::man()),
     }

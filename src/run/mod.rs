@@ -37,6 +37,7 @@ pub(crate) use self::facts::Clock;
 use self::freed::Groups;
 use self::groups::FoundGroups;
 use self::missing::Unmeasured;
+pub(crate) use self::output::{table_options, write_text};
 pub(crate) use self::progress::ProgressLine;
 pub(crate) use self::settings::Settings;
 use self::shares::FoundShares;

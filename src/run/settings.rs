@@ -10,10 +10,14 @@ use crate::cli::{Options, OutputOptions, User};
 use crate::engine::{EngineKind, Timeouts, Tuning};
 use crate::error::Error;
 use crate::host::{CgroupMount, GroupPlan};
-use crate::process::{GENTLE_WINDOW_BYTES, NameRule, Plan, Source, WINDOW_BYTES, WalkRule};
+use crate::process::{
+    GENTLE_WINDOW_BYTES, HoldLimit, LONG_HOLD, MappingsWanted, NameRule, Plan, Source,
+    WINDOW_BYTES, WalkRule,
+};
 use crate::program::{Column, Grouping, Order, UserNames};
 use crate::report::{self, Color, Format, Rules, Unit, escape};
 use crate::sys::proc_root::ProcRoot;
+use crate::sys::this_process;
 use crate::sys::users::{PASSWD, Users};
 use crate::sys::{cgroups, pages};
 use crate::units::{Labelled, Pid};
@@ -146,6 +150,30 @@ impl Settings {
             output,
             watch,
         })
+    }
+
+    /// Resolves the command line of a report of mappings, by name. A read of smaps stalls big
+    /// processes: they are left out unless the selection names processes or programs, or `has_big`.
+    /// Without `is_named`, nothing shows the names of programs.
+    ///
+    /// # Errors
+    /// As [`Settings::resolve`].
+    pub(crate) fn of_mappings(
+        options: &Options,
+        is_named: bool,
+        has_big: bool,
+    ) -> Result<Settings, Error> {
+        let mut settings = Settings::resolve(options)?;
+        let Settings { plan, pids, .. } = &mut settings;
+        plan.mappings = MappingsWanted::ByName;
+        if !is_named && plan.filter.is_none() {
+            plan.name_rule = NameRule::Comm;
+        }
+        if !has_big && pids.is_empty() && plan.filter.is_none() {
+            let (time, page_bytes) = (LONG_HOLD, this_process::page_bytes());
+            plan.hold_max = Some(HoldLimit { time, page_bytes });
+        }
+        Ok(settings)
     }
 
     /// Whether the report shows memory in swap. The total of a table is that of RAM alone.

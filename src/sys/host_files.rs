@@ -134,6 +134,12 @@ pub fn kernel(root: &ProcRoot) -> Option<(u32, u32)> {
     this_process::release_numbers(text.strip_prefix("Linux version ")?)
 }
 
+/// The number of mappings that a process may have (`vm.max_map_count`, mm/mmap.c).
+pub fn max_map_count(root: &ProcRoot) -> Option<u64> {
+    let text = read_text(root, "sys/vm/max_map_count", TEXT_MAX).ok()?;
+    std::str::from_utf8(&text).ok()?.trim().parse().ok()
+}
+
 /// The sum over the sizes of huge pages: directories such as `hugepages-2048kB`. `None` for too
 /// many sizes, or if one cannot be read.
 fn pools_used(sizes: &Path) -> Option<Kib> {

@@ -148,8 +148,29 @@ const CASES: [(&str, &str); 135] = [
     ("user-pid", "ordinary -u 1001 -p 110,120"),
 ];
 
+/// The same of mappings: the arguments after `maps --proc-root`.
+const MAPS: [(&str, &str); 17] = [
+    ("maps", "mappings"),
+    ("maps-big", "mappings --big -n 4"),
+    ("maps-by-program", "mappings --by program -n 3"),
+    ("maps-by-program-csv", "mappings --by program -o csv -n 2"),
+    ("maps-by-program-json", "mappings --by program --json -n 1"),
+    ("maps-by-program-openmetrics", "mappings --by program -o openmetrics -n 1"),
+    ("maps-columns", "mappings --columns most,mappings,swap,name,ram --sort mappings -r -n 5"),
+    ("maps-csv", "mappings -o csv --columns name,ram,processes --no-header"),
+    ("maps-filter", "mappings -f postgres --unit KiB"),
+    ("maps-hugetlb", "hugetlb"),
+    ("maps-json", "mappings --json -f node"),
+    ("maps-malformed", "malformed -p 402,403 -o ndjson"),
+    ("maps-no-rollup", "no-rollup --sort name -n 3"),
+    ("maps-openmetrics", "mappings -o openmetrics -n 3"),
+    ("maps-pid", "mappings -p 820,811 -n 2"),
+    ("maps-total", "mappings --total --strict"),
+    ("maps-user", "grouped -u 1000 --unit auto -n 2"),
+];
+
 /// Invalid calls and impossible reports: complete command lines.
-const FAULTS: [(&str, &str); 52] = [
+const FAULTS: [(&str, &str); 55] = [
     ("fault-bad-deadline", "--deadline soon"),
     ("fault-bad-depth", "--depth 0"),
     ("fault-bad-engine", "--engine fast"),
@@ -174,6 +195,9 @@ const FAULTS: [(&str, &str); 52] = [
     ("fault-huge-regex", "--filter (((((a{99}){99}){99}){99}){99})"),
     ("fault-json-and-csv", "--json -o csv"),
     ("fault-labels-of-pids", "-o openmetrics --by pid"),
+    ("fault-maps-column-twice", "maps --columns ram,pss"),
+    ("fault-maps-columns-of-metrics", "maps -o openmetrics --columns ram"),
+    ("fault-maps-total-unknown", "maps --proc-root no-smaps --total"),
     ("fault-max-ratio", "bench --against x --max-ratio nan"),
     ("fault-max-ratio-alone", "bench --max-ratio 1.2"),
     ("fault-no-rollup", "--proc-root no-rollup --source rollup"),
@@ -268,6 +292,11 @@ fn reports() {
             let ran = run_masked(&format!("{words} --engine sync"));
             check(name, &words, &ran).err()
         })
+        .chain(MAPS.iter().filter_map(|(name, case)| {
+            let words = format!("maps --proc-root {case}");
+            let ran = run_masked(&format!("{words} --engine sync"));
+            check(name, &words, &ran).err()
+        }))
         .collect();
     report(&wrong);
 }
@@ -297,10 +326,12 @@ fn engines_print_the_same() {
         engines.extend(["--engine=uring --depth=1 --workers=1", "--engine=uring --depth=3"]);
     }
     let mut failures = Failures::new();
-    for (name, case) in CASES {
-        let reference = run_masked(&format!("--proc-root {case} --engine sync"));
+    let maps = MAPS.iter().map(|(name, case)| (*name, format!("maps --proc-root {case}")));
+    let cases = CASES.iter().map(|(name, case)| (*name, format!("--proc-root {case}")));
+    for (name, case) in cases.chain(maps) {
+        let reference = run_masked(&format!("{case} --engine sync"));
         for engine in &engines {
-            let ran = run_masked(&format!("--proc-root {case} {engine}"));
+            let ran = run_masked(&format!("{case} {engine}"));
             let shown = |ran: &Ran| String::from_utf8_lossy(&show("", ran)).into_owned();
             check_eq!(failures, shown(&ran), shown(&reference), "{name}: {engine} against sync");
             check_eq!(failures, ran, reference, "{name}: {engine} against sync");
@@ -315,8 +346,8 @@ fn every_golden_file_has_a_case() {
         return; // They are being written just now.
     }
     let cases: BTreeSet<String> =
-        CASES.iter().chain(&FAULTS).map(|(name, _)| format!("{name}.txt")).collect();
-    assert_eq!(cases.len(), CASES.len() + FAULTS.len(), "two cases share a file");
+        CASES.iter().chain(&MAPS).chain(&FAULTS).map(|(name, _)| format!("{name}.txt")).collect();
+    assert_eq!(cases.len(), CASES.len() + MAPS.len() + FAULTS.len(), "two cases share a file");
     let found: BTreeSet<String> =
         files(&data("golden")).into_iter().map(|(name, _)| name).collect();
     assert_eq!(found, cases, "remove the file, or add the case");

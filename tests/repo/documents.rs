@@ -32,13 +32,16 @@ fn every_flag_is_in_help_and_manual() {
     let missing = in_help.difference(&in_page);
     let mut wrong: Vec<String> =
         missing.map(|flag| format!("src/commands/man: `{flag}` of --help is missing")).collect();
-    let of_commands = ["bench", "diff"].map(|command| flags(&printed(&[command, "--help"])));
+    let of_commands =
+        ["bench", "diff", "maps"].map(|command| flags(&printed(&[command, "--help"])));
     let known: BTreeSet<String> =
         in_help.into_iter().chain(of_commands.into_iter().flatten()).collect();
     // Flags of other commands, on the rest of their lines.
     let others =
         regex(r"\b(cargo|rustup|git|sudo|setcap|systemctl|systemd|jq|smem|metop|ln|nginx)\b.*");
-    for document in ["README.md", "docs/COLUMNS.md", "docs/FORMATS.md", "docs/HOST.md"] {
+    for document in
+        ["README.md", "docs/COLUMNS.md", "docs/FORMATS.md", "docs/HOST.md", "docs/MAPS.md"]
+    {
         let text = read(document);
         let named = flags(&others.replace_all(&text, ""));
         wrong.extend(named.difference(&known).map(|flag| {

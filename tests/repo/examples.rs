@@ -64,7 +64,8 @@ fn hosts() -> PathBuf {
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(directory.join("bin")).expect("a directory");
     let wrapper = format!(
-        "#!/bin/sh\ncase $1 in diff) exec {PROGRAM} \"$@\";; esac\n\
+        "#!/bin/sh\ncase $1 in\ndiff) exec {PROGRAM} \"$@\";;\n\
+         maps) shift; exec {PROGRAM} maps --proc-root \"$HOST\" \"$@\";; esac\n\
          case $* in *charged*) set -- --cgroup-root cgroups \"$@\";; esac\n\
          exec {PROGRAM} --proc-root \"$HOST\" \"$@\"\n"
     );
@@ -74,7 +75,7 @@ fn hosts() -> PathBuf {
     let made = sh(
         &format!(
             "chmod +x bin/psm-uring\n\
-             cp -a {fixtures}/ordinary {fixtures}/grouped .\n\
+             cp -a {fixtures}/ordinary {fixtures}/grouped {fixtures}/mappings .\n\
              cp -a ordinary stuck; cp -a ordinary monday\n\
              for pid in {}; do rm stuck/$pid/smaps_rollup; mkfifo stuck/$pid/smaps_rollup; done\n\
              cp monday/111/smaps_rollup monday/120/smaps_rollup\n\
@@ -92,7 +93,7 @@ fn hosts() -> PathBuf {
 #[test]
 fn examples_print_the_output_they_show() {
     let directory = hosts();
-    let documents = ["README.md", "docs/COLUMNS.md", "docs/HOST.md"];
+    let documents = ["README.md", "docs/COLUMNS.md", "docs/HOST.md", "docs/MAPS.md"];
     let all: Vec<Example> = documents.into_iter().flat_map(examples).collect();
     assert!(all.len() >= 11, "{} examples", all.len());
     let mut wrong = String::new();

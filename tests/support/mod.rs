@@ -45,13 +45,14 @@ pub mod world;
 pub const RUN_LIMIT: Duration = Duration::from_secs(20);
 
 /// The fake `/proc` trees under `tests/data/procfs`.
-pub const TREES: [&str; 13] = [
+pub const TREES: [&str; 14] = [
     "empty",
     "grouped",
     "hollow",
     "hugetlb",
     "kernel-threads",
     "malformed",
+    "mappings",
     "names",
     "no-rollup",
     "no-smaps",

@@ -461,10 +461,75 @@ HOLLOW = [
     Process(77, b"", files={"only": b"0\n"}, note="another one"),
 ]  # fmt: skip
 
+def area(at, name, pages=(), perms="rw-p", flags=corpus.ANON, **more):
+    """A mapping that is a little larger than what is in it."""
+    inode = more.pop("inode", 1311300 if name.startswith(b"/") else 0)
+    kb = sum(group.kb for group in pages) + more.get("private_hugetlb", 0)
+    return Mapping(at, room(kb), perms, name, pages, flags=flags, inode=inode, **more)
+
+
+LIBC = b"/usr/lib/x86_64-linux-gnu/libc.so.6"
+
+
+def mapped(*areas):
+    libc = [
+        area(LIBC_AT, LIBC, (Pages(1120, 4),), "r-xp", corpus.TEXT),
+        area(LIBC_AT + 0x200000, LIBC, (Pages(12, 1, True, "anon"),), flags=corpus.DATA),
+        Mapping(STACK_AT, 132, "rw-p", b"[stack]", (Pages(40, 1, True, "anon"),),
+                flags="rd wr mr mw me gd ac"),
+        Mapping(STACK_AT + 0x200000, 8, "r-xp", b"[vdso]", (Pages(4, 4),), flags="rd ex mr de"),
+    ]  # fmt: skip
+    return (*areas, *libc, corpus.VSYSCALL)
+
+
+def postgres(pid, private):
+    binary = b"/usr/lib/postgresql/17/bin/postgres"
+    return Process(pid, b"postgres", argv(b"postgres"), b"postgres", mapped(
+        area(EXE_AT, binary, (Pages(4096, 4),), "r-xp", corpus.TEXT),
+        area(EXE_AT + 0x800000, binary, (Pages(60, 1, True, "anon"),), flags=corpus.DATA),
+        area(HEAP_AT, b"[heap]", (Pages(private, 1, True, "anon"),)),
+        area(ANON_AT, b"", (Pages(4 * private, 1, True, "anon"),)),
+        area(SHM_AT, b"/dev/zero (deleted)", (Pages(131072, 4, True, "shmem"),), "rw-s",
+             corpus.SHARED, dev="00:01"),
+        area(SHM_AT + (1 << 30), b"/SYSV0052e2c1 (deleted)", (Pages(4, 4, True, "shmem"),), "rw-s",
+             corpus.SHARED, dev="00:01", inode=7),
+        area(SHM_AT + (2 << 30), b"/dev/shm/PostgreSQL.1804289", (Pages(28, 4, True, "shmem"),),
+             "rw-s", corpus.SHARED, dev="00:1a"),
+    ), note="four of one program, with a shared buffer")  # fmt: skip
+
+
+MAPPED = [
+    *(postgres(801 + i, private) for i, private in enumerate((1024, 1056, 1072, 2048))),
+    Process(811, b"node", argv(b"node"), b"node", mapped(
+        area(EXE_AT, b"/usr/bin/node", (Pages(30208),), "r-xp", corpus.TEXT),
+        area(HEAP_AT, b"[heap]", (Pages(5120, 1, True, "anon"),), swap=((1024, 1),)),
+        area(ANON_AT, b"[anon:v8]", (Pages(184320, 1, True, "anon"),), swap=((20480, 1),)),
+        area(ANON_AT + (1 << 32), b"[anon:v8]", (Pages(2048, 1, True, "anon"),)),
+        area(SHM_AT, rb"/srv/two\012lines.db", (Pages(260),), "r--p", corpus.FILE),
+    ), note="named anonymous memory, swap, a newline in a path"),
+    Process(812, b"java", argv(b"java"), b"java", mapped(
+        area(EXE_AT, b"/opt/jvm/bin/java (deleted)", (Pages(8),), "r-xp", corpus.TEXT),
+        area(HEAP_AT, b"[heap]", (Pages(3072, 1, True, "anon"),)),
+        area(ANON_AT, b"", (Pages(262144, 1, True, "anon"),)),
+        area(SHM_AT, b"/opt/jvm/lib/server/libjvm.so (deleted) (deleted)", (Pages(17408),), "r-xp",
+             corpus.TEXT),
+        area(SHM_AT + (1 << 30), b"/memfd:jit code (deleted)", (Pages(6144, 1, True, "shmem"),),
+             "rw-s", corpus.SHARED, dev="00:01"),
+        Mapping(HUGE_AT, 8192, "rw-p", b"/anon_hugepage (deleted)", inode=92817, dev="00:0f",
+                flags="rd wr mr mw me de ht", page_kb=HUGE_KB, private_hugetlb=8192),
+    ), note="replaced files, memfd, huge pages"),
+    Process(820, b"mysqld", argv(b"mysqld"), b"mysqld", mapped(
+        area(EXE_AT, b"/usr/sbin/mysqld", (Pages(20480),), "r-xp", corpus.TEXT),
+        area(ANON_AT, b"", (Pages(1638400, 1, True, "anon"),)),
+    ), files={"statm": b"600000 415000 5200 6400 0 500000 0\n"},
+            note="a read holds its lock for 33 ms"),
+]  # fmt: skip
+
 TREES = {
     "ordinary": ORDINARY, "names": NAMES, "kernel-threads": KERNEL_THREADS,
     "vanished": VANISHED, "no-rollup": NO_ROLLUP, "malformed": MALFORMED, "hugetlb": HUGETLB,
     "grouped": GROUPED, "scripts": SCRIPTS, "no-smaps": NO_SMAPS, "hollow": HOLLOW, "empty": [],
+    "mappings": MAPPED,
 }  # fmt: skip
 DANGLING = {b"no-such-binary"}
 
@@ -672,6 +737,8 @@ def write_tree(name, processes):
     if name == "hugetlb":
         write(tree / "spl" / "kstat" / "zfs" / "arcstats", ARCSTATS.encode())
         write(tree / "sysvipc" / "shm", SEGMENTS.encode())
+    if name == "mappings":
+        write(tree / "sys" / "vm" / "max_map_count", b"65530\n")
     if not is_old:
         write(tree / "pressure" / "memory", PRESSURE.encode())
     write(tree / "version", b"Linux version 6.12.0 (builder@example) #1 SMP PREEMPT_DYNAMIC\n")

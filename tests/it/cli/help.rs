@@ -23,7 +23,10 @@ fn help_is_short_or_whole() {
         short.contains("\n  psm-uring -n 10 ") && short.contains("\n  -f, --filter "),
         "{short}"
     );
-    assert!(short.contains("--help") && short.contains("bench, diff, completions, man"), "{short}");
+    assert!(
+        short.contains("--help") && short.contains("bench, diff, maps, completions, man"),
+        "{short}"
+    );
     assert!(whole.starts_with("Examples:\n") && whole.contains("\nUsage: psm-uring "), "{whole}");
     for part in ["\nExit codes:\n", "\nEnvironment:\n", "  title    argv[0]", "\nFiltering:\n"] {
         assert!(whole.contains(part), "no {part:?} in\n{whole}");

@@ -41,7 +41,7 @@ fn the_manual_page_is_whole() {
     let in_page = r"(?m)^\.TP\n(?:\\fB-[a-zA-Z]\\fR, )?\\fB(--[a-z-]+)\\fR";
     let in_help = r"(?m)^ {2,6}(?:-[a-zA-Z], )?(--[a-z-]+)";
     let mut expected = flags(&help(&["--help"]), in_help);
-    for command in ["bench", "diff", "completions", "man"] {
+    for command in ["bench", "diff", "maps", "completions", "man"] {
         expected.extend(flags(&help(&[command, "--help"]), in_help));
     }
     expected.sort();
