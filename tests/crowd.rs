@@ -137,6 +137,26 @@ fn forked_members_have_the_promised_memory() {
     }
 }
 
+/// Mappings are summed by name as processes complete, so that many take little memory.
+#[test]
+fn maps_of_a_crowd_take_little_memory() {
+    const KIB_MAX: u64 = 24 * 1024;
+    let _alone = alone();
+    let spec = Spec { private: 16, shared: 16, ..Spec::usual(Kind::Small) };
+    assert_eq!((spec.processes, spec.mappings), (2000, 100));
+    let crowd = start(&spec);
+    for engine in ["threads", "auto"] {
+        let ran = support::run(["maps", "--stats", "--json", "--engine", engine]);
+        let peak = ran.stat("peak memory");
+        let peak: u64 = peak.split(' ').next().and_then(|kib| kib.parse().ok()).expect("KiB");
+        assert!(peak <= KIB_MAX, "{engine}: {peak} KiB");
+        let report: serde_json::Value = serde_json::from_str(&ran.stdout()).expect("JSON");
+        let mappings = report["total"]["mappings"].as_u64().expect("a number");
+        assert!(mappings >= 200_000, "{engine}: {mappings} mappings");
+    }
+    finish(crowd, false);
+}
+
 /// All members sleep, are children of the root, and use no CPU time.
 fn assert_idle(crowd: &Crowd) {
     let look = || -> Vec<_> { crowd.pids().iter().map(|pid| stat(*pid)).collect() };
