@@ -120,6 +120,28 @@ mod tests {
         assert_eq!(memory.feed(ProcFile::Smaps, b"", 1), Step::Lost);
     }
 
+    /// An exec half-way: the text of the old program ends early, then that of the new one begins.
+    #[test]
+    fn a_text_that_ends_early_leaves_no_mapping() {
+        let old = b"7f00-7f40 rw-s 00000000 00:01 7     /old\nPss: 4 kB\n\
+            7f40-7f80 rw-p 00000000 00:00 0 \nPss: 4 kB\n7f80-7fc0 rw-s 00000000 00:01 7     /o";
+        let new = b"7f00-7f40 rw-s 00000000 00:01 9     /new\nPss: 8 kB\n\
+            Private_Clean: 0 kB\nPrivate_Dirty: 0 kB\n";
+        let mut memory = Memory::default();
+        memory.begin(MappingsWanted::ByName);
+        assert_eq!(memory.feed(ProcFile::Smaps, old, 400), Step::Continue);
+        assert_eq!(memory.feed(ProcFile::Smaps, b"", 400), Step::Verify);
+        assert_eq!(memory.feed(ProcFile::Smaps, b"", 1), Step::Lost);
+        memory.begin(MappingsWanted::ByName);
+        assert_eq!(memory.feed(ProcFile::Smaps, new, 400), Step::Continue);
+        assert_eq!(memory.feed(ProcFile::Smaps, b"", 400), Step::Verify);
+        assert_eq!(memory.feed(ProcFile::Smaps, b"7", 1), Step::Whole);
+        assert!(memory.finish().is_ok());
+        let named = memory.named().expect("the mappings");
+        let rows: Vec<_> = named.iter().map(|(name, sums)| (name, sums.pss.0)).collect();
+        assert_eq!(rows, [(&b"/new"[..], 8)]);
+    }
+
     #[test]
     fn endless_text_is_malformed() {
         let sizes = [(ProcFile::SmapsRollup, RECORD_BYTES_MAX), (ProcFile::Smaps, SMAPS_BYTES_MAX)];

@@ -123,6 +123,20 @@ mod tests {
         }
     }
 
+    /// `statm` bounds the hold from both sides; `status` has what is in swap.
+    #[test]
+    fn holds() {
+        let size = Size { total: 900_000, resident: 100_000, data: 400_000 };
+        let ms = |hold: Duration| hold.as_millis();
+        assert_eq!([size.hold(), size.hold_max()].map(ms), [8, 34]);
+        let status = |swap: u64, pte: u64| {
+            let text = format!("VmPTE:\t{pte} kB\nVmSwap:\t{swap} kB\n");
+            ms(size.hold_with(text.as_bytes(), 4096))
+        };
+        assert_eq!([status(0, 900), status(1_200_000, 900), status(0, 40_000)], [8, 27, 15]);
+        assert_eq!(ms(size.hold_with(b"", 4096)), 8);
+    }
+
     #[test]
     fn choices() {
         let walk = |has_hugetlb| Choice::Walk { has_hugetlb };
