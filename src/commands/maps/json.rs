@@ -325,7 +325,8 @@ mod tests {
             let text = document(by, &rest);
             let saved = parse(text.as_bytes()).expect(by).expect(by);
             assert_eq!((saved.missing, saved.snapshot.total.count), (6, 9));
-            let amounts = Amounts { count: 2, ram: Some(Kib(4)), swap: Some(Kib(0)) };
+            let (ram, swap) = (Some(Kib(4)), Some(Kib(0)));
+            let amounts = Amounts { count: 2, ram, swap, charged: None, events: None };
             let row = SnapshotRow {
                 key: Vec::new(),
                 name: name.to_vec(),
