@@ -22,7 +22,7 @@ pub use self::parse::{PidList, User};
 pub(crate) use self::parse::{number, ratio};
 pub(crate) use self::usage_error::usage_error;
 use self::words::{long_help, short_help, words};
-use crate::engine::EngineKind;
+use crate::engine::{EngineKind, Timeouts};
 use crate::process::{NameRule, Source};
 use crate::program::{Column, Grouping};
 use crate::report::{Color, DiffFormat, Format, Unit};
@@ -307,6 +307,13 @@ pub struct Options {
     /// The measurement.
     #[command(flatten)]
     pub read: ReadOptions,
+}
+
+impl ReadOptions {
+    /// The limits of the survey.
+    pub fn timeouts(&self) -> Timeouts {
+        Timeouts { stuck_after: self.stuck_after, deadline: self.deadline }
+    }
 }
 
 impl SelectOptions {

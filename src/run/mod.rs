@@ -39,7 +39,7 @@ use self::groups::FoundGroups;
 use self::missing::Unmeasured;
 pub(crate) use self::output::{table_options, write_text};
 pub(crate) use self::progress::ProgressLine;
-pub(crate) use self::settings::Settings;
+pub(crate) use self::settings::{Settings, once};
 use self::shares::FoundShares;
 use self::slots::Slots;
 use self::vfork::SharedSpaces;

@@ -141,10 +141,7 @@ impl Settings {
                 keeps_files,
                 ..Tuning::new(options.read.workers, options.read.depth, plan.source)
             },
-            timeouts: Timeouts {
-                stuck_after: options.read.stuck_after,
-                deadline: options.read.deadline,
-            },
+            timeouts: options.read.timeouts(),
             plan,
             columns,
             output,
@@ -271,13 +268,18 @@ fn columns(options: &Options, format: Format) -> Result<Vec<Column>, Error> {
             columns.insert(swap, Column::Heap);
         }
     }
-    let is_repeated = |(place, column)| columns[..place].contains(column);
-    match columns.iter().enumerate().find(|entry| is_repeated(*entry)) {
+    once(columns)
+}
+
+/// The columns, if `--columns` names each once.
+///
+/// # Errors
+/// [`Error::Usage`] with the first that it names twice.
+pub(crate) fn once<C: Labelled + PartialEq>(columns: Vec<C>) -> Result<Vec<C>, Error> {
+    let repeated = (1..columns.len()).find(|place| columns[..*place].contains(&columns[*place]));
+    match repeated.map(|place| columns[place].label()) {
         None => Ok(columns),
-        Some((_, column)) => {
-            let word = column.label();
-            Err(Error::Usage(format!("--columns names {word} twice; name it once")))
-        }
+        Some(word) => Err(Error::Usage(format!("--columns names {word} twice; name it once"))),
     }
 }
 

@@ -257,8 +257,8 @@ impl SavedMaps {
 
 impl SavedMap {
     fn amounts(&self) -> Amounts {
-        let (ram, swap) = (self.ram, self.swap);
-        Amounts { count: self.mappings, ram, swap, charged: None, events: None }
+        let (count, ram, swap) = (self.mappings, self.ram, self.swap);
+        Amounts { count, ram, swap, ..Amounts::default() }
     }
 
     /// The row, behind the key of its program.
@@ -325,8 +325,8 @@ mod tests {
             let text = document(by, &rest);
             let saved = parse(text.as_bytes()).expect(by).expect(by);
             assert_eq!((saved.missing, saved.snapshot.total.count), (6, 9));
-            let (ram, swap) = (Some(Kib(4)), Some(Kib(0)));
-            let amounts = Amounts { count: 2, ram, swap, charged: None, events: None };
+            let (count, ram, swap) = (2, Some(Kib(4)), Some(Kib(0)));
+            let amounts = Amounts { count, ram, swap, ..Amounts::default() };
             let row = SnapshotRow {
                 key: Vec::new(),
                 name: name.to_vec(),

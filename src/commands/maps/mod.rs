@@ -29,10 +29,10 @@ use crate::process::{NameRule, Source};
 use crate::program::{Column, Grouping};
 use crate::report::notes::{Missing, Note};
 use crate::report::{self, Facts, Format, SavedReport, Unit, escape};
-use crate::run::{self, Clock, Outcome, Session, Settings};
+use crate::run::{self, Clock, Outcome, Session, Settings, once};
 use crate::sys::host_files::{self, MeminfoFile};
 use crate::sys::terminal;
-use crate::units::{Labelled, labels};
+use crate::units::labels;
 
 /// Of so many mappings that a process may have, a process that is near has a note.
 const NEAR_LIMIT_PERCENT: u64 = 80;
@@ -146,7 +146,7 @@ struct MapsRules {
 pub(crate) fn maps(options: MapsOptions) -> Result<Outcome, Error> {
     let mut clock = Clock::start();
     let MapsOptions { big, by, name, ref columns, sort, reverse, .. } = options;
-    let columns = columns_once(columns)?;
+    let columns = once(columns.to_vec())?;
     let table = table_options(options);
     let settings = Settings::of_mappings(&table, by == MapsBy::Program, big)?;
     if settings.output.format == Format::OpenMetrics && !columns.is_empty() {
@@ -216,17 +216,6 @@ fn table_options(options: MapsOptions) -> Options {
         gentle: false,
         cgroup_root: None,
         read,
-    }
-}
-
-fn columns_once(columns: &[MapColumn]) -> Result<Vec<MapColumn>, Error> {
-    let is_repeated = |(place, column): &(usize, &MapColumn)| columns[..*place].contains(column);
-    match columns.iter().enumerate().find(is_repeated) {
-        None => Ok(columns.to_vec()),
-        Some((_, column)) => {
-            let word = column.label();
-            Err(Error::Usage(format!("--columns names {word} twice; name it once")))
-        }
     }
 }
 
