@@ -93,6 +93,23 @@ impl<F: Fetcher> Uring<F> {
         self.places.push(place);
     }
 
+    /// Frees a slot with nothing in flight, and closes the rollup that does not stay open.
+    fn release(&mut self, index: usize) {
+        let slot = &mut self.slots[index];
+        slot.state = SlotState::Free;
+        slot.known = None;
+        let place = slot.place.take();
+        self.free.push(index);
+        place.into_iter().for_each(|place| self.close(place));
+    }
+
+    /// The places that are free, have a rollup, or belong to a slot: all of the ring.
+    fn places_known(&self) -> usize {
+        let kept = self.series.as_ref().map_or(0, SurveySeries::open_files);
+        let in_slots = self.slots.iter().filter(|slot| slot.place.is_some()).count();
+        self.places.len() + kept + in_slots
+    }
+
     /// The number of processes in flight, held ones excluded, that leaves memory for the rest of
     /// the run. `None` if some workers would be idle.
     fn affordable_depth(&self, processes: usize, plan: &Plan) -> Option<usize> {
@@ -152,6 +169,7 @@ impl<F: Fetcher> Engine for Uring<F> {
             EngineFailure { errno, unfinished }
         });
         tallies.push(survey.tally);
+        debug_assert_eq!(self.places_known(), self.ring.places_max(), "no place is lost");
         outcome
     }
 
@@ -328,10 +346,7 @@ impl<F: Fetcher> Uring<F> {
         if slot.state != SlotState::Busy {
             // The process has timed out. With all its buffers back, the slot is free again.
             if slot.state == SlotState::Abandoned && slot.reclaim(done) {
-                slot.state = SlotState::Free;
-                self.free.push(index);
-                let place = slot.place.take();
-                place.into_iter().for_each(|place| self.close(place));
+                self.release(index);
             }
             return Ok(());
         }
@@ -343,21 +358,18 @@ impl<F: Fetcher> Uring<F> {
         if slot.is_idle() && !slot.fetch_next(index, &self.buffers, &mut self.ring) {
             survey.tally.record(&slot.probe);
             survey.finished += 1;
-            slot.state = SlotState::Free;
             survey.in_flight -= 1;
-            self.free.push(index);
             self.keep(index);
+            self.release(index);
         }
         Ok(())
     }
 
-    /// Keeps the rollup of a finished process open in its place, or closes it.
+    /// Keeps the rollup of a finished process open in its place.
     fn keep(&mut self, index: usize) {
         let Slot { probe, known, place, .. } = &mut self.slots[index];
-        let (known, place) = (known.take(), place.take());
-        match &mut self.series {
-            Some(series) if probe.can_resume() => series.put(probe, known, place),
-            _ => place.into_iter().for_each(|place| self.close(place)),
+        if let Some(series) = self.series.as_mut().filter(|_| probe.can_resume()) {
+            series.put(probe, known.take(), place.take());
         }
     }
 
@@ -424,12 +436,15 @@ impl<F: Fetcher> Uring<F> {
     /// Abandons all busy slots and empties the queue. Returns their processes.
     fn take_unfinished(&mut self, survey: &mut SurveyState<'_>) -> Vec<Pid> {
         let mut unfinished = Vec::new();
-        let busy = |(_, slot): &(usize, &mut Slot)| slot.state == SlotState::Busy;
-        for (index, slot) in self.slots.iter_mut().enumerate().filter(busy) {
+        for index in 0..self.slots.len() {
+            let slot = &mut self.slots[index];
+            if slot.state != SlotState::Busy {
+                continue;
+            }
             unfinished.push(slot.probe.pid());
             if slot.is_paused() {
                 slot.end_pause();
-                self.free.push(index);
+                self.release(index);
             } else {
                 slot.state = SlotState::Abandoned;
             }

@@ -203,10 +203,9 @@ impl Slot {
         }
     }
 
-    /// Gives the process up in a pause. The slot is free.
+    /// Gives the process up in a pause. Then nothing is in flight.
     pub(super) fn end_pause(&mut self) {
         (self.paused, self.in_flight) = (None, [None; 2]);
-        self.state = SlotState::Free;
     }
 
     /// Times the process out. The buffers in flight stay in the ring.
