@@ -81,25 +81,28 @@ impl<File> SurveySeries<File> {
         Some(KnownProcess { survey: self.survey, ..known })
     }
 
-    /// Puts a measured process back, or in if it is new, with its rollup if that stays open.
+    /// Puts a measured process back with its rollup, or in without one if it is new. Returns a file
+    /// that does not stay open.
+    #[must_use]
     pub(super) fn put(
         &mut self,
         probe: &Probe,
         known: Option<KnownProcess<File>>,
-        file: Option<File>,
-    ) {
-        let pid = probe.pid();
+        mut file: Option<File>,
+    ) -> Option<File> {
+        let (pid, is_known) = (probe.pid(), known.is_some());
         // Processes open their rollups again in different surveys.
         let new =
             || KnownProcess { file: None, name: Vec::new(), reads: pid.0 % READS_MAX, survey: 0 };
         let mut known = known.unwrap_or_else(new);
-        known.file = file;
+        known.file = file.take_if(|_| is_known);
         self.open_files += usize::from(known.file.is_some());
         if known.file.is_some() && known.name != probe.name() {
             known.name.clear();
             known.name.extend_from_slice(probe.name());
         }
         self.processes.insert(pid, known);
+        file
     }
 
     /// The number of processes with an open rollup, without those that are taken out.

@@ -67,7 +67,7 @@ impl KeptFiles {
     fn put(&self, probe: &Probe, known: Option<KnownProcess<OpenFile>>, file: Option<OpenFile>) {
         let mut series = self.series();
         let has_room = series.open_files() < self.files_max;
-        series.put(probe, known, file.filter(|_| has_room));
+        drop(series.put(probe, known, file.filter(|_| has_room)));
     }
 }
 
@@ -202,8 +202,7 @@ impl Worker {
             log.current = None;
             drop(log);
             if let Some(kept) = queue.kept.as_ref().filter(|_| reader.probe.can_resume()) {
-                let is_new = known.is_none();
-                kept.put(&reader.probe, known, file.filter(|_| !is_new));
+                kept.put(&reader.probe, known, file);
             }
         }
         self.is_done.store(true, Ordering::Release);

@@ -283,7 +283,9 @@ impl<F: Fetcher> Uring<F> {
             };
             let slot = &mut self.slots[index];
             let known = self.series.as_mut().and_then(|series| series.take(*pid));
-            slot.start(*pid, survey.plan, now, (known, &mut self.places));
+            let file = known.as_ref().map(|known| known.file);
+            let place = file.and_then(|open| open.or_else(|| self.places.pop()));
+            slot.start(*pid, survey.plan, now, known, place);
             survey.in_flight += 1;
             survey.last_active = now;
             slot.fetch_next(index, &self.buffers, &mut self.ring);
@@ -369,7 +371,7 @@ impl<F: Fetcher> Uring<F> {
     fn keep(&mut self, index: usize) {
         let Slot { probe, known, place, .. } = &mut self.slots[index];
         if let Some(series) = self.series.as_mut().filter(|_| probe.can_resume()) {
-            series.put(probe, known.take(), place.take());
+            *place = series.put(probe, known.take(), place.take());
         }
     }
 

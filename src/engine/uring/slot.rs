@@ -109,22 +109,19 @@ impl Slot {
         }
     }
 
-    /// Starts a process, whose rollup is open in its place or has one of the free places.
+    /// Starts a process. Its rollup is open in its place, or stays open there.
     pub(super) fn start(
         &mut self,
         pid: Pid,
         plan: &Arc<Plan>,
         now: Duration,
-        (known, free): (Option<KnownProcess<usize>>, &mut Vec<usize>),
+        known: Option<KnownProcess<usize>>,
+        place: Option<usize>,
     ) {
-        self.known = known;
-        self.place = None;
+        (self.known, self.place) = (known, place);
         match &mut self.known {
             None => self.probe.restart(pid, plan),
-            Some(known) => {
-                known.start(&mut self.probe, pid, plan);
-                self.place = known.file.or_else(|| free.pop());
-            }
+            Some(known) => known.start(&mut self.probe, pid, plan),
         }
         self.state = SlotState::Busy;
         self.since = now;
