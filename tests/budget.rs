@@ -16,6 +16,7 @@ mod crowd;
 
 use std::fs::read;
 use std::mem::MaybeUninit;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -381,7 +382,7 @@ impl Budget {
         let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
         let (source, owner, cgroup) = (self.source, self.places, self.places);
         let walk = self.walks.then_some(WALK);
-        let surveys_per_name = if self.kept { u32::MAX } else { 1 };
+        let surveys_per_name = Some(if self.kept { NonZeroU32::MAX } else { NonZeroU32::MIN });
         let plan = Plan { source, owner, cgroup, walk, surveys_per_name, ..Plan::default() };
         let (features, keeps_files) = (self.ring, self.kept);
         let tuning = Tuning { features, keeps_files, ..tuning(WORKERS, DEPTH) };

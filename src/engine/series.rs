@@ -10,6 +10,9 @@
 //!   ([`SurveySeries::forget`]): after an exec the file would have the figures of the other one.
 //! - there is room for it in the limit of open files. The first processes have it.
 //!
+//! A survey of a part of the processes between two reports is not one of the series
+//! ([`Plan::surveys_per_name`]), and opens every file.
+//!
 //! The rollup of a process that is not listed any more, or was not measured, is closed at once: it
 //! holds the address space of a dead process.
 
@@ -124,8 +127,8 @@ impl<File> KnownProcess<File> {
         }
         self.reads += 1;
         // Names of different processes are read in different surveys.
-        let turn = self.survey.wrapping_add(pid.0) % plan.surveys_per_name.max(1);
-        probe.resume(pid, plan, Some(&self.name[..]).filter(|_| turn != 0));
+        let turn = plan.surveys_per_name.map(|count| self.survey.wrapping_add(pid.0) % count);
+        probe.resume(pid, plan, Some(&self.name[..]).filter(|_| turn != Some(0)));
     }
 }
 
@@ -160,6 +163,8 @@ fn is_sound(once: &Smaps, again: &Smaps) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
 
     fn smaps(rss: u64) -> Smaps {
@@ -196,7 +201,7 @@ mod tests {
     /// The surveys, of the first hundred, in which a probe with an open rollup has this first want.
     #[test]
     fn names_take_turns_and_rollups_are_opened_again() {
-        let plan = Arc::new(Plan { surveys_per_name: 4, ..Plan::default() });
+        let plan = Arc::new(Plan { surveys_per_name: NonZeroU32::new(4), ..Plan::default() });
         let mut series = SurveySeries::default();
         let mut probe = Probe::new();
         let (mut names, mut opens) = ([0; 2], [0; 2]);

@@ -146,7 +146,7 @@ impl Engine for Threads {
             deadline: timeouts.deadline,
             kept: self.kept.clone(),
         };
-        if let Some(kept) = &self.kept {
+        if let Some(kept) = queue.files_of_series() {
             drop(kept.series().begin(pids));
         }
         let workers = self.workers.min(pids.len());
@@ -175,6 +175,11 @@ impl Queue {
         self.deadline.map_or(Duration::MAX, left)
     }
 
+    /// The rollups that stay open, if the survey is one of the series.
+    fn files_of_series(&self) -> Option<&KeptFiles> {
+        self.kept.as_deref().filter(|_| self.plan.surveys_per_name.is_some())
+    }
+
     fn is_empty(&self) -> bool {
         self.next.load(Ordering::Relaxed) >= self.pids.len()
     }
@@ -191,7 +196,7 @@ impl Worker {
         let is_alive = || self.record_start(queue);
         let mut reader = BlockingReader::new(queue, &is_alive);
         while let Some(pid) = self.start_next(queue) {
-            let mut known = queue.kept.as_ref().and_then(|kept| kept.series().take(pid));
+            let mut known = queue.files_of_series().and_then(|kept| kept.series().take(pid));
             let file = reader.read_process(pid, known.as_mut());
             let mut log = self.log();
             if log.is_abandoned {
@@ -201,7 +206,7 @@ impl Worker {
             log.tally.io = reader.io;
             log.current = None;
             drop(log);
-            if let Some(kept) = queue.kept.as_ref().filter(|_| reader.probe.can_resume()) {
+            if let Some(kept) = queue.files_of_series().filter(|_| reader.probe.can_resume()) {
                 kept.put(&reader.probe, known, file);
             }
         }

@@ -1,6 +1,7 @@
 //! The questions for every process of a run: name, memory file, owner, page tables, control group,
 //! start time.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,9 +100,10 @@ pub struct Plan {
     pub mappings: MappingsWanted,
     /// Leave out processes of which a read would hold the `mmap_lock` for longer. One more file.
     pub hold_max: Option<HoldLimit>,
-    /// Read the name of a process in one of so many surveys of a series; 0 stands for 1. The other
-    /// surveys use the last name, if the rollup of the process stayed open.
-    pub surveys_per_name: u32,
+    /// Read the name of a process in one of so many surveys of a series. The other surveys use the
+    /// last name, if the rollup of the process stayed open. `None`: the survey is not one of the
+    /// series, as that of a part of the processes; it neither uses nor keeps nor closes open files.
+    pub surveys_per_name: Option<NonZeroU32>,
     /// Likely kernel threads, ascending: their `status` is read first. A hint that saves requests
     /// and decides nothing.
     pub kernel_threads: Vec<Pid>,

@@ -2,6 +2,7 @@
 //!
 //! This is the one step that reads the options. Everything behind it reads [`Settings`].
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -112,8 +113,8 @@ impl Settings {
             ..Plan::default()
         };
         let keeps_files = watch.as_ref().is_some_and(Watch::keeps_files);
-        let surveys_per_name = watch.as_ref().map_or(1, Watch::surveys_per_name);
-        let plan = Plan { surveys_per_name, ..plan };
+        let surveys_per_name = watch.as_ref().map_or(NonZeroU32::MIN, Watch::surveys_per_name);
+        let plan = Plan { surveys_per_name: Some(surveys_per_name), ..plan };
         let mut pids: Vec<Pid> = options.select.pids().collect();
         pids.sort_unstable();
         pids.dedup();
@@ -221,9 +222,10 @@ impl Watch {
     }
 
     /// The number of reports for each read of a name.
-    fn surveys_per_name(&self) -> u32 {
+    fn surveys_per_name(&self) -> NonZeroU32 {
         let surveys = NAME_AGE_MAX.as_nanos() / self.every.as_nanos().max(1);
-        u32::try_from(surveys).unwrap_or(u32::MAX).max(1)
+        let surveys = u32::try_from(surveys).unwrap_or(u32::MAX);
+        NonZeroU32::new(surveys).unwrap_or(NonZeroU32::MIN)
     }
 
     fn resolve(options: &Options, output: &Output, every: Duration) -> Result<Watch, Error> {

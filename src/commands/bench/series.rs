@@ -1,6 +1,8 @@
 //! `psm-uring bench --watch`: repeated surveys as a watch makes them, beside surveys that open
 //! every file each time.
 
+use std::num::NonZeroU32;
+
 use serde_json::json;
 
 use super::harness::{Candidate, interleave};
@@ -62,6 +64,7 @@ fn candidate<'a>(
 ) -> Result<Candidate<'a>, Error> {
     let workers = (kind == EngineKind::Sync).then_some(1);
     let tuning = Tuning { keeps_files, ..Tuning::new(workers, None, target.source) };
+    let surveys_per_name = NonZeroU32::new(surveys_per_name);
     let plan = Plan { source: target.source, surveys_per_name, ..Plan::default() };
     let mut surveyor = Surveyor::open(kind, &target.root, tuning)?;
     for _ in 0..SURVEYS_BEFORE {

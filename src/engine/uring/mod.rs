@@ -125,6 +125,14 @@ impl<F: Fetcher> Uring<F> {
     }
 }
 
+/// The files that stay open, if a survey by this plan is one of the series.
+fn series_of<'a>(
+    series: &'a mut Option<SurveySeries<usize>>,
+    plan: &Plan,
+) -> Option<&'a mut SurveySeries<usize>> {
+    series.as_mut().filter(|_| plan.surveys_per_name.is_some())
+}
+
 impl<F: Fetcher> Engine for Uring<F> {
     fn survey(
         &mut self,
@@ -137,7 +145,7 @@ impl<F: Fetcher> Engine for Uring<F> {
         let Some(depth) = self.affordable_depth(pids.len(), plan) else {
             return Err(EngineFailure { errno: Errno::NOMEM, unfinished: pids.to_vec() });
         };
-        let closed = self.series.as_mut().map(|series| series.begin(pids));
+        let closed = series_of(&mut self.series, plan).map(|series| series.begin(pids));
         closed.into_iter().flatten().for_each(|place| self.close(place));
         let before = self.ring.stats();
         let now = self.ring.now();
@@ -282,7 +290,8 @@ impl<F: Fetcher> Uring<F> {
                 return;
             };
             let slot = &mut self.slots[index];
-            let known = self.series.as_mut().and_then(|series| series.take(*pid));
+            let known =
+                series_of(&mut self.series, survey.plan).and_then(|series| series.take(*pid));
             let file = known.as_ref().map(|known| known.file);
             let place = file.and_then(|open| open.or_else(|| self.places.pop()));
             slot.start(*pid, survey.plan, now, known, place);
@@ -361,16 +370,16 @@ impl<F: Fetcher> Uring<F> {
             survey.tally.record(&slot.probe);
             survey.finished += 1;
             survey.in_flight -= 1;
-            self.keep(index);
+            self.keep(index, survey.plan);
             self.release(index);
         }
         Ok(())
     }
 
     /// Keeps the rollup of a finished process open in its place.
-    fn keep(&mut self, index: usize) {
+    fn keep(&mut self, index: usize, plan: &Plan) {
         let Slot { probe, known, place, .. } = &mut self.slots[index];
-        if let Some(series) = self.series.as_mut().filter(|_| probe.can_resume()) {
+        if let Some(series) = series_of(&mut self.series, plan).filter(|_| probe.can_resume()) {
             *place = series.put(probe, known.take(), place.take());
         }
     }

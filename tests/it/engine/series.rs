@@ -2,6 +2,7 @@
 //! file, whatever the processes do in between.
 
 use std::io::Write;
+use std::num::NonZeroU32;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
@@ -10,7 +11,8 @@ use crate::support::failures::{Failures, check, check_eq};
 use crate::support::survey::{CHAINED, STAGED, Snapshot, TIMED, has_uring, open, survey, tuning};
 use crate::support::{RUN_LIMIT, skip, until};
 use psm_uring::engine::{EngineKind, Surveyor, Timeouts, Tuning};
-use psm_uring::process::{Plan, Source};
+use psm_uring::process::{NameRule, Plan, Source};
+use psm_uring::smaps::Smaps;
 use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::sys::ring::kernel::Features;
 use psm_uring::units::Pid;
@@ -39,7 +41,7 @@ fn series((kind, features): (EngineKind, Features)) -> Surveyor {
 
 /// The names of a process are read in every survey with 1, in none of a test with more.
 fn plan(surveys_per_name: u32) -> Plan {
-    Plan { surveys_per_name, ..Plan::default() }
+    Plan { surveys_per_name: NonZeroU32::new(surveys_per_name), ..Plan::default() }
 }
 
 fn opened(pids: &[Pid]) -> Snapshot {
@@ -109,6 +111,35 @@ fn a_process_takes_one_request() {
             let third = (0..3).map(|_| operations(&mut surveyor, &pids, &plan)).min();
             check_eq!(failures, third, Some(3 * (1 + more)), "{engine:?}, {surveys_per_name}");
         }
+    }
+}
+
+/// A survey of a part between two surveys of a series opens every file, and changes neither the
+/// files that stay open nor the names.
+#[test]
+fn a_survey_of_a_part_leaves_the_series_alone() {
+    let targets = [(); 3].map(|()| Target::stopped_as(b"a title", "touch 100"));
+    let mut pids = targets.each_ref().map(Target::pid);
+    pids.sort_unstable();
+    let mut failures = Failures::new();
+    let of_part = Plan { name_rule: NameRule::Comm, ..Plan::default() };
+    for engine in engines("a_survey_of_a_part_leaves_the_series_alone") {
+        let (mut surveyor, plan) = (series(engine), plan(1000));
+        let all = operations(&mut surveyor, &pids, &plan);
+        // In one of 32 surveys a process is opened again.
+        let least = (0..4).map(|_| operations(&mut surveyor, &pids, &plan)).min();
+        check_eq!(failures, least, Some(3), "{engine:?}, before");
+        for _ in 0..3 {
+            let found = operations(&mut surveyor, &pids[..1], &of_part);
+            check_eq!(failures, found, all / 3, "{engine:?}, part");
+        }
+        let found = [(); 3].map(|()| survey(&mut surveyor, &pids, &plan));
+        let is_title = |process: &(Pid, Vec<u8>, Smaps)| process.1 == b"a title";
+        let has_titles = found.iter().all(|found| found.processes.iter().all(is_title));
+        check!(failures, has_titles, "{engine:?}: {found:?}");
+        operations(&mut surveyor, &pids[..1], &of_part);
+        let next = (0..2).map(|_| operations(&mut surveyor, &pids, &plan)).min();
+        check!(failures, next <= Some(all / 3 + 2), "{engine:?}: {next:?} operations");
     }
 }
 

@@ -1,6 +1,7 @@
 //! One run of the engine on one script, checked after every survey.
 
 use std::cell::RefCell;
+use std::num::NonZeroU32;
 use std::ops::AddAssign;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -94,7 +95,8 @@ pub fn run(script: Script) -> Ran {
     for _ in 0..surveys {
         let pids = begin_survey(&mut model.borrow_mut());
         let (plan, stats) = (model.borrow().world.plan, model.borrow().stats);
-        let plan = Plan { surveys_per_name: script.surveys_per_name, ..plan.clone() };
+        let surveys_per_name = NonZeroU32::new(script.surveys_per_name);
+        let plan = Plan { surveys_per_name, ..plan.clone() };
         let began = model.borrow().world.now;
         let mut tallies = Vec::new();
         let outcome = engine.survey(&pids, &Arc::new(plan), &timeouts, &mut |_| {}, &mut tallies);
