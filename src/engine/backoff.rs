@@ -33,29 +33,27 @@ struct Entry {
 type Fingerprint = (Vec<u8>, Option<Pid>);
 
 impl Backoff {
-    /// Whether this survey skips a process.
-    pub(super) fn should_skip(&mut self, pid: Pid, root: &ProcRoot) -> bool {
+    /// Whether this survey skips a process. A survey of a part takes no turn.
+    pub(super) fn should_skip(&mut self, pid: Pid, root: &ProcRoot, is_part: bool) -> bool {
         let Some(entry) = self.0.get_mut(&pid) else { return false };
         if entry.fingerprint != fingerprint(pid, root) {
             self.0.remove(&pid);
             return false;
         }
         let should_skip = entry.skips_left > 0;
-        entry.skips_left = entry.skips_left.saturating_sub(1);
+        entry.skips_left = entry.skips_left.saturating_sub(u32::from(!is_part));
         should_skip
     }
 
-    /// Records a survey: the processes that it listed and asked, both ascending, and those that it
-    /// misses.
-    pub(super) fn record(
-        &mut self,
-        [listed, asked]: [&[Pid]; 2],
-        missing: &[(Pid, Fate)],
-        root: &ProcRoot,
-    ) {
+    /// Forgets all processes but these, which ascend.
+    pub(super) fn forget_others(&mut self, listed: &[Pid]) {
+        self.0.retain(|pid, _| listed.binary_search(pid).is_ok());
+    }
+
+    /// Records a survey: the processes that it asked, ascending, and those that it misses.
+    pub(super) fn record(&mut self, asked: &[Pid], missing: &[(Pid, Fate)], root: &ProcRoot) {
         let timed_out = |pid: &Pid| missing.contains(&(*pid, Fate::TimedOut));
         let is_asked = |pid: &Pid| asked.binary_search(pid).is_ok();
-        self.0.retain(|pid, _| listed.binary_search(pid).is_ok());
         self.0.retain(|pid, _| !is_asked(pid) || timed_out(pid));
         for (pid, fate) in missing {
             if *fate != Fate::TimedOut || !is_asked(pid) {
@@ -86,13 +84,16 @@ mod tests {
         let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
         let (pid, mut backoff, mut asked) = (Pid(std::process::id()), Backoff::default(), vec![]);
         for survey in 0..16 {
-            if backoff.should_skip(pid, &root) {
-                backoff.record([&[pid], &[]], &[], &root);
+            // Surveys of parts with the process and without it change nothing.
+            let is_skipped = backoff.should_skip(pid, &root, true);
+            backoff.record(&[], &[], &root);
+            assert_eq!(backoff.should_skip(pid, &root, false), is_skipped, "survey {survey}");
+            if is_skipped {
                 continue;
             }
             asked.push(survey);
             let missing = [(pid, Fate::TimedOut)];
-            backoff.record([&[pid]; 2], if is_stuck(survey) { &missing } else { &[] }, &root);
+            backoff.record(&[pid], if is_stuck(survey) { &missing } else { &[] }, &root);
         }
         asked
     }
@@ -101,10 +102,10 @@ mod tests {
     fn dead_processes_are_forgotten() {
         let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
         let (pid, mut backoff) = (Pid(std::process::id()), Backoff::default());
-        backoff.record([&[pid]; 2], &[(pid, Fate::TimedOut)], &root);
-        assert!(backoff.should_skip(pid, &root));
-        backoff.record([&[], &[]], &[], &root);
-        assert!(!backoff.should_skip(pid, &root));
+        backoff.record(&[pid], &[(pid, Fate::TimedOut)], &root);
+        assert!(backoff.should_skip(pid, &root, true));
+        backoff.forget_others(&[]);
+        assert!(!backoff.should_skip(pid, &root, true));
     }
 
     #[test]

@@ -129,11 +129,16 @@ impl Surveyor {
         let has_deadline = timeouts.deadline.is_some();
         let kernel_threads = KernelThreads::find(&self.root, pids, has_deadline);
         let mut tally = Tally::default();
+        // The survey of a part says nothing about the other processes.
+        let is_part = plan.surveys_per_name.is_none();
+        if !is_part {
+            self.backoff.forget_others(pids);
+        }
         let mut asked = pids.to_vec();
         asked.retain(|pid| {
             let fate = if kernel_threads.is_proven(*pid) {
                 Fate::KernelThread
-            } else if self.backoff.should_skip(*pid, &self.root) {
+            } else if self.backoff.should_skip(*pid, &self.root, is_part) {
                 Fate::TimedOut
             } else {
                 return true;
@@ -146,7 +151,7 @@ impl Surveyor {
         let plan = Arc::new(Plan { kernel_threads, ..plan.clone() });
         self.run_engine(&asked, &plan, (began, timeouts), observer, &mut survey.tallies)?;
         match timeouts.deadline.filter(|deadline| began.elapsed() >= *deadline) {
-            None => self.backoff.record([pids, &asked], &survey.missing(), &self.root),
+            None => self.backoff.record(&asked, &survey.missing(), &self.root),
             Some(deadline) => self.reclassify(began + deadline + RECLASSIFY_MAX, &mut survey),
         }
         // No process is lost and none is counted twice.
