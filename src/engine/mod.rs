@@ -130,11 +130,16 @@ impl Survey {
     }
 
     /// The memory that returns when all processes of the survey end; `None` if one of them was not
-    /// walked once and whole.
+    /// walked once and whole, or if there is none.
     pub fn freed(&self) -> Option<Freed> {
         let shares = || self.tallies.iter().flat_map(Tally::freed);
-        let is_whole = shares().count() == self.coverage().listed();
-        is_whole.then(|| FreedShare::sum(shares().copied()))
+        let (walked, listed) = (shares().count(), self.coverage().listed());
+        (listed > 0 && walked == listed).then(|| FreedShare::sum(shares().copied()))
+    }
+
+    /// Whether a process was walked more than once, because it changed meanwhile.
+    pub fn is_walk_repeated(&self) -> bool {
+        self.tallies.iter().any(Tally::is_walk_repeated)
     }
 
     /// The processes that changed so much while they were walked that their figures may be wrong.

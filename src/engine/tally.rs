@@ -31,6 +31,8 @@ pub struct Tally {
     slots: Vec<(usize, Box<[SlotRun]>)>,
     /// Processes that changed while they were walked.
     torn: Vec<Pid>,
+    /// Whether a process was walked more than once.
+    is_walk_repeated: bool,
     /// The parts of processes in what their group frees.
     freed: Vec<FreedShare>,
     pub(super) io: IoStats,
@@ -110,6 +112,7 @@ impl Tally {
     /// Records the walk, if there was one, for the next row.
     fn record_walk(&mut self, probe: &Probe) {
         self.freed.extend(probe.freed());
+        self.is_walk_repeated |= probe.is_walk_repeated();
         if probe.is_torn() {
             self.torn.push(probe.pid());
         }
@@ -121,6 +124,11 @@ impl Tally {
     /// The parts of processes in what their group frees.
     pub(super) fn freed(&self) -> &[FreedShare] {
         &self.freed
+    }
+
+    /// Whether a process was walked more than once.
+    pub(super) fn is_walk_repeated(&self) -> bool {
+        self.is_walk_repeated
     }
 
     /// The processes that changed while they were walked.

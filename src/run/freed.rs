@@ -76,7 +76,9 @@ fn pids_of(row: &Program<'_>, groups: &HashMap<&[u8], Vec<Pid>>) -> Vec<Pid> {
     pids
 }
 
-/// The memory of a group that returns with it, and the processes of the group that still exist.
+/// The memory of a group that returns with it, and the processes of the group that still exist;
+/// `None` if none does. The group is walked again without those that ended, and if a walk was
+/// repeated, which counts pages twice. Another reason for a missing walk lasts.
 fn walk(
     surveyor: &mut Surveyor,
     mut pids: Vec<Pid>,
@@ -88,9 +90,55 @@ fn walk(
         if let Some(freed) = survey.freed() {
             return Ok(Some((freed, pids)));
         }
-        let missing = survey.missing();
-        let is_gone = |pid: &Pid| missing.contains(&(*pid, Fate::Gone));
-        pids.retain(|pid| !is_gone(pid));
+        let left = left(&survey);
+        if left.len() == pids.len() && !survey.is_walk_repeated() {
+            break;
+        }
+        pids = left;
     }
     Ok(None)
+}
+
+/// The processes of a survey that have not ended, ascending. A zombie has no memory left.
+fn left(survey: &Survey) -> Vec<Pid> {
+    let missing = survey.missing().into_iter().filter(|(_, fate)| *fate != Fate::Gone);
+    let measured = survey.processes().map(|one| one.pid);
+    let mut left: Vec<Pid> = measured.chain(missing.map(|(pid, _)| pid)).collect();
+    left.sort_unstable();
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{EngineKind, Tuning};
+    use crate::sys::proc_root::ProcRoot;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn a_row_without_processes_frees_nothing_known() {
+        assert!(Survey::default().freed().is_none());
+    }
+
+    #[test]
+    fn a_zombie_leaves_its_group() {
+        let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
+        let mut child = std::process::Command::new("true").spawn().expect("a child");
+        let own = Pid(std::process::id());
+        let mut pids = [own, Pid(child.id())];
+        pids.sort_unstable();
+        let tuning = Tuning::new(Some(1), None, Source::Auto);
+        let mut surveyor = Surveyor::open(EngineKind::Sync, &root, tuning).expect("an engine");
+        let timeouts = Timeouts { stuck_after: Duration::from_secs(60), deadline: None };
+        let until = Instant::now() + Duration::from_secs(60);
+        let survey = loop {
+            let survey = surveyor.survey(&pids, &Plan::default(), &timeouts).expect("a survey");
+            if survey.coverage().zombies == 1 || Instant::now() > until {
+                break survey;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        child.wait().expect("a child of ours");
+        assert_eq!((left(&survey), survey.coverage().zombies), (vec![own], 1));
+    }
 }

@@ -82,6 +82,11 @@ impl Probe {
         figures.freed
     }
 
+    /// Whether more than one walk of the process began.
+    pub fn is_walk_repeated(&self) -> bool {
+        self.walker.walks > 1
+    }
+
     /// Whether the process changed so much during the walk that the figures may be wrong.
     pub fn is_torn(&self) -> bool {
         self.walker.is_torn
