@@ -37,7 +37,8 @@ pub use plan::{HoldLimit, LONG_HOLD, MappingsWanted, Plan, Source};
 pub use probe::{Probe, ReadNext, Want};
 pub use refusal::{Credentials, Refusal};
 pub use status::{
-    Glimpse, KTHREADD, fate_of_memoryless, kernel_threads, mapped_hugetlb, parent, process_of,
+    Glimpse, KTHREADD, fate_of_memoryless, has_memory, kernel_threads, mapped_hugetlb, parent,
+    process_of,
 };
 pub use walk::{
     Freed, FreedShare, GENTLE_WINDOW_BYTES, PAUSE, PageCounts, SlotRun, WINDOW_BYTES, WalkRule,

@@ -129,6 +129,11 @@ pub fn fate_of_memoryless(status: &[u8]) -> Option<Fate> {
     }
 }
 
+/// Whether the leader of a process has an address space, by its `status`.
+pub fn has_memory(status: &[u8]) -> bool {
+    kind(status, true) == ProcessKind::User
+}
+
 /// The parent of all kernel threads (`kthreadd`), in the first PID namespace.
 pub const KTHREADD: Pid = Pid(2);
 

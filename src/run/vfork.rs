@@ -188,7 +188,7 @@ impl Suspects {
                 break;
             }
             match self.parent(root, *pid) {
-                Some(parent) if keeper_client::share_memory(*pid, parent) == Some(true) => {
+                Some(parent) if share_memory(root, *pid, parent) == Some(true) => {
                     found.insert(*pid);
                     if findings.send(Finding::Child(*pid, parent)).is_err() {
                         return; // The receiver gave up.
@@ -201,7 +201,7 @@ impl Suspects {
         let mut doubted = Doubted::default();
         for equal in &self.equal {
             let rest: Vec<Pid> = equal.iter().copied().filter(|pid| !found.contains(pid)).collect();
-            match compare(&rest, &mut budget) {
+            match compare(root, &rest, &mut budget) {
                 KcmpAnswer::Pairs(pairs, extent) => {
                     if extent == Extent::Neighbours {
                         doubted.many += rest.len();
@@ -230,6 +230,17 @@ impl Suspects {
     fn addresses(&self, pid: Pid) -> Option<Addresses> {
         self.all.iter().find(|one| one.pid == pid).map(|one| one.addresses)
     }
+}
+
+/// As [`keeper_client::share_memory`]. To `kcmp(2)`, two dead processes are equal: they have no
+/// address space, which is the same pointer.
+fn share_memory(root: &ProcRoot, one: Pid, other: Pid) -> Option<bool> {
+    Some(keeper_client::share_memory(one, other)? && has_memory(root, one))
+}
+
+/// Whether a process has an address space still. A read of `status` never blocks.
+fn has_memory(root: &ProcRoot, pid: Pid) -> bool {
+    root.read_once(ProcFile::Status, pid).is_ok_and(|status| process::has_memory(&status))
 }
 
 /// The number of comparisons left, by this process and by the keeper.
@@ -264,15 +275,15 @@ enum KcmpAnswer {
 
 /// Compares processes, in ascending order, with each other, or if they are many, with the next one:
 /// that takes at most one comparison for each measured process.
-fn compare(pids: &[Pid], budget: &mut Budget) -> KcmpAnswer {
+fn compare(root: &ProcRoot, pids: &[Pid], budget: &mut Budget) -> KcmpAnswer {
     let [first, second, ..] = pids else { return KcmpAnswer::Pairs(Vec::new(), Extent::All) };
-    let (count, same) = (pids.len(), keeper_client::share_memory);
+    let (count, same) = (pids.len(), |one, other| share_memory(root, one, other));
     if this_process::order_memory(*first, *second).is_some() {
         let cost = count * (count - 1).ilog2() as usize + count;
         return match budget.own.checked_sub(cost) {
             Some(left) => {
                 budget.own = left;
-                compare_in_order(pids)
+                compare_in_order(root, pids)
             }
             None => compare_neighbours(pids, same),
         };
@@ -293,7 +304,7 @@ fn compare(pids: &[Pid], budget: &mut Budget) -> KcmpAnswer {
 }
 
 /// Inserts each process into a list in the kernel's order.
-fn compare_in_order(pids: &[Pid]) -> KcmpAnswer {
+fn compare_in_order(root: &ProcRoot, pids: &[Pid]) -> KcmpAnswer {
     let (mut distinct, mut pairs): (Vec<Pid>, _) = (Vec::new(), Vec::new());
     for pid in pids {
         let mut is_refused = false;
@@ -304,6 +315,7 @@ fn compare_in_order(pids: &[Pid]) -> KcmpAnswer {
         });
         match place {
             _ if is_refused => return KcmpAnswer::Refused,
+            Ok(_) if !has_memory(root, *pid) => {}
             Ok(place) => pairs.push((*pid, distinct[place])),
             Err(place) => distinct.insert(place, *pid),
         }
@@ -405,6 +417,29 @@ mod tests {
         assert_eq!(neighbours, pairs(&[(2, 1), (3, 2)], Extent::Neighbours));
         assert_eq!(compare_neighbours(&pids, |_, _| None), KcmpAnswer::Refused);
         assert_eq!(compare_in_turn(&pids, |_, _| None), KcmpAnswer::Refused);
+    }
+
+    #[test]
+    fn dead_processes_share_nothing() {
+        let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
+        let start = || std::process::Command::new("true").spawn().expect("a child");
+        let mut children = [start(), start()];
+        let pids = children.each_ref().map(|child| Pid(child.id()));
+        let until = Instant::now() + Duration::from_secs(60);
+        while pids.iter().any(|pid| has_memory(&root, *pid)) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let answers =
+            [share_memory(&root, pids[0], pids[1]), share_memory(&root, pids[1], pids[0])];
+        let pairs = match compare_in_order(&root, &pids) {
+            KcmpAnswer::Pairs(pairs, _) => pairs,
+            KcmpAnswer::Refused | KcmpAnswer::TooMany => Vec::new(),
+        };
+        for child in &mut children {
+            child.wait().expect("a child of ours");
+        }
+        assert!(answers.iter().all(|answer| *answer != Some(true)), "{answers:?}");
+        assert_eq!(pairs, []);
     }
 
     #[test]
