@@ -198,7 +198,8 @@ mod tests {
         assert!(!can_reread(&other));
     }
 
-    /// The surveys, of the first hundred, in which a probe with an open rollup has this first want.
+    /// Two processes with open rollups: each reads its name in a quarter of the surveys, in turn
+    /// with the other, and opens its rollup again in four.
     #[test]
     fn names_take_turns_and_rollups_are_opened_again() {
         let plan = Arc::new(Plan { surveys_per_name: NonZeroU32::new(4), ..Plan::default() });

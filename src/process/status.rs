@@ -1,8 +1,9 @@
 //! The texts of `/proc/PID/status` and `stat`.
 //!
 //! `proc_pid_status` (fs/proc/array.c) prints `status`. The probe reads it if the plan asks for the
-//! owner or the page tables, if the read of the memory fails with `ESRCH`, and if the argument list
-//! is empty with a filter: it tells kernel threads, zombies and ordinary processes apart.
+//! owner or the page tables, of likely kernel threads, of processes that may be walked, if the read
+//! of the memory fails with `ESRCH`, and if the argument list is empty with a filter: it tells
+//! kernel threads, zombies and ordinary processes apart.
 
 use super::Fate;
 use super::name::NAMELESS;

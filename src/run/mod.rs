@@ -136,7 +136,7 @@ impl<'a> Session<'a> {
     }
 
     /// Adds the figures of control groups that comparisons have.
-    fn read_groups(&mut self) {
+    fn plan_groups(&mut self) {
         self.groups = groups::plan(&[Column::Charged, Column::Events]);
     }
 

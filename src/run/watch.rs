@@ -47,7 +47,7 @@ pub(super) fn watch(settings: &Settings, watch: &settings::Watch) -> Result<Outc
         Series { settings, every, is_table, is_first, since, screen, has_marks, before };
     let mut session = Session::open(settings)?;
     if has_charges {
-        session.read_groups();
+        session.plan_groups();
     }
     let mut outcome = Outcome::Printed;
     let mut next = Instant::now();

@@ -161,7 +161,8 @@ fn flags_of(stat: &[u8]) -> Option<u32> {
     std::str::from_utf8(field).ok()?.parse().ok()
 }
 
-/// Enough for the text before the state.
+/// Enough for the fields of `stat` up to the flags, behind a name of any length, and for
+/// `schedstat`.
 const STAT_BYTES: usize = 256;
 
 /// Enough for `/proc/4194304/task/4194304/schedstat`.
