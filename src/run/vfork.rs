@@ -203,8 +203,10 @@ impl Suspects {
             let rest: Vec<Pid> = equal.iter().copied().filter(|pid| !found.contains(pid)).collect();
             match compare(root, &rest, &mut budget) {
                 KcmpAnswer::Pairs(pairs, extent) => {
-                    if extent == Extent::Neighbours {
-                        doubted.many += rest.len();
+                    match extent {
+                        Extent::All => {}
+                        Extent::Neighbours => doubted.many += rest.len(),
+                        Extent::Refused => doubted.refused += rest.len(),
                     }
                     for (pid, owner) in pairs {
                         if findings.send(Finding::Child(pid, owner)).is_err() {
@@ -212,7 +214,6 @@ impl Suspects {
                         }
                     }
                 }
-                KcmpAnswer::Refused => doubted.refused += rest.len(),
                 KcmpAnswer::TooMany => doubted.many += rest.len(),
             }
         }
@@ -232,10 +233,14 @@ impl Suspects {
     }
 }
 
-/// As [`keeper_client::share_memory`]. To `kcmp(2)`, two dead processes are equal: they have no
-/// address space, which is the same pointer.
+/// As [`keeper_client::share_memory`]; an ended process shares nothing. To `kcmp(2)`, two dead
+/// processes are equal: they have no address space, which is the same pointer.
 fn share_memory(root: &ProcRoot, one: Pid, other: Pid) -> Option<bool> {
-    Some(keeper_client::share_memory(one, other)? && has_memory(root, one))
+    match keeper_client::share_memory(one, other) {
+        Some(is_equal) => Some(is_equal && has_memory(root, one)),
+        None if has_memory(root, one) && has_memory(root, other) => None,
+        None => Some(false),
+    }
 }
 
 /// Whether a process has an address space still. A read of `status` never blocks.
@@ -262,6 +267,8 @@ enum Extent {
     All,
     /// The next one by id.
     Neighbours,
+    /// Those before a comparison that the kernel refused.
+    Refused,
 }
 
 /// The comparison of processes with each other.
@@ -269,7 +276,6 @@ enum Extent {
 enum KcmpAnswer {
     /// Each process that runs in the address space of one before it, and that one.
     Pairs(Vec<(Pid, Pid)>, Extent),
-    Refused,
     TooMany,
 }
 
@@ -288,6 +294,12 @@ fn compare(root: &ProcRoot, pids: &[Pid], budget: &mut Budget) -> KcmpAnswer {
             None => compare_neighbours(pids, same),
         };
     }
+    // An ended process is no reason for the slower way.
+    let is_ended = |pid: &Pid| [first, second].contains(&pid) && !has_memory(root, *pid);
+    let left: Vec<Pid> = pids.iter().copied().filter(|pid| !is_ended(pid)).collect();
+    if left.len() < count {
+        return compare(root, &left, budget);
+    }
     let (cost, cost_of_neighbours) = (count * (count - 1) / 2, count - 1);
     let left = |cost| budget.kept.checked_sub(cost);
     match (left(cost), left(cost_of_neighbours)) {
@@ -303,21 +315,30 @@ fn compare(root: &ProcRoot, pids: &[Pid], budget: &mut Budget) -> KcmpAnswer {
     }
 }
 
-/// Inserts each process into a list in the kernel's order.
+/// Inserts each process into a list in the kernel's order, and leaves out those that ended.
 fn compare_in_order(root: &ProcRoot, pids: &[Pid]) -> KcmpAnswer {
     let (mut distinct, mut pairs): (Vec<Pid>, _) = (Vec::new(), Vec::new());
     for pid in pids {
-        let mut is_refused = false;
-        let place = distinct.binary_search_by(|other| {
-            let order = this_process::order_memory(*other, *pid);
-            is_refused |= order.is_none();
-            order.unwrap_or(Ordering::Less)
-        });
+        // Each turn but the last removes a process.
+        let place = loop {
+            let mut refused = None;
+            let place = distinct.binary_search_by(|other| {
+                let order = this_process::order_memory(*other, *pid);
+                refused = refused.or_else(|| order.is_none().then_some(*other));
+                order.unwrap_or(Ordering::Less)
+            });
+            match refused {
+                None => break Some(place),
+                Some(other) if !has_memory(root, other) => distinct.retain(|one| *one != other),
+                Some(_) if !has_memory(root, *pid) => break None,
+                Some(_) => return KcmpAnswer::Pairs(pairs, Extent::Refused),
+            }
+        };
         match place {
-            _ if is_refused => return KcmpAnswer::Refused,
-            Ok(_) if !has_memory(root, *pid) => {}
-            Ok(place) => pairs.push((*pid, distinct[place])),
-            Err(place) => distinct.insert(place, *pid),
+            None => {}
+            Some(Ok(_)) if !has_memory(root, *pid) => {}
+            Some(Ok(place)) => pairs.push((*pid, distinct[place])),
+            Some(Err(place)) => distinct.insert(place, *pid),
         }
     }
     KcmpAnswer::Pairs(pairs, Extent::All)
@@ -330,7 +351,7 @@ fn compare_in_turn(pids: &[Pid], same: impl Fn(Pid, Pid) -> Option<bool>) -> Kcm
         let mut owner = None;
         for other in &distinct {
             match same(*other, *pid) {
-                None => return KcmpAnswer::Refused,
+                None => return KcmpAnswer::Pairs(pairs, Extent::Refused),
                 Some(false) => {}
                 Some(true) => {
                     owner = Some(*other);
@@ -351,7 +372,7 @@ fn compare_neighbours(pids: &[Pid], same: impl Fn(Pid, Pid) -> Option<bool>) -> 
     let mut pairs = Vec::new();
     for (one, next) in pids.iter().zip(&pids[1..]) {
         match same(*one, *next) {
-            None => return KcmpAnswer::Refused,
+            None => return KcmpAnswer::Pairs(pairs, Extent::Refused),
             Some(true) => pairs.push((*next, *one)),
             Some(false) => {}
         }
@@ -415,8 +436,33 @@ mod tests {
         assert_eq!(all, pairs(&[(2, 1), (3, 1), (5, 0)], Extent::All));
         let neighbours = compare_neighbours(&pids, same);
         assert_eq!(neighbours, pairs(&[(2, 1), (3, 2)], Extent::Neighbours));
-        assert_eq!(compare_neighbours(&pids, |_, _| None), KcmpAnswer::Refused);
-        assert_eq!(compare_in_turn(&pids, |_, _| None), KcmpAnswer::Refused);
+        let refused = pairs(&[], Extent::Refused);
+        assert_eq!(compare_neighbours(&pids, |_, _| None), refused);
+        assert_eq!(compare_in_turn(&pids, |_, _| None), refused);
+        let same_or_refused = |one, other: Pid| if other.0 < 4 { same(one, other) } else { None };
+        let before = pairs(&[(2, 1), (3, 1)], Extent::Refused);
+        assert_eq!(compare_in_turn(&pids, same_or_refused), before);
+    }
+
+    #[test]
+    fn an_ended_process_is_left_out() {
+        let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
+        let mut child = std::process::Command::new("true").spawn().expect("a child");
+        let (own, ended) = (Pid(std::process::id()), Pid(child.id()));
+        child.wait().expect("a child of ours");
+        let is_compared = this_process::share_memory(own, own).is_some();
+        let expected = if is_compared {
+            KcmpAnswer::Pairs(vec![(own, own)], Extent::All)
+        } else {
+            KcmpAnswer::Pairs(Vec::new(), Extent::Refused)
+        };
+        assert_eq!(share_memory(&root, own, ended), Some(false));
+        for pids in [[own, ended, own], [ended, own, own], [own, own, ended]] {
+            assert_eq!(compare_in_order(&root, &pids), expected, "{pids:?}");
+            let mut budget = Budget { own: 100, kept: 0 };
+            let found = compare(&root, &pids, &mut budget);
+            assert!(found == expected || !is_compared, "{pids:?}: {found:?}");
+        }
     }
 
     #[test]
@@ -433,7 +479,7 @@ mod tests {
             [share_memory(&root, pids[0], pids[1]), share_memory(&root, pids[1], pids[0])];
         let pairs = match compare_in_order(&root, &pids) {
             KcmpAnswer::Pairs(pairs, _) => pairs,
-            KcmpAnswer::Refused | KcmpAnswer::TooMany => Vec::new(),
+            KcmpAnswer::TooMany => Vec::new(),
         };
         for child in &mut children {
             child.wait().expect("a child of ours");
