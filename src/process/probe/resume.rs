@@ -42,10 +42,11 @@ impl Probe {
     }
 
     /// Whether the rollup, if it stays open, has the memory of this process in the next survey. Not
-    /// that of a thread, which can end before its process.
+    /// that of a thread, which can end before its process, nor one that replaced a walk.
     pub fn can_resume(&self) -> bool {
         let is_measured = self.fate() == Some(Fate::Measured) && self.is_from_rollup;
-        is_measured && self.task.is_none() && !self.is_growing()
+        let is_walked = self.plan.walk.is_some_and(|rule| rule.is_forced);
+        is_measured && self.task.is_none() && !is_walked && !self.is_growing()
     }
 
     /// Whether a walk may suit the process in the next survey of a series.
