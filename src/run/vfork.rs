@@ -2,12 +2,12 @@
 //! with `CLONE_VM`. The kernel reports the same memory for both, so it would count twice.
 //!
 //! Figures do not distinguish them from forked siblings, which can be equal in all of them.
-//! `kcmp(2)` does, in one or two microseconds. So only processes with the addresses of another one
-//! are compared: each with the parent that its `status` names, and those that are equal in all
-//! figures with each other, because a parent can end or be another one (`CLONE_PARENT`). Of many
-//! hundreds of equal ones each is compared with the next one by id: processes that share memory are
-//! usually started one after another. There, and where the kernel does not compare, a note says
-//! that memory may count twice.
+//! `kcmp(2)` does, in one or two microseconds. So only processes with the same addresses are
+//! compared: a few hundred each with all others. Of more, each is compared with the parent that its
+//! `status` names, and those that are equal in all figures with each other, because a parent can
+//! end or be another one (`CLONE_PARENT`). Of too many equal ones each is compared with the next
+//! one by id: processes that share memory are usually started one after another. There, and where
+//! the kernel does not compare, a note says that memory may count twice.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
@@ -151,6 +151,8 @@ impl Suspect {
 
 /// Processes with the addresses of another one.
 struct Suspects {
+    /// Those with the same addresses, the smallest sets first.
+    alike: Vec<Vec<Pid>>,
     /// The most likely first.
     in_turn: Vec<Pid>,
     /// Those that are equal in their figures too, the smallest sets first.
@@ -164,8 +166,11 @@ impl Suspects {
         let mut all: Vec<Suspect> = processes.filter_map(Suspect::new).collect();
         let misses_max = MISSES_MAX + all.len() / MEASURED_PER_MISS;
         all.sort_unstable();
-        let (mut in_turn, mut equals) = (Vec::new(), Vec::new());
+        let (mut sets, mut in_turn, mut equals) = (Vec::new(), Vec::new(), Vec::new());
         for alike in all.chunk_by(|a, b| a.addresses == b.addresses).filter(|a| a.len() > 1) {
+            let mut pids: Vec<Pid> = alike.iter().map(|suspect| suspect.pid).collect();
+            pids.sort_unstable();
+            sets.push(pids);
             for equal in alike.chunk_by(|a, b| a.figures == b.figures) {
                 in_turn.extend(equal.iter().map(|suspect| (equal.len() > 1, suspect.pid)));
                 if equal.len() > 1 {
@@ -177,44 +182,55 @@ impl Suspects {
         in_turn.sort_unstable_by(|a, b| b.cmp(a));
         let in_turn = in_turn.into_iter().map(|(_, pid)| pid).collect();
         equals.sort_by_key(Vec::len);
-        Suspects { in_turn, equal: equals, all, misses_max }
+        sets.sort_by_key(Vec::len);
+        Suspects { alike: sets, in_turn, equal: equals, all, misses_max }
     }
 
     /// Sends each process that shares the memory of another, with that one.
     fn search(&self, root: &ProcRoot, findings: &Sender<Finding>) {
-        let (mut misses, mut found) = (0, HashSet::new());
+        let mut budget = Budget::new(self.all.len());
+        let (mut misses, mut known) = (0, HashSet::new());
+        // The figures of a process can change between its read and that of the other one.
+        for alike in &self.alike {
+            let Some((pairs, extent)) = compare_all(root, alike, &mut budget) else { continue };
+            if extent == Extent::All {
+                known.extend(alike.iter().copied());
+            }
+            if !send(findings, pairs) {
+                return; // The receiver gave up.
+            }
+        }
         for pid in &self.in_turn {
             if misses == self.misses_max {
                 break;
             }
+            if known.contains(pid) {
+                continue;
+            }
             match self.parent(root, *pid) {
                 Some(parent) if share_memory(root, *pid, parent) == Some(true) => {
-                    found.insert(*pid);
-                    if findings.send(Finding::Child(*pid, parent)).is_err() {
-                        return; // The receiver gave up.
+                    known.insert(*pid);
+                    if !send(findings, vec![(*pid, parent)]) {
+                        return;
                     }
                 }
                 _ => misses += 1,
             }
         }
-        let mut budget = Budget::new(self.all.len());
         let mut doubted = Doubted::default();
         for equal in &self.equal {
-            let rest: Vec<Pid> = equal.iter().copied().filter(|pid| !found.contains(pid)).collect();
-            match compare(root, &rest, &mut budget) {
-                KcmpAnswer::Pairs(pairs, extent) => {
-                    match extent {
-                        Extent::All => {}
-                        Extent::Neighbours => doubted.many += rest.len(),
-                        Extent::Refused => doubted.refused += rest.len(),
-                    }
-                    for (pid, owner) in pairs {
-                        if findings.send(Finding::Child(pid, owner)).is_err() {
-                            return;
-                        }
-                    }
-                }
-                KcmpAnswer::TooMany => doubted.many += rest.len(),
+            let rest: Vec<Pid> = equal.iter().copied().filter(|pid| !known.contains(pid)).collect();
+            let Some((pairs, extent)) = compare(root, &rest, &mut budget) else {
+                doubted.many += rest.len();
+                continue;
+            };
+            match extent {
+                Extent::All => {}
+                Extent::Neighbours => doubted.many += rest.len(),
+                Extent::Refused => doubted.refused += rest.len(),
+            }
+            if !send(findings, pairs) {
+                return;
             }
         }
         // A receiver that gave up does not need it.
@@ -231,6 +247,11 @@ impl Suspects {
     fn addresses(&self, pid: Pid) -> Option<Addresses> {
         self.all.iter().find(|one| one.pid == pid).map(|one| one.addresses)
     }
+}
+
+/// Whether the receiver still waits for the pairs.
+fn send(findings: &Sender<Finding>, pairs: Vec<(Pid, Pid)>) -> bool {
+    pairs.into_iter().all(|(pid, owner)| findings.send(Finding::Child(pid, owner)).is_ok())
 }
 
 /// As [`keeper_client::share_memory`]; an ended process shares nothing. To `kcmp(2)`, two dead
@@ -271,52 +292,43 @@ enum Extent {
     Refused,
 }
 
-/// The comparison of processes with each other.
-#[derive(Debug, PartialEq, Eq)]
-enum KcmpAnswer {
-    /// Each process that runs in the address space of one before it, and that one.
-    Pairs(Vec<(Pid, Pid)>, Extent),
-    TooMany,
-}
+/// Each process that runs in the address space of one before it, and that one.
+type Pairs = (Vec<(Pid, Pid)>, Extent);
 
-/// Compares processes, in ascending order, with each other, or if they are many, with the next one:
-/// that takes at most one comparison for each measured process.
-fn compare(root: &ProcRoot, pids: &[Pid], budget: &mut Budget) -> KcmpAnswer {
-    let [first, second, ..] = pids else { return KcmpAnswer::Pairs(Vec::new(), Extent::All) };
-    let (count, same) = (pids.len(), |one, other| share_memory(root, one, other));
+/// Compares processes, in ascending order, with each other; `None` if they are too many.
+fn compare_all(root: &ProcRoot, pids: &[Pid], budget: &mut Budget) -> Option<Pairs> {
+    let [first, second, ..] = pids else { return Some((Vec::new(), Extent::All)) };
+    let count = pids.len();
     if this_process::order_memory(*first, *second).is_some() {
         let cost = count * (count - 1).ilog2() as usize + count;
-        return match budget.own.checked_sub(cost) {
-            Some(left) => {
-                budget.own = left;
-                compare_in_order(root, pids)
-            }
-            None => compare_neighbours(pids, same),
-        };
+        budget.own = budget.own.checked_sub(cost)?;
+        return Some(compare_in_order(root, pids));
     }
     // An ended process is no reason for the slower way.
     let is_ended = |pid: &Pid| [first, second].contains(&pid) && !has_memory(root, *pid);
     let left: Vec<Pid> = pids.iter().copied().filter(|pid| !is_ended(pid)).collect();
     if left.len() < count {
-        return compare(root, &left, budget);
+        return compare_all(root, &left, budget);
     }
-    let (cost, cost_of_neighbours) = (count * (count - 1) / 2, count - 1);
-    let left = |cost| budget.kept.checked_sub(cost);
-    match (left(cost), left(cost_of_neighbours)) {
-        (Some(left), _) => {
-            budget.kept = left;
-            compare_in_turn(pids, same)
+    budget.kept = budget.kept.checked_sub(count * (count - 1) / 2)?;
+    Some(compare_in_turn(pids, |one, other| share_memory(root, one, other)))
+}
+
+/// The same, or if they are many, compares each with the next one: that takes at most one
+/// comparison for each measured process. `None` if even these are too many for the keeper.
+fn compare(root: &ProcRoot, pids: &[Pid], budget: &mut Budget) -> Option<Pairs> {
+    let all = compare_all(root, pids, budget);
+    if let (None, [first, second, ..]) = (&all, pids) {
+        if this_process::order_memory(*first, *second).is_none() {
+            budget.kept = budget.kept.checked_sub(pids.len() - 1)?;
         }
-        (None, Some(left)) => {
-            budget.kept = left;
-            compare_neighbours(pids, same)
-        }
-        (None, None) => KcmpAnswer::TooMany,
+        return Some(compare_neighbours(pids, |one, other| share_memory(root, one, other)));
     }
+    all
 }
 
 /// Inserts each process into a list in the kernel's order, and leaves out those that ended.
-fn compare_in_order(root: &ProcRoot, pids: &[Pid]) -> KcmpAnswer {
+fn compare_in_order(root: &ProcRoot, pids: &[Pid]) -> Pairs {
     let (mut distinct, mut pairs): (Vec<Pid>, _) = (Vec::new(), Vec::new());
     for pid in pids {
         // Each turn but the last removes a process.
@@ -331,7 +343,7 @@ fn compare_in_order(root: &ProcRoot, pids: &[Pid]) -> KcmpAnswer {
                 None => break Some(place),
                 Some(other) if !has_memory(root, other) => distinct.retain(|one| *one != other),
                 Some(_) if !has_memory(root, *pid) => break None,
-                Some(_) => return KcmpAnswer::Pairs(pairs, Extent::Refused),
+                Some(_) => return (pairs, Extent::Refused),
             }
         };
         match place {
@@ -341,17 +353,17 @@ fn compare_in_order(root: &ProcRoot, pids: &[Pid]) -> KcmpAnswer {
             Some(Err(place)) => distinct.insert(place, *pid),
         }
     }
-    KcmpAnswer::Pairs(pairs, Extent::All)
+    (pairs, Extent::All)
 }
 
 /// Compares each process with all distinct ones before it.
-fn compare_in_turn(pids: &[Pid], same: impl Fn(Pid, Pid) -> Option<bool>) -> KcmpAnswer {
+fn compare_in_turn(pids: &[Pid], same: impl Fn(Pid, Pid) -> Option<bool>) -> Pairs {
     let (mut distinct, mut pairs): (Vec<Pid>, _) = (Vec::new(), Vec::new());
     for pid in pids {
         let mut owner = None;
         for other in &distinct {
             match same(*other, *pid) {
-                None => return KcmpAnswer::Pairs(pairs, Extent::Refused),
+                None => return (pairs, Extent::Refused),
                 Some(false) => {}
                 Some(true) => {
                     owner = Some(*other);
@@ -364,20 +376,20 @@ fn compare_in_turn(pids: &[Pid], same: impl Fn(Pid, Pid) -> Option<bool>) -> Kcm
             None => distinct.push(*pid),
         }
     }
-    KcmpAnswer::Pairs(pairs, Extent::All)
+    (pairs, Extent::All)
 }
 
 /// Compares each process with the one before it.
-fn compare_neighbours(pids: &[Pid], same: impl Fn(Pid, Pid) -> Option<bool>) -> KcmpAnswer {
+fn compare_neighbours(pids: &[Pid], same: impl Fn(Pid, Pid) -> Option<bool>) -> Pairs {
     let mut pairs = Vec::new();
     for (one, next) in pids.iter().zip(&pids[1..]) {
         match same(*one, *next) {
-            None => return KcmpAnswer::Pairs(pairs, Extent::Refused),
+            None => return (pairs, Extent::Refused),
             Some(true) => pairs.push((*next, *one)),
             Some(false) => {}
         }
     }
-    KcmpAnswer::Pairs(pairs, Extent::Neighbours)
+    (pairs, Extent::Neighbours)
 }
 
 #[cfg(test)]
@@ -418,8 +430,19 @@ mod tests {
         let suspects = Suspects::among(processes.into_iter().map(usage));
         assert_eq!(suspects.in_turn, [7, 6, 3, 1, 5, 2].map(Pid));
         assert_eq!(suspects.equal, [vec![Pid(1), Pid(3)], vec![Pid(6), Pid(7)]]);
+        assert_eq!(suspects.alike, [[6, 7].map(Pid).to_vec(), [1, 2, 3, 5].map(Pid).to_vec()]);
         assert_eq!(suspects.addresses(Pid(7)), Some((0x40, 0x50)));
         assert_eq!(suspects.addresses(Pid(8)), None);
+    }
+
+    /// Too many for all comparisons are no reason to spend any.
+    #[test]
+    fn sets_beyond_the_budget_leave_it() {
+        let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
+        let own = Pid(std::process::id());
+        let mut budget = Budget { own: 10, kept: 10 };
+        assert_eq!(compare_all(&root, &[own; 8], &mut budget), None);
+        assert_eq!((budget.own, budget.kept), (10, 10));
     }
 
     #[test]
@@ -430,7 +453,7 @@ mod tests {
         let same = |one: Pid, other: Pid| Some(memory[one.0 as usize] == memory[other.0 as usize]);
         let pairs = |list: &[(u32, u32)], extent| {
             let list = list.iter().map(|(pid, owner)| (Pid(*pid), Pid(*owner))).collect();
-            KcmpAnswer::Pairs(list, extent)
+            (list, extent)
         };
         let all = compare_in_turn(&pids, same);
         assert_eq!(all, pairs(&[(2, 1), (3, 1), (5, 0)], Extent::All));
@@ -452,16 +475,16 @@ mod tests {
         child.wait().expect("a child of ours");
         let is_compared = this_process::share_memory(own, own).is_some();
         let expected = if is_compared {
-            KcmpAnswer::Pairs(vec![(own, own)], Extent::All)
+            (vec![(own, own)], Extent::All)
         } else {
-            KcmpAnswer::Pairs(Vec::new(), Extent::Refused)
+            (Vec::new(), Extent::Refused)
         };
         assert_eq!(share_memory(&root, own, ended), Some(false));
         for pids in [[own, ended, own], [ended, own, own], [own, own, ended]] {
             assert_eq!(compare_in_order(&root, &pids), expected, "{pids:?}");
             let mut budget = Budget { own: 100, kept: 0 };
             let found = compare(&root, &pids, &mut budget);
-            assert!(found == expected || !is_compared, "{pids:?}: {found:?}");
+            assert!(!is_compared || found.as_ref() == Some(&expected), "{pids:?}: {found:?}");
         }
     }
 
@@ -477,10 +500,7 @@ mod tests {
         }
         let answers =
             [share_memory(&root, pids[0], pids[1]), share_memory(&root, pids[1], pids[0])];
-        let pairs = match compare_in_order(&root, &pids) {
-            KcmpAnswer::Pairs(pairs, _) => pairs,
-            KcmpAnswer::TooMany => Vec::new(),
-        };
+        let (pairs, _) = compare_in_order(&root, &pids);
         for child in &mut children {
             child.wait().expect("a child of ours");
         }
