@@ -27,7 +27,7 @@ fn unmapped(parts: &ChargeParts) -> Kib {
     [unmapped_file, slab, sockets, kernel].into_iter().flatten().sum()
 }
 
-/// A note on what is charged and mapped by no process; `None` if that is nothing.
+/// A note on charged memory that no process maps; `None` if there is none.
 pub fn beyond_processes(programs: &Programs<'_>) -> Option<String> {
     let rows = || programs.rows.iter().chain(&programs.cut);
     let charged = || rows().filter_map(|row| Some((row, row.charge?.parts)));
