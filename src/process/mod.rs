@@ -41,8 +41,8 @@ pub use status::{
     process_of,
 };
 pub use walk::{
-    Freed, FreedShare, GENTLE_WINDOW_BYTES, PAUSE, PageCounts, SlotRun, WINDOW_BYTES, WalkRule,
-    Window, hold, swap_of_group, swap_shares,
+    Freed, FreedShare, GENTLE_WINDOW_BYTES, GroupSlots, PAUSE, PageCounts, SlotRun, WINDOW_BYTES,
+    WalkRule, Window, hold, slots_of_group, swap_shares,
 };
 
 use crate::smaps::Smaps;

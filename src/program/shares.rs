@@ -113,6 +113,11 @@ impl MappedObject {
     pub fn amounts(&self) -> impl Iterator<Item = (Pid, Kib)> {
         self.pages.iter().map(|one| (one.pid, one.amount))
     }
+
+    /// The least memory that it can be.
+    pub fn least(&self) -> Kib {
+        Kib(self.least)
+    }
 }
 
 /// A page of this size may count as shared without being so.

@@ -15,7 +15,7 @@ impl Usage {
     pub const NOTHING: Usage = Usage([Some(Kib(0)); Column::AMOUNTS]);
 
     /// The memory of one process.
-    pub(super) fn new(smaps: &Smaps, share: &Share, page_tables: Option<Kib>) -> Usage {
+    pub fn new(smaps: &Smaps, share: &Share, page_tables: Option<Kib>) -> Usage {
         let hugetlb = share.private_hugetlb + share.shared_hugetlb;
         let ram = smaps.pss() + hugetlb;
         let uss = smaps.uss() + share.private_hugetlb;

@@ -1,8 +1,9 @@
 //! Notes on memory that a report may count more than once.
 
+use super::notes::list;
 use super::{Unit, plural};
 use crate::program::Split;
-use crate::units::Kib;
+use crate::units::{Kib, Pid};
 
 /// Pages that several processes may hold, and that the kernel counts whole in each.
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +122,20 @@ pub fn uncompared(processes: usize, why: Uncompared) -> Option<String> {
         )
     };
     (processes > 0).then(note)
+}
+
+/// A note on measured processes whose address space others use that are not measured.
+pub fn used_outside(pairs: &[(Pid, Pid)]) -> Option<String> {
+    let shown = || list(pairs, |(pid, other)| format!("PID {pid} with {other}"));
+    let note = || {
+        format!(
+            "the figures of {} are an upper bound: an address space is shared with a process that \
+             was not measured ({})",
+            plural(pairs.len(), "process"),
+            shown()
+        )
+    };
+    (!pairs.is_empty()).then(note)
 }
 
 /// A note on a capability that does not compare address spaces.

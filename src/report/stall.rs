@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::notes::list;
-use crate::units::Pid;
+use crate::units::{Errno, Pid};
 
 /// A note on torn walks.
 pub fn torn(pids: &[Pid]) -> Option<String> {
@@ -37,11 +37,13 @@ pub fn stalled(processes: usize, longest: Duration, are_mappings: bool) -> Optio
     (processes > 0).then(note)
 }
 
-/// A note on figures that need page frames.
-pub fn no_frames() -> String {
-    "FREED and OUTSIDE are unknown: they need page frames, which only root sees (and not with \
-     --source rollup or smaps)"
-        .to_owned()
+/// A note on figures that need page frames, and the error of an open for them.
+pub fn no_frames(errno: Errno) -> String {
+    let why = match errno {
+        Errno::NOT_SUPPORTED => "which are those of this /proc",
+        _ => "which only root sees",
+    };
+    format!("FREED and OUTSIDE are unknown: they need page frames, {why}")
 }
 
 /// A note on a low priority, at which a walk keeps the lock while other processes have the CPU.

@@ -3,14 +3,15 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::Measured;
 use super::settings::Settings;
-use super::slots::Slots;
+use super::vfork::SharedSpaces;
 use crate::engine::{Survey, Surveyor, Timeouts};
 use crate::error::Error;
-use crate::process::{Fate, Freed, NameRule, Plan, Source, WalkRule};
-use crate::program::{FreedMemory, Labels, Program, Programs};
+use crate::process::{Fate, Freed, NameRule, Plan, ProcessUsage, Source, WalkRule};
+use crate::program::{Column, FreedMemory, Labels, Program, Programs, Share, Usage};
 use crate::sys::host_files;
-use crate::units::Pid;
+use crate::units::{Kib, Pid};
 
 /// Processes of a row may end while it is walked: then the others are walked again.
 const TRIES_MAX: usize = 3;
@@ -18,11 +19,8 @@ const TRIES_MAX: usize = 3;
 /// The rows of a report as groups of processes.
 pub(super) struct Groups<'a> {
     pub(super) settings: &'a Settings,
-    pub(super) survey: &'a Survey,
-    pub(super) slots: &'a Slots,
+    pub(super) measured: &'a Measured<'a>,
     pub(super) labels: &'a Labels<'a>,
-    /// Processes in the address space of another, whose pages count once.
-    pub(super) sharing: &'a HashMap<Pid, Pid>,
 }
 
 impl Groups<'_> {
@@ -37,58 +35,115 @@ impl Groups<'_> {
         programs: &mut Programs<'_>,
         timeouts: &Timeouts,
     ) -> Result<(), Error> {
-        let Some(rule) = self.settings.plan.walk.filter(|_| self.settings.finds_freed) else {
-            return Ok(());
-        };
+        let Some(Ok(rule)) = self.settings.frames else { return Ok(()) };
+        let walk = WalkRule { is_forced: true, is_whole_host: true, ..rule };
+        let segments = host_files::dying_segments(&self.settings.root);
         let plan = Plan {
             source: Source::Pagemap,
-            walk: Some(WalkRule { is_forced: true, is_whole_host: true, ..rule }),
-            freed: Some(host_files::dying_segments(&self.settings.root).into()),
+            walk: Some(walk),
+            freed: Some(segments.as_slice().into()),
             name_rule: NameRule::Comm,
             ..Plan::default()
         };
-        let groups = self.by_label();
+        let rows = self.by_label();
+        let users = self.users_of_spaces();
+        let Measured { survey, surveyed, found, .. } = self.measured;
         for row in &mut programs.rows {
-            let pids = pids_of(row, &groups);
-            if let Some((mapped, pids)) = walk(surveyor, pids, &plan, timeouts)? {
-                let group: HashSet<Pid> = pids.into_iter().collect();
-                let swap = self.slots.freed_by(&group, self.survey, rule.page_bytes);
-                row.set_freed(FreedMemory { mapped, swap });
-            }
+            let group = Group::new(members_of(row, &rows), &users);
+            let Some((mapped, walked)) = walk_group(surveyor, &group, &plan, timeouts)? else {
+                continue;
+            };
+            let outside = mapped.outside + self.ram_of(&group.staying);
+            let swap = surveyed.slots.freed_by(&walked, survey, &rule)
+                + found.swap_freed_by(&group.dying, &segments);
+            row.set_freed(FreedMemory { mapped: Freed { outside, ..mapped }, swap });
         }
         Ok(())
     }
 
-    fn by_label(&self) -> HashMap<&[u8], Vec<Pid>> {
-        let mut groups: HashMap<&[u8], Vec<Pid>> = HashMap::new();
-        for one in self.survey.processes().filter(|one| !self.sharing.contains_key(&one.pid)) {
-            groups.entry(self.labels.label(&one)).or_default().push(one.pid);
+    /// The processes of each label.
+    fn by_label(&self) -> HashMap<&[u8], Vec<ProcessUsage<'_>>> {
+        let mut rows: HashMap<&[u8], Vec<_>> = HashMap::new();
+        for one in self.measured.survey.processes() {
+            rows.entry(self.labels.label(&one)).or_default().push(one);
         }
-        groups
+        rows
+    }
+
+    /// The users of each shared address space, by its owner, the first one.
+    fn users_of_spaces(&self) -> HashMap<Pid, Vec<Pid>> {
+        let SharedSpaces { owners, outside, .. } = &self.measured.spaces;
+        let inside = owners.iter().map(|(pid, owner)| (*owner, *pid));
+        let mut users: HashMap<Pid, Vec<Pid>> = HashMap::new();
+        for (owner, pid) in inside.chain(outside.iter().copied()) {
+            users.entry(owner).or_insert_with(|| vec![owner]).push(pid);
+        }
+        users
+    }
+
+    /// The RAM that these processes count.
+    fn ram_of(&self, pids: &HashSet<Pid>) -> Kib {
+        if pids.is_empty() {
+            return Kib(0);
+        }
+        let shares = &self.measured.found.shares;
+        let processes = self.measured.survey.processes().filter(|one| pids.contains(&one.pid));
+        let ram = processes.filter_map(|one| {
+            let share = shares.get(&one.pid).copied();
+            let share = share.unwrap_or_else(|| Share::whole(&one.smaps));
+            Usage::new(&one.smaps, &share, None).get(Column::Ram)
+        });
+        ram.sum()
     }
 }
 
-/// The processes of a row, ascending.
-fn pids_of(row: &Program<'_>, groups: &HashMap<&[u8], Vec<Pid>>) -> Vec<Pid> {
-    let own = row.pid.map(|pid| vec![pid]);
-    let mut pids = own.or_else(|| groups.get(row.name).cloned()).unwrap_or_default();
-    pids.sort_unstable();
-    pids
+/// The processes of a row, each for an address space. An address space ends with the last process
+/// that uses it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Group {
+    dying: HashSet<Pid>,
+    staying: HashSet<Pid>,
 }
 
-/// The memory of a group that returns with it, and the processes of the group that still exist;
-/// `None` if none does. The group is walked again without those that ended, and if a walk was
-/// repeated, which counts pages twice. Another reason for a missing walk lasts.
-fn walk(
+impl Group {
+    /// `users` has the processes of shared address spaces, by the owner.
+    fn new(members: Vec<Pid>, users: &HashMap<Pid, Vec<Pid>>) -> Group {
+        let members: HashSet<Pid> = members.into_iter().collect();
+        let is_user = |pid: &Pid| users.values().any(|users| users[1..].contains(pid));
+        let ends = |owner: &Pid| {
+            users.get(owner).is_none_or(|users| users.iter().all(|pid| members.contains(pid)))
+        };
+        let owners = members.iter().copied().filter(|pid| users.is_empty() || !is_user(pid));
+        let (dying, staying) = owners.partition(ends);
+        Group { dying, staying }
+    }
+}
+
+/// The processes of a row.
+fn members_of(row: &Program<'_>, rows: &HashMap<&[u8], Vec<ProcessUsage<'_>>>) -> Vec<Pid> {
+    let own = row.pid.map(|pid| vec![pid]);
+    let of_label = || rows.get(row.name).map(|row| row.iter().map(|one| one.pid).collect());
+    own.or_else(of_label).unwrap_or_default()
+}
+
+/// The memory of a group that returns with it, and its walk; `None` if all its processes ended. The
+/// group is walked again without those that ended, and if a walk was repeated, which counts pages
+/// twice. Another reason for a missing walk lasts.
+fn walk_group(
     surveyor: &mut Surveyor,
-    mut pids: Vec<Pid>,
+    group: &Group,
     plan: &Plan,
     timeouts: &Timeouts,
-) -> Result<Option<(Freed, Vec<Pid>)>, Error> {
+) -> Result<Option<(Freed, Survey)>, Error> {
+    if group.dying.is_empty() && !group.staying.is_empty() {
+        return Ok(Some((Freed::default(), Survey::default())));
+    }
+    let mut pids: Vec<Pid> = group.dying.iter().copied().collect();
+    pids.sort_unstable();
     for _ in 0..TRIES_MAX {
         let survey = surveyor.survey(&pids, plan, timeouts)?;
         if let Some(freed) = survey.freed() {
-            return Ok(Some((freed, pids)));
+            return Ok(Some((freed, survey)));
         }
         let left = left(&survey);
         if left.len() == pids.len() && !survey.is_walk_repeated() {
@@ -114,6 +169,23 @@ mod tests {
     use crate::engine::{EngineKind, Tuning};
     use crate::sys::proc_root::ProcRoot;
     use std::time::{Duration, Instant};
+
+    #[test]
+    fn an_address_space_ends_with_its_last_user() {
+        let pids = |pids: &[u32]| pids.iter().copied().map(Pid).collect::<HashSet<Pid>>();
+        let users = HashMap::from([(Pid(2), [2, 5, 7].map(Pid).to_vec())]);
+        for (members, dying, staying) in [
+            (&[2, 5, 7, 9][..], &[2, 9][..], &[][..]),
+            (&[2, 5, 9], &[9], &[2]),
+            (&[2], &[], &[2]),
+            (&[5, 7], &[], &[]),
+            (&[1, 9], &[1, 9], &[]),
+        ] {
+            let group = Group::new(members.iter().copied().map(Pid).collect(), &users);
+            let expected = Group { dying: pids(dying), staying: pids(staying) };
+            assert_eq!(group, expected, "{members:?}");
+        }
+    }
 
     #[test]
     fn a_row_without_processes_frees_nothing_known() {

@@ -3,6 +3,7 @@
 //! - `settings` the command line, resolved
 //! - `progress` a progress line on a terminal
 //! - `vfork`    which processes run in the memory of others
+//! - `outside`  which of these a selection leaves out
 //! - `shares`   the shares of processes in common memory
 //! - `groups`   the columns of control groups
 //! - `freed`    the columns freed and shared-outside
@@ -21,6 +22,7 @@ mod freed;
 mod groups;
 mod missing;
 mod output;
+mod outside;
 mod progress;
 mod settings;
 mod shares;
@@ -49,6 +51,7 @@ use crate::error::Error;
 use crate::host::GroupPlan;
 use crate::process::{self, ProcFile};
 use crate::program::{self, Annotations, Column, HostMemory, Labels, Order, Usage};
+use crate::report::bounds;
 use crate::report::notes::{Missing, Note};
 use crate::report::{self, Facts, Format, Report};
 use crate::sys::host_files::MeminfoFile;
@@ -162,7 +165,7 @@ impl<'a> Session<'a> {
         let charges = charges.as_ref();
         let annotations = Annotations { unknown, unread, sharing, shares, all_memory, charges };
         let mut programs = program::group(survey.processes(), &labels, annotations, order);
-        let groups = Groups { settings, survey, slots: &surveyed.slots, labels: &labels, sharing };
+        let groups = Groups { settings, measured: &measured, labels: &labels };
         groups.find(&mut self.surveyor, &mut programs, &time_left(settings, &clock))?;
         let host = settings.has_host.then(|| host_memory(&settings.root, &meminfo, programs.total));
         let host = host.transpose()?;
@@ -210,7 +213,11 @@ impl<'a> Session<'a> {
         let (settings, survey) = (self.settings, &surveyed.survey);
         let unmeasured = Unmeasured::find(settings, survey)?;
         let left = time_left(settings, clock);
-        let spaces = vfork::find(&settings.root, survey, left.deadline);
+        let mut spaces = vfork::find(&settings.root, survey, left.deadline);
+        if settings.rules.selection.is_some() {
+            let left = time_left(settings, clock);
+            spaces.outside = outside::find(&settings.root, survey, &spaces.owners, left.deadline);
+        }
         let in_shared_spaces = spaces.processes();
         self.surveyor.forget(&|pid| in_shared_spaces.contains(&pid));
         let missing = unmeasured.missing(settings, surveyed.is_past_deadline);
@@ -234,6 +241,7 @@ impl<'a> Session<'a> {
         // A keeper with CAP_PERFMON compares none, which has a note of its own.
         let is_noted = keeper_client::right() == Some(Right::Perfmon) && settings.root.is_proc();
         notes.extend(measured.spaces.note.clone().filter(|_| !is_noted).map(Note::from));
+        notes.extend(bounds::used_outside(&measured.spaces.outside).map(Note::from));
         notes.extend(measured.found.notes.iter().cloned().map(Note::from));
         let of_walks = walks::notes(settings, measured.survey).into_iter();
         notes.extend(of_walks.chain(self.low_priority.clone()).map(Note::from));

@@ -21,7 +21,7 @@ use crate::sys::proc_root::ProcRoot;
 use crate::sys::this_process;
 use crate::sys::users::{PASSWD, Users};
 use crate::sys::{cgroups, pages};
-use crate::units::{Labelled, Pid};
+use crate::units::{Errno, Labelled, Pid};
 
 /// The resolved options of a report.
 pub(crate) struct Settings {
@@ -46,8 +46,8 @@ pub(crate) struct Settings {
     pub(crate) groups: Option<GroupPlan>,
     /// The directory of control groups that `--cgroup-root` gives.
     pub(crate) cgroup_mount: Option<CgroupMount>,
-    /// Whether a column needs the memory that returns when a row ends.
-    pub(crate) finds_freed: bool,
+    /// The rule for walks of rows, if a column needs them; an error if page frames are hidden.
+    pub(crate) frames: Option<Result<WalkRule, Errno>>,
     pub(crate) engine: EngineKind,
     pub(crate) tuning: Tuning,
     pub(crate) timeouts: Timeouts,
@@ -100,6 +100,8 @@ impl Settings {
         let is_named = options.by.needs_name() || options.select.filter.is_some();
         let is_compared = watch.is_some() || matches!(output.format, Format::Json | Format::Ndjson);
         let source = find_source(options, &columns)?;
+        let finds_freed = needs(Column::Freed) || needs(Column::SharedOutside);
+        let frames = finds_freed.then(|| walk_rule(options, &root));
         let plan = Plan {
             name_rule: if is_named { options.name } else { NameRule::Comm },
             source,
@@ -134,9 +136,7 @@ impl Settings {
             has_stats: options.read.stats,
             groups,
             cgroup_mount,
-            finds_freed: [Column::Freed, Column::SharedOutside]
-                .iter()
-                .any(|of| columns.contains(of)),
+            frames,
             engine: options.read.engine,
             tuning: Tuning {
                 keeps_files,
@@ -371,10 +371,14 @@ fn find_walk(
     if !is_forced && (needs_rollup || source != Source::Auto) {
         return None;
     }
+    Some(WalkRule { is_forced, ..walk_rule(options, root).ok()? })
+}
+
+/// As [`pages::walk_rule`].
+fn walk_rule(options: &Options, root: &ProcRoot) -> Result<WalkRule, Errno> {
     let window_bytes = if options.gentle { GENTLE_WINDOW_BYTES } else { WINDOW_BYTES };
-    let rule = pages::walk_rule(root, window_bytes).ok()?;
     let is_whole_host = selection(options).is_none();
-    Some(WalkRule { is_forced, is_whole_host, ..rule })
+    Ok(WalkRule { is_whole_host, ..pages::walk_rule(root, window_bytes)? })
 }
 
 /// The ids of users, ascending, and the names for rows.

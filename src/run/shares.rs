@@ -13,7 +13,7 @@ use crate::process::{self, Fate, Glimpse, ProcFile, ProcessUsage};
 use crate::program::{MappedObject, MappedPages, Share, Shares, Split, split};
 use crate::report::bounds::{self, HeldAmount, HeldPages};
 use crate::report::notes::Missing;
-use crate::smaps::{Field, SharedMapping, Smaps};
+use crate::smaps::{Field, ObjectKind, SharedMapping, Smaps};
 use crate::sys::host_files::{self, MeminfoFile};
 use crate::sys::proc_root::ProcRoot;
 use crate::units::{Kib, Pid};
@@ -33,6 +33,21 @@ const SHARED_TABLE_BYTES: u64 = 1 << 30;
 pub(crate) struct FoundShares {
     pub(crate) shares: Shares,
     pub(super) notes: Vec<String>,
+    /// The objects of shared memory in swap, if all measured processes that map them are known.
+    swapped: Vec<(ObjectKind, MappedObject)>,
+}
+
+impl FoundShares {
+    /// The least shared memory in swap that returns when these processes end: all of an object that
+    /// no other measured process maps.
+    pub(super) fn swap_freed_by(&self, group: &HashSet<Pid>, dying_segments: &[u64]) -> Kib {
+        let is_theirs =
+            |object: &MappedObject| object.amounts().all(|(pid, _)| group.contains(&pid));
+        let dies = |(kind, object): &&(ObjectKind, MappedObject)| {
+            kind.dies_unmapped(dying_segments) && is_theirs(object)
+        };
+        self.swapped.iter().filter(dies).map(|(_, object)| object.least()).sum()
+    }
 }
 
 /// Finds the shares. `missing`: the processes that the report lacks; `None` if it selects some.
@@ -66,7 +81,12 @@ pub(super) fn find(
     let hugetlb = HugetlbSplit::new(&holders, may_share_tables, knows_hugetlb_users, used);
     let proportional = owners().filter_map(|one| one.smaps.get(Field::SwapPss)).sum();
     let swap_room = meminfo.swap_used().map(|used| used.saturating_sub(proportional));
-    let swap = split(&holders.swap_objects(), swap_room);
+    let (objects, unknown) = holders.swap_objects();
+    // Processes outside a selection may map any object, and so may one whose objects are unknown.
+    let knows_swap_users = missing.is_some() && unknown.amounts().next().is_none();
+    let (kinds, mut objects): (Vec<ObjectKind>, Vec<MappedObject>) = objects.into_iter().unzip();
+    objects.push(unknown);
+    let swap = split(&objects, swap_room);
     let shares = holders.processes.iter().map(|one| {
         let swap = one.own_swap.map(|own| own + swap.part(one.pid));
         (one.pid, hugetlb.share(one, swap))
@@ -75,7 +95,8 @@ pub(super) fn find(
     let swapped = holders.bound(HeldPages::SwappedShmem, &swap, |one| one.whole_swap, is_complete);
     let swapped = swapped.filter(|_| settings.shows_swap());
     let notes = hugetlb.notes(&holders, knows_hugetlb_users).chain(swapped).collect();
-    FoundShares { shares, notes }
+    let swapped = kinds.into_iter().zip(objects).filter(|_| knows_swap_users).collect();
+    FoundShares { shares, notes, swapped }
 }
 
 /// Processes that may hold memory together.
@@ -270,11 +291,12 @@ fn start(smaps: &Smaps) -> Option<u64> {
 /// it of processes that this one may trace, so with a keeper not of other users: then the segments
 /// have no name.
 fn name_segments(root: &ProcRoot, pid: Pid, mappings: &mut [SharedMapping]) {
-    if !mappings.iter().any(|mapping| mapping.is_segment) {
+    let is_segment = |mapping: &SharedMapping| matches!(mapping.kind, ObjectKind::Segment(_));
+    if !mappings.iter().any(is_segment) {
         return;
     }
     let namespace = root.ipc_namespace(pid);
-    for mapping in mappings.iter_mut().filter(|mapping| mapping.is_segment) {
+    for mapping in mappings.iter_mut().filter(|mapping| is_segment(mapping)) {
         match &namespace {
             Some(namespace) => mapping.object.extend_from_slice(namespace),
             None => mapping.object.clear(),
@@ -363,9 +385,10 @@ impl Holders {
         known.chain([MappedObject::of_unknown(unknown)]).collect()
     }
 
-    /// The objects of shared memory in swap. No process has more of it than in the survey.
-    fn swap_objects(&self) -> Vec<MappedObject> {
-        let mut objects: BTreeMap<&[u8], Vec<MappedPages>> = BTreeMap::new();
+    /// The objects of shared memory in swap, and pages of unknown ones. No process has more of it
+    /// than in the survey.
+    fn swap_objects(&self) -> (Vec<(ObjectKind, MappedObject)>, MappedObject) {
+        let mut objects: BTreeMap<&[u8], (ObjectKind, Vec<MappedPages>)> = BTreeMap::new();
         let mut unknown = Vec::new();
         for one in &self.processes {
             let mut rest = one.whole_swap;
@@ -377,13 +400,17 @@ impl Holders {
                 let amount = mapping.swap_beyond.min(most);
                 rest = rest.saturating_sub(amount);
                 if amount > Kib(0) {
-                    let pages = objects.entry(&mapping.object).or_default();
+                    let new = || (mapping.kind, Vec::new());
+                    let (kind, pages) = objects.entry(&mapping.object).or_insert_with(new);
+                    // One of several names is left.
+                    *kind = if mapping.kind == ObjectKind::Named { mapping.kind } else { *kind };
                     pages.push(one.pages(mapping, amount));
                 }
             }
             unknown.extend(one.unknown(rest));
         }
-        let known = objects.into_values().map(MappedObject::of_swap);
-        known.chain([MappedObject::of_unknown(unknown)]).collect()
+        let known = objects.into_values();
+        let known = known.map(|(kind, pages)| (kind, MappedObject::of_swap(pages)));
+        (known.collect(), MappedObject::of_unknown(unknown))
     }
 }

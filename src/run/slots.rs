@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::settings::Settings;
 use crate::engine::{Survey, Surveyor, Timeouts};
 use crate::error::Error;
-use crate::process::{NameRule, Plan, SlotRun, Source, WalkRule, swap_of_group, swap_shares};
+use crate::process::{NameRule, Plan, SlotRun, Source, WalkRule, slots_of_group, swap_shares};
 use crate::smaps::{Field, Smaps};
 use crate::units::{Kib, Pid};
 
@@ -14,17 +14,21 @@ use crate::units::{Kib, Pid};
 pub(super) struct Slots(HashMap<Pid, Box<[SlotRun]>>);
 
 impl Slots {
-    /// The memory in swap that returns when all processes of a group end. A process whose slots are
-    /// unknown contributes nothing, so the figure is a lower bound.
-    pub(super) fn freed_by(&self, group: &HashSet<Pid>, survey: &Survey, page_bytes: u64) -> Kib {
-        let known = self.0.iter().map(|(pid, runs)| (&**runs, group.contains(pid)));
-        let runs: Vec<_> = known.collect();
-        let is_alone = |smaps: &Smaps| smaps.get(Field::Swap) == smaps.get(Field::SwapPss);
-        let alone = survey.processes().filter(|one| {
-            group.contains(&one.pid) && !self.0.contains_key(&one.pid) && is_alone(&one.smaps)
-        });
-        let alone = alone.filter_map(|one| one.smaps.get(Field::SwapPss)).sum::<Kib>();
-        alone + swap_of_group(&runs, page_bytes)
+    /// The private memory in swap that returns when all processes of a group end, by a walk of the
+    /// group. Of a selection, processes outside may have entries of the same slots: then the figure
+    /// is a lower bound, by the shares of the group in its slots.
+    pub(super) fn freed_by(&self, walked: &Survey, survey: &Survey, rule: &WalkRule) -> Kib {
+        let group: HashSet<Pid> = walked.processes().map(|one| one.pid).collect();
+        let others = self.0.iter().filter(|(pid, _)| !group.contains(pid));
+        let others = others.map(|(_, runs)| (&**runs, false));
+        let members = walked.slots().map(|(_, runs)| (runs, true));
+        let slots = slots_of_group(members.chain(others), rule.page_bytes);
+        if rule.is_whole_host {
+            return slots.alone;
+        }
+        let measured = survey.processes().filter(|one| group.contains(&one.pid));
+        let shares = measured.filter_map(|one| one.smaps.get(Field::SwapPss)).sum();
+        slots.certainly_alone(shares, group.len())
     }
 }
 
@@ -39,8 +43,9 @@ pub(super) fn resolve(
     settings: &Settings,
     timeouts: &Timeouts,
 ) -> Result<Slots, Error> {
-    let is_needed = settings.finds_freed || survey.slots().next().is_some();
-    let Some(rule) = settings.plan.walk.filter(|_| is_needed) else { return Ok(Slots::default()) };
+    let of_rows = settings.frames.and_then(Result::ok);
+    let of_survey = settings.plan.walk.filter(|_| survey.slots().next().is_some());
+    let Some(rule) = of_rows.or(of_survey) else { return Ok(Slots::default()) };
     let walked: HashSet<Pid> = survey.slots().map(|(pid, _)| pid).collect();
     // Of a selection, processes outside may share the slots.
     let is_whole = rule.is_whole_host;
@@ -55,7 +60,8 @@ pub(super) fn resolve(
     let others = if relatives.is_empty() {
         Survey::default()
     } else {
-        let walk = Some(WalkRule { is_forced: true, ..rule });
+        // Only their slots are needed: it does not matter that shared memory may be in swap too.
+        let walk = Some(WalkRule { is_forced: true, has_swap: false, ..rule });
         let plan =
             Plan { source: Source::Pagemap, walk, name_rule: NameRule::Comm, ..Plan::default() };
         surveyor.survey(&relatives, &plan, timeouts)?

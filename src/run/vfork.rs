@@ -28,7 +28,7 @@ use crate::units::{Kib, Pid};
 const MISSES_MAX: usize = 8;
 const MEASURED_PER_MISS: usize = 256;
 /// The time to wait for the search: an exec that is stuck blocks `kcmp(2)` forever.
-const WAIT_MAX: Duration = Duration::from_millis(100);
+pub(super) const WAIT_MAX: Duration = Duration::from_millis(100);
 
 /// The most comparisons that find all equal processes in one address space: so many, and one for
 /// each `MEASURED_PER_COMPARISON` measured processes. `kcmp(2)` takes 1.1 µs, the survey of a
@@ -45,13 +45,15 @@ pub(crate) struct SharedSpaces {
     /// Maps each of them to the process that owns the address space: the ancestor that shares it
     /// with none of its own ancestors, or the one with the least id.
     pub(crate) owners: HashMap<Pid, Pid>,
+    /// Owners of address spaces that unmeasured processes use too, each with one of them.
+    pub(super) outside: Vec<(Pid, Pid)>,
     /// A note on processes that may be further ones.
     pub(super) note: Option<String>,
 }
 
 impl SharedSpaces {
     fn doubt(owners: HashMap<Pid, Pid>, processes: usize, why: Uncompared) -> SharedSpaces {
-        SharedSpaces { owners, note: bounds::uncompared(processes, why) }
+        SharedSpaces { owners, outside: Vec::new(), note: bounds::uncompared(processes, why) }
     }
 
     /// All processes that share an address space, owners included.
@@ -256,7 +258,7 @@ fn send(findings: &Sender<Finding>, pairs: Vec<(Pid, Pid)>) -> bool {
 
 /// As [`keeper_client::share_memory`]; an ended process shares nothing. To `kcmp(2)`, two dead
 /// processes are equal: they have no address space, which is the same pointer.
-fn share_memory(root: &ProcRoot, one: Pid, other: Pid) -> Option<bool> {
+pub(super) fn share_memory(root: &ProcRoot, one: Pid, other: Pid) -> Option<bool> {
     match keeper_client::share_memory(one, other) {
         Some(is_equal) => Some(is_equal && has_memory(root, one)),
         None if has_memory(root, one) && has_memory(root, other) => None,
@@ -265,7 +267,7 @@ fn share_memory(root: &ProcRoot, one: Pid, other: Pid) -> Option<bool> {
 }
 
 /// Whether a process has an address space still. A read of `status` never blocks.
-fn has_memory(root: &ProcRoot, pid: Pid) -> bool {
+pub(super) fn has_memory(root: &ProcRoot, pid: Pid) -> bool {
     root.read_once(ProcFile::Status, pid).is_ok_and(|status| process::has_memory(&status))
 }
 

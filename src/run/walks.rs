@@ -14,7 +14,10 @@ const NOTED_MIN: Duration = Duration::from_millis(10);
 
 /// Undoes a low priority before page tables are walked. Returns a note if that is not allowed.
 pub(super) fn undo_nice(settings: &Settings) -> Option<String> {
-    settings.plan.walk?;
+    let has_frames = settings.frames.is_some_and(|rule| rule.is_ok());
+    if settings.plan.walk.is_none() && !has_frames {
+        return None;
+    }
     this_process::undo_nice().err().map(stall::low_priority)
 }
 
@@ -23,8 +26,7 @@ pub(super) fn notes(settings: &Settings, survey: &Survey) -> Vec<String> {
     let mut torn: Vec<Pid> = survey.torn().collect();
     torn.sort_unstable();
     let torn = stall::torn(&torn);
-    let hidden = settings.finds_freed && settings.plan.walk.is_none();
-    let hidden = hidden.then(stall::no_frames);
+    let hidden = settings.frames.and_then(Result::err).map(stall::no_frames);
     let torn = torn.into_iter().chain(hidden);
     let are_mappings = settings.plan.mappings == MappingsWanted::ByName;
     // By choice of the user, or because page frames are hidden from this one?

@@ -12,14 +12,49 @@ use super::scanner::LINE_MAX;
 /// The pages of further ones have no known object.
 const MAPPINGS_MAX: usize = 65_536;
 
+/// What keeps the pages of an object when no process maps it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ObjectKind {
+    /// A file with a name.
+    #[default]
+    Named,
+    /// A file without a name: only a descriptor can keep it.
+    Nameless,
+    /// A segment of System V, with its id. It stays until it is removed.
+    Segment(u64),
+}
+
+impl ObjectKind {
+    /// The kind of an object with this path and inode in `maps` and smaps. The kernel marks a file
+    /// that has no name any more (`d_path`, fs/d_path.c). The inode of a segment is its id
+    /// (`newseg`, ipc/shm.c).
+    pub fn new(path: &[u8], inode: u64) -> ObjectKind {
+        match path {
+            _ if path.starts_with(b"/SYSV") => ObjectKind::Segment(inode),
+            _ if path.ends_with(b" (deleted)") => ObjectKind::Nameless,
+            _ => ObjectKind::Named,
+        }
+    }
+
+    /// Whether the pages return with the last mapping. `dying_segments`: the ids of those that are
+    /// marked to be destroyed.
+    pub fn dies_unmapped(self, dying_segments: &[u64]) -> bool {
+        match self {
+            ObjectKind::Named => false,
+            ObjectKind::Nameless => true,
+            ObjectKind::Segment(id) => dying_segments.contains(&id),
+        }
+    }
+}
+
 /// A mapping with pages that other processes may hold too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SharedMapping {
     /// Device and inode as the kernel prints them, which identify the object on a host.
     pub object: Vec<u8>,
-    /// Whether the object is a segment of System V. Its inode is the id of the segment, which is
-    /// unique in an IPC namespace only.
-    pub is_segment: bool,
+    /// What keeps its pages. The id of a segment is unique in an IPC namespace only. A path that
+    /// ends beyond [`LINE_MAX`] counts as one of a file with a name.
+    pub kind: ObjectKind,
     /// Whether the processes see each other's writes (`MAP_SHARED`).
     pub is_shared: bool,
     /// The bytes of the object that are mapped.
@@ -117,11 +152,12 @@ fn header(line: &[u8]) -> Option<SharedMapping> {
     let (start, end) = std::str::from_utf8(addresses).ok()?.split_once('-')?;
     let len = hexadecimal(end)?.checked_sub(hexadecimal(start)?)?;
     let offset = hexadecimal(std::str::from_utf8(offset).ok()?)?;
-    let is_segment = name.trim_ascii_start().starts_with(b"/SYSV");
-    let has_object = is_segment || inode != b"0";
+    let number = std::str::from_utf8(inode).ok()?.parse().ok()?;
+    let kind = ObjectKind::new(name.trim_ascii_start(), number);
+    let has_object = matches!(kind, ObjectKind::Segment(_)) || number != 0;
     has_object.then(|| SharedMapping {
         object: [device, inode].join(&b' '),
-        is_segment,
+        kind,
         is_shared: access.ends_with(b"s"),
         range: offset..offset.saturating_add(len),
         ..SharedMapping::default()
@@ -157,7 +193,7 @@ mod tests {
             Swap: 4 kB\nSwapPss: 4 kB\n\xff: 1 kB\n";
         let huge = SharedMapping {
             object: b"00:2d 92840".to_vec(),
-            is_segment: false,
+            kind: ObjectKind::Named,
             is_shared: true,
             range: 0x20_0000..0x60_0000,
             page: Kib(2048),
@@ -167,7 +203,7 @@ mod tests {
         };
         let segment = SharedMapping {
             object: b"00:01 0".to_vec(),
-            is_segment: true,
+            kind: ObjectKind::Segment(0),
             is_shared: true,
             range: 0..4096,
             page: Kib(4),

@@ -43,7 +43,7 @@ use std::fmt;
 
 pub use self::field::Field;
 #[doc(hidden)]
-pub use self::mapping::{MappingScanner, SharedMapping};
+pub use self::mapping::{MappingScanner, ObjectKind, SharedMapping};
 #[doc(hidden)]
 pub use self::mapping_name::mapping_name;
 #[doc(hidden)]

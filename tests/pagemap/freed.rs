@@ -56,18 +56,36 @@ struct Case {
     freed: Freed,
     /// Memory that no killed process maps, and that ends with them: no walk can find it.
     unmapped: u64,
+    /// Shared memory in swap. No page table has it, so only a report of the host knows its users.
+    shared_swap: u64,
 }
 
 const fn memory(words: &'static [&'static str], killed: Killed, memory: u64) -> Case {
-    Case { words, killed, freed: Freed { memory, hugetlb: 0, swap: 0 }, unmapped: 0 }
+    Case {
+        words,
+        killed,
+        freed: Freed { memory, hugetlb: 0, swap: 0 },
+        unmapped: 0,
+        shared_swap: 0,
+    }
 }
 
 const fn hugetlb(words: &'static [&'static str], killed: Killed, hugetlb: u64) -> Case {
-    Case { words, killed, freed: Freed { memory: 56, hugetlb, swap: 0 }, unmapped: 0 }
+    Case {
+        words,
+        killed,
+        freed: Freed { memory: 56, hugetlb, swap: 0 },
+        unmapped: 0,
+        shared_swap: 0,
+    }
+}
+
+const fn swapped(words: &'static [&'static str], killed: Killed, freed: Freed) -> Case {
+    Case { words, killed, freed, unmapped: 0, shared_swap: 0 }
 }
 
 /// The figures were measured on Linux 6.18. A process of its own has 56 KiB, a forked one 28.
-const CASES: [Case; 27] = [
+const CASES: [Case; 30] = [
     memory(&["fork", "32", "3"], Killed::All, 57_480),
     memory(&["fork", "32", "3"], Killed::Children, 24_660),
     memory(&["fork", "32", "3"], Killed::FirstChild, 8_216),
@@ -94,31 +112,45 @@ const CASES: [Case; 27] = [
     hugetlb(&["hugetlb_fork", "32"], Killed::All, 32_768),
     hugetlb(&["hugetlb_shared", "32"], Killed::All, 32_768),
     hugetlb(&["hugetlb_fork", "32"], Killed::Children, 0),
+    swapped(&["swap_fork", "64"], Killed::All, Freed { memory: 88, hugetlb: 0, swap: 65_536 }),
+    swapped(&["swap_fork", "64"], Killed::FirstChild, Freed { memory: 28, hugetlb: 0, swap: 0 }),
+    swapped(&["swap", "32"], Killed::All, Freed { memory: 56, hugetlb: 0, swap: 32_768 }),
     Case {
-        freed: Freed { memory: 88, hugetlb: 0, swap: 65_536 },
-        ..memory(&["swap_fork", "64"], Killed::All, 0)
+        shared_swap: 49_152,
+        ..swapped(
+            &["swap_shmem", "64"],
+            Killed::All,
+            Freed { memory: 16_440, hugetlb: 0, swap: 49_152 },
+        )
     },
 ];
 
 /// Predictions for the first processes, which are to be killed, of all those that may share pages
 /// with them.
 type Predict = fn(&[Pid], &[Pid]) -> Freed;
-const PREDICTIONS: [(&str, Predict); 2] = [("twin", of_twin), ("psm-uring", of_program)];
+const PREDICTIONS: [(&str, Predict); 3] =
+    [("twin", of_twin), ("psm-uring --pid", of_selection), (HOST, of_host)];
+const HOST: &str = "psm-uring";
 
-/// The column `freed` of a row with these processes.
-fn of_program(group: &[Pid], others: &[Pid]) -> Freed {
+/// The column `freed` in a report of these processes alone.
+fn of_selection(group: &[Pid], _: &[Pid]) -> Freed {
     let list = group.iter().map(Pid::to_string).collect::<Vec<_>>().join(",");
-    // A row of the whole host knows the swap of all processes.
-    let selection = if others.is_empty() {
-        vec!["--by", "cgroup"]
-    } else {
-        vec!["--by", "user", "--pid", &list]
-    };
-    let report = document([&selection[..], &["--columns", "freed,name"]].concat());
+    of_program(&["--by", "user", "--pid", &list], |_| true)
+}
+
+/// The column `freed` in a report of the host: it has a row for a whole control group.
+fn of_host(group: &[Pid], others: &[Pid]) -> Freed {
+    if !others.is_empty() {
+        return of_selection(group, others);
+    }
     let path = cgroup_of(group[0]);
-    let is_it = |row: &&Value| !others.is_empty() || row["name"] == path;
+    of_program(&["--by", "cgroup"], |row| row["name"] == path)
+}
+
+fn of_program(words: &[&str], is_it: impl Fn(&Value) -> bool) -> Freed {
+    let report = document([words, &["--columns", "freed,name"]].concat());
     let rows = report["programs"].as_array().expect("rows");
-    let parts = &rows.iter().find(is_it).expect("a row")["freed_parts"];
+    let parts = &rows.iter().find(|row| is_it(row)).expect("a row")["freed_parts"];
     let kib = |key: &str| parts[key].as_u64().expect("an amount") >> 10;
     let memory = kib("anonymous") + kib("shared");
     Freed { memory, hugetlb: kib("hugetlb"), swap: kib("swap") }
@@ -266,8 +298,12 @@ fn run(case: &Case) -> Result<Option<String>, String> {
     if !fell.is_near(case.freed) {
         return Ok(Some(format!("fell by {fell:?}, expected {:?}", case.freed)));
     }
-    let found = |freed: Freed| Freed { memory: freed.memory + case.unmapped, ..freed };
-    let wrong = predicted.into_iter().find(|(_, freed)| !found(*freed).is_near(fell));
+    let found = |(name, freed): (&str, Freed)| {
+        let shared_swap = if name == HOST { 0 } else { case.shared_swap };
+        let (memory, swap) = (freed.memory + case.unmapped, freed.swap + shared_swap);
+        Freed { memory, swap, ..freed }
+    };
+    let wrong = predicted.into_iter().find(|one| !found(*one).is_near(fell));
     Ok(wrong.map(|(name, freed)| format!("{name} predicted {freed:?}, fell by {fell:?}")))
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::smaps::ObjectKind;
+
 /// Addresses above are the kernel's: `[vsyscall]`, which has no entries and counts for no process.
 const USER_END: u64 = 1 << 63;
 /// Enough for a line: the kernel escapes newlines in paths with four bytes each.
@@ -138,7 +140,7 @@ impl Ranges {
 struct Device {
     /// Its number as text, `fd:01`.
     number: [u8; 8],
-    /// The file has no name any more. A descriptor may still keep it.
+    /// They return. A descriptor may still keep the file.
     dies: bool,
 }
 
@@ -152,9 +154,7 @@ fn parse(line: &[u8], dying_segments: &[u64]) -> Option<(u64, u64, Device)> {
     number.get_mut(..device.len())?.copy_from_slice(device);
     let inode = std::str::from_utf8(words.next()?).ok()?.parse().ok()?;
     let path = words.next().unwrap_or_default().trim_ascii_start();
-    let is_deleted = path.ends_with(b" (deleted)");
-    // A segment never has a name; its inode is its id (ipc/shm.c, `shm_get_unmapped_area`).
-    let dies = is_deleted && (!path.starts_with(b"/SYSV") || dying_segments.contains(&inode));
+    let dies = ObjectKind::new(path, inode).dies_unmapped(dying_segments);
     Some((start, end, Device { number, dies }))
 }
 

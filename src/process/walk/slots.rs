@@ -22,27 +22,57 @@ pub(super) fn push(runs: &mut Vec<SlotRun>, slot: u64) {
     }
 }
 
-/// The memory of the slots whose entries all belong to a group. Each process has its slots, and
-/// whether it is in the group.
-pub fn swap_of_group(processes: &[(&[SlotRun], bool)], page_bytes: u64) -> Kib {
+/// The slots of a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GroupSlots {
+    /// The memory of the slots.
+    pub all: Kib,
+    /// The memory of those that no process outside the group has.
+    pub alone: Kib,
+    /// The most entries of the group that one slot has.
+    pub entries_max: u64,
+}
+
+impl GroupSlots {
+    /// The memory that certainly has no entries outside the group, if the processes of the group
+    /// have these shares (`SwapPss`) in theirs: a slot of `n` entries of the group and others is at
+    /// least `1 / (n + 1)` of a page short. The kernel rounds each share to a KiB.
+    pub fn certainly_alone(&self, shares: Kib, processes: usize) -> Kib {
+        let short = self.all.saturating_sub(shares);
+        if short.0 < processes as u64 {
+            return self.all;
+        }
+        self.all.saturating_sub(Kib(short.0.saturating_mul(self.entries_max + 1)))
+    }
+}
+
+/// The slots of a group. Each process has its slots, and whether it is in the group.
+pub fn slots_of_group<'a>(
+    processes: impl Iterator<Item = (&'a [SlotRun], bool)>,
+    page_bytes: u64,
+) -> GroupSlots {
     let mut borders: Vec<(u64, bool, bool)> = Vec::new();
     for (runs, is_member) in processes {
-        for run in *runs {
-            borders.push((run.start, true, *is_member));
-            borders.push((run.start + run.len, false, *is_member));
+        for run in runs {
+            borders.push((run.start, true, is_member));
+            borders.push((run.start + run.len, false, is_member));
         }
     }
     borders.sort_unstable();
-    let (mut members, mut others, mut last, mut slots) = (0_usize, 0_usize, 0, 0);
+    let (mut members, mut others, mut last) = (0_u64, 0_u64, 0);
+    let (mut all, mut alone, mut entries_max) = (0, 0, 0);
     for (slot, begins, is_member) in borders {
-        if members > 0 && others == 0 {
-            slots += slot - last;
+        if members > 0 {
+            all += slot - last;
+            alone += if others == 0 { slot - last } else { 0 };
         }
         last = slot;
         let entries = if is_member { &mut members } else { &mut others };
         *entries = if begins { *entries + 1 } else { entries.saturating_sub(1) };
+        entries_max = entries_max.max(members);
     }
-    Kib(slots * page_bytes / 1024)
+    let [all, alone] = [all, alone].map(|slots| Kib(slots * page_bytes / 1024));
+    GroupSlots { all, alone, entries_max }
 }
 
 /// The share of each process in the pages of its slots: `SwapPss`. A page is divided by the number
@@ -102,8 +132,32 @@ mod tests {
             ([false, true, false], 0),
         ] {
             let runs = [&parent[..], &child, &other];
-            let group: Vec<_> = runs.into_iter().zip(members).collect();
-            assert_eq!(swap_of_group(&group, 4096), Kib(pages * 4), "{members:?}");
+            let slots = slots_of_group(runs.into_iter().zip(members), 4096);
+            assert_eq!(slots.alone, Kib(pages * 4), "{members:?}");
+        }
+    }
+
+    /// Of which slots others have entries is unknown, and shares tell how many there can be.
+    #[test]
+    fn shares_bound_the_slots_of_a_group() {
+        let run = |start, len| [SlotRun { start, len }];
+        let (parent, child, other) = (run(0, 100), run(50, 50), run(90, 10));
+        let all = [&parent[..], &child, &other];
+        let shares = swap_shares(&all, 4096);
+        for (members, alone, at_least) in [
+            // Of ten slots the group has two of three entries.
+            (&[0, 1][..], 90, 90),
+            // Of forty slots one of two, of ten one of three.
+            (&[0], 50, 100 - 2 * (40 / 2 + 10 * 2 / 3) - 1),
+            (&[0, 1, 2], 100, 100),
+        ] {
+            let runs = (0..3).map(|place| (all[place], members.contains(&place)));
+            let slots = slots_of_group(runs, 4096);
+            assert_eq!(slots.alone, Kib(alone * 4), "{members:?}");
+            let shares = members.iter().map(|place| shares[*place]).sum();
+            let certain = slots.certainly_alone(shares, members.len());
+            assert!(certain <= slots.alone, "{members:?}: {certain:?}");
+            assert!(certain >= Kib(at_least * 4 - 12), "{members:?}: {certain:?}");
         }
     }
 }

@@ -107,6 +107,56 @@ fn an_address_space_counts_once_for_all_groupings() {
     }
 }
 
+/// Of a pair with one address space, a report of one process counts it whole, and says so.
+#[test]
+fn memory_in_use_outside_a_selection_is_an_upper_bound() {
+    if !has_kcmp("memory_in_use_outside_a_selection_is_an_upper_bound") {
+        return;
+    }
+    let target = Target::start_as(b"pair", &format!("clone {KIB}"));
+    let pair = [target.pid(), target.children(1, 'T')[0]];
+    for (one, other) in [(pair[0], pair[1]), (pair[1], pair[0])] {
+        let note = format!("(PID {one} with {other})");
+        // On a busy host the comparison can take too long.
+        let told = || Some(run(["-p", &one.to_string()]).stderr()).filter(|told| !told.is_empty());
+        let told = until(RUN_LIMIT, told).expect("a note");
+        assert!(told.contains(&note) && told.contains("an upper bound"), "{told}");
+    }
+    let both = run(["-p", &format!("{},{}", pair[0], pair[1])]);
+    assert_eq!(both.stderr(), "");
+}
+
+/// An address space ends with the last process that uses it.
+#[test]
+fn memory_that_another_row_uses_is_not_freed() {
+    const TEST: &str = "memory_that_another_row_uses_is_not_freed";
+    if !has_kcmp(TEST) {
+        return;
+    }
+    let target = Target::start_as(b"pair", &format!("clone {KIB}"));
+    let child = target.children(1, 'T')[0];
+    let list = format!("{},{child}", target.pid());
+    // Both processes are of one user and one title, but of different comms.
+    for (words, is_freed) in
+        [(["--by", "pid"], false), (["--by", "user"], true), (["--name", "comm"], false)]
+    {
+        let columns = ["-p", &list, "-o", "csv", "--columns", "ram,freed,shared-outside"];
+        let ran = run(columns.into_iter().chain(words));
+        if ran.stderr().contains("need page frames") {
+            return skip(TEST, "page frames are hidden from this user");
+        }
+        let text = ran.stdout();
+        let row = text.lines().nth(1).expect("a row");
+        let amount = |place| row.split(',').nth(place).and_then(|text| text.parse::<u64>().ok());
+        let [ram, freed, outside] = [1, 2, 3].map(|place| amount(place).expect("an amount"));
+        if is_freed {
+            assert!(freed >= KIB * 1024 && outside < ram - freed + 4096, "{words:?}: {text}");
+        } else {
+            assert_eq!((freed, outside), (0, ram), "{words:?}: {text}");
+        }
+    }
+}
+
 /// Its parent is this test, which runs in other memory.
 #[test]
 fn a_sibling_in_the_same_memory_counts_once() {

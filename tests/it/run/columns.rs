@@ -1,7 +1,7 @@
 //! Figures of processes that a column adds, on a real `/proc`.
 
 use crate::support::child::Target;
-use crate::support::run;
+use crate::support::{run, skip};
 
 /// The fields of the first row as CSV.
 fn row(target: &Target, columns: &str, engine: &str) -> Vec<Option<u64>> {
@@ -45,4 +45,30 @@ fn page_tables_are_those_of_status() {
         assert_eq!(row(&target, "page-tables", engine), [bytes], "{engine}");
         assert_eq!(row(&target, "ram,pte,name", engine)[1], bytes, "{engine}");
     }
+}
+
+/// The figure needs page frames, whatever the source of the others is.
+#[test]
+fn freed_memory_needs_no_source() {
+    let target = Target::stopped("touch 8192");
+    let pid = target.pid().to_string();
+    for words in ["heap,freed", "lazyfree,freed", "freed --source rollup", "freed --gentle"] {
+        let ran = run(["-o", "csv", "-p", &pid, "--columns"].into_iter().chain(words.split(' ')));
+        let told = ran.stderr();
+        if told
+            == "psm-uring: FREED and OUTSIDE are unknown: they need page frames, which only \
+                    root sees\n"
+        {
+            return skip("freed_memory_needs_no_source", "page frames are hidden from this user");
+        }
+        let text = ran.stdout();
+        let mut table = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
+        let (keys, row) = (table.next().expect("keys"), table.next().expect("a row"));
+        let place = keys.iter().position(|key| *key == "freed").expect("a column");
+        let freed: Option<u64> = row[place].parse().ok();
+        assert!((8 << 20..16 << 20).contains(&freed.unwrap_or(0)), "{words}: {text}{told}");
+    }
+    let elsewhere = run(["--proc-root", "ordinary", "--columns", "freed,name"]);
+    let told = elsewhere.stderr();
+    assert!(told.contains("they need page frames, which are those of this /proc"), "{told}");
 }
