@@ -50,22 +50,34 @@ impl Backoff {
         self.0.retain(|pid, _| listed.binary_search(pid).is_ok());
     }
 
-    /// Records a survey: the processes that it asked, ascending, and those that it misses.
-    pub(super) fn record(&mut self, asked: &[Pid], missing: &[(Pid, Fate)], root: &ProcRoot) {
-        let timed_out = |pid: &Pid| missing.contains(&(*pid, Fate::TimedOut));
+    /// Records a survey: the processes that it asked, ascending, and those that it misses. A process
+    /// that a deadline cut off (`is_cut`) may be a healthy one: it is skipped once the same happens
+    /// to it again.
+    pub(super) fn record(
+        &mut self,
+        asked: &[Pid],
+        missing: &[(Pid, Fate)],
+        root: &ProcRoot,
+        is_cut: bool,
+    ) {
+        let has = |pid: &Pid, fate| missing.contains(&(*pid, fate));
+        let is_unanswered = |pid: &Pid| has(pid, Fate::TimedOut) || has(pid, Fate::NotAsked);
         let is_asked = |pid: &Pid| asked.binary_search(pid).is_ok();
-        self.0.retain(|pid, _| !is_asked(pid) || timed_out(pid));
+        self.0.retain(|pid, _| !is_asked(pid) || is_unanswered(pid));
         for (pid, fate) in missing {
             if *fate != Fate::TimedOut || !is_asked(pid) {
                 continue;
             }
+            let is_new = !self.0.contains_key(pid);
             let entry = self.0.entry(*pid).or_insert_with(|| Entry {
                 fingerprint: fingerprint(*pid, root),
                 skips: 0,
                 skips_left: 0,
             });
-            entry.skips = (2 * entry.skips).clamp(1, SKIPS_MAX);
-            entry.skips_left = entry.skips;
+            if !(is_new && is_cut) {
+                entry.skips = (2 * entry.skips).clamp(1, SKIPS_MAX);
+                entry.skips_left = entry.skips;
+            }
         }
     }
 }
@@ -80,20 +92,20 @@ mod tests {
     use super::*;
 
     /// The surveys that ask a process, out of sixteen.
-    fn asked(is_stuck: impl Fn(usize) -> bool) -> Vec<usize> {
+    fn asked(is_cut: bool, is_stuck: impl Fn(usize) -> bool) -> Vec<usize> {
         let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
         let (pid, mut backoff, mut asked) = (Pid(std::process::id()), Backoff::default(), vec![]);
         for survey in 0..16 {
             // Surveys of parts with the process and without it change nothing.
             let is_skipped = backoff.should_skip(pid, &root, true);
-            backoff.record(&[], &[], &root);
+            backoff.record(&[], &[], &root, false);
             assert_eq!(backoff.should_skip(pid, &root, false), is_skipped, "survey {survey}");
             if is_skipped {
                 continue;
             }
             asked.push(survey);
             let missing = [(pid, Fate::TimedOut)];
-            backoff.record(&[pid], if is_stuck(survey) { &missing } else { &[] }, &root);
+            backoff.record(&[pid], if is_stuck(survey) { &missing } else { &[] }, &root, is_cut);
         }
         asked
     }
@@ -102,7 +114,7 @@ mod tests {
     fn dead_processes_are_forgotten() {
         let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
         let (pid, mut backoff) = (Pid(std::process::id()), Backoff::default());
-        backoff.record(&[pid], &[(pid, Fate::TimedOut)], &root);
+        backoff.record(&[pid], &[(pid, Fate::TimedOut)], &root, false);
         assert!(backoff.should_skip(pid, &root, true));
         backoff.forget_others(&[]);
         assert!(!backoff.should_skip(pid, &root, true));
@@ -110,8 +122,21 @@ mod tests {
 
     #[test]
     fn stuck_processes_are_asked_less_and_less() {
-        assert_eq!(asked(|_| true), [0, 2, 5, 10]);
-        assert_eq!(asked(|survey| survey < 3), [0, 2, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
-        assert_eq!(asked(|_| false), (0..16).collect::<Vec<_>>());
+        assert_eq!(asked(false, |_| true), [0, 2, 5, 10]);
+        assert_eq!(asked(false, |it| it < 3), [0, 2, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+        assert_eq!(asked(false, |_| false), (0..16).collect::<Vec<_>>());
+    }
+
+    /// A deadline shorter than the time after which a process counts as stuck.
+    #[test]
+    fn processes_cut_off_twice_are_asked_less_and_less() {
+        assert_eq!(asked(true, |_| true), [0, 1, 3, 6, 11]);
+        assert_eq!(asked(true, |it| it % 2 == 0), (0..16).collect::<Vec<_>>());
+        let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
+        let (pid, mut backoff) = (Pid(std::process::id()), Backoff::default());
+        for fate in [Fate::TimedOut, Fate::NotAsked, Fate::TimedOut] {
+            backoff.record(&[pid], &[(pid, fate)], &root, true);
+        }
+        assert!(backoff.should_skip(pid, &root, true), "a turn that never came changes nothing");
     }
 }

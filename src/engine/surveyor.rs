@@ -150,9 +150,12 @@ impl Surveyor {
         let kernel_threads = kernel_threads.likely;
         let plan = Arc::new(Plan { kernel_threads, ..plan.clone() });
         self.run_engine(&asked, &plan, (began, timeouts), observer, &mut survey.tallies)?;
-        match timeouts.deadline.filter(|deadline| began.elapsed() >= *deadline) {
-            None => self.backoff.record(&asked, &survey.missing(), &self.root),
-            Some(deadline) => self.reclassify(began + deadline + RECLASSIFY_MAX, &mut survey),
+        let deadline = timeouts.deadline.filter(|deadline| began.elapsed() >= *deadline);
+        if let Some(deadline) = deadline {
+            self.reclassify(began + deadline + RECLASSIFY_MAX, &mut survey);
+        }
+        if !is_part || deadline.is_none() {
+            self.backoff.record(&asked, &survey.missing(), &self.root, deadline.is_some());
         }
         // No process is lost and none is counted twice.
         assert_eq!(survey.coverage().listed(), pids.len(), "every process has one fate");

@@ -33,6 +33,7 @@ mod watch;
 
 use std::mem::ManuallyDrop;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 pub(crate) use self::diff::diff;
 pub(crate) use self::facts::Clock;
@@ -49,7 +50,7 @@ use crate::cli::Options;
 use crate::engine::{Survey, Surveyor, Timeouts};
 use crate::error::Error;
 use crate::host::GroupPlan;
-use crate::process::{self, ProcFile};
+use crate::process::{self, Plan, ProcFile};
 use crate::program::{self, Annotations, Column, HostMemory, Labels, Order, Usage};
 use crate::report::bounds;
 use crate::report::notes::{Missing, Note};
@@ -120,6 +121,8 @@ pub(crate) struct Session<'a> {
     groups: Option<GroupPlan>,
     /// Never dropped: requests to stuck processes may be in flight, and a drop would wait for them.
     surveyor: ManuallyDrop<Surveyor>,
+    /// The start of the last survey.
+    began: Option<Instant>,
     /// The notes that were printed last: the same notes are not printed twice in a row.
     printed: Vec<Note>,
     /// The room for a note that must not take more than one line.
@@ -134,8 +137,8 @@ impl<'a> Session<'a> {
         // Before the first thread, which takes the priority over.
         let low_priority = walks::undo_nice(settings);
         let surveyor = ManuallyDrop::new(Surveyor::open(*engine, root, *tuning)?);
-        let (groups, printed) = (settings.groups, Vec::new());
-        Ok(Session { settings, groups, surveyor, printed, columns: None, low_priority })
+        let (groups, began, printed) = (settings.groups, None, Vec::new());
+        Ok(Session { settings, groups, surveyor, began, printed, columns: None, low_priority })
     }
 
     /// Adds the figures of control groups that comparisons have.
@@ -188,13 +191,22 @@ impl<'a> Session<'a> {
         Ok(self.end(clock, &missing, survey, notes))
     }
 
+    /// The questions of the next survey, which begins now.
+    fn plan(&mut self) -> Plan {
+        let plan = self.settings.plan.clone();
+        let Some(watch) = &self.settings.watch else { return plan };
+        let last = self.began.replace(Instant::now()).map_or(Duration::ZERO, |last| last.elapsed());
+        Plan { surveys_per_name: Some(watch.surveys_per_name(last)), ..plan }
+    }
+
     /// Lists and measures the processes, and divides among walked ones what is in swap.
     pub(crate) fn survey(&mut self, clock: &mut Clock) -> Result<Surveyed, Error> {
+        let plan = self.plan();
         let (settings, surveyor) = (self.settings, &mut self.surveyor);
         let (pids, threads) = processes(settings)?;
         clock.phase("list");
         let timeouts = time_left(settings, clock);
-        let mut survey = progress::survey(surveyor, &pids, &settings.plan, &timeouts)?;
+        let mut survey = progress::survey(surveyor, &pids, &plan, &timeouts)?;
         let left = time_left(settings, clock);
         let slots = slots::resolve(surveyor, &mut survey, settings, &left)?;
         clock.phase("survey");

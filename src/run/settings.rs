@@ -115,8 +115,7 @@ impl Settings {
             ..Plan::default()
         };
         let keeps_files = watch.as_ref().is_some_and(Watch::keeps_files);
-        let surveys_per_name = watch.as_ref().map_or(NonZeroU32::MIN, Watch::surveys_per_name);
-        let plan = Plan { surveys_per_name: Some(surveys_per_name), ..plan };
+        let plan = Plan { surveys_per_name: Some(NonZeroU32::MIN), ..plan };
         let mut pids: Vec<Pid> = options.select.pids().collect();
         pids.sort_unstable();
         pids.dedup();
@@ -221,9 +220,10 @@ impl Watch {
         self.reports_max > 2
     }
 
-    /// The number of reports for each read of a name.
-    fn surveys_per_name(&self) -> NonZeroU32 {
-        let surveys = NAME_AGE_MAX.as_nanos() / self.every.as_nanos().max(1);
+    /// The number of reports for each read of a name, if the last two began at such an interval: a
+    /// slow report takes longer than the schedule gives it.
+    pub(super) fn surveys_per_name(&self, last: Duration) -> NonZeroU32 {
+        let surveys = NAME_AGE_MAX.as_nanos() / self.every.max(last).as_nanos().max(1);
         let surveys = u32::try_from(surveys).unwrap_or(u32::MAX);
         NonZeroU32::new(surveys).unwrap_or(NonZeroU32::MIN)
     }
@@ -443,14 +443,33 @@ mod tests {
         options: Options,
     }
 
+    fn watch(words: &str) -> Watch {
+        let words = ["psm-uring", "--watch"].into_iter().chain(words.split_whitespace());
+        let options = CommandLine::try_parse_from(words).expect("a command line").options;
+        let settings = Settings::resolve(&options).expect("options that go together");
+        settings.watch.expect("--watch was given")
+    }
+
+    /// However long the reports take.
+    #[test]
+    fn names_are_read_within_eight_seconds() {
+        let secs = |secs| Duration::from_secs(secs);
+        for (words, last, surveys) in [
+            ("2", secs(0), 4),
+            ("2", secs(2), 4),
+            ("2", secs(5), 1),
+            ("2", secs(60), 1),
+            ("100ms", Duration::from_millis(750), 10),
+            ("30", secs(30), 1),
+        ] {
+            let found = watch(words).surveys_per_name(last).get();
+            assert_eq!(found, surveys, "--watch {words}, reports {last:?} apart");
+        }
+    }
+
     #[test]
     fn marks_are_shown_in_a_whole_table() {
-        let has_marks = |words: &str| {
-            let words = ["psm-uring", "--watch"].into_iter().chain(words.split_whitespace());
-            let options = CommandLine::try_parse_from(words).expect("a command line").options;
-            let settings = Settings::resolve(&options).expect("options that go together");
-            settings.watch.is_some_and(|watch| watch.has_marks)
-        };
+        let has_marks = |words: &str| watch(words).has_marks;
         assert!(has_marks("") && has_marks("--by pid") && has_marks("--output-file x"));
         for words in ["-o ndjson", "--json --output-file x", "--since x", "--total"] {
             assert!(!has_marks(words), "{words}");
