@@ -2,15 +2,23 @@
 //! same table with the ring, without it, and for any user. `scripts/kernels.sh` runs this on many
 //! kernels.
 
+use std::fs::File;
+use std::io::Write;
+use std::time::Duration;
+
 use crate::support::child::Targets;
 use crate::support::failures::{Failures, check};
 use crate::support::survey::{CHAINED, TIMED, has_uring};
-use crate::support::{RUN_LIMIT, Ran, run, say, skip, until};
+use crate::support::{RUN_LIMIT, Ran, TempDir, run, say, skip, until};
+use psm_uring::process::ProcFile;
+use psm_uring::sys::buffer::{Buffer, BufferArena};
 use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::sys::ring::kernel::{Features, KernelRing, RingSetup};
+use psm_uring::sys::ring::{Fetch, Fetcher, Half, Opening, ReadFrom, Request, WorkerStates};
 use psm_uring::sys::this_process;
 use psm_uring::sys::threads;
-use psm_uring::units::Errno;
+use psm_uring::units::{Errno, Pid};
+use rustix::fs::{CWD, Mode, mkfifoat};
 
 /// The first kernel whose ring has all required features.
 const OLDEST: (u32, u32) = (5, 11);
@@ -163,4 +171,47 @@ fn the_loop_is_a_batch() {
         policy()
     });
     assert_eq!(policy.join().expect("a policy"), libc::SCHED_BATCH);
+}
+
+/// Bytes for a slot's first file.
+fn buffer() -> Buffer {
+    BufferArena::new().buffer(64)
+}
+
+/// Reads of open files and chains wait in queues of their own, each with a worker here.
+#[test]
+fn requests_of_both_queues_are_taken_up() {
+    const TEST: &str = "requests_of_both_queues_are_taken_up";
+    if !has_uring(TEST) {
+        return;
+    }
+    let dir = TempDir::new("queues");
+    for pid in [1, 2] {
+        let process = dir.path().join(pid.to_string());
+        std::fs::create_dir(&process).expect("a directory of ours");
+        mkfifoat(CWD, process.join("smaps"), Mode::RUSR | Mode::WUSR).expect("a directory of ours");
+    }
+    let root = ProcRoot::open(dir.path()).expect("a directory");
+    let setup = RingSetup { depth: 8, workers: 1, allowed: CHAINED, keeps_files: false };
+    let mut ring = KernelRing::new(root, setup).expect("it was probed");
+    let fetch = |pid| {
+        let (file, from) = (ProcFile::Smaps, ReadFrom::Current);
+        let path = file.path(Pid(pid), None);
+        Request::One(Fetch { file, path, opening: Opening::Slot, from, buffer: buffer() })
+    };
+    ring.fetch(0, fetch(1));
+    // For reading too, so that this open does not wait.
+    let mut writer = File::options().read(true).write(true).open(dir.path().join("1/smaps"));
+    writer.as_mut().expect("a FIFO").write_all(b"x").expect("a reader");
+    let done = until(RUN_LIMIT, || {
+        ring.submit_and_wait(1, Duration::from_millis(10)).expect("a ring");
+        ring.reap()
+    });
+    ring.read_more(0, Half::First, ReadFrom::Current, done.expect("a byte").buffer);
+    ring.fetch(1, fetch(2));
+    ring.submit_and_wait(0, Duration::ZERO).expect("a ring");
+    let mut executing = ring.executing(&WorkerStates { blocked: 2, ..WorkerStates::default() });
+    executing.sort_unstable();
+    std::mem::forget(ring); // A drop waits for its requests.
+    assert_eq!(executing, [0, 1]);
 }

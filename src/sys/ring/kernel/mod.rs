@@ -141,6 +141,8 @@ struct Queued {
     /// The number of operations when it was queued.
     number: u64,
     op: Op,
+    /// Whether it is a read of a file that is open already, not behind its open in a chain.
+    is_read_alone: bool,
 }
 
 impl KernelRing {
@@ -311,26 +313,19 @@ impl Fetcher for KernelRing {
         states
     }
 
-    /// Workers take requests in the order of their queue, one at a time: opens from one queue,
-    /// reads and chains from another; beside chains, reads of files that stayed open from the
-    /// first. So these are the first ones of each, as many as there are workers.
+    /// Workers take requests in the order of their queue, one at a time: opens and chains from one,
+    /// reads of files that are open from another ([`KernelRing::push_nudges`]). So these are the
+    /// first ones of each, as many as there are workers.
     fn executing(&self, workers: &WorkerStates) -> Vec<usize> {
         // A chain is one request, whatever its last step is.
-        let is_chained = self.features.chains;
-        let most_of_slot = if is_chained { 1 } else { 2 };
+        let most_of_slot = if self.features.chains { 1 } else { 2 };
         let mut queues = [Vec::new(), Vec::new()];
         for (index, slot) in self.slots.iter().enumerate() {
             let is_of_ring = |half: &Half| !self.is_opened_by_keeper(index, *half);
             let halves = [Half::First, Half::Second].into_iter().filter(is_of_ring);
             let queued = halves.filter_map(|half| slot.queued[half as usize]);
-            for queued in queued.take(most_of_slot) {
-                let is_alone = matches!(slot.openings[0], Opening::Open(_));
-                let op = match (is_chained, is_alone) {
-                    (true, true) => Op::Open,
-                    (true, false) => Op::Read,
-                    (false, _) => queued.op,
-                };
-                queues[op as usize].push((queued.number, index));
+            for Queued { number, is_read_alone, .. } in queued.take(most_of_slot) {
+                queues[usize::from(is_read_alone)].push((number, index));
             }
         }
         queues.iter_mut().for_each(|queue| queue.sort_unstable());

@@ -111,7 +111,8 @@ impl KernelRing {
         let (Some(request), Some(opens)) = (request, &mut self.opens) else { return };
         opens.unsent.push_back(request);
         self.stats.operations += 1;
-        let queued = Queued { number: self.stats.operations, op: Op::Open };
+        let (number, op) = (self.stats.operations, Op::Open);
+        let queued = Queued { number, op, is_read_alone: false };
         self.slots[tag.slot].queued[tag.half as usize] = Some(queued);
     }
 

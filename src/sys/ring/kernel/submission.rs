@@ -134,15 +134,17 @@ impl KernelRing {
         }
     }
 
-    fn push(&mut self, entry: Entry, tag: Tag) {
-        let entry = entry.user_data(tag.encode());
+    fn push(&mut self, entry: Entry, flags: Flags, tag: Tag) {
+        let entry = entry.flags(flags).user_data(tag.encode());
         // SAFETY: every pointer of the entry is into `pending` of a slot or into the arena of a
         // buffer there. They stay valid until the kernel has finished with them: see the top.
         let pushed = unsafe { self.ring.submission().push(&entry) };
         // Also in release builds: the rest of a chain would read the files of another process.
         assert!(pushed.is_ok(), "make_room made room");
         self.stats.operations += 1;
-        let queued = Queued { number: self.stats.operations, op: tag.op };
+        // The head of a chain is an open.
+        let is_read_alone = tag.op == Op::Read && flags.contains(Flags::ASYNC);
+        let queued = Queued { number: self.stats.operations, op: tag.op, is_read_alone };
         self.slots[tag.slot].queued[tag.half as usize] = Some(queued);
     }
 
@@ -213,14 +215,14 @@ impl KernelRing {
 
     fn push_open(&mut self, slot: usize, half: Half, flags: Flags) {
         let generation = self.slots[slot].generation;
-        let entry = self.open_entry(slot, half).flags(flags);
-        self.push(entry, Tag { slot, half, op: Op::Open, generation });
+        let entry = self.open_entry(slot, half);
+        self.push(entry, flags, Tag { slot, half, op: Op::Open, generation });
     }
 
     fn push_read(&mut self, slot: usize, half: Half, flags: Flags) {
         let generation = self.slots[slot].generation;
         if let Some(entry) = self.read_entry(slot, half) {
-            self.push(entry.flags(flags), Tag { slot, half, op: Op::Read, generation });
+            self.push(entry, flags, Tag { slot, half, op: Op::Read, generation });
         }
     }
 
