@@ -6,7 +6,7 @@ use psm_uring::units::Pid;
 
 use super::alone;
 use super::parties::{Figures, PARTIES, Party, rollup};
-use super::support::{skip, until};
+use super::support::{run, skip, until};
 use super::twin::Walk;
 use super::zoo::Zoo;
 
@@ -75,6 +75,39 @@ kinds! {
     sysv, sysv_removed, secretmem, uring, devmem,
     hugetlb, hugetlb_fork, hugetlb_shared, gigantic,
     swap, swap_thp, swap_read, swap_fork, swap_shmem, swap_shmem_private,
+}
+
+/// A walk reads each page table of a process once: 8 MiB of pages with a window of 16 KiB, 2 MiB
+/// with one of 4 KiB.
+#[test]
+fn a_walk_reads_each_page_table_once() {
+    const FEW: u64 = 64;
+    const MANY: u64 = 192;
+    let _alone = alone();
+    let start = |mib: u64| Zoo::start(&["anon", &mib.to_string()]);
+    let zoos = match (start(FEW), start(MANY)) {
+        (Ok(few), Ok(many)) => [few, many],
+        (Err(why), _) | (_, Err(why)) => {
+            return skip("kinds::a_walk_reads_each_page_table_once", &why);
+        }
+    };
+    for (gentle, mib_per_read) in [(None, 8), (Some("--gentle"), 2)] {
+        for engine in ["sync", "threads", "auto"] {
+            let reads = zoos.each_ref().map(|zoo| {
+                let pid = zoo.pids()[0].to_string();
+                let what = ["--source=pagemap", "--stats", "-p", &pid, "--engine", engine];
+                let told = run(what.into_iter().chain(gentle)).stderr();
+                // `operations  2 in 10 enters, 1 reads, 30 bytes`
+                let line = told.lines().find(|line| line.starts_with("operations"));
+                let count = line.and_then(|line| line.split_whitespace().rev().nth(3));
+                count
+                    .and_then(|count| count.parse::<u64>().ok())
+                    .unwrap_or_else(|| panic!("{told}"))
+            });
+            let (found, more) = (reads[1] - reads[0], (MANY - FEW) / mib_per_read);
+            assert!(found.abs_diff(more) <= 1, "{engine} {gentle:?}: {found} reads, not {more}");
+        }
+    }
 }
 
 fn compare(kind: &str, sizes: &[&str]) {
