@@ -1,6 +1,7 @@
 //! One process: name, memory, fate.
 //!
 //! - `fates`            fates of real processes
+//! - `key`              titles that change, and their keys
 //! - `owner_and_cgroup` owner and control group on request
 //! - `probe`            answer by answer, an error at every step
 //! - `script`           the name of a script
@@ -9,6 +10,7 @@
 //! - `walk`             page tables, and the choice between walk and rollup
 
 mod fates;
+mod key;
 mod owner_and_cgroup;
 mod probe;
 mod script;

@@ -22,6 +22,14 @@ pub fn run(bytes: &[u8]) {
         ("(busy) [7] prog: ", "prog"),
         ("85% idle prog: ", "prog"),
         ("[busy] 7/400 idle prog: ", "prog"),
+        ("{idle} ==> prog: ", "prog"),
+        ("17|prog@17:23 ", "prog"),
+        ("prog->", "prog"),
+        ("prog \u{2014} ", "prog"),
+        ("prog/3 ", "prog"),
+        ("prog-3f2a9b0c ", "prog"),
+        ("<prog 3> idle ", "<prog>"),
+        ("\"prog:3\" 85% ", "\"prog\""),
     ] {
         let title = [title.as_bytes(), bytes].concat();
         assert_eq!(key(&title), expected.as_bytes(), "{}", title.escape_ascii());

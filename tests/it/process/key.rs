@@ -1,0 +1,476 @@
+//! Titles whose text changes have one key in every form, and other programs another.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use psm_uring::process::{NameRule, key};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::support::failures::{Failures, check, check_eq};
+
+fn of(title: &str) -> String {
+    String::from_utf8_lossy(&key(NameRule::Title, title.as_bytes())).into_owned()
+}
+
+/// Texts that programs change: states, numbers, times, ids. `T` stands for them in a form.
+const TEXTS: [&str; 15] = [
+    "idle",
+    "BUSY",
+    "waiting",
+    "waiting...",
+    "3",
+    "17",
+    "17:23",
+    "3/10",
+    "85%",
+    "3.5s",
+    "0x1f",
+    "3f2a9b0c",
+    "10.0.0.7:4242",
+    "idle 3",
+    "2026-11-29T12:00:01Z",
+];
+
+/// Titles with the program `P` in front of a text.
+const BEHIND: [&str; 61] = [
+    "P T",
+    "P: T",
+    "P:T!",
+    "P - T",
+    "P -- T",
+    "P | T",
+    "P > T",
+    "P -> T",
+    "P => T",
+    "P, T",
+    "P; T",
+    "P. T",
+    "P ... T",
+    "P (T)",
+    "P [T]",
+    "P {T}",
+    "P <T>",
+    "P(T)",
+    "P[T]",
+    "P{T}",
+    "P<T>",
+    "P=T",
+    "P|T",
+    "P>T",
+    "P->T",
+    "P=>T",
+    "P#T",
+    "P@T",
+    "P \"T\"",
+    "P 'T'",
+    "P `T`",
+    "P\"T\"",
+    "P~T",
+    "P*T",
+    "P!T",
+    "P,T",
+    "P;T",
+    "P::T",
+    "P \u{2014} T",
+    "P\u{2014}T",
+    "P \u{2192} T",
+    "P\u{2192}T",
+    "P \u{2022} T",
+    "P: [T] (T)",
+    "P T T",
+    "P #T",
+    "P @T",
+    "P T: T",
+    "[P] T",
+    "[P T]",
+    "[P: T]",
+    "[P#T]",
+    "[P@T]",
+    "{P} T",
+    "<P> T",
+    "<P T>",
+    "(P) T",
+    "\"P\" T",
+    "==> P T",
+    "* P: T",
+    "P\u{2026} T",
+];
+
+/// In front of a program its last word would be the program, unless a bracket closes behind.
+const COUNT: &str = "17 jobs";
+
+/// Titles with the program behind a text.
+const BEFORE: [&str; 40] = [
+    "T P",
+    "T: P",
+    "T - P",
+    "T | P",
+    "T, P",
+    "T; P",
+    "T > P",
+    "T >> P",
+    "T -> P",
+    "[T] P",
+    "(T) P",
+    "{T} P",
+    "<T> P",
+    "\"T\" P",
+    "'T' P",
+    "`T` P",
+    "[T]P",
+    "{T}P",
+    "<T>P",
+    "[T]: P",
+    "[T] - P",
+    "*T* P",
+    "-T- P",
+    "=T= P",
+    "== T == P",
+    "== T ==> P",
+    "|T| P",
+    "~T~ P",
+    "#T P",
+    "@T P",
+    "==> T P",
+    "-> T P",
+    "* T P",
+    "T \u{2014} P",
+    "\u{2713} T P",
+    "\u{25cf} T \u{25cf} P",
+    "[T] /usr/sbin/P",
+    "T [T] P",
+    "[T] T P",
+    "{T} (T) P",
+];
+
+#[test]
+fn a_text_changes_no_key_in_any_form() {
+    let mut failures = Failures::new();
+    for form in BEHIND.iter().chain(&BEFORE) {
+        let mut keys: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        for program in ["mydaemon", "worker-7", "7zd", "gr\u{f6}\u{df}e"] {
+            let is_closed = form.starts_with(['[', '(', '{', '<', '"', '\'', '`'])
+                && form.matches('T').count() == 1;
+            let count = Some(COUNT).filter(|_| is_closed || form.find('P') < form.find('T'));
+            for text in TEXTS.into_iter().chain(count) {
+                let title = form.replace('P', program).replace('T', text);
+                keys.entry(program).or_default().insert(of(&title));
+            }
+        }
+        for (program, found) in &keys {
+            check!(failures, found.len() == 1, "{form}: {program}: {found:?}");
+            check!(failures, found.iter().all(|key| key.contains(program)), "{form}: {found:?}");
+        }
+        let all: BTreeSet<&String> = keys.values().flatten().collect();
+        check_eq!(failures, all.len(), keys.values().map(BTreeSet::len).sum::<usize>(), "{form}");
+    }
+}
+
+/// Real titles of each key.
+const REAL: [(&str, &[&str]); 103] = [
+    (
+        "[celeryd: celery]",
+        &[
+            "[celeryd: celery@web1:MainProcess] -active- (worker -A shop)",
+            "[celeryd: celery@web1:ForkPoolWorker-17]",
+            "[celeryd: celery@web2:ForkPoolWorker-3] idle",
+        ],
+    ),
+    (
+        "[celeryd: shop]",
+        &[
+            "[celeryd@shop-6c4cc8df88-x7k2m:MainProcess]",
+            "[celeryd@shop-7f9d5b6c44-lq9zt:MainProcess]",
+        ],
+    ),
+    ("[celery beat]", &["[celery beat] (-A shop beat -l info)", "[celery beat]"]),
+    (
+        "gunicorn: shop",
+        &[
+            "gunicorn: master [shop-20261128]",
+            "gunicorn: worker [shop-20261129]",
+            "[ready] gunicorn: worker [shop]",
+        ],
+    ),
+    (
+        "gunicorn: api.v2.wsgi:app",
+        &["gunicorn: master [api.v2.wsgi:app]", "gunicorn: worker [api.v2.wsgi:app]"],
+    ),
+    (
+        "puma",
+        &[
+            "puma 6.4.2 (tcp://0.0.0.0:3000) [20261123120000]",
+            "puma: cluster worker 0: 1234 [20261124]",
+            "puma: cluster worker 1: 99 [2026-11-24_12-00]",
+            "puma 6.4.2 (unix:///srv/shop/releases/7/puma.sock) [v42]",
+            "puma: cluster worker 2: 7 [3f2a9b0c]",
+        ],
+    ),
+    (
+        "puma: blog",
+        &[
+            "puma 6.4.2 (tcp://0.0.0.0:3000) [blog-3f2a9b0]",
+            "puma: cluster worker 0: 1234 [blog-v1.2.3]",
+            "puma: cluster worker 0: 1 [blog]",
+        ],
+    ),
+    (
+        "sidekiq: shop",
+        &["sidekiq 7.1.2 shop [0 of 5 busy] stopping", "sidekiq 7.2.0 shop-20261129 [5 of 5 busy]"],
+    ),
+    (
+        "sidekiq: queues:mails",
+        &[
+            "sidekiq 7.1.2 queues:mails [0 of 5 busy] leader",
+            "sidekiq 7.1.2 queues:mails [1 of 5 busy]",
+        ],
+    ),
+    ("uWSGI worker", &["uWSGI worker 1", "uWSGI worker 3 core 1"]),
+    ("uWSGI master", &["uWSGI master"]),
+    (
+        "resque",
+        &[
+            "resque-2.6.0: Waiting for mails,pdf",
+            "resque-2.6.0: Forked 4711 at 1764380000",
+            "resque-2.6.0: Processing mails since 1764380000 [MailJob]",
+        ],
+    ),
+    (
+        "resque-pool-master",
+        &["resque-pool-master: managing [4711, 4712]", "resque-pool-master[shop]: managing [4713]"],
+    ),
+    ("delayed_job.3", &["delayed_job.3"]),
+    ("delayed_job.4", &["delayed_job.4"]),
+    (
+        "unicorn worker",
+        &["unicorn worker[0] -c config/unicorn.rb", "unicorn worker[1] -c config/unicorn.rb"],
+    ),
+    (
+        "unicorn master",
+        &["unicorn master -c config/unicorn.rb", "unicorn master (old) -c config/unicorn.rb"],
+    ),
+    ("Passenger core", &["Passenger core"]),
+    (
+        "Passenger AppPreloader",
+        &["Passenger AppPreloader: /srv/shop", "Passenger AppPreloader: /srv/shop (forking...)"],
+    ),
+    (
+        "solid-queue-worker",
+        &[
+            "solid-queue-worker(1.0.0): waiting for jobs in *",
+            "solid-queue-worker(1.0.0): performing 3 jobs",
+        ],
+    ),
+    (
+        "rq:worker",
+        &[
+            "rq:worker:3f2a9b0c1d2e4f5a6b7c8d9e0f1a2b3c: Listening on default",
+            "rq:worker:9f2a9b0c1d2e4f5a6b7c8d9e0f1a2b3c: Forked 17",
+        ],
+    ),
+    (
+        "mongrel_rails",
+        &[
+            "mongrel_rails [8000/0/17]: handling 10.0.0.1: GET /x",
+            "mongrel_rails [8001/1/18]: idle",
+        ],
+    ),
+    (
+        "spring server",
+        &[
+            "spring server | shop | started 3 hours ago",
+            "spring server | shop | started 4 hours ago",
+        ],
+    ),
+    ("spring app", &["spring app    | shop | started 3 hours ago | development mode"]),
+    (
+        "postgres",
+        &[
+            "postgres: io worker 1",
+            "postgres: autovacuum worker: shop",
+            "postgres: walsender repl 10.0.0.7(4242) streaming 0/3000060",
+        ],
+    ),
+    (
+        "postgres: shop",
+        &[
+            "postgres: shop: alice db [local] idle in transaction (aborted)",
+            "postgres: shop: checkpointer",
+        ],
+    ),
+    ("pgpool", &["pgpool: alice shop 10.0.0.1(4242) idle", "pgpool: wait for connection request"]),
+    ("php-fpm: www", &["php-fpm: pool www"]),
+    ("php-fpm: shop", &["php-fpm: pool shop"]),
+    (
+        "nginx",
+        &[
+            "nginx: worker process",
+            "nginx: worker process is shutting down",
+            "nginx: cache manager process",
+        ],
+    ),
+    ("unit: shop", &[r#"unit: "shop" application"#, r#"unit: "shop" prototype"#]),
+    ("unit: blog", &[r#"unit: "blog" application"#]),
+    ("unit", &["unit: router", "unit: main v1.31.0 [unitd]"]),
+    ("dovecot/imap-login", &["dovecot/imap-login", "dovecot/imap-login [3 pre-login + 2 proxies]"]),
+    (
+        "dovecot/auth",
+        &["dovecot/auth", "dovecot/auth [0 wait, 0 passdb, 0 userdb]", "dovecot/auth -w"],
+    ),
+    ("sshd", &["sshd: alice [priv]", "sshd: alice@pts/0", "sshd: [accepted]"]),
+    ("sshd-session", &["sshd-session: alice [priv]", "sshd-session: alice@notty"]),
+    ("proftpd", &["proftpd: (accepting connections)", "proftpd: alice - 10.0.0.1: IDLE"]),
+    ("vsftpd", &["vsftpd: LISTENER", "vsftpd: 10.0.0.1/alice: IDLE"]),
+    ("pure-ftpd", &["pure-ftpd (IDLE)", "pure-ftpd (DOWNLOAD)"]),
+    ("rspamd", &["rspamd: controller process (localhost:11334)", "rspamd: normal process"]),
+    ("spamd child", &["spamd child"]),
+    ("amavisd", &["amavisd (ch12-P-idle)", "amavisd (master)", "amavisd (virgin child)"]),
+    (
+        "sendmail",
+        &[
+            "sendmail: accepting connections",
+            "sendmail: Queue runner@01:00:00 for /var/spool/clientmqueue",
+        ],
+    ),
+    ("imapd", &["imapd: idle: host [10.0.0.1] alice user.alice", "imapd: idle"]),
+    ("smbd", &["smbd: client [10.0.0.1]", "smbd: notifyd"]),
+    ("samba", &["samba: conn[ldap] c[ipv4:10.0.0.1:4242]", "samba: task[dnsupdate]"]),
+    ("(squid-1)", &["(squid-1)"]),
+    ("(squid-2)", &["(squid-2)"]),
+    ("(wsgi:shop)", &["(wsgi:shop)"]),
+    ("(wsgi:billing)", &["(wsgi:billing)"]),
+    (
+        "airflow executor",
+        &["airflow executor -- LocalExecutor", "airflow executor -- LocalExecutor: 3"],
+    ),
+    ("airflow scheduler", &["airflow scheduler", "airflow scheduler -- DagFileProcessorManager"]),
+    ("airflow task runner", &["airflow task runner: dag.task 2026-11-29T00:00:00+00:00 4711"]),
+    ("dask worker", &["dask worker [tcp://10.0.0.1:4242]", "dask worker [shop-3]"]),
+    ("dask scheduler", &["dask scheduler [tcp://10.0.0.1:8786]"]),
+    ("ray", &["ray::IDLE", "ray::Actor.method()", "ray::IDLE_SPILL_WORKER"]),
+    ("redis-server", &["redis-server *:6379 [cluster]", "redis-server 127.0.0.1:6380"]),
+    ("redis-rdb-bgsave", &["redis-rdb-bgsave *:6379"]),
+    (
+        "zabbix_agentd",
+        &[
+            "zabbix_agentd: active checks #1 [processing active checks]",
+            "zabbix_agentd: collector [idle 1 sec]",
+        ],
+    ),
+    ("puppet agent", &["puppet agent", "puppet agent: applying configuration"]),
+    ("dhcpcd", &["dhcpcd: eth0 [ip4]", "dhcpcd: [privileged proxy]"]),
+    ("slurmstepd", &["slurmstepd: [17.batch]", "slurmstepd: [18.0]"]),
+    ("runc", &["runc:[1:CHILD]", "runc:[2:INIT]"]),
+    ("systemd-userwork", &["systemd-userwork: waiting...", "systemd-userwork: processing..."]),
+    ("(udev-worker)", &["(udev-worker)"]),
+    ("foreman", &["foreman: master"]),
+    ("bluepilld", &["bluepilld: shop"]),
+    (
+        "mydaemon",
+        &[
+            "mydaemon@17:23",
+            "{idle} mydaemon",
+            "mydaemon is idle",
+            "mydaemon has 3 jobs",
+            "mydaemon not ready",
+            "[17/400]: mydaemon",
+            "idle|mydaemon",
+            "mydaemon/17",
+            "mydaemon-17:23",
+            "mydaemon-20261129",
+            "mydaemon_busy",
+            "17@mydaemon",
+            "mydaemon ready!",
+        ],
+    ),
+    (
+        "[worker]",
+        &["[worker:3]", "[worker:4711]", "[worker/3]", "[worker 3] idle", "[worker@17] busy"],
+    ),
+    ("<worker>", &["<worker 3> busy", "<worker 4> idle", "<worker:3>"]),
+    ("worker", &["==> worker 3", "--> worker 4 idle", "worker:3", "*worker 17*"]),
+    ("app:8080", &["app:8080"]),
+    ("app:8081", &["app:8081"]),
+    ("app@prod", &["app@prod"]),
+    ("app@staging", &["app@staging"]),
+    ("worker-17", &["worker-17"]),
+    ("worker-18", &["worker-18: idle"]),
+    ("worker:fluentd1", &["worker:fluentd1"]),
+    ("idle-python3.11", &["idle-python3.11"]),
+    ("pg_standby", &["pg_standby"]),
+    ("7z", &["7z"]),
+    ("7za", &["7za"]),
+    ("2to3", &["2to3"]),
+    ("c++", &["c++"]),
+    ("c#", &["c#"]),
+    ("c", &["c"]),
+    ("x86_64-linux-gnu-gcc-12", &["x86_64-linux-gnu-gcc-12"]),
+    ("x86_64-linux-gnu-gcc-13", &["x86_64-linux-gnu-gcc-13"]),
+    ("com.foo.Main$1", &["com.foo.Main$1"]),
+    ("com.foo.Main$2", &["com.foo.Main$2"]),
+    ("blender-3d", &["blender-3d"]),
+    ("blender", &["blender"]),
+    ("llama-1.5B", &["llama-1.5B"]),
+    ("llama-7B", &["llama-7B"]),
+    ("-bash", &["-bash"]),
+    ("bash", &["bash"]),
+    ("[bash]", &["[bash]"]),
+    ("@sbin/plymouthd", &["@sbin/plymouthd"]),
+    ("memcached", &["memcached"]),
+    ("[memcached]", &["[memcached]"]),
+    ("ld-2.31.so", &["ld-2.31.so"]),
+    ("PHP/8.2 worker", &["PHP/8.2 worker"]),
+];
+
+#[test]
+fn real_titles_have_their_keys() {
+    let mut failures = Failures::new();
+    let mut keys = BTreeSet::new();
+    for (expected, titles) in REAL {
+        check!(failures, keys.insert(expected), "two rows of {expected}");
+        for title in titles {
+            check_eq!(failures, of(title), expected, "{title}");
+        }
+    }
+}
+
+/// Any user can give a process such a title, and one thread makes the keys of all rows.
+#[test]
+fn long_titles_take_little_time() {
+    for word in [
+        "a",
+        "a-",
+        "-",
+        ",",
+        "a,",
+        "3",
+        "3/",
+        "a ",
+        "3 ",
+        "[",
+        "(a",
+        "[a]",
+        "<",
+        "<a",
+        "\"",
+        "'a",
+        "\u{2014}",
+        "\u{e9},",
+        "a-1",
+        "-3f2a9b0c",
+        ": ",
+        "ing ",
+        "a:1",
+    ] {
+        let title = word.repeat(4096 / word.len());
+        let began = cpu_time();
+        of(&title);
+        let took = cpu_time() - began;
+        assert!(took < Duration::from_millis(100), "{word}: {took:?}");
+    }
+}
+
+/// CPU time of this thread: excludes other load on the machine.
+fn cpu_time() -> Duration {
+    clock_gettime(ClockId::ThreadCPUTime).try_into().expect("time since the thread began")
+}
