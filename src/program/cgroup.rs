@@ -3,6 +3,8 @@
 //! Runtimes are known by their names for control groups alone: no runtime is asked. A path is a
 //! claim where a user may make control groups.
 
+use std::ops::RangeInclusive;
+
 /// Each runtime, and the ends of the paths of its containers; the first one that fits counts.
 ///
 /// Words in capital letters are [`HOLES`]. The file system driver of a runtime that is given a
@@ -52,12 +54,12 @@ const RUNTIMES: [(&str, &[&str]); 16] = [
 /// Paths of OpenRC's services: version 2, version 1, a controller, and the hierarchy of its own.
 const OPENRC: [&str; 4] = ["openrc.NAME", "openrc/NAME", "openrc_NAME", "openrc:/NAME"];
 
-/// A word in a form, and the name that fits there as labels show it. An empty one is no name.
+/// A word in a form, and the whole name that fits there. An empty one is no name.
 type Hole = (&'static str, fn(&[u8]) -> Option<Vec<u8>>);
 const HOLES: [Hole; 7] = [
     ("HASH", hash),
     ("ID", id),
-    ("NAME", |part| Some(short(part).to_vec())),
+    ("NAME", |part| Some(part.to_vec())),
     // The id of an allocation and the name of its task.
     ("TASK", |part| part.get(..UUID_LEN).and_then(uuid).map(|_| part.to_vec())),
     ("UNIT", machine),
@@ -70,14 +72,56 @@ const HASH_LEN: usize = 64;
 const SHORT_HASH_LEN: usize = 12;
 const UUID_LEN: usize = 36;
 
-/// The innermost container of a path, and its pod: `docker:0123456789ab`,
-/// `containerd:0123456789ab pod:0f3c...`; only the pod if the container is not known.
-pub fn container(path: &[u8]) -> Option<Vec<u8>> {
+/// The amount of detail in a label. More of it tells containers apart whose labels are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Hashes as the runtimes show them.
+    ShortIds,
+    /// Whole hashes.
+    WholeIds,
+    /// Whole hashes, and behind a container with a name its control group: two users may have
+    /// containers of one name.
+    Places,
+}
+
+/// A container in a path.
+struct Container {
+    runtime: &'static str,
+    /// The whole name or id.
+    name: Vec<u8>,
+    /// The parts of the path that name it.
+    parts: RangeInclusive<usize>,
+}
+
+impl Container {
+    fn label(&self, detail: Detail) -> Vec<u8> {
+        let name = if detail == Detail::ShortIds { short(&self.name) } else { &self.name };
+        [self.runtime.as_bytes(), b":", name].concat()
+    }
+
+    /// Whether the name is an id that no other container has.
+    fn has_id(&self) -> bool {
+        id(&self.name).is_some() || self.name.get(..UUID_LEN).and_then(uuid).is_some()
+    }
+}
+
+/// The containers of a path from the outside in, and the pod: `docker:0123456789ab`,
+/// `lxc:web/docker:0123456789ab`, `containerd:0123456789ab pod:0f3c...`; only the pod if no
+/// container is known.
+pub fn container(path: &[u8], detail: Detail) -> Option<Vec<u8>> {
     let parts = parts(path);
-    let container = (0..parts.len()).rev().find_map(|last| container_at(&parts[..=last]));
+    let containers = containers(&parts);
+    let labels: Vec<Vec<u8>> = containers.iter().map(|one| one.label(detail)).collect();
+    let label = Some(labels.join(&b'/')).filter(|label| !label.is_empty());
     let pod = parts.iter().rev().find_map(|part| pod(part));
     let pod = pod.map(|uid| [b"pod:", &uid[..]].concat());
-    let words: Vec<Vec<u8>> = container.into_iter().chain(pod).collect();
+    let named = containers.last().filter(|one| detail == Detail::Places && !one.has_id());
+    let place = named.map(|one| {
+        let parts = &parts[..=*one.parts.end()];
+        let parts = parts.strip_suffix(&[PAYLOAD]).unwrap_or(parts);
+        [b"cgroup:", &parts.join(&b'/')[..]].concat()
+    });
+    let words: Vec<Vec<u8>> = label.into_iter().chain(pod).chain(place).collect();
     (!words.is_empty()).then(|| words.join(&b' '))
 }
 
@@ -85,8 +129,22 @@ fn parts(path: &[u8]) -> Vec<&[u8]> {
     path.split(|byte| *byte == b'/').collect()
 }
 
-/// The container that begins with the last of these parts, as `RUNTIME:NAME`.
-fn container_at(parts: &[&[u8]]) -> Option<Vec<u8>> {
+/// The containers of a path, from the outside in.
+fn containers(parts: &[&[u8]]) -> Vec<Container> {
+    let mut found: Vec<Container> = Vec::new();
+    for one in (0..parts.len()).filter_map(|last| container_at(&parts[..=last])) {
+        match found.last_mut() {
+            // A longer form of the same container says more: `ecs/CLUSTER/TASK/ID`.
+            Some(outer) if outer.parts.start() == one.parts.start() => *outer = one,
+            Some(outer) if outer.parts.contains(one.parts.start()) => {}
+            _ => found.push(one),
+        }
+    }
+    found
+}
+
+/// The container that the last of these parts names.
+fn container_at(parts: &[&[u8]]) -> Option<Container> {
     // Most parts are slices, which only contain other groups.
     let part = parts.last().filter(|part| !part.is_empty() && !part.ends_with(b".slice"))?;
     let words: Vec<&[u8]> = part.split(|byte| *byte == b':').collect();
@@ -94,13 +152,13 @@ fn container_at(parts: &[&[u8]]) -> Option<Vec<u8>> {
         [_, prefix, id] => Some([prefix, id].join(&b'-')),
         _ => None,
     };
-    let scope = scope.as_deref();
+    let (scope, last) = (scope.as_deref(), parts.len() - 1);
     let parts = scope.as_ref().map_or(parts, std::slice::from_ref);
-    let named = |(runtime, forms): &(&str, &[&str])| {
-        let name = forms.iter().find_map(|form| name_in(form, parts))?;
-        Some([runtime.as_bytes(), b":", &name].concat())
-    };
-    RUNTIMES.iter().find_map(named)
+    RUNTIMES.iter().find_map(|(runtime, forms)| {
+        let named = |form: &&str| Some((name_in(form, parts)?, form.matches('/').count()));
+        let (name, above) = forms.iter().find_map(named)?;
+        Some(Container { runtime, name, parts: last - above..=last })
+    })
 }
 
 /// The name in a path whose last parts have this form.
@@ -126,20 +184,19 @@ fn fill(form: &[u8], part: &[u8]) -> Option<Vec<u8>> {
     fitting(part.strip_suffix(after)?)
 }
 
-/// The beginning of a hash.
 fn hash(part: &[u8]) -> Option<Vec<u8>> {
     let part = part.strip_suffix(b".scope").unwrap_or(part);
-    (short(part).len() < part.len()).then(|| short(part).to_vec())
+    (short(part).len() < part.len()).then(|| part.to_vec())
 }
 
-/// The beginning of a hash, or another id: letters and digits that are no word, or a UUID.
+/// A hash or another id: letters and digits that are no word, or a UUID.
 fn id(part: &[u8]) -> Option<Vec<u8>> {
     /// Ids of BuildKit have this length, and one in thousands has no digit.
     const LONG: usize = 25;
     let part = part.strip_suffix(b".scope").unwrap_or(part);
     let is_no_word = part.len() >= LONG || part.iter().any(u8::is_ascii_digit);
     let is_id = part.len() >= SHORT_HASH_LEN && part.iter().all(u8::is_ascii_alphanumeric);
-    (is_id && is_no_word).then_some(part).or(uuid(part)).map(|part| short(part).to_vec())
+    (is_id && is_no_word).then_some(part).or(uuid(part)).map(<[u8]>::to_vec)
 }
 
 /// A name, or the beginning of a hash, as the runtimes show it.
@@ -203,22 +260,27 @@ fn is_hexadecimal(byte: &u8) -> bool {
 /// Kinds of units that have processes of their own; a slice only contains other units.
 const KINDS: [&[u8]; 5] = [b".service", b".scope", b".socket", b".mount", b".swap"];
 
+/// The name of the group in which systemd-nspawn puts what a container runs.
+const PAYLOAD: &[u8] = b"payload";
+
 /// The unit of a path: `cron.service`, `openrc:cron`.
 ///
-/// The unit or container around it comes first, so that equal names of two users or containers
-/// differ: `user@1000.service/app.service`, `lxc:web/cron.service`.
-pub fn unit(path: &[u8]) -> Option<Vec<u8>> {
-    let (parts, mut names, mut container) = (parts(path), Vec::new(), None);
-    for last in 0..parts.len() {
-        if let Some(name) = unit_at(&parts[..=last]) {
-            names.extend(container.take());
+/// The units and containers around it come first, so that equal names of two users or containers
+/// differ: `user@1000.service/app.service`, `lxc:outer/lxc:in/cron.service`.
+pub fn unit(path: &[u8], detail: Detail) -> Option<Vec<u8>> {
+    let (parts, mut names, mut last) = (parts(path), Vec::new(), 0);
+    let containers = containers(&parts);
+    for at in 0..parts.len() {
+        if let Some(name) = unit_at(&parts[..=at]) {
             names.push(name);
-        } else if parts[last] != b"payload" {
+            last = names.len();
+        } else if let Some(one) = containers.iter().find(|one| *one.parts.end() == at) {
             // The payload of systemd-nspawn has the name of its unit, which is in `names`.
-            container = container_at(&parts[..=last]).or(container);
+            names.extend(Some(one.label(detail)).filter(|_| parts[at] != PAYLOAD));
         }
     }
-    // A container outside of all units is not a unit.
+    // A container inside of the last unit, or outside of all, is not a unit.
+    names.truncate(last);
     (!names.is_empty()).then(|| names.join(&b'/'))
 }
 

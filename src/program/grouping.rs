@@ -1,9 +1,9 @@
 //! The meaning of a row, and its label.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::{Unread, container, unit};
+use super::{Detail, Unread, container, unit};
 use crate::process::{self, CgroupPaths, NameRule, ProcessUsage};
 use crate::units::{Labelled, Pid, labels};
 
@@ -123,12 +123,7 @@ impl<'run> Labels<'run> {
         let (made, keys) = (HashMap::new(), HashMap::new());
         let mut labels = Labels { grouping, users, made, keyed: None, keys };
         let of = |process: ProcessUsage<'run>| attribute(grouping, process.uid, process.cgroup);
-        for attribute in processes.filter_map(of) {
-            if !labels.made.contains_key(&attribute) {
-                let label = labels.make(attribute);
-                labels.made.insert(attribute, label);
-            }
-        }
+        labels.add(processes.filter_map(of));
         labels
     }
 
@@ -151,13 +146,51 @@ impl<'run> Labels<'run> {
     /// Makes the labels of these control groups, too.
     #[must_use]
     pub fn with_groups(mut self, paths: impl Iterator<Item = &'run [u8]>) -> Labels<'run> {
-        for attribute in paths.filter_map(|path| attribute_of_group(self.grouping, path)) {
+        let grouping = self.grouping;
+        self.add(paths.filter_map(|path| attribute_of_group(grouping, path)));
+        self
+    }
+
+    /// Makes the labels of these processes whose memory could not be read, too.
+    #[must_use]
+    pub fn with_unread(mut self, unread: &[&Unread<'run>]) -> Labels<'run> {
+        let grouping = self.grouping;
+        let of = |one: &&Unread<'run>| attribute(grouping, one.glimpse.uid, one.cgroup);
+        self.add(unread.iter().filter_map(of));
+        self
+    }
+
+    fn add(&mut self, attributes: impl Iterator<Item = Attribute<'run>>) {
+        let before = self.made.len();
+        for attribute in attributes {
             if !self.made.contains_key(&attribute) {
-                let label = self.make(attribute);
+                let label = self.make(attribute, Detail::ShortIds);
                 self.made.insert(attribute, label);
             }
         }
-        self
+        if self.made.len() > before && matches!(self.grouping, Grouping::Unit | Grouping::Container)
+        {
+            self.tell_apart();
+        }
+    }
+
+    /// Adds details to equal labels of different units or containers.
+    fn tell_apart(&mut self) {
+        for detail in [Detail::WholeIds, Detail::Places] {
+            let all = self.made.iter();
+            let detailed: Vec<(Attribute<'run>, Vec<u8>)> =
+                all.map(|(attribute, _)| (*attribute, self.make(*attribute, detail))).collect();
+            let mut by_label: HashMap<Vec<u8>, HashSet<&[u8]>> = HashMap::new();
+            for (attribute, more) in &detailed {
+                by_label.entry(self.made[attribute].clone()).or_default().insert(more);
+            }
+            for (attribute, more) in &detailed {
+                let label = self.made.get_mut(attribute);
+                if let Some(label) = label.filter(|label| by_label[*label].len() > 1) {
+                    label.clone_from(more);
+                }
+            }
+        }
     }
 
     /// The label of a row of processes in a control group.
@@ -178,20 +211,26 @@ impl<'run> Labels<'run> {
     pub(super) fn of_unread(&self, unread: &Unread<'_>) -> Vec<u8> {
         let Unread { glimpse, cgroup, .. } = unread;
         match (attribute(self.grouping, glimpse.uid, *cgroup), self.keyed) {
-            (Some(attribute), _) => self.make(attribute),
+            (Some(attribute), _) => {
+                let made = self.made.get(&attribute).cloned();
+                made.unwrap_or_else(|| self.make(attribute, Detail::ShortIds))
+            }
             (None, Some(rule)) => process::key(rule, &glimpse.comm).into_owned(),
             (None, None) => glimpse.comm.clone(),
         }
     }
 
-    fn make(&self, attribute: Attribute<'_>) -> Vec<u8> {
+    fn make(&self, attribute: Attribute<'_>, detail: Detail) -> Vec<u8> {
         let known = match attribute {
             Attribute::Owner(uid) => uid.map(|uid| user_name(self.users, uid)),
             Attribute::Cgroup(path) => path.map(<[u8]>::to_vec),
-            Attribute::Unit(path) => path.map(|path| unit(path).unwrap_or(b"(no unit)".to_vec())),
+            Attribute::Unit(path) => {
+                path.map(|path| unit(path, detail).unwrap_or(b"(no unit)".to_vec()))
+            }
             Attribute::Container(paths) => paths.map(|paths| {
                 // A runtime may leave one of the hierarchies alone.
-                let found = container(paths.charged).or_else(|| container(paths.managed));
+                let of = |path| container(path, detail);
+                let found = of(paths.charged).or_else(|| of(paths.managed));
                 found.unwrap_or(b"(no container)".to_vec())
             }),
         };

@@ -31,7 +31,7 @@ mod vfork;
 
 use std::collections::HashMap;
 
-pub use self::cgroup::{container, unit};
+pub use self::cgroup::{Detail, container, unit};
 pub use self::charges::{Charges, LevelLimit, RowCharge};
 pub use self::column::{Column, ColumnKind};
 pub use self::diff::{

@@ -159,9 +159,9 @@ impl<'a> Session<'a> {
         let measured = self.measure(&surveyed, &clock, &meminfo)?;
         let Measured { survey, unmeasured, spaces, found, .. } = &measured;
         let tree = groups::read(settings, self.groups, survey, &time_left(settings, &clock));
-        let labels = labels(settings, survey, &tree);
         let missing = measured.missing(settings);
         let (unread, unknown) = (&unmeasured.rows(&settings.plan), unmeasured.coverage.unknown());
+        let labels = labels(settings, survey, &tree).with_unread(unread);
         let (sharing, shares) = (&spaces.owners, &found.shares);
         let all_memory = all_memory(settings, &meminfo);
         let charges = tree.charges(settings, survey.processes(), &labels);

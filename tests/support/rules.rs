@@ -3,6 +3,7 @@
 use super::sources::{fail_if_any, read};
 
 const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+const ID2: &str = "0123456789ab0000000000000000000000000000000000000000000000000000";
 const POD: &str = "8c1f2e5a-77aa-4d4e-9d35-0a2f5c6b7e81";
 
 /// The cells of each row of the table below a heading, without their backquotes.
@@ -16,9 +17,9 @@ pub fn table(heading: &str) -> Vec<Vec<String>> {
 }
 
 /// Replaces the placeholders of the document with their values.
-fn whole(text: &str) -> String {
+pub fn whole(text: &str) -> String {
     let text = text.replace("POD_", &POD.replace('-', "_")).replace("POD", POD);
-    text.replace("ID", ID)
+    text.replace("ID2", ID2).replace("ID", ID)
 }
 
 pub fn check(heading: &str, least: usize, word: &str, found: impl Fn(&[u8]) -> Option<Vec<u8>>) {

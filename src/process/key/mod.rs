@@ -182,8 +182,12 @@ fn state_len(text: &[u8], is_behind: bool) -> usize {
     }
     let ends = (1..word.len().min(AMOUNT_MAX)).rev();
     let glued = ends.filter(|at| b":|/@,;>=~".contains(&word[*at]) && is_state(&word[..*at]));
-    let letter = |at: usize| at + signs_len(&word[at..]);
-    glued.map(letter).find(|at| word.get(*at).is_some_and(is_letter)).unwrap_or_default()
+    let next = |at: usize| {
+        let signs = &word[at..at + signs_len(&word[at..])];
+        at + signs.iter().position(is_opening).unwrap_or(signs.len())
+    };
+    let is_title = |first: &u8| is_letter(first) || is_opening(first);
+    glued.map(next).find(|at| word.get(*at).is_some_and(is_title)).unwrap_or_default()
 }
 
 /// A title without the directory of its program: `[idle] /usr/sbin/mydaemon`.

@@ -104,12 +104,13 @@ pub(super) fn sign_len(text: &[u8]) -> usize {
 }
 
 /// Whether a character beyond ASCII is no part of a word: Latin signs, dashes, bullets, arrows,
-/// shapes, Braille, CJK brackets, emoji. A hyphen, an apostrophe and a joiner are parts of words.
+/// shapes, Braille, CJK brackets, emoji. A hyphen and an apostrophe are parts of words, and so is a
+/// character without ink, which may be there to deceive.
 fn is_sign(char: char) -> bool {
-    let is_of_word = matches!(char, 'ª' | '·' | 'º' | '\u{200c}' | '\u{200d}' | '‐' | '‑' | '’');
-    let is_known = matches!(char, '\u{a1}'..='\u{bf}' | '×' | '÷' | '\u{2000}'..='\u{206f}'
-        | '\u{2190}'..='\u{2bff}' | '\u{3000}'..='\u{3003}' | '\u{3008}'..='\u{3020}'
-        | '\u{fe0f}' | '\u{fffd}' | '\u{1f000}'..='\u{1faff}');
+    let is_of_word = matches!(char, 'ª' | '·' | 'º' | '‐' | '‑' | '’' | '\u{ad}' | '\u{2800}');
+    let is_known = matches!(char, '\u{a1}'..='\u{bf}' | '×' | '÷' | '\u{2010}'..='\u{2027}'
+        | '\u{2030}'..='\u{205e}' | '\u{2190}'..='\u{2bff}' | '\u{3001}'..='\u{3003}'
+        | '\u{3008}'..='\u{3020}' | '\u{1f000}'..='\u{1faff}');
     is_known && !is_of_word
 }
 

@@ -3,19 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use psm_uring::program::{container, unit};
+use psm_uring::program::{Detail, container, unit};
 
 use crate::support::rules::check;
 use crate::support::run;
 
 #[test]
 fn units() {
-    check("### Units\n", 20, "(no unit)", unit);
+    check("### Units\n", 20, "(no unit)", |path| unit(path, Detail::ShortIds));
 }
 
 #[test]
 fn containers() {
-    check("### Containers\n", 30, "(no container)", container);
+    let short = |path: &[u8]| container(path, Detail::ShortIds);
+    check("### Containers\n", 30, "(no container)", short);
 }
 
 /// A control group that is removed on drop.

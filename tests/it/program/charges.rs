@@ -7,7 +7,9 @@ use psm_uring::host::{
     CgroupMount, CgroupVersion, GroupLimit, GroupNode, GroupTree, LimitKind, MemoryGroup, Mounts,
 };
 use psm_uring::process::{CgroupPaths, ProcessUsage};
-use psm_uring::program::{Annotations, Charges, Column, Grouping, Labels, Order, Shares, group};
+use psm_uring::program::{
+    Annotations, Charges, Column, Detail, Grouping, Labels, Order, Shares, group, unit,
+};
 use psm_uring::smaps::naive;
 use psm_uring::units::{Kib, Pid};
 use serde_json::Value;
@@ -443,7 +445,7 @@ fn rows_have_the_memory_of_their_groups() {
             let label = |place: usize| {
                 let path = made.paths[place].as_bytes();
                 match by {
-                    Grouping::Unit => psm_uring::program::unit(path).unwrap_or(b"(no unit)".into()),
+                    Grouping::Unit => unit(path, Detail::ShortIds).unwrap_or(b"(no unit)".into()),
                     Grouping::Cgroup => path.to_vec(),
                     _ => b"(no container)".to_vec(),
                 }

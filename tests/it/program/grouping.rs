@@ -1,9 +1,13 @@
 //! Groups of a fixture, and of a process on this host.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 
-use crate::support::{Ran, program, run};
+use serde_json::Value;
+
+use crate::support::rules::{table, whole};
+use crate::support::{Ran, TempDir, program, run};
 
 pub(crate) fn grouped<I: IntoIterator<Item: AsRef<OsStr>>>(arguments: I) -> Ran {
     let mut command = program();
@@ -55,7 +59,7 @@ fn each_grouping_reads_its_hierarchy() {
         ("1:name=systemd:/a.service\n0::/\n".into(), "/a.service", "a.service", "(no container)"),
         ("0::/openrc.nginx\n".into(), "/openrc.nginx", "openrc:nginx", "(no container)"),
     ];
-    let copy = crate::support::TempDir::new("hierarchies");
+    let copy = TempDir::new("hierarchies");
     crate::support::copy_dir(&crate::support::tree("grouped"), copy.path());
     for (place, (text, cgroup, unit, container)) in cases.iter().enumerate() {
         let pid = (701 + place).to_string();
@@ -73,10 +77,60 @@ fn each_grouping_reads_its_hierarchy() {
     }
 }
 
+/// Different containers have different rows and keys, measured or not; one container has one row.
+#[test]
+fn equal_names_of_containers_are_told_apart() {
+    let rows = table("### Equal names\n");
+    assert!(rows.len() >= 7, "{} rows", rows.len());
+    let words = |cell: &str| cell.split("` `").map(whole).collect::<Vec<String>>();
+    for row in rows {
+        let (paths, labels) = (words(&row[0]), words(&row[1]));
+        let by = if labels[0].ends_with(".service") { "unit" } else { "container" };
+        for is_read in [true, false] {
+            let copy = made(&paths, is_read);
+            let expected: BTreeSet<&str> = labels.iter().map(String::as_str).collect();
+            let root = copy.path().to_str().expect("UTF-8");
+            let given = ["--proc-root", root, "--engine", "sync", "--by", by, "-o"];
+            let document = run([&given[..], &["json"]].concat()).stdout();
+            let document: Value = serde_json::from_str(&document).expect("JSON");
+            let list = if is_read { "programs" } else { "unknown" };
+            let list = document[list].as_array().unwrap_or_else(|| panic!("{document:#}"));
+            for field in ["name", "key"] {
+                let found: Vec<&str> = list.iter().filter_map(|one| one[field].as_str()).collect();
+                assert_eq!(found.len(), expected.len(), "{field}: {found:?}");
+                assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), expected, "{field}");
+            }
+            let metrics = run([&given[..], &["openmetrics"]].concat()).stdout();
+            for label in expected {
+                let label = format!("{{{by}=\"{label}\"}} ");
+                assert!(metrics.contains(&label), "{label}: {metrics}");
+            }
+        }
+    }
+}
+
+/// Processes in these control groups, whose memory can be read or not.
+fn made(paths: &[String], is_read: bool) -> TempDir {
+    let copy = TempDir::new("nested");
+    let status = "Name:\tx\nUid:\t0\t0\t0\t0\nVmSize:\t9 kB\nVmRSS:\t 9 kB\nVmSwap:\t 0 kB\n";
+    let rollup = "1000-2000 ---p 00000000 00:00 0 [rollup]\nRss: 8 kB\nPss: 8 kB\n\
+                  Private_Clean: 0 kB\nPrivate_Dirty: 8 kB\nSwap: 0 kB\nSwapPss: 0 kB\n";
+    for (pid, path) in (7..).zip(paths) {
+        let dir = copy.path().join(pid.to_string());
+        std::fs::create_dir(&dir).expect("a directory of ours");
+        let cgroup = format!("0::{path}\n");
+        let files = [("cmdline", "x\0"), ("comm", "x\n"), ("cgroup", &cgroup), ("status", status)];
+        for (name, text) in files.into_iter().chain(is_read.then_some(("smaps_rollup", rollup))) {
+            std::fs::write(dir.join(name), text).expect("a file of ours");
+        }
+    }
+    copy
+}
+
 /// A real process: by its program, by its owner, by the group that the kernel reports.
 #[test]
 fn a_process_of_this_host() {
-    let directory = crate::support::TempDir::new("grouping");
+    let directory = TempDir::new("grouping");
     let path = directory.path().join("job-4711.sh");
     std::fs::write(&path, "read line\n").expect("a file of ours");
     let mut command = Command::new("sh");

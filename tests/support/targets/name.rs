@@ -6,7 +6,7 @@
 use psm_uring::process::{
     Fate, Glimpse, NAME_MAX, NameRule, Plan, Probe, Source, TEXT_MAX, kernel_threads,
 };
-use psm_uring::program::{container, unit};
+use psm_uring::program::{Detail, container, unit};
 use psm_uring::units::Errno;
 use regex::bytes::Regex;
 
@@ -178,9 +178,15 @@ fn check_labels(path: &[u8]) {
         let is_service = unit.windows(7).any(|word| word == b"openrc:");
         is_service || kinds.iter().any(|kind| unit.ends_with(kind))
     };
-    assert!(unit(path).is_none_or(is_unit));
-    let container = container(path);
-    assert!(container.is_none_or(|label| label.contains(&b':') && label.len() <= path.len() + 12));
+    let details = [Detail::ShortIds, Detail::WholeIds, Detail::Places];
+    for detail in details {
+        assert!(unit(path, detail).is_none_or(is_unit));
+        let container = container(path, detail);
+        let is_label = |label: &[u8]| label.contains(&b':') && label.len() <= 3 * path.len() + 12;
+        assert!(container.is_none_or(|label| is_label(&label)));
+    }
+    let [short, whole, place] = details.map(|detail| container(path, detail));
+    assert!(short.is_some() == whole.is_some() && short <= whole && whole <= place);
 }
 
 /// The parts before and after a colon.
