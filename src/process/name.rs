@@ -3,8 +3,9 @@
 //! A name is a claim: a process can choose any bytes. They are kept raw here and escaped by the
 //! report.
 
+use super::script::{self, InterpreterId};
 use super::title::{Clue, Title, is_endless, title};
-use super::{ProcFile, script, status};
+use super::{ProcFile, status};
 use crate::units::labels;
 
 /// The rule that names a program by its process.
@@ -46,6 +47,10 @@ pub(super) enum NameSource {
     Rule,
     /// The binary: `argv[0]` is a magic link or a path without an end, or comm is empty.
     Exe,
+    /// The binary in place of a magic link. If it is an interpreter, its script has the name.
+    LinkedExe,
+    /// The arguments of this interpreter, which a magic link runs.
+    Interpreted(InterpreterId),
     /// comm: the binary is unknown.
     Comm,
     /// comm in brackets: the argument list is empty.
@@ -79,23 +84,21 @@ pub(super) fn take(
     let need = match file {
         ProcFile::Comm => by_comm(source, name, |name| name.extend_from_slice(comm(text))),
         ProcFile::Status => by_comm(source, name, |name| status::comm(text, name)),
-        ProcFile::Exe if source == NameSource::Exe => {
+        ProcFile::Exe if matches!(source, NameSource::Exe | NameSource::LinkedExe) => {
             let exe = exe(text);
-            name.extend_from_slice(exe.strip_suffix(DELETED).unwrap_or(exe));
+            let exe = exe.strip_suffix(DELETED).unwrap_or(exe);
+            let id = script::interpreter_id(exe).filter(|_| source == NameSource::LinkedExe);
+            if let Some(id) = id {
+                return NameNeed::Other(NameSource::Interpreted(id));
+            }
+            name.extend_from_slice(exe);
             NameNeed::Nothing
         }
         ProcFile::Exe => {
             name.extend_from_slice(exe(text));
             NameNeed::Nothing
         }
-        ProcFile::Arguments => match script::script(text, text.len() < file.text_max()) {
-            Some(script) => {
-                name.extend_from_slice(script);
-                NameNeed::Nothing
-            }
-            // The title must be the same as by the rule `title`, which reads less.
-            None => by_title(&text[..text.len().min(NAME_MAX)], name),
-        },
+        ProcFile::Arguments => by_script(source, text, text.len() < file.text_max(), name),
         _ if rule == NameRule::Cmdline => {
             arguments(text, name);
             NameNeed::Nothing
@@ -104,7 +107,7 @@ pub(super) fn take(
     };
     name.truncate(NAME_MAX);
     match (need, source) {
-        (NameNeed::Nothing, NameSource::Exe) if name.is_empty() => {
+        (NameNeed::Nothing, NameSource::Exe | NameSource::LinkedExe) if name.is_empty() => {
             NameNeed::Other(NameSource::Comm)
         }
         (NameNeed::Nothing, NameSource::Rule) if name.is_empty() => {
@@ -155,6 +158,23 @@ fn by_comm(source: NameSource, name: &mut Vec<u8>, append: impl FnOnce(&mut Vec<
         name.push(b']');
     }
     NameNeed::Nothing
+}
+
+/// Appends the name of the script, else the title.
+fn by_script(source: NameSource, text: &[u8], is_whole: bool, name: &mut Vec<u8>) -> NameNeed {
+    let script = match source {
+        NameSource::Interpreted(id) => script::script_of_link(id, text, is_whole),
+        _ => script::script(text, is_whole),
+    };
+    if let Some(script) = script {
+        name.extend_from_slice(script);
+        return NameNeed::Nothing;
+    }
+    // The title must be the same as by the rule `title`, which reads less.
+    match by_title(&text[..text.len().min(NAME_MAX)], name) {
+        NameNeed::Other(_) if source == NameSource::Rule => NameNeed::Other(NameSource::LinkedExe),
+        need => need,
+    }
 }
 
 /// Appends the title, or all of `argv[0]` if it is in doubt. A path that is cut at [`NAME_MAX`]

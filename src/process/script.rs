@@ -30,12 +30,7 @@ type Arguments<'a, 'i> = &'i mut dyn Iterator<Item = &'a [u8]>;
 /// interpreter or runs no script. `is_whole` is false if the text was cut: its last word is
 /// ignored.
 pub(super) fn script(cmdline: &[u8], is_whole: bool) -> Option<&[u8]> {
-    let end = if is_whole {
-        cmdline.strip_suffix(b"\0").map_or(cmdline.len(), <[u8]>::len)
-    } else {
-        cmdline.iter().rposition(|byte| *byte == 0)?
-    };
-    let mut arguments = cmdline[..end].split(|byte| *byte == 0);
+    let mut arguments = arguments(cmdline, is_whole)?;
     let argv0 = arguments.next()?;
     match interpreter(last_part(argv0)) {
         Some(interpreter) => run(interpreter, &mut arguments, false),
@@ -43,6 +38,30 @@ pub(super) fn script(cmdline: &[u8], is_whole: bool) -> Option<&[u8]> {
         None if arguments.all(<[u8]>::is_empty) => one_string(argv0),
         None => None,
     }
+}
+
+/// The name of the script in an argument list that begins with a magic link to this interpreter.
+pub(super) fn script_of_link(id: InterpreterId, cmdline: &[u8], is_whole: bool) -> Option<&[u8]> {
+    let interpreter = &INTERPRETERS[id.0];
+    let mut arguments = arguments(cmdline, is_whole)?;
+    let argv0 = arguments.next()?;
+    if is_magic_link(argv0) {
+        return run(interpreter, &mut arguments, false);
+    }
+    let blank = argv0.iter().position(|byte| *byte == b' ')?;
+    let is_alone = is_magic_link(&argv0[..blank]) && arguments.all(<[u8]>::is_empty);
+    let mut words = LineWords { rest: &argv0[blank..], searched: 0 };
+    is_alone.then(|| run(interpreter, &mut words, true))?
+}
+
+/// The arguments, without a last one that was cut.
+fn arguments(cmdline: &[u8], is_whole: bool) -> Option<impl Iterator<Item = &[u8]>> {
+    let end = if is_whole {
+        cmdline.strip_suffix(b"\0").map_or(cmdline.len(), <[u8]>::len)
+    } else {
+        cmdline.iter().rposition(|byte| *byte == 0)?
+    };
+    Some(cmdline[..end].split(|byte| *byte == 0))
 }
 
 /// The name of the script in a command line of one string. A word without a slash and a dot is
@@ -112,10 +131,18 @@ fn script_end(text: &[u8], searched: usize) -> Result<usize, usize> {
     (searched.max(1)..=path_end).find(|at| is_blank(at) && is_script(at)).ok_or(path_end)
 }
 
+/// The place of an interpreter in its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct InterpreterId(usize);
+
+pub(super) fn interpreter_id(program: &[u8]) -> Option<InterpreterId> {
+    let bare = bare_name(program);
+    INTERPRETERS.iter().position(|one| one.is(program, bare)).map(InterpreterId)
+}
+
 /// The interpreter of this name.
 fn interpreter(program: &[u8]) -> Option<&'static Interpreter> {
-    let bare = bare_name(program);
-    INTERPRETERS.iter().find(|interpreter| interpreter.is(program, bare))
+    interpreter_id(program).map(|id| &INTERPRETERS[id.0])
 }
 
 /// The name of a program without the marks of builds: `python3-dbg`, `perl5.36-x86_64-linux-gnu`.
@@ -146,6 +173,7 @@ fn run<'a>(
             Break(Found::Name(name)) => return name.filter(|name| !name.is_empty()).or(label),
             Break(Found::Label(name)) => label = Some(name),
             Break(Found::Switch(other)) => interpreter = other,
+            Break(Found::Program(path)) if is_magic_link(path) => return label,
             Break(Found::Program(path)) => {
                 let name = last_part(path);
                 label = Some(name).filter(|name| !name.is_empty()).or(label);

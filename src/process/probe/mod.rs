@@ -12,7 +12,7 @@
 //!   filter? ── Name ── not selected ──────────────────────────────────► Done
 //!                │ selected
 //!   cgroup? ── Cgroup
-//!                ▼              another file has the name: once more with exe or comm
+//!                ▼              another file has the name: once more with exe, comm, arguments
 //!   walk? ──── Statm ─ big ─► Status ─ gain ─► Maps ─► Pair with pagemap, paced ─► Statm ─► Done
 //!                │ small       │ none                                torn: once more ┘
 //!                ▼             ▼
@@ -378,9 +378,9 @@ impl Probe {
             NameNeed::Doubt { .. } => self.one(ProcFile::Comm),
             NameNeed::Other(source) => {
                 self.name_source = source;
-                match source {
-                    NameSource::Exe => self.one(ProcFile::Exe),
-                    _ => self.status(StatusReason::Name),
+                match self.name_file() {
+                    ProcFile::Comm => self.status(StatusReason::Name),
+                    file => self.one(file),
                 }
             }
         }
@@ -549,8 +549,8 @@ impl Probe {
 
     fn name_file(&self) -> ProcFile {
         match self.name_source {
-            NameSource::Rule => self.plan.name_file(),
-            NameSource::Exe => ProcFile::Exe,
+            NameSource::Rule | NameSource::Interpreted(_) => self.plan.name_file(),
+            NameSource::Exe | NameSource::LinkedExe => ProcFile::Exe,
             NameSource::Comm | NameSource::BracketedComm => ProcFile::Comm,
         }
     }

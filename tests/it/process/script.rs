@@ -1,8 +1,10 @@
 //! The scripts of docs/GROUPING.md, row by row: argument lists of interpreters to names.
 
-use psm_uring::process::{NameRule, Plan, Probe};
+use psm_uring::process::{Fate, NameRule, Plan, Probe};
+use psm_uring::units::Errno;
 
-use crate::support::rules::check;
+use crate::support::failures::{Failures, check_eq};
+use crate::support::rules::{check, table};
 use crate::support::world::World;
 
 fn script(cmdline: &[u8]) -> Vec<u8> {
@@ -32,6 +34,38 @@ fn scripts_of_one_string() {
     check("### Command lines of one string\n", 14, "", |line| {
         Some(script(&[line, b"\0\0"].concat()))
     });
+}
+
+/// The binary is the interpreter. An empty cell is a link that the kernel refuses.
+#[test]
+fn scripts_behind_magic_links() {
+    let mut failures = Failures::new();
+    let rows = table("### Magic links\n");
+    assert!(rows.len() >= 10, "{} rows", rows.len());
+    let filter = Some(regex::bytes::Regex::new("").expect("a pattern"));
+    for row in rows {
+        let [arguments, exe, expected] = &row[..] else { panic!("{row:?}") };
+        let nuls = arguments.replace(' ', "\0") + "\0";
+        // One of them is the whole command line in `argv[0]`.
+        for cmdline in [nuls, format!("{arguments}\0\0")] {
+            let world = World::user().with("cmdline", &cmdline);
+            let world = match &exe[..] {
+                "" => world.failing(&["exe"], Errno::ACCES),
+                exe => world.with("exe", exe),
+            };
+            let is_script = arguments.contains(" -c ") || arguments.starts_with("/usr/bin/");
+            if is_script && cmdline.contains(' ') {
+                continue;
+            }
+            for filter in [None, filter.clone()] {
+                let plan = Plan { name_rule: NameRule::Script, filter, ..Plan::default() };
+                let mut probe = Probe::new();
+                let found = world.clone().carry(&mut probe, &plan);
+                let name = String::from_utf8_lossy(probe.name()).into_owned();
+                check_eq!(failures, (found.fate, &name), (Fate::Measured, expected), "{cmdline:?}");
+            }
+        }
+    }
 }
 
 /// The word behind an unknown option of a known kind is a wrong name, but no panic.
