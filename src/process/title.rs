@@ -49,6 +49,8 @@ enum TitleKind {
     Path,
     /// `lib/x`, `TCP/IP helper`: the first word may be a path.
     RelativePath,
+    /// `My Apps/x`, `worker of a/b`: the first words may be a directory.
+    BlankPath,
     /// `C:\x`, `Z:/x`, `\\?\unix\x`.
     DosPath,
     /// `postgres: writer`, `bash`.
@@ -58,10 +60,11 @@ enum TitleKind {
 /// The title that `argv[0]` shows. It may have the whole command line if it `is_alone`, without
 /// further arguments.
 pub(super) fn title<'a>(argv0: &'a [u8], is_alone: bool, clue: Clue<'_>) -> Title<'a> {
-    let kind = kind(argv0);
+    let kind = kind(argv0, is_alone);
     match kind {
         TitleKind::Text => Title::Shown(argv0),
         TitleKind::RelativePath => relative(argv0, clue),
+        TitleKind::BlankPath => with_blank(argv0, is_alone, clue),
         TitleKind::Path | TitleKind::DosPath => path(argv0, kind, is_alone, clue),
     }
 }
@@ -113,10 +116,7 @@ fn relative<'a>(argv0: &'a [u8], clue: Clue<'_>) -> Title<'a> {
         }
         Clue::Exe(exe) => {
             let last = last_part(word);
-            // `venv/bin/python` is a link to `python3.11`.
-            let version = last_part(exe).strip_prefix(last);
-            let is_version = |byte: &u8| byte.is_ascii_digit() || b".-".contains(byte);
-            let is_binary = version.is_some_and(|version| version.iter().all(is_version));
+            let is_binary = is_version_of(last_part(exe), last);
             let name = is_binary.then(|| confirmed(argv0, first.len(), last));
             name.flatten().unwrap_or(argv0)
         }
@@ -124,17 +124,55 @@ fn relative<'a>(argv0: &'a [u8], clue: Clue<'_>) -> Title<'a> {
     Title::Shown(name)
 }
 
+/// The title of a path whose first directory has a blank, if comm or the binary proves that it is
+/// one and does not begin the text; else all of it.
+fn with_blank<'a>(argv0: &'a [u8], is_alone: bool, clue: Clue<'_>) -> Title<'a> {
+    let end = end_of_path(argv0, TitleKind::Path, is_alone).unwrap_or(argv0.len());
+    let is_begin = |name: &[u8]| !name.is_empty() && argv0.starts_with(name);
+    let name = match clue {
+        Clue::Nothing => return Title::Doubtful,
+        Clue::Comm(comm) if is_begin(last_part(comm)) => argv0,
+        Clue::Comm(comm) => match confirmed(argv0, end, comm) {
+            Some(name) => name,
+            None => return Title::Doubtful,
+        },
+        Clue::Exe(exe) => {
+            let program = last_part(exe);
+            let last = first_word(last_part(&argv0[..end]));
+            let is_whole = |name: &&[u8]| {
+                let path = argv0.len() - name.len() + program.len();
+                name.starts_with(program)
+                    && exe.strip_suffix(&argv0[..path]).is_some_and(|dir| dir.ends_with(b"/"))
+            };
+            let by_path = confirmed(argv0, end, program).filter(is_whole);
+            let by_version = || {
+                let is_text = is_begin(last) || !is_version_of(program, last);
+                confirmed(argv0, end, last).filter(|_| !is_text)
+            };
+            by_path.or_else(by_version).unwrap_or(argv0)
+        }
+    };
+    Title::Shown(name)
+}
+
+/// Whether the name of a binary is this one, with or without a version: `venv/bin/python` is a link
+/// to `python3.11`.
+fn is_version_of(binary: &[u8], name: &[u8]) -> bool {
+    let is_of_version = |byte: &u8| byte.is_ascii_digit() || b".-".contains(byte);
+    binary.strip_prefix(name).is_some_and(|version| version.iter().all(is_of_version))
+}
+
 /// Whether the beginning of a longer `argv[0]` is a path without an end, so that its last part is
 /// unknown.
 pub(super) fn is_endless(argv0: &[u8]) -> bool {
-    match kind(argv0) {
-        TitleKind::Text => false,
+    match kind(argv0, true) {
+        TitleKind::Text | TitleKind::BlankPath => false,
         TitleKind::RelativePath => !argv0.contains(&b' '),
         kind => end_of_path(argv0, kind, true).is_none(),
     }
 }
 
-fn kind(argv0: &[u8]) -> TitleKind {
+fn kind(argv0: &[u8], is_alone: bool) -> TitleKind {
     if [&b"/"[..], b"./", b"../"].iter().any(|start| argv0.starts_with(start)) {
         return TitleKind::Path;
     }
@@ -144,11 +182,11 @@ fn kind(argv0: &[u8]) -> TitleKind {
     let word = first_word(argv0);
     let mut parts = word.strip_suffix(b":").unwrap_or(word).splitn(2, |byte| *byte == b'/');
     let (first, Some(rest)) = (parts.next().unwrap_or_default(), parts.next()) else {
-        return TitleKind::Text;
+        let is_path = may_begin_with_blank_path(argv0, is_alone);
+        return if is_path { TitleKind::BlankPath } else { TitleKind::Text };
     };
     // `http://x`, `[celeryd/x]`, `-/bin/sh`, `user@host/x`, `kworker/0:1` are text.
-    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"._+-~".contains(byte);
-    let is_name = first.iter().all(|byte| is_of_name(byte) || !byte.is_ascii());
+    let is_name = first.iter().all(is_of_name);
     let begins = first.first().is_some_and(|byte| *byte != b'-');
     let more = first.strip_prefix(PROGRAM_WITH_PARTS);
     let is_known = more.is_some_and(|more| more.is_empty() || more[0] == b'-');
@@ -159,6 +197,21 @@ fn kind(argv0: &[u8]) -> TitleKind {
     } else {
         TitleKind::RelativePath
     }
+}
+
+fn is_of_name(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._+-~".contains(byte) || !byte.is_ascii()
+}
+
+/// Whether the words up to the first slash may be a directory: `My Apps/bin/tool`. Text and
+/// arguments are none: `nginx: a/b`, `tool -c x/y`, `node /srv/x`.
+fn may_begin_with_blank_path(argv0: &[u8], is_alone: bool) -> bool {
+    let Some(slash) = argv0.iter().position(|byte| *byte == b'/') else { return false };
+    let directory = &argv0[..slash];
+    let is_of_directory = |byte: &u8| is_of_name(byte) || b" '(),[]&".contains(byte);
+    let is_whole = end_of_path(&argv0[..=slash], TitleKind::Path, is_alone).is_none();
+    let begins = directory.first().is_some_and(|first| is_of_name(first) && *first != b'-');
+    begins && !directory.ends_with(b" ") && directory.iter().all(is_of_directory) && is_whole
 }
 
 /// Whether a word is a path by the name of a directory: `.venv/bin/python`.

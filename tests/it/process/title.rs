@@ -161,15 +161,18 @@ fn only_titles_in_doubt_cost_a_file() {
         "/opt/chrome/chrome --type=renderer --dir=/a/b\0",
         "/usr/sbin/zabbix_server: poller #1 [idle 1 sec]\0",
         "postgres: a/b\0",
+        "unicorn master -c config/unicorn.rb\0",
+        "node /srv/app.js\0",
         ".venv/bin/python\0",
         "/usr/bin/node /srv/app.js\0",
     ] {
         assert_eq!(files(argv0), usual, "{argv0:?}");
     }
-    for argv0 in ["/usr/sbin/x: a/b\0", "/opt/My App/bin/app\0", "lib/comm\0"] {
+    for argv0 in ["/usr/sbin/x: a/b\0", "/opt/My App/bin/app\0", "lib/comm\0", "My Apps/comm -x\0"]
+    {
         assert_eq!(files(argv0)[..], [&usual[..], &["7/comm"]].concat(), "{argv0:?}");
     }
-    for argv0 in ["lib/x\0", "TCP/IP helper\0", "lib/exe\0"] {
+    for argv0 in ["lib/x\0", "TCP/IP helper\0", "lib/exe\0", "My Apps/x\0"] {
         assert_eq!(files(argv0)[..], [&usual[..], &["7/comm", "7/exe"]].concat(), "{argv0:?}");
     }
     let twice = ["7/smaps_rollup", "7/exe", "7/smaps_rollup"];

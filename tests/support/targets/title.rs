@@ -13,7 +13,13 @@ pub fn title(argv0: &[u8], is_alone: bool, comm: &[u8], exe: &[u8]) -> Option<Ve
     let is_rooted = ["/", "./", "../"].iter().any(|root| argv0.starts_with(root));
     let title = if is_rooted || is_dos(&argv0) {
         of_path(&argv0, is_alone, &comm)
-    } else if !word.trim_end_matches(':').contains('/') || is_no_path(word) {
+    } else if !word.trim_end_matches(':').contains('/') {
+        Some(if may_be_path(&argv0, is_alone) {
+            of_blank_path(&argv0, is_alone, &comm, &exe)
+        } else {
+            &*argv0
+        })
+    } else if is_no_path(word) {
         Some(&*argv0)
     } else if word.rsplit('/').skip(1).any(|dir| ["bin", "sbin", ".bin", "libexec"].contains(&dir))
     {
@@ -32,12 +38,30 @@ fn is_dos(text: &str) -> bool {
         || text.starts_with(r"\\")
 }
 
+fn is_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "._+-~".contains(c) || !c.is_ascii()
+}
+
+/// Whether the first words, which have blanks between, may be a directory.
+fn may_be_path(argv0: &str, is_alone: bool) -> bool {
+    let Some((directory, _)) = argv0.split_once('/') else { return false };
+    let is_end = |rest: &str| {
+        let is_kept = is_text(rest) && !is_in_path(rest) && (is_alone || rest.starts_with(':'));
+        is_kept || is_alone && is_argument(rest)
+    };
+    let with_slash = &argv0[..=directory.len()];
+    let is_of_directory = |c: char| is_of_name(c) || " '(),[]&".contains(c);
+    directory.starts_with(|c: char| is_of_name(c) && c != '-')
+        && directory.chars().all(is_of_directory)
+        && !directory.ends_with(' ')
+        && !places(with_slash).any(|(_, rest)| is_end(rest))
+}
+
 /// Whether a word with a slash is text.
 fn is_no_path(word: &str) -> bool {
     let Some((first, rest)) = word.strip_suffix(':').unwrap_or(word).split_once('/') else {
         return true;
     };
-    let is_of_name = |c: char| c.is_ascii_alphanumeric() || "._+-~".contains(c) || !c.is_ascii();
     let is_dovecot = first == "dovecot" || first.starts_with("dovecot-");
     first.is_empty()
         || first.starts_with('-')
@@ -126,6 +150,33 @@ fn of_relative<'a>(argv0: &'a str, word: &str, comm: &str, exe: &str) -> Option<
         is_version.then(|| confirmed(argv0, room, last)).flatten()
     };
     by_comm.or_else(|| if is_file() { Some(last_part(argv0)) } else { by_exe() }).or(Some(argv0))
+}
+
+fn of_blank_path<'a>(argv0: &'a str, is_alone: bool, comm: &str, exe: &str) -> &'a str {
+    let is_end = |rest: &str| {
+        let is_kept = is_text(rest) && !is_in_path(rest) && (is_alone || rest.starts_with(':'));
+        is_kept || is_alone && is_argument(rest)
+    };
+    let end = places(argv0).find(|(_, rest)| is_end(rest)).map_or(argv0.len(), |(at, _)| at);
+    let begins = |name: &str| !name.is_empty() && argv0.starts_with(name);
+    if begins(last_part(comm)) {
+        return argv0;
+    }
+    if let Some(name) = confirmed(argv0, end, comm) {
+        return name;
+    }
+    let binary = last_part(exe);
+    if let Some(name) = confirmed(argv0, end, binary) {
+        let directory = &argv0[..argv0.len() - name.len()];
+        if name.starts_with(binary) && exe.ends_with(&format!("/{directory}{binary}")) {
+            return name;
+        }
+    }
+    let last = last_part(&argv0[..end]).split(' ').next().unwrap_or_default();
+    let version = binary.strip_prefix(last);
+    let is_version = |v: &str| v.chars().all(|c| c.is_ascii_digit() || ".-".contains(c));
+    let name = confirmed(argv0, end, last).filter(|_| version.is_some_and(is_version));
+    name.filter(|_| !begins(last)).unwrap_or(argv0)
 }
 
 /// The last part of the path that is comm or, if comm is full, begins with it; with text behind it.
