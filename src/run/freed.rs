@@ -16,14 +16,14 @@ use crate::units::{Kib, Pid};
 /// Processes of a row may end while it is walked: then the others are walked again.
 const TRIES_MAX: usize = 3;
 
-/// The rows of a report as groups of processes.
-pub(super) struct Groups<'a> {
+/// The rows of a report, each as a group of processes.
+pub(super) struct FreedRows<'a> {
     pub(super) settings: &'a Settings,
     pub(super) measured: &'a Measured<'a>,
     pub(super) labels: &'a Labels<'a>,
 }
 
-impl Groups<'_> {
+impl FreedRows<'_> {
     /// Finds the figures of the shown rows, if a column needs them. A row with a process that
     /// cannot be walked has none.
     ///
@@ -49,13 +49,13 @@ impl Groups<'_> {
         let users = self.users_of_spaces();
         let Measured { survey, surveyed, found, .. } = self.measured;
         for row in &mut programs.rows {
-            let group = Group::new(members_of(row, &rows), &users);
-            let Some((mapped, walked)) = walk_group(surveyor, &group, &plan, timeouts)? else {
+            let spaces = RowSpaces::new(members_of(row, &rows), &users);
+            let Some((mapped, walked)) = walk_group(surveyor, &spaces, &plan, timeouts)? else {
                 continue;
             };
-            let outside = mapped.outside + self.ram_of(&group.staying);
+            let outside = mapped.outside + self.ram_of(&spaces.staying);
             let swap = surveyed.slots.freed_by(&walked, survey, &rule)
-                + found.swap_freed_by(&group.dying, &segments);
+                + found.swap_freed_by(&spaces.dying, &segments);
             row.set_freed(FreedMemory { mapped: Freed { outside, ..mapped }, swap });
         }
         Ok(())
@@ -97,17 +97,16 @@ impl Groups<'_> {
     }
 }
 
-/// The processes of a row, each for an address space. An address space ends with the last process
-/// that uses it.
+/// The address spaces of a row, each by its owner. One ends with the last process that uses it.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Group {
+struct RowSpaces {
     dying: HashSet<Pid>,
     staying: HashSet<Pid>,
 }
 
-impl Group {
+impl RowSpaces {
     /// `users` has the processes of shared address spaces, by the owner.
-    fn new(members: Vec<Pid>, users: &HashMap<Pid, Vec<Pid>>) -> Group {
+    fn new(members: Vec<Pid>, users: &HashMap<Pid, Vec<Pid>>) -> RowSpaces {
         let members: HashSet<Pid> = members.into_iter().collect();
         let is_user = |pid: &Pid| users.values().any(|users| users[1..].contains(pid));
         let ends = |owner: &Pid| {
@@ -115,7 +114,7 @@ impl Group {
         };
         let owners = members.iter().copied().filter(|pid| users.is_empty() || !is_user(pid));
         let (dying, staying) = owners.partition(ends);
-        Group { dying, staying }
+        RowSpaces { dying, staying }
     }
 }
 
@@ -131,14 +130,14 @@ fn members_of(row: &Program<'_>, rows: &HashMap<&[u8], Vec<ProcessUsage<'_>>>) -
 /// twice. Another reason for a missing walk lasts.
 fn walk_group(
     surveyor: &mut Surveyor,
-    group: &Group,
+    spaces: &RowSpaces,
     plan: &Plan,
     timeouts: &Timeouts,
 ) -> Result<Option<(Freed, Survey)>, Error> {
-    if group.dying.is_empty() && !group.staying.is_empty() {
+    if spaces.dying.is_empty() && !spaces.staying.is_empty() {
         return Ok(Some((Freed::default(), Survey::default())));
     }
-    let mut pids: Vec<Pid> = group.dying.iter().copied().collect();
+    let mut pids: Vec<Pid> = spaces.dying.iter().copied().collect();
     pids.sort_unstable();
     for _ in 0..TRIES_MAX {
         let survey = surveyor.survey(&pids, plan, timeouts)?;
@@ -181,9 +180,9 @@ mod tests {
             (&[5, 7], &[], &[]),
             (&[1, 9], &[1, 9], &[]),
         ] {
-            let group = Group::new(members.iter().copied().map(Pid).collect(), &users);
-            let expected = Group { dying: pids(dying), staying: pids(staying) };
-            assert_eq!(group, expected, "{members:?}");
+            let spaces = RowSpaces::new(members.iter().copied().map(Pid).collect(), &users);
+            let expected = RowSpaces { dying: pids(dying), staying: pids(staying) };
+            assert_eq!(spaces, expected, "{members:?}");
         }
     }
 

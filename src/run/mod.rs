@@ -37,7 +37,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use self::diff::diff;
 pub(crate) use self::facts::Clock;
-use self::freed::Groups;
+use self::freed::FreedRows;
 use self::groups::FoundGroups;
 use self::missing::Unmeasured;
 pub(crate) use self::output::{table_options, write_text};
@@ -168,8 +168,8 @@ impl<'a> Session<'a> {
         let charges = charges.as_ref();
         let annotations = Annotations { unknown, unread, sharing, shares, all_memory, charges };
         let mut programs = program::group(survey.processes(), &labels, annotations, order);
-        let groups = Groups { settings, measured: &measured, labels: &labels };
-        groups.find(&mut self.surveyor, &mut programs, &time_left(settings, &clock))?;
+        let rows = FreedRows { settings, measured: &measured, labels: &labels };
+        rows.find(&mut self.surveyor, &mut programs, &time_left(settings, &clock))?;
         let host = settings.has_host.then(|| host_memory(&settings.root, &meminfo, programs.total));
         let host = host.transpose()?;
         let mut notes = self.notes(&measured, &missing, programs.swap_is_unshared);
