@@ -4,7 +4,9 @@
 //! allocation of its own and a thread can fill a tally that outlives it.
 
 use super::IoStats;
-use crate::process::{CgroupPaths, Coverage, Fate, FreedShare, Plan, Probe, ProcessUsage, SlotRun};
+use crate::process::{
+    CgroupPaths, Coverage, Fate, FreedShare, Plan, Probe, ProcessUsage, SlotRun, StatFigures,
+};
 use crate::smaps::{MappingLog, SharedMapping, Smaps};
 use crate::units::{Kib, Pid};
 
@@ -12,7 +14,7 @@ use crate::units::{Kib, Pid};
 #[derive(Debug, Default)]
 pub struct Tally {
     rows: Vec<TallyRow>,
-    /// Owner, page tables, cgroup and start time by row, ascending. Empty unless the plan asks for
+    /// Owner, page tables, cgroup and figures of `stat` by row, ascending. Empty unless the plan asks for
     /// them.
     details: Vec<Details>,
     /// Names and control groups, back to back.
@@ -53,7 +55,7 @@ struct Details {
     cgroup_end: usize,
     uid: Option<u32>,
     page_tables: Option<Kib>,
-    start_time: Option<u64>,
+    stat: StatFigures,
 }
 
 impl Tally {
@@ -91,21 +93,18 @@ impl Tally {
         }
     }
 
-    /// Records owner, page tables, cgroup and start time for the next row.
+    /// Records owner, page tables, cgroup and figures of `stat` for the next row.
     fn record_details(&mut self, probe: &Probe) {
-        let (uid, start_time) = (probe.uid(), probe.start_time());
+        let (uid, stat) = (probe.uid(), probe.stat());
         let (cgroup, page_tables) = (probe.cgroup(), probe.page_tables());
-        if uid.is_some() || page_tables.is_some() || start_time.is_some() || cgroup.is_some() {
+        if uid.is_some()
+            || page_tables.is_some()
+            || stat != StatFigures::default()
+            || cgroup.is_some()
+        {
             let charged_len = cgroup.map_or(0, |paths| paths.store(&mut self.texts));
             let (row, cgroup_end) = (self.rows.len(), self.texts.len());
-            self.details.push(Details {
-                row,
-                charged_len,
-                cgroup_end,
-                uid,
-                page_tables,
-                start_time,
-            });
+            self.details.push(Details { row, charged_len, cgroup_end, uid, page_tables, stat });
         }
     }
 
@@ -205,8 +204,8 @@ impl Tally {
             let cgroup = CgroupPaths::load(&self.texts[name_end..begin], charged_len);
             let uid = details.and_then(|details| details.uid);
             let page_tables = details.and_then(|details| details.page_tables);
-            let start_time = details.and_then(|details| details.start_time);
-            ProcessUsage { pid, name, smaps, uid, cgroup, page_tables, start_time }
+            let stat = details.map(|details| details.stat).unwrap_or_default();
+            ProcessUsage { pid, name, smaps, uid, cgroup, page_tables, stat }
         })
     }
 }

@@ -37,8 +37,8 @@ pub use plan::{HoldLimit, LONG_HOLD, MappingsWanted, Plan, Source};
 pub use probe::{Probe, ReadNext, Want};
 pub use refusal::{Credentials, Refusal};
 pub use status::{
-    Glimpse, KTHREADD, fate_of_memoryless, has_memory, kernel_threads, mapped_hugetlb, parent,
-    process_of,
+    Glimpse, KTHREADD, StatFigures, fate_of_memoryless, has_memory, kernel_threads, mapped_hugetlb,
+    parent, process_of,
 };
 pub use walk::{
     Freed, FreedShare, GENTLE_WINDOW_BYTES, GroupSlots, PAUSE, PageCounts, SlotRun, WINDOW_BYTES,
@@ -63,9 +63,8 @@ pub struct ProcessUsage<'run> {
     pub cgroup: Option<CgroupPaths<'run>>,
     /// The page tables, under the same conditions.
     pub page_tables: Option<Kib>,
-    /// The start time in clock ticks since boot (`starttime`, `proc_pid_stat(5)`), under the same
-    /// conditions. Together with the id it identifies a process forever.
-    pub start_time: Option<u64>,
+    /// The figures of `stat`, under the same conditions.
+    pub stat: StatFigures,
 }
 
 /// The outcome of one process. Every listed process has exactly one.

@@ -1,5 +1,5 @@
 //! The questions for every process of a run: name, memory file, owner, page tables, control group,
-//! start time.
+//! start time, parent, faults.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -94,8 +94,8 @@ pub struct Plan {
     pub page_tables: bool,
     /// Ask for the control group. One more file.
     pub cgroup: bool,
-    /// Ask for the start time. One more file.
-    pub start_time: bool,
+    /// Ask for start time, parent and major faults. One more file.
+    pub stat: bool,
     /// The mappings to keep. Only smaps has them.
     pub mappings: MappingsWanted,
     /// Leave out processes of which a read would hold the `mmap_lock` for longer. One more file.
@@ -132,7 +132,7 @@ impl Plan {
 
     /// Whether to read more than name and memory.
     pub fn asks_more(&self) -> bool {
-        self.asks_status() || self.cgroup || self.start_time
+        self.asks_status() || self.cgroup || self.stat
     }
 
     /// The file with the name of a process.

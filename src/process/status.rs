@@ -197,15 +197,35 @@ fn line<'a>(text: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(key)?.strip_prefix(b":"))
 }
 
-/// The number of fields between name and start time (`proc_pid_stat(5)`: 3 to 21).
-const FIELDS_BEFORE_START: usize = 19;
+/// The figures of `stat` (`proc_pid_stat(5)`), as far as they are known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StatFigures {
+    /// The parent (`ppid`); 0 if it is in another PID namespace.
+    pub parent: Option<Pid>,
+    /// The page faults that waited for a disk since the process began, in all of its threads, also
+    /// those that ended (`majflt`).
+    pub major_faults: Option<u64>,
+    /// The start time in clock ticks since boot (`starttime`). Together with the id it identifies a
+    /// process forever.
+    pub start_time: Option<u64>,
+}
 
-/// The start time in clock ticks since boot, by `stat`. The name before it is in parentheses and
-/// can contain any byte, also `)`.
-pub(super) fn start_time(line: &[u8]) -> Option<u64> {
-    let behind_name = line.iter().rposition(|byte| *byte == b')')? + 2;
-    let mut fields = line.get(behind_name..)?.split(|byte| byte.is_ascii_whitespace());
-    std::str::from_utf8(fields.nth(FIELDS_BEFORE_START)?).ok()?.parse().ok()
+impl StatFigures {
+    /// The number of the first field behind the name.
+    const BEHIND_NAME: usize = 3;
+
+    /// Parses the line. The name is in parentheses and can contain any byte, also `)`.
+    pub(super) fn parse(line: &[u8]) -> StatFigures {
+        let name_end = line.iter().rposition(|byte| *byte == b')');
+        let rest = name_end.and_then(|end| line.get(end + 2..)).unwrap_or_default();
+        let field = |number: usize| {
+            let mut fields = rest.split(u8::is_ascii_whitespace);
+            let field = fields.nth(number - StatFigures::BEHIND_NAME)?;
+            std::str::from_utf8(field).ok()?.parse::<u64>().ok()
+        };
+        let parent = field(4).and_then(|id| u32::try_from(id).ok()).map(Pid);
+        StatFigures { parent, major_faults: field(12), start_time: field(22) }
+    }
 }
 
 #[cfg(test)]
@@ -286,13 +306,17 @@ mod tests {
     }
 
     #[test]
-    fn the_start_time_follows_any_name() {
+    fn the_figures_of_stat_follow_any_name() {
         let rest = b" S 1 2 2 0 -1 4194560 10 11 12 13 14 15 16 17 20 0 1 0 4711 18 19\n";
         for name in [&b"7 (sh)"[..], b"7 (a) R 1 2 (b))", b"7 (\xff\n)"] {
-            assert_eq!(start_time(&[name, rest].concat()), Some(4711));
+            let (parent, major_faults, start_time) = (Some(Pid(1)), Some(12), Some(4711));
+            let expected = StatFigures { parent, major_faults, start_time };
+            assert_eq!(StatFigures::parse(&[name, rest].concat()), expected);
         }
-        for line in [&b""[..], b"7 (sh", b"7 (sh)", b"7 (sh) S 1 2"] {
-            assert_eq!(start_time(line), None);
+        for line in [&b""[..], b"7 (sh", b"7 (sh)", b"7 (sh) S", b"7 (sh) S -1 2"] {
+            assert_eq!(StatFigures::parse(line), StatFigures::default());
         }
+        let cut = StatFigures { parent: Some(Pid(1)), ..StatFigures::default() };
+        assert_eq!(StatFigures::parse(b"7 (sh) S 1 2"), cut);
     }
 }

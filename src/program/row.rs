@@ -52,7 +52,7 @@ impl<'run> Program<'run> {
         Program {
             name,
             pid: Some(process.pid),
-            start_time: process.start_time,
+            start_time: process.stat.start_time,
             count: 1,
             uid: Uniform::new(process.uid),
             cgroup: Uniform::new(process.cgroup.map(|paths| paths.charged)),

@@ -237,7 +237,7 @@ fn in_proportion(weights: &[u64], whole: u64) -> Vec<u64> {
 mod tests {
     use super::super::{Annotations, Column, Grouping, Labels, Order, group};
     use super::*;
-    use crate::process::{CgroupPaths, ProcessUsage};
+    use crate::process::{CgroupPaths, ProcessUsage, StatFigures};
     use crate::smaps::naive;
     use crate::units::Labelled;
 
@@ -332,7 +332,7 @@ mod tests {
             uid: (pid % 4 > 0).then_some(pid % 4),
             cgroup: CgroupPaths::load(if pid % 2 == 0 { b"/a.service" } else { b"/b.service" }, 10),
             page_tables: None,
-            start_time: None,
+            stat: StatFigures::default(),
         };
         let all: Vec<ProcessUsage<'_>> = (1..=30).map(usage).collect();
         // Every third process runs in the memory of the one before it.

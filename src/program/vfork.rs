@@ -82,6 +82,7 @@ pub(super) fn merged(mut sharing: Vec<Sharing<'_>>) -> Vec<Sharing<'_>> {
 mod tests {
     use super::super::{Annotations, Column, Order, Shares, Usage, group};
     use super::*;
+    use crate::process::StatFigures;
     use crate::smaps::Scanner;
     use crate::units::Kib;
 
@@ -101,7 +102,7 @@ mod tests {
                 uid: None,
                 cgroup: None,
                 page_tables: None,
-                start_time: None,
+                stat: StatFigures::default(),
             }
         };
         let all = [

@@ -111,7 +111,7 @@ impl Settings {
             owner,
             page_tables: needs(Column::PageTables),
             cgroup: options.by.needs_cgroup() || needs(Column::Cgroup),
-            start_time: options.by == Grouping::Pid && is_compared,
+            stat: options.by == Grouping::Pid && is_compared,
             ..Plan::default()
         };
         let keeps_files = watch.as_ref().is_some_and(Watch::keeps_files);

@@ -397,6 +397,7 @@ fn compare_neighbours(pids: &[Pid], same: impl Fn(Pid, Pid) -> Option<bool>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::StatFigures;
     use crate::smaps::{Scanner, Smaps};
 
     fn smaps(addresses: &str, pss: u64) -> Smaps {
@@ -427,7 +428,7 @@ mod tests {
             uid: None,
             cgroup: None,
             page_tables: None,
-            start_time: None,
+            stat: StatFigures::default(),
         };
         let suspects = Suspects::among(processes.into_iter().map(usage));
         assert_eq!(suspects.in_turn, [7, 6, 3, 1, 5, 2].map(Pid));

@@ -54,7 +54,8 @@ pub fn survey(surveyor: &mut Surveyor, pids: &[Pid], plan: &Plan) -> Snapshot {
     let copy = |process: ProcessUsage<'_>| (process.pid, process.name.to_vec(), process.smaps);
     let mut processes: Vec<_> = survey.processes().map(copy).collect();
     processes.sort_unstable_by_key(|process| process.0);
-    let place = |one: ProcessUsage<'_>| (one.pid, one.uid, one.cgroup.map(owned), one.start_time);
+    let place =
+        |one: ProcessUsage<'_>| (one.pid, one.uid, one.cgroup.map(owned), one.stat.start_time);
     let mut places: Vec<_> = survey.processes().map(place).collect();
     places.sort_unstable();
     Snapshot { processes, places, coverage: survey.coverage() }

@@ -44,7 +44,7 @@ pub use self::want::{ReadNext, Want};
 use super::memory::{Memory, Step};
 use super::name::{NameNeed, NameSource};
 use super::plan::Plan;
-use super::status::{self, ProcessKind};
+use super::status::{self, ProcessKind, StatFigures};
 use super::{CgroupPaths, Fate, ProcFile, RelPath, cgroup, name};
 use crate::smaps::{NamedMappings, SharedMapping, Smaps};
 use crate::units::{Errno, Kib, Pid};
@@ -66,7 +66,7 @@ pub struct Probe {
     /// The paths of the control groups, back to back: [`CgroupPaths::store`].
     cgroups: Vec<u8>,
     charged_len: usize,
-    start_time: Option<u64>,
+    stat: StatFigures,
     memory: Memory,
     /// The number of times in a row that the memory file did not exist. The first time, the id may
     /// have changed hands.
@@ -145,7 +145,8 @@ impl Probe {
 
     /// The path of a file of this process.
     pub fn path(&self, file: ProcFile) -> RelPath {
-        file.path(self.pid, self.task)
+        // The `stat` of a thread counts its own faults alone.
+        file.path(self.pid, self.task.filter(|_| file != ProcFile::Stat))
     }
 
     /// The fate of the process; `None` while there is more to read.
@@ -176,9 +177,9 @@ impl Probe {
         CgroupPaths::load(&self.cgroups, self.charged_len)
     }
 
-    /// The start time in clock ticks since boot, as far as it is known.
-    pub fn start_time(&self) -> Option<u64> {
-        self.start_time
+    /// The figures of `stat`, as far as they are known.
+    pub fn stat(&self) -> StatFigures {
+        self.stat
     }
 
     /// The memory, once the fate is [`Fate::Measured`].
@@ -475,7 +476,7 @@ impl Probe {
     }
 
     fn stat_read(&mut self) {
-        self.start_time = status::start_time(&self.text);
+        self.stat = StatFigures::parse(&self.text);
         self.begin_memory();
     }
 
@@ -490,7 +491,7 @@ impl Probe {
         (self.uid, self.page_tables) = (None, None);
         self.cgroups.clear();
         self.charged_len = 0;
-        self.start_time = None;
+        self.stat = StatFigures::default();
         if self.plan.asks_status() {
             self.status(StatusReason::First);
         } else {
@@ -517,7 +518,7 @@ impl Probe {
     }
 
     fn begin_stat(&mut self) {
-        if self.plan.start_time {
+        if self.plan.stat {
             self.one(ProcFile::Stat);
         } else {
             self.begin_memory();

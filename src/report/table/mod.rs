@@ -294,7 +294,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::process::{Glimpse, ProcessUsage};
+    use crate::process::{Glimpse, ProcessUsage, StatFigures};
     use crate::program::{Annotations, Labels, Order, Unread, group};
     use crate::smaps::{Smaps, naive};
     use crate::units::Pid;
@@ -313,7 +313,7 @@ mod tests {
             uid: None,
             cgroup: None,
             page_tables: None,
-            start_time: None,
+            stat: StatFigures::default(),
         }
     }
 

@@ -64,7 +64,7 @@ fn plans() -> Vec<Plan> {
         let (name_rule, filter) = (NameRule::Title, Some(filter.clone()));
         plans.push(Plan { source, owner: true, ..Plan::default() });
         plans.push(Plan { source, cgroup: true, ..Plan::default() });
-        plans.push(Plan { source, start_time: true, ..Plan::default() });
+        plans.push(Plan { source, stat: true, ..Plan::default() });
         plans.push(Plan { source, users: vec![0, 1000], ..Plan::default() });
         plans.push(Plan {
             name_rule,

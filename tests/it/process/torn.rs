@@ -27,7 +27,7 @@ fn plans() -> Vec<Plan> {
     for name_rule in [NameRule::Title, NameRule::Comm, NameRule::Exe] {
         for filter in [None, Some(all.clone())] {
             let plan = Plan { name_rule, walk, filter, ..Plan::default() };
-            plans.push(Plan { owner: true, cgroup: true, start_time: true, ..plan.clone() });
+            plans.push(Plan { owner: true, cgroup: true, stat: true, ..plan.clone() });
             plans.push(plan);
         }
     }

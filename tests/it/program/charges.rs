@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use psm_uring::host::{
     CgroupMount, CgroupVersion, GroupLimit, GroupNode, GroupTree, LimitKind, MemoryGroup, Mounts,
 };
-use psm_uring::process::{CgroupPaths, ProcessUsage};
+use psm_uring::process::{CgroupPaths, ProcessUsage, StatFigures};
 use psm_uring::program::{
     Annotations, Charges, Column, Detail, Grouping, Labels, Order, Shares, group, unit,
 };
@@ -423,8 +423,9 @@ fn rows_have_the_memory_of_their_groups() {
             let path = made.paths[*home].as_bytes();
             let cgroup = Some(CgroupPaths { charged: path, managed: path });
             let pid = Pid(u32::try_from(pid).expect("few") + 1);
-            let (name, uid, page_tables, start_time) = (&b"p"[..], None, None, None);
-            ProcessUsage { pid, name, smaps, uid, cgroup, page_tables, start_time }
+            let (name, uid, page_tables) = (&b"p"[..], None, None);
+            let stat = StatFigures::default();
+            ProcessUsage { pid, name, smaps, uid, cgroup, page_tables, stat }
         };
         let processes: Vec<ProcessUsage<'_>> = made.homes.iter().enumerate().map(process).collect();
         for by in [Grouping::Cgroup, Grouping::Unit, Grouping::Container] {

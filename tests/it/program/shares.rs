@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use psm_uring::process::{CgroupPaths, NameRule, ProcessUsage};
+use psm_uring::process::{CgroupPaths, NameRule, ProcessUsage, StatFigures};
 use psm_uring::program::{
     Annotations, Column, Grouping, Labels, Order, Share, Shares, Usage, group,
 };
@@ -107,7 +107,7 @@ fn address_spaces_count_once_for_all_groupings() {
                 uid: Some([0, 1][rng.below(2)]),
                 cgroup: Some(*rng.pick(&paths)),
                 page_tables: None,
-                start_time: None,
+                stat: StatFigures::default(),
             });
         }
         let shares: Shares = owners.iter().map(|(space, pid)| (*pid, spaces[*space].1)).collect();

@@ -299,8 +299,8 @@ pub fn check_left(model: &Model, pid: Pid, fate: Fate, probe: &Probe) {
         (Fate::TimedOut, _) => return,
         (Fate::Measured, Some(smaps)) => {
             let (name, uid, smaps) = (probe.name(), probe.uid(), *smaps);
-            let (cgroup, start_time) = (probe.cgroup(), probe.start_time());
-            let row = ProcessUsage { pid, name, smaps, uid, cgroup, page_tables: None, start_time };
+            let (cgroup, stat) = (probe.cgroup(), probe.stat());
+            let row = ProcessUsage { pid, name, smaps, uid, cgroup, page_tables: None, stat };
             measured(seat, model.world.plan, &row);
         }
         _ => assert_eq!(fate, seat.log.fate(), "{pid} left behind"),

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use psm_uring::process::{Glimpse, ProcessUsage};
+use psm_uring::process::{Glimpse, ProcessUsage, StatFigures};
 use psm_uring::program::{Annotations, Grouping, Labels, Obstacle, Order, Unread, group};
 use psm_uring::report::{TableOptions, escape, table};
 use psm_uring::smaps::Smaps;
@@ -97,7 +97,7 @@ fn check_table(name: &[u8], columns: usize) {
         uid: None,
         cgroup: None,
         page_tables: None,
-        start_time: None,
+        stat: StatFigures::default(),
     };
     let glimpse = Glimpse { comm: name.to_vec(), rss: Some(Kib(2048)), ..Glimpse::default() };
     let unread = Unread { pid: Pid(2), obstacle: Obstacle::TimedOut, glimpse, cgroup: None };

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use psm_uring::process::{Fate, Plan, Probe, ProcessUsage, Source};
+use psm_uring::process::{Fate, Plan, Probe, ProcessUsage, Source, StatFigures};
 use psm_uring::program::{Annotations, Column, Grouping, Labels, Order, group};
 use psm_uring::report::{TableOptions, table};
 use psm_uring::smaps::{Smaps, naive};
@@ -57,7 +57,7 @@ fn check_rows(measured: &[Smaps], lacking: usize, grouping: Grouping) {
             uid: None,
             cgroup: None,
             page_tables: None,
-            start_time: None,
+            stat: StatFigures::default(),
         }
     });
     let usages: Vec<ProcessUsage<'_>> = usages.collect();
