@@ -84,6 +84,8 @@ struct Budget {
     source: Source,
     /// Whether owner and control group are requested, too.
     places: bool,
+    /// Whether the figures of `stat` are requested, too.
+    stat: bool,
     /// Whether page tables of big processes are walked; members are small.
     walks: bool,
     /// Whether rollups stay open, and names are known.
@@ -100,12 +102,13 @@ struct Budget {
     why: &'static str,
 }
 
-const BUDGETS: [Budget; 14] = [
+const BUDGETS: [Budget; 16] = [
     Budget {
         kind: EngineKind::Uring,
         ring: TIMED,
         source: Source::Rollup,
         places: false,
+        stat: false,
         walks: false,
         kept: false,
         operations: 4.1,
@@ -120,6 +123,7 @@ const BUDGETS: [Budget; 14] = [
         ring: CHAINED,
         source: Source::Rollup,
         places: false,
+        stat: false,
         walks: false,
         kept: false,
         operations: 4.1,
@@ -134,6 +138,7 @@ const BUDGETS: [Budget; 14] = [
         ring: CHAINED,
         source: Source::Smaps,
         places: false,
+        stat: false,
         walks: false,
         kept: false,
         operations: 6.1,
@@ -148,6 +153,7 @@ const BUDGETS: [Budget; 14] = [
         ring: CHAINED,
         source: Source::Rollup,
         places: false,
+        stat: false,
         walks: false,
         kept: false,
         operations: 6.0,
@@ -162,6 +168,7 @@ const BUDGETS: [Budget; 14] = [
         ring: CHAINED,
         source: Source::Rollup,
         places: false,
+        stat: false,
         walks: false,
         kept: false,
         operations: 6.0,
@@ -176,6 +183,7 @@ const BUDGETS: [Budget; 14] = [
         ring: CHAINED,
         source: Source::Smaps,
         places: false,
+        stat: false,
         walks: false,
         kept: false,
         operations: 28.0,
@@ -190,6 +198,7 @@ const BUDGETS: [Budget; 14] = [
         ring: CHAINED,
         source: Source::Smaps,
         places: false,
+        stat: false,
         walks: false,
         kept: false,
         operations: 28.0,
@@ -204,6 +213,7 @@ const BUDGETS: [Budget; 14] = [
         ring: CHAINED,
         source: Source::Rollup,
         places: true,
+        stat: false,
         walks: false,
         kept: false,
         operations: 8.1,
@@ -218,6 +228,7 @@ const BUDGETS: [Budget; 14] = [
         ring: CHAINED,
         source: Source::Rollup,
         places: true,
+        stat: false,
         walks: false,
         kept: false,
         operations: 12.0,
@@ -232,6 +243,37 @@ const BUDGETS: [Budget; 14] = [
         ring: CHAINED,
         source: Source::Rollup,
         places: false,
+        stat: true,
+        walks: false,
+        kept: false,
+        operations: 6.1,
+        enters: SMAPS_RING_ENTERS,
+        switches: f64::INFINITY,
+        reads: 3.0,
+        growths: 0,
+        why: "one chain as without, and one of open and read: stat",
+    },
+    Budget {
+        kind: EngineKind::Sync,
+        ring: CHAINED,
+        source: Source::Rollup,
+        places: false,
+        stat: true,
+        walks: false,
+        kept: false,
+        operations: 9.0,
+        enters: 0.0,
+        switches: f64::INFINITY,
+        reads: 3.0,
+        growths: SYNC_PLACES_GROWTHS,
+        why: "open, read, close of three files",
+    },
+    Budget {
+        kind: EngineKind::Uring,
+        ring: CHAINED,
+        source: Source::Rollup,
+        places: false,
+        stat: false,
         walks: true,
         kept: false,
         operations: 4.1,
@@ -246,6 +288,7 @@ const BUDGETS: [Budget; 14] = [
         ring: TIMED,
         source: Source::Rollup,
         places: false,
+        stat: false,
         walks: false,
         kept: true,
         operations: 1.2,
@@ -260,6 +303,7 @@ const BUDGETS: [Budget; 14] = [
         ring: CHAINED,
         source: Source::Rollup,
         places: false,
+        stat: false,
         walks: false,
         kept: true,
         operations: 1.2,
@@ -274,6 +318,7 @@ const BUDGETS: [Budget; 14] = [
         ring: CHAINED,
         source: Source::Rollup,
         places: false,
+        stat: false,
         walks: true,
         kept: false,
         operations: 9.0,
@@ -288,6 +333,7 @@ const BUDGETS: [Budget; 14] = [
         ring: CHAINED,
         source: Source::Rollup,
         places: false,
+        stat: false,
         walks: false,
         kept: true,
         operations: 1.3,
@@ -383,7 +429,8 @@ impl Budget {
         let (source, owner, cgroup) = (self.source, self.places, self.places);
         let walk = self.walks.then_some(WALK);
         let surveys_per_name = Some(if self.kept { NonZeroU32::MAX } else { NonZeroU32::MIN });
-        let plan = Plan { source, owner, cgroup, walk, surveys_per_name, ..Plan::default() };
+        let stat = self.stat;
+        let plan = Plan { source, owner, cgroup, stat, walk, surveys_per_name, ..Plan::default() };
         let (features, keeps_files) = (self.ring, self.kept);
         let tuning = Tuning { features, keeps_files, ..tuning(WORKERS, DEPTH) };
         let mut surveyor = open(self.kind, &root, tuning);
@@ -421,7 +468,8 @@ impl Budget {
     fn bytes_of_files(&self, pids: &[Pid]) -> f64 {
         let memory = if self.source == Source::Smaps { "smaps" } else { "smaps_rollup" };
         let places = ["status", "cgroup"].into_iter().filter(|_| self.places);
-        let size = self.walks.then_some("statm");
+        let size = self.walks.then_some("statm").into_iter();
+        let size = size.chain(self.stat.then_some("stat"));
         let name = ["cmdline"].into_iter().filter(|_| !self.kept);
         let files: Vec<&str> = [memory].into_iter().chain(name).chain(places).chain(size).collect();
         let len = |pid: &Pid, file| read(format!("/proc/{pid}/{file}")).expect("there").len();

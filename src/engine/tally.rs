@@ -14,8 +14,8 @@ use crate::units::{Kib, Pid};
 #[derive(Debug, Default)]
 pub struct Tally {
     rows: Vec<TallyRow>,
-    /// Owner, page tables, cgroup and figures of `stat` by row, ascending. Empty unless the plan asks for
-    /// them.
+    /// Owner, page tables, cgroup and figures of `stat` by row, ascending. Empty unless the plan
+    /// asks for them.
     details: Vec<Details>,
     /// Names and control groups, back to back.
     texts: Vec<u8>,

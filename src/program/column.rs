@@ -55,6 +55,8 @@ pub enum Column {
     Events,
     /// The time that tasks of the control groups waited for memory.
     Pressure,
+    /// Major page faults per second since the last report.
+    Faults,
     /// A bar relative to the biggest row.
     Bar,
     /// The effective user of the processes.
@@ -95,6 +97,8 @@ labels!(Column {
     Events => "events", "events at the limits of these groups: low, high, max, oom, oom_kill";
     Pressure => "pressure", "percentage of the last 10 s in which tasks of these groups waited \
         for memory";
+    Faults => "faults" | "majflt", "page faults per second that waited for a disk, since the last \
+        report of --watch (reads one extra file per process)";
     Bar => "bar", "bar relative to the biggest row";
     User => "user", "user; * if a row has several (reads one extra file per process)";
     Cgroup => "cgroup", "control group; * if a row has several (reads one extra file per process)";
@@ -166,6 +170,7 @@ impl Column {
             Column::Percent => "%RAM",
             Column::Events => "EVENTS",
             Column::Pressure => "PRESSURE",
+            Column::Faults => "FAULTS/S",
             Column::Bar => "",
             Column::User => "USER",
             Column::Cgroup => "CGROUP",
@@ -183,7 +188,7 @@ impl Column {
             Column::Left | Column::Limit => ColumnKind::Overlapping,
             Column::Charged | Column::CgSwap => ColumnKind::Amount,
             Column::Count | Column::Pid | Column::Percent | Column::Bar => ColumnKind::Number,
-            Column::Events | Column::Pressure => ColumnKind::Number,
+            Column::Events | Column::Pressure | Column::Faults => ColumnKind::Number,
             Column::User | Column::Cgroup | Column::Name => ColumnKind::Text,
             Column::Ram | Column::Uss | Column::Swap | Column::Footprint => ColumnKind::Amount,
             Column::PssAnon | Column::PssFile | Column::PssShmem => ColumnKind::Amount,

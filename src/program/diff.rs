@@ -1,9 +1,11 @@
 //! The rows that changed from one report to another. A figure that either report lacks has no
 //! difference.
 
+use std::time::Duration;
+
 use serde::{Serialize, Serializer};
 
-use super::{Amounts, RowWords, Snapshot, SnapshotRow};
+use super::{Amounts, FaultRate, RowWords, Snapshot, SnapshotRow};
 use crate::host::GroupEvents;
 use crate::units::Kib;
 
@@ -81,6 +83,9 @@ pub struct Change {
     /// The events at their limits, under the same conditions: below 0 if a group was made anew.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub events: Option<EventsChange>,
+    /// The major page faults per second, if both reports have them and the row is a process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub faults: Option<FaultRate>,
 }
 
 /// The differences of numbers of events.
@@ -113,6 +118,20 @@ impl Serialize for EventsChange {
 impl BeforeAfter {
     /// Compares the figures.
     pub fn new(before: Option<Amounts>, after: Option<Amounts>) -> BeforeAfter {
+        BeforeAfter::over(before, after, None)
+    }
+
+    /// The same of reports with this time between them.
+    fn over(
+        before: Option<Amounts>,
+        after: Option<Amounts>,
+        interval: Option<Duration>,
+    ) -> BeforeAfter {
+        // Those of a process that ended are unknown.
+        let faults = after.and_then(|after| {
+            let then = before.map_or(Some(0), |before| before.major_faults)?;
+            FaultRate::new(Some(after.major_faults?.saturating_sub(then)), interval)
+        });
         let [then, now] = [before, after].map(|amounts| amounts.unwrap_or(Amounts::NOTHING));
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let known = [before, after].into_iter().flatten();
@@ -124,6 +143,7 @@ impl BeforeAfter {
             swap: Delta::between(then.swap, now.swap),
             charged: Delta::between(then.charged, now.charged).filter(|_| has_charged),
             events: EventsChange::between(then.events, now.events).filter(|_| has_events),
+            faults,
         };
         BeforeAfter { change, before, after }
     }
@@ -144,7 +164,8 @@ impl Change {
         let is_large = |delta: Option<Delta>| delta.is_none_or(|d| d.size() >= threshold.size);
         // Most reports have no charges.
         let is_charged = self.charged.is_some_and(|delta| delta.size() >= threshold.size);
-        let has_event = self.events.is_some_and(|events| events.is_any());
+        let has_event = self.events.is_some_and(|events| events.is_any())
+            || self.faults.is_some_and(|rate| rate.count > 0);
         is_large(self.ram)
             || is_large(self.swap)
             || is_charged
@@ -178,10 +199,16 @@ pub struct Diff<'a> {
 
 /// Compares two reports.
 pub fn diff<'a>(before: &'a Snapshot, after: &'a Snapshot, threshold: Threshold) -> Diff<'a> {
+    let times = before.at.zip(after.at);
+    let has_faults = before.has_faults();
+    let interval = times.and_then(|(then, now)| now.checked_sub(then)).filter(|_| has_faults);
     let kept = after.rows.iter().map(|row| {
         let then = before.find(row.identity(), row.start_time);
         let is_titled = row.pid.is_some() || then.is_none_or(|then| then.name == row.name);
-        let amounts = BeforeAfter::new(then.map(|then| then.amounts), Some(row.amounts));
+        // Without a start time it may be another process.
+        let interval = interval.filter(|_| row.start_time.is_some());
+        let then_amounts = then.map(|then| then.amounts);
+        let amounts = BeforeAfter::over(then_amounts, Some(row.amounts), interval);
         DiffRow { row, name: if is_titled { &row.name } else { &row.key }, amounts }
     });
     let gone = before.rows.iter().filter(|r| after.find(r.identity(), r.start_time).is_none());

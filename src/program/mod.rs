@@ -4,6 +4,7 @@
 //! - `cgroup`    control group to systemd unit and container
 //! - `charges`   the memory that control groups are charged for, by row
 //! - `column`    the columns: word, help, header, kind
+//! - `faults`    major page faults between two reports
 //! - `usage`     the memory of a row
 //! - `shares`    memory that processes hold together, split among them
 //! - `row`       rows of processes that were measured
@@ -19,6 +20,7 @@ mod cgroup;
 mod charges;
 mod column;
 mod diff;
+mod faults;
 mod grouping;
 mod host;
 mod order;
@@ -30,6 +32,7 @@ mod usage;
 mod vfork;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 pub use self::cgroup::{Detail, container, unit};
 pub use self::charges::{Charges, LevelLimit, RowCharge};
@@ -37,6 +40,7 @@ pub use self::column::{Column, ColumnKind};
 pub use self::diff::{
     BeforeAfter, Change, Delta, Diff, DiffRow, EventsChange, Presence, Threshold, diff,
 };
+pub use self::faults::{FaultCounts, FaultRate, Faults, RowFaults};
 pub use self::grouping::{Grouping, Labels, RowWords, UserNames, user_name};
 pub use self::host::{HostMemory, HostPart, PossibleOwner, SharedMemory};
 pub use self::order::Order;
@@ -65,6 +69,23 @@ pub struct Annotations<'a> {
     pub all_memory: Option<Kib>,
     /// The figures of control groups, if the run asked for them.
     pub charges: Option<&'a Charges<'a>>,
+    /// The major page faults, if the run asked for them.
+    pub faults: Option<&'a Faults>,
+}
+
+impl<'a> Annotations<'a> {
+    /// Those of processes whose memory is known; nothing else is asked for.
+    pub fn new(sharing: &'a HashMap<Pid, Pid>, shares: &'a Shares) -> Annotations<'a> {
+        Annotations {
+            unknown: 0,
+            unread: &[],
+            sharing,
+            shares,
+            all_memory: None,
+            charges: None,
+            faults: None,
+        }
+    }
 }
 
 /// The rows of a report and their total.
@@ -84,6 +105,10 @@ pub struct Programs<'run> {
     pub total: Option<Usage>,
     /// The events at limits of all rows, if the run asked for them and they are known.
     pub events: Option<GroupEvents>,
+    /// The major page faults of all rows, under the same conditions.
+    pub faults: RowFaults,
+    /// The time since the last report, if there was one and faults are asked for.
+    pub interval: Option<Duration>,
     /// Rows whose memory is counted in a row of `rows`.
     pub sharing: Vec<Sharing<'run>>,
     /// Rows whose memory is unknown, in the order of the report.
@@ -98,21 +123,27 @@ pub struct Programs<'run> {
     pub swap_is_unshared: bool,
 }
 
-/// Sums processes up into rows: one for each label, or for each process.
-pub fn group<'run>(
+/// Processes summed up, neither sorted nor cut.
+#[derive(Default)]
+struct Gathered<'run> {
+    rows: Vec<Program<'run>>,
+    sharers: Vec<Sharing<'run>>,
+    count: u64,
+    swap_is_unshared: bool,
+}
+
+fn gather<'run>(
     processes: impl Iterator<Item = ProcessUsage<'run>> + Clone,
     labels: &'run Labels<'run>,
-    annotations: Annotations<'run>,
-    order: Order,
-) -> Programs<'run> {
+    annotations: &Annotations<'run>,
+) -> Gathered<'run> {
     let grouping = labels.grouping;
     let owners = vfork::owners(processes.clone(), labels, annotations.sharing);
-    let mut sharers = Vec::new();
-    let mut rows: Vec<Program<'run>> = Vec::new();
     let mut by_name: HashMap<&[u8], usize> = HashMap::new();
-    let (mut count, mut swap_is_unshared) = (0, false);
+    let mut gathered = Gathered::default();
     for process in processes {
-        count += 1;
+        let Gathered { rows, sharers, count, swap_is_unshared } = &mut gathered;
+        *count += 1;
         let (name, owner) = (labels.label(&process), owners.get(&process.pid));
         let is_elsewhere =
             |owner: &&vfork::MemoryOwner<'_>| grouping == Grouping::Pid || owner.name != name;
@@ -126,16 +157,30 @@ pub fn group<'run>(
         };
         match rows.get_mut(place) {
             Some(row) => row.join(&process),
-            None => rows.push(Program::new(name, &process)),
+            None => rows.push(Program::new(name, &process, grouping)),
         }
+        let since = annotations.faults.and_then(|faults| faults.of(process.pid));
+        rows[place].faults.add(RowFaults { all: process.stat.major_faults, since });
         if owner.is_none() {
             let smaps = &process.smaps;
             let share = annotations.shares.get(&process.pid).copied();
             let share = share.unwrap_or_else(|| Share::whole(smaps));
             rows[place].add(smaps, &share, process.page_tables);
-            swap_is_unshared |= smaps.swap_is_unshared() && smaps.swap() > Some(Kib(0));
+            *swap_is_unshared |= smaps.swap_is_unshared() && smaps.swap() > Some(Kib(0));
         }
     }
+    gathered
+}
+
+/// Sums processes up into rows: one for each label, or for each process.
+pub fn group<'run>(
+    processes: impl Iterator<Item = ProcessUsage<'run>> + Clone,
+    labels: &'run Labels<'run>,
+    annotations: Annotations<'run>,
+    order: Order,
+) -> Programs<'run> {
+    let Gathered { mut rows, mut sharers, count, swap_is_unshared } =
+        gather(processes, labels, &annotations);
     // An unknown total is not 0.
     let knows_total = annotations.unknown == 0 || !rows.is_empty();
     annotations.charges.into_iter().for_each(|charges| charges.apply(&mut rows));
@@ -151,13 +196,15 @@ pub fn group<'run>(
     }
     let (unknown, unknown_rest) = unread::rows(annotations.unread, labels, order);
     Programs {
-        grouping,
+        grouping: labels.grouping,
         rows,
         cut,
         rest,
         count,
         total: knows_total.then_some(all.usage),
         events: all.events.filter(|_| knows_total),
+        faults: all.faults,
+        interval: annotations.faults.and_then(|faults| faults.interval),
         sharing: vfork::merged(sharers),
         unknown,
         unknown_rest,
@@ -192,14 +239,8 @@ mod tests {
             unread(4, "twin", Some(20)),
         ];
         let (unread, sharing, shares) = (&all.each_ref()[..], &HashMap::new(), &Shares::new());
-        let annotations = Annotations {
-            unknown: all.len(),
-            unread,
-            sharing,
-            shares,
-            all_memory: None,
-            charges: None,
-        };
+        let annotations =
+            Annotations { unknown: all.len(), unread, ..Annotations::new(sharing, shares) };
         let labels = Labels::new([].into_iter(), Grouping::Program, None);
         let group = |order| group([].into_iter(), &labels, annotations, order);
         let whole = group(Order::default());
@@ -218,14 +259,7 @@ mod tests {
     fn the_total_of_no_rows_is_0_unless_memory_is_unknown() {
         let total = |count| {
             let (sharing, shares) = (&HashMap::new(), &Shares::new());
-            let annotations = Annotations {
-                unknown: count,
-                unread: &[],
-                sharing,
-                shares,
-                all_memory: None,
-                charges: None,
-            };
+            let annotations = Annotations { unknown: count, ..Annotations::new(sharing, shares) };
             let labels = Labels::new([].into_iter(), Grouping::Program, None);
             group([].into_iter(), &labels, annotations, Order::default()).total
         };

@@ -1,6 +1,6 @@
 //! One row of a report: all processes of one label, or one process.
 
-use super::{Column, RowCharge, Share, Usage};
+use super::{Column, Grouping, RowCharge, RowFaults, Share, Usage};
 use crate::host::GroupEvents;
 use crate::process::{Freed, ProcessUsage};
 use crate::smaps::Smaps;
@@ -27,6 +27,8 @@ pub struct Program<'run> {
     pub freed: Option<FreedMemory>,
     /// The figures of its control groups, if the run asked for them.
     pub charge: Option<RowCharge<'run>>,
+    /// The major page faults of its processes, as far as the run asked for them.
+    pub faults: RowFaults,
 }
 
 /// The memory that returns when all processes of a row end.
@@ -48,17 +50,23 @@ impl FreedMemory {
 
 impl<'run> Program<'run> {
     /// A row of one process, without its memory: see [`Program::add`].
-    pub(super) fn new(name: &'run [u8], process: &ProcessUsage<'run>) -> Program<'run> {
+    pub(super) fn new(
+        name: &'run [u8],
+        process: &ProcessUsage<'run>,
+        grouping: Grouping,
+    ) -> Program<'run> {
         Program {
             name,
             pid: Some(process.pid),
-            start_time: process.stat.start_time,
+            // A row of another grouping is the same one with another process.
+            start_time: process.stat.start_time.filter(|_| grouping == Grouping::Pid),
             count: 1,
             uid: Uniform::new(process.uid),
             cgroup: Uniform::new(process.cgroup.map(|paths| paths.charged)),
             usage: Usage::NOTHING,
             freed: None,
             charge: None,
+            faults: RowFaults::NONE,
         }
     }
 
@@ -74,6 +82,7 @@ impl<'run> Program<'run> {
             usage: Usage::NOTHING,
             freed: None,
             charge: None,
+            faults: RowFaults::NONE,
         }
     }
 
@@ -126,16 +135,20 @@ pub struct Rest {
     pub usage: Usage,
     /// The events at limits, if the run asked for them and they are known.
     pub events: Option<GroupEvents>,
+    /// The major page faults, under the same conditions.
+    pub faults: RowFaults,
 }
 
 impl Rest {
     pub(super) fn sum(rows: &[Program<'_>]) -> Rest {
         let events = rows.iter().map(|row| row.charge.and_then(|charge| charge.events));
         let events = events.reduce(|sum, more| Some(sum?.sum(&more?))).flatten();
-        let mut rest = Rest { rows: rows.len(), count: 0, usage: Usage::NOTHING, events };
+        let (usage, faults) = (Usage::NOTHING, RowFaults::NONE);
+        let mut rest = Rest { rows: rows.len(), count: 0, usage, events, faults };
         for row in rows {
             rest.count += row.count;
             rest.usage.add(&row.usage);
+            rest.faults.add(row.faults);
         }
         if !rows.is_empty() {
             // They have no limit in common.

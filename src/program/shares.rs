@@ -350,14 +350,7 @@ mod tests {
         let ram: u64 = owners.iter().map(|pid| pid * 2 + 2048 + 1600 + pid).sum();
         for grouping in Grouping::ALL {
             let labels = Labels::new(all.iter().copied(), *grouping, None);
-            let annotations = Annotations {
-                unknown: 0,
-                unread: &[],
-                sharing: &sharing,
-                shares,
-                all_memory: None,
-                charges: None,
-            };
+            let annotations = Annotations::new(&sharing, shares);
             let programs = group(all.iter().copied(), &labels, annotations, Order::default());
             let total = programs.total.expect("processes");
             assert_eq!(total.get(Column::Ram), Some(Kib(ram)), "{grouping:?}");

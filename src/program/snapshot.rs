@@ -1,5 +1,7 @@
 //! The rows of one report, for comparison with another.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Column, Grouping, Program, Programs, RowWords, Usage};
@@ -24,6 +26,8 @@ pub struct Snapshot {
     pub total: Amounts,
     /// Whether `rows` lacks no row.
     pub is_whole: bool,
+    /// The start of the run since the Unix epoch, if known.
+    pub(super) at: Option<Duration>,
 }
 
 /// One row.
@@ -57,6 +61,10 @@ pub struct Amounts {
     /// The events at their limits, if the run asked for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<GroupEvents>,
+    /// The major page faults since the process began, if the run asked for them and rows are
+    /// processes: others lose those of each process that ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub major_faults: Option<u64>,
 }
 
 /// Rows of two reports are the same row if their identities are equal.
@@ -81,7 +89,13 @@ impl Snapshot {
         let names = merged(rows, SnapshotRow::name_identity);
         let rows = merged(names.clone(), SnapshotRow::identity);
         let words = grouping.words();
-        Snapshot { grouping, words, rule, rows, names, total, is_whole: true }
+        Snapshot { grouping, words, rule, rows, names, total, is_whole: true, at: None }
+    }
+
+    /// Sets the start of the run.
+    #[must_use]
+    pub fn taken_at(self, at: Option<Duration>) -> Snapshot {
+        Snapshot { at, ..self }
     }
 
     /// The rows of a report of something else, whose names are their keys.
@@ -92,7 +106,7 @@ impl Snapshot {
     }
 
     /// The rows of a report that was just made.
-    pub fn from_programs(programs: &Programs<'_>, rule: NameRule) -> Snapshot {
+    pub fn from_programs(programs: &Programs<'_>, rule: NameRule, at: Duration) -> Snapshot {
         let grouping = programs.grouping;
         let process = |pid: Option<Pid>| pid.filter(|_| grouping == Grouping::Pid);
         let known = programs.rows.iter().chain(&programs.cut).map(|row| SnapshotRow {
@@ -102,6 +116,7 @@ impl Snapshot {
             start_time: row.start_time,
             amounts: Amounts {
                 events: row.charge.and_then(|charge| charge.events),
+                major_faults: process(row.pid).and(row.faults.all),
                 ..Amounts::new(row.count, Some(&row.usage))
             },
         });
@@ -116,12 +131,18 @@ impl Snapshot {
         let total = Amounts { events: programs.events, ..total };
         let is_whole = programs.unknown_rest.is_none();
         let rows = known.chain(unknown).collect();
-        Snapshot { is_whole, ..Snapshot::new(grouping, rule, rows, total) }
+        let snapshot = Snapshot::new(grouping, rule, rows, total).taken_at(Some(at));
+        Snapshot { is_whole, ..snapshot }
     }
 
     /// Whether it has figures of control groups.
     pub fn has_charges(&self) -> bool {
         self.rows.iter().any(|row| row.amounts.charged.is_some() || row.amounts.events.is_some())
+    }
+
+    /// Whether it has major page faults of processes.
+    pub(super) fn has_faults(&self) -> bool {
+        self.rows.iter().any(|row| row.amounts.major_faults.is_some())
     }
 
     /// This row of a later report, as it was under the same name.
@@ -200,12 +221,13 @@ impl Amounts {
         swap: Some(Kib(0)),
         charged: Some(Kib(0)),
         events: Some(GroupEvents::NONE),
+        major_faults: Some(0),
     };
 
     fn new(count: u64, usage: Option<&Usage>) -> Amounts {
         let get = |column| usage.and_then(|usage| usage.get(column));
         let (ram, swap, charged) = (get(Column::Ram), get(Column::Swap), get(Column::Charged));
-        Amounts { count, ram, swap, charged, events: None }
+        Amounts { count, ram, swap, charged, events: None, major_faults: None }
     }
 
     fn add(&mut self, other: &Amounts) {
@@ -215,5 +237,7 @@ impl Amounts {
         self.swap = sum(self.swap, other.swap);
         self.charged = sum(self.charged, other.charged);
         self.events = self.events.zip(other.events).map(|(a, b)| a.sum(&b));
+        // Rows of one process are never merged.
+        self.major_faults = None;
     }
 }

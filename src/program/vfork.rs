@@ -114,14 +114,7 @@ mod tests {
         ];
         let sharing = HashMap::from([2, 3, 4].map(|child| (Pid(child), Pid(1))));
         let (sharing, shares) = (&sharing, &Shares::new());
-        let annotations = Annotations {
-            unknown: 0,
-            unread: &[],
-            sharing,
-            shares,
-            all_memory: None,
-            charges: None,
-        };
+        let annotations = Annotations::new(sharing, shares);
         let labels = |grouping| Labels::new(std::iter::empty(), grouping, None);
         let (names, pids) = (labels(Grouping::Program), labels(Grouping::Pid));
         let group = |labels, top| {

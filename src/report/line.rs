@@ -2,8 +2,8 @@
 
 use crate::host::GroupEvents;
 use crate::program::{
-    Column, ColumnKind, Obstacle, Program, Programs, Rest, Sharing, Uniform, Unknown, UnknownRest,
-    Usage, user_name,
+    Column, ColumnKind, FaultRate, Obstacle, Program, Programs, Rest, Sharing, Uniform, Unknown,
+    UnknownRest, Usage, user_name,
 };
 use crate::report::escape::Charset;
 use crate::units::{Kib, Pid};
@@ -76,6 +76,17 @@ impl<'a> Line<'a> {
             Line::Total(..) => programs.events,
             Line::Sharing(_) | Line::Unknown(_) | Line::UnknownRest(_) => None,
         }
+    }
+
+    /// The major page faults since the last report.
+    pub(super) fn faults(self, programs: &Programs<'_>) -> Option<FaultRate> {
+        let faults = match self {
+            Line::Program(row) => row.faults,
+            Line::Rest(rest) => rest.faults,
+            Line::Total(..) => programs.faults,
+            Line::Sharing(_) | Line::Unknown(_) | Line::UnknownRest(_) => return None,
+        };
+        FaultRate::new(faults.since, programs.interval)
     }
 
     /// The time that tasks of control groups waited for memory, in hundredths of a per cent.

@@ -5,6 +5,7 @@
 //! - `csv`         CSV for programs and spreadsheets
 //! - `openmetrics` metrics for Prometheus
 //! - `charge`      events and notes of control groups
+//! - `faults`      faults per second, and a note on them
 //! - `notes`       the processes that a report lacks, for standard error
 //! - `reasons`     the reasons for that, and the remedies
 //! - `bounds`      notes on memory that may count more than once
@@ -19,6 +20,7 @@ pub mod bounds;
 pub mod charge;
 mod csv;
 pub mod escape;
+pub mod faults;
 mod json;
 mod line;
 pub mod notes;
@@ -117,6 +119,8 @@ pub struct Report<'run> {
     pub has_cgroup: bool,
     /// Whether the run asked for the figures of control groups.
     pub has_charge: bool,
+    /// Whether the run asked for major page faults.
+    pub has_faults: bool,
     /// The processes that the report lacks.
     pub missing: &'run Missing<'run>,
     /// The notes on standard error.

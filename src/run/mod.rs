@@ -6,6 +6,7 @@
 //! - `outside`  which of these a selection leaves out
 //! - `shares`   the shares of processes in common memory
 //! - `groups`   the columns of control groups
+//! - `faults`   the column of major page faults
 //! - `freed`    the columns freed and shared-outside
 //! - `slots`    the shares of walked processes in swapped pages
 //! - `walks`    big processes: priority, notes
@@ -18,6 +19,7 @@
 
 mod diff;
 mod facts;
+mod faults;
 mod freed;
 mod groups;
 mod missing;
@@ -37,6 +39,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use self::diff::diff;
 pub(crate) use self::facts::Clock;
+use self::faults::FaultSeries;
 use self::freed::FreedRows;
 use self::groups::FoundGroups;
 use self::missing::Unmeasured;
@@ -58,7 +61,7 @@ use crate::report::{self, Facts, Format, Report};
 use crate::sys::host_files::MeminfoFile;
 use crate::sys::keeper_client::{self, Right};
 use crate::sys::proc_root::ProcRoot;
-use crate::sys::{host_files, stdio, terminal};
+use crate::sys::{host_files, stdio, terminal, this_process};
 use crate::units::{Kib, Pid};
 
 /// The end of a run that printed its report.
@@ -94,6 +97,8 @@ pub(crate) struct Surveyed {
     /// The threads that `--pid` names, each with its process.
     threads: Vec<(Pid, Pid)>,
     is_past_deadline: bool,
+    /// The time since boot at which it began.
+    began: Duration,
 }
 
 /// The processes of a report, before they are rows.
@@ -119,6 +124,8 @@ pub(crate) struct Session<'a> {
     settings: &'a Settings,
     /// The questions for every control group, if the report needs them.
     groups: Option<GroupPlan>,
+    /// The counters of faults in the last report.
+    faults: FaultSeries,
     /// Never dropped: requests to stuck processes may be in flight, and a drop would wait for them.
     surveyor: ManuallyDrop<Surveyor>,
     /// The start of the last survey.
@@ -137,8 +144,9 @@ impl<'a> Session<'a> {
         // Before the first thread, which takes the priority over.
         let low_priority = walks::undo_nice(settings);
         let surveyor = ManuallyDrop::new(Surveyor::open(*engine, root, *tuning)?);
-        let (groups, began, printed) = (settings.groups, None, Vec::new());
-        Ok(Session { settings, groups, surveyor, began, printed, columns: None, low_priority })
+        let (groups, faults, printed) = (settings.groups, FaultSeries::default(), Vec::new());
+        let (began, columns) = (None, None);
+        Ok(Session { settings, groups, faults, surveyor, began, printed, columns, low_priority })
     }
 
     /// Adds the figures of control groups that comparisons have.
@@ -165,14 +173,18 @@ impl<'a> Session<'a> {
         let (sharing, shares) = (&spaces.owners, &found.shares);
         let all_memory = all_memory(settings, &meminfo);
         let charges = tree.charges(settings, survey.processes(), &labels);
-        let charges = charges.as_ref();
-        let annotations = Annotations { unknown, unread, sharing, shares, all_memory, charges };
+        let (charges, faults) = (charges.as_ref(), self.faults.next(settings, &surveyed));
+        let faults = faults.as_ref();
+        let annotations =
+            Annotations { unknown, unread, sharing, shares, all_memory, charges, faults };
         let mut programs = program::group(survey.processes(), &labels, annotations, order);
         let rows = FreedRows { settings, measured: &measured, labels: &labels };
         rows.find(&mut self.surveyor, &mut programs, &time_left(settings, &clock))?;
         let host = settings.has_host.then(|| host_memory(&settings.root, &meminfo, programs.total));
         let host = host.transpose()?;
         let mut notes = self.notes(&measured, &missing, programs.swap_is_unshared);
+        let is_alone = faults.is_some() && settings.watch.is_none();
+        notes.extend(is_alone.then(report::faults::alone).map(Note::from));
         notes.extend(tree.notes(settings, charges, &programs).into_iter().map(Note::from));
         notes.extend(host.as_ref().and_then(report::notes::host).map(Note::from));
         let lines: Vec<String> = notes.iter().map(Note::line).collect();
@@ -183,6 +195,7 @@ impl<'a> Session<'a> {
             has_owner: settings.plan.owner,
             has_cgroup: settings.plan.cgroup,
             has_charge: charges.is_some(),
+            has_faults: faults.is_some(),
             missing: &missing,
             notes: &lines,
             host: host.as_ref(),
@@ -203,6 +216,7 @@ impl<'a> Session<'a> {
     pub(crate) fn survey(&mut self, clock: &mut Clock) -> Result<Surveyed, Error> {
         let plan = self.plan();
         let (settings, surveyor) = (self.settings, &mut self.surveyor);
+        let began = this_process::since_boot();
         let (pids, threads) = processes(settings)?;
         clock.phase("list");
         let timeouts = time_left(settings, clock);
@@ -212,7 +226,7 @@ impl<'a> Session<'a> {
         clock.phase("survey");
         let is_past_deadline =
             settings.timeouts.deadline.is_some_and(|deadline| clock.elapsed() >= deadline);
-        Ok(Surveyed { survey, slots, threads, is_past_deadline })
+        Ok(Surveyed { survey, slots, threads, is_past_deadline, began })
     }
 
     /// Finds the memory that processes hold together, and the processes without figures.

@@ -48,6 +48,8 @@ pub(crate) struct Settings {
     pub(crate) cgroup_mount: Option<CgroupMount>,
     /// The rule for walks of rows, if a column needs them; an error if page frames are hidden.
     pub(crate) frames: Option<Result<WalkRule, Errno>>,
+    /// Whether a column needs major page faults.
+    pub(crate) finds_faults: bool,
     pub(crate) engine: EngineKind,
     pub(crate) tuning: Tuning,
     pub(crate) timeouts: Timeouts,
@@ -83,12 +85,7 @@ impl Settings {
     /// list of users cannot be read.
     pub(crate) fn resolve(options: &Options) -> Result<Settings, Error> {
         let output = Output::resolve(options)?;
-        let watch = options.watch.map(|every| Watch::resolve(options, &output, every));
-        let watch = watch.transpose()?;
-        let of_watch = [("--count", options.count.is_some()), ("--since", options.since.is_some())];
-        if let (None, Some((option, _))) = (&watch, of_watch.iter().find(|(_, given)| *given)) {
-            return Err(Error::needs(option, "--watch"));
-        }
+        let watch = Watch::find(options, &output)?;
         let columns = columns(options, output.format)?;
         let groups = find_groups(options, &output, &columns)?;
         let cgroup_mount = options.cgroup_root.as_deref().map(find_mount).transpose()?;
@@ -102,6 +99,9 @@ impl Settings {
         let source = find_source(options, &columns)?;
         let finds_freed = needs(Column::Freed) || needs(Column::SharedOutside);
         let frames = finds_freed.then(|| walk_rule(options, &root));
+        // Only the total of RAM is printed.
+        let is_number = options.total && output.format == Format::Table;
+        let finds_faults = needs(Column::Faults) && !is_number;
         let plan = Plan {
             name_rule: if is_named { options.name } else { NameRule::Comm },
             source,
@@ -111,7 +111,7 @@ impl Settings {
             owner,
             page_tables: needs(Column::PageTables),
             cgroup: options.by.needs_cgroup() || needs(Column::Cgroup),
-            stat: options.by == Grouping::Pid && is_compared,
+            stat: options.by == Grouping::Pid && is_compared || finds_faults,
             ..Plan::default()
         };
         let keeps_files = watch.as_ref().is_some_and(Watch::keeps_files);
@@ -136,6 +136,7 @@ impl Settings {
             groups,
             cgroup_mount,
             frames,
+            finds_faults,
             engine: options.read.engine,
             tuning: Tuning {
                 keeps_files,
@@ -226,6 +227,16 @@ impl Watch {
         let surveys = NAME_AGE_MAX.as_nanos() / self.every.max(last).as_nanos().max(1);
         let surveys = u32::try_from(surveys).unwrap_or(u32::MAX);
         NonZeroU32::new(surveys).unwrap_or(NonZeroU32::MIN)
+    }
+
+    /// The schedule of `--watch`; `None` for one report.
+    fn find(options: &Options, output: &Output) -> Result<Option<Watch>, Error> {
+        let of_watch = [("--count", options.count.is_some()), ("--since", options.since.is_some())];
+        match (options.watch, of_watch.iter().find(|(_, given)| *given)) {
+            (Some(every), _) => Watch::resolve(options, output, every).map(Some),
+            (None, Some((option, _))) => Err(Error::needs(option, "--watch")),
+            (None, None) => Ok(None),
+        }
     }
 
     fn resolve(options: &Options, output: &Output, every: Duration) -> Result<Watch, Error> {

@@ -119,8 +119,7 @@ impl Series<'_> {
                 output::render(self.settings, report, self.before.as_ref(), host_lines)?
             }
         };
-        let snapshot = || Snapshot::from_programs(report.programs, report.facts.rules.name);
-        self.before = self.has_marks.then(snapshot);
+        self.before = self.has_marks.then(|| snapshot(report));
         let above = format!("{}, every {:?}: {}", time(report), self.every, host(report));
         if let Some(screen) = &mut self.screen {
             text = screen.draw(above, text, self.settings.order.reverse, report);
@@ -135,7 +134,7 @@ impl Series<'_> {
     /// The changes since the saved report.
     fn diff(&self, since: &diff::SavedFile, report: &Report<'_>) -> String {
         let table = output::table_options(self.settings);
-        let now = Snapshot::from_programs(report.programs, report.facts.rules.name);
+        let now = snapshot(report);
         let threshold = diff::threshold(Kib(0), table.unit);
         let mut diff = program::diff(&since.report.snapshot, &now, threshold);
         let lines = self.screen.as_ref().map_or(usize::MAX, |screen| screen.lines(report));
@@ -159,6 +158,11 @@ const HOST_LINES_MIN: usize = 9;
 const LINES_OWN: usize = 2;
 /// A mark replaces lines that do not fit, if there are enough lines to spare one.
 const LINES_WITH_MARK: usize = 4;
+
+fn snapshot(report: &Report<'_>) -> Snapshot {
+    let facts = report.facts;
+    Snapshot::from_programs(report.programs, facts.rules.name, facts.started)
+}
 
 /// The time of a report in UTC.
 fn time(report: &Report<'_>) -> String {

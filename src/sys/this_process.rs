@@ -68,6 +68,19 @@ pub fn page_bytes() -> u64 {
     u64::try_from(bytes).unwrap_or(4096)
 }
 
+/// The time since boot, with the time that the host was suspended: that of start times.
+pub fn since_boot() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    time.try_into().unwrap_or_default()
+}
+
+/// The clock ticks in a second, the unit of start times.
+pub fn ticks_per_second() -> u64 {
+    // SAFETY: the call takes and returns only numbers.
+    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    u64::try_from(ticks).unwrap_or(100)
+}
+
 /// Gives this process the usual priority if it has a lower one.
 ///
 /// # Errors

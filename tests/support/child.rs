@@ -185,6 +185,8 @@ pub fn children_of(parent: Pid) -> Vec<Pid> {
 /// - `vfork KIB`       the same as touch, and a child that runs in this memory; its parent waits
 /// - `clone KIB`       the same, and both continue
 /// - `kin KIB`         the same, but the child is one of its parent (`CLONE_PARENT`)
+/// - `cold PATH`       a mapped file, whose pages it reads after a signal to continue; then it
+///   makes `PATH.PID`
 /// - `retitle`         a second title, after a signal to continue
 /// - `pairs KIB N`     N forked children, each of which clones one in its memory as a sibling
 /// - `exit`            immediate exit
@@ -242,6 +244,7 @@ pub fn become_one() {
             swap_out_shared(number(1) * 1024);
             (0..number(2)).for_each(|n| fork_with_comm(n, || ()));
         }
+        "cold" => read_mapped(words[1]),
         "retitle" => {
             kill_process(getpid(), Signal::STOP).expect("a signal to itself");
             // The thread that sent the signal runs for a moment.
@@ -388,6 +391,29 @@ fn swap_out_shared(len: usize) {
         unsafe { libc::madvise(start.cast(), len, libc::MADV_PAGEOUT) };
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// Maps a file, and reads each page after a signal to continue, without read-ahead.
+fn read_mapped(path: &str) {
+    let file = std::fs::File::open(path).expect("a file of the test");
+    let len = usize::try_from(file.metadata().expect("its size").len()).expect("a small file");
+    let (read, shared) = (libc::PROT_READ, libc::MAP_SHARED);
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
+    // SAFETY: a new mapping at an address of the kernel's choice affects no existing mapping.
+    let start = unsafe { libc::mmap(std::ptr::null_mut(), len, read, shared, fd, 0) };
+    assert!(start != libc::MAP_FAILED, "mmap: {}", std::io::Error::last_os_error());
+    // SAFETY: this process owns the range.
+    unsafe { libc::madvise(start, len, libc::MADV_RANDOM) };
+    kill_process(getpid(), Signal::STOP).expect("a signal to itself");
+    // The thread that sent the signal runs for a moment.
+    std::thread::sleep(Duration::from_millis(200));
+    for page in 0..len / PAGE {
+        // SAFETY: inside the mapping.
+        let place = unsafe { start.cast::<u8>().add(page * PAGE) };
+        // SAFETY: the mapping is readable, and the file keeps its size.
+        std::hint::black_box(unsafe { place.read_volatile() });
+    }
+    std::fs::write(format!("{path}.{}", std::process::id()), b"").expect("a directory of the test");
 }
 
 const HUGE: usize = 2 << 20;

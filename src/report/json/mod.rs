@@ -25,8 +25,8 @@ use super::reasons::Reason;
 use super::{Facts, Report, line};
 use crate::process::{Coverage, Fate, Freed};
 use crate::program::{
-    Column, ColumnKind, FreedMemory, Known, Program, Rest, Sharing, Uniform, Unknown, UnknownRest,
-    Usage,
+    Column, ColumnKind, FaultRate, FreedMemory, Known, Program, Rest, RowFaults, Sharing, Uniform,
+    Unknown, UnknownRest, Usage,
 };
 use crate::units::{Errno, Kib, Labelled, Pid};
 
@@ -121,6 +121,8 @@ struct TotalObject<'a> {
     usage: UsageFields<'a>,
     #[serde(flatten)]
     charge: Option<ChargeSums>,
+    #[serde(flatten)]
+    faults: Option<FaultFields>,
 }
 
 #[derive(Serialize)]
@@ -151,6 +153,15 @@ struct ProgramRow<'a> {
     freed_parts: Option<FreedParts>,
     #[serde(flatten)]
     charge: Option<ChargeFields>,
+    #[serde(flatten)]
+    faults: Option<FaultFields>,
+}
+
+/// The major page faults of a row, if the run asked for them.
+#[derive(Serialize)]
+struct FaultFields {
+    faults: Option<FaultRate>,
+    major_faults: Option<u64>,
 }
 
 /// The parts of `freed`, and page cache that could be dropped then.
@@ -186,6 +197,8 @@ struct RestRow<'a> {
     usage: UsageFields<'a>,
     #[serde(flatten)]
     charge: Option<ChargeSums>,
+    #[serde(flatten)]
+    faults: Option<FaultFields>,
 }
 
 #[derive(Serialize)]
@@ -242,6 +255,7 @@ impl<'a> ReportDocument<'a> {
                 count: programs.count,
                 usage: UsageFields { usage, is_total: true },
                 charge: ChargeSums::new(report, programs.events),
+                faults: FaultFields::new(report, programs.faults),
             }),
             host: report.host.map(HostObject::new),
             rows: (!report.is_total).then(|| RowLists::new(report)),
@@ -330,7 +344,29 @@ impl<'a> ProgramRow<'a> {
         let key = report.facts.rules.key(row.name, pid, false);
         let freed_parts = row.freed.as_ref().map(FreedParts::new);
         let charge = ChargeFields::new(row);
-        ProgramRow { name, key, pid, start_time, count, owner, cgroup, usage, freed_parts, charge }
+        let faults = FaultFields::new(report, row.faults);
+        ProgramRow {
+            name,
+            key,
+            pid,
+            start_time,
+            count,
+            owner,
+            cgroup,
+            usage,
+            freed_parts,
+            charge,
+            faults,
+        }
+    }
+}
+
+impl FaultFields {
+    fn new(report: &Report<'_>, row: RowFaults) -> Option<FaultFields> {
+        report.has_faults.then(|| FaultFields {
+            faults: FaultRate::new(row.since, report.programs.interval),
+            major_faults: row.all,
+        })
     }
 }
 
@@ -364,7 +400,8 @@ impl<'a> RestRow<'a> {
     fn new(report: &Report<'_>, rest: &'a Rest) -> RestRow<'a> {
         let usage = UsageFields { usage: &rest.usage, is_total: false };
         let charge = ChargeSums::new(report, rest.events);
-        RestRow { rows: rest.rows, count: rest.count, usage, charge }
+        let faults = FaultFields::new(report, rest.faults);
+        RestRow { rows: rest.rows, count: rest.count, usage, charge, faults }
     }
 }
 

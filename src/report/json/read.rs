@@ -1,5 +1,7 @@
 //! A saved report, read back.
 
+use std::time::UNIX_EPOCH;
+
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
@@ -123,13 +125,16 @@ impl SavedReport {
         }
         let rows = programs.into_iter().chain(unknown.unwrap_or_default());
         let rows = rows.map(|row| row.snapshot_row(run.by)).collect::<Result<_, _>>()?;
+        let started_at = run.started_at.as_deref().and_then(|at| humantime::parse_rfc3339(at).ok());
+        let at = started_at.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        let total = total.unwrap_or_default();
         Ok(SavedReport {
             rules: Rules { by: run.by, name: run.name_rule, selection: run.selection },
             host: run.host,
             started_at: run.started_at,
             missing: coverage.unknown(),
             is_earlier: head.schema == SCHEMA_1,
-            snapshot: Snapshot::new(run.by, run.name_rule, rows, total.unwrap_or_default()),
+            snapshot: Snapshot::new(run.by, run.name_rule, rows, total).taken_at(at),
         })
     }
 }
@@ -149,7 +154,9 @@ impl SavedRow {
         // Without RAM, `swap` is `VmSwap`, not the proportional share.
         let swap = amounts.ram.and(amounts.swap);
         let key = Vec::new();
-        Ok(SnapshotRow { key, name, pid, start_time, amounts: Amounts { swap, ..amounts } })
+        let major_faults = amounts.major_faults.filter(|_| is_process);
+        let amounts = Amounts { swap, major_faults, ..amounts };
+        Ok(SnapshotRow { key, name, pid, start_time, amounts })
     }
 }
 

@@ -4,12 +4,19 @@ use super::TableOptions;
 use super::layout::{Cell, Content, Layout};
 use super::style::Style;
 use crate::program::{Change, Column, Delta, Diff, DiffRow, EventsChange, Presence};
-use crate::report::{Unit, plural};
+use crate::report::{Unit, faults, plural};
 use crate::units::{Kib, labels};
 
-/// The columns, of which CHARGED and EVENTS are shown if both reports have them.
-const COLUMNS: [Column; 6] =
-    [Column::Ram, Column::Swap, Column::Charged, Column::Count, Column::Events, Column::Name];
+/// The columns, of which CHARGED, EVENTS and FAULTS/S are shown if both reports have them.
+const COLUMNS: [Column; 7] = [
+    Column::Ram,
+    Column::Swap,
+    Column::Charged,
+    Column::Count,
+    Column::Events,
+    Column::Faults,
+    Column::Name,
+];
 
 /// The format of a comparison.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +41,7 @@ pub fn diff(diff: &Diff<'_>, options: &TableOptions<'_>) -> String {
     let is_shown = |column: &Column| match column {
         Column::Charged => changes().any(|change| change.charged.is_some()),
         Column::Events => changes().any(|change| change.events.is_some()),
+        Column::Faults => changes().any(|change| change.faults.is_some()),
         _ => true,
     };
     let columns: Vec<Column> = COLUMNS.into_iter().filter(is_shown).collect();
@@ -97,6 +105,11 @@ fn cells(columns: &[Column], change: Change, unit: Unit, name: Cell) -> Vec<Cell
         Column::Swap => or_empty(change.swap),
         Column::Charged => or_empty(change.charged),
         Column::Events => change.events.map_or_else(|| "-".to_owned(), |events| changed(&events)),
+        Column::Faults => match change.faults {
+            None => "-".to_owned(),
+            Some(rate) if rate.count == 0 => String::new(),
+            Some(rate) => faults::per_second(rate),
+        },
         _ if change.count == 0 => String::new(),
         _ => format!("{:+}", change.count),
     };

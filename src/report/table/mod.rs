@@ -21,7 +21,7 @@ use crate::program::{
 };
 use crate::report::escape::Charset;
 use crate::report::line::{BAR, Line, Scale};
-use crate::report::{Unit, charge, escape};
+use crate::report::{Unit, charge, escape, faults};
 use crate::units::{Kib, Labelled};
 
 /// The columns of psm.
@@ -201,6 +201,9 @@ impl<'a> Table<'a> {
                 let events = line.events(self.programs);
                 events.map_or_else(|| "-".to_owned(), |events| charge::events(&events))
             }
+            (Column::Faults, _) => {
+                line.faults(self.programs).map_or_else(|| "-".to_owned(), faults::per_second)
+            }
             (Column::Pressure, _) => line.pressure_percent().unwrap_or_else(|| "-".to_owned()),
             (Column::Percent, _) => {
                 self.scale.percent(usage.map(ram)).unwrap_or_else(|| "-".to_owned())
@@ -324,8 +327,7 @@ mod tests {
         let obstacle = Obstacle::TimedOut;
         let unread = Unread { pid: Pid(8), obstacle, glimpse, cgroup: None };
         let (unread, sharing, shares) = (&[&unread], &HashMap::new(), &HashMap::new());
-        let annotations =
-            Annotations { unknown: 1, unread, sharing, shares, all_memory: None, charges: None };
+        let annotations = Annotations { unknown: 1, unread, ..Annotations::new(sharing, shares) };
         let labels = Labels::new([].into_iter(), Grouping::Program, None);
         let programs = group([usage].into_iter(), &labels, annotations, Order::default());
         table(&programs, &TableOptions { terminal: columns, ..TableOptions::default() })
@@ -351,14 +353,7 @@ mod tests {
     fn the_names_of_a_row_and_of_its_owner_share_the_room() {
         let both = [usage(1, "a server of a long name"), usage(2, "a helper of a long name")];
         let (sharing, shares) = (&HashMap::from([(Pid(2), Pid(1))]), &HashMap::new());
-        let annotations = Annotations {
-            unknown: 0,
-            unread: &[],
-            sharing,
-            shares,
-            all_memory: None,
-            charges: None,
-        };
+        let annotations = Annotations::new(sharing, shares);
         let row = |grouping, columns| {
             let labels = Labels::new([].into_iter(), grouping, None);
             let programs = group(both.into_iter(), &labels, annotations, Order::default());

@@ -434,14 +434,8 @@ fn rows_have_the_memory_of_their_groups() {
             let labels = Labels::new(all(), by, None).with_groups(paths);
             let charges = Charges::find(&mount, &tree, all(), &labels, true);
             let (sharing, shares) = (HashMap::new(), Shares::new());
-            let annotations = Annotations {
-                unknown: 0,
-                unread: &[],
-                sharing: &sharing,
-                shares: &shares,
-                all_memory: None,
-                charges: Some(&charges),
-            };
+            let annotations =
+                Annotations { charges: Some(&charges), ..Annotations::new(&sharing, &shares) };
             let programs = group(all(), &labels, annotations, Order::default());
             let label = |place: usize| {
                 let path = made.paths[place].as_bytes();

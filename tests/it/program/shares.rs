@@ -117,14 +117,7 @@ fn address_spaces_count_once_for_all_groupings() {
             let all = || processes.iter().copied();
             let labels = Labels::new(all(), grouping, None);
             let labels = if keyed { labels.with_keys(all(), NameRule::Title) } else { labels };
-            let annotations = Annotations {
-                unknown: 0,
-                unread: &[],
-                sharing: &sharing,
-                shares: &shares,
-                all_memory: None,
-                charges: None,
-            };
+            let annotations = Annotations::new(&sharing, &shares);
             let programs = group(all(), &labels, annotations, Order::default());
             let ram = |usage: &Usage| usage.get(Column::Ram).expect("an amount");
             let total = programs.total.as_ref().map(ram);

@@ -3,6 +3,7 @@
 //! - `columns`     figures that a column adds
 //! - `descriptors` a low limit of descriptors
 //! - `diff`        the command
+//! - `faults`      major page faults
 //! - `keys`        titles that change
 //! - `output`      readers that exit, full disks
 //! - `output_file` atomic replacement of the file
@@ -17,6 +18,7 @@
 mod columns;
 mod descriptors;
 mod diff;
+mod faults;
 mod keys;
 mod output;
 pub(crate) mod output_file;
