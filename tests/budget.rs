@@ -14,6 +14,7 @@ mod counting;
 #[path = "../benches/crowd/mod.rs"]
 mod crowd;
 
+use std::collections::BTreeSet;
 use std::fs::read;
 use std::mem::MaybeUninit;
 use std::num::NonZeroU32;
@@ -367,14 +368,49 @@ static ALONE: Mutex<()> = Mutex::new(());
 
 /// The files of one control group that each column opens, of version 1 and of version 2
 /// (docs/COLUMNS.md).
-const GROUP_FILES: [(&str, [usize; 2]); 6] = [
+const GROUP_FILES: [(&str, [usize; 2]); 7] = [
     ("ram,name", [0, 0]),
     ("charged", [5, 2]),
     ("left", [5, 3]),
     ("cg-swap", [3, 2]),
     ("events", [5, 2]),
     ("pressure", [2, 2]),
+    ("oom", [6, 4]),
 ];
+
+/// The files of a process that each column opens beside its memory and its name (docs/COLUMNS.md).
+const PROCESS_FILES: [(&str, &[&str]); 4] = [
+    ("ram,name", &[]),
+    ("page-tables,name", &["status"]),
+    ("faults,name", &["stat"]),
+    ("oom,name", &["cgroup", "oom_score", "oom_score_adj", "status"]),
+];
+
+/// A column opens the files that it needs, and a run without it none of them.
+#[test]
+fn files_of_processes_are_opened_on_request() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut member = Command::new("sleep").arg("60").spawn().expect("sleep");
+    let (pid, mut wrong) = (member.id().to_string(), Vec::new());
+    let dir = Path::new("/proc").join(&pid);
+    for (columns, files) in PROCESS_FILES {
+        // Other programs may read the process, too.
+        let opened = (0..GROUP_ROUNDS).map(|_| {
+            let ran = || run(["-p", &pid, "--source", "rollup", "--columns", columns]);
+            opened_in(&dir, || assert_eq!(ran().code, Some(0))).into_iter().collect()
+        });
+        let always = opened.reduce(|a: BTreeSet<String>, b| &a & &b).expect("there are rounds");
+        let usual = ["cmdline", "smaps_rollup"];
+        let more: Vec<&str> =
+            always.iter().map(String::as_str).filter(|one| !usual.contains(one)).collect();
+        if more != files {
+            wrong.push(format!("--columns {columns}: opens {more:?}, not {files:?}"));
+        }
+    }
+    member.kill().expect("a child of ours");
+    member.wait().expect("a child of ours");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
 
 /// Others, as a container's runtime, may open the files, too.
 const GROUP_ROUNDS: usize = 5;
@@ -397,10 +433,11 @@ fn files_of_control_groups_are_opened_on_request() {
     let pid = member.id().to_string();
     for (columns, files) in GROUP_FILES {
         let opened = (0..GROUP_ROUNDS).map(|_| {
-            opened_in(&group, || {
+            let names = opened_in(&group, || {
                 let ran = run(["--by", "cgroup", "-p", &pid, "--columns", columns]);
                 assert_eq!(ran.code, Some(0), "{}", ran.stderr());
-            })
+            });
+            names.len()
         });
         let least = opened.min().expect("there are rounds");
         let documented = files[usize::from(groups.is_unified)];
@@ -410,16 +447,19 @@ fn files_of_control_groups_are_opened_on_request() {
     member.wait().expect("a child of ours");
 }
 
-/// The number of files in a directory that are opened meanwhile.
-fn opened_in(dir: &Path, meanwhile: impl FnOnce()) -> usize {
+/// The files in a directory that are opened meanwhile, by name.
+fn opened_in(dir: &Path, meanwhile: impl FnOnce()) -> Vec<String> {
     let watch = inotify::init(inotify::CreateFlags::NONBLOCK).expect("inotify");
     inotify::add_watch(&watch, dir, inotify::WatchFlags::OPEN).expect("a directory of ours");
     meanwhile();
     let mut room = [MaybeUninit::uninit(); 4096];
     let mut events = inotify::Reader::new(&watch, &mut room);
     // Without a name, the directory itself was opened.
-    let named = std::iter::from_fn(|| Some(events.next().ok()?.file_name().is_some()));
-    named.filter(|is_named| *is_named).count()
+    let names = std::iter::from_fn(|| {
+        let event = events.next().ok()?;
+        Some(event.file_name().map(|name| name.to_string_lossy().into_owned()))
+    });
+    names.flatten().collect()
 }
 
 impl Budget {

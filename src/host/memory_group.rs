@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::oom::{OOM_GROUP, OomRule, SWAP_MAX, SWAPPINESS};
 use crate::units::{Kib, labels};
 
 /// The interface of a hierarchy.
@@ -29,6 +30,8 @@ pub struct GroupPlan {
     pub events: bool,
     /// The time that tasks waited for memory.
     pub pressure: bool,
+    /// What the OOM killer does at the limit.
+    pub oom: bool,
 }
 
 /// The files of both versions.
@@ -42,7 +45,7 @@ const KERNEL_USAGE: &str = "memory.kmem.usage_in_bytes";
 const TCP_USAGE: &str = "memory.kmem.tcp.usage_in_bytes";
 const FAILURES: &str = "memory.failcnt";
 const MEMSW_FAILURES: &str = "memory.memsw.failcnt";
-const OOM_CONTROL: &str = "memory.oom_control";
+pub(super) const OOM_CONTROL: &str = "memory.oom_control";
 const MAX: &str = "memory.max";
 const HIGH: &str = "memory.high";
 const SWAP_CURRENT: &str = "memory.swap.current";
@@ -55,8 +58,17 @@ impl CgroupVersion {
         CURRENT[self as usize]
     }
 
+    /// The files of the limits of memory, and of swap or both together.
+    pub(super) fn limit_files(self) -> [&'static str; 2] {
+        match self {
+            CgroupVersion::V1 => [LIMIT, MEMSW_LIMIT],
+            CgroupVersion::V2 => [MAX, SWAP_MAX],
+        }
+    }
+
     /// The other files that a plan needs.
     pub fn files(self, plan: GroupPlan) -> Vec<&'static str> {
+        let oom = plan.oom;
         let (charge, limits, swap, events) = (plan.charge, plan.limits, plan.swap, plan.events);
         let files = match self {
             CgroupVersion::V1 => vec![
@@ -64,20 +76,23 @@ impl CgroupVersion {
                 (charge, STAT),
                 (charge, KERNEL_USAGE),
                 (charge, TCP_USAGE),
-                (limits, LIMIT),
-                (limits, MEMSW_LIMIT),
+                (limits || oom, LIMIT),
+                (limits || oom, MEMSW_LIMIT),
                 (limits || swap, MEMSW_USAGE),
                 (events, FAILURES),
                 (events, MEMSW_FAILURES),
-                (events, OOM_CONTROL),
+                (events || oom, OOM_CONTROL),
+                (oom, SWAPPINESS),
             ],
             CgroupVersion::V2 => vec![
                 (charge, STAT),
-                (limits, MAX),
+                (limits || oom, MAX),
                 (limits, HIGH),
                 (swap, SWAP_CURRENT),
                 (events, EVENTS),
                 (plan.pressure, PRESSURE),
+                (oom, SWAP_MAX),
+                (oom, OOM_GROUP),
             ],
         };
         files.into_iter().filter(|(is_needed, _)| *is_needed).map(|(_, file)| file).collect()
@@ -85,7 +100,7 @@ impl CgroupVersion {
 }
 
 /// The files of one group: the name and the text of each that could be read.
-type GroupTexts = [(&'static str, Vec<u8>)];
+pub(super) type GroupTexts = [(&'static str, Vec<u8>)];
 
 /// The memory of one group, its descendants included. `None` is unknown, or not asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,6 +120,8 @@ pub struct MemoryGroup {
     pub pressure: Option<u32>,
     /// The parts of the charge.
     pub parts: ChargeParts,
+    /// What the OOM killer does at the limit.
+    pub oom: OomRule,
     /// Whether its descendants are charged to it: not so with version 1 and `use_hierarchy` 0.
     pub excludes_descendants: bool,
 }
@@ -229,7 +246,9 @@ impl MemoryGroup {
             CgroupVersion::V1 => MemoryGroup::version_1(texts),
             CgroupVersion::V2 => MemoryGroup::version_2(texts),
         };
-        MemoryGroup { knows_limits: group.knows_limits && plan.limits, ..group }
+        let oom =
+            if plan.oom { OomRule::parse(version, texts, &group) } else { OomRule::default() };
+        MemoryGroup { knows_limits: group.knows_limits && plan.limits, oom, ..group }
     }
 
     fn version_1(texts: &GroupTexts) -> MemoryGroup {
@@ -262,6 +281,7 @@ impl MemoryGroup {
                 sockets: amount(texts, TCP_USAGE),
                 kernel: amount(texts, KERNEL_USAGE),
             },
+            oom: OomRule::default(),
             excludes_descendants: number(texts, USE_HIERARCHY) == Some(0),
         }
     }
@@ -291,6 +311,7 @@ impl MemoryGroup {
                 sockets: stat("sock"),
                 kernel: difference(stat("kernel"), slab).or(some),
             },
+            oom: OomRule::default(),
             excludes_descendants: false,
         }
     }
@@ -316,12 +337,12 @@ fn nearest(
     (is_known, nearest.filter(|_| is_known))
 }
 
-fn text<'a>(texts: &'a GroupTexts, file: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(texts: &'a GroupTexts, file: &str) -> Option<&'a str> {
     let (_, text) = texts.iter().find(|(name, _)| *name == file)?;
     std::str::from_utf8(text).ok()
 }
 
-fn number(texts: &GroupTexts, file: &str) -> Option<u64> {
+pub(super) fn number(texts: &GroupTexts, file: &str) -> Option<u64> {
     text(texts, file)?.trim_end().parse().ok()
 }
 
@@ -332,7 +353,7 @@ fn amount(texts: &GroupTexts, file: &str) -> Option<Kib> {
 
 /// A limit; the inner `None` is no limit: `max`, and with version 1 the greatest number of whole
 /// pages in an `i64` (`PAGE_COUNTER_MAX`), whose pages have at most 64 KiB.
-fn limit(texts: &GroupTexts, file: &str) -> Option<Option<Kib>> {
+pub(super) fn limit(texts: &GroupTexts, file: &str) -> Option<Option<Kib>> {
     const NONE: u64 = i64::MAX as u64 - 0xffff;
     match text(texts, file)?.trim_end() {
         "max" => Some(None),
@@ -344,7 +365,7 @@ fn limit(texts: &GroupTexts, file: &str) -> Option<Option<Kib>> {
 }
 
 /// The number behind a word at the beginning of a line.
-fn value(text: &str, word: &str) -> Option<u64> {
+pub(super) fn value(text: &str, word: &str) -> Option<u64> {
     let mut lines = text.lines().filter_map(|line| line.split_once(' '));
     lines.find(|(first, _)| *first == word)?.1.trim().parse().ok()
 }
@@ -366,8 +387,14 @@ fn stall(text: &str) -> Option<u32> {
 mod tests {
     use super::*;
 
-    const ALL: GroupPlan =
-        GroupPlan { charge: true, limits: true, swap: true, events: true, pressure: true };
+    const ALL: GroupPlan = GroupPlan {
+        charge: true,
+        limits: true,
+        swap: true,
+        events: true,
+        pressure: true,
+        oom: false,
+    };
 
     fn parse(version: CgroupVersion, texts: &[(&'static str, &str)]) -> MemoryGroup {
         let texts: Vec<(&'static str, Vec<u8>)> =

@@ -4,6 +4,7 @@
 //! - `mounts`  `/proc/self/mountinfo`
 //! - `cgroups` the mount of the memory controller, and its tree of groups
 //! - `memory_group` the files of one control group
+//! - `oom`     the OOM killer at the limit of a control group
 //! - `shared`  `/proc/sysvipc/shm`, and file systems in memory
 //! - `zfs`     `/proc/spl/kstat/zfs/arcstats`
 //!
@@ -14,6 +15,7 @@ mod cgroups;
 mod meminfo;
 mod memory_group;
 mod mounts;
+mod oom;
 mod shared;
 mod zfs;
 
@@ -25,6 +27,7 @@ pub use self::memory_group::{
     CgroupVersion, ChargeParts, GroupEvents, GroupLimit, GroupPlan, LimitKind, MemoryGroup,
 };
 pub use self::mounts::{Mount, Mounts};
+pub use self::oom::{OomLimit, OomRule};
 pub use self::shared::{SysvSegments, Tmpfs, dying_segments};
 pub use self::zfs::ZfsArc;
 use crate::units::Kib;

@@ -41,6 +41,10 @@ pub enum ProcFile {
     SmapsRollup,
     /// Every mapping with its figures, a few mappings per hold of the lock.
     Smaps,
+    /// The score of the OOM killer. Does not wait for the process.
+    OomScore,
+    /// The adjustment of that score. Likewise.
+    OomScoreAdj,
 }
 
 /// The maximum size of nearly every text. An argument list of 64 GiB costs no more than one of 4
@@ -100,6 +104,8 @@ impl ProcFile {
             ProcFile::Pagemap => "pagemap",
             ProcFile::SmapsRollup => "smaps_rollup",
             ProcFile::Smaps => "smaps",
+            ProcFile::OomScore => "oom_score",
+            ProcFile::OomScoreAdj => "oom_score_adj",
         };
         let mut bytes = [0; PATH_MAX];
         let mut rest = &mut bytes[..PATH_MAX - 1];
@@ -107,7 +113,7 @@ impl ProcFile {
             None => write!(rest, "{pid}/{name}"),
             Some(task) => write!(rest, "{pid}/task/{task}/{name}"),
         };
-        // 10 + "/task/" + 10 + "/" + "smaps_rollup" = 39 bytes at the most.
+        // 10 + "/task/" + 10 + "/" + "oom_score_adj" = 40 bytes at the most.
         debug_assert!(written.is_ok(), "PATH_MAX holds every path");
         let len = PATH_MAX - 1 - rest.len();
         RelPath { bytes, len, parts: Some((self, pid, task)) }

@@ -12,6 +12,7 @@
 //! - `refusal` the reason that the kernel refuses a process
 //! - `status`  the texts of `status` and `stat`
 //! - `cgroup`  the text of `cgroup`
+//! - `oom`     a process as the OOM killer sees it
 //! - `walk`    page tables to figures
 #![forbid(unsafe_code)]
 
@@ -21,6 +22,7 @@ mod interpreters;
 mod key;
 mod memory;
 mod name;
+mod oom;
 mod plan;
 mod probe;
 mod refusal;
@@ -33,6 +35,7 @@ pub use cgroup::CgroupPaths;
 pub use file::{PATH_MAX, ProcFile, RelPath, TEXT_MAX};
 pub use key::key;
 pub use name::{NAME_MAX, NameRule};
+pub use oom::OomFigures;
 pub use plan::{HoldLimit, LONG_HOLD, MappingsWanted, Plan, Source};
 pub use probe::{Probe, ReadNext, Want};
 pub use refusal::{Credentials, Refusal};

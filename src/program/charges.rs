@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::levels::GroupLevels;
 use super::{Labels, Program};
 use crate::host::{
     CgroupMount, ChargeParts, GroupEvents, GroupLimit, GroupNode, GroupTree, MemoryGroup,
@@ -164,7 +165,7 @@ impl<'run> Owner<'run> {
 /// The groups of rows.
 struct Rows<'run> {
     groups: &'run [GroupNode],
-    by_path: HashMap<&'run [u8], usize>,
+    levels: GroupLevels<'run>,
     owners: Vec<Owner<'run>>,
     /// The rows of measured processes, and the groups of their processes.
     homes: HashMap<&'run [u8], HashSet<usize>>,
@@ -177,10 +178,9 @@ struct Rows<'run> {
 impl<'run> Rows<'run> {
     fn new(tree: &'run GroupTree, labels: &'run Labels<'run>) -> Rows<'run> {
         let groups = &tree.groups[..];
-        let by_path = groups.iter().enumerate().map(|(place, one)| (&one.path[..], place));
         Rows {
             groups,
-            by_path: by_path.collect(),
+            levels: GroupLevels::new(groups),
             owners: groups.iter().map(|one| Owner::Path(labels.of_group(&one.path))).collect(),
             homes: HashMap::new(),
             unknown: HashSet::new(),
@@ -193,7 +193,7 @@ impl<'run> Rows<'run> {
         if path.is_none() {
             self.outside.insert(label);
         }
-        let home = path.and_then(|path| self.group_at(path));
+        let home = path.and_then(|path| self.levels.group_at(path));
         let homes = self.homes.entry(label).or_default();
         let Some(home) = home else {
             self.unknown.insert(label);
@@ -206,24 +206,6 @@ impl<'run> Rows<'run> {
             Owner::Row(known) if known == label => return,
             Owner::Row(_) | Owner::Several => Owner::Several,
         };
-    }
-
-    /// The group that is charged for processes in this one: itself, or the nearest one above with
-    /// memory of its own.
-    fn group_at(&self, path: &[u8]) -> Option<usize> {
-        above(path).find_map(|path| self.by_path.get(path).copied())
-    }
-
-    /// The groups whose limits hold for a group: itself first.
-    fn levels(&self, group: usize) -> impl Iterator<Item = usize> + '_ {
-        std::iter::successors(Some(group), |group| self.parent(*group))
-    }
-
-    /// The group that includes this one.
-    fn parent(&self, group: usize) -> Option<usize> {
-        let path = &self.groups.get(group)?.path;
-        let parent = above(path).skip(1).find_map(|path| self.by_path.get(path).copied())?;
-        (!self.groups[parent].memory.excludes_descendants).then_some(parent)
     }
 
     fn charges(mut self, has_local_events: bool, has_idle: bool) -> Charges<'run> {
@@ -271,7 +253,7 @@ impl<'run> Rows<'run> {
         };
         for (place, group) in self.groups.iter().enumerate() {
             let (label, all) = (self.owners[place].label(), FigureSums::of(&group.memory));
-            let above = self.parent(place).map(|parent| self.owners[parent].label());
+            let above = self.levels.parent(place).map(|parent| self.owners[parent].label());
             if has_local_events {
                 add(label, all.events_alone(), 1);
             }
@@ -290,7 +272,8 @@ impl<'run> Rows<'run> {
         sums: Option<&FigureSums>,
         groups: impl Iterator<Item = usize> + Clone,
     ) -> RowCharge<'run> {
-        let levels: HashSet<usize> = groups.clone().flat_map(|group| self.levels(group)).collect();
+        let levels = groups.clone().flat_map(|group| self.levels.levels(group));
+        let levels: HashSet<usize> = levels.collect();
         let knows_limits = levels.iter().all(|level| self.groups[*level].memory.knows_limits);
         let limits = levels.iter().filter_map(|level| {
             let GroupNode { path, memory, .. } = &self.groups[*level];
@@ -308,16 +291,4 @@ impl<'run> Rows<'run> {
             parts: sums.map(FigureSums::parts).unwrap_or_default(),
         }
     }
-}
-
-/// The path and the paths above it, up to the root.
-fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::successors(Some(path), |path| {
-        let slash = path.iter().rposition(|byte| *byte == b'/')?;
-        match slash {
-            0 if path.len() > 1 => path.get(..1),
-            0 => None,
-            slash => path.get(..slash),
-        }
-    })
 }

@@ -57,6 +57,8 @@ pub enum Column {
     Pressure,
     /// Major page faults per second since the last report.
     Faults,
+    /// The score of the OOM killer, and its likely choices.
+    Oom,
     /// A bar relative to the biggest row.
     Bar,
     /// The effective user of the processes.
@@ -99,6 +101,8 @@ labels!(Column {
         for memory";
     Faults => "faults" | "majflt", "page faults per second that waited for a disk, since the last \
         report of --watch (reads one extra file per process)";
+    Oom => "oom" | "oom-score", "highest oom_score; next: an estimate of the OOM killer's choice, \
+        cgroup: that of a limited group, ?: a tie (reads four files of every process)";
     Bar => "bar", "bar relative to the biggest row";
     User => "user", "user; * if a row has several (reads one extra file per process)";
     Cgroup => "cgroup", "control group; * if a row has several (reads one extra file per process)";
@@ -171,6 +175,7 @@ impl Column {
             Column::Events => "EVENTS",
             Column::Pressure => "PRESSURE",
             Column::Faults => "FAULTS/S",
+            Column::Oom => "OOM",
             Column::Bar => "",
             Column::User => "USER",
             Column::Cgroup => "CGROUP",
@@ -188,7 +193,7 @@ impl Column {
             Column::Left | Column::Limit => ColumnKind::Overlapping,
             Column::Charged | Column::CgSwap => ColumnKind::Amount,
             Column::Count | Column::Pid | Column::Percent | Column::Bar => ColumnKind::Number,
-            Column::Events | Column::Pressure | Column::Faults => ColumnKind::Number,
+            Column::Events | Column::Pressure | Column::Faults | Column::Oom => ColumnKind::Number,
             Column::User | Column::Cgroup | Column::Name => ColumnKind::Text,
             Column::Ram | Column::Uss | Column::Swap | Column::Footprint => ColumnKind::Amount,
             Column::PssAnon | Column::PssFile | Column::PssShmem => ColumnKind::Amount,

@@ -7,6 +7,8 @@
 //! - `faults`    major page faults between two reports
 //! - `usage`     the memory of a row
 //! - `shares`    memory that processes hold together, split among them
+//! - `levels`    the control groups above a process
+//! - `oom`       the likely choices of the OOM killer
 //! - `row`       rows of processes that were measured
 //! - `unread`    rows of processes whose memory is unknown
 //! - `vfork`     rows of processes that share the address space of another
@@ -23,6 +25,8 @@ mod diff;
 mod faults;
 mod grouping;
 mod host;
+mod levels;
+mod oom;
 mod order;
 mod row;
 mod shares;
@@ -43,6 +47,9 @@ pub use self::diff::{
 pub use self::faults::{FaultCounts, FaultRate, Faults, RowFaults};
 pub use self::grouping::{Grouping, Labels, RowWords, UserNames, user_name};
 pub use self::host::{HostMemory, HostPart, PossibleOwner, SharedMemory};
+pub use self::oom::{
+    OomChoice, OomEstimate, OomHost, OomMark, OomMarks, RowOom, estimate as estimate_oom,
+};
 pub use self::order::Order;
 pub use self::row::{FreedMemory, Program, Rest, Uniform};
 pub use self::shares::{MappedObject, MappedPages, Share, Shares, Split, split};
@@ -71,6 +78,8 @@ pub struct Annotations<'a> {
     pub charges: Option<&'a Charges<'a>>,
     /// The major page faults, if the run asked for them.
     pub faults: Option<&'a Faults>,
+    /// The likely choices of the OOM killer, if the run asked for them.
+    pub oom: Option<&'a OomEstimate<'a>>,
 }
 
 impl<'a> Annotations<'a> {
@@ -84,6 +93,7 @@ impl<'a> Annotations<'a> {
             all_memory: None,
             charges: None,
             faults: None,
+            oom: None,
         }
     }
 }
@@ -161,6 +171,9 @@ fn gather<'run>(
         }
         let since = annotations.faults.and_then(|faults| faults.of(process.pid));
         rows[place].faults.add(RowFaults { all: process.stat.major_faults, since });
+        if let Some(oom) = annotations.oom {
+            rows[place].oom.add(oom.of(process.pid));
+        }
         if owner.is_none() {
             let smaps = &process.smaps;
             let share = annotations.shares.get(&process.pid).copied();

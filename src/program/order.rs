@@ -41,6 +41,7 @@ pub(super) fn sort(rows: &mut [Program<'_>], order: Order) {
             Column::Cgroup => rank(a.cgroup).cmp(&rank(b.cgroup)),
             Column::Events => severity(a).cmp(&severity(b)),
             Column::Pressure => pressure(a).cmp(&pressure(b)),
+            Column::Oom => a.oom.score.cmp(&b.oom.score),
             Column::Faults => a.faults.since.cmp(&b.faults.since),
             column => a.usage.get(column).cmp(&b.usage.get(column)),
         };

@@ -1,6 +1,6 @@
 //! One row of a report: all processes of one label, or one process.
 
-use super::{Column, Grouping, RowCharge, RowFaults, Share, Usage};
+use super::{Column, Grouping, RowCharge, RowFaults, RowOom, Share, Usage};
 use crate::host::GroupEvents;
 use crate::process::{Freed, ProcessUsage};
 use crate::smaps::Smaps;
@@ -29,6 +29,8 @@ pub struct Program<'run> {
     pub charge: Option<RowCharge<'run>>,
     /// The major page faults of its processes, as far as the run asked for them.
     pub faults: RowFaults,
+    /// The figures of the OOM killer, if the run asked for them.
+    pub oom: RowOom,
 }
 
 /// The memory that returns when all processes of a row end.
@@ -67,6 +69,7 @@ impl<'run> Program<'run> {
             freed: None,
             charge: None,
             faults: RowFaults::NONE,
+            oom: RowOom::default(),
         }
     }
 
@@ -83,6 +86,7 @@ impl<'run> Program<'run> {
             freed: None,
             charge: None,
             faults: RowFaults::NONE,
+            oom: RowOom::default(),
         }
     }
 

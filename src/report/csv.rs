@@ -5,7 +5,7 @@
 //! and an empty field is unknown.
 
 use super::line::{Line, Scale};
-use super::{Report, Unit, charge, escape, faults};
+use super::{Report, Unit, charge, escape, faults, oom};
 use crate::program::Column;
 
 /// The default columns: those of the table, and the numbers that it adds to names.
@@ -33,6 +33,7 @@ pub fn csv(report: &Report<'_>, no_header: bool, is_terminal: bool) -> String {
             Column::Events => {
                 line.events(programs).map_or_else(String::new, |events| charge::all_events(&events))
             }
+            Column::Oom => line.oom().map_or_else(String::new, oom::field),
             Column::Faults => line.faults(programs).map_or_else(String::new, faults::per_second),
             column => field(scale, line, column).unwrap_or_default(),
         });

@@ -2,8 +2,8 @@
 
 use crate::host::GroupEvents;
 use crate::program::{
-    Column, ColumnKind, FaultRate, Obstacle, Program, Programs, Rest, Sharing, Uniform, Unknown,
-    UnknownRest, Usage, user_name,
+    Column, ColumnKind, FaultRate, Obstacle, Program, Programs, Rest, RowOom, Sharing, Uniform,
+    Unknown, UnknownRest, Usage, user_name,
 };
 use crate::report::escape::Charset;
 use crate::units::{Kib, Pid};
@@ -89,6 +89,12 @@ impl<'a> Line<'a> {
         FaultRate::new(faults.since, programs.interval)
     }
 
+    /// The figures of the OOM killer.
+    pub(super) fn oom(self) -> Option<RowOom> {
+        let Line::Program(row) = self else { return None };
+        Some(row.oom)
+    }
+
     /// The time that tasks of control groups waited for memory, in hundredths of a per cent.
     pub(super) fn pressure(self) -> Option<u32> {
         let Line::Program(row) = self else { return None };
@@ -105,7 +111,9 @@ impl<'a> Line<'a> {
     pub(super) fn has(self, column: Column) -> bool {
         match self {
             Line::Sharing(_) => false,
-            Line::Total(..) | Line::Rest(_) if column == Column::Pressure => false,
+            Line::Total(..) | Line::Rest(_) if matches!(column, Column::Pressure | Column::Oom) => {
+                false
+            }
             Line::Total(..) => column.kind() != ColumnKind::Overlapping,
             _ => true,
         }

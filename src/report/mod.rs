@@ -7,6 +7,7 @@
 //! - `charge`      events and notes of control groups
 //! - `faults`      faults per second, and a note on them
 //! - `notes`       the processes that a report lacks, for standard error
+//! - `oom`         choices of the OOM killer, and notes on them
 //! - `reasons`     the reasons for that, and the remedies
 //! - `bounds`      notes on memory that may count more than once
 //! - `stall`       notes on processes that a report delays
@@ -24,6 +25,7 @@ pub mod faults;
 mod json;
 mod line;
 pub mod notes;
+pub mod oom;
 mod openmetrics;
 mod reasons;
 pub mod stall;
@@ -48,7 +50,7 @@ pub use self::table::{
 };
 pub use self::unit::Unit;
 use crate::process::{NameRule, Source};
-use crate::program::{Column, Grouping, HostMemory, Programs};
+use crate::program::{Column, Grouping, HostMemory, OomEstimate, Programs};
 use crate::units::{Pid, labels};
 
 /// The format of a report.
@@ -121,6 +123,8 @@ pub struct Report<'run> {
     pub has_charge: bool,
     /// Whether the run asked for major page faults.
     pub has_faults: bool,
+    /// The likely choices of the OOM killer, if the run asked for them.
+    pub oom: Option<&'run OomEstimate<'run>>,
     /// The processes that the report lacks.
     pub missing: &'run Missing<'run>,
     /// The notes on standard error.

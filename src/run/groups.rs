@@ -5,7 +5,7 @@ use crate::engine::{Survey, Timeouts};
 use crate::host::{CgroupMount, GroupPlan, GroupTree};
 use crate::process::ProcessUsage;
 use crate::program::{Charges, Column, Labels, Programs};
-use crate::report::charge;
+use crate::report::{charge, oom};
 use crate::sys::cgroups::{self, GroupQuestions};
 
 /// The tree of control groups; `None` if it is not asked for, or if there is none.
@@ -17,12 +17,14 @@ pub(super) struct FoundGroups {
 /// The questions for every group that these columns need; `None` if they need none.
 pub(super) fn plan(columns: &[Column]) -> Option<GroupPlan> {
     let needs = |column| columns.contains(&column);
-    columns.iter().any(|column| column.is_of_groups()).then(|| GroupPlan {
+    let has_figures = columns.iter().any(|column| column.is_of_groups());
+    (has_figures || needs(Column::Oom)).then(|| GroupPlan {
         charge: needs(Column::Charged),
         limits: needs(Column::Left) || needs(Column::Limit),
         swap: needs(Column::CgSwap),
         events: needs(Column::Events),
         pressure: needs(Column::Pressure),
+        oom: needs(Column::Oom),
     })
 }
 
@@ -38,12 +40,17 @@ pub(super) fn read(
     let mount = plan.and_then(|plan| Some((plan, given().or_else(own)?)));
     let tree = mount.map(|(plan, mount)| {
         let path = |one: ProcessUsage<'_>| Some(one.cgroup?.charged.to_vec());
-        let has_idle = has_idle(settings);
+        let has_idle = has_idle(settings) && has_figures(&plan);
         let measured = has_idle.then(|| survey.processes().filter_map(path).collect());
         let asked = GroupQuestions { mount: mount.clone(), plan, measured };
         (mount, cgroups::read(asked, left.stuck_after, left.deadline))
     });
     FoundGroups { plan, tree }
+}
+
+/// Whether rows have figures of groups.
+fn has_figures(plan: &GroupPlan) -> bool {
+    *plan != GroupPlan { oom: plan.oom, ..GroupPlan::default() }
 }
 
 /// A selection leaves out groups without a process, too.
@@ -58,6 +65,11 @@ impl FoundGroups {
         groups.map(|group| &group.path[..])
     }
 
+    /// The mount and the tree, if there are any.
+    pub(super) fn tree(&self) -> Option<(&CgroupMount, &GroupTree)> {
+        self.tree.as_ref().map(|(mount, tree)| (mount, tree))
+    }
+
     /// The figures of the rows of these processes; `None` if they are not asked for.
     pub(super) fn charges<'run>(
         &'run self,
@@ -65,7 +77,7 @@ impl FoundGroups {
         processes: impl Iterator<Item = ProcessUsage<'run>>,
         labels: &'run Labels<'run>,
     ) -> Option<Charges<'run>> {
-        self.plan?;
+        self.plan.filter(has_figures)?;
         let Some((mount, tree)) = &self.tree else { return Some(Charges::default()) };
         Some(Charges::find(mount, tree, processes, labels, has_idle(settings)))
     }
@@ -77,9 +89,18 @@ impl FoundGroups {
         charges: Option<&Charges<'_>>,
         programs: &Programs<'_>,
     ) -> Vec<String> {
-        let (Some(plan), Some(charges)) = (self.plan, charges) else { return Vec::new() };
+        let Some(plan) = self.plan else { return Vec::new() };
         let Some((_, tree)) = &self.tree else {
-            return vec![charge::no_mount(settings.root.is_own())];
+            let is_own = settings.root.is_own();
+            return match has_figures(&plan) {
+                true => vec![charge::no_mount(is_own)],
+                // Here no group has a limit.
+                false => oom::no_groups(is_own).into_iter().collect(),
+            };
+        };
+        let Some(charges) = charges else {
+            let gaps = [charge::unread(tree.unread), tree.is_cut.then(charge::cut)];
+            return gaps.into_iter().flatten().collect();
         };
         let beyond = plan.charge.then(|| charge::beyond_processes(programs)).flatten();
         let cut = tree.is_cut.then(charge::cut);

@@ -8,6 +8,7 @@
 //! - `groups`   the columns of control groups
 //! - `faults`   the column of major page faults
 //! - `freed`    the columns freed and shared-outside
+//! - `oom`      the column of the OOM killer
 //! - `slots`    the shares of walked processes in swapped pages
 //! - `walks`    big processes: priority, notes
 //! - `missing`  processes without figures, and the reasons
@@ -23,6 +24,7 @@ mod faults;
 mod freed;
 mod groups;
 mod missing;
+mod oom;
 mod output;
 mod outside;
 mod progress;
@@ -175,14 +177,19 @@ impl<'a> Session<'a> {
         let charges = tree.charges(settings, survey.processes(), &labels);
         let (charges, faults) = (charges.as_ref(), self.faults.next(settings, &surveyed));
         let faults = faults.as_ref();
+        let found = oom::read(settings, &meminfo, &time_left(settings, &clock));
+        let oom = found.as_ref().map(|found| found.estimate(&tree));
+        let oom = oom.as_ref();
         let annotations =
-            Annotations { unknown, unread, sharing, shares, all_memory, charges, faults };
+            Annotations { unknown, unread, sharing, shares, all_memory, charges, faults, oom };
         let mut programs = program::group(survey.processes(), &labels, annotations, order);
         let rows = FreedRows { settings, measured: &measured, labels: &labels };
         rows.find(&mut self.surveyor, &mut programs, &time_left(settings, &clock))?;
         let host = settings.has_host.then(|| host_memory(&settings.root, &meminfo, programs.total));
         let host = host.transpose()?;
         let mut notes = self.notes(&measured, &missing, programs.swap_is_unshared);
+        let of_oom = found.iter().zip(oom).flat_map(|(found, oom)| found.notes(oom));
+        notes.extend(of_oom.map(Note::from));
         let is_alone = faults.is_some() && settings.watch.is_none();
         notes.extend(is_alone.then(report::faults::alone).map(Note::from));
         notes.extend(tree.notes(settings, charges, &programs).into_iter().map(Note::from));
@@ -196,6 +203,7 @@ impl<'a> Session<'a> {
             has_cgroup: settings.plan.cgroup,
             has_charge: charges.is_some(),
             has_faults: faults.is_some(),
+            oom,
             missing: &missing,
             notes: &lines,
             host: host.as_ref(),

@@ -50,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) frames: Option<Result<WalkRule, Errno>>,
     /// Whether a column needs major page faults.
     pub(crate) finds_faults: bool,
+    /// Whether a column needs the choices of the OOM killer.
+    pub(crate) finds_oom: bool,
     pub(crate) engine: EngineKind,
     pub(crate) tuning: Tuning,
     pub(crate) timeouts: Timeouts,
@@ -137,6 +139,7 @@ impl Settings {
             cgroup_mount,
             frames,
             finds_faults,
+            finds_oom: needs(Column::Oom) && !is_number,
             engine: options.read.engine,
             tuning: Tuning {
                 keeps_files,
@@ -311,9 +314,9 @@ fn find_groups(
             "the column {word} is that of control groups: add --by unit, --by container or --by \
              cgroup"
         ),
-        None if options.cgroup_root.is_some() && options.since.is_none() => {
-            "--cgroup-root is for charged, left, limit, cg-swap, events and pressure: add one of \
-             them to --columns"
+        None if options.cgroup_root.is_some() && plan.is_none() && options.since.is_none() => {
+            "--cgroup-root is for charged, left, limit, cg-swap, events, pressure and oom: add one \
+             of them to --columns"
                 .to_owned()
         }
         // Only the total of RAM is printed.

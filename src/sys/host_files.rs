@@ -66,6 +66,11 @@ impl<'a> MeminfoFile<'a> {
         self.counters()?.swap_used().filter(|used| *used > Kib(0))
     }
 
+    /// All swap.
+    pub fn swap_total(&self) -> Option<Kib> {
+        self.counters()?.get(Item::SwapTotal)
+    }
+
     fn read(&self) -> &Result<(Meminfo, bool), Errno> {
         self.read.get_or_init(|| {
             let file = open(self.root, "meminfo")?;
@@ -136,7 +141,12 @@ pub fn kernel(root: &ProcRoot) -> Option<(u32, u32)> {
 
 /// The number of mappings that a process may have (`vm.max_map_count`, mm/mmap.c).
 pub fn max_map_count(root: &ProcRoot) -> Option<u64> {
-    let text = read_text(root, "sys/vm/max_map_count", TEXT_MAX).ok()?;
+    vm_setting(root, "max_map_count")
+}
+
+/// A setting of the kernel's memory (`/proc/sys/vm`).
+pub fn vm_setting(root: &ProcRoot, name: &str) -> Option<u64> {
+    let text = read_text(root, format!("sys/vm/{name}"), TEXT_MAX).ok()?;
     std::str::from_utf8(&text).ok()?.trim().parse().ok()
 }
 

@@ -17,6 +17,7 @@
 //! - `pages`        the number of mappings of page frames
 //! - `host_files`   files with the memory of the whole host
 //! - `cgroups`      the tree of control groups, read by threads
+//! - `process_texts` small files of many processes, read by threads
 //! - `tmpfs`        file systems in memory
 //! - `file`         files that the caller names: replace, read
 //! - `stdio`        standard output and error, with every error reported
@@ -33,6 +34,7 @@ pub mod memory;
 pub mod pages;
 pub mod privileges;
 pub mod proc_root;
+pub mod process_texts;
 pub mod ring;
 pub mod stdio;
 pub mod terminal;

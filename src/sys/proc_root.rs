@@ -165,6 +165,24 @@ impl ProcRoot {
         Ok(OpenFile(text))
     }
 
+    /// The text of a file of a process or of its thread, for a thread that may wait.
+    ///
+    /// # Errors
+    /// Those of `open(2)` and `read(2)`.
+    pub fn text(&self, file: ProcFile, pid: Pid, task: Option<Pid>) -> Result<Vec<u8>, Errno> {
+        let mut open = self.open_file(file, &file.path(pid, task))?;
+        let mut text = vec![0; file.text_max()];
+        let mut len = 0;
+        while len < text.len() {
+            match open.read(&mut text[len..])? {
+                0 => break,
+                more => len += more,
+            }
+        }
+        text.truncate(len);
+        Ok(text)
+    }
+
     fn open_memory(&self, path: &RelPath) -> Result<OwnedFd, Errno> {
         let kept = self.is_proc().then(|| keeper_client::open_memory(path)).flatten();
         kept.unwrap_or_else(|| self.open_at(path, OFlags::RDONLY))

@@ -36,6 +36,13 @@ pub fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// The number of CPUs of the host that are online.
+pub fn cpus_online() -> usize {
+    // SAFETY: the call takes and returns only numbers.
+    let online = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+    usize::try_from(online).unwrap_or(1).max(1)
+}
+
 /// The number of threads of the host that run or wait for a CPU, this one included (fourth field of
 /// `/proc/loadavg`, `proc_loadavg(5)`); `None` if this process has no `/proc` of its own.
 pub fn runnable() -> Option<usize> {

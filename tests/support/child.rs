@@ -91,6 +91,12 @@ impl Target {
         children.expect("the children of the child are ready")
     }
 
+    /// The id of the child, once it has ended.
+    pub fn ended(&mut self) -> Option<Pid> {
+        let pid = self.pid();
+        self.0.try_wait().ok().flatten().map(|_| pid)
+    }
+
     /// Sends a signal to the child.
     pub fn signal(&self, signal: Signal) {
         let pid = rustix::process::Pid::from_child(&self.0);
@@ -187,6 +193,8 @@ pub fn children_of(parent: Pid) -> Vec<Pid> {
 /// - `kin KIB`         the same, but the child is one of its parent (`CLONE_PARENT`)
 /// - `cold PATH`       a mapped file, whose pages it reads after a signal to continue; then it
 ///   makes `PATH.PID`
+/// - `grow PATH`       private memory, 1 MiB for each file `PATH.0`, `PATH.1` … that appears; then
+///   it makes `PATH.0.done`
 /// - `retitle`         a second title, after a signal to continue
 /// - `pairs KIB N`     N forked children, each of which clones one in its memory as a sibling
 /// - `exit`            immediate exit
@@ -207,17 +215,13 @@ pub fn become_one() {
                 fork(stop_for_ever);
             }
         }
-        "vfork" => {
+        "vfork" | "clone" | "kin" => {
             touched = touch(number(1));
-            clone_with_memory(libc::CLONE_VFORK);
-        }
-        "clone" => {
-            touched = touch(number(1));
-            clone_with_memory(0);
-        }
-        "kin" => {
-            touched = touch(number(1));
-            clone_with_memory(libc::CLONE_PARENT);
+            clone_with_memory(match words[0] {
+                "vfork" => libc::CLONE_VFORK,
+                "kin" => libc::CLONE_PARENT,
+                _ => 0,
+            });
         }
         "pairs" => {
             touched = touch(number(1));
@@ -244,6 +248,7 @@ pub fn become_one() {
             swap_out_shared(number(1) * 1024);
             (0..number(2)).for_each(|n| fork_with_comm(n, || ()));
         }
+        "grow" => grow(words[1]),
         "cold" => read_mapped(words[1]),
         "retitle" => {
             kill_process(getpid(), Signal::STOP).expect("a signal to itself");
@@ -285,6 +290,20 @@ fn set_title(title: &[u8]) {
     unsafe { first.write_bytes(0, title.len() + 8) };
     // SAFETY: as above.
     unsafe { first.copy_from(title.as_ptr(), title.len()) };
+}
+
+/// Grows by a round of 1 MiB whenever a file asks for it.
+fn grow(path: &str) {
+    let mut rounds: Vec<Vec<u8>> = Vec::new();
+    loop {
+        let file = format!("{path}.{}", rounds.len());
+        if std::path::Path::new(&file).exists() {
+            rounds.push(touch(1024));
+            std::fs::write(file + ".done", b"").expect("a directory of the test");
+        }
+        std::hint::black_box(&rounds);
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 fn touch(kib: usize) -> Vec<u8> {

@@ -4,6 +4,7 @@
 //!
 //! - `charge` the figures of control groups
 //! - `host` host memory
+//! - `oom` the choices of the OOM killer
 //! - `diff` two reports compared
 //! - `read` a saved report, read back
 #![forbid(unsafe_code)]
@@ -11,6 +12,7 @@
 mod charge;
 mod diff;
 mod host;
+mod oom;
 mod read;
 
 use serde::Serialize;
@@ -19,6 +21,7 @@ use serde::ser::{SerializeMap, Serializer};
 use self::charge::{ChargeFields, ChargeSums};
 pub use self::diff::diff_json;
 use self::host::HostObject;
+use self::oom::{OomChoiceObject, OomFields};
 pub use self::read::{SavedCoverage, SavedReport, unhex};
 use super::notes::Missing;
 use super::reasons::Reason;
@@ -55,6 +58,9 @@ struct ReportDocument<'a> {
     account: Account<'a>,
     total: Option<TotalObject<'a>>,
     host: Option<HostObject<'a>>,
+    /// Absent unless the run asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oom: Option<Vec<OomChoiceObject>>,
     /// Absent if only the total is asked for.
     #[serde(flatten)]
     rows: Option<RowLists<'a>>,
@@ -155,6 +161,8 @@ struct ProgramRow<'a> {
     charge: Option<ChargeFields>,
     #[serde(flatten)]
     faults: Option<FaultFields>,
+    #[serde(flatten)]
+    oom: Option<OomFields>,
 }
 
 /// The major page faults of a row, if the run asked for them.
@@ -258,6 +266,7 @@ impl<'a> ReportDocument<'a> {
                 faults: FaultFields::new(report, programs.faults),
             }),
             host: report.host.map(HostObject::new),
+            oom: report.oom.map(OomChoiceObject::all),
             rows: (!report.is_total).then(|| RowLists::new(report)),
         }
     }
@@ -345,6 +354,7 @@ impl<'a> ProgramRow<'a> {
         let freed_parts = row.freed.as_ref().map(FreedParts::new);
         let charge = ChargeFields::new(row);
         let faults = FaultFields::new(report, row.faults);
+        let oom = report.oom.map(|_| OomFields::new(row.oom));
         ProgramRow {
             name,
             key,
@@ -357,6 +367,7 @@ impl<'a> ProgramRow<'a> {
             freed_parts,
             charge,
             faults,
+            oom,
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::program::{
 };
 use crate::report::escape::Charset;
 use crate::report::line::{BAR, Line, Scale};
-use crate::report::{Unit, charge, escape, faults};
+use crate::report::{Unit, charge, escape, faults, oom};
 use crate::units::{Kib, Labelled};
 
 /// The columns of psm.
@@ -201,6 +201,7 @@ impl<'a> Table<'a> {
                 let events = line.events(self.programs);
                 events.map_or_else(|| "-".to_owned(), |events| charge::events(&events))
             }
+            (Column::Oom, _) => line.oom().map_or_else(|| "-".to_owned(), oom::cell),
             (Column::Faults, _) => {
                 line.faults(self.programs).map_or_else(|| "-".to_owned(), faults::per_second)
             }

@@ -3,6 +3,7 @@
 //! - `charges`  figures of control groups: fixtures, and a random tree
 //! - `cgroup`   control groups to units and containers
 //! - `live_charges` figures of real control groups
+//! - `live_oom` the choices of the OOM killer in real control groups
 //! - `grouping` by user, unit, container
 //! - `host`     host memory by parts
 //! - `shares`   memory that processes hold together counts once
@@ -13,5 +14,6 @@ mod charges;
 pub(crate) mod grouping;
 mod host;
 mod live_charges;
+mod live_oom;
 mod shares;
 mod vfork;

@@ -1,0 +1,118 @@
+//! A process as the kernel's OOM killer sees it: the texts of `oom_score`, `oom_score_adj`,
+//! `status` and `cgroup`.
+//!
+//! `oom_badness` (mm/oom_kill.c) adds resident pages, pages in swap and page tables. `oom_score`
+//! (`proc_oom_score`, fs/proc/base.c) shows the result in units of 1/1500 of all memory and swap of
+//! the host: too coarse for a choice.
+
+use super::cgroup;
+use super::status::{self, Glimpse, ProcessKind};
+use crate::units::Kib;
+
+/// The adjustment of a process that is never chosen (`OOM_SCORE_ADJ_MIN`).
+const NEVER: i64 = -1000;
+
+/// A process as the OOM killer sees it. `None` is unknown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OomFigures {
+    /// comm: foreign bytes.
+    pub comm: Vec<u8>,
+    /// `oom_score`; 0 also for a process that is never chosen.
+    pub score: Option<u64>,
+    /// `oom_score_adj`: -1000 to 1000.
+    pub adj: Option<i64>,
+    /// The memory that counts: resident, in swap, page tables.
+    pub memory: Option<Kib>,
+    /// The path of the control group whose memory is charged: foreign bytes.
+    pub cgroup: Option<Vec<u8>>,
+    /// Whether it has no memory, or is a kernel thread.
+    pub is_exempt: bool,
+    /// Whether its leading thread is dead, so that another one has the memory.
+    pub is_leaderless: bool,
+}
+
+impl OomFigures {
+    /// Parses the texts that could be read.
+    pub fn parse(
+        status: &[u8],
+        score: Option<&[u8]>,
+        adj: Option<&[u8]>,
+        cgroup: Option<&[u8]>,
+    ) -> OomFigures {
+        let number = |text: &[u8]| std::str::from_utf8(text).ok()?.trim().parse::<i64>().ok();
+        let kind = status::kind(status, true);
+        let Glimpse { comm, rss, swap, .. } = Glimpse::from_status(status);
+        let (tables, swap) = (status::page_tables(status), swap.unwrap_or_default());
+        let charged = cgroup.and_then(cgroup::paths).map(|paths| paths.charged.to_vec());
+        OomFigures {
+            comm,
+            score: score.and_then(number).and_then(|score| u64::try_from(score).ok()),
+            adj: adj.and_then(number),
+            memory: rss.zip(tables).map(|(rss, tables)| rss + tables + swap),
+            cgroup: charged,
+            is_exempt: !matches!(kind, ProcessKind::User | ProcessKind::Leaderless),
+            is_leaderless: kind == ProcessKind::Leaderless,
+        }
+    }
+
+    /// Takes the memory from the `status` of a living thread.
+    pub fn set_thread(&mut self, status: &[u8]) {
+        let other = OomFigures::parse(status, None, None, None);
+        self.memory = other.memory;
+    }
+
+    /// The points of `oom_badness` in pages, where the killer divides this many; `None` if the
+    /// process is never chosen, or its figures are unknown.
+    pub fn points(&self, total_pages: u64, page_bytes: u64) -> Option<i64> {
+        let adj = self.adj.filter(|adj| *adj != NEVER && !self.is_exempt)?;
+        let pages = i64::try_from(self.memory?.bytes() / page_bytes.max(1)).ok()?;
+        let thousandth = i64::try_from(total_pages / 1000).ok()?;
+        pages.checked_add(adj.checked_mul(thousandth)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATUS: &[u8] = b"Name:\tsh\nState:\tS (sleeping)\nVmSize:\t 9000 kB\nVmRSS:\t 400 kB\n\
+        VmPTE:\t 40 kB\nVmSwap:\t 80 kB\nThreads:\t1\n";
+
+    #[test]
+    fn points_are_those_of_the_kernel() {
+        let of = |adj: &[u8]| {
+            OomFigures::parse(STATUS, Some(b"667\n"), Some(adj), Some(b"3:memory:/a\n0::/b\n"))
+        };
+        let usual = of(b"0\n");
+        assert_eq!((usual.score, usual.memory), (Some(667), Some(Kib(520))));
+        assert_eq!(usual.cgroup.as_deref(), Some(&b"/a"[..]));
+        // 130 pages; the kernel divides the total before it multiplies.
+        for (adj, total, points) in [
+            (&b"0\n"[..], 16_384, Some(130)),
+            (b"500\n", 16_384, Some(130 + 500 * 16)),
+            (b"-999\n", 16_384, Some(130 - 999 * 16)),
+            (b"1000\n", 999, Some(130)),
+            (b"-1000\n", 16_384, None),
+            (b"x\n", 16_384, None),
+        ] {
+            assert_eq!(of(adj).points(total, 4096), points, "{}", adj.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn processes_without_memory_are_never_chosen() {
+        for status in [
+            &b"Name:\tkworker\nState:\tI (idle)\nKthread:\t1\nThreads:\t1\n"[..],
+            b"Name:\tsh\nState:\tZ (zombie)\nKthread:\t0\nThreads:\t1\n",
+            b"",
+        ] {
+            let figures = OomFigures::parse(status, Some(b"0\n"), Some(b"0\n"), None);
+            assert_eq!(figures.points(1 << 20, 4096), None, "{}", status.escape_ascii());
+        }
+        let dead = b"Name:\tsh\nState:\tZ (zombie)\nKthread:\t0\nThreads:\t2\n";
+        let mut leaderless = OomFigures::parse(dead, Some(b"9\n"), Some(b"0\n"), None);
+        assert_eq!((leaderless.is_leaderless, leaderless.points(0, 4096)), (true, None));
+        leaderless.set_thread(STATUS);
+        assert_eq!(leaderless.points(0, 4096), Some(130));
+    }
+}

@@ -1,0 +1,102 @@
+//! The column of the OOM killer: the figures of all processes of the host, and its settings.
+
+use std::time::Duration;
+
+use super::groups::FoundGroups;
+use super::settings::Settings;
+use crate::engine::Timeouts;
+use crate::process::{OomFigures, ProcFile};
+use crate::program::{OomEstimate, OomHost, estimate_oom};
+use crate::report::oom;
+use crate::sys::host_files::{self, MeminfoFile};
+use crate::sys::proc_root::ProcRoot;
+use crate::sys::{process_texts, this_process, threads};
+use crate::units::{Errno, Kib, Pid};
+
+/// The counters of a process differ from its memory by less than this many pages for each CPU
+/// (`percpu_counter_batch`, lib/percpu_counter.c).
+const BATCH_MIN: u64 = 32;
+
+/// What a report with the column needs to know.
+pub(super) struct OomFound {
+    tasks: Vec<(Pid, OomFigures)>,
+    host: OomHost,
+    /// Processes that are listed, and did not answer.
+    unread: usize,
+}
+
+/// Reads the figures of all processes, selected or not: each may be chosen. `None` if no column
+/// needs them.
+pub(super) fn read(
+    settings: &Settings,
+    meminfo: &MeminfoFile<'_>,
+    left: &Timeouts,
+) -> Option<OomFound> {
+    if !settings.finds_oom {
+        return None;
+    }
+    let root = &settings.root;
+    let pids = root.pids().unwrap_or_default();
+    let wanted = pids.len();
+    let patience: (Duration, Option<Duration>) = (left.stuck_after, left.deadline);
+    let mut answers = process_texts::ask(root, pids, patience, figures);
+    answers.sort_unstable_by_key(|(pid, _)| *pid);
+    let unread = wanted - answers.len();
+    let tasks = answers.into_iter().filter_map(|(pid, answer)| Some((pid, answer?))).collect();
+    Some(OomFound { tasks, host: host(root, meminfo), unread })
+}
+
+/// The figures of one process; the inner `None` if it is gone.
+fn figures(root: &ProcRoot, pid: Pid) -> Option<Option<OomFigures>> {
+    let status = match root.text(ProcFile::Status, pid, None) {
+        Err(Errno::NOENT | Errno::SRCH) => return Some(None),
+        Err(_) => return None,
+        Ok(status) => status,
+    };
+    let text = |file| root.text(file, pid, None).ok();
+    let (score, adj) = (text(ProcFile::OomScore), text(ProcFile::OomScoreAdj));
+    let cgroup = text(ProcFile::Cgroup);
+    let mut figures =
+        OomFigures::parse(&status, score.as_deref(), adj.as_deref(), cgroup.as_deref());
+    if figures.is_leaderless {
+        let threads = text(ProcFile::Tasks).unwrap_or_default();
+        let threads = threads.split(|byte| *byte == b'\n').filter_map(Pid::parse);
+        let mut others = threads.filter(|thread| *thread != pid);
+        let status = others.find_map(|thread| root.text(ProcFile::Status, pid, Some(thread)).ok());
+        figures.set_thread(&status.unwrap_or_default());
+    }
+    Some(Some(figures))
+}
+
+fn host(root: &ProcRoot, meminfo: &MeminfoFile<'_>) -> OomHost {
+    let is_set = |name: &str| host_files::vm_setting(root, name).is_some_and(|value| value != 0);
+    let obstacle = if is_set("panic_on_oom") {
+        Some("vm.panic_on_oom is set: the kernel panics instead")
+    } else if is_set("oom_kill_allocating_task") {
+        Some("vm.oom_kill_allocating_task is set: the process that allocates is killed")
+    } else {
+        None
+    };
+    let cpus = threads::cpus_online() as u64;
+    OomHost {
+        memory: meminfo.all_memory().unwrap_or_default(),
+        swap: meminfo.swap_total().unwrap_or(Kib(0)),
+        is_unswapped: host_files::vm_setting(root, "swappiness") == Some(0),
+        page_bytes: this_process::page_bytes(),
+        error_pages: cpus * BATCH_MIN.max(2 * cpus),
+        obstacle,
+    }
+}
+
+impl OomFound {
+    /// The likely choices.
+    pub(super) fn estimate<'run>(&'run self, groups: &'run FoundGroups) -> OomEstimate<'run> {
+        estimate_oom(&self.tasks, groups.tree(), self.host)
+    }
+
+    /// The notes on the estimate.
+    pub(super) fn notes(&self, estimate: &OomEstimate<'_>) -> Vec<String> {
+        let choices = oom::choices(estimate, self.host.obstacle);
+        choices.into_iter().chain(oom::unread(self.unread)).collect()
+    }
+}
