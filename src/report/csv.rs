@@ -21,7 +21,7 @@ pub fn csv(report: &Report<'_>, no_header: bool, is_terminal: bool) -> String {
         csv_record(&mut text, ["row".to_owned()].into_iter().chain(keys).chain(["key".to_owned()]));
     }
     let scale = Scale::new(programs);
-    let foreign = |bytes: &[u8]| escape::csv_formula(escape::field(bytes, is_terminal));
+    let foreign = |bytes: &[u8]| escape::csv(escape::field(bytes, is_terminal));
     let is_shown = |line: &Line<'_>| !report.is_total || matches!(line, Line::Total(..));
     for line in Line::all(programs).filter(is_shown) {
         let fields = report.columns.iter().map(|column| match *column {
@@ -39,7 +39,7 @@ pub fn csv(report: &Report<'_>, no_header: bool, is_terminal: bool) -> String {
         });
         let name = Some(line.name()).filter(|_| line.is_named());
         let key = name.map(|name| report.facts.rules.key(name, line.pid(), is_terminal));
-        let key = escape::csv_formula(key.unwrap_or_default());
+        let key = escape::csv(key.unwrap_or_default());
         csv_record(&mut text, [kind(line).to_owned()].into_iter().chain(fields).chain([key]));
     }
     text

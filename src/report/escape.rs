@@ -2,7 +2,7 @@
 //!
 //! A process can choose any name. In a text for people a name must not move the cursor, start a
 //! line, forge a row, or reverse the direction of the text. In a field of a format for programs it
-//! keeps its bytes, which that format escapes.
+//! keeps its text, which that format escapes; its other bytes are marked.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -41,26 +41,29 @@ pub fn argument(text: &str) -> String {
     line
 }
 
-/// The name for a format with an escape of its own, which comes on top: all of its bytes.
+/// The name for a format with an escape of its own, which comes on top.
 ///
-/// A byte that is not UTF-8 is U+FFFD and two hexadecimal digits, and so are the three bytes of a
-/// U+FFFD, so that different names stay different. On a terminal, characters that could act on it
-/// are escapes as in a table.
+/// A byte that is not UTF-8 is U+FFFD and two hexadecimal digits. So are the bytes of a control
+/// character, which a reader may refuse or a pipe bring to a terminal, except the line feed, for
+/// which the formats have an escape; and those of a U+FFFD, so that different names stay different.
+/// On a terminal, characters that could act on it are escapes as in a table.
 pub fn field(bytes: &[u8], is_terminal: bool) -> String {
     let mut text = String::with_capacity(bytes.len());
     let mut is_letter = false;
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
             is_letter = match c {
-                char::REPLACEMENT_CHARACTER => {
-                    c.encode_utf8(&mut [0; 3]).bytes().for_each(|byte| mark(&mut text, byte));
-                    false
-                }
                 ' ' | '\\' => {
                     text.push(c);
                     true
                 }
-                _ if is_terminal => push(&mut text, c, is_letter),
+                _ if is_terminal && c != char::REPLACEMENT_CHARACTER => {
+                    push(&mut text, c, is_letter)
+                }
+                _ if c == char::REPLACEMENT_CHARACTER || c.is_control() && c != '\n' => {
+                    c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| mark(&mut text, byte));
+                    false
+                }
                 _ => {
                     text.push(c);
                     true
@@ -78,15 +81,40 @@ fn mark(text: &mut String, byte: u8) {
     let _ = write!(text, "{}{byte:02x}", char::REPLACEMENT_CHARACTER);
 }
 
-/// The field with its first character marked, if that makes spreadsheets call a function or another
-/// program. A `-` or `+` alone, as in `-bash` and `-.mount`, does neither.
-pub fn csv_formula(field: String) -> String {
+/// The field for CSV, whose records are one line each: a line feed is marked. So is a first
+/// character that makes spreadsheets call a function or another program. A `-` or `+` alone, as in
+/// `-bash` and `-.mount`, does neither.
+pub fn csv(field: String) -> String {
+    let mut line = String::new();
+    mark(&mut line, b'\n');
+    let field = if field.contains('\n') { field.replace('\n', &line) } else { field };
     let is_formula = match field.chars().next() {
-        Some('=' | '@' | '\t' | '\r') => true,
+        Some('=' | '@') => true,
         Some('-' | '+') => field.contains(['(', '|', '!']),
         _ => false,
     };
     if is_formula { marked(&field) } else { field }
+}
+
+/// A text of JSON, with escapes for the characters that its grammar allows and that act on a
+/// terminal or deceive readers: they are in strings alone, so it says the same.
+pub fn json(text: String) -> String {
+    if text.is_ascii() && !text.contains('\u{7f}') {
+        return text;
+    }
+    let acts = |c: char| !matches!(c, '\n' | '\\' | ' ') && !push(&mut String::new(), c, true);
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if acts(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a String cannot fail.
+                let _ = write!(escaped, "\\u{unit:04x}");
+            }
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
 }
 
 /// The field with its first character, which is ASCII, as a marked byte.
@@ -247,7 +275,12 @@ mod tests {
         for (bytes, in_file, on_terminal) in [
             (&b"app-google\\x2dchrome.scope"[..], "app-google\\x2dchrome.scope", None),
             (" größe\"'日本語".as_bytes(), " größe\"'日本語", None),
-            (b"a\x1b[31m\nb", "a\u{1b}[31m\nb", Some("a\\u{1b}[31m\\nb")),
+            (b"a\x1b[31m\nb", "a\u{fffd}1b[31m\nb", Some("a\\u{1b}[31m\\nb")),
+            (
+                b"a\t\x7f\xc2\x9b",
+                "a\u{fffd}09\u{fffd}7f\u{fffd}c2\u{fffd}9b",
+                Some("a\\t\\u{7f}\\u{9b}"),
+            ),
             ("\u{202e}txt".as_bytes(), "\u{202e}txt", Some("\\u{202e}txt")),
             (b"serv\xffer", "serv\u{fffd}ffer", None),
             ("serv\u{fffd}ffer".as_bytes(), "serv\u{fffd}ef\u{fffd}bf\u{fffd}bdffer", None),
@@ -258,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn formulas_are_marked() {
+    fn formulas_and_lines_are_marked() {
         for (text, expected) in [
             ("nginx", "nginx"),
             ("", ""),
@@ -268,9 +301,27 @@ mod tests {
             ("-2+3+cmd|' /C calc'!A0", "\u{fffd}2d2+3+cmd|' /C calc'!A0"),
             ("+SUM(A1)", "\u{fffd}2bSUM(A1)"),
             ("@SUM(A1)", "\u{fffd}40SUM(A1)"),
-            ("\t=1", "\u{fffd}09=1"),
+            ("two\nlines\n", "two\u{fffd}0alines\u{fffd}0a"),
+            ("\n=1", "\u{fffd}0a=1"),
         ] {
-            assert_eq!(csv_formula(text.to_owned()), expected);
+            assert_eq!(csv(text.to_owned()), expected);
+        }
+    }
+
+    #[test]
+    fn json_says_the_same_without_characters_that_act() {
+        for (name, expected) in [
+            ("größe 日本語 e\u{301} \\ \"", None),
+            ("a\u{7f}\u{9b}31m", Some(r#""a\u007f\u009b31m""#)),
+            (
+                "\u{202e}txt\u{200b}\u{e0001}\u{fffd}",
+                Some("\"\\u202etxt\\u200b\\udb40\\udc01\u{fffd}\""),
+            ),
+        ] {
+            let text = serde_json::to_string(name).expect("a text");
+            let escaped = json(text.clone());
+            assert_eq!(escaped, expected.map_or(text, str::to_owned));
+            assert_eq!(serde_json::from_str::<String>(&escaped).expect("JSON"), name);
         }
     }
 

@@ -43,7 +43,7 @@ pub(super) fn csv(maps: &Maps<'_>, options: &CsvOptions<'_>) -> String {
         csv_record(&mut text, fields.map(str::to_owned));
     }
     let mut write = |kind: &str, program: &[u8], usage: Option<&MapUsage>, name: &[u8]| {
-        let foreign = |bytes: &[u8]| escape::csv_formula(escape::field(bytes, options.is_terminal));
+        let foreign = |bytes: &[u8]| escape::csv(escape::field(bytes, options.is_terminal));
         let key = Grouping::Program.key(options.rule, program, None);
         let programs = [foreign(program), foreign(&key)];
         let programs = programs.into_iter().filter(|_| options.is_by_program);

@@ -25,7 +25,7 @@ use self::oom::{OomChoiceObject, OomFields};
 pub use self::read::{SavedCoverage, SavedReport, unhex};
 use super::notes::Missing;
 use super::reasons::Reason;
-use super::{Facts, Report, line};
+use super::{Facts, Report, escape, line};
 use crate::process::{Coverage, Fate, Freed};
 use crate::program::{
     Column, ColumnKind, FaultRate, FreedMemory, Known, Program, Rest, RowFaults, Sharing, Uniform,
@@ -463,7 +463,7 @@ pub fn one_line(document: &impl Serialize) -> String {
 /// Keys are strings, and a string takes every document: none fails.
 fn whole(text: serde_json::Result<String>) -> String {
     debug_assert!(text.is_ok(), "a document has a text");
-    text.unwrap_or_default() + "\n"
+    escape::json(text.unwrap_or_default()) + "\n"
 }
 
 /// A name as text, and its bytes if it is not UTF-8.

@@ -249,11 +249,11 @@ fn names_are_escaped_once() {
             r#"{unit="app-gnome-google\\x2dchrome-4321.scope"}"#.to_owned(),
         ),
         ("-o csv", ",\"a\\b\"\"c,d\",".to_owned()),
-        ("-o csv", ",\"two\nlines\u{1b}[31m\",".to_owned()),
+        ("-o csv", ",two\u{fffd}0alines\u{fffd}1b[31m,".to_owned()),
         ("-o csv", ",byte\u{fffd}ff,".to_owned()),
         ("-o csv", ",\u{fffd}ef\u{fffd}bf\u{fffd}bdff,".to_owned()),
-        ("-o openmetrics", "{program=\"a\\\\b\\\"c,d\"}".to_owned()),
-        ("-o openmetrics", "{program=\"two\\nlines\u{1b}\"}".to_owned()),
+        ("-o openmetrics", "{program=\"a\\\\b\"}".to_owned()),
+        ("-o openmetrics", "{program=\"two\\nlines\u{fffd}1b\"}".to_owned()),
     ] {
         let text = print(words);
         assert!(text.contains(&field), "{words}: {field} is not in {text}");
@@ -284,7 +284,30 @@ fn names_survive() {
     assert_eq!(labels, keys);
 }
 
-/// JSON escapes the characters that its grammar requires.
+/// No control character of a name reaches a file or a pipe, nor one that only acts in JSON.
+#[test]
+fn no_control_character_passes() {
+    for format in ["csv", "openmetrics", "json", "ndjson"] {
+        // Metrics have no rows of processes.
+        for by in ["program", "pid"].iter().filter(|by| format != "openmetrics" || **by != "pid") {
+            let text = print(&format!("--proc-root names -n 100 --by {by}"), format).0;
+            let found = text.replace("\r\n", "\n");
+            let found = found.chars().find(|c| c.is_control() && *c != '\n');
+            assert_eq!(found, None, "{format}: {text}");
+            let is_json = format.ends_with("json");
+            assert!(!is_json || !text.contains(['\u{202e}', '\u{200b}', '\u{feff}']), "{text}");
+            // One line each.
+            let lines = text.lines().filter(|line| line.starts_with("program,")).count();
+            if format == "csv" {
+                let rows = readers::csv(&text).into_iter();
+                let rows = rows.filter(|record| record["row"] == "program").count();
+                assert_eq!((lines, rows > 30), (rows, true), "{text}");
+            }
+        }
+    }
+}
+
+/// JSON has the name, whatever it escapes.
 #[test]
 fn json_names_are_text() {
     let value: Value = serde_json::from_str(&print("--proc-root names", "json").0).expect("JSON");

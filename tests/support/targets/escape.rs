@@ -21,7 +21,12 @@ pub fn run(bytes: &[u8]) {
     check_harmless(&escaped);
     assert!(escaped.len() <= GROWTH_MAX * name.len(), "{} from {}", escaped.len(), name.len());
     assert_eq!(original(&escaped), name, "not the name that {escaped:?} stands for");
-    assert_eq!(name_of_field(&escape::field(name, false)), name, "a field without its name");
+    let field = escape::field(name, false);
+    assert!(!field.contains(|c: char| c.is_control() && c != '\n'), "{field:?}");
+    assert_eq!(name_of_field(&field), name, "a field without its name");
+    let record = escape::csv(field);
+    assert!(!record.contains(char::is_control), "{record:?}");
+    assert_eq!(name_of_field(&record), name, "a record without its name");
     let on_terminal = escape::field(name, true);
     assert!(!on_terminal.contains(char::is_control), "{on_terminal:?}");
     check_table(name, usize::from(*columns));
