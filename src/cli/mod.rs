@@ -164,13 +164,15 @@ pub struct ReadOptions {
     pub depth: Option<usize>,
 
     /// Give up on a process whose read blocks for this long: 2s, 500ms, 1m
+    ///
+    /// A number alone is seconds.
     #[arg(long, value_name = "TIME", value_parser = parse::stuck_after, default_value = "2s",
           help_heading = "Measurement", hide_short_help = true)]
     pub stuck_after: Duration,
 
     /// Stop after TIME and report what was measured so far
     ///
-    /// TIME is 500ms, 2s or 1m. It counts from the start of the program; with --watch, from the
+    /// TIME is 500ms, 2s or 1m; a number alone is seconds. It counts from the start of the program; with --watch, from the
     /// start of each report.
     #[arg(long, value_name = "TIME", value_parser = parse::duration,
           help_heading = "Measurement")]
@@ -266,6 +268,7 @@ pub struct Options {
 
     /// Refresh every TIME (default 2s), redrawing in place
     ///
+    /// TIME is 500ms, 2s or 1m; a number alone is seconds.
     /// Marks show changes since the last report: + grew, - shrank, * is new. A terminal is redrawn;
     /// elsewhere a blank line separates the tables, and --output ndjson writes one document a line;
     /// --output-file holds the last report. Files stay open between reports, and a title that a

@@ -157,6 +157,25 @@ const OWNERLESS: [&str; 39] = [
     "DirectMap1G",
 ];
 
+/// Parts of another item, which do not exceed it: the part, the whole, and the item that is left out
+/// if they do.
+const PARTS: [(Item, Item, Item); 9] = [
+    (Item::MemFree, Item::MemTotal, Item::MemFree),
+    (Item::MemAvailable, Item::MemTotal, Item::MemAvailable),
+    (Item::SwapFree, Item::SwapTotal, Item::SwapFree),
+    (Item::SwapCached, Item::SwapTotal, Item::SwapCached),
+    (Item::HugePagesFree, Item::HugePagesTotal, Item::HugePagesFree),
+    (Item::CmaFree, Item::CmaTotal, Item::CmaFree),
+    (Item::Shmem, Item::Cached, Item::Cached),
+    (Item::SReclaimable, Item::Slab, Item::SReclaimable),
+    (Item::SReclaimable, Item::KReclaimable, Item::KReclaimable),
+];
+
+/// The excess of a part that counters of several CPUs may have, as a share of the whole.
+const DRIFT_SHARE: u64 = 100;
+/// The same in KiB.
+const DRIFT_MIN: u64 = 4096;
+
 /// The greatest number of unknown lines that are kept.
 const UNKNOWN_MAX: usize = 16;
 
@@ -166,11 +185,13 @@ pub struct Meminfo {
     items: [Option<u64>; KEYS.len()],
     /// Lines of an amount above 0 that this program does not know.
     pub unknown: Vec<(String, Kib)>,
+    /// Lines with a part that exceeds its whole: the part, the whole, and the one that is left out.
+    pub impossible: Vec<[&'static str; 3]>,
 }
 
 impl Default for Meminfo {
     fn default() -> Meminfo {
-        Meminfo { items: [None; KEYS.len()], unknown: Vec::new() }
+        Meminfo { items: [None; KEYS.len()], unknown: Vec::new(), impossible: Vec::new() }
     }
 }
 
@@ -197,7 +218,22 @@ impl Meminfo {
                 found.unknown.extend(amount.map(|amount| (key.to_owned(), Kib(amount))));
             }
         }
+        found.leave_out_impossible();
         found
+    }
+
+    /// Leaves out items that cannot be true, as a broken file system for containers prints them.
+    fn leave_out_impossible(&mut self) {
+        for (part, whole, wrong) in PARTS {
+            let Some((amount, limit)) = self.get(part).zip(self.get(whole)) else { continue };
+            // Each CPU counts these for itself, so that a small excess means nothing.
+            let is_sum = matches!(part, Item::Shmem | Item::SReclaimable | Item::SwapCached);
+            let drift = if is_sum { DRIFT_MIN.max(limit.0 / DRIFT_SHARE) } else { 0 };
+            if amount.0 > limit.0.saturating_add(drift) {
+                self.items[wrong as usize] = None;
+                self.impossible.push([part, whole, wrong].map(|item| KEYS[item as usize].1));
+            }
+        }
     }
 
     /// An item, if the kernel prints it.
@@ -277,6 +313,24 @@ mod tests {
         }
         let many: String = (0..99).map(|number| format!("New{number}: 1 kB\n")).collect();
         assert_eq!(Meminfo::parse(many.as_bytes()).unknown.len(), UNKNOWN_MAX);
+    }
+
+    /// A part that exceeds its whole is missing, and so is a difference with it.
+    #[test]
+    fn impossible_items_are_left_out() {
+        for (part, whole, wrong) in PARTS {
+            let [part, whole] = [part, whole].map(|item| KEYS[item as usize].1);
+            let text = format!("{whole}: 100000 kB\n{part}: 900000 kB\n");
+            let found = Meminfo::parse(text.as_bytes());
+            assert_eq!(found.get(wrong), None, "{text}");
+            assert_eq!(found.impossible, [[part, whole, KEYS[wrong as usize].1]]);
+            let equal = Meminfo::parse(text.replace('9', "1").as_bytes());
+            assert_eq!(equal.impossible, [[""; 3]; 0], "{text}");
+        }
+        let swap = Meminfo::parse(b"SwapTotal: 1024 kB\nSwapFree: 1025 kB\n");
+        assert_eq!((swap.swap_used(), swap.get(Item::SwapTotal)), (None, Some(Kib(1024))));
+        let drift = Meminfo::parse(b"Cached: 500 kB\nShmem: 600 kB\n");
+        assert_eq!(drift.get(Item::Cached), Some(Kib(500)));
     }
 
     #[test]

@@ -132,6 +132,9 @@ pub struct HostMemory {
     pub balloon_outside: Option<Kib>,
     /// The file system that made up the counters in place of the kernel: `fuse.lxcfs`.
     pub writer: Option<String>,
+    /// Counters of the kernel with a part that exceeds its whole: the part, the whole, and the one
+    /// that is left out.
+    pub impossible: Vec<[&'static str; 3]>,
     /// By part, in the order of the parts.
     parts: Vec<Option<Kib>>,
 }
@@ -192,6 +195,7 @@ impl HostMemory {
             candidates: candidates(meminfo, rest),
             balloon_outside,
             writer: counters.writer.clone(),
+            impossible: meminfo.impossible.clone(),
             parts,
         }
     }

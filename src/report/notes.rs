@@ -213,6 +213,16 @@ pub fn host(memory: &HostMemory) -> Option<String> {
     })
 }
 
+/// A note on counters that cannot be true.
+pub fn impossible(memory: &HostMemory) -> Option<String> {
+    let one = |[part, whole, wrong]: &[&'static str; 3]| {
+        format!("{part} exceeds {whole}, of which it is a part: {wrong} is left out")
+    };
+    let all: Vec<String> = memory.impossible.iter().map(one).collect();
+    let why = "probably a file system for containers made up meminfo";
+    (!all.is_empty()).then(|| format!("{}; {why}", all.join("; ")))
+}
+
 /// A note on ids of threads in `--pid`.
 pub fn threads(threads: &[(Pid, Pid)]) -> Option<String> {
     let shown = list(threads, |(thread, process)| format!("{thread} (of process {process})"));

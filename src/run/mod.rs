@@ -194,6 +194,7 @@ impl<'a> Session<'a> {
         notes.extend(is_alone.then(report::faults::alone).map(Note::from));
         notes.extend(tree.notes(settings, charges, &programs).into_iter().map(Note::from));
         notes.extend(host.as_ref().and_then(report::notes::host).map(Note::from));
+        notes.extend(host.as_ref().and_then(report::notes::impossible).map(Note::from));
         let lines: Vec<String> = notes.iter().map(Note::line).collect();
         write(&Report {
             programs: &programs,

@@ -73,3 +73,27 @@ fn columns_may_be_written_large() {
     let large = shown("--columns RAM,Pss-Anon,NAME --sort SWAP");
     assert_eq!((large.code, &large), (Some(0), &shown("--columns ram,pss-anon,name -s swap")));
 }
+
+/// All times have one rule: a number alone is seconds, and one error.
+#[test]
+fn times_have_one_rule() {
+    for option in ["--deadline", "--stuck-after", "--watch"] {
+        for time in ["soon", "1x", "1h", "1 m s", "-1", "9e99"] {
+            let told = run(["--proc-root", "ordinary", &format!("{option}={time}")]);
+            let stderr = told.stderr();
+            assert_eq!(told.code, Some(2), "{option} {time}: {stderr}");
+            assert!(stderr.ends_with("write 500ms, 2s or 1m\n"), "{option} {time}: {stderr}");
+            assert!(stderr.starts_with(&format!("psm-uring: {option} '{time}': ")), "{stderr}");
+        }
+    }
+    for option in ["--deadline", "--stuck-after"] {
+        for time in ["20", "20s", "20000ms", "0.5m"] {
+            let told = run(["--proc-root", "ordinary", option, time]);
+            assert_eq!(told.code, Some(0), "{option} {time}: {}", told.stderr());
+        }
+    }
+    let help = run(["--help"]).stdout();
+    assert_eq!(help.matches("number alone is seconds").count(), 3, "{help}");
+    let watched = run(["--proc-root", "ordinary", "--count", "1", "--watch", "5"]).stdout();
+    assert!(watched.contains(", every 5s: "), "{watched}");
+}

@@ -133,3 +133,24 @@ fn a_counter_that_cannot_be_true_has_a_note() {
                 GPU driver counts wrongly";
     assert_eq!(report::notes::host(&host.memory()).as_deref(), Some(note));
 }
+
+/// A broken lxcfs prints more free swap than swap: unknown, not 0.
+#[test]
+fn impossible_counters_are_missing_with_a_note() {
+    let mut host = Recorded::named("vm-365");
+    assert_eq!(report::notes::impossible(&host.memory()), None);
+    let text = "MemTotal: 1000000 kB\nMemFree: 1000001 kB\nBuffers: 3 kB\nCached: 70000 kB\n\
+                Shmem: 90000 kB\nAnonPages: 4 kB\nSwapTotal: 1024 kB\nSwapFree: 2048 kB\n";
+    host.counters.meminfo = Meminfo::parse(text.as_bytes());
+    let memory = host.memory();
+    assert_eq!((memory.swap_used, memory.swap_total), (None, Some(Kib(1024))));
+    for part in [HostPart::Free, HostPart::PageCache, HostPart::Unattributed] {
+        assert_eq!(memory.get(part), None, "{part:?}");
+    }
+    assert_eq!(memory.get(HostPart::Shmem), Some(Kib(90_000)));
+    let note = "MemFree exceeds MemTotal, of which it is a part: MemFree is left out; SwapFree \
+                exceeds SwapTotal, of which it is a part: SwapFree is left out; Shmem exceeds \
+                Cached, of which it is a part: Cached is left out; probably a file system for \
+                containers made up meminfo";
+    assert_eq!(report::notes::impossible(&memory).as_deref(), Some(note));
+}
