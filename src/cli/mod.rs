@@ -172,8 +172,8 @@ pub struct ReadOptions {
 
     /// Stop after TIME and report what was measured so far
     ///
-    /// TIME is 500ms, 2s or 1m; a number alone is seconds. It counts from the start of the program; with --watch, from the
-    /// start of each report.
+    /// TIME is 500ms, 2s or 1m; a number alone is seconds. It counts from the start of the program;
+    /// with --watch, from the start of each report.
     #[arg(long, value_name = "TIME", value_parser = parse::duration,
           help_heading = "Measurement")]
     pub deadline: Option<Duration>,

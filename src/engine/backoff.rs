@@ -50,9 +50,8 @@ impl Backoff {
         self.0.retain(|pid, _| listed.binary_search(pid).is_ok());
     }
 
-    /// Records a survey: the processes that it asked, ascending, and those that it misses. A process
-    /// that a deadline cut off (`is_cut`) may be a healthy one: it is skipped once the same happens
-    /// to it again.
+    /// Records a survey: the processes that it asked, ascending, and those that it misses. One that
+    /// a deadline cut off (`is_cut`) may be healthy: it is skipped once the same happens to it again.
     pub(super) fn record(
         &mut self,
         asked: &[Pid],

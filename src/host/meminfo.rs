@@ -157,8 +157,8 @@ const OWNERLESS: [&str; 39] = [
     "DirectMap1G",
 ];
 
-/// Parts of another item, which do not exceed it: the part, the whole, and the item that is left out
-/// if they do.
+/// Parts of another item, which do not exceed it: the part, the whole, and the item that is left
+/// out if they do.
 const PARTS: [(Item, Item, Item); 9] = [
     (Item::MemFree, Item::MemTotal, Item::MemFree),
     (Item::MemAvailable, Item::MemTotal, Item::MemAvailable),
