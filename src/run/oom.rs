@@ -53,6 +53,11 @@ fn figures(root: &ProcRoot, pid: Pid) -> Option<Option<OomFigures>> {
         Err(_) => return None,
         Ok(status) => status,
     };
+    // Neither a kernel thread nor a zombie has a score.
+    let known = OomFigures::parse(&status, None, None, None);
+    if known.is_exempt {
+        return Some(Some(known));
+    }
     let text = |file| root.text(file, pid, None).ok();
     let (score, adj) = (text(ProcFile::OomScore), text(ProcFile::OomScoreAdj));
     let cgroup = text(ProcFile::Cgroup);

@@ -4,6 +4,7 @@
 //! - `cgroup`   control groups to units and containers
 //! - `live_charges` figures of real control groups
 //! - `live_oom` the choices of the OOM killer in real control groups
+//! - `oom`      the same, of fixtures
 //! - `grouping` by user, unit, container
 //! - `host`     host memory by parts
 //! - `shares`   memory that processes hold together counts once
@@ -15,5 +16,6 @@ pub(crate) mod grouping;
 mod host;
 mod live_charges;
 mod live_oom;
+mod oom;
 mod shares;
 mod vfork;
