@@ -378,12 +378,15 @@ const GROUP_FILES: [(&str, [usize; 2]); 7] = [
     ("oom", [6, 4]),
 ];
 
-/// The files of a process that each column opens beside its memory and its name (docs/COLUMNS.md).
-const PROCESS_FILES: [(&str, &[&str]); 4] = [
-    ("ram,name", &[]),
-    ("page-tables,name", &["status"]),
-    ("faults,name", &["stat"]),
-    ("oom,name", &["cgroup", "oom_score", "oom_score_adj", "status"]),
+/// The files of a process that each column or grouping opens beside its memory and its name
+/// (docs/COLUMNS.md).
+const PROCESS_FILES: [(&str, &[&str]); 6] = [
+    ("--columns ram,name", &[]),
+    ("--by pid", &[]),
+    ("--by tree", &["stat"]),
+    ("--columns page-tables,name", &["status"]),
+    ("--columns faults,name", &["stat"]),
+    ("--columns oom,name", &["cgroup", "oom_score", "oom_score_adj", "status"]),
 ];
 
 /// A column opens the files that it needs, and a run without it none of them.
@@ -393,10 +396,11 @@ fn files_of_processes_are_opened_on_request() {
     let mut member = Command::new("sleep").arg("60").spawn().expect("sleep");
     let (pid, mut wrong) = (member.id().to_string(), Vec::new());
     let dir = Path::new("/proc").join(&pid);
-    for (columns, files) in PROCESS_FILES {
+    for (words, files) in PROCESS_FILES {
         // Other programs may read the process, too.
         let opened = (0..GROUP_ROUNDS).map(|_| {
-            let ran = || run(["-p", &pid, "--source", "rollup", "--columns", columns]);
+            let ran =
+                || run(["-p", &pid, "--source", "rollup"].into_iter().chain(words.split(' ')));
             opened_in(&dir, || assert_eq!(ran().code, Some(0))).into_iter().collect()
         });
         let always = opened.reduce(|a: BTreeSet<String>, b| &a & &b).expect("there are rounds");
@@ -404,7 +408,7 @@ fn files_of_processes_are_opened_on_request() {
         let more: Vec<&str> =
             always.iter().map(String::as_str).filter(|one| !usual.contains(one)).collect();
         if more != files {
-            wrong.push(format!("--columns {columns}: opens {more:?}, not {files:?}"));
+            wrong.push(format!("{words}: opens {more:?}, not {files:?}"));
         }
     }
     member.kill().expect("a child of ours");

@@ -205,7 +205,7 @@ pub struct Options {
 
     /// The meaning of a row
     #[arg(long, value_name = "WHAT", default_value = "program", value_parser = words::<Grouping>(),
-          help_heading = "Grouping", help = short_help::<Grouping>("Group by"),
+          help_heading = "Grouping", help = short_help::<Grouping>("Rows"),
           long_help = long_help::<Grouping>("Group by"),
           hide_possible_values = true, hide_default_value = true)]
     pub by: Grouping,
@@ -335,9 +335,9 @@ Examples:
 
 const DIFF_RULES: &str = "\
 Rows match if they have the same key, which is the name without its changing text; in reports made
-with --by pid, if process id and start time are the same. Both reports must be made with the same
---by and --name, and be whole: without --top and --total. A figure that one of them lacks gives -
-instead of a number. Reports may come through pipes, as with <(psm-uring --json) in bash.";
+with --by pid or tree, if process id and start time are the same. Both reports must be made with the
+same --by and --name, and be whole: without --top and --total. A figure that one of them lacks gives
+- instead of a number. Reports may come through pipes, as with <(psm-uring --json) in bash.";
 
 /// The options of `psm-uring diff`.
 #[derive(Args, Debug)]

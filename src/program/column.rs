@@ -45,10 +45,18 @@ pub enum Column {
     Limit,
     /// Swap that the kernel charges to the control groups of the row.
     CgSwap,
+    /// `Ram` of the process and of all below it in the tree.
+    Subtree,
+    /// `Swap` of the same.
+    SubtreeSwap,
     /// The number of processes.
     Count,
     /// The process id.
     Pid,
+    /// The row that a row of the tree hangs below.
+    Parent,
+    /// The number of rows above it.
+    Depth,
     /// The percentage of all memory of the host.
     Percent,
     /// Events at the limits of the control groups.
@@ -93,8 +101,12 @@ labels!(Column {
     Left => "left", "what may still be charged before the nearest limit of these groups";
     Limit => "limit", "that limit, of a group or of one above it";
     CgSwap => "cg-swap", "swap charged to these groups";
+    Subtree => "subtree", "RAM of a process and of all below it (--by tree)";
+    SubtreeSwap => "subtree-swap", "SWAPPED of the same";
     Count => "count", "number of processes";
     Pid => "pid", "process id; * if a row has several";
+    Parent => "parent", "process id of the row above (--by tree)";
+    Depth => "depth", "number of rows above (--by tree)";
     Percent => "percent", "the part of all memory of the host (MemTotal)";
     Events => "events", "events at the limits of these groups: low, high, max, oom, oom_kill";
     Pressure => "pressure", "percentage of the last 10 s in which tasks of these groups waited \
@@ -131,7 +143,10 @@ impl ColumnKind {
 
 impl Column {
     /// The number of columns that are amounts of memory.
-    pub const AMOUNTS: usize = Column::CgSwap as usize + 1;
+    pub const AMOUNTS: usize = Column::SubtreeSwap as usize + 1;
+    /// The columns of rows in a tree.
+    pub const TREE: [Column; 4] =
+        [Column::Subtree, Column::SubtreeSwap, Column::Parent, Column::Depth];
     /// The columns with figures of control groups. They need rows of these.
     pub const GROUP: [Column; 6] = [
         Column::Charged,
@@ -169,8 +184,12 @@ impl Column {
             Column::Left => "LEFT",
             Column::Limit => "LIMIT",
             Column::CgSwap => "CG-SWAP",
+            Column::Subtree => "SUBTREE",
+            Column::SubtreeSwap => "SUB-SWAP",
             Column::Count => "COUNT",
             Column::Pid => "PID",
+            Column::Parent => "PARENT",
+            Column::Depth => "DEPTH",
             Column::Percent => "%RAM",
             Column::Events => "EVENTS",
             Column::Pressure => "PRESSURE",
@@ -191,6 +210,9 @@ impl Column {
             Column::Freed | Column::SharedOutside => ColumnKind::Overlapping,
             // Rows may have the same limit.
             Column::Left | Column::Limit => ColumnKind::Overlapping,
+            // A subtree counts in that of the parent again.
+            Column::Subtree | Column::SubtreeSwap => ColumnKind::Overlapping,
+            Column::Parent | Column::Depth => ColumnKind::Number,
             Column::Charged | Column::CgSwap => ColumnKind::Amount,
             Column::Count | Column::Pid | Column::Percent | Column::Bar => ColumnKind::Number,
             Column::Events | Column::Pressure | Column::Faults | Column::Oom => ColumnKind::Number,

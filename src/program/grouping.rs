@@ -18,6 +18,8 @@ pub enum Grouping {
     Program,
     /// One process.
     Pid,
+    /// One process, below its parent.
+    Tree,
     /// All processes of one effective user.
     User,
     /// All processes of one control group.
@@ -31,6 +33,7 @@ pub enum Grouping {
 labels!(Grouping {
     Program => "program", "All processes of one name";
     Pid => "pid" | "process", "One process";
+    Tree => "tree", "One process, below its parent";
     User => "user", "All processes of one user";
     Cgroup => "cgroup", "All processes of one control group";
     Unit => "unit" | "service" | "systemd", "All processes of one systemd unit";
@@ -50,14 +53,19 @@ impl Grouping {
 
     /// Whether rows are labelled with names of programs.
     pub fn needs_name(self) -> bool {
-        matches!(self, Grouping::Program | Grouping::Pid)
+        matches!(self, Grouping::Program | Grouping::Pid | Grouping::Tree)
+    }
+
+    /// Whether a row is a process.
+    pub fn is_process(self) -> bool {
+        matches!(self, Grouping::Pid | Grouping::Tree)
     }
 
     /// The key of a row with this label: it stays the same when the text of a title changes.
     pub fn key(self, rule: NameRule, label: &[u8], process: Option<Pid>) -> Cow<'_, [u8]> {
         match (self, process) {
             (Grouping::Program, _) => process::key(rule, label),
-            (Grouping::Pid, Some(pid)) => Cow::Owned(pid.to_string().into_bytes()),
+            (Grouping::Pid | Grouping::Tree, Some(pid)) => Cow::Owned(pid.to_string().into_bytes()),
             _ => Cow::Borrowed(label),
         }
     }
@@ -71,7 +79,7 @@ impl Grouping {
     pub fn titles(self) -> [&'static str; 2] {
         match self {
             Grouping::Program => ["PROCESS (COUNT)", "PROCESS"],
-            Grouping::Pid => ["PROCESS (PID)", "PROCESS"],
+            Grouping::Pid | Grouping::Tree => ["PROCESS (PID)", "PROCESS"],
             Grouping::User => ["USER (COUNT)", "USER"],
             Grouping::Cgroup => ["CGROUP (COUNT)", "CGROUP"],
             Grouping::Unit => ["UNIT (COUNT)", "UNIT"],
@@ -250,7 +258,7 @@ fn attribute(
     paths: Option<CgroupPaths<'_>>,
 ) -> Option<Attribute<'_>> {
     match grouping {
-        Grouping::Program | Grouping::Pid => None,
+        Grouping::Program | Grouping::Pid | Grouping::Tree => None,
         Grouping::User => Some(Attribute::Owner(uid)),
         Grouping::Cgroup => Some(Attribute::Cgroup(paths.map(|paths| paths.charged))),
         Grouping::Unit => Some(Attribute::Unit(paths.map(|paths| paths.managed))),
@@ -260,7 +268,7 @@ fn attribute(
 
 fn attribute_of_group(grouping: Grouping, path: &[u8]) -> Option<Attribute<'_>> {
     match grouping {
-        Grouping::Program | Grouping::Pid | Grouping::User => None,
+        Grouping::Program | Grouping::Pid | Grouping::Tree | Grouping::User => None,
         Grouping::Cgroup => Some(Attribute::Cgroup(Some(path))),
         Grouping::Unit => Some(Attribute::Unit(Some(path))),
         Grouping::Container => {

@@ -5,6 +5,7 @@
 //! - `charges`   the memory that control groups are charged for, by row
 //! - `column`    the columns: word, help, header, kind
 //! - `faults`    major page faults between two reports
+//! - `tree`      processes as a tree
 //! - `usage`     the memory of a row
 //! - `shares`    memory that processes hold together, split among them
 //! - `levels`    the control groups above a process
@@ -31,6 +32,7 @@ mod order;
 mod row;
 mod shares;
 mod snapshot;
+mod tree;
 mod unread;
 mod usage;
 mod vfork;
@@ -54,6 +56,7 @@ pub use self::order::Order;
 pub use self::row::{FreedMemory, Program, Rest, Uniform};
 pub use self::shares::{MappedObject, MappedPages, Share, Shares, Split, split};
 pub use self::snapshot::{Amounts, Snapshot, SnapshotRow};
+pub use self::tree::{Lineage, TreePlace};
 pub use self::unread::{Known, Obstacle, Unknown, UnknownRest, Unread};
 pub use self::usage::Usage;
 pub use self::vfork::Sharing;
@@ -80,6 +83,8 @@ pub struct Annotations<'a> {
     pub faults: Option<&'a Faults>,
     /// The likely choices of the OOM killer, if the run asked for them.
     pub oom: Option<&'a OomEstimate<'a>>,
+    /// The parents of processes, if rows are a tree.
+    pub lineage: Option<&'a Lineage>,
 }
 
 impl<'a> Annotations<'a> {
@@ -94,6 +99,7 @@ impl<'a> Annotations<'a> {
             charges: None,
             faults: None,
             oom: None,
+            lineage: None,
         }
     }
 }
@@ -156,13 +162,13 @@ fn gather<'run>(
         *count += 1;
         let (name, owner) = (labels.label(&process), owners.get(&process.pid));
         let is_elsewhere =
-            |owner: &&vfork::MemoryOwner<'_>| grouping == Grouping::Pid || owner.name != name;
+            |owner: &&vfork::MemoryOwner<'_>| grouping.is_process() || owner.name != name;
         if let Some(owner) = owner.filter(is_elsewhere) {
             sharers.push(Sharing::new(process.pid, name, owner, grouping));
             continue;
         }
         let place = match grouping {
-            Grouping::Pid => rows.len(),
+            Grouping::Pid | Grouping::Tree => rows.len(),
             _ => *by_name.entry(name).or_insert(rows.len()),
         };
         match rows.get_mut(place) {
@@ -197,6 +203,9 @@ pub fn group<'run>(
     // An unknown total is not 0.
     let knows_total = annotations.unknown == 0 || !rows.is_empty();
     annotations.charges.into_iter().for_each(|charges| charges.apply(&mut rows));
+    if let Some(lineage) = annotations.lineage {
+        lineage.sum(&mut rows);
+    }
     let all = Rest::sum(&rows);
     order::sort(&mut rows, order);
     let cut = order::cut(&mut rows, order).unwrap_or_default();
@@ -206,6 +215,9 @@ pub fn group<'run>(
     }
     if order.reverse {
         rows.reverse();
+    }
+    if let Some(lineage) = annotations.lineage {
+        lineage.arrange(&mut rows);
     }
     let (unknown, unknown_rest) = unread::rows(annotations.unread, labels, order);
     Programs {

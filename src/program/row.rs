@@ -1,6 +1,6 @@
 //! One row of a report: all processes of one label, or one process.
 
-use super::{Column, Grouping, RowCharge, RowFaults, RowOom, Share, Usage};
+use super::{Column, Grouping, RowCharge, RowFaults, RowOom, Share, TreePlace, Usage};
 use crate::host::GroupEvents;
 use crate::process::{Freed, ProcessUsage};
 use crate::smaps::Smaps;
@@ -31,6 +31,8 @@ pub struct Program<'run> {
     pub faults: RowFaults,
     /// The figures of the OOM killer, if the run asked for them.
     pub oom: RowOom,
+    /// Its place among processes, if rows are a tree.
+    pub tree: Option<TreePlace>,
 }
 
 /// The memory that returns when all processes of a row end.
@@ -61,7 +63,7 @@ impl<'run> Program<'run> {
             name,
             pid: Some(process.pid),
             // A row of another grouping is the same one with another process.
-            start_time: process.stat.start_time.filter(|_| grouping == Grouping::Pid),
+            start_time: process.stat.start_time.filter(|_| grouping.is_process()),
             count: 1,
             uid: Uniform::new(process.uid),
             cgroup: Uniform::new(process.cgroup.map(|paths| paths.charged)),
@@ -70,6 +72,7 @@ impl<'run> Program<'run> {
             charge: None,
             faults: RowFaults::NONE,
             oom: RowOom::default(),
+            tree: None,
         }
     }
 
@@ -87,6 +90,7 @@ impl<'run> Program<'run> {
             charge: None,
             faults: RowFaults::NONE,
             oom: RowOom::default(),
+            tree: None,
         }
     }
 
@@ -158,6 +162,9 @@ impl Rest {
             // They have no limit in common.
             rest.usage.set(Column::Left, None);
             rest.usage.set(Column::Limit, None);
+            // A subtree counts in that of the parent again.
+            rest.usage.set(Column::Subtree, None);
+            rest.usage.set(Column::SubtreeSwap, None);
         }
         rest
     }

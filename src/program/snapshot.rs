@@ -108,7 +108,7 @@ impl Snapshot {
     /// The rows of a report that was just made.
     pub fn from_programs(programs: &Programs<'_>, rule: NameRule, at: Duration) -> Snapshot {
         let grouping = programs.grouping;
-        let process = |pid: Option<Pid>| pid.filter(|_| grouping == Grouping::Pid);
+        let process = |pid: Option<Pid>| pid.filter(|_| grouping.is_process());
         let known = programs.rows.iter().chain(&programs.cut).map(|row| SnapshotRow {
             key: Vec::new(),
             name: row.name.to_vec(),
@@ -160,7 +160,7 @@ impl Snapshot {
     }
 
     fn process(&self, row: &Program<'_>) -> Option<Pid> {
-        row.pid.filter(|_| self.grouping == Grouping::Pid)
+        row.pid.filter(|_| self.grouping.is_process())
     }
 
     pub(super) fn find(

@@ -6,7 +6,7 @@ use std::ops::Add;
 
 use serde::Serialize;
 
-use super::{Column, Grouping, Labels, Order, Uniform, order};
+use super::{Column, Labels, Order, Uniform, order};
 use crate::process::{CgroupPaths, Glimpse};
 use crate::units::{Kib, Pid, labels};
 
@@ -113,7 +113,7 @@ pub(super) fn rows<'run>(
 fn unknown<'run>(unread: &[&Unread<'run>], labels: &Labels<'_>) -> Vec<Unknown<'run>> {
     let mut rows: BTreeMap<(Vec<u8>, Option<Pid>, Obstacle), Unknown<'run>> = BTreeMap::new();
     for one @ Unread { pid, obstacle, glimpse, cgroup } in unread {
-        let process = (labels.grouping == Grouping::Pid).then_some(*pid);
+        let process = labels.grouping.is_process().then_some(*pid);
         let row = rows.entry((labels.of_unread(one), process, *obstacle));
         let path = cgroup.map(|paths| paths.charged);
         let row = row.and_modify(|row| {
@@ -143,6 +143,7 @@ fn sort(rows: &mut [Unknown<'_>], order: Order) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Grouping;
     use super::*;
 
     #[test]

@@ -37,6 +37,8 @@ impl Usage {
             Column::Freed | Column::SharedOutside => None,
             Column::Charged | Column::Left | Column::Limit | Column::CgSwap => None,
             Column::Events | Column::Pressure | Column::Faults | Column::Oom => None,
+            Column::Subtree | Column::SubtreeSwap => None,
+            Column::Parent | Column::Depth => None,
             Column::Count | Column::Pid | Column::Percent | Column::Bar => None,
             Column::User | Column::Cgroup | Column::Name => None,
         }))

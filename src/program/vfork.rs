@@ -35,7 +35,7 @@ impl<'run> Sharing<'run> {
         owner: &MemoryOwner<'run>,
         grouping: Grouping,
     ) -> Sharing<'run> {
-        let owner_pid = (grouping == Grouping::Pid).then_some(owner.pid);
+        let owner_pid = grouping.is_process().then_some(owner.pid);
         Sharing { name, pid: Some(pid), owner: owner.name, owner_pid, count: 1 }
     }
 

@@ -12,6 +12,18 @@ use crate::program::Column;
 pub const CSV_COLUMNS: [Column; 6] =
     [Column::Ram, Column::Shared, Column::Swap, Column::Count, Column::Pid, Column::Name];
 
+/// The same of rows in a tree.
+pub const CSV_TREE_COLUMNS: [Column; 8] = [
+    Column::Ram,
+    Column::Subtree,
+    Column::Shared,
+    Column::Swap,
+    Column::Pid,
+    Column::Parent,
+    Column::Depth,
+    Column::Name,
+];
+
 /// The whole text, for a terminal or for programs.
 pub fn csv(report: &Report<'_>, no_header: bool, is_terminal: bool) -> String {
     let programs = report.programs;
@@ -60,6 +72,8 @@ fn kind(line: Line<'_>) -> &'static str {
 fn field(scale: Scale, line: Line<'_>, column: Column) -> Option<String> {
     match column {
         Column::Count => line.count().map(|count| count.to_string()),
+        Column::Parent => line.tree()?.parent.map(|pid| pid.to_string()),
+        Column::Depth => line.tree().map(|tree| tree.depth.to_string()),
         Column::Pid => line.pid().map(|pid| pid.to_string()),
         Column::Pressure => line.pressure_percent(),
         Column::Percent => scale.percent(line.amount(Column::Ram)),

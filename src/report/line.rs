@@ -2,8 +2,8 @@
 
 use crate::host::GroupEvents;
 use crate::program::{
-    Column, ColumnKind, FaultRate, Obstacle, Program, Programs, Rest, RowOom, Sharing, Uniform,
-    Unknown, UnknownRest, Usage, user_name,
+    Column, ColumnKind, FaultRate, Obstacle, Program, Programs, Rest, RowOom, Sharing, TreePlace,
+    Uniform, Unknown, UnknownRest, Usage, user_name,
 };
 use crate::report::escape::Charset;
 use crate::units::{Kib, Pid};
@@ -137,6 +137,12 @@ impl<'a> Line<'a> {
             Line::UnknownRest(rest) => rest.rows,
             _ => 0,
         }
+    }
+
+    /// The place of a row in the tree.
+    pub(super) fn tree(self) -> Option<&'a TreePlace> {
+        let Line::Program(row) = self else { return None };
+        row.tree.as_ref()
     }
 
     /// The process, if the line is one.

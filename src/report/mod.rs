@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-pub use self::csv::{CSV_COLUMNS, csv, csv_record};
+pub use self::csv::{CSV_COLUMNS, CSV_TREE_COLUMNS, csv, csv_record};
 pub use self::json::{
     Account, Name, SavedCoverage, SavedReport, diff_json, json, lines, ndjson, one_line, unhex,
 };
@@ -45,8 +45,8 @@ use self::notes::Missing;
 pub use self::openmetrics::{Metrics, OTHER, ROWS_USUAL, metric_label, metric_labels, openmetrics};
 pub use self::stats::{RunStats, stats};
 pub use self::table::{
-    COLUMNS, Cell, Color, Content, DiffFormat, Layout, Style, TableOptions, cut, cut_front,
-    cut_line, diff, host, table, total, wrap,
+    COLUMNS, Cell, Color, Content, DiffFormat, Layout, Style, TREE_COLUMNS, TableOptions, cut,
+    cut_front, cut_line, diff, host, table, total, wrap,
 };
 pub use self::unit::Unit;
 use crate::process::{NameRule, Source};
@@ -80,8 +80,10 @@ labels!(Format {
 
 impl Format {
     /// The columns without `--columns`; OpenMetrics has none.
-    pub fn usual_columns(self) -> &'static [Column] {
+    pub fn usual_columns(self, by: Grouping) -> &'static [Column] {
         match self {
+            Format::Csv if by == Grouping::Tree => &CSV_TREE_COLUMNS,
+            _ if by == Grouping::Tree => &TREE_COLUMNS,
             Format::Table | Format::Json | Format::Ndjson | Format::OpenMetrics => &COLUMNS,
             Format::Csv => &CSV_COLUMNS,
         }

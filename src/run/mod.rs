@@ -2,6 +2,7 @@
 //!
 //! - `settings` the command line, resolved
 //! - `progress` a progress line on a terminal
+//! - `tree`     processes as a tree
 //! - `vfork`    which processes run in the memory of others
 //! - `outside`  which of these a selection leaves out
 //! - `shares`   the shares of processes in common memory
@@ -31,6 +32,7 @@ mod progress;
 mod settings;
 mod shares;
 mod slots;
+mod tree;
 mod vfork;
 mod walks;
 mod watch;
@@ -180,8 +182,19 @@ impl<'a> Session<'a> {
         let found = oom::read(settings, &meminfo, &time_left(settings, &clock));
         let oom = found.as_ref().map(|found| found.estimate(&tree));
         let oom = oom.as_ref();
-        let annotations =
-            Annotations { unknown, unread, sharing, shares, all_memory, charges, faults, oom };
+        let lineage = tree::lineage(settings, survey);
+        let lineage = lineage.as_ref();
+        let annotations = Annotations {
+            unknown,
+            unread,
+            sharing,
+            shares,
+            all_memory,
+            charges,
+            faults,
+            oom,
+            lineage,
+        };
         let mut programs = program::group(survey.processes(), &labels, annotations, order);
         let rows = FreedRows { settings, measured: &measured, labels: &labels };
         rows.find(&mut self.surveyor, &mut programs, &time_left(settings, &clock))?;

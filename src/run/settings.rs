@@ -103,6 +103,7 @@ impl Settings {
         let frames = finds_freed.then(|| walk_rule(options, &root));
         // Only the total of RAM is printed.
         let is_number = options.total && output.format == Format::Table;
+        let is_tree = options.by == Grouping::Tree;
         let finds_faults = needs(Column::Faults) && !is_number;
         let plan = Plan {
             name_rule: if is_named { options.name } else { NameRule::Comm },
@@ -113,7 +114,7 @@ impl Settings {
             owner,
             page_tables: needs(Column::PageTables),
             cgroup: options.by.needs_cgroup() || needs(Column::Cgroup),
-            stat: options.by == Grouping::Pid && is_compared || finds_faults,
+            stat: options.by.is_process() && is_compared || is_tree || finds_faults,
             ..Plan::default()
         };
         let keeps_files = watch.as_ref().is_some_and(Watch::keeps_files);
@@ -204,8 +205,9 @@ impl Output {
             "--host cannot be written as CSV; use --output json"
         } else if format == Format::Csv && options.columns.contains(&Column::Bar) {
             "the column bar is for the table; use percent"
-        } else if format == Format::OpenMetrics && options.by == Grouping::Pid {
-            "--by pid would make a new label for each process; leave it out, or use json"
+        } else if format == Format::OpenMetrics && options.by.is_process() {
+            "--by pid and --by tree would make a new label for each process; leave it out, or use \
+             json"
         } else {
             let unit = check_unit(unit, format == Format::Table)?;
             return Ok(Output { format, file: output_file.clone(), unit, no_header, color });
@@ -278,13 +280,23 @@ pub(crate) fn check_unit(unit: Option<Unit>, is_table: bool) -> Result<Option<Un
 fn columns(options: &Options, format: Format) -> Result<Vec<Column>, Error> {
     let mut columns = options.columns.clone();
     if columns.is_empty() {
-        columns.extend_from_slice(format.usual_columns());
+        columns.extend_from_slice(format.usual_columns(options.by));
         let swap = columns.iter().position(|column| *column == Column::Swap);
         if let (true, Some(swap)) = (options.heap, swap) {
             columns.insert(swap, Column::Heap);
         }
     }
-    once(columns)
+    if matches!(options.sort, Column::Parent | Column::Depth) {
+        let word = options.sort.label();
+        return Err(Error::Usage(format!(
+            "--sort {word} cannot work: siblings have the same {word}; sort by another column"
+        )));
+    }
+    let of_tree = columns.iter().chain([&options.sort]).find(|one| Column::TREE.contains(one));
+    match of_tree.filter(|_| options.by != Grouping::Tree) {
+        Some(column) => Err(Error::needs(&format!("the column {}", column.label()), "--by tree")),
+        None => once(columns),
+    }
 }
 
 /// The columns, if `--columns` names each once.

@@ -195,6 +195,7 @@ pub fn children_of(parent: Pid) -> Vec<Pid> {
 ///   makes `PATH.PID`
 /// - `grow PATH`       private memory, 1 MiB for each file `PATH.0`, `PATH.1` … that appears; then
 ///   it makes `PATH.0.done`
+/// - `tree N`          N processes, each with up to three children and private memory
 /// - `retitle`         a second title, after a signal to continue
 /// - `pairs KIB N`     N forked children, each of which clones one in its memory as a sibling
 /// - `exit`            immediate exit
@@ -249,6 +250,7 @@ pub fn become_one() {
             (0..number(2)).for_each(|n| fork_with_comm(n, || ()));
         }
         "grow" => grow(words[1]),
+        "tree" => touched = fork_tree(0, number(1)),
         "cold" => read_mapped(words[1]),
         "retitle" => {
             kill_process(getpid(), Signal::STOP).expect("a signal to itself");
@@ -290,6 +292,19 @@ fn set_title(title: &[u8]) {
     unsafe { first.write_bytes(0, title.len() + 8) };
     // SAFETY: as above.
     unsafe { first.copy_from(title.as_ptr(), title.len()) };
+}
+
+/// Forks the children of the process with this number, which fork theirs; the memory that it
+/// touched.
+fn fork_tree(number: usize, processes: usize) -> Vec<u8> {
+    for child in (3 * number + 1..=3 * number + 3).take_while(|child| *child < processes) {
+        fork(|| {
+            let touched = fork_tree(child, processes);
+            std::hint::black_box(&touched);
+            stop_for_ever();
+        });
+    }
+    touch(64 * (1 + number % 7))
 }
 
 /// Grows by a round of 1 MiB whenever a file asks for it.

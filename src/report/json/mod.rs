@@ -163,6 +163,18 @@ struct ProgramRow<'a> {
     faults: Option<FaultFields>,
     #[serde(flatten)]
     oom: Option<OomFields>,
+    #[serde(flatten)]
+    tree: Option<TreeFields>,
+}
+
+/// The place of a row in the tree, if rows are one.
+#[derive(Serialize)]
+struct TreeFields {
+    depth: usize,
+    parent: Option<Pid>,
+    subtree_count: u64,
+    subtree: Option<Kib>,
+    subtree_swap: Option<Kib>,
 }
 
 /// The major page faults of a row, if the run asked for them.
@@ -355,6 +367,13 @@ impl<'a> ProgramRow<'a> {
         let charge = ChargeFields::new(row);
         let faults = FaultFields::new(report, row.faults);
         let oom = report.oom.map(|_| OomFields::new(row.oom));
+        let tree = row.tree.map(|tree| TreeFields {
+            depth: tree.depth,
+            parent: tree.parent,
+            subtree_count: tree.count,
+            subtree: row.usage.get(Column::Subtree),
+            subtree_swap: row.usage.get(Column::SubtreeSwap),
+        });
         ProgramRow {
             name,
             key,
@@ -368,6 +387,7 @@ impl<'a> ProgramRow<'a> {
             charge,
             faults,
             oom,
+            tree,
         }
     }
 }
@@ -441,6 +461,7 @@ fn fates<S: Serializer>(coverage: &Coverage, serializer: S) -> Result<S::Ok, S::
 impl Serialize for UsageFields<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let is_shown = |column: &Column| match column.kind() {
+            _ if Column::TREE.contains(column) => false,
             ColumnKind::Amount => true,
             ColumnKind::Overlapping => !self.is_total,
             ColumnKind::Number | ColumnKind::Text => false,

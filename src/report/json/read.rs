@@ -149,7 +149,7 @@ impl SavedRow {
             }
         };
         // Only here is a row that has a process id a process.
-        let is_process = by == Grouping::Pid;
+        let is_process = by.is_process();
         let (pid, start_time) = (pid.filter(|_| is_process), start_time.filter(|_| is_process));
         // Without RAM, `swap` is `VmSwap`, not the proportional share.
         let swap = amounts.ram.and(amounts.swap);

@@ -27,6 +27,15 @@ use crate::units::{Kib, Labelled};
 /// The columns of psm.
 pub const COLUMNS: [Column; 4] = [Column::Ram, Column::Shared, Column::Swap, Column::Name];
 
+/// The same of rows in a tree.
+pub const TREE_COLUMNS: [Column; 5] =
+    [Column::Ram, Column::Subtree, Column::Shared, Column::Swap, Column::Name];
+
+/// The blanks in front of the name of a row in a tree, for each row above; at most this many rows
+/// count.
+const INDENT: &str = "  ";
+const DEPTH_MAX: usize = 16;
+
 /// The look of a table.
 #[derive(Clone, Debug)]
 pub struct TableOptions<'a> {
@@ -192,6 +201,7 @@ impl<'a> Table<'a> {
             (Column::Count, _) => line.count().map_or_else(String::new, |count| count.to_string()),
             (Column::Pid, Line::Rest(_) | Line::UnknownRest(_) | Line::Total(..)) => String::new(),
             (Column::Pid, _) => line.pid().map_or_else(|| "*".to_owned(), |pid| pid.to_string()),
+            (Column::Parent | Column::Depth, _) => tree_number(line, column),
             (Column::Bar, Line::Program(row)) => {
                 self.scale.bar(ram(&row.usage), self.options.charset)
             }
@@ -241,7 +251,12 @@ impl<'a> Table<'a> {
         // A name that reads like the row of the rest has a number as suffix, or an escape.
         let looks_like_rest = !suffix.starts_with(" (") && is_count_of_more(line.name());
         let name = self.options.charset.name(line.name());
-        Cell::Name(if looks_like_rest { escape::first_char(&name) } else { name }, suffix)
+        let indent = INDENT.repeat(line.tree().map_or(0, |tree| tree.depth.min(DEPTH_MAX)));
+        // A blank of the name would look like another level.
+        let looks_deeper = line.tree().is_some() && name.starts_with(' ');
+        let is_escaped = looks_like_rest || looks_deeper;
+        let name = if is_escaped { escape::first_char(&name) } else { name };
+        Cell::Name(indent + &name, suffix)
     }
 
     /// The number of processes or the process id, unless it has a column.
@@ -255,7 +270,7 @@ impl<'a> Table<'a> {
 
     fn suffix_column(&self) -> Option<Column> {
         let column = match self.programs.grouping {
-            Grouping::Pid => Column::Pid,
+            Grouping::Pid | Grouping::Tree => Column::Pid,
             _ => Column::Count,
         };
         (!self.options.columns.contains(&column)).then_some(column)
@@ -285,6 +300,15 @@ impl<'a> Table<'a> {
             }
         }
     }
+}
+
+/// The parent or the depth of a row in a tree; a root has no parent.
+fn tree_number(line: Line<'_>, column: Column) -> String {
+    let number = line.tree().and_then(|tree| match column {
+        Column::Parent => tree.parent.map(|pid| pid.to_string()),
+        _ => Some(tree.depth.to_string()),
+    });
+    number.unwrap_or_default()
 }
 
 /// Whether a name reads as `(3 more)`.

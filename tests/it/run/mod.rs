@@ -13,6 +13,7 @@
 //! - `selection`   files that a selection does not read
 //! - `stats`       `--stats`
 //! - `stuck`       processes whose files never answer
+//! - `tree`        `--by tree`
 //! - `watch`       `--watch`
 
 mod columns;
@@ -28,4 +29,5 @@ mod screen;
 mod selection;
 mod stats;
 mod stuck;
+mod tree;
 mod watch;

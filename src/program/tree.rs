@@ -1,0 +1,234 @@
+//! Processes as a tree of parents and children: which row hangs below which, and the memory of
+//! everything below a row.
+
+use std::collections::HashMap;
+
+use super::{Column, Program, Usage};
+use crate::process::ProcessUsage;
+use crate::units::Pid;
+
+/// The parents of processes. It has no cycle, although the processes are not read at one instant:
+/// an id can change hands in between.
+#[derive(Debug, Default)]
+pub struct Lineage {
+    parents: HashMap<Pid, Pid>,
+}
+
+/// The place of a row in the tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TreePlace {
+    /// The number of rows above it.
+    pub depth: usize,
+    /// The row that it hangs below: its nearest ancestor with a row.
+    pub parent: Option<Pid>,
+    /// The number of processes with it: itself, and all measured processes below.
+    pub count: u64,
+    /// Their memory.
+    pub subtree: Usage,
+}
+
+impl Lineage {
+    /// The lineage of these processes, and of others without figures, which have these parents.
+    pub fn new<'run>(
+        processes: impl Iterator<Item = ProcessUsage<'run>> + Clone,
+        others: &HashMap<Pid, Pid>,
+    ) -> Lineage {
+        let starts: HashMap<Pid, u64> =
+            processes.clone().filter_map(|one| Some((one.pid, one.stat.start_time?))).collect();
+        let known = processes.filter_map(|one| Some((one.pid, one.stat.parent?)));
+        let others = others.iter().map(|(pid, parent)| (*pid, *parent));
+        let mut links: Vec<(Pid, Pid)> = known.chain(others).collect();
+        // A parent began before its children, else it is another process with the id of the parent.
+        links.retain(|(pid, parent)| {
+            let both = starts.get(pid).zip(starts.get(parent));
+            both.is_none_or(|(start, above)| above <= start)
+        });
+        links.sort_unstable();
+        let mut lineage = Lineage::default();
+        for (pid, parent) in links {
+            if pid != parent && !lineage.ancestors(parent).any(|above| above == pid) {
+                lineage.parents.insert(pid, parent);
+            }
+        }
+        lineage
+    }
+
+    /// The process itself, its parent, and so on.
+    fn ancestors(&self, pid: Pid) -> impl Iterator<Item = Pid> + '_ {
+        std::iter::successors(Some(pid), |pid| self.parents.get(pid).copied())
+    }
+
+    /// Sets the memory of everything below each row; rows are processes.
+    pub(super) fn sum(&self, rows: &mut [Program<'_>]) {
+        let places = places(rows);
+        let own: Vec<(Option<Pid>, Usage)> = rows.iter().map(|row| (row.pid, row.usage)).collect();
+        for row in rows.iter_mut() {
+            let subtree = Usage::NOTHING;
+            row.tree = Some(TreePlace { depth: 0, parent: None, count: 0, subtree });
+        }
+        for (pid, usage) in own {
+            let above = pid.into_iter().flat_map(|pid| self.ancestors(pid));
+            for place in above.filter_map(|pid| places.get(&pid)) {
+                if let Some(tree) = &mut rows[*place].tree {
+                    tree.count += 1;
+                    tree.subtree.add(&usage);
+                }
+            }
+        }
+        for row in rows {
+            let get = |column| row.tree.and_then(|tree| tree.subtree.get(column));
+            let (ram, swap) = (get(Column::Ram), get(Column::Swap));
+            row.usage.set(Column::Subtree, ram);
+            row.usage.set(Column::SubtreeSwap, swap);
+        }
+    }
+
+    /// Puts each row below its nearest ancestor with a row. Siblings keep their order.
+    pub(super) fn arrange(&self, rows: &mut Vec<Program<'_>>) {
+        let places = places(rows);
+        let parent = |row: &Program<'_>| {
+            let mut above = self.ancestors(row.pid?).skip(1);
+            above.find(|pid| places.contains_key(pid))
+        };
+        let mut children: HashMap<Option<Pid>, Vec<usize>> = HashMap::new();
+        for (place, row) in rows.iter().enumerate() {
+            children.entry(parent(row)).or_default().push(place);
+        }
+        let mut arranged = Vec::with_capacity(rows.len());
+        let mut waiting: Vec<(usize, Option<Pid>, usize)> = Vec::new();
+        let mut push = |waiting: &mut Vec<_>, parent, depth| {
+            let below = children.remove(&parent).unwrap_or_default();
+            waiting.extend(below.into_iter().rev().map(|place| (place, parent, depth)));
+        };
+        push(&mut waiting, None, 0);
+        while let Some((place, parent, depth)) = waiting.pop() {
+            let mut row = rows[place];
+            row.tree = row.tree.map(|tree| TreePlace { depth, parent, ..tree });
+            if row.pid.is_some() {
+                push(&mut waiting, row.pid, depth + 1);
+            }
+            arranged.push(row);
+        }
+        debug_assert_eq!(arranged.len(), rows.len(), "a lineage has no cycle");
+        *rows = arranged;
+    }
+}
+
+/// The places of rows by their processes.
+fn places(rows: &[Program<'_>]) -> HashMap<Pid, usize> {
+    rows.iter().enumerate().filter_map(|(place, row)| Some((row.pid?, place))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Annotations, Grouping, Labels, Order, Programs, Shares, group};
+    use super::*;
+    use crate::process::StatFigures;
+    use crate::smaps::naive;
+    use crate::units::Kib;
+
+    fn process(pid: u32, parent: u32, start: u64, pss: u64) -> ProcessUsage<'static> {
+        let text = format!("Pss: {pss} kB\nPrivate_Clean: 0 kB\nPrivate_Dirty: 0 kB\n");
+        ProcessUsage {
+            pid: Pid(pid),
+            name: b"p",
+            smaps: naive::scan(text.as_bytes()).expect("smaps"),
+            uid: None,
+            cgroup: None,
+            page_tables: None,
+            stat: StatFigures {
+                parent: Some(Pid(parent)),
+                start_time: Some(start),
+                ..StatFigures::default()
+            },
+        }
+    }
+
+    /// Process, parent, depth, own RAM and that of the subtree.
+    type Shown = (u32, Option<u32>, usize, u64, u64);
+
+    fn shown(programs: &Programs<'_>) -> Vec<Shown> {
+        let kib = |amount: Option<Kib>| amount.map_or(0, |kib| kib.0);
+        let one = |row: &Program<'_>| {
+            let tree = row.tree.expect("a tree");
+            let (own, all) = (row.usage.get(Column::Ram), row.usage.get(Column::Subtree));
+            let (pid, parent) = (row.pid.expect("a process"), tree.parent.map(|pid| pid.0));
+            (pid.0, parent, tree.depth, kib(own), kib(all))
+        };
+        programs.rows.iter().map(one).collect()
+    }
+
+    fn tree(all: &[ProcessUsage<'static>], others: &[(u32, u32)], order: Order) -> Vec<Shown> {
+        let others = others.iter().map(|(pid, parent)| (Pid(*pid), Pid(*parent))).collect();
+        let lineage = Lineage::new(all.iter().copied(), &others);
+        let (sharing, shares) = (HashMap::new(), Shares::new());
+        let labels = Labels::new(all.iter().copied(), Grouping::Tree, None);
+        let annotations =
+            Annotations { lineage: Some(&lineage), ..Annotations::new(&sharing, &shares) };
+        let programs = group(all.iter().copied(), &labels, annotations, order);
+        let sum: u64 = all.iter().map(|one| one.smaps.pss().0).sum();
+        let total = programs.total.and_then(|total| total.get(Column::Ram));
+        assert_eq!(total, Some(Kib(sum)), "the total sums own figures");
+        shown(&programs)
+    }
+
+    #[test]
+    fn children_follow_their_parents_and_siblings_are_sorted() {
+        let all = [
+            process(1, 0, 1, 5),
+            process(2, 1, 2, 30),
+            process(3, 1, 3, 10),
+            process(4, 2, 4, 7),
+            process(5, 2, 5, 3),
+            process(6, 0, 9, 4),
+        ];
+        let whole = [
+            (6, None, 0, 4, 4),
+            (1, None, 0, 5, 55),
+            (3, Some(1), 1, 10, 10),
+            (2, Some(1), 1, 30, 40),
+            (5, Some(2), 2, 3, 3),
+            (4, Some(2), 2, 7, 7),
+        ];
+        assert_eq!(tree(&all, &[], Order::default()), whole);
+        let reversed = tree(&all, &[], Order { reverse: true, ..Order::default() });
+        assert_eq!(reversed.iter().map(|row| row.0).collect::<Vec<_>>(), [1, 2, 4, 5, 3, 6]);
+        // 5 and 6 are cut: the memory of 5 counts in the subtrees above.
+        let top = tree(&all, &[], Order { top: Some(4), key: Column::Ram, reverse: false });
+        assert_eq!(
+            top,
+            [
+                (1, None, 0, 5, 55),
+                (3, Some(1), 1, 10, 10),
+                (2, Some(1), 1, 30, 40),
+                (4, Some(2), 2, 7, 7)
+            ]
+        );
+    }
+
+    /// The parent of 4 is not measured; its grandparent 2 is.
+    #[test]
+    fn rows_hang_below_the_nearest_ancestor_with_a_row() {
+        let all = [process(2, 1, 2, 30), process(4, 3, 4, 7), process(8, 9, 5, 1)];
+        assert_eq!(
+            tree(&all, &[(3, 2), (1, 0), (9, 0)], Order::default()),
+            [(8, None, 0, 1, 1), (2, None, 0, 30, 37), (4, Some(2), 1, 7, 7)]
+        );
+    }
+
+    /// Each of two processes names the other as its parent: an id changed hands between the reads.
+    #[test]
+    fn reused_ids_make_no_cycle() {
+        let younger = [process(2, 3, 5, 1), process(3, 2, 9, 2)];
+        assert_eq!(
+            tree(&younger, &[], Order::default()),
+            [(2, None, 0, 1, 3), (3, Some(2), 1, 2, 2)]
+        );
+        let same_tick = [process(2, 4, 5, 1), process(3, 2, 5, 2), process(4, 3, 5, 4)];
+        assert_eq!(tree(&same_tick, &[], Order::default()).len(), 3);
+        let own = [process(7, 7, 5, 1)];
+        assert_eq!(tree(&own, &[], Order::default()), [(7, None, 0, 1, 1)]);
+        let unread = tree(&[process(5, 6, 1, 1)], &[(6, 8), (8, 6)], Order::default());
+        assert_eq!(unread, [(5, None, 0, 1, 1)]);
+    }
+}
