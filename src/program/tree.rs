@@ -3,9 +3,12 @@
 
 use std::collections::HashMap;
 
-use super::{Column, Program, Usage};
+use super::{Column, Program};
 use crate::process::ProcessUsage;
-use crate::units::Pid;
+use crate::units::{Kib, Pid};
+
+/// The columns with sums of RAM and swap over a subtree.
+const SUMS: [Column; 2] = [Column::Subtree, Column::SubtreeSwap];
 
 /// The parents of processes. It has no cycle, although the processes are not read at one instant:
 /// an id can change hands in between.
@@ -21,10 +24,9 @@ pub struct TreePlace {
     pub depth: usize,
     /// The row that it hangs below: its nearest ancestor with a row.
     pub parent: Option<Pid>,
-    /// The number of processes with it: itself, and all measured processes below.
+    /// The number of processes with it: itself, and all measured processes below. Their memory is
+    /// in the columns of the subtree.
     pub count: u64,
-    /// Their memory.
-    pub subtree: Usage,
 }
 
 impl Lineage {
@@ -61,25 +63,23 @@ impl Lineage {
     /// Sets the memory of everything below each row; rows are processes.
     pub(super) fn sum(&self, rows: &mut [Program<'_>]) {
         let places = places(rows);
-        let own: Vec<(Option<Pid>, Usage)> = rows.iter().map(|row| (row.pid, row.usage)).collect();
+        let figures =
+            |row: &Program<'_>| [Column::Ram, Column::Swap].map(|column| row.usage.get(column));
+        let own: Vec<(Option<Pid>, _)> = rows.iter().map(|row| (row.pid, figures(row))).collect();
         for row in rows.iter_mut() {
-            let subtree = Usage::NOTHING;
-            row.tree = Some(TreePlace { depth: 0, parent: None, count: 0, subtree });
+            row.tree = Some(TreePlace { depth: 0, parent: None, count: 0 });
+            SUMS.into_iter().for_each(|column| row.usage.set(column, Some(Kib(0))));
         }
-        for (pid, usage) in own {
+        for (pid, amounts) in own {
             let above = pid.into_iter().flat_map(|pid| self.ancestors(pid));
             for place in above.filter_map(|pid| places.get(&pid)) {
-                if let Some(tree) = &mut rows[*place].tree {
-                    tree.count += 1;
-                    tree.subtree.add(&usage);
+                let Program { usage, tree, .. } = &mut rows[*place];
+                for (column, more) in SUMS.into_iter().zip(amounts) {
+                    let sum = usage.get(column).zip(more).map(|(sum, more)| sum + more);
+                    usage.set(column, sum);
                 }
+                tree.iter_mut().for_each(|tree| tree.count += 1);
             }
-        }
-        for row in rows {
-            let get = |column| row.tree.and_then(|tree| tree.subtree.get(column));
-            let (ram, swap) = (get(Column::Ram), get(Column::Swap));
-            row.usage.set(Column::Subtree, ram);
-            row.usage.set(Column::SubtreeSwap, swap);
         }
     }
 
@@ -125,7 +125,6 @@ mod tests {
     use super::*;
     use crate::process::StatFigures;
     use crate::smaps::naive;
-    use crate::units::Kib;
 
     fn process(pid: u32, parent: u32, start: u64, pss: u64) -> ProcessUsage<'static> {
         let text = format!("Pss: {pss} kB\nPrivate_Clean: 0 kB\nPrivate_Dirty: 0 kB\n");

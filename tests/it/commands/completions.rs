@@ -47,14 +47,14 @@ fn bash_completes() {
         ("psm-uring --name c", "comm cmdline\n"),
         ("psm-uring bench --ag", "--against\n"),
         ("psm-uring completions z", "zsh\n"),
-        ("psm-uring --columns s", "shared swap shared-outside\n"),
-        ("psm-uring --columns ram,s", "ram,shared ram,swap ram,shared-outside\n"),
+        ("psm-uring --columns s", "shared swap shared-outside subtree subtree-swap\n"),
+        ("psm-uring --columns ram,sh", "ram,shared ram,shared-outside\n"),
         ("psm-uring --columns bar,swap,ra", "bar,swap,ram\n"),
         ("psm-uring bench --engines sync,t", "sync,threads\n"),
         // A list is offered no word, or alias of one, that it has already.
         ("psm-uring --columns ram", "ram\n"),
         ("psm-uring --columns ram,ram", "\n"),
-        ("psm-uring --columns swapped,uss,s", "swapped,uss,shared swapped,uss,shared-outside\n"),
+        ("psm-uring --columns swapped,uss,sh", "swapped,uss,shared swapped,uss,shared-outside\n"),
         ("psm-uring bench --engines sync,threads,", "sync,threads,auto sync,threads,uring\n"),
         // The working directory contains a directory of this name.
         ("psm-uring --watch ord", "\n"),
@@ -115,15 +115,15 @@ fn zsh_completes_lists() {
 fn fish_completes() {
     let ask = "$PSM completions fish | source; complete -C 'psm-uring --name c'; \
                complete -C 'psm-uring --stri'; complete -C 'psm-uring b'; \
-               complete -C 'psm-uring --columns s'; complete -C 'psm-uring --columns ram,s'; \
+               complete -C 'psm-uring --columns sh'; complete -C 'psm-uring --columns ram,sh'; \
                complete -C 'psm-uring --columns=ram,sw'; complete -C 'psm-uring --watch ord'; \
                complete -C 'psm-uring --output-file ord'; complete -C 'psm-uring -u roo'; \
                complete -C 'psm-uring completions '; complete -C 'psm-uring completions f'; \
                complete -C 'psm-uring diff record'; complete -C 'psm-uring man record'";
     if let Some(found) = shell(&["fish", "--no-config"], ask) {
         let words: Vec<_> = found.lines().filter_map(|line| line.split('\t').next()).collect();
-        let expected = "comm cmdline --strict bench shared swap shared-outside ram,shared \
-                        ram,swap ram,shared-outside --columns=ram,swap ordinary/ root bash zsh \
+        let expected = "comm cmdline --strict bench shared shared-outside ram,shared \
+                        ram,shared-outside --columns=ram,swap ordinary/ root bash zsh \
                         fish --help fish record.sh recorded/";
         assert_eq!(words.join(" "), expected, "{found}");
     }

@@ -14,6 +14,10 @@ fn json_keeps_its_schema() {
     documents.push(stuck_report());
     let places = ["-o", "ndjson", "--columns", "user,cgroup", "--proc-root", "grouped"];
     documents.push(run(places).stdout());
+    for by in ["cgroup", "tree", "program"] {
+        let words = ["-o", "ndjson", "--by", by, "-n", "2", "--columns", "faults,oom"];
+        documents.push(run(words).stdout());
+    }
     let pair = Target::start_as(b"pair", "vfork 4000");
     let child = pair.children(1, 'T')[0];
     let pids = format!("{},{child}", pair.pid());

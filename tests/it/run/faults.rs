@@ -217,3 +217,19 @@ fn saved_reports_are_compared() {
     let table = diff("of-program", "of-program", &[]);
     assert!(!table.contains("FAULTS/S"), "{table}");
 }
+
+/// The figures are those of the process, also if its first thread is dead.
+#[test]
+fn a_process_without_its_leader_counts_whole() {
+    let target = Target::start_as(b"leaderless", "leaderless 256");
+    let pid = target.children(1, 'Z')[0];
+    let id = pid.to_string();
+    let ran = run(["--json", "--by", "pid", "--columns", "faults", "-p", &id]);
+    let document: Value = serde_json::from_str(&ran.stdout()).expect("JSON");
+    let row = &document["programs"][0];
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a child");
+    let (_, fields) = stat.rsplit_once(") ").expect("stat");
+    let field = |number: usize| fields.split(' ').nth(number - 3).map(str::to_owned);
+    assert_eq!(Some(row["start_time"].to_string()), field(22), "{document}");
+    assert_eq!(Some(row["major_faults"].to_string()), field(12), "{document}");
+}
