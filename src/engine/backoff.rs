@@ -51,7 +51,7 @@ impl Backoff {
     }
 
     /// Records a survey: the processes that it asked, ascending, and those that it misses. One that
-    /// a deadline cut off (`is_cut`) may be healthy: it is skipped once the same happens to it again.
+    /// a deadline cut off (`is_cut`) may be healthy: it is skipped if the same happens to it again.
     pub(super) fn record(
         &mut self,
         asked: &[Pid],

@@ -268,10 +268,12 @@ impl Walk {
     /// Takes entries of one table, from this page on.
     fn table(&mut self, page: u64, bytes: &[u8], table: u64) {
         self.tables += usize::from(entries(bytes).any(TableEntry::is_present));
-        if let Some(first) = block(page, bytes, table) {
+        let len = (bytes.len() / ENTRY_BYTES) as u64;
+        // One entry of the level above never maps more than one file.
+        let is_possible = |first: &TableEntry| !first.is_file() || self.is_one_range(page, len);
+        if let Some(first) = block(page, bytes, table).filter(is_possible) {
             self.tables_of_blocks += 1;
             let class = if first.is_file() { self.class(page, first) } else { 0 };
-            let len = (bytes.len() / ENTRY_BYTES) as u64;
             return self.blocks.push(Block { first, len, class });
         }
         // Most pages of most big processes.
@@ -298,6 +300,13 @@ impl Walk {
         }
         self.resident(0, private, 1);
         self.classes[0].seen.whole += private;
+    }
+
+    /// Whether so many pages are in one range of addresses.
+    fn is_one_range(&self, page: u64, len: u64) -> bool {
+        let (Some(rule), Some(ranges)) = (self.rule, self.ranges.whole()) else { return false };
+        let place = ranges.partition_point(|range| range.end / rule.page_bytes <= page);
+        ranges.get(place).is_some_and(|range| page + len <= range.end / rule.page_bytes)
     }
 
     /// The class of a page of a file. Ranges are visited in order.
