@@ -18,7 +18,7 @@ use super::until;
 /// Selects the mode of a test binary.
 pub const MODE: &str = "PSM_TEST_CHILD";
 const TITLE: &str = "PSM_TEST_TITLE";
-const READY_LIMIT: Duration = Duration::from_secs(20);
+const READY_LIMIT: Duration = Duration::from_secs(60);
 const PAGE: usize = 4096;
 
 /// A child of the test. Dropping it ends the process.

@@ -129,7 +129,7 @@ fn a_stuck_file_has_a_note() {
     let began = Instant::now();
     let words = ["--json", "--by", "pid", "--columns", "oom", "--stuck-after", "300ms"];
     let ran = report(dir.path(), &words);
-    assert!(began.elapsed() < RUN_LIMIT.min(Duration::from_secs(15)), "{:?}", began.elapsed());
+    assert!(began.elapsed() < RUN_LIMIT, "{:?}", began.elapsed());
     assert!(
         ran.stderr().contains("may be another: 1 process could not be read"),
         "{}",
