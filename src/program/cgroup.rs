@@ -99,6 +99,14 @@ impl Container {
         [self.runtime.as_bytes(), b":", name].concat()
     }
 
+    /// Its control group, if the detail has it and the name is not unique.
+    fn place(&self, parts: &[&[u8]], detail: Detail) -> Option<Vec<u8>> {
+        let parts = &parts[..=*self.parts.end()];
+        let parts = parts.strip_suffix(&[PAYLOAD]).unwrap_or(parts);
+        let is_shown = detail == Detail::Places && !self.has_id();
+        is_shown.then(|| [b"cgroup:", &parts.join(&b'/')[..]].concat())
+    }
+
     /// Whether the name is an id that no other container has.
     fn has_id(&self) -> bool {
         id(&self.name).is_some() || self.name.get(..UUID_LEN).and_then(uuid).is_some()
@@ -115,12 +123,7 @@ pub fn container(path: &[u8], detail: Detail) -> Option<Vec<u8>> {
     let label = Some(labels.join(&b'/')).filter(|label| !label.is_empty());
     let pod = parts.iter().rev().find_map(|part| pod(part));
     let pod = pod.map(|uid| [b"pod:", &uid[..]].concat());
-    let named = containers.last().filter(|one| detail == Detail::Places && !one.has_id());
-    let place = named.map(|one| {
-        let parts = &parts[..=*one.parts.end()];
-        let parts = parts.strip_suffix(&[PAYLOAD]).unwrap_or(parts);
-        [b"cgroup:", &parts.join(&b'/')[..]].concat()
-    });
+    let place = containers.last().and_then(|one| one.place(&parts, detail));
     let words: Vec<Vec<u8>> = label.into_iter().chain(pod).chain(place).collect();
     (!words.is_empty()).then(|| words.join(&b' '))
 }
@@ -268,12 +271,12 @@ const PAYLOAD: &[u8] = b"payload";
 /// The units and containers around it come first, so that equal names of two users or containers
 /// differ: `user@1000.service/app.service`, `lxc:outer/lxc:in/cron.service`.
 pub fn unit(path: &[u8], detail: Detail) -> Option<Vec<u8>> {
-    let (parts, mut names, mut last) = (parts(path), Vec::new(), 0);
+    let (parts, mut names, mut last, mut end) = (parts(path), Vec::new(), 0, 0);
     let containers = containers(&parts);
     for at in 0..parts.len() {
         if let Some(name) = unit_at(&parts[..=at]) {
             names.push(name);
-            last = names.len();
+            (last, end) = (names.len(), at);
         } else if let Some(one) = containers.iter().find(|one| *one.parts.end() == at) {
             // The payload of systemd-nspawn has the name of its unit, which is in `names`.
             names.extend(Some(one.label(detail)).filter(|_| parts[at] != PAYLOAD));
@@ -281,7 +284,10 @@ pub fn unit(path: &[u8], detail: Detail) -> Option<Vec<u8>> {
     }
     // A container inside of the last unit, or outside of all, is not a unit.
     names.truncate(last);
-    (!names.is_empty()).then(|| names.join(&b'/'))
+    let around = containers.iter().rfind(|one| *one.parts.end() < end);
+    let place = around.and_then(|one| one.place(&parts, detail));
+    let words: Vec<Vec<u8>> = [names.join(&b'/')].into_iter().chain(place).collect();
+    (last > 0).then(|| words.join(&b' '))
 }
 
 /// The unit that begins with the last of these parts.

@@ -127,10 +127,11 @@ impl BeforeAfter {
         after: Option<Amounts>,
         interval: Option<Duration>,
     ) -> BeforeAfter {
-        // Those of a process that ended are unknown.
-        let faults = after.and_then(|after| {
-            let then = before.map_or(Some(0), |before| before.major_faults)?;
-            FaultRate::new(Some(after.major_faults?.saturating_sub(then)), interval)
+        // Those of a process that ended are unknown. One that the earlier report lacks may have
+        // begun before it.
+        let faults = before.zip(after).and_then(|(before, after)| {
+            let more = after.major_faults?.saturating_sub(before.major_faults?);
+            FaultRate::new(Some(more), interval)
         });
         let [then, now] = [before, after].map(|amounts| amounts.unwrap_or(Amounts::NOTHING));
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);

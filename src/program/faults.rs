@@ -80,6 +80,8 @@ pub struct RowFaults {
 impl RowFaults {
     /// No faults.
     pub const NONE: RowFaults = RowFaults { all: Some(0), since: Some(0) };
+    /// Of no measured process.
+    pub const UNKNOWN: RowFaults = RowFaults { all: None, since: None };
 
     pub(super) fn add(&mut self, more: RowFaults) {
         let sum = |a: Option<u64>, b: Option<u64>| a.zip(b).map(|(a, b)| a.saturating_add(b));

@@ -228,7 +228,7 @@ pub fn group<'run>(
         count,
         total: knows_total.then_some(all.usage),
         events: all.events.filter(|_| knows_total),
-        faults: all.faults,
+        faults: if knows_total { all.faults } else { RowFaults::UNKNOWN },
         interval: annotations.faults.and_then(|faults| faults.interval),
         sharing: vfork::merged(sharers),
         unknown,

@@ -221,7 +221,10 @@ impl<'run> OomEstimate<'run> {
             let ends_as_one = below.filter(|level| levels.groups[*level].memory.oom.kills_group);
             ends_as_one.last().map(|level| &levels.groups[level].path[..])
         };
-        let kills = victims.iter().find_map(|(_, home)| group_of((*home)?));
+        // Of a tie, only if it is the same for all.
+        let mut groups = victims.iter().map(|(_, home)| group_of((*home)?));
+        let first = groups.next().flatten();
+        let kills = first.filter(|_| groups.all(|group| group == first));
         let mark = if victims.len() == 1 { OomMark::Next } else { OomMark::Tie };
         for (pid, _) in &victims {
             let marks = self.marks.entry(*pid).or_default();

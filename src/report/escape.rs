@@ -102,7 +102,10 @@ pub fn json(text: String) -> String {
     if text.is_ascii() && !text.contains('\u{7f}') {
         return text;
     }
-    let acts = |c: char| !matches!(c, '\n' | '\\' | ' ') && !push(&mut String::new(), c, true);
+    let acts = |c: char| match c {
+        '\u{7f}' => true,
+        _ => !c.is_ascii() && !push(&mut String::new(), c, true),
+    };
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         if acts(c) {

@@ -33,7 +33,7 @@ impl FreedRows<'_> {
         &self,
         surveyor: &mut Surveyor,
         programs: &mut Programs<'_>,
-        timeouts: &Timeouts,
+        left: &dyn Fn() -> Timeouts,
     ) -> Result<(), Error> {
         let Some(Ok(rule)) = self.settings.frames else { return Ok(()) };
         let walk = WalkRule { is_forced: true, is_whole_host: true, ..rule };
@@ -50,7 +50,7 @@ impl FreedRows<'_> {
         let Measured { survey, surveyed, found, .. } = self.measured;
         for row in &mut programs.rows {
             let spaces = RowSpaces::new(members_of(row, &rows), &users);
-            let Some((mapped, walked)) = walk_group(surveyor, &spaces, &plan, timeouts)? else {
+            let Some((mapped, walked)) = walk_group(surveyor, &spaces, &plan, left)? else {
                 continue;
             };
             let outside = mapped.outside + self.ram_of(&spaces.staying);
@@ -108,11 +108,11 @@ impl RowSpaces {
     /// `users` has the processes of shared address spaces, by the owner.
     fn new(members: Vec<Pid>, users: &HashMap<Pid, Vec<Pid>>) -> RowSpaces {
         let members: HashSet<Pid> = members.into_iter().collect();
-        let is_user = |pid: &Pid| users.values().any(|users| users[1..].contains(pid));
+        let others: HashSet<Pid> = users.values().flat_map(|users| &users[1..]).copied().collect();
         let ends = |owner: &Pid| {
             users.get(owner).is_none_or(|users| users.iter().all(|pid| members.contains(pid)))
         };
-        let owners = members.iter().copied().filter(|pid| users.is_empty() || !is_user(pid));
+        let owners = members.iter().copied().filter(|pid| !others.contains(pid));
         let (dying, staying) = owners.partition(ends);
         RowSpaces { dying, staying }
     }
@@ -132,7 +132,7 @@ fn walk_group(
     surveyor: &mut Surveyor,
     spaces: &RowSpaces,
     plan: &Plan,
-    timeouts: &Timeouts,
+    left: &dyn Fn() -> Timeouts,
 ) -> Result<Option<(Freed, Survey)>, Error> {
     if spaces.dying.is_empty() && !spaces.staying.is_empty() {
         return Ok(Some((Freed::default(), Survey::default())));
@@ -140,26 +140,26 @@ fn walk_group(
     let mut pids: Vec<Pid> = spaces.dying.iter().copied().collect();
     pids.sort_unstable();
     for _ in 0..TRIES_MAX {
-        let survey = surveyor.survey(&pids, plan, timeouts)?;
+        let survey = surveyor.survey(&pids, plan, &left())?;
         if let Some(freed) = survey.freed() {
             return Ok(Some((freed, survey)));
         }
-        let left = left(&survey);
-        if left.len() == pids.len() && !survey.is_walk_repeated() {
+        let living = living(&survey);
+        if living.len() == pids.len() && !survey.is_walk_repeated() {
             break;
         }
-        pids = left;
+        pids = living;
     }
     Ok(None)
 }
 
 /// The processes of a survey that have not ended, ascending. A zombie has no memory left.
-fn left(survey: &Survey) -> Vec<Pid> {
+fn living(survey: &Survey) -> Vec<Pid> {
     let missing = survey.missing().into_iter().filter(|(_, fate)| *fate != Fate::Gone);
     let measured = survey.processes().map(|one| one.pid);
-    let mut left: Vec<Pid> = measured.chain(missing.map(|(pid, _)| pid)).collect();
-    left.sort_unstable();
-    left
+    let mut living: Vec<Pid> = measured.chain(missing.map(|(pid, _)| pid)).collect();
+    living.sort_unstable();
+    living
 }
 
 #[cfg(test)]
@@ -210,6 +210,6 @@ mod tests {
             std::thread::sleep(Duration::from_millis(1));
         };
         child.wait().expect("a child of ours");
-        assert_eq!((left(&survey), survey.coverage().zombies), (vec![own], 1));
+        assert_eq!((living(&survey), survey.coverage().zombies), (vec![own], 1));
     }
 }

@@ -197,7 +197,7 @@ impl<'a> Session<'a> {
         };
         let mut programs = program::group(survey.processes(), &labels, annotations, order);
         let rows = FreedRows { settings, measured: &measured, labels: &labels };
-        rows.find(&mut self.surveyor, &mut programs, &time_left(settings, &clock))?;
+        rows.find(&mut self.surveyor, &mut programs, &|| time_left(settings, &clock))?;
         let host = settings.has_host.then(|| host_memory(&settings.root, &meminfo, programs.total));
         let host = host.transpose()?;
         let mut notes = self.notes(&measured, &missing, programs.swap_is_unshared);

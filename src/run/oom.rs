@@ -21,6 +21,7 @@ const BATCH_MIN: u64 = 32;
 pub(super) struct OomFound {
     tasks: Vec<(Pid, OomFigures)>,
     host: OomHost,
+    panics_in_groups: bool,
     /// Processes that are listed, and did not answer.
     unread: usize,
 }
@@ -43,7 +44,8 @@ pub(super) fn read(
     answers.sort_unstable_by_key(|(pid, _)| *pid);
     let unread = wanted - answers.len();
     let tasks = answers.into_iter().filter_map(|(pid, answer)| Some((pid, answer?))).collect();
-    Some(OomFound { tasks, host: host(root, meminfo), unread })
+    let (host, panics_in_groups) = (host(root, meminfo), panics_in_groups(root));
+    Some(OomFound { tasks, host, panics_in_groups, unread })
 }
 
 /// The figures of one process; the inner `None` if it is gone.
@@ -73,9 +75,17 @@ fn figures(root: &ProcRoot, pid: Pid) -> Option<Option<OomFigures>> {
     Some(Some(figures))
 }
 
+/// Whether the kernel panics at the limit of a control group, too (`check_panic_on_oom`,
+/// mm/oom_kill.c).
+fn panics_in_groups(root: &ProcRoot) -> bool {
+    host_files::vm_setting(root, "panic_on_oom") == Some(2)
+}
+
 fn host(root: &ProcRoot, meminfo: &MeminfoFile<'_>) -> OomHost {
     let is_set = |name: &str| host_files::vm_setting(root, name).is_some_and(|value| value != 0);
-    let obstacle = if is_set("panic_on_oom") {
+    let obstacle = if panics_in_groups(root) {
+        Some("vm.panic_on_oom is 2: the kernel panics instead, also for control groups")
+    } else if is_set("panic_on_oom") {
         Some("vm.panic_on_oom is set: the kernel panics instead")
     } else if is_set("oom_kill_allocating_task") {
         Some("vm.oom_kill_allocating_task is set: the process that allocates is killed")
@@ -96,7 +106,8 @@ fn host(root: &ProcRoot, meminfo: &MeminfoFile<'_>) -> OomHost {
 impl OomFound {
     /// The likely choices.
     pub(super) fn estimate<'run>(&'run self, groups: &'run FoundGroups) -> OomEstimate<'run> {
-        estimate_oom(&self.tasks, groups.tree(), self.host)
+        let tree = groups.tree().filter(|_| !self.panics_in_groups);
+        estimate_oom(&self.tasks, tree, self.host)
     }
 
     /// The notes on the estimate.

@@ -1,23 +1,33 @@
 //! Processes outside a selection that run in the memory of a selected one. The selected one counts
 //! this memory whole, and its end frees none of it.
 //!
-//! No file tells; `kcmp(2)` does, in a microsecond. A child is usually started soon after its
-//! parent, so the processes with the nearest ids are compared. Others are not, nor those that the
-//! kernel does not compare.
+//! Only `kcmp(2)` shows it, in a microsecond. A child is usually started soon after its parent, so
+//! the processes with the nearest ids are compared. The search leaves out all others, those that
+//! the kernel does not compare, and processes that timed out: a stuck exec would block it.
 
+use std::cmp::Ordering::Less;
 use std::collections::HashMap;
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::time::{Duration, Instant};
 
 use super::vfork::{WAIT_MAX, has_memory, share_memory};
 use crate::engine::Survey;
+use crate::process::Fate;
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::{keeper_client, this_process, threads};
 use crate::units::Pid;
 
-/// The most comparisons: 2 ms by this process, or by a keeper, which takes 20 µs for each.
+/// The most comparisons of processes outside with selected ones: 2 ms. One takes the logarithm of
+/// the number of selected ones.
 const COMPARISONS_MAX: usize = 2048;
+/// The most selected processes that are compared. To put them in order takes as long again.
+const SELECTED_MAX: usize = 256;
+/// The most comparisons by a keeper, which takes 20 µs for each.
 const KEPT_MAX: usize = 100;
+
+/// A search goes on, perhaps blocked forever: then no other one starts.
+static IS_SEARCHING: AtomicBool = AtomicBool::new(false);
 
 /// Finds such processes: each selected one with one that runs in its memory. `sharing` has the
 /// owners of address spaces that selected ones share.
@@ -29,40 +39,56 @@ pub(super) fn find(
 ) -> Vec<(Pid, Pid)> {
     let mut selected: Vec<Pid> = survey.processes().map(|one| one.pid).collect();
     selected.sort_unstable();
-    let outside = root.pids().unwrap_or_default();
-    let outside = outside.into_iter().filter(|pid| selected.binary_search(pid).is_err()).collect();
+    let timed_out = survey.missing().into_iter().filter(|(_, fate)| *fate == Fate::TimedOut);
+    let timed_out: Vec<Pid> = timed_out.map(|(pid, _)| pid).collect();
+    let mut outside = root.pids().unwrap_or_default();
+    outside.retain(|pid| [&selected, &timed_out].iter().all(|of| of.binary_search(pid).is_err()));
     selected.retain(|pid| !sharing.contains_key(pid));
-    if selected.is_empty() || !root.is_own() || threads::affordable(1, 0, 0) == 0 {
+    let can_search = !selected.is_empty() && root.is_own() && threads::affordable(1, 0, 0) > 0;
+    if !can_search || IS_SEARCHING.swap(true, Ordering::Relaxed) {
         return Vec::new();
     }
     let (sender, receiver) = mpsc::channel();
     let root = root.clone();
     // A thread that is stuck in an exec is abandoned.
-    threads::spawn(move || drop(sender.send(search(&root, &selected, outside))));
-    receiver.recv_timeout(deadline.unwrap_or(WAIT_MAX).min(WAIT_MAX)).unwrap_or_default()
-}
-
-fn search(root: &ProcRoot, selected: &[Pid], mut outside: Vec<Pid>) -> Vec<(Pid, Pid)> {
-    outside.sort_by_cached_key(|pid| {
-        let near = nearest(selected, *pid);
-        near.map(|near| near.0.abs_diff(pid.0))
+    let is_started = threads::spawn(move || {
+        search(&root, &selected, outside, &sender);
+        IS_SEARCHING.store(false, Ordering::Relaxed);
     });
-    let ordered = in_order(root, selected);
-    let steps = 1 + ordered.len().checked_ilog2().unwrap_or(0) as usize;
-    let by_order = outside.iter().take(COMPARISONS_MAX / steps).filter_map(|pid| {
-        let order = |one: &Pid| this_process::order_memory(*one, *pid);
-        let place = ordered.binary_search_by(|one| order(one).unwrap_or(std::cmp::Ordering::Less));
-        Some((ordered[place.ok()?], *pid))
-    });
-    let mut found: HashMap<Pid, Pid> = by_order.filter(|(_, pid)| has_memory(root, *pid)).collect();
-    if ordered.len() < selected.len() && keeper_client::has_keeper() {
-        let near = outside.iter().filter_map(|pid| Some((nearest(selected, *pid)?, *pid)));
-        let same = |(one, other): &(Pid, Pid)| share_memory(root, *one, *other) == Some(true);
-        found.extend(near.take(KEPT_MAX).filter(same));
+    if !is_started {
+        IS_SEARCHING.store(false, Ordering::Relaxed);
     }
+    let until = Instant::now() + deadline.unwrap_or(WAIT_MAX).min(WAIT_MAX);
+    let left = || until.saturating_duration_since(Instant::now());
+    let found = std::iter::from_fn(|| receiver.recv_timeout(left()).ok());
+    let found: HashMap<Pid, Pid> = found.collect();
     let mut found: Vec<(Pid, Pid)> = found.into_iter().collect();
     found.sort_unstable();
     found
+}
+
+/// Sends each pair. A receiver that gave up ends the search.
+fn search(root: &ProcRoot, selected: &[Pid], mut outside: Vec<Pid>, pairs: &Sender<(Pid, Pid)>) {
+    outside.sort_by_cached_key(|pid| nearest(selected, *pid).map(|near| near.0.abs_diff(pid.0)));
+    let ordered = in_order(root, selected);
+    let steps = 1 + ordered.len().checked_ilog2().unwrap_or(0) as usize;
+    for pid in outside.iter().take(COMPARISONS_MAX / steps) {
+        let order = |one: &Pid| this_process::order_memory(*one, *pid).unwrap_or(Less);
+        let Ok(place) = ordered.binary_search_by(order) else { continue };
+        if has_memory(root, *pid) && pairs.send((ordered[place], *pid)).is_err() {
+            return;
+        }
+    }
+    if ordered.len() == selected.len() || !keeper_client::has_keeper() {
+        return;
+    }
+    for pid in outside.iter().take(KEPT_MAX) {
+        let Some(near) = nearest(selected, *pid) else { return };
+        let is_same = share_memory(root, near, *pid) == Some(true);
+        if is_same && pairs.send((near, *pid)).is_err() {
+            return;
+        }
+    }
 }
 
 /// The selected process with the nearest id.
@@ -76,16 +102,12 @@ fn nearest(selected: &[Pid], pid: Pid) -> Option<Pid> {
 /// compare with them.
 fn in_order(root: &ProcRoot, pids: &[Pid]) -> Vec<Pid> {
     let mut ordered: Vec<Pid> = Vec::new();
-    // The last of a few hundred takes nine comparisons.
-    for pid in pids.iter().take(COMPARISONS_MAX / 8) {
-        let compares = |other| this_process::order_memory(*pid, other);
-        let is_compared = compares(*ordered.first().unwrap_or(pid)).is_some();
-        if !is_compared || !has_memory(root, *pid) {
+    for pid in pids.iter().take(SELECTED_MAX) {
+        let first = *ordered.first().unwrap_or(pid);
+        if this_process::order_memory(*pid, first).is_none() || !has_memory(root, *pid) {
             continue;
         }
-        let order = |other: &Pid| {
-            this_process::order_memory(*other, *pid).unwrap_or(std::cmp::Ordering::Less)
-        };
+        let order = |other: &Pid| this_process::order_memory(*other, *pid).unwrap_or(Less);
         if let Err(place) = ordered.binary_search_by(order) {
             ordered.insert(place, *pid);
         }

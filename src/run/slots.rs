@@ -11,24 +11,31 @@ use crate::units::{Kib, Pid};
 
 /// The slots of processes that may share some.
 #[derive(Default)]
-pub(super) struct Slots(HashMap<Pid, Box<[SlotRun]>>);
+pub(super) struct Slots {
+    known: HashMap<Pid, Box<[SlotRun]>>,
+    /// Whether no other process can have entries of the same slots.
+    is_whole: bool,
+}
 
 impl Slots {
     /// The private memory in swap that returns when all processes of a group end, by a walk of the
-    /// group. Of a selection, processes outside may have entries of the same slots: then the figure
-    /// is a lower bound, by the shares of the group in its slots.
+    /// group. Processes outside a selection, or without known slots, may have entries of the same
+    /// ones: then the figure is a lower bound, by the shares of the group in its slots.
     pub(super) fn freed_by(&self, walked: &Survey, survey: &Survey, rule: &WalkRule) -> Kib {
+        if walked.slots().next().is_none() {
+            return Kib(0);
+        }
         let group: HashSet<Pid> = walked.processes().map(|one| one.pid).collect();
-        let others = self.0.iter().filter(|(pid, _)| !group.contains(pid));
+        let others = self.known.iter().filter(|(pid, _)| !group.contains(pid));
         let others = others.map(|(_, runs)| (&**runs, false));
         let members = walked.slots().map(|(_, runs)| (runs, true));
         let slots = slots_of_group(members.chain(others), rule.page_bytes);
-        if rule.is_whole_host {
+        if self.is_whole {
             return slots.alone;
         }
         let measured = survey.processes().filter(|one| group.contains(&one.pid));
         let shares = measured.filter_map(|one| one.smaps.get(Field::SwapPss)).sum();
-        slots.certainly_alone(shares, group.len())
+        slots.certainly_alone(shares)
     }
 }
 
@@ -69,7 +76,8 @@ pub(super) fn resolve(
     let runs = survey.slots().chain(others.slots()).map(|(_, runs)| runs);
     let shares = swap_shares(&runs.collect::<Vec<&[SlotRun]>>(), rule.page_bytes);
     let known = survey.slots().chain(others.slots());
-    let known = Slots(known.map(|(pid, runs)| (pid, runs.into())).collect());
+    let known: HashMap<Pid, Box<[SlotRun]>> = known.map(|(pid, runs)| (pid, runs.into())).collect();
+    let has_all = relatives.iter().all(|pid| known.contains_key(pid));
     survey.set_swap_shares(shares);
-    Ok(known)
+    Ok(Slots { known, is_whole: is_whole && has_all })
 }

@@ -20,12 +20,12 @@ pub(super) fn lineage(settings: &Settings, survey: &Survey) -> Option<Lineage> {
     let measured: HashSet<Pid> = survey.processes().map(|one| one.pid).collect();
     let mut others: HashMap<Pid, Pid> = HashMap::new();
     for mut above in survey.processes().filter_map(|one| one.stat.parent) {
-        while above != Pid(0) && !measured.contains(&above) && !others.contains_key(&above) {
+        let is_new = |above, others: &HashMap<Pid, Pid>| {
+            above != Pid(0) && !measured.contains(&above) && !others.contains_key(&above)
+        };
+        while others.len() < OTHERS_MAX && is_new(above, &others) {
             let status = settings.root.read_once(ProcFile::Status, above).ok();
             let parent = status.as_deref().and_then(process::parent).unwrap_or_default();
-            if others.len() >= OTHERS_MAX {
-                break;
-            }
             others.insert(above, parent);
             above = parent;
         }

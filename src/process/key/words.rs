@@ -155,13 +155,16 @@ pub(super) fn is_text_state(word: &[u8]) -> bool {
 /// Whether a word is a number, or has nothing but numbers, signs and units: `17`, `7/400`, `85%`,
 /// `3.5s`, `1d2h`, `12:33:01`, `2026-11-29T12:33:01Z`.
 pub(super) fn is_amount(word: &[u8]) -> bool {
+    if word.len() > AMOUNT_MAX {
+        return false;
+    }
     let has_sign = word.first().is_some_and(|byte| !is_letter(byte));
     let has_digit = word.iter().any(u8::is_ascii_digit);
     let mut letters = word.split(|byte| !is_letter(byte)).filter(|letters| !letters.is_empty());
     let is_time = |letters: &[u8]| matches!(letters, b"T" | b"Z");
     let is_unit = |letters| UNITS.iter().any(|unit| unit.as_bytes() == letters) || is_time(letters);
     let has_brackets = word.iter().any(|byte| b"[](){}<>\"'`".contains(byte));
-    has_sign && has_digit && !has_brackets && word.len() <= AMOUNT_MAX && letters.all(is_unit)
+    has_sign && has_digit && !has_brackets && letters.all(is_unit)
 }
 
 /// Whether a text begins with a share, a fraction or a time of day: `85%`, `3/10`, `17:23`.

@@ -36,12 +36,10 @@ pub struct GroupSlots {
 impl GroupSlots {
     /// The memory that certainly has no entries outside the group, if the processes of the group
     /// have these shares (`SwapPss`) in theirs: a slot of `n` entries of the group and others is at
-    /// least `1 / (n + 1)` of a page short. The kernel rounds each share to a KiB.
-    pub fn certainly_alone(&self, shares: Kib, processes: usize) -> Kib {
+    /// least `1 / (n + 1)` of a page short. The kernel rounds each share down to a KiB, which looks
+    /// the same.
+    pub fn certainly_alone(&self, shares: Kib) -> Kib {
         let short = self.all.saturating_sub(shares);
-        if short.0 < processes as u64 {
-            return self.all;
-        }
         self.all.saturating_sub(Kib(short.0.saturating_mul(self.entries_max + 1)))
     }
 }
@@ -137,7 +135,7 @@ mod tests {
         }
     }
 
-    /// Of which slots others have entries is unknown, and shares tell how many there can be.
+    /// Shares bound the number of slots that others have entries of, but do not name them.
     #[test]
     fn shares_bound_the_slots_of_a_group() {
         let run = |start, len| [SlotRun { start, len }];
@@ -155,9 +153,30 @@ mod tests {
             let slots = slots_of_group(runs, 4096);
             assert_eq!(slots.alone, Kib(alone * 4), "{members:?}");
             let shares = members.iter().map(|place| shares[*place]).sum();
-            let certain = slots.certainly_alone(shares, members.len());
+            let certain = slots.certainly_alone(shares);
             assert!(certain <= slots.alone, "{members:?}: {certain:?}");
             assert!(certain >= Kib(at_least * 4 - 12), "{members:?}: {certain:?}");
+        }
+    }
+    /// Also where the rounding of the kernel and real sharing look alike.
+    #[test]
+    fn what_is_certain_is_true() {
+        let mut seed = 7_u64;
+        let mut below = |most: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695);
+            (seed >> 33) % most
+        };
+        for _ in 0..2000 {
+            let count = 2 + below(8);
+            let runs: Vec<[SlotRun; 1]> =
+                (0..count).map(|_| [SlotRun { start: below(6), len: 1 + below(20) }]).collect();
+            let members: Vec<bool> = (0..count).map(|_| below(3) > 0).collect();
+            let all: Vec<&[SlotRun]> = runs.iter().map(|run| &run[..]).collect();
+            let slots = slots_of_group(all.iter().copied().zip(members.iter().copied()), 4096);
+            let shares = swap_shares(&all, 4096).into_iter().zip(&members);
+            let shares = shares.filter(|(_, is_member)| **is_member).map(|(share, _)| share).sum();
+            let certain = slots.certainly_alone(shares);
+            assert!(certain <= slots.alone, "{runs:?} {members:?}: {certain:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The choices of the OOM killer, on a fixture of processes and of control groups of version 2.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -116,6 +116,11 @@ fn settings_of_the_host_are_obeyed() {
     assert!(victims(&document, None).is_empty(), "{}", document["oom"][0]);
     assert!(!victims(&document, Some("/system.slice")).is_empty());
     assert!(ran.stderr().contains("vm.panic_on_oom is set"), "{}", ran.stderr());
+    std::fs::write(settings.join("panic_on_oom"), "2\n").expect("a file of ours");
+    let ran = report(dir.path(), &["--json", "--columns", "oom"]);
+    let document: Value = serde_json::from_str(&ran.stdout()).expect("JSON");
+    assert_eq!(document["oom"].as_array().map(Vec::len), Some(1), "{}", document["oom"]);
+    assert!(ran.stderr().contains("also for control groups"), "{}", ran.stderr());
 }
 
 /// A file that never answers delays nothing but its process.
