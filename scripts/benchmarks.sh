@@ -6,7 +6,7 @@ usage="\
 Usage: scripts/benchmarks.sh [OPTIONS] [RECORD...]
 
 Installs the other tools, measures the records (all, or those that are named), saves them under
-benches/record, and writes the tables and plots of docs/BENCHMARKS.md. Needs root, 4 GiB of memory,
+benches/record, and writes the tables and plots of docs/BENCHMARKS.md. Needs root, 10 GiB of memory,
 20,500 process ids, 2 GiB of disk for swap, and a host that is quiet for twenty minutes.
 
 Options:
@@ -27,7 +27,7 @@ sizes=(100 200 500 1000 2000 5000 10000 20000)
 # Loaded hosts come first, because they are the use case.
 records=(engines-thrash engines-small-busy engines-small-busy-same)
 records+=(scanner rivals floor engines-small engines-many engines-swapped engines-smaps engines-idle)
-records+=(memory-rollup memory-smaps latency latency-mappings "${sizes[@]/#/size-}")
+records+=(memory-rollup memory-smaps latency latency-8g latency-mappings "${sizes[@]/#/size-}")
 
 rounds=11 draw='' wanted=()
 while [ $# -gt 0 ]; do
@@ -90,9 +90,10 @@ measure() {
                 s/\"host\":\"[^\"]*\"/\"host\":\"\"/; s/\(\"kernel\":\"[0-9.]*\)[^\"]*/\1/
                 s/\"commit\":\"\"/\"commit\":\"$commit\"/; s/\"date\":\"\"/\"date\":\"$date\"/
             }" "$target/floor.json" >benches/record/floor.json ;;
-    latency | latency-mappings)
+    latency*)
         local of=(--mib 2048)
-        [ "$1" = latency ] || of=(--mib 118 --mappings 30000)
+        [ "$1" != latency-8g ] || of=(--mib 8192)
+        [ "$1" != latency-mappings ] || of=(--mib 118 --mappings 30000)
         echo "== $1"
         "$latency" --save "benches/record/$1.json" --commit "$commit" --date "$date" "${of[@]}" \
             --bench ;;

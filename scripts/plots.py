@@ -176,9 +176,13 @@ def rivals(records):
 
 def latency(records):
     """The last percentiles of an mmap in a measured process, on one scale for all commands."""
-    processes = [("latency", "2 GiB in pages of 4 KiB"), ("latency-mappings", "30,000 mappings")]
+    processes = [
+        ("latency", "2 GiB in pages of 4 KiB"),
+        ("latency-8g", "8 GiB in pages of 4 KiB"),
+        ("latency-mappings", "30,000 mappings"),
+    ]
     percentiles = ["p99", "p999", "p9999"]
-    figure, panels = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True, layout="constrained")
+    figure, panels = plt.subplots(1, 3, figsize=(9, 3.6), sharey=True, layout="constrained")
     for axes, (name, title) in zip(panels, processes, strict=True):
         for run, colour in zip(records.runs(name), LOADS, strict=False):
             times = [run[f"mmap_{key}_ns"]["median"] / 1e6 for key in percentiles]

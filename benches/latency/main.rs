@@ -32,8 +32,12 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde_json::json;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_psm-uring");
-/// The sources of the program that are measured by default.
-const SOURCES: [&str; 1] = ["rollup"];
+/// The ways of the program to read a big process, with their words.
+const SOURCES: [(&str, &str); 3] = [
+    ("rollup", "--source rollup"),
+    ("pagemap", "--source pagemap"),
+    ("gentle", "--source pagemap --gentle"),
+];
 /// The name of the run without commands.
 const IDLE: &str = "idle";
 /// The highest priority, of a process and of its session.
@@ -176,7 +180,7 @@ fn measure(options: &Options) -> Result<(), String> {
 
 /// The run without commands, then those of the command line.
 fn loads(runs: &[String]) -> Result<Vec<Load>, String> {
-    let by_source = SOURCES.map(|source| format!("{source}={PROGRAM} --source {source}"));
+    let by_source = SOURCES.map(|(name, words)| format!("{name}={PROGRAM} {words}"));
     let runs = if runs.is_empty() { &by_source[..] } else { runs };
     let mut loads = vec![Load { name: IDLE.to_owned(), words: Vec::new() }];
     for text in runs {

@@ -22,8 +22,11 @@ const LOADED: [(&str, &str); 3] = [
     ("engines-small-busy", "small, 64 busy loops in another session"),
     ("engines-small-busy-same", "small, 8 busy loops in the same session"),
 ];
-const LATENCY: [(&str, &str); 2] =
-    [("latency", "2 GiB in pages of 4 KiB"), ("latency-mappings", "30,000 mappings, 118 MiB")];
+const LATENCY: [(&str, &str); 3] = [
+    ("latency", "2 GiB in pages of 4 KiB"),
+    ("latency-8g", "8 GiB in pages of 4 KiB"),
+    ("latency-mappings", "30,000 mappings, 118 MiB"),
+];
 const SIZES: [u64; 8] = [100, 200, 500, 1000, 2000, 5000, 10000, 20000];
 
 /// The host and the commit of all records, and the exceptions.
