@@ -1,9 +1,9 @@
 //! The examples of README.md and docs: each block marked `console` runs, and prints what it shows.
 //!
-//! The second word of the mark names the fake host, `ordinary` by default. The test derives `stuck`
-//! and `monday` from `ordinary`. All blocks run in one directory, in order, because one saves a
-//! report that a later one reads. Runs with the column `charged` have the control groups of
-//! tests/data/cgroups/v2.txt.
+//! The second word of the mark names the fake host, `ordinary` by default. The test derives
+//! `stuck`, `monday` and `family`, which has parents and scores, from `ordinary`. All blocks run in
+//! one directory, in order, because one saves a report that a later one reads. Runs with the column
+//! `charged` have the control groups of tests/data/cgroups/v2.txt.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -76,7 +76,14 @@ fn hosts() -> PathBuf {
         &format!(
             "chmod +x bin/psm-uring\n\
              cp -a {fixtures}/ordinary {fixtures}/grouped {fixtures}/mappings .\n\
-             cp -a ordinary stuck; cp -a ordinary monday\n\
+             cp -a ordinary stuck; cp -a ordinary monday; cp -a ordinary family\n\
+             for pid in family/1*; do\n\
+               parent=$(sed -n 's/^PPid:[^0-9]*//p' $pid/status)\n\
+               stat=\"${{pid#*/}} (x) S $parent 0 0 0 0 0 0 0 9 0 0 0 0 0 0 0 1 0\"\n\
+               echo \"$stat ${{pid#*/}}\" >$pid/stat\n\
+               echo 667 >$pid/oom_score; echo 0 >$pid/oom_score_adj\n\
+             done\n\
+             echo 766 >family/110/oom_score; echo 150 >family/110/oom_score_adj\n\
              for pid in {}; do rm stuck/$pid/smaps_rollup; mkfifo stuck/$pid/smaps_rollup; done\n\
              cp monday/111/smaps_rollup monday/120/smaps_rollup\n\
              for pid in {}; do rm -r monday/$pid; done\n",
@@ -93,7 +100,8 @@ fn hosts() -> PathBuf {
 #[test]
 fn examples_print_the_output_they_show() {
     let directory = hosts();
-    let documents = ["README.md", "docs/COLUMNS.md", "docs/HOST.md", "docs/MAPS.md"];
+    let documents =
+        ["README.md", "docs/CAUSES.md", "docs/COLUMNS.md", "docs/HOST.md", "docs/MAPS.md"];
     let all: Vec<Example> = documents.into_iter().flat_map(examples).collect();
     assert!(all.len() >= 11, "{} examples", all.len());
     let mut wrong = String::new();
