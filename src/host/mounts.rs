@@ -43,6 +43,11 @@ impl Mounts {
         self.0.iter().filter(|mount| IN_MEMORY.contains(&mount.kind.as_str()))
     }
 
+    /// The mounts of overlays, whose devices and inodes are not those of the files below.
+    pub fn overlays(&self) -> impl Iterator<Item = &Mount> {
+        self.0.iter().filter(|mount| mount.kind == "overlay")
+    }
+
     /// The type of the file system at a path; of several mounts the last one is visible.
     pub fn kind_at(&self, path: &Path) -> Option<&str> {
         let mount = self.0.iter().rev().find(|mount| mount.point == path)?;
@@ -132,6 +137,7 @@ mod tests {
 41 40 0:51 /sub /net/a\\040-\\040b\\134 rw - tmpfs tmpfs rw
 42 1 0:21 / /proc rw - proc proc rw
 43 42 0:60 / /proc/meminfo rw - fuse.lxcfs lxcfs rw,user_id=0
+44 1 0:61 / /merged rw - overlay overlay rw,lowerdir=/l,upperdir=/u,workdir=/w
 broken line
 ";
 
@@ -142,6 +148,8 @@ broken line
         assert_eq!(points, ["/dev/shm", "/dev/shm", "/net/a - b\\"].map(Path::new));
         let devices: Vec<(u32, u32)> = mounts.in_memory().map(|mount| mount.device).collect();
         assert_eq!(devices, [(0, 23), (0, 27), (0, 51)]);
+        let overlays: Vec<(u32, u32)> = mounts.overlays().map(|mount| mount.device).collect();
+        assert_eq!(overlays, [(0, 61)]);
         assert_eq!(mounts.kind_at(Path::new("/proc/meminfo")), Some("fuse.lxcfs"));
         assert_eq!(mounts.kind_at(Path::new("/proc/stat")), None);
     }

@@ -1,5 +1,6 @@
 //! The reason that the kernel refuses the memory of a process, by the texts and the owner of the
-//! process. The order is that of `__ptrace_may_access` (kernel/ptrace.c).
+//! process. The order is that of `__ptrace_may_access` (kernel/ptrace.c), except that capabilities
+//! come before the lack of a dump that they cause.
 
 use super::status;
 
@@ -51,10 +52,11 @@ impl Refusal {
             Refusal::OtherUser
         } else if [real, saved] != [uid; 2] || is_group_other {
             Refusal::OtherIds
+        } else if status::permitted(status).is_some_and(|theirs| theirs & !capabilities != 0) {
+            // An exec that gains capabilities forbids dumps, too.
+            Refusal::Capable
         } else if file_owner.is_some_and(|owner| owner != uid) {
             Refusal::NotDumpable
-        } else if status::permitted(status).is_some_and(|theirs| theirs & !capabilities != 0) {
-            Refusal::Capable
         } else {
             Refusal::Unexplained
         }
@@ -74,6 +76,7 @@ mod tests {
             ("0 1000 0 1000", "100 100 100 100", "0", 0, Refusal::OtherIds),
             ("1000 1000 1000 1000", "100 7 7 7", "0", 0, Refusal::OtherIds),
             ("1000 1000 1000 1000", "100 100 100 100", "8", 0, Refusal::NotDumpable),
+            ("1000 1000 1000 1000", "100 100 100 100", "c", 0, Refusal::Capable),
             ("1000 1000 1000 1000", "100 100 100 100", "c", 1000, Refusal::Capable),
             ("1000 1000 1000 1000", "100 100 100 100", "8", 1000, Refusal::Unexplained),
         ] {

@@ -19,14 +19,30 @@ pub fn torn(pids: &[Pid]) -> Option<String> {
     (!pids.is_empty()).then(note)
 }
 
-/// A note on rollups of big processes: their number, and the longest hold of the lock. Or on reads
-/// of smaps, which has the single mappings that a report is of (`are_mappings`).
-pub fn stalled(processes: usize, longest: Duration, are_mappings: bool) -> Option<String> {
+/// The reason that big processes are read by rollup or smaps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StallCause {
+    /// The report is of single mappings.
+    Mappings,
+    /// A figure that page tables do not have is asked for.
+    Figure,
+    /// Page tables are hidden from this user.
+    Hidden,
+}
+
+/// A note on big processes that may have waited: their number, and the longest hold of the lock.
+pub fn stalled(processes: usize, longest: Duration, cause: StallCause) -> Option<String> {
     let noun = if processes == 1 { "process" } else { "processes" };
-    let why = if are_mappings {
-        "a read of smaps keeps a process from mapping memory"
-    } else {
-        "a rollup keeps a process from mapping memory, and only root may read page tables instead"
+    let why = match cause {
+        StallCause::Mappings => "a read of smaps keeps a process from mapping memory",
+        StallCause::Figure => {
+            "a rollup keeps a process from mapping memory; without the columns lazyfree and heap \
+             page tables are read instead"
+        }
+        StallCause::Hidden => {
+            "a rollup keeps a process from mapping memory, and only root may read page tables \
+             instead"
+        }
     };
     let note = || {
         format!(
@@ -67,8 +83,8 @@ mod tests {
                 "PID 7 changed while page tables were read: its figures may be off by more than 1 %"
             )
         );
-        assert_eq!(stalled(0, Duration::ZERO, false), None);
-        let note = stalled(1, Duration::from_millis(42), false).expect("a note");
+        assert_eq!(stalled(0, Duration::ZERO, StallCause::Hidden), None);
+        let note = stalled(1, Duration::from_millis(42), StallCause::Figure).expect("a note");
         assert!(
             note.starts_with("1 big process may have waited for this report, up to about 42 ms: ")
         );

@@ -53,7 +53,10 @@ impl FreedRows<'_> {
             let Some((mapped, walked)) = walk_group(surveyor, &spaces, &plan, left)? else {
                 continue;
             };
-            let outside = mapped.outside + self.ram_of(&spaces.staying);
+            let hugetlb = self.figure_of(&spaces.dying, Column::Hugetlb);
+            let outside = mapped.outside
+                + hugetlb.saturating_sub(mapped.alone_hugetlb)
+                + self.figure_of(&spaces.staying, Column::Ram);
             let swap = surveyed.slots.freed_by(&walked, survey, &rule)
                 + found.swap_freed_by(&spaces.dying, &segments);
             row.set_freed(FreedMemory { mapped: Freed { outside, ..mapped }, swap });
@@ -81,19 +84,19 @@ impl FreedRows<'_> {
         users
     }
 
-    /// The RAM that these processes count.
-    fn ram_of(&self, pids: &HashSet<Pid>) -> Kib {
+    /// A figure that these processes count.
+    fn figure_of(&self, pids: &HashSet<Pid>, column: Column) -> Kib {
         if pids.is_empty() {
             return Kib(0);
         }
         let shares = &self.measured.found.shares;
         let processes = self.measured.survey.processes().filter(|one| pids.contains(&one.pid));
-        let ram = processes.filter_map(|one| {
+        let figures = processes.filter_map(|one| {
             let share = shares.get(&one.pid).copied();
             let share = share.unwrap_or_else(|| Share::whole(&one.smaps));
-            Usage::new(&one.smaps, &share, None).get(Column::Ram)
+            Usage::new(&one.smaps, &share, None).get(column)
         });
-        ram.sum()
+        figures.sum()
     }
 }
 

@@ -4,6 +4,7 @@
 //! The figures of a process do not show the objects that its pages belong to; its smaps does. So
 //! the search reads smaps once more, of the processes with such pages alone.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
@@ -167,6 +168,20 @@ pub(super) fn timeouts(left: Timeouts) -> Timeouts {
     Timeouts { deadline: Some(deadline), ..left }
 }
 
+/// The `status` of a process, or of a living thread if its leader is dead. Never blocks.
+fn status_with_memory(root: &ProcRoot, pid: Pid) -> Option<Vec<u8>> {
+    let status = root.read_once(ProcFile::Status, pid).ok()?;
+    if process::has_memory(&status) {
+        return Some(status);
+    }
+    let threads = root.text(ProcFile::Tasks, pid, None).ok()?;
+    let mut threads = threads.split(|byte| *byte == b'\n').filter_map(Pid::parse);
+    threads.find_map(|thread| {
+        let status = root.read_once(ProcFile::Status, thread).ok()?;
+        process::has_memory(&status).then_some(status)
+    })
+}
+
 /// Whether no process is missing that maps hugetlb pages. `status` shows it, also where smaps is
 /// denied.
 fn have_no_hugetlb(root: &ProcRoot, missing: &Missing<'_>) -> bool {
@@ -206,8 +221,7 @@ impl MappingProcess {
             return None;
         }
         // A forked process shares anonymous pages, which SwapPss counts.
-        let status =
-            if beyond > Kib(0) { root.read_once(ProcFile::Status, pid).ok() } else { None };
+        let status = if beyond > Kib(0) { status_with_memory(root, pid) } else { None };
         let anonymous_swap = status.and_then(|status| Glimpse::from_status(&status).swap);
         let whole = swap.saturating_sub(anonymous_swap.unwrap_or_default());
         let whole_swap = beyond.min(whole);
@@ -274,13 +288,34 @@ fn reread(
         survey.take_mappings().into_iter().collect();
     let starts: HashMap<Pid, Option<u64>> =
         processes.iter().map(|one| (one.pid, one.start)).collect();
+    let overlays = LazyCell::new(host_files::overlay_devices as fn() -> Vec<(u32, u32)>);
     let is_same = |one: &ProcessUsage<'_>| starts.get(&one.pid) == Some(&start(&one.smaps));
     let read = survey.processes().filter(is_same).map(|one| {
         let mut mappings = mappings.remove(&one.pid).unwrap_or_default();
         name_segments(root, one.pid, &mut mappings);
+        forget_overlaid(&mut mappings, &overlays);
         (one.pid, Reread { swap: one.smaps.get(Field::Swap).unwrap_or_default(), mappings })
     });
     read.collect()
+}
+
+/// Removes the objects of files in overlays: two overlays may show one file, and one overlay two
+/// files of one number.
+fn forget_overlaid(mappings: &mut [SharedMapping], overlays: &LazyCell<Vec<(u32, u32)>>) {
+    let is_file = |mapping: &&mut SharedMapping| mapping.kind == ObjectKind::Named;
+    for mapping in mappings.iter_mut().filter(is_file) {
+        if device(&mapping.object).is_some_and(|device| overlays.contains(&device)) {
+            mapping.object.clear();
+        }
+    }
+}
+
+/// The device of an object: `00:2a 3`.
+fn device(object: &[u8]) -> Option<(u32, u32)> {
+    let (device, _) = std::str::from_utf8(object).ok()?.split_once(' ')?;
+    let (major, minor) = device.split_once(':')?;
+    let number = |text| u32::from_str_radix(text, 16).ok();
+    Some((number(major)?, number(minor)?))
 }
 
 fn start(smaps: &Smaps) -> Option<u64> {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::settings::Settings;
 use crate::engine::Survey;
-use crate::process::{MappingsWanted, Source, hold};
-use crate::report::stall;
-use crate::sys::this_process;
+use crate::process::{MappingsWanted, Source, WINDOW_BYTES, hold};
+use crate::report::stall::{self, StallCause};
+use crate::sys::{pages, this_process};
 use crate::units::Pid;
 
 /// A rollup that holds the lock for less has no note.
@@ -38,5 +38,11 @@ pub(super) fn notes(settings: &Settings, survey: &Survey) -> Vec<String> {
     let holds = survey.processes().map(|one| hold(one.smaps.rss(), page_bytes));
     let long: Vec<Duration> = holds.filter(|hold| *hold >= NOTED_MIN).collect();
     let longest = long.iter().max().copied().unwrap_or_default();
-    torn.chain(stall::stalled(long.len(), longest, are_mappings)).collect()
+    let may_walk = || pages::walk_rule(&settings.root, WINDOW_BYTES).is_ok();
+    let cause = match settings.plan.source {
+        _ if are_mappings => StallCause::Mappings,
+        Source::Auto | Source::Smaps if !long.is_empty() && may_walk() => StallCause::Figure,
+        _ => StallCause::Hidden,
+    };
+    torn.chain(stall::stalled(long.len(), longest, cause)).collect()
 }

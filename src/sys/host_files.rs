@@ -125,6 +125,12 @@ pub(super) fn mounts() -> Option<Mounts> {
     own_mounts().ok()
 }
 
+/// Major and minor numbers of the overlays that this process sees.
+pub fn overlay_devices() -> Vec<(u32, u32)> {
+    let mounts = own_mounts().unwrap_or_default();
+    mounts.overlays().map(|mount| mount.device).collect()
+}
+
 /// The ids of the System V segments that are marked to be destroyed; none if the list cannot be
 /// read.
 pub fn dying_segments(root: &ProcRoot) -> Vec<u64> {

@@ -17,8 +17,10 @@ pub struct Freed {
     pub hugetlb: Kib,
     /// Page cache that no process maps any more: it stays, and can be dropped.
     pub droppable: Kib,
-    /// The part of RAM in pages that processes outside the group map too.
+    /// The part of PSS in pages that processes outside the group map too.
     pub outside: Kib,
+    /// Pages of hugetlbfs that no process outside the group maps, whether they return or not.
+    pub alone_hugetlb: Kib,
 }
 
 /// Pages of one class, seen by one process on behalf of its group.
@@ -54,6 +56,7 @@ pub struct FreedShare {
     pub(super) anon: u64,
     pub(super) shmem: u64,
     pub(super) hugetlb: u64,
+    pub(super) alone_hugetlb: u64,
     pub(super) droppable: u64,
     /// In bytes, times 4096.
     pub(super) outside: i64,
@@ -67,6 +70,7 @@ impl FreedShare {
             sum.anon += one.anon;
             sum.shmem += one.shmem;
             sum.hugetlb += one.hugetlb;
+            sum.alone_hugetlb += one.alone_hugetlb;
             sum.droppable += one.droppable;
             sum.outside += one.outside;
         }
@@ -75,6 +79,7 @@ impl FreedShare {
             anon: kib(sum.anon),
             shmem: kib(sum.shmem),
             hugetlb: kib(sum.hugetlb),
+            alone_hugetlb: kib(sum.alone_hugetlb),
             droppable: kib(sum.droppable),
             outside: super::whole(u64::try_from(sum.outside).unwrap_or(0)),
         }

@@ -186,6 +186,7 @@ pub(super) struct Walk {
     moving: u64,
     hugetlb: [u64; 2],
     freed_hugetlb: u64,
+    alone_hugetlb: u64,
     /// Frames, each with its class in the lowest bits.
     uncounted: Vec<u64>,
     blocks: Vec<Block>,
@@ -215,7 +216,7 @@ impl Walk {
         self.classes.clear();
         self.classes.resize(1 + self.ranges.devices(), Sums::default());
         (self.swapped, self.moving) = (0, 0);
-        (self.hugetlb, self.freed_hugetlb) = ([0; 2], 0);
+        (self.hugetlb, self.freed_hugetlb, self.alone_hugetlb) = ([0; 2], 0, 0);
         self.uncounted.clear();
         self.blocks.clear();
         self.slots.clear();
@@ -269,12 +270,9 @@ impl Walk {
     fn table(&mut self, page: u64, bytes: &[u8], table: u64) {
         self.tables += usize::from(entries(bytes).any(TableEntry::is_present));
         let len = (bytes.len() / ENTRY_BYTES) as u64;
-        // One entry of the level above never maps more than one file.
-        let is_possible = |first: &TableEntry| !first.is_file() || self.is_one_range(page, len);
-        if let Some(first) = block(page, bytes, table).filter(is_possible) {
+        if let Some(first) = block(page, bytes, table) {
             self.tables_of_blocks += 1;
-            let class = if first.is_file() { self.class(page, first) } else { 0 };
-            return self.blocks.push(Block { first, len, class });
+            return self.push_blocks(page, first, len);
         }
         // Most pages of most big processes.
         let mut private = 0;
@@ -302,11 +300,21 @@ impl Walk {
         self.classes[0].seen.whole += private;
     }
 
-    /// Whether so many pages are in one range of addresses.
-    fn is_one_range(&self, page: u64, len: u64) -> bool {
-        let (Some(rule), Some(ranges)) = (self.rule, self.ranges.whole()) else { return false };
-        let place = ranges.partition_point(|range| range.end / rule.page_bytes <= page);
-        ranges.get(place).is_some_and(|range| page + len <= range.end / rule.page_bytes)
+    /// Adds a block of pages. A block of files is divided where a range ends: the page frames of
+    /// two files may happen to follow each other.
+    fn push_blocks(&mut self, mut page: u64, mut first: TableEntry, mut len: u64) {
+        if !first.is_file() {
+            return self.blocks.push(Block { first, len, class: 0 });
+        }
+        while len > 0 {
+            let class = self.class(page, first);
+            let end = self.ranges.whole().and_then(|ranges| Some(ranges.get(self.range)?.end));
+            let left =
+                end.zip(self.rule).map(|(end, rule)| (end / rule.page_bytes).saturating_sub(page));
+            let part = left.filter(|left| *left > 0).map_or(len, |left| left.min(len));
+            self.blocks.push(Block { first, len: part, class });
+            (page, len, first) = (page + part, len - part, TableEntry(first.0 + part));
+        }
     }
 
     /// The class of a page of a file. Ranges are visited in order.
@@ -375,8 +383,11 @@ impl Walk {
         let Block { first, len, class } = block;
         if self.has_hugetlb && pages.flags(first.frame())? & HUGE != 0 {
             self.hugetlb[usize::from(first.is_exclusive())] += len;
-            let is_freed = self.finds_freed && self.is_hugetlb_freed(block, pages)?;
-            self.freed_hugetlb += if is_freed { len } else { 0 };
+            if self.finds_freed && self.is_hugetlb_alone(block, pages)? {
+                let stays = first.is_file() && !self.ranges.dies(usize::from(class) - 1);
+                self.alone_hugetlb += len;
+                self.freed_hugetlb += if stays { 0 } else { len };
+            }
             return Ok(());
         }
         let frames: Vec<u64> = (first.frame()..first.frame() + len).collect();
@@ -385,17 +396,16 @@ impl Walk {
         Ok(())
     }
 
-    /// Whether a page of hugetlbfs returns with the group. It stays in a file that has a name. A
-    /// shared one that counts one mapping, and is not exclusive, may have more: its page table is
+    /// Whether the group has all mappings of a page of hugetlbfs, the last of which this is. A
+    /// shared page that counts one mapping, and is not exclusive, may have more: its page table is
     /// shared.
-    fn is_hugetlb_freed(&self, block: Block, pages: &mut dyn PageCounts) -> Result<bool, Errno> {
-        let Block { first, class, .. } = block;
+    fn is_hugetlb_alone(&self, block: Block, pages: &mut dyn PageCounts) -> Result<bool, Errno> {
+        let Block { first, .. } = block;
         pages.load(&[first.frame()])?;
         let count = pages.count(first.frame());
         let is_last = pages.see(first.frame()) == count;
         let is_known = first.is_exclusive() || count > 1 || !first.is_file();
-        let stays = first.is_file() && !self.ranges.dies(usize::from(class) - 1);
-        Ok(is_last && is_known && !stays)
+        Ok(is_last && is_known)
     }
 
     /// The slots of the pages in swap.
@@ -472,6 +482,7 @@ impl Walk {
         let private = kib(sum(|kind| kind.exclusive));
         let smaps = Smaps::of_walk(figures.into_iter(), private).at(self.ranges.addresses());
         freed.hugetlb = kib(self.freed_hugetlb).0 * 1024;
+        freed.alone_hugetlb = kib(self.alone_hugetlb).0 * 1024;
         Ok(Some(WalkFigures { smaps, freed: self.finds_freed.then_some(freed) }))
     }
 }

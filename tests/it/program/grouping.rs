@@ -85,7 +85,7 @@ fn equal_names_of_containers_are_told_apart() {
     let words = |cell: &str| cell.split("` `").map(whole).collect::<Vec<String>>();
     for row in rows {
         let (paths, labels) = (words(&row[0]), words(&row[1]));
-        let by = if labels[0].ends_with(".service") { "unit" } else { "container" };
+        let by = if labels[0].contains(".service") { "unit" } else { "container" };
         for is_read in [true, false] {
             let copy = made(&paths, is_read);
             let expected: BTreeSet<&str> = labels.iter().map(String::as_str).collect();

@@ -175,6 +175,8 @@ fn check_places(found: &Found, texts: &[&[u8]], plan: &Plan) {
 fn check_labels(path: &[u8]) {
     let kinds = [&b".service"[..], b".scope", b".socket", b".mount", b".swap"];
     let is_unit = |unit: Vec<u8>| {
+        let place = unit.windows(8).position(|word| word == b" cgroup:");
+        let unit = &unit[..place.unwrap_or(unit.len())];
         let is_service = unit.windows(7).any(|word| word == b"openrc:");
         is_service || kinds.iter().any(|kind| unit.ends_with(kind))
     };
