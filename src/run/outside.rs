@@ -70,11 +70,12 @@ pub(super) fn find(
 /// Sends each pair. A receiver that gave up ends the search.
 fn search(root: &ProcRoot, selected: &[Pid], mut outside: Vec<Pid>, pairs: &Sender<(Pid, Pid)>) {
     outside.sort_by_cached_key(|pid| nearest(selected, *pid).map(|near| near.0.abs_diff(pid.0)));
-    let ordered = in_order(root, selected);
+    let ordered = in_order(selected);
     let steps = 1 + ordered.len().checked_ilog2().unwrap_or(0) as usize;
     for pid in outside.iter().take(COMPARISONS_MAX / steps) {
         let order = |one: &Pid| this_process::order_memory(*one, *pid).unwrap_or(Less);
         let Ok(place) = ordered.binary_search_by(order) else { continue };
+        // To the kernel, all processes without memory have the same.
         if has_memory(root, *pid) && pairs.send((ordered[place], *pid)).is_err() {
             return;
         }
@@ -100,11 +101,11 @@ fn nearest(selected: &[Pid], pid: Pid) -> Option<Pid> {
 
 /// The first ones of these processes in the order of the kernel, without those that it does not
 /// compare with them.
-fn in_order(root: &ProcRoot, pids: &[Pid]) -> Vec<Pid> {
+fn in_order(pids: &[Pid]) -> Vec<Pid> {
     let mut ordered: Vec<Pid> = Vec::new();
     for pid in pids.iter().take(SELECTED_MAX) {
         let first = *ordered.first().unwrap_or(pid);
-        if this_process::order_memory(*pid, first).is_none() || !has_memory(root, *pid) {
+        if this_process::order_memory(*pid, first).is_none() {
             continue;
         }
         let order = |other: &Pid| this_process::order_memory(*other, *pid).unwrap_or(Less);
