@@ -9,7 +9,7 @@ use super::vfork::SharedSpaces;
 use crate::engine::{Survey, Surveyor, Timeouts};
 use crate::error::Error;
 use crate::process::{Fate, Freed, NameRule, Plan, ProcessUsage, Source, WalkRule};
-use crate::program::{Column, FreedMemory, Labels, Program, Programs, Share, Usage};
+use crate::program::{Column, FreedMemory, Labels, Program, Programs, Share, Shares, Usage};
 use crate::sys::host_files;
 use crate::units::{Kib, Pid};
 
@@ -45,19 +45,23 @@ impl FreedRows<'_> {
             name_rule: NameRule::Comm,
             ..Plan::default()
         };
+        let Measured { survey, surveyed, found, spaces, .. } = self.measured;
+        let processes: HashMap<Pid, ProcessUsage<'_>> =
+            survey.processes().map(|one| (one.pid, one)).collect();
         let rows = self.by_label();
-        let users = self.users_of_spaces();
-        let Measured { survey, surveyed, found, .. } = self.measured;
+        let users = users_of_spaces(spaces);
+        let figure_of =
+            |pids: &HashSet<Pid>, column| figure_of(pids, &processes, &found.shares, column);
         for row in &mut programs.rows {
-            let spaces = RowSpaces::new(members_of(row, &rows), &users);
+            let spaces = RowSpaces::new(members_of(row, &rows), &users, &spaces.owners);
             let Some((mapped, walked)) = walk_group(surveyor, &spaces, &plan, left)? else {
                 continue;
             };
-            let hugetlb = self.figure_of(&spaces.dying, Column::Hugetlb);
+            let hugetlb = figure_of(&spaces.dying, Column::Hugetlb);
             let outside = mapped.outside
                 + hugetlb.saturating_sub(mapped.alone_hugetlb)
-                + self.figure_of(&spaces.staying, Column::Ram);
-            let swap = surveyed.slots.freed_by(&walked, survey, &rule)
+                + figure_of(&spaces.staying, Column::Ram);
+            let swap = surveyed.slots.freed_by(&walked, survey, rule.page_bytes)
                 + found.swap_freed_by(&spaces.dying, &segments);
             row.set_freed(FreedMemory { mapped: Freed { outside, ..mapped }, swap });
         }
@@ -65,39 +69,39 @@ impl FreedRows<'_> {
     }
 
     /// The processes of each label.
-    fn by_label(&self) -> HashMap<&[u8], Vec<ProcessUsage<'_>>> {
-        let mut rows: HashMap<&[u8], Vec<_>> = HashMap::new();
+    fn by_label(&self) -> HashMap<&[u8], Vec<Pid>> {
+        let mut rows: HashMap<&[u8], Vec<Pid>> = HashMap::new();
         for one in self.measured.survey.processes() {
-            rows.entry(self.labels.label(&one)).or_default().push(one);
+            rows.entry(self.labels.label(&one)).or_default().push(one.pid);
         }
         rows
     }
+}
 
-    /// The users of each shared address space, by its owner, the first one.
-    fn users_of_spaces(&self) -> HashMap<Pid, Vec<Pid>> {
-        let SharedSpaces { owners, outside, .. } = &self.measured.spaces;
-        let inside = owners.iter().map(|(pid, owner)| (*owner, *pid));
-        let mut users: HashMap<Pid, Vec<Pid>> = HashMap::new();
-        for (owner, pid) in inside.chain(outside.iter().copied()) {
-            users.entry(owner).or_insert_with(|| vec![owner]).push(pid);
-        }
-        users
+/// The users of each shared address space, by its owner, the first one.
+fn users_of_spaces(spaces: &SharedSpaces) -> HashMap<Pid, Vec<Pid>> {
+    let SharedSpaces { owners, outside, .. } = spaces;
+    let inside = owners.iter().map(|(pid, owner)| (*owner, *pid));
+    let mut users: HashMap<Pid, Vec<Pid>> = HashMap::new();
+    for (owner, pid) in inside.chain(outside.iter().copied()) {
+        users.entry(owner).or_insert_with(|| vec![owner]).push(pid);
     }
+    users
+}
 
-    /// A figure that these processes count.
-    fn figure_of(&self, pids: &HashSet<Pid>, column: Column) -> Kib {
-        if pids.is_empty() {
-            return Kib(0);
-        }
-        let shares = &self.measured.found.shares;
-        let processes = self.measured.survey.processes().filter(|one| pids.contains(&one.pid));
-        let figures = processes.filter_map(|one| {
-            let share = shares.get(&one.pid).copied();
-            let share = share.unwrap_or_else(|| Share::whole(&one.smaps));
-            Usage::new(&one.smaps, &share, None).get(column)
-        });
-        figures.sum()
-    }
+/// A figure that these processes count.
+fn figure_of(
+    pids: &HashSet<Pid>,
+    processes: &HashMap<Pid, ProcessUsage<'_>>,
+    shares: &Shares,
+    column: Column,
+) -> Kib {
+    let figures = pids.iter().filter_map(|pid| {
+        let smaps = &processes.get(pid)?.smaps;
+        let share = shares.get(pid).copied().unwrap_or_else(|| Share::whole(smaps));
+        Usage::new(smaps, &share, None).get(column)
+    });
+    figures.sum()
 }
 
 /// The address spaces of a row, each by its owner. One ends with the last process that uses it.
@@ -108,24 +112,27 @@ struct RowSpaces {
 }
 
 impl RowSpaces {
-    /// `users` has the processes of shared address spaces, by the owner.
-    fn new(members: Vec<Pid>, users: &HashMap<Pid, Vec<Pid>>) -> RowSpaces {
+    /// `users` has the processes of shared address spaces, by the owner, and `owners` the owner of
+    /// each other process.
+    fn new(
+        members: Vec<Pid>,
+        users: &HashMap<Pid, Vec<Pid>>,
+        owners: &HashMap<Pid, Pid>,
+    ) -> RowSpaces {
         let members: HashSet<Pid> = members.into_iter().collect();
-        let others: HashSet<Pid> = users.values().flat_map(|users| &users[1..]).copied().collect();
         let ends = |owner: &Pid| {
             users.get(owner).is_none_or(|users| users.iter().all(|pid| members.contains(pid)))
         };
-        let owners = members.iter().copied().filter(|pid| !others.contains(pid));
-        let (dying, staying) = owners.partition(ends);
+        let own = members.iter().copied().filter(|pid| !owners.contains_key(pid));
+        let (dying, staying) = own.partition(ends);
         RowSpaces { dying, staying }
     }
 }
 
 /// The processes of a row.
-fn members_of(row: &Program<'_>, rows: &HashMap<&[u8], Vec<ProcessUsage<'_>>>) -> Vec<Pid> {
+fn members_of(row: &Program<'_>, rows: &HashMap<&[u8], Vec<Pid>>) -> Vec<Pid> {
     let own = row.pid.map(|pid| vec![pid]);
-    let of_label = || rows.get(row.name).map(|row| row.iter().map(|one| one.pid).collect());
-    own.or_else(of_label).unwrap_or_default()
+    own.or_else(|| rows.get(row.name).cloned()).unwrap_or_default()
 }
 
 /// The memory of a group that returns with it, and its walk; `None` if all its processes ended. The
@@ -176,6 +183,7 @@ mod tests {
     fn an_address_space_ends_with_its_last_user() {
         let pids = |pids: &[u32]| pids.iter().copied().map(Pid).collect::<HashSet<Pid>>();
         let users = HashMap::from([(Pid(2), [2, 5, 7].map(Pid).to_vec())]);
+        let owners = HashMap::from([5, 7].map(|pid| (Pid(pid), Pid(2))));
         for (members, dying, staying) in [
             (&[2, 5, 7, 9][..], &[2, 9][..], &[][..]),
             (&[2, 5, 9], &[9], &[2]),
@@ -183,7 +191,8 @@ mod tests {
             (&[5, 7], &[], &[]),
             (&[1, 9], &[1, 9], &[]),
         ] {
-            let spaces = RowSpaces::new(members.iter().copied().map(Pid).collect(), &users);
+            let members_of_row = members.iter().copied().map(Pid).collect();
+            let spaces = RowSpaces::new(members_of_row, &users, &owners);
             let expected = RowSpaces { dying: pids(dying), staying: pids(staying) };
             assert_eq!(spaces, expected, "{members:?}");
         }

@@ -21,7 +21,7 @@ impl Slots {
     /// The private memory in swap that returns when all processes of a group end, by a walk of the
     /// group. Processes outside a selection, or without known slots, may have entries of the same
     /// ones: then the figure is a lower bound, by the shares of the group in its slots.
-    pub(super) fn freed_by(&self, walked: &Survey, survey: &Survey, rule: &WalkRule) -> Kib {
+    pub(super) fn freed_by(&self, walked: &Survey, survey: &Survey, page_bytes: u64) -> Kib {
         if walked.slots().next().is_none() {
             return Kib(0);
         }
@@ -29,7 +29,7 @@ impl Slots {
         let others = self.known.iter().filter(|(pid, _)| !group.contains(pid));
         let others = others.map(|(_, runs)| (&**runs, false));
         let members = walked.slots().map(|(_, runs)| (runs, true));
-        let slots = slots_of_group(members.chain(others), rule.page_bytes);
+        let slots = slots_of_group(members.chain(others), page_bytes);
         if self.is_whole {
             return slots.alone;
         }
