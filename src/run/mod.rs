@@ -39,7 +39,7 @@ mod watch;
 
 use std::mem::ManuallyDrop;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub(crate) use self::diff::diff;
 pub(crate) use self::facts::Clock;
@@ -132,8 +132,8 @@ pub(crate) struct Session<'a> {
     faults: FaultSeries,
     /// Never dropped: requests to stuck processes may be in flight, and a drop would wait for them.
     surveyor: ManuallyDrop<Surveyor>,
-    /// The start of the last survey.
-    began: Option<Instant>,
+    /// The time since boot at which the last survey began.
+    began: Option<Duration>,
     /// The notes that were printed last: the same notes are not printed twice in a row.
     printed: Vec<Note>,
     /// The room for a note that must not take more than one line.
@@ -226,19 +226,20 @@ impl<'a> Session<'a> {
         Ok(self.end(clock, &missing, survey, notes))
     }
 
-    /// The questions of the next survey, which begins now.
-    fn plan(&mut self) -> Plan {
+    /// The questions of a survey that begins at this time since boot.
+    fn plan(&mut self, began: Duration) -> Plan {
         let plan = self.settings.plan.clone();
         let Some(watch) = &self.settings.watch else { return plan };
-        let last = self.began.replace(Instant::now()).map_or(Duration::ZERO, |last| last.elapsed());
+        let last =
+            self.began.replace(began).map_or(Duration::ZERO, |last| began.saturating_sub(last));
         Plan { surveys_per_name: Some(watch.surveys_per_name(last)), ..plan }
     }
 
     /// Lists and measures the processes, and divides among walked ones what is in swap.
     pub(crate) fn survey(&mut self, clock: &mut Clock) -> Result<Surveyed, Error> {
-        let plan = self.plan();
-        let (settings, surveyor) = (self.settings, &mut self.surveyor);
         let began = this_process::since_boot();
+        let plan = self.plan(began);
+        let (settings, surveyor) = (self.settings, &mut self.surveyor);
         let (pids, threads) = processes(settings)?;
         clock.phase("list");
         let timeouts = time_left(settings, clock);
