@@ -28,6 +28,7 @@ use psm_uring::commands::bench::record::{
     self, Compared, Figure, Record, Run, Sample, Spread, TableColumn,
 };
 use psm_uring::units::Pid;
+use rustix::process::Signal;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde_json::json;
 
@@ -121,7 +122,9 @@ fn main() -> ExitCode {
         // The tests, or all benches together.
         smoke()
     } else {
-        measure(&Options::parse())
+        let options = Options::parse();
+        raise_priority();
+        measure(&options)
     };
     measured.map_or_else(
         |error| {
@@ -146,7 +149,6 @@ fn measure(options: &Options) -> Result<(), String> {
     // It counts the CPUs of this process, which is pinned later.
     let about = options.labels.about();
     let cpus = Cpus::split()?;
-    raise_priority();
     let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); loads.len()];
     let mut counted = 0;
     for attempt in 1..=options.attempts {
@@ -237,11 +239,16 @@ impl Cpus {
     }
 }
 
-/// Asks for the highest priority. Other sessions get little time then, with or without autogroup.
+/// Asks for the highest priority, in a session of its own: the priority belongs to all processes
+/// of a session and outlives this one. Threads of the kernel starve beside such a session, which
+/// delays the exits of all rings on the host.
 fn raise_priority() {
-    let session = std::fs::write("/proc/self/autogroup", NICE.to_string());
-    let process = rustix::process::setpriority_process(None, NICE);
-    if session.is_err() && process.is_err() {
+    // A terminal signals its own session only: the end of the parent ends this process too.
+    let raised = rustix::process::setsid().is_ok()
+        && rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).is_ok()
+        && std::fs::write("/proc/self/autogroup", NICE.to_string()).is_ok();
+    // A kernel without autogroup has priorities of processes.
+    if rustix::process::setpriority_process(None, NICE).is_err() || !raised {
         say("no permission for a higher priority: other programs disturb the times");
     }
 }
