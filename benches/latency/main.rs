@@ -244,7 +244,8 @@ impl Cpus {
 /// delays the exits of all rings on the host.
 fn raise_priority() {
     // A terminal signals its own session only: the end of the parent ends this process too.
-    let raised = rustix::process::setsid().is_ok()
+    let leads = || rustix::process::getsid(None) == Ok(rustix::process::getpid());
+    let raised = (rustix::process::setsid().is_ok() || leads())
         && rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).is_ok()
         && std::fs::write("/proc/self/autogroup", NICE.to_string()).is_ok();
     // A kernel without autogroup has priorities of processes.

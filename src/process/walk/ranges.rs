@@ -17,6 +17,10 @@ const RANGES_MAX: usize = 1 << 20;
 /// The device of mappings without a file.
 const NO_DEVICE: &[u8] = b"00:00";
 
+/// Neighbours of one device are one range up to so many mappings, so that a window can end between
+/// them.
+pub(super) const RANGE_MAPPINGS_MAX: u16 = 16;
+
 /// Neighbouring mappings of one device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Range {
@@ -25,6 +29,8 @@ pub(super) struct Range {
     pub(super) end: u64,
     /// The index of the device, and of what becomes of its pages, in [`Ranges::devices`].
     pub(super) device: u16,
+    /// The number of mappings.
+    pub(super) mappings: u16,
 }
 
 /// The ranges of one process, ascending.
@@ -94,10 +100,11 @@ impl Ranges {
         }
         self.last = end;
         let device = u16::try_from(index).unwrap_or_default();
-        let range = Range { start, end, device };
-        match self.ranges.last_mut() {
-            Some(last) if last.end == start && last.device == device => last.end = end,
-            _ => self.ranges.push(range),
+        let is_same = |last: &&mut Range| last.end == start && last.device == device;
+        let has_room = |last: &&mut Range| last.mappings < RANGE_MAPPINGS_MAX;
+        match self.ranges.last_mut().filter(is_same).filter(has_room) {
+            Some(last) => (last.end, last.mappings) = (end, last.mappings + 1),
+            None => self.ranges.push(Range { start, end, device, mappings: 1 }),
         }
     }
 
@@ -179,11 +186,11 @@ ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]\n";
         for size in [1, 7, 60, TEXT.len()] {
             let mut ranges = Ranges::default();
             TEXT.as_bytes().chunks(size).for_each(|part| ranges.feed(part));
-            let range = |start, end, device| Range { start, end, device };
+            let range = |start, end, device, mappings| Range { start, end, device, mappings };
             let expected = [
-                range(0x40_0000, 0x45_3000, 0),
-                range(0x45_3000, 0x45_5000, 1),
-                range(0x7f00_0000_0000, 0x7f00_0020_0000, 2),
+                range(0x40_0000, 0x45_3000, 0, 2),
+                range(0x45_3000, 0x45_5000, 1, 1),
+                range(0x7f00_0000_0000, 0x7f00_0020_0000, 2, 1),
             ];
             assert_eq!(ranges.whole(), Some(&expected[..]), "reads of {size}");
             assert_eq!(ranges.addresses(), Some((0x40_0000, 0x7f00_0020_0000)));
@@ -201,9 +208,9 @@ ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]\n";
         let mut ranges = Ranges::default();
         ranges.clear([9, 10].into());
         ranges.feed(text.as_bytes());
-        let range = |start, end, device| Range { start, end, device };
+        let range = |start, end, device, mappings| Range { start, end, device, mappings };
         let expected =
-            [range(0x1000, 0x2000, 0), range(0x2000, 0x4000, 1), range(0x4000, 0x5000, 2)];
+            [range(0x1000, 0x2000, 0, 1), range(0x2000, 0x4000, 1, 2), range(0x4000, 0x5000, 2, 1)];
         assert_eq!(ranges.whole(), Some(&expected[..]));
         assert_eq!([0, 1, 2].map(|device| ranges.dies(device)), [false, true, false]);
     }

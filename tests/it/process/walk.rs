@@ -181,6 +181,37 @@ fn reads_of_one_entry() {
     }
 }
 
+/// Many small mappings take several windows, as the kernel spends more time on a mapping than on a
+/// page. A window has at most one mapping for eight of its entries, and those of one range.
+#[test]
+fn windows_have_few_mappings() {
+    let entry = || page(frame_of_count(Kind::Anon, 0, 1));
+    // Two pages of every three, or all: then neighbours are one range.
+    for gap in [1, 0] {
+        let mapping = |n: u64| Mapping {
+            first: 512 + (2 + gap) * n,
+            device: "00:00",
+            entries: vec![entry(), entry()],
+        };
+        let tables = Tables { mappings: (0..3000).map(mapping).collect(), ..Tables::default() };
+        for window_bytes in [WINDOW_BYTES, GENTLE_WINDOW_BYTES] {
+            let mut world = process(tables.clone());
+            let rule = WalkRule { window_bytes, ..RULE };
+            assert_eq!(measure(&mut world, &plan(rule)), (tables.figures(), true));
+            check_windows(&tables, &world.windows, window_bytes);
+            let mappings = |(window, _): &(Window, usize)| {
+                let (first, end) = (window.offset / 8, (window.offset + window.len as u64) / 8);
+                let is_within = |one: &&Mapping| one.first < end && one.end() > first;
+                tables.mappings.iter().filter(is_within).count()
+            };
+            let most = world.windows.iter().map(mappings).max();
+            let limit = window_bytes / 8 / 8;
+            let range = limit..=limit + 16;
+            assert!(most.is_some_and(|most| range.contains(&most)), "{most:?} of {limit}");
+        }
+    }
+}
+
 /// Each page is mapped by this many mappings.
 fn shared(pages: u64, count: u64) -> Vec<u64> {
     (0..pages).map(|n| page(frame_of_count(Kind::Anon, 128 * n, count))).collect()
