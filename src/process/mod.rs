@@ -13,11 +13,13 @@
 //! - `status`  the texts of `status` and `stat`
 //! - `cgroup`  the text of `cgroup`
 //! - `oom`     a process as the OOM killer sees it
+//! - `gpu`     the host memory of GPU clients
 //! - `walk`    page tables to figures
 #![forbid(unsafe_code)]
 
 mod cgroup;
 mod file;
+mod gpu;
 mod interpreters;
 mod key;
 mod memory;
@@ -33,6 +35,7 @@ mod walk;
 
 pub use cgroup::CgroupPaths;
 pub use file::{PATH_MAX, ProcFile, RelPath, TEXT_MAX};
+pub use gpu::{FDINFO_MAX, GpuClient, GpuMemory, GpuPool, has_gpu_driver, is_gpu_link};
 pub use key::key;
 pub use name::{NAME_MAX, NameRule};
 pub use oom::OomFigures;
