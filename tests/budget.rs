@@ -30,9 +30,10 @@ use psm_uring::sys::ring::kernel::Features;
 use psm_uring::sys::this_process;
 use psm_uring::units::{Labelled, Pid};
 use rustix::fs::inotify;
+use support::gpu;
 use support::groups::MemoryGroups;
 use support::survey::{CHAINED, TIMED, has_uring, open, tuning};
-use support::{RUN_LIMIT, run, skip, until};
+use support::{RUN_LIMIT, TempDir, copy_dir, run, skip, tree, until};
 
 #[global_allocator]
 static ALLOCATOR: counting::Counting = counting::Counting;
@@ -414,6 +415,30 @@ fn files_of_processes_are_opened_on_request() {
     member.kill().expect("a child of ours");
     member.wait().expect("a child of ours");
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The column of GPU memory lists descriptors where the kernel has a driver, and nothing elsewhere.
+#[test]
+fn descriptors_are_listed_on_request() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let dir = TempDir::new("budget-gpu");
+    let root = dir.path().to_str().expect("a name of ours");
+    copy_dir(&tree("ordinary"), dir.path());
+    gpu::lay_out(dir.path(), &[(101, 5, "xe"), (102, 5, "i915")]);
+    let opened = |columns: &str, below: &str| -> Vec<String> {
+        let words = ["--proc-root", root, "--source", "rollup", "--columns", columns];
+        let ran = || assert_eq!(run(words).code, Some(0));
+        let names: BTreeSet<String> = opened_in(&dir.path().join(below), ran).into_iter().collect();
+        names.into_iter().filter(|name| !["cmdline", "smaps_rollup"].contains(&&name[..])).collect()
+    };
+    let none: Vec<String> = Vec::new();
+    assert_eq!(opened("gpu,name", "101"), ["fd"]);
+    // Only the text of a device.
+    assert_eq!(opened("gpu,name", "101/fdinfo"), ["5"]);
+    assert_eq!(opened("gpu,name", "103/fdinfo"), none);
+    assert_eq!(opened("ram,name", "101"), none);
+    std::fs::write(dir.path().join("devices"), "Character devices:\n  1 mem\n").expect("ours");
+    assert_eq!(opened("gpu,name", "101"), none);
 }
 
 /// Others, as a container's runtime, may open the files, too.

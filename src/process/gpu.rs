@@ -4,6 +4,7 @@
 //! (drivers/gpu/drm/drm_file.c) and amdgpu_fdinfo.c print them. A driver names its own regions.
 
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
 
 use crate::units::Kib;
 
@@ -13,7 +14,7 @@ pub const FDINFO_MAX: usize = 64 * 1024;
 /// One open file of a GPU driver, which processes may share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GpuClient {
-    /// The driver: foreign bytes.
+    /// The driver: foreign bytes, none if it does not print its name.
     pub driver: Vec<u8>,
     /// The device and the number of the client; `None` if the driver does not number clients.
     pub id: Option<(Vec<u8>, u64)>,
@@ -80,15 +81,15 @@ struct Region {
 }
 
 impl GpuClient {
-    /// Parses the text of a descriptor; `None` if its file is not that of a GPU driver.
-    pub fn parse(text: &[u8]) -> Option<GpuClient> {
-        let (mut driver, mut device, mut number) = (None, Vec::new(), None);
+    /// Parses the text of a descriptor of a device.
+    pub fn parse(text: &[u8]) -> GpuClient {
+        let (mut driver, mut device, mut number) = (Vec::new(), Vec::new(), None);
         let (mut regions, mut is_plain) = (BTreeMap::<&[u8], Region>::new(), true);
         for line in text.split(|byte| *byte == b'\n') {
             let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
             let (key, value) = (line[..colon].trim_ascii(), line[colon + 1..].trim_ascii());
             match key {
-                b"drm-driver" => driver = Some(value.to_vec()),
+                b"drm-driver" => driver = value.to_vec(),
                 b"drm-pdev" => device = value.to_vec(),
                 b"drm-client-id" => number = digits(value),
                 _ => {
@@ -107,11 +108,15 @@ impl GpuClient {
                 }
             }
         }
-        let driver = driver?;
         let sums_up = is_plain && !regions.is_empty();
         let reports_status = facts(&driver).is_some_and(|facts| facts.2);
         let memory = sums_up.then(|| sum(regions.values(), reports_status)).flatten();
-        Some(GpuClient { driver, id: number.map(|number| (device, number)), memory })
+        GpuClient { driver, id: number.map(|number| (device, number)), memory }
+    }
+
+    /// Whether another descriptor is that of the same client, if the driver numbers clients.
+    pub fn is_same(&self, other: &GpuClient) -> bool {
+        self.id.is_some() && (&self.driver, &self.id) == (&other.driver, &other.id)
     }
 
     /// The counter of meminfo that has its buffers.
@@ -120,11 +125,21 @@ impl GpuClient {
     }
 }
 
-/// Whether a descriptor may be that of a GPU client, by the target of its link. The path is that
-/// inside of a container, too.
+impl AddAssign for GpuMemory {
+    fn add_assign(&mut self, other: GpuMemory) {
+        self.most += other.most;
+        self.least += other.least;
+    }
+}
+
+/// Whether a descriptor is that of a GPU client, by the target of its link: a device such as
+/// `/dev/dri/renderD128`, wherever a container has it.
 pub fn is_gpu_link(target: &[u8]) -> bool {
+    let target = target.strip_suffix(b" (deleted)").unwrap_or(target);
+    let digits = target.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let devices: [&[u8]; 3] = [b"/dri/card", b"/dri/renderD", b"/accel/accel"];
-    devices.iter().any(|device| target.windows(device.len()).any(|part| part == *device))
+    let name = &target[..target.len() - digits];
+    digits > 0 && devices.iter().any(|device| name.ends_with(device))
 }
 
 /// Whether the kernel has a driver of GPUs or of their like, by the text of `/proc/devices`.
@@ -201,7 +216,7 @@ mod tests {
     use super::*;
 
     fn memory(text: &str) -> Option<(u64, u64)> {
-        let client = GpuClient::parse(text.as_bytes()).expect("a client");
+        let client = GpuClient::parse(text.as_bytes());
         client.memory.map(|memory| (memory.most.0, memory.least.0))
     }
 
@@ -260,19 +275,20 @@ mod tests {
 
     #[test]
     fn a_client_has_a_device_and_a_number() {
-        let id = |text: &str| GpuClient::parse(text.as_bytes()).and_then(|client| client.id);
+        let id = |text: &str| GpuClient::parse(text.as_bytes()).id;
         let pci = "pos:\t0\ndrm-driver:\txe\ndrm-client-id:\t3\ndrm-pdev:\t0000:03:00.0\n";
         assert_eq!(id(pci), Some((b"0000:03:00.0".to_vec(), 3)));
         assert_eq!(id("drm-driver:\tmsm\ndrm-client-id:\t7\n"), Some((Vec::new(), 7)));
         assert_eq!(id("drm-driver:\tmsm\n"), None);
-        assert_eq!(GpuClient::parse(b"pos:\t0\nflags:\t02\nmnt_id:\t9\n"), None);
+        let silent = GpuClient::parse(b"pos:\t0\nflags:\t02\nmnt_id:\t9\n");
+        assert_eq!((silent.id, silent.memory), (None, None));
         let pool = |driver: &str| {
             let text = format!("drm-driver:\t{driver}\n");
-            GpuClient::parse(text.as_bytes()).map(|client| client.pool())
+            GpuClient::parse(text.as_bytes()).pool()
         };
         assert_eq!(
             ["i915", "xe", "new"].map(pool),
-            [GpuPool::Shmem, GpuPool::Ttm, GpuPool::Unknown].map(Some)
+            [GpuPool::Shmem, GpuPool::Ttm, GpuPool::Unknown]
         );
     }
 
@@ -284,7 +300,14 @@ mod tests {
         for link in ["/dev/dri/card0", "/dev/dri/renderD128", "/x/dev/accel/accel0 (deleted)"] {
             assert!(is_gpu_link(link.as_bytes()), "{link}");
         }
-        for link in ["/usr/lib/dri/iris_dri.so", "socket:[7]", "/dev/null", ""] {
+        for link in [
+            "/usr/lib/dri/iris_dri.so",
+            "/home/dri/card",
+            "/dri/card0/x",
+            "socket:[7]",
+            "/dev/null",
+            "",
+        ] {
             assert!(!is_gpu_link(link.as_bytes()), "{link}");
         }
     }
@@ -295,8 +318,7 @@ mod tests {
         let text = b"drm-driver:\txe\ndrm-client-id:\t3\ndrm-pdev:\t0000:03:00.0\n\
             drm-total-system:\t8 KiB\ndrm-shared-system:\t4 KiB\ndrm-resident-gtt:\t9 MiB\n";
         let check = |text: &[u8]| {
-            let memory = GpuClient::parse(text).and_then(|client| client.memory);
-            let GpuMemory { most, least } = memory.unwrap_or_default();
+            let GpuMemory { most, least } = GpuClient::parse(text).memory.unwrap_or_default();
             assert!(least <= most, "{}", text.escape_ascii());
         };
         for place in 0..text.len() {

@@ -31,6 +31,8 @@ pub enum Column {
     LazyFree,
     /// Page tables, which `Ram` does not include.
     PageTables,
+    /// Memory of the host that GPU drivers hold, which `Ram` does not include.
+    Gpu,
     /// The part of `Ram` in heaps grown by `brk(2)`.
     Heap,
     /// Memory that returns when all processes of the row end.
@@ -92,6 +94,8 @@ labels!(Column {
     LazyFree => "lazyfree", "RAM that the kernel may take back (MADV_FREE), shared pages whole";
     PageTables => "page-tables" | "pte",
         "page tables, which RAM lacks (reads one extra file per process)";
+    Gpu => "gpu", "host memory that GPU drivers hold, which RAM lacks (reads fd and fdinfo of \
+        every process)";
     Heap => "heap", "heaps grown by brk(2); reads full smaps";
     Freed => "freed", "RAM and swap that return when all processes of the row end (root only)";
     SharedOutside => "shared-outside",
@@ -177,6 +181,7 @@ impl Column {
             Column::Hugetlb => "HUGETLB",
             Column::LazyFree => "LAZYFREE",
             Column::PageTables => "TABLES",
+            Column::Gpu => "GPU",
             Column::Heap => "HEAP",
             Column::Freed => "FREED",
             Column::SharedOutside => "OUTSIDE",
@@ -219,7 +224,8 @@ impl Column {
             Column::User | Column::Cgroup | Column::Name => ColumnKind::Text,
             Column::Ram | Column::Uss | Column::Swap | Column::Footprint => ColumnKind::Amount,
             Column::PssAnon | Column::PssFile | Column::PssShmem => ColumnKind::Amount,
-            Column::Hugetlb | Column::PageTables | Column::Heap => ColumnKind::Amount,
+            Column::Hugetlb | Column::PageTables | Column::Gpu => ColumnKind::Amount,
+            Column::Heap => ColumnKind::Amount,
         }
     }
 

@@ -5,6 +5,7 @@
 //! - `charges`   the memory that control groups are charged for, by row
 //! - `column`    the columns: word, help, header, kind
 //! - `faults`    major page faults between two reports
+//! - `gpu`       the host memory that GPU drivers hold
 //! - `tree`      processes as a tree
 //! - `usage`     the memory of a row
 //! - `shares`    memory that processes hold together, split among them
@@ -24,6 +25,7 @@ mod charges;
 mod column;
 mod diff;
 mod faults;
+mod gpu;
 mod grouping;
 mod host;
 mod levels;
@@ -47,6 +49,7 @@ pub use self::diff::{
     BeforeAfter, Change, Delta, Diff, DiffRow, EventsChange, Presence, Threshold, diff,
 };
 pub use self::faults::{FaultCounts, FaultRate, Faults, RowFaults};
+pub use self::gpu::{GpuShares, HeldByGpu};
 pub use self::grouping::{Grouping, Labels, RowWords, UserNames, user_name};
 pub use self::host::{HostMemory, HostPart, PossibleOwner, SharedMemory};
 pub use self::oom::{
@@ -61,7 +64,7 @@ pub use self::unread::{Known, Obstacle, Unknown, UnknownRest, Unread};
 pub use self::usage::Usage;
 pub use self::vfork::Sharing;
 use crate::host::GroupEvents;
-use crate::process::ProcessUsage;
+use crate::process::{GpuMemory, ProcessUsage};
 use crate::units::{Kib, Pid};
 
 /// Facts about processes beside their own figures.
@@ -81,6 +84,8 @@ pub struct Annotations<'a> {
     pub charges: Option<&'a Charges<'a>>,
     /// The major page faults, if the run asked for them.
     pub faults: Option<&'a Faults>,
+    /// The host memory that GPU drivers hold, if the run asked for it.
+    pub gpu: Option<&'a GpuShares>,
     /// The likely choices of the OOM killer, if the run asked for them.
     pub oom: Option<&'a OomEstimate<'a>>,
     /// The parents of processes, if rows are a tree.
@@ -98,6 +103,7 @@ impl<'a> Annotations<'a> {
             all_memory: None,
             charges: None,
             faults: None,
+            gpu: None,
             oom: None,
             lineage: None,
         }
@@ -123,6 +129,8 @@ pub struct Programs<'run> {
     pub events: Option<GroupEvents>,
     /// The major page faults of all rows, under the same conditions.
     pub faults: RowFaults,
+    /// The GPU memory of all rows, under the same conditions.
+    pub gpu: Option<GpuMemory>,
     /// The time since the last report, if there was one and faults are asked for.
     pub interval: Option<Duration>,
     /// Rows whose memory is counted in a row of `rows`.
@@ -184,7 +192,8 @@ fn gather<'run>(
             let smaps = &process.smaps;
             let share = annotations.shares.get(&process.pid).copied();
             let share = share.unwrap_or_else(|| Share::whole(smaps));
-            rows[place].add(smaps, &share, process.page_tables);
+            let gpu = annotations.gpu.and_then(|gpu| gpu.of(process.pid));
+            rows[place].add(smaps, &share, process.page_tables, gpu);
             *swap_is_unshared |= smaps.swap_is_unshared() && smaps.swap() > Some(Kib(0));
         }
     }
@@ -229,6 +238,7 @@ pub fn group<'run>(
         total: knows_total.then_some(all.usage),
         events: all.events.filter(|_| knows_total),
         faults: if knows_total { all.faults } else { RowFaults::UNKNOWN },
+        gpu: all.gpu.filter(|_| knows_total),
         interval: annotations.faults.and_then(|faults| faults.interval),
         sharing: vfork::merged(sharers),
         unknown,

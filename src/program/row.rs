@@ -2,7 +2,7 @@
 
 use super::{Column, Grouping, RowCharge, RowFaults, RowOom, Share, TreePlace, Usage};
 use crate::host::GroupEvents;
-use crate::process::{Freed, ProcessUsage};
+use crate::process::{Freed, GpuMemory, ProcessUsage};
 use crate::smaps::Smaps;
 use crate::units::{Kib, Pid};
 
@@ -29,6 +29,8 @@ pub struct Program<'run> {
     pub charge: Option<RowCharge<'run>>,
     /// The major page faults of its processes, as far as the run asked for them.
     pub faults: RowFaults,
+    /// The host memory that GPU drivers hold, if the run asked for it and it is known.
+    pub gpu: Option<GpuMemory>,
     /// The figures of the OOM killer, if the run asked for them.
     pub oom: RowOom,
     /// Its place among processes, if rows are a tree.
@@ -71,6 +73,7 @@ impl<'run> Program<'run> {
             freed: None,
             charge: None,
             faults: RowFaults::NONE,
+            gpu: Some(GpuMemory::default()),
             oom: RowOom::default(),
             tree: None,
         }
@@ -89,6 +92,7 @@ impl<'run> Program<'run> {
             freed: None,
             charge: None,
             faults: RowFaults::NONE,
+            gpu: Some(GpuMemory::default()),
             oom: RowOom::default(),
             tree: None,
         }
@@ -127,8 +131,17 @@ impl<'run> Program<'run> {
         self.cgroup.join(process.cgroup.map(|paths| paths.charged));
     }
 
-    pub(super) fn add(&mut self, smaps: &Smaps, share: &Share, page_tables: Option<Kib>) {
-        self.usage.add(&Usage::new(smaps, share, page_tables));
+    pub(super) fn add(
+        &mut self,
+        smaps: &Smaps,
+        share: &Share,
+        page_tables: Option<Kib>,
+        gpu: Option<GpuMemory>,
+    ) {
+        let mut usage = Usage::new(smaps, share, page_tables);
+        usage.set(Column::Gpu, gpu.map(|gpu| gpu.most));
+        self.usage.add(&usage);
+        self.gpu = sum_of_gpu(self.gpu, gpu);
     }
 }
 
@@ -145,6 +158,15 @@ pub struct Rest {
     pub events: Option<GroupEvents>,
     /// The major page faults, under the same conditions.
     pub faults: RowFaults,
+    /// The memory that GPU drivers hold, under the same conditions.
+    pub gpu: Option<GpuMemory>,
+}
+
+/// A sum with an unknown amount is unknown.
+fn sum_of_gpu(sum: Option<GpuMemory>, more: Option<GpuMemory>) -> Option<GpuMemory> {
+    let (mut sum, more) = sum.zip(more)?;
+    sum += more;
+    Some(sum)
 }
 
 impl Rest {
@@ -152,11 +174,13 @@ impl Rest {
         let events = rows.iter().map(|row| row.charge.and_then(|charge| charge.events));
         let events = events.reduce(|sum, more| Some(sum?.sum(&more?))).flatten();
         let (usage, faults) = (Usage::NOTHING, RowFaults::NONE);
-        let mut rest = Rest { rows: rows.len(), count: 0, usage, events, faults };
+        let gpu = Some(GpuMemory::default());
+        let mut rest = Rest { rows: rows.len(), count: 0, usage, events, faults, gpu };
         for row in rows {
             rest.count += row.count;
             rest.usage.add(&row.usage);
             rest.faults.add(row.faults);
+            rest.gpu = sum_of_gpu(rest.gpu, row.gpu);
         }
         if !rows.is_empty() {
             // They have no limit in common.

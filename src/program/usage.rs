@@ -36,7 +36,7 @@ impl Usage {
             // Known of rows, not of processes.
             Column::Freed | Column::SharedOutside => None,
             Column::Charged | Column::Left | Column::Limit | Column::CgSwap => None,
-            Column::Events | Column::Pressure | Column::Faults | Column::Oom => None,
+            Column::Gpu | Column::Events | Column::Pressure | Column::Faults | Column::Oom => None,
             Column::Subtree | Column::SubtreeSwap => None,
             Column::Parent | Column::Depth => None,
             Column::Count | Column::Pid | Column::Percent | Column::Bar => None,

@@ -6,6 +6,7 @@
 //! - `openmetrics` metrics for Prometheus
 //! - `charge`      events and notes of control groups
 //! - `faults`      faults per second, and a note on them
+//! - `gpu`         notes on GPU memory
 //! - `notes`       the processes that a report lacks, for standard error
 //! - `oom`         choices of the OOM killer, and notes on them
 //! - `reasons`     the reasons for that, and the remedies
@@ -22,6 +23,7 @@ pub mod charge;
 mod csv;
 pub mod escape;
 pub mod faults;
+pub mod gpu;
 mod json;
 mod line;
 pub mod notes;
@@ -125,6 +127,8 @@ pub struct Report<'run> {
     pub has_charge: bool,
     /// Whether the run asked for major page faults.
     pub has_faults: bool,
+    /// Whether the run asked for the memory of GPU clients.
+    pub has_gpu: bool,
     /// The likely choices of the OOM killer, if the run asked for them.
     pub oom: Option<&'run OomEstimate<'run>>,
     /// The processes that the report lacks.

@@ -21,7 +21,7 @@ pub const ROWS_USUAL: usize = 50;
 pub const OTHER: &str = "other";
 
 /// The amounts of rows; JSON has the others.
-const AMOUNTS: [Column; 14] = [
+const AMOUNTS: [Column; 15] = [
     Column::Ram,
     Column::Uss,
     Column::Shared,
@@ -31,6 +31,7 @@ const AMOUNTS: [Column; 14] = [
     Column::PssFile,
     Column::LazyFree,
     Column::PageTables,
+    Column::Gpu,
     Column::Heap,
     Column::Charged,
     Column::Left,

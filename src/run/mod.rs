@@ -8,6 +8,7 @@
 //! - `shares`   the shares of processes in common memory
 //! - `groups`   the columns of control groups
 //! - `faults`   the column of major page faults
+//! - `gpu`      the column of GPU memory
 //! - `freed`    the columns freed and shared-outside
 //! - `oom`      the column of the OOM killer
 //! - `slots`    the shares of walked processes in swapped pages
@@ -23,6 +24,7 @@ mod diff;
 mod facts;
 mod faults;
 mod freed;
+mod gpu;
 mod groups;
 mod missing;
 mod oom;
@@ -184,17 +186,10 @@ impl<'a> Session<'a> {
         let oom = oom.as_ref();
         let lineage = tree::lineage(settings, survey);
         let lineage = lineage.as_ref();
-        let annotations = Annotations {
-            unknown,
-            unread,
-            sharing,
-            shares,
-            all_memory,
-            charges,
-            faults,
-            oom,
-            lineage,
-        };
+        let found_gpu = gpu::read(settings, survey, sharing, &time_left(settings, &clock));
+        let gpu = found_gpu.as_ref().map(|found| &found.shares);
+        let known = Annotations { unknown, unread, ..Annotations::new(sharing, shares) };
+        let annotations = Annotations { all_memory, charges, faults, gpu, oom, lineage, ..known };
         let mut programs = program::group(survey.processes(), &labels, annotations, order);
         let rows = FreedRows { settings, measured: &measured, labels: &labels };
         rows.find(&mut self.surveyor, &mut programs, &|| time_left(settings, &clock))?;
@@ -203,6 +198,9 @@ impl<'a> Session<'a> {
         let mut notes = self.notes(&measured, &missing, programs.swap_is_unshared);
         let of_oom = found.iter().zip(oom).flat_map(|(found, oom)| found.notes(oom));
         notes.extend(of_oom.map(Note::from));
+        let knows_users = settings.rules.selection.is_none() && missing.is_complete();
+        let of_gpu = found_gpu.iter().flat_map(|found| found.notes(&programs, knows_users));
+        notes.extend(of_gpu.map(Note::from));
         let is_alone = faults.is_some() && settings.watch.is_none();
         notes.extend(is_alone.then(report::faults::alone).map(Note::from));
         notes.extend(tree.notes(settings, charges, &programs).into_iter().map(Note::from));
@@ -217,6 +215,7 @@ impl<'a> Session<'a> {
             has_cgroup: settings.plan.cgroup,
             has_charge: charges.is_some(),
             has_faults: faults.is_some(),
+            has_gpu: found_gpu.is_some(),
             oom,
             missing: &missing,
             notes: &lines,

@@ -50,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) frames: Option<Result<WalkRule, Errno>>,
     /// Whether a column needs major page faults.
     pub(crate) finds_faults: bool,
+    /// Whether a column needs the memory of GPU clients.
+    pub(crate) finds_gpu: bool,
     /// Whether a column needs the choices of the OOM killer.
     pub(crate) finds_oom: bool,
     pub(crate) engine: EngineKind,
@@ -140,6 +142,7 @@ impl Settings {
             cgroup_mount,
             frames,
             finds_faults,
+            finds_gpu: needs(Column::Gpu) && !is_number,
             finds_oom: needs(Column::Oom) && !is_number,
             engine: options.read.engine,
             tuning: Tuning {
@@ -197,10 +200,10 @@ impl Output {
             "without --output-file the report goes to standard output; write ./- for a file of \
              that name"
         } else if format == Format::OpenMetrics
-            && !options.columns.iter().all(|column| column.is_of_groups())
+            && !options.columns.iter().all(|one| one.is_of_groups() || *one == Column::Gpu)
         {
-            "--columns for openmetrics adds charged, left, limit, cg-swap, events and pressure; \
-             leave out others (--heap adds the heap)"
+            "--columns for openmetrics adds charged, left, limit, cg-swap, events, pressure and \
+             gpu; leave out others (--heap adds the heap)"
         } else if !format.has_host() && options.host {
             "--host cannot be written as CSV; use --output json"
         } else if format == Format::Csv && options.columns.contains(&Column::Bar) {

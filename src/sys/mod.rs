@@ -17,6 +17,7 @@
 //! - `pages`        the number of mappings of page frames
 //! - `host_files`   files with the memory of the whole host
 //! - `cgroups`      the tree of control groups, read by threads
+//! - `gpu_files`    descriptors of GPU devices
 //! - `process_texts` small files of many processes, read by threads
 //! - `tmpfs`        file systems in memory
 //! - `file`         files that the caller names: replace, read
@@ -27,6 +28,7 @@
 pub mod buffer;
 pub mod cgroups;
 pub mod file;
+pub mod gpu_files;
 pub mod host_files;
 pub mod keeper;
 pub mod keeper_client;

@@ -3,6 +3,7 @@
 //!
 //! - `child`    target processes, started from a test binary
 //! - `failures` collected failures of a loop
+//! - `gpu`      clients of GPUs
 //! - `groups`   control groups of fixtures, and real ones
 //! - `made_host` a host whose pages are known one by one
 //! - `model`    a model of the ring, of its workers and of the processes they read
@@ -28,6 +29,7 @@ use std::time::{Duration, Instant};
 
 pub mod child;
 pub mod failures;
+pub mod gpu;
 pub mod groups;
 pub mod made_host;
 pub mod model;

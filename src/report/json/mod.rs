@@ -26,7 +26,7 @@ pub use self::read::{SavedCoverage, SavedReport, unhex};
 use super::notes::Missing;
 use super::reasons::Reason;
 use super::{Facts, Report, escape, line};
-use crate::process::{Coverage, Fate, Freed};
+use crate::process::{Coverage, Fate, Freed, GpuMemory};
 use crate::program::{
     Column, ColumnKind, FaultRate, FreedMemory, Known, Program, Rest, RowFaults, Sharing, Uniform,
     Unknown, UnknownRest, Usage,
@@ -129,6 +129,8 @@ struct TotalObject<'a> {
     charge: Option<ChargeSums>,
     #[serde(flatten)]
     faults: Option<FaultFields>,
+    #[serde(flatten)]
+    gpu: Option<GpuFields>,
 }
 
 #[derive(Serialize)]
@@ -162,6 +164,8 @@ struct ProgramRow<'a> {
     #[serde(flatten)]
     faults: Option<FaultFields>,
     #[serde(flatten)]
+    gpu: Option<GpuFields>,
+    #[serde(flatten)]
     oom: Option<OomFields>,
     #[serde(flatten)]
     tree: Option<TreeFields>,
@@ -182,6 +186,12 @@ struct TreeFields {
 struct FaultFields {
     faults: Option<FaultRate>,
     major_faults: Option<u64>,
+}
+
+/// The least GPU memory of a row, if the run asked for it.
+#[derive(Serialize)]
+struct GpuFields {
+    gpu_least: Option<Kib>,
 }
 
 /// The parts of `freed`, and page cache that could be dropped then.
@@ -219,6 +229,8 @@ struct RestRow<'a> {
     charge: Option<ChargeSums>,
     #[serde(flatten)]
     faults: Option<FaultFields>,
+    #[serde(flatten)]
+    gpu: Option<GpuFields>,
 }
 
 #[derive(Serialize)]
@@ -276,6 +288,7 @@ impl<'a> ReportDocument<'a> {
                 usage: UsageFields { usage, is_total: true },
                 charge: ChargeSums::new(report, programs.events),
                 faults: FaultFields::new(report, programs.faults),
+                gpu: GpuFields::new(report, programs.gpu),
             }),
             host: report.host.map(HostObject::new),
             oom: report.oom.map(OomChoiceObject::all),
@@ -366,6 +379,7 @@ impl<'a> ProgramRow<'a> {
         let freed_parts = row.freed.as_ref().map(FreedParts::new);
         let charge = ChargeFields::new(row);
         let faults = FaultFields::new(report, row.faults);
+        let gpu = GpuFields::new(report, row.gpu);
         let oom = report.oom.map(|_| OomFields::new(row.oom));
         let tree = row.tree.map(|tree| TreeFields {
             depth: tree.depth,
@@ -386,6 +400,7 @@ impl<'a> ProgramRow<'a> {
             freed_parts,
             charge,
             faults,
+            gpu,
             oom,
             tree,
         }
@@ -398,6 +413,12 @@ impl FaultFields {
             faults: FaultRate::new(row.since, report.programs.interval),
             major_faults: row.all,
         })
+    }
+}
+
+impl GpuFields {
+    fn new(report: &Report<'_>, memory: Option<GpuMemory>) -> Option<GpuFields> {
+        report.has_gpu.then(|| GpuFields { gpu_least: memory.map(|memory| memory.least) })
     }
 }
 
@@ -432,7 +453,8 @@ impl<'a> RestRow<'a> {
         let usage = UsageFields { usage: &rest.usage, is_total: false };
         let charge = ChargeSums::new(report, rest.events);
         let faults = FaultFields::new(report, rest.faults);
-        RestRow { rows: rest.rows, count: rest.count, usage, charge, faults }
+        let gpu = GpuFields::new(report, rest.gpu);
+        RestRow { rows: rest.rows, count: rest.count, usage, charge, faults, gpu }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! - `charges`  figures of control groups: fixtures, and a random tree
 //! - `cgroup`   control groups to units and containers
+//! - `gpu`      the memory that GPU drivers hold
 //! - `live_charges` figures of real control groups
 //! - `live_oom` the choices of the OOM killer in real control groups
 //! - `oom`      the same, of fixtures
@@ -12,6 +13,7 @@
 
 mod cgroup;
 mod charges;
+mod gpu;
 pub(crate) mod grouping;
 mod host;
 mod live_charges;

@@ -15,7 +15,7 @@ fn json_keeps_its_schema() {
     let places = ["-o", "ndjson", "--columns", "user,cgroup", "--proc-root", "grouped"];
     documents.push(run(places).stdout());
     for by in ["cgroup", "tree", "program"] {
-        let words = ["-o", "ndjson", "--by", by, "-n", "2", "--columns", "faults,oom"];
+        let words = ["-o", "ndjson", "--by", by, "-n", "2", "--columns", "faults,oom,gpu"];
         documents.push(run(words).stdout());
     }
     let pair = Target::start_as(b"pair", "vfork 4000");

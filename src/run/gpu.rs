@@ -1,0 +1,86 @@
+//! The column of GPU memory: the clients of all measured processes. A host without a driver costs
+//! nothing.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::settings::Settings;
+use crate::engine::{Survey, Timeouts};
+use crate::process::{GpuClient, ProcFile};
+use crate::program::{GpuShares, Programs};
+use crate::report::gpu::{self, GpuGaps};
+use crate::sys::proc_root::ProcRoot;
+use crate::sys::{gpu_files, process_texts};
+use crate::units::{Errno, Pid};
+
+/// The clients of a process, or the reason that they are unknown.
+type ClientsOrErrno = Result<Vec<GpuClient>, Errno>;
+
+/// What a report with the column needs to know.
+#[derive(Default)]
+pub(super) struct FoundGpu {
+    pub(super) shares: GpuShares,
+    gaps: GpuGaps,
+}
+
+/// Reads the clients. `None` if no column needs them.
+pub(super) fn read(
+    settings: &Settings,
+    survey: &Survey,
+    sharing: &HashMap<Pid, Pid>,
+    left: &Timeouts,
+) -> Option<FoundGpu> {
+    if !settings.finds_gpu {
+        return None;
+    }
+    let root = &settings.root;
+    // A recorded directory may lack the list.
+    if gpu_files::has_driver(root) == Some(false) {
+        return Some(FoundGpu::default());
+    }
+    let pids: Vec<Pid> = survey.processes().map(|process| process.pid).collect();
+    let mut unknown: HashSet<Pid> = pids.iter().copied().collect();
+    let mut gaps = GpuGaps::default();
+    let mut known: Vec<(Pid, Vec<GpuClient>)> = Vec::new();
+    for (pid, answer) in process_texts::ask(root, pids, (left.stuck_after, left.deadline), clients)
+    {
+        match answer {
+            Ok(clients) => {
+                unknown.remove(&pid);
+                let silent = clients.iter().filter(|client| client.memory.is_none());
+                let silent: BTreeSet<Vec<u8>> = silent.map(|one| one.driver.clone()).collect();
+                gaps.without_figures += usize::from(!silent.is_empty());
+                gaps.drivers.extend(silent.into_iter().filter(|name| !name.is_empty()));
+                known.extend((!clients.is_empty()).then_some((pid, clients)));
+            }
+            Err(Errno::ACCES | Errno::PERM) => gaps.refused += 1,
+            Err(_) => {}
+        }
+    }
+    gaps.unread = unknown.len() - gaps.refused;
+    Some(FoundGpu { shares: GpuShares::split(&known, unknown, sharing), gaps })
+}
+
+/// The clients of one process, each once.
+fn clients(root: &ProcRoot, pid: Pid) -> Option<ClientsOrErrno> {
+    let mut clients: Vec<GpuClient> = Vec::new();
+    let read = gpu_files::for_each(root, pid, |text| {
+        let client = GpuClient::parse(text);
+        match clients.iter_mut().find(|one| one.is_same(&client)) {
+            Some(one) => one.memory = one.memory.max(client.memory),
+            None => clients.push(client),
+        }
+    });
+    Some(match read {
+        // A process that ended holds nothing.
+        Err(Errno::NOENT | Errno::SRCH) if !root.has(ProcFile::Status, pid) => Ok(Vec::new()),
+        read => read.map(|()| clients),
+    })
+}
+
+impl FoundGpu {
+    /// The notes. `knows_users`: each process of the host is measured.
+    pub(super) fn notes(&self, programs: &Programs<'_>, knows_users: bool) -> Vec<String> {
+        let bound = programs.gpu.and_then(|memory| gpu::bound(memory, knows_users));
+        self.gaps.note().into_iter().chain(bound).collect()
+    }
+}
