@@ -15,6 +15,7 @@
 //!          + VmallocUsed - KernelStack      vmalloc allocates the stacks (5.3)
 //!          + Percpu
 //!          + Bounce + WritebackTmp + Quicklists + KReclaimable - SReclaimable
+//!          + buffers that GPU drivers hold for programs, if they are asked for: see `with_gpu`
 //!          + GPUActive
 //!          + GPUReclaim
 //!          + size of the ARC                not in meminfo; as far as it fits
@@ -24,7 +25,7 @@
 //!          + the rest: unattributed         drivers, firmware, unmapped swap cache
 //! ```
 
-use super::{Column, Usage};
+use super::{Column, HeldByGpu, Usage};
 use crate::host::{HostCounters, Item, Meminfo, Pressure, SysvSegments, Tmpfs, ZfsArc, Zram};
 use crate::units::{Kib, Labelled, labels};
 
@@ -51,6 +52,8 @@ pub enum HostPart {
     Percpu,
     /// Reclaimable pages beside slab, and copies of pages.
     KernelMisc,
+    /// Buffers that GPU drivers hold for programs.
+    Gpu,
     /// Memory of objects that GPUs use.
     GpuActive,
     /// Memory that GPU drivers keep for reuse.
@@ -80,6 +83,7 @@ labels!(HostPart {
     Vmalloc => "vmalloc", "vmalloc, without stacks";
     Percpu => "percpu", "per CPU";
     KernelMisc => "kernel_misc", "other kernel memory";
+    Gpu => "gpu", "GPU buffers of the programs";
     GpuActive => "gpu_active", "GPU memory in use";
     GpuReclaim => "gpu_reclaim", "GPU memory for reuse";
     ZfsArc => "zfs_arc", "ZFS ARC";
@@ -130,6 +134,8 @@ pub struct HostMemory {
     pub candidates: Vec<PossibleOwner>,
     /// Memory in a balloon that the total does not include.
     pub balloon_outside: Option<Kib>,
+    /// Whether buffers of GPUs are an upper bound, if they are known.
+    pub gpu_is_most: Option<bool>,
     /// The file system that made up the counters in place of the kernel: `fuse.lxcfs`.
     pub writer: Option<String>,
     /// Counters of the kernel with a part that exceeds its whole: the part, the whole, and the one
@@ -194,10 +200,48 @@ impl HostMemory {
             shared: SharedMemory::new(counters),
             candidates: candidates(meminfo, rest),
             balloon_outside,
+            gpu_is_most: None,
             writer: counters.writer.clone(),
             impossible: meminfo.impossible.clone(),
             parts,
         }
+    }
+
+    /// Moves the buffers that GPU drivers hold for programs out of the part that counts them: files
+    /// in memory that no program maps, or pages of TTM, which the kernel counts since 7.1. Such a
+    /// part never has less than nothing, and an unknown one has nothing to move.
+    #[must_use]
+    pub fn with_gpu(mut self, held: HeldByGpu) -> HostMemory {
+        let shmem = self.take(HostPart::Shmem, held.shmem.most.min(self.unmapped_shmem()));
+        self.shared.other = self.shared.other.map(|other| other.saturating_sub(shmem));
+        let of_ttm = match self.get(HostPart::GpuActive) {
+            Some(_) => HostPart::GpuActive,
+            None => HostPart::Unattributed,
+        };
+        let ttm = self.take(of_ttm, held.ttm.most);
+        self.parts[HostPart::Gpu as usize] = Some(shmem + ttm);
+        let is_most = [(shmem, held.shmem), (ttm, held.ttm)];
+        let is_most = is_most.into_iter().any(|(moved, held)| moved > held.least);
+        self.gpu_is_most = Some(is_most);
+        let rest = self.get(HostPart::Unattributed);
+        bound(&mut self.candidates, rest);
+        self
+    }
+
+    /// Shared memory of which no program maps a part, at most.
+    fn unmapped_shmem(&self) -> Kib {
+        let mapped = self.of_programs(Column::PssShmem).unwrap_or_default();
+        let unmapped = self.get(HostPart::Shmem).unwrap_or_default().saturating_sub(mapped);
+        let SharedMemory { other, other_is_least, .. } = self.shared;
+        other.filter(|_| !other_is_least).map_or(unmapped, |other| other.min(unmapped))
+    }
+
+    /// Takes at most this amount out of a part; returns the amount.
+    fn take(&mut self, part: HostPart, most: Kib) -> Kib {
+        let Some(size) = &mut self.parts[part as usize] else { return Kib(0) };
+        let taken = most.min(*size);
+        *size = size.saturating_sub(taken);
+        taken
     }
 
     /// The size of a part.
@@ -213,7 +257,9 @@ impl HostMemory {
     /// The parts without a counter, which are in the unattributed rest.
     pub fn uncounted(&self) -> impl Iterator<Item = HostPart> {
         let is_counted = |part: &HostPart| self.get(*part).is_some();
-        let is_rest = |part: &HostPart| matches!(part, HostPart::Unattributed | HostPart::Free);
+        let is_rest = |part: &HostPart| {
+            matches!(part, HostPart::Gpu | HostPart::Unattributed | HostPart::Free)
+        };
         HostPart::ALL.iter().copied().filter(move |part| !is_counted(part) && !is_rest(part))
     }
 
@@ -265,11 +311,15 @@ fn candidates(meminfo: &Meminfo, rest: Option<Kib>) -> Vec<PossibleOwner> {
     let unknown = unknown.map(|(line, at_most)| PossibleOwner { line, at_most, is_known: false });
     let mut all: Vec<PossibleOwner> = known.chain(unknown).collect();
     all.sort_by_key(|candidate| std::cmp::Reverse(candidate.at_most));
-    for candidate in &mut all {
+    bound(&mut all, rest);
+    all
+}
+
+fn bound(candidates: &mut Vec<PossibleOwner>, rest: Option<Kib>) {
+    for candidate in &mut *candidates {
         candidate.at_most = candidate.at_most.min(rest.unwrap_or(candidate.at_most));
     }
-    all.retain(|candidate| candidate.at_most > Kib(0));
-    all
+    candidates.retain(|candidate| candidate.at_most > Kib(0));
 }
 
 /// Cuts parts that the other ones may contain: the ARC has buffers in slab and vmalloc, and most
@@ -321,7 +371,8 @@ fn amount(part: HostPart, counters: &HostCounters) -> Option<Kib> {
         HostPart::Balloon => get(Item::Balloon),
         HostPart::Zram => counters.zram.map(|zram| zram.takes),
         HostPart::Zswap => get(Item::Zswap),
-        HostPart::Unattributed => None,
+        // Of programs, and the rest.
+        HostPart::Gpu | HostPart::Unattributed => None,
         HostPart::Free => get(Item::MemFree),
     }
 }
@@ -329,6 +380,7 @@ fn amount(part: HostPart, counters: &HostCounters) -> Option<Kib> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::GpuMemory;
 
     const TEXT: &str = "MemTotal: 1000 kB\nMemFree: 100 kB\nBuffers: 5 kB\nCached: 300 kB\n\
         AnonPages: 200 kB\nShmem: 50 kB\nSlab: 80 kB\nKernelStack: 10 kB\nPageTables: 20 kB\n\
@@ -349,10 +401,10 @@ mod tests {
 
     #[test]
     fn parts_add_up_and_count_once() {
-        let host_memory = host_memory(TEXT);
+        let host_memory = host_memory(TEXT).with_gpu(HeldByGpu::default());
         let known = |part: &HostPart| host_memory.get(*part).expect("a known part").0;
         let parts: Vec<u64> = HostPart::ALL.iter().map(known).collect();
-        let expected = [200, 255, 50, 64, 72, 20, 10, 15, 3, 3, 6, 4, 20, 0, 30, 7, 141, 100];
+        let expected = [200, 255, 50, 64, 72, 20, 10, 15, 3, 3, 0, 6, 4, 20, 0, 30, 7, 141, 100];
         assert_eq!(parts, expected);
         assert_eq!(parts.iter().sum::<u64>(), 1000);
     }
@@ -414,6 +466,41 @@ mod tests {
             let rest = host_memory.get(HostPart::Unattributed);
             assert_eq!(rest, Some(Kib(141 - inside)), "{size} {known:?}");
         }
+    }
+
+    /// Buffers move from one part, which they cannot exceed.
+    #[test]
+    fn buffers_of_gpus_move_from_the_part_that_counts_them() {
+        let held = |shmem, ttm| {
+            let memory = |most| GpuMemory { most: Kib(most), least: Kib(most) };
+            HeldByGpu { shmem: memory(shmem), ttm: memory(ttm) }
+        };
+        let parts = [HostPart::Shmem, HostPart::GpuActive, HostPart::Unattributed, HostPart::Gpu];
+        let old = TEXT.replace("GPUActive", "No");
+        for (text, buffers, expected) in [
+            (TEXT, held(20, 4), [Some(30), Some(2), Some(141), Some(24)]),
+            (TEXT, held(60, 9), [Some(0), Some(0), Some(141), Some(56)]),
+            (&old, held(20, 4), [Some(30), None, Some(143), Some(24)]),
+            (&old, held(0, 900), [Some(50), None, Some(0), Some(147)]),
+        ] {
+            let found = host_memory(text).with_gpu(buffers);
+            assert_eq!(parts.map(|part| found.get(part)), expected.map(|kib| kib.map(Kib)));
+            assert_eq!((found.excess(), found.gpu_is_most), (None, Some(false)), "{buffers:?}");
+        }
+        // A rest that is unknown has nothing to move, and candidates own no more than the rest.
+        let unknown = host_memory(&old.replace("MemTotal", "No")).with_gpu(held(0, 4));
+        assert_eq!(parts.map(|part| unknown.get(part))[2..], [None, Some(Kib(0))]);
+        let found = host_memory(&(old + "New: 130 kB\n")).with_gpu(held(0, 140));
+        assert_eq!(found.candidates.iter().map(|one| one.at_most).max(), Some(Kib(7)));
+        let bound = GpuMemory { most: Kib(20), least: Kib(5) };
+        let buffers = HeldByGpu { shmem: bound, ..HeldByGpu::default() };
+        assert_eq!(host_memory(TEXT).with_gpu(buffers).gpu_is_most, Some(true));
+        // Tmpfs and segments of System V are no buffers.
+        let mut counters = counters(TEXT);
+        let tmpfs = Tmpfs { point: "/x".into(), used: Some(Kib(35)) };
+        (counters.tmpfs, counters.sysv) = (Some(vec![tmpfs]), Some(SysvSegments::default()));
+        let found = HostMemory::new(&counters, None).with_gpu(held(20, 0));
+        assert_eq!((found.get(HostPart::Gpu), found.shared.other), (Some(Kib(15)), Some(Kib(0))));
     }
 
     fn shared(text: &str, used: &[Option<u64>], sysv: SysvSegments) -> SharedMemory {

@@ -194,7 +194,11 @@ impl<'a> Session<'a> {
         let rows = FreedRows { settings, measured: &measured, labels: &labels };
         rows.find(&mut self.surveyor, &mut programs, &|| time_left(settings, &clock))?;
         let host = settings.has_host.then(|| host_memory(&settings.root, &meminfo, programs.total));
-        let host = host.transpose()?;
+        let held = found_gpu.as_ref().map(|found| found.shares.held());
+        let host = host.transpose()?.map(|host| match held {
+            Some(held) => host.with_gpu(held),
+            None => host,
+        });
         let mut notes = self.notes(&measured, &missing, programs.swap_is_unshared);
         let of_oom = found.iter().zip(oom).flat_map(|(found, oom)| found.notes(oom));
         notes.extend(of_oom.map(Note::from));

@@ -24,6 +24,9 @@ pub(super) struct HostObject<'a> {
     shared_memory: SharedObject,
     candidates: Vec<OwnerObject<'a>>,
     balloon_outside: Option<Kib>,
+    /// Absent unless the run asked for buffers of GPUs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gpu_is_most: Option<bool>,
     written_by: Option<&'a str>,
 }
 
@@ -85,6 +88,7 @@ impl<'a> HostObject<'a> {
             shared_memory: SharedObject::new(&memory.shared),
             candidates: memory.candidates.iter().map(OwnerObject::new).collect(),
             balloon_outside: memory.balloon_outside,
+            gpu_is_most: memory.gpu_is_most,
             written_by: memory.writer.as_deref(),
         }
     }

@@ -77,7 +77,8 @@ fn parts(memory: &HostMemory, rows_max: usize) -> Vec<Row> {
         let programs = part.column().map(|column| memory.of_programs(column));
         let is_kept = is_end(*part);
         let is_shown = amount > Some(Kib(0)) || programs.flatten() > Some(Kib(0));
-        let name = part.help().to_owned();
+        let is_most = *part == HostPart::Gpu && memory.gpu_is_most == Some(true);
+        let name = format!("{}{}", part.help(), if is_most { ", at most" } else { "" });
         (is_shown || is_kept).then_some(Row { amount, programs, name, is_kept })
     };
     let mut rows: Vec<Row> = HostPart::ALL.iter().filter_map(row).collect();

@@ -120,6 +120,46 @@ fn a_client_counts_once_for_every_grouping() {
     assert!(note.contains("9.0 MiB of GPU memory is an upper bound: processes that"), "{note}");
 }
 
+/// Shared memory that programs map is not that of a driver, and the parts add up to `MemTotal`.
+#[test]
+fn parts_of_the_host_add_up() {
+    let held = [(101, 5, "i915"), (102, 5, "i915"), (110, 5, "xe")];
+    let (_dir, proc) = host("gpu-host", &held);
+    let meminfo = fs::read_to_string(proc.join("meminfo")).expect("a fixture");
+    let counted = meminfo.clone() + "GPUActive: 5120 kB\nGPUReclaim: 0 kB\n";
+    let parts = |text: &str| {
+        fs::write(proc.join("meminfo"), text).expect("a file of ours");
+        let host = document(&proc, &["--host"])["host"].take();
+        let plain = report(&proc, &["--json", "--host"]).stdout();
+        let plain: Value = serde_json::from_str(&plain).expect("JSON");
+        assert!(plain["host"]["parts"]["gpu"]["host"].is_null(), "{plain}");
+        assert!(plain["host"].get("gpu_is_most").is_none(), "{plain}");
+        let amount = |host: &Value, part: &str| host["parts"][part]["host"].as_u64();
+        let all = host["parts"].as_object().expect("parts");
+        let sum: u64 = all.keys().filter_map(|part| amount(&host, part)).sum();
+        assert_eq!(Some(sum), host["total"].as_u64(), "{host:#}");
+        // As much as no other client counts.
+        assert_eq!(host["gpu_is_most"], false, "{host:#}");
+        let moved = ["shmem", "gpu_active", "unattributed"]
+            .map(|part| Some(amount(&plain["host"], part)? - amount(&host, part)?));
+        (moved, amount(&host, "gpu"))
+    };
+    // Of 40 MiB, as much as no program maps.
+    let mapped = document(&proc, &[])["total"]["pss_shmem"].as_u64().expect("Linux 5.9");
+    let unmapped = 40_112 * KIB - mapped;
+    assert!(unmapped < 40 * MIB, "{unmapped}");
+    let of_old = parts(&meminfo);
+    assert_eq!(of_old, ([Some(unmapped), None, Some(9 * MIB)], Some(unmapped + 9 * MIB)));
+    let of_new = parts(&counted);
+    let expected = [Some(unmapped), Some(5 * MIB), Some(0)];
+    assert_eq!(of_new, (expected, Some(unmapped + 5 * MIB)));
+    let table = report(&proc, &["--host", "--columns", "gpu,name"]).stdout();
+    assert!(table.contains("24.7            GPU buffers of the programs\n"), "{table}");
+    let (_dir, proc) = host("gpu-bound", &[(101, 5, "amdgpu")]);
+    let table = report(&proc, &["--host", "--columns", "gpu,name"]).stdout();
+    assert!(table.contains("  GPU buffers of the programs, at most\n"), "{table}");
+}
+
 /// Missing is never 0; a host without a driver has none.
 #[test]
 fn unknown_memory_is_not_0() {

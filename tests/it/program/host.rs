@@ -8,12 +8,13 @@
 use std::collections::BTreeMap;
 
 use psm_uring::host::{HostCounters, Meminfo, ZfsArc};
-use psm_uring::program::{HostMemory, HostPart};
+use psm_uring::process::GpuMemory;
+use psm_uring::program::{HeldByGpu, HostMemory, HostPart};
 use psm_uring::report;
 use psm_uring::units::{Kib, Labelled};
 
 use crate::support::failures::{Failures, check, check_eq};
-use crate::support::{data, files};
+use crate::support::{Rng, data, files};
 
 /// A recorded host: the words behind `#`, and the counters.
 struct Recorded {
@@ -99,6 +100,39 @@ fn a_large_rest_has_an_owner() {
         let is_small = rest.0 * 50 <= memory.total.expect("MemTotal").0;
         let is_owned = host.values("owner").next().is_some();
         check!(failures, is_small || is_owned, "{}: {rest:?} unattributed", host.name);
+    }
+}
+
+/// Whatever GPU drivers hold, on every host: the parts add up as before, and only those that count
+/// buffers give some away.
+#[test]
+fn buffers_of_gpus_leave_the_sum_of_parts() {
+    let mut failures = Failures::new();
+    let mut rng = Rng::seeded();
+    let sum = |memory: &HostMemory| -> Kib {
+        HostPart::ALL.iter().filter_map(|part| memory.get(*part)).sum()
+    };
+    for host in Recorded::all() {
+        let before = host.memory();
+        let has_counter = before.get(HostPart::GpuActive).is_some();
+        let of_ttm = if has_counter { HostPart::GpuActive } else { HostPart::Unattributed };
+        for _ in 0..200 {
+            let mut memory = || {
+                let most = Kib(rng.next() >> (20 + rng.below(44)));
+                GpuMemory { most, least: Kib(most.0 / 2) }
+            };
+            let held = HeldByGpu { shmem: memory(), ttm: memory() };
+            let after = host.memory().with_gpu(held);
+            let name = &host.name;
+            check_eq!(failures, sum(&after), sum(&before), "{name}: {held:?}");
+            let most = held.shmem.most + held.ttm.most;
+            check!(failures, after.get(HostPart::Gpu) <= Some(most), "{name}: {held:?}");
+            for part in HostPart::ALL {
+                let (now, then) = (after.get(*part), before.get(*part));
+                let may = [HostPart::Shmem, of_ttm].contains(part) && now <= then;
+                check!(failures, now == then || may || *part == HostPart::Gpu, "{name}: {part:?}");
+            }
+        }
     }
 }
 
