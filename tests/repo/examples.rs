@@ -1,20 +1,23 @@
 //! The examples of README.md and docs: each block marked `console` runs, and prints what it shows.
 //!
 //! The second word of the mark names the fake host, `ordinary` by default. The test derives
-//! `stuck`, `monday` and `family`, which has parents and scores, from `ordinary`. All blocks run in
-//! one directory, in order, because one saves a report that a later one reads. Runs with the column
-//! `charged` have the control groups of tests/data/cgroups/v2.txt.
+//! `stuck`, `monday`, `gpu`, and `family`, which has parents and scores, from `ordinary`. All
+//! blocks run in one directory, in order, because one saves a report that a later one reads. Runs
+//! with the column `charged` have the control groups of tests/data/cgroups/v2.txt.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::support::gpu;
 use crate::support::groups::lay_out;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_psm-uring");
 const TREE: &str = env!("CARGO_MANIFEST_DIR");
 /// Workers whose memory never arrives on the host `stuck`.
 const STUCK: [&str; 2] = ["102", "103"];
+/// Clients of GPUs: process, descriptor and fixture.
+const GPU: [(u32, u32, &str); 3] = [(120, 5, "i915"), (150, 5, "xe"), (151, 5, "xe")];
 /// Processes that did not run on Monday.
 const LATER: [&str; 2] = ["103", "110"];
 
@@ -77,6 +80,7 @@ fn hosts() -> PathBuf {
             "chmod +x bin/psm-uring\n\
              cp -a {fixtures}/ordinary {fixtures}/grouped {fixtures}/mappings .\n\
              cp -a ordinary stuck; cp -a ordinary monday; cp -a ordinary family\n\
+             cp -a ordinary gpu\n\
              for pid in family/1*; do\n\
                parent=$(sed -n 's/^PPid:[^0-9]*//p' $pid/status)\n\
                stat=\"${{pid#*/}} (x) S $parent 0 0 0 0 0 0 0 9 0 0 0 0 0 0 0 1 0\"\n\
@@ -94,6 +98,7 @@ fn hosts() -> PathBuf {
         &directory,
     );
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    gpu::lay_out(&directory.join("gpu"), &GPU);
     directory
 }
 
