@@ -133,11 +133,12 @@ impl AddAssign for GpuMemory {
 }
 
 /// Whether a descriptor is that of a GPU client, by the target of its link: a device such as
-/// `/dev/dri/renderD128`, wherever a container has it.
+/// `/dev/dri/renderD128`, wherever a container has it. NVIDIA's driver has devices of its own, and
+/// reports no memory.
 pub fn is_gpu_link(target: &[u8]) -> bool {
     let target = target.strip_suffix(b" (deleted)").unwrap_or(target);
     let digits = target.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
-    let devices: [&[u8]; 3] = [b"/dri/card", b"/dri/renderD", b"/accel/accel"];
+    let devices: [&[u8]; 4] = [b"/dri/card", b"/dri/renderD", b"/accel/accel", b"/dev/nvidia"];
     let name = &target[..target.len() - digits];
     digits > 0 && devices.iter().any(|device| name.ends_with(device))
 }
@@ -146,7 +147,7 @@ pub fn is_gpu_link(target: &[u8]) -> bool {
 pub fn has_gpu_driver(devices: &[u8]) -> bool {
     let is_driver = |line: &[u8]| {
         let name = line.trim_ascii().rsplit(|byte| *byte == b' ').next();
-        matches!(name, Some(b"drm" | b"accel"))
+        name.is_some_and(|name| matches!(name, b"drm" | b"accel") || name.starts_with(b"nvidia"))
     };
     devices.split(|byte| *byte == b'\n').any(is_driver)
 }
@@ -297,7 +298,13 @@ mod tests {
         let none = b"Character devices:\n  1 mem\n 10 misc\n\nBlock devices:\n254 virtblk\n";
         assert!(!has_gpu_driver(none) && !has_gpu_driver(b""));
         assert!(has_gpu_driver(b"Character devices:\n226 drm\n") && has_gpu_driver(b"261 accel\n"));
-        for link in ["/dev/dri/card0", "/dev/dri/renderD128", "/x/dev/accel/accel0 (deleted)"] {
+        assert!(has_gpu_driver(b"195 nvidia-frontend\n"));
+        for link in [
+            "/dev/dri/card0",
+            "/dev/dri/renderD128",
+            "/x/dev/accel/accel0 (deleted)",
+            "/dev/nvidia0",
+        ] {
             assert!(is_gpu_link(link.as_bytes()), "{link}");
         }
         for link in [

@@ -15,7 +15,8 @@ fn json_keeps_its_schema() {
     let places = ["-o", "ndjson", "--columns", "user,cgroup", "--proc-root", "grouped"];
     documents.push(run(places).stdout());
     for by in ["cgroup", "tree", "program"] {
-        let words = ["-o", "ndjson", "--by", by, "-n", "2", "--columns", "faults,oom,gpu"];
+        let columns = ["--host", "--columns", "faults,oom,gpu"];
+        let words = [&["-o", "ndjson", "--by", by, "-n", "2"], &columns[..]].concat();
         documents.push(run(words).stdout());
     }
     let pair = Target::start_as(b"pair", "vfork 4000");
