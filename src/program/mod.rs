@@ -70,8 +70,8 @@ use crate::units::{Kib, Pid};
 /// Facts about processes beside their own figures.
 #[derive(Clone, Copy, Debug)]
 pub struct Annotations<'a> {
-    /// The number of processes whose memory is unknown.
-    pub unknown: usize,
+    /// Whether the memory of a process is unknown, also of one that `/proc` does not list.
+    pub is_incomplete: bool,
     /// The processes of them that have a row.
     pub unread: &'a [&'a Unread<'a>],
     /// Maps each process that shares an address space to the process that owns it.
@@ -96,7 +96,7 @@ impl<'a> Annotations<'a> {
     /// Those of processes whose memory is known; nothing else is asked for.
     pub fn new(sharing: &'a HashMap<Pid, Pid>, shares: &'a Shares) -> Annotations<'a> {
         Annotations {
-            unknown: 0,
+            is_incomplete: false,
             unread: &[],
             sharing,
             shares,
@@ -123,7 +123,8 @@ pub struct Programs<'run> {
     pub rest: Option<Rest>,
     /// The number of processes that were measured.
     pub count: u64,
-    /// The sum of all rows, including `cut`; `None` if processes exist and none was measured.
+    /// The sum of all rows, including `cut`; `None` if none of the processes was measured, or if
+    /// `hidepid` hides all.
     pub total: Option<Usage>,
     /// The events at limits of all rows, if the run asked for them and they are known.
     pub events: Option<GroupEvents>,
@@ -210,7 +211,7 @@ pub fn group<'run>(
     let Gathered { mut rows, mut sharers, count, swap_is_unshared } =
         gather(processes, labels, &annotations);
     // An unknown total is not 0.
-    let knows_total = annotations.unknown == 0 || !rows.is_empty();
+    let knows_total = !annotations.is_incomplete || !rows.is_empty();
     annotations.charges.into_iter().for_each(|charges| charges.apply(&mut rows));
     if let Some(lineage) = annotations.lineage {
         lineage.sum(&mut rows);
@@ -275,7 +276,7 @@ mod tests {
         ];
         let (unread, sharing, shares) = (&all.each_ref()[..], &HashMap::new(), &Shares::new());
         let annotations =
-            Annotations { unknown: all.len(), unread, ..Annotations::new(sharing, shares) };
+            Annotations { is_incomplete: true, unread, ..Annotations::new(sharing, shares) };
         let labels = Labels::new([].into_iter(), Grouping::Program, None);
         let group = |order| group([].into_iter(), &labels, annotations, order);
         let whole = group(Order::default());
@@ -292,13 +293,13 @@ mod tests {
 
     #[test]
     fn the_total_of_no_rows_is_0_unless_memory_is_unknown() {
-        let total = |count| {
+        let total = |is_incomplete| {
             let (sharing, shares) = (&HashMap::new(), &Shares::new());
-            let annotations = Annotations { unknown: count, ..Annotations::new(sharing, shares) };
+            let annotations = Annotations { is_incomplete, ..Annotations::new(sharing, shares) };
             let labels = Labels::new([].into_iter(), Grouping::Program, None);
             group([].into_iter(), &labels, annotations, Order::default()).total
         };
-        assert_eq!(total(0), Some(Usage::NOTHING));
-        assert_eq!(total(1), None);
+        assert_eq!(total(false), Some(Usage::NOTHING));
+        assert_eq!(total(true), None);
     }
 }

@@ -104,7 +104,7 @@ impl Format {
 fn plural(count: usize, thing: &str) -> String {
     let suffix = match thing {
         _ if count == 1 => "",
-        "process" => "es",
+        _ if thing.ends_with("process") => "es",
         _ => "s",
     };
     format!("{count} {thing}{suffix}")

@@ -116,12 +116,17 @@ impl Missing<'_> {
         [absent, self.unmeasured(), no_row, hidden].into_iter().flatten().collect()
     }
 
-    /// Processes that `--pid` names and that do not exist.
+    /// Processes that `--pid` names and that do not exist, as far as is known.
     fn absent(&self) -> Option<String> {
         let gone = self.pids(Fate::Gone);
-        let verb = if gone.len() == 1 { "does" } else { "do" };
+        let why = match (self.hidepid, gone.len()) {
+            (None, 1) => "does not exist (any more)",
+            (None, _) => "do not exist (any more)",
+            (Some(_), 1) => "is not listed: it ended, or it is hidden",
+            (Some(_), _) => "are not listed: they ended, or they are hidden",
+        };
         let is_noted = self.is_by_pid && !gone.is_empty();
-        is_noted.then(|| format!("{} {verb} not exist (any more)", named(&gone)))
+        is_noted.then(|| format!("{} {why}", named(&gone)))
     }
 
     /// Processes whose memory belongs in the report. A process that ended has no memory.
@@ -170,10 +175,11 @@ impl Missing<'_> {
 
     fn nothing_selected(&self, count: usize) -> String {
         let users = format!("--user '{}'", self.users);
-        let processes = plural(count, "process");
+        let is_hidden = self.hidepid.is_some();
+        let processes = plural(count, if is_hidden { "listed process" } else { "process" });
         match self.filter.map(|filter| format!("--filter '{}'", escape::argument(filter))) {
             Some(filter) if self.users.is_empty() => {
-                let names = plural(count, "name");
+                let names = plural(count, if is_hidden { "listed name" } else { "name" });
                 format!("{filter} matches none of {names}; see them without it")
             }
             Some(filter) => {
@@ -391,5 +397,9 @@ mod tests {
         assert_eq!(missing.lines(), Vec::<String>::new());
         missing.is_by_pid = true;
         assert_eq!(missing.lines(), ["PID 8, 9 do not exist (any more)"]);
+        missing.hidepid = Some("hidepid=invisible");
+        let told = "PID 8, 9 are not listed: they ended, or they are hidden";
+        assert_eq!(missing.lines()[0], told);
+        assert_eq!(missing.reasons()[0].why, "the process ended, or hidepid hides it");
     }
 }

@@ -126,10 +126,10 @@ impl Missing<'_> {
     }
 
     fn gone(&self) -> Option<Reason> {
-        let why = if self.is_by_pid {
-            "the process does not exist (any more)"
-        } else {
-            "the process ended during the survey"
+        let why = match self.hidepid {
+            Some(_) if self.is_by_pid => "the process ended, or hidepid hides it",
+            None if self.is_by_pid => "the process does not exist (any more)",
+            _ => "the process ended during the survey",
         };
         self.reason(Fate::Gone, why, None)
     }

@@ -174,7 +174,7 @@ impl<'a> Session<'a> {
         let Measured { survey, unmeasured, spaces, found, .. } = &measured;
         let tree = groups::read(settings, self.groups, survey, &time_left(settings, &clock));
         let missing = measured.missing(settings);
-        let (unread, unknown) = (&unmeasured.rows(&settings.plan), unmeasured.coverage.unknown());
+        let unread = &unmeasured.rows(&settings.plan);
         let labels = labels(settings, survey, &tree).with_unread(unread);
         let (sharing, shares) = (&spaces.owners, &found.shares);
         let all_memory = all_memory(settings, &meminfo);
@@ -188,7 +188,8 @@ impl<'a> Session<'a> {
         let lineage = lineage.as_ref();
         let found_gpu = gpu::read(settings, survey, sharing, &time_left(settings, &clock));
         let gpu = found_gpu.as_ref().map(|found| &found.shares);
-        let known = Annotations { unknown, unread, ..Annotations::new(sharing, shares) };
+        let is_incomplete = !missing.is_complete();
+        let known = Annotations { is_incomplete, unread, ..Annotations::new(sharing, shares) };
         let annotations = Annotations { all_memory, charges, faults, gpu, oom, lineage, ..known };
         let mut programs = program::group(survey.processes(), &labels, annotations, order);
         let rows = FreedRows { settings, measured: &measured, labels: &labels };

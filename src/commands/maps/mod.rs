@@ -165,7 +165,7 @@ pub(crate) fn maps(options: MapsOptions) -> Result<Outcome, Error> {
         (MapsBy::Program, _) => Outer::Program,
     };
     let order = MapOrder { key: sort, reverse, top: settings.order.top };
-    let maps = rows::group(&measured, outer, order, missing.coverage.unknown() > 0);
+    let maps = rows::group(&measured, outer, order, !missing.is_complete());
     let limit = host_files::max_map_count(&settings.root);
     let mut notes = session.notes(&measured, &missing, maps.swap_is_unshared);
     let is_noted = by == MapsBy::Program || !settings.pids.is_empty();

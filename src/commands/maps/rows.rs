@@ -27,7 +27,8 @@ pub(super) struct Maps<'a> {
     pub(super) programs: Vec<ProgramMaps<'a>>,
     /// The sum of the programs that `--top` cuts.
     pub(super) rest: Option<MapRest>,
-    /// The sum of all rows; `None` if processes exist and none was measured.
+    /// The sum of all rows; `None` if none of the processes was measured, or if `hidepid` hides
+    /// all.
     pub(super) total: Option<MapUsage>,
     /// The process with the most mappings, and their number.
     pub(super) fullest: Option<Fullest<'a>>,
@@ -115,13 +116,13 @@ pub(super) fn group<'a>(
     measured: &'a Measured,
     outer: Outer,
     order: MapOrder,
-    has_unknown: bool,
+    is_incomplete: bool,
 ) -> Maps<'a> {
     let logs: Vec<&MappingLog> = measured.survey.mapping_logs().map(|(log, _)| log).collect();
     let (names, numbers) = name_rows(&logs);
     let mut maps = Maps::default();
     let mut members = members(measured, outer, &mut maps);
-    let has_total = !has_unknown || !members.is_empty();
+    let has_total = !is_incomplete || !members.is_empty();
     members.sort_by(|a, b| a.label.cmp(&b.label));
     let mut sums = RowSums::new(&logs, &numbers, names.len());
     let (mut programs, mut total) = (Vec::new(), MapUsage::NOTHING);

@@ -352,7 +352,8 @@ mod tests {
         let obstacle = Obstacle::TimedOut;
         let unread = Unread { pid: Pid(8), obstacle, glimpse, cgroup: None };
         let (unread, sharing, shares) = (&[&unread], &HashMap::new(), &HashMap::new());
-        let annotations = Annotations { unknown: 1, unread, ..Annotations::new(sharing, shares) };
+        let annotations =
+            Annotations { is_incomplete: true, unread, ..Annotations::new(sharing, shares) };
         let labels = Labels::new([].into_iter(), Grouping::Program, None);
         let programs = group([usage].into_iter(), &labels, annotations, Order::default());
         table(&programs, &TableOptions { terminal: columns, ..TableOptions::default() })

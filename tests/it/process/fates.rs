@@ -143,6 +143,39 @@ fn hidden_processes_are_reported() {
     }
 }
 
+/// A selection of processes that `/proc` does not list has no figures, and 0 is none.
+#[test]
+fn selections_of_hidden_processes_have_no_total() {
+    let ran = |words: &str| run_hidden("2", words);
+    if ran("--total").is_none() {
+        return skip(
+            "selections_of_hidden_processes_have_no_total",
+            "needs root, unshare, setpriv, mount",
+        );
+    }
+    let ran = |words: &str| ran(words).expect("as before");
+    for words in ["-u 0 -t", "-f no_such_name -t", "-u 0 --json -t", "maps -u 0 -t"] {
+        let ran = ran(words);
+        assert_eq!((ran.code, ran.stdout().as_str()), (Some(1), ""), "{words}");
+        let told = ran.stderr();
+        assert!(told.starts_with("psm-uring: no total: no row: --"), "{words}: {told}");
+        assert!(told.contains(" listed ") && told.contains("are hidden"), "{words}: {told}");
+    }
+    for (words, absent, expected) in [
+        ("-u 0", "0.0", "\n#        -  "),
+        ("-u 0 --by user -o csv", "total,0", "\ntotal,,,,0,"),
+        ("-u 0 --json", "\"ram\": 0", "\"total\": null"),
+        ("-u 0 -o openmetrics", "total_ram_bytes", "psm_uring_complete 0"),
+        ("maps -u 0", "0.0", "\n#        -  "),
+        ("maps -u 0 --json", "\"ram\": 0", "\"total\": null"),
+    ] {
+        let ran = ran(words);
+        let text = ran.stdout();
+        assert!(ran.code == Some(0) && !text.contains(absent), "{words}: {text}");
+        assert!(text.contains(expected), "{words}: {text}");
+    }
+}
+
 /// A deadline does not count a kernel thread as a missing process.
 #[test]
 fn kernel_threads_do_not_time_out() {

@@ -107,7 +107,7 @@ fn check_table(name: &[u8], columns: usize) {
     let glimpse = Glimpse { comm: name.to_vec(), rss: Some(Kib(2048)), ..Glimpse::default() };
     let unread = Unread { pid: Pid(2), obstacle: Obstacle::TimedOut, glimpse, cgroup: None };
     let (unread, sharing, shares) = (&[&unread], &HashMap::new(), &HashMap::new());
-    let found = Annotations { unknown: 1, unread, ..Annotations::new(sharing, shares) };
+    let found = Annotations { is_incomplete: true, unread, ..Annotations::new(sharing, shares) };
     let labels = Labels::new([].into_iter(), Grouping::Program, None);
     let programs = group([usage].into_iter(), &labels, found, Order::default());
     let text = table(&programs, &TableOptions { terminal: Some(columns), ..Default::default() });

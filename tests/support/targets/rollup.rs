@@ -62,7 +62,7 @@ fn check_rows(measured: &[Smaps], lacking: usize, grouping: Grouping) {
     });
     let usages: Vec<ProcessUsage<'_>> = usages.collect();
     let (sharing, shares) = (&HashMap::new(), &HashMap::new());
-    let found = Annotations { unknown: lacking, ..Annotations::new(sharing, shares) };
+    let found = Annotations { is_incomplete: lacking > 0, ..Annotations::new(sharing, shares) };
     let labels = Labels::new([].into_iter(), grouping, None);
     let programs = group(usages.iter().copied(), &labels, found, Order::default());
     let count: u64 = programs.rows.iter().map(|row| row.count).sum();
