@@ -72,16 +72,31 @@ const HASH_LEN: usize = 64;
 const SHORT_HASH_LEN: usize = 12;
 const UUID_LEN: usize = 36;
 
-/// The amount of detail in a label. More of it tells containers apart whose labels are equal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Detail {
+/// A unit or a container, with more and more detail. More of it tells those apart whose shorter
+/// labels are equal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupName {
     /// Hashes as the runtimes show them.
-    ShortIds,
+    pub short: Vec<u8>,
     /// Whole hashes.
-    WholeIds,
+    pub whole: Vec<u8>,
     /// Whole hashes, and behind a container with a name its control group: two users may have
     /// containers of one name.
-    Places,
+    pub placed: Vec<u8>,
+}
+
+impl GroupName {
+    /// A name that is the same with all details.
+    pub(super) fn plain(name: &[u8]) -> GroupName {
+        GroupName { short: name.to_vec(), whole: name.to_vec(), placed: name.to_vec() }
+    }
+
+    /// A name of these words, short and whole, with a control group.
+    fn new(short: &[Vec<u8>], whole: &[Vec<u8>], place: Option<Vec<u8>>) -> GroupName {
+        let (short, whole) = (short.join(&b' '), whole.join(&b' '));
+        let placed: Vec<Vec<u8>> = [whole.clone()].into_iter().chain(place).collect();
+        GroupName { short, whole, placed: placed.join(&b' ') }
+    }
 }
 
 /// A container in a path.
@@ -94,17 +109,17 @@ struct Container {
 }
 
 impl Container {
-    fn label(&self, detail: Detail) -> Vec<u8> {
-        let name = if detail == Detail::ShortIds { short(&self.name) } else { &self.name };
-        [self.runtime.as_bytes(), b":", name].concat()
+    /// The label with a short id, and with the whole one.
+    fn labels(&self) -> [Vec<u8>; 2] {
+        let runtime = self.runtime.as_bytes();
+        [short(&self.name), &self.name].map(|name| [runtime, b":", name].concat())
     }
 
-    /// Its control group, if the detail has it and the name is not unique.
-    fn place(&self, parts: &[&[u8]], detail: Detail) -> Option<Vec<u8>> {
+    /// Its control group, if the name is not unique.
+    fn place(&self, parts: &[&[u8]]) -> Option<Vec<u8>> {
         let parts = &parts[..=*self.parts.end()];
         let parts = parts.strip_suffix(&[PAYLOAD]).unwrap_or(parts);
-        let is_shown = detail == Detail::Places && !self.has_id();
-        is_shown.then(|| [b"cgroup:", &parts.join(&b'/')[..]].concat())
+        (!self.has_id()).then(|| [b"cgroup:", &parts.join(&b'/')[..]].concat())
     }
 
     /// Whether the name is an id that no other container has.
@@ -116,16 +131,19 @@ impl Container {
 /// The containers of a path from the outside in, and the pod: `docker:0123456789ab`,
 /// `lxc:web/docker:0123456789ab`, `containerd:0123456789ab pod:0f3c...`; only the pod if no
 /// container is known.
-pub fn container(path: &[u8], detail: Detail) -> Option<Vec<u8>> {
+pub fn container(path: &[u8]) -> Option<GroupName> {
     let parts = parts(path);
     let containers = containers(&parts);
-    let labels: Vec<Vec<u8>> = containers.iter().map(|one| one.label(detail)).collect();
-    let label = Some(labels.join(&b'/')).filter(|label| !label.is_empty());
+    let labels: Vec<[Vec<u8>; 2]> = containers.iter().map(Container::labels).collect();
     let pod = parts.iter().rev().find_map(|part| pod(part));
     let pod = pod.map(|uid| [b"pod:", &uid[..]].concat());
-    let place = containers.last().and_then(|one| one.place(&parts, detail));
-    let words: Vec<Vec<u8>> = label.into_iter().chain(pod).chain(place).collect();
-    (!words.is_empty()).then(|| words.join(&b' '))
+    let [short, whole] = [0, 1].map(|detail| {
+        let labels: Vec<&[u8]> = labels.iter().map(|label| &label[detail][..]).collect();
+        let label = Some(labels.join(&b'/')).filter(|label| !label.is_empty());
+        label.into_iter().chain(pod.clone()).collect::<Vec<_>>()
+    });
+    let place = containers.last().and_then(|one| one.place(&parts));
+    (!short.is_empty()).then(|| GroupName::new(&short, &whole, place))
 }
 
 fn parts(path: &[u8]) -> Vec<&[u8]> {
@@ -270,24 +288,27 @@ const PAYLOAD: &[u8] = b"payload";
 ///
 /// The units and containers around it come first, so that equal names of two users or containers
 /// differ: `user@1000.service/app.service`, `lxc:outer/lxc:in/cron.service`.
-pub fn unit(path: &[u8], detail: Detail) -> Option<Vec<u8>> {
+pub fn unit(path: &[u8]) -> Option<GroupName> {
     let (parts, mut names, mut last, mut end) = (parts(path), Vec::new(), 0, 0);
     let containers = containers(&parts);
     for at in 0..parts.len() {
         if let Some(name) = unit_at(&parts[..=at]) {
-            names.push(name);
+            names.push([name.clone(), name]);
             (last, end) = (names.len(), at);
         } else if let Some(one) = containers.iter().find(|one| *one.parts.end() == at) {
             // The payload of systemd-nspawn has the name of its unit, which is in `names`.
-            names.extend(Some(one.label(detail)).filter(|_| parts[at] != PAYLOAD));
+            names.extend(Some(one.labels()).filter(|_| parts[at] != PAYLOAD));
         }
     }
     // A container inside of the last unit, or outside of all, is not a unit.
     names.truncate(last);
     let around = containers.iter().rfind(|one| *one.parts.end() < end);
-    let place = around.and_then(|one| one.place(&parts, detail));
-    let words: Vec<Vec<u8>> = [names.join(&b'/')].into_iter().chain(place).collect();
-    (last > 0).then(|| words.join(&b' '))
+    let place = around.and_then(|one| one.place(&parts));
+    let [short, whole] = [0, 1].map(|detail| {
+        let names: Vec<&[u8]> = names.iter().map(|name| &name[detail][..]).collect();
+        names.join(&b'/')
+    });
+    (last > 0).then(|| GroupName::new(&[short], &[whole], place))
 }
 
 /// The unit that begins with the last of these parts.

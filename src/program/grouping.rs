@@ -1,9 +1,9 @@
 //! The meaning of a row, and its label.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use super::{Detail, Unread, container, unit};
+use super::{GroupName, Unread, container, unit};
 use crate::process::{self, CgroupPaths, NameRule, ProcessUsage};
 use crate::units::{Labelled, Pid, labels};
 
@@ -128,11 +128,28 @@ impl<'run> Labels<'run> {
         grouping: Grouping,
         users: Option<&'run UserNames>,
     ) -> Labels<'run> {
-        let (made, keys) = (HashMap::new(), HashMap::new());
-        let mut labels = Labels { grouping, users, made, keyed: None, keys };
+        Labels::of_all(processes, [].into_iter(), &[], grouping, users)
+    }
+
+    /// Makes the labels of these processes, of control groups, and of processes whose memory could
+    /// not be read.
+    pub fn of_all(
+        processes: impl Iterator<Item = ProcessUsage<'run>>,
+        groups: impl Iterator<Item = &'run [u8]>,
+        unread: &[&Unread<'run>],
+        grouping: Grouping,
+        users: Option<&'run UserNames>,
+    ) -> Labels<'run> {
         let of = |process: ProcessUsage<'run>| attribute(grouping, process.uid, process.cgroup);
-        labels.add(processes.filter_map(of));
-        labels
+        let of_unread = |one: &&Unread<'run>| attribute(grouping, one.glimpse.uid, one.cgroup);
+        let processes = processes.filter_map(of).chain(unread.iter().filter_map(of_unread));
+        let groups = groups.filter_map(|path| attribute_of_group(grouping, path));
+        let mut named = HashMap::new();
+        for attribute in processes.chain(groups) {
+            named.entry(attribute).or_insert_with(|| name(attribute, users));
+        }
+        let made = told_apart(&named);
+        Labels { grouping, users, made, keyed: None, keys: HashMap::new() }
     }
 
     /// Makes keys the labels of programs, so that a row has all names of one key.
@@ -149,56 +166,6 @@ impl<'run> Labels<'run> {
             self.keys = processes.map(key).collect();
         }
         self
-    }
-
-    /// Makes the labels of these control groups, too.
-    #[must_use]
-    pub fn with_groups(mut self, paths: impl Iterator<Item = &'run [u8]>) -> Labels<'run> {
-        let grouping = self.grouping;
-        self.add(paths.filter_map(|path| attribute_of_group(grouping, path)));
-        self
-    }
-
-    /// Makes the labels of these processes whose memory could not be read, too.
-    #[must_use]
-    pub fn with_unread(mut self, unread: &[&Unread<'run>]) -> Labels<'run> {
-        let grouping = self.grouping;
-        let of = |one: &&Unread<'run>| attribute(grouping, one.glimpse.uid, one.cgroup);
-        self.add(unread.iter().filter_map(of));
-        self
-    }
-
-    fn add(&mut self, attributes: impl Iterator<Item = Attribute<'run>>) {
-        let before = self.made.len();
-        for attribute in attributes {
-            if !self.made.contains_key(&attribute) {
-                let label = self.make(attribute, Detail::ShortIds);
-                self.made.insert(attribute, label);
-            }
-        }
-        if self.made.len() > before && matches!(self.grouping, Grouping::Unit | Grouping::Container)
-        {
-            self.tell_apart();
-        }
-    }
-
-    /// Adds details to equal labels of different units or containers.
-    fn tell_apart(&mut self) {
-        for detail in [Detail::WholeIds, Detail::Places] {
-            let all = self.made.iter();
-            let detailed: Vec<(Attribute<'run>, Vec<u8>)> =
-                all.map(|(attribute, _)| (*attribute, self.make(*attribute, detail))).collect();
-            let mut by_label: HashMap<Vec<u8>, HashSet<&[u8]>> = HashMap::new();
-            for (attribute, more) in &detailed {
-                by_label.entry(self.made[attribute].clone()).or_default().insert(more);
-            }
-            for (attribute, more) in &detailed {
-                let label = self.made.get_mut(attribute);
-                if let Some(label) = label.filter(|label| by_label[*label].len() > 1) {
-                    label.clone_from(more);
-                }
-            }
-        }
     }
 
     /// The label of a row of processes in a control group.
@@ -219,31 +186,47 @@ impl<'run> Labels<'run> {
     pub(super) fn of_unread(&self, unread: &Unread<'_>) -> Vec<u8> {
         let Unread { glimpse, cgroup, .. } = unread;
         match (attribute(self.grouping, glimpse.uid, *cgroup), self.keyed) {
-            (Some(attribute), _) => {
-                let made = self.made.get(&attribute).cloned();
-                made.unwrap_or_else(|| self.make(attribute, Detail::ShortIds))
-            }
+            (Some(attribute), _) => self.made.get(&attribute).map_or(UNKNOWN, |made| made).to_vec(),
             (None, Some(rule)) => process::key(rule, &glimpse.comm).into_owned(),
             (None, None) => glimpse.comm.clone(),
         }
     }
+}
 
-    fn make(&self, attribute: Attribute<'_>, detail: Detail) -> Vec<u8> {
-        let known = match attribute {
-            Attribute::Owner(uid) => uid.map(|uid| user_name(self.users, uid)),
-            Attribute::Cgroup(path) => path.map(<[u8]>::to_vec),
-            Attribute::Unit(path) => {
-                path.map(|path| unit(path, detail).unwrap_or(b"(no unit)".to_vec()))
-            }
-            Attribute::Container(paths) => paths.map(|paths| {
-                // A runtime may leave one of the hierarchies alone.
-                let of = |path| container(path, detail);
-                let found = of(paths.charged).or_else(|| of(paths.managed));
-                found.unwrap_or(b"(no container)".to_vec())
-            }),
-        };
-        known.unwrap_or(UNKNOWN.to_vec())
+/// The name of a row, with all details.
+fn name(attribute: Attribute<'_>, users: Option<&UserNames>) -> GroupName {
+    let plain = |name: &[u8]| Some(GroupName::plain(name));
+    let known = match attribute {
+        Attribute::Owner(uid) => uid.and_then(|uid| plain(&user_name(users, uid))),
+        Attribute::Cgroup(path) => path.and_then(plain),
+        Attribute::Unit(path) => path.and_then(|path| unit(path).or(plain(b"(no unit)"))),
+        Attribute::Container(paths) => paths.and_then(|paths| {
+            // A runtime may leave one of the hierarchies alone.
+            let found = container(paths.charged).or_else(|| container(paths.managed));
+            found.or(plain(b"(no container)"))
+        }),
+    };
+    known.unwrap_or(GroupName::plain(UNKNOWN))
+}
+
+/// The shortest label of each row that no other row has, short or long. Rows of one placed name are
+/// one row.
+fn told_apart<'run>(
+    named: &HashMap<Attribute<'run>, GroupName>,
+) -> HashMap<Attribute<'run>, Vec<u8>> {
+    // The placed name of all rows that may have a label; none if they are different rows.
+    let mut owners: HashMap<&[u8], Option<&[u8]>> = HashMap::new();
+    for GroupName { short, whole, placed } in named.values() {
+        for label in [short, whole, placed] {
+            let owner = owners.entry(label).or_insert(Some(placed));
+            *owner = owner.filter(|owner| owner == placed);
+        }
     }
+    let is_alone = |label: &[u8]| owners.get(label).is_some_and(Option::is_some);
+    let label = |GroupName { short, whole, placed }: &GroupName| {
+        [short, whole].into_iter().find(|label| is_alone(label)).unwrap_or(placed).clone()
+    };
+    named.iter().map(|(attribute, name)| (*attribute, label(name))).collect()
 }
 
 /// The name of a user, or the id of a user without a name.

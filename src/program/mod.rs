@@ -42,7 +42,7 @@ mod vfork;
 use std::collections::HashMap;
 use std::time::Duration;
 
-pub use self::cgroup::{Detail, container, unit};
+pub use self::cgroup::{GroupName, container, unit};
 pub use self::charges::{Charges, LevelLimit, RowCharge};
 pub use self::column::{Column, ColumnKind};
 pub use self::diff::{

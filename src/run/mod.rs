@@ -60,7 +60,7 @@ use crate::engine::{Survey, Surveyor, Timeouts};
 use crate::error::Error;
 use crate::host::GroupPlan;
 use crate::process::{self, Plan, ProcFile};
-use crate::program::{self, Annotations, Column, HostMemory, Labels, Order, Usage};
+use crate::program::{self, Annotations, Column, HostMemory, Labels, Order, Unread, Usage};
 use crate::report::bounds;
 use crate::report::notes::{Missing, Note};
 use crate::report::{self, Facts, Format, Report};
@@ -175,7 +175,7 @@ impl<'a> Session<'a> {
         let tree = groups::read(settings, self.groups, survey, &time_left(settings, &clock));
         let missing = measured.missing(settings);
         let unread = &unmeasured.rows(&settings.plan);
-        let labels = labels(settings, survey, &tree).with_unread(unread);
+        let labels = labels(settings, survey, &tree, unread);
         let (sharing, shares) = (&spaces.owners, &found.shares);
         let all_memory = all_memory(settings, &meminfo);
         let charges = tree.charges(settings, survey.processes(), &labels);
@@ -403,9 +403,10 @@ fn labels<'run>(
     settings: &'run Settings,
     survey: &'run Survey,
     tree: &'run FoundGroups,
+    unread: &[&Unread<'run>],
 ) -> Labels<'run> {
-    let labels = Labels::new(survey.processes(), settings.rules.by, Some(&settings.user_names));
-    let labels = labels.with_groups(tree.paths());
+    let (by, users) = (settings.rules.by, Some(&settings.user_names));
+    let labels = Labels::of_all(survey.processes(), tree.paths(), unread, by, users);
     match settings.output.format {
         Format::OpenMetrics => labels.with_keys(survey.processes(), settings.rules.name),
         _ => labels,

@@ -3,19 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use psm_uring::program::{Detail, container, unit};
+use psm_uring::program::{container, unit};
 
 use crate::support::rules::check;
 use crate::support::run;
 
 #[test]
 fn units() {
-    check("### Units\n", 20, "(no unit)", |path| unit(path, Detail::ShortIds));
+    check("### Units\n", 20, "(no unit)", |path| Some(unit(path)?.short));
 }
 
 #[test]
 fn containers() {
-    let short = |path: &[u8]| container(path, Detail::ShortIds);
+    let short = |path: &[u8]| Some(container(path)?.short);
     check("### Containers\n", 30, "(no container)", short);
 }
 

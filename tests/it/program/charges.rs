@@ -8,7 +8,7 @@ use psm_uring::host::{
 };
 use psm_uring::process::{CgroupPaths, ProcessUsage, StatFigures};
 use psm_uring::program::{
-    Annotations, Charges, Column, Detail, Grouping, Labels, Order, Shares, group, unit,
+    Annotations, Charges, Column, Grouping, Labels, Order, Shares, group, unit,
 };
 use psm_uring::smaps::naive;
 use psm_uring::units::{Kib, Pid};
@@ -431,7 +431,7 @@ fn rows_have_the_memory_of_their_groups() {
         for by in [Grouping::Cgroup, Grouping::Unit, Grouping::Container] {
             let all = || processes.iter().copied();
             let paths = tree.groups.iter().map(|group| &group.path[..]);
-            let labels = Labels::new(all(), by, None).with_groups(paths);
+            let labels = Labels::of_all(all(), paths, &[], by, None);
             let charges = Charges::find(&mount, &tree, all(), &labels, true);
             let (sharing, shares) = (HashMap::new(), Shares::new());
             let annotations =
@@ -440,7 +440,7 @@ fn rows_have_the_memory_of_their_groups() {
             let label = |place: usize| {
                 let path = made.paths[place].as_bytes();
                 match by {
-                    Grouping::Unit => unit(path, Detail::ShortIds).unwrap_or(b"(no unit)".into()),
+                    Grouping::Unit => unit(path).map_or(b"(no unit)".into(), |unit| unit.short),
                     Grouping::Cgroup => path.to_vec(),
                     _ => b"(no container)".to_vec(),
                 }

@@ -6,7 +6,7 @@
 use psm_uring::process::{
     Fate, Glimpse, NAME_MAX, NameRule, Plan, Probe, Source, TEXT_MAX, kernel_threads,
 };
-use psm_uring::program::{Detail, container, unit};
+use psm_uring::program::{GroupName, container, unit};
 use psm_uring::units::Errno;
 use regex::bytes::Regex;
 
@@ -174,21 +174,19 @@ fn check_places(found: &Found, texts: &[&[u8]], plan: &Plan) {
 /// runs them.
 fn check_labels(path: &[u8]) {
     let kinds = [&b".service"[..], b".scope", b".socket", b".mount", b".swap"];
-    let is_unit = |unit: Vec<u8>| {
+    let is_unit = |unit: &Vec<u8>| {
         let place = unit.windows(8).position(|word| word == b" cgroup:");
         let unit = &unit[..place.unwrap_or(unit.len())];
         let is_service = unit.windows(7).any(|word| word == b"openrc:");
         is_service || kinds.iter().any(|kind| unit.ends_with(kind))
     };
-    let details = [Detail::ShortIds, Detail::WholeIds, Detail::Places];
-    for detail in details {
-        assert!(unit(path, detail).is_none_or(is_unit));
-        let container = container(path, detail);
-        let is_label = |label: &[u8]| label.contains(&b':') && label.len() <= 3 * path.len() + 12;
-        assert!(container.is_none_or(|label| is_label(&label)));
+    let is_label = |label: &Vec<u8>| label.contains(&b':') && label.len() <= 3 * path.len() + 12;
+    let all = |GroupName { short, whole, placed }: GroupName| [short, whole, placed];
+    assert!(unit(path).is_none_or(|unit| all(unit).iter().all(is_unit)));
+    if let Some([short, whole, placed]) = container(path).map(all) {
+        assert!([&short, &whole, &placed].into_iter().all(is_label));
+        assert!(short <= whole && whole <= placed);
     }
-    let [short, whole, place] = details.map(|detail| container(path, detail));
-    assert!(short.is_some() == whole.is_some() && short <= whole && whole <= place);
 }
 
 /// The parts before and after a colon.
