@@ -61,13 +61,25 @@ impl Grouping {
         matches!(self, Grouping::Pid | Grouping::Tree)
     }
 
-    /// The key of a row with this label: it stays the same when the text of a title changes.
-    pub fn key(self, rule: NameRule, label: &[u8], process: Option<Pid>) -> Cow<'_, [u8]> {
+    /// The key of a row with this name: it stays the same when the text of a title changes, and
+    /// whatever other rows there are. `placed` is the label with all details.
+    pub fn key<'a>(
+        self,
+        rule: NameRule,
+        name: &'a [u8],
+        placed: &'a [u8],
+        process: Option<Pid>,
+    ) -> Cow<'a, [u8]> {
         match (self, process) {
-            (Grouping::Program, _) => process::key(rule, label),
+            (Grouping::Program, _) => process::key(rule, name),
             (Grouping::Pid | Grouping::Tree, Some(pid)) => Cow::Owned(pid.to_string().into_bytes()),
-            _ => Cow::Borrowed(label),
+            _ => Cow::Borrowed(placed),
         }
+    }
+
+    /// Whether a label leaves out details that no other label of the report needs.
+    pub fn has_short_labels(self) -> bool {
+        matches!(self, Grouping::Unit | Grouping::Container)
     }
 
     /// The words for rows of this meaning.
@@ -109,6 +121,17 @@ enum Attribute<'run> {
     Container(Option<CgroupPaths<'run>>),
 }
 
+/// Labels with all details, by those that lack some.
+#[derive(Debug, Default)]
+pub struct PlacedLabels(HashMap<Vec<u8>, Vec<u8>>);
+
+impl PlacedLabels {
+    /// The label with all details.
+    pub fn of<'a>(&'a self, label: &'a [u8]) -> &'a [u8] {
+        self.0.get(label).map_or(label, Vec::as_slice)
+    }
+}
+
 /// The labels of rows.
 #[derive(Debug)]
 pub struct Labels<'run> {
@@ -116,6 +139,8 @@ pub struct Labels<'run> {
     pub(super) users: Option<&'run UserNames>,
     /// Each label is made once, whatever the number of processes; names are their own labels.
     made: HashMap<Attribute<'run>, Vec<u8>>,
+    /// The labels with all details, by those labels that lack some.
+    pub(super) placed: PlacedLabels,
     /// The rule of names whose keys are the labels, and these keys.
     keyed: Option<NameRule>,
     keys: HashMap<&'run [u8], Cow<'run, [u8]>>,
@@ -149,10 +174,13 @@ impl<'run> Labels<'run> {
             named.entry(attribute).or_insert_with(|| name(attribute, users));
         }
         let made = told_apart(&named);
-        Labels { grouping, users, made, keyed: None, keys: HashMap::new() }
+        let placed = named.into_iter().map(|(attribute, name)| (&made[&attribute], name.placed));
+        let placed = placed.filter(|(label, placed)| *label != placed);
+        let placed = PlacedLabels(placed.map(|(label, placed)| (label.clone(), placed)).collect());
+        Labels { grouping, users, made, placed, keyed: None, keys: HashMap::new() }
     }
 
-    /// Makes keys the labels of programs, so that a row has all names of one key.
+    /// Makes keys the labels. A row of programs has all names of one key.
     #[must_use]
     pub fn with_keys(
         mut self,
@@ -164,6 +192,12 @@ impl<'run> Labels<'run> {
             let key =
                 |process: ProcessUsage<'run>| (process.name, process::key(rule, process.name));
             self.keys = processes.map(key).collect();
+        }
+        let PlacedLabels(placed) = std::mem::take(&mut self.placed);
+        for label in self.made.values_mut() {
+            if let Some(placed) = placed.get(label) {
+                label.clone_from(placed);
+            }
         }
         self
     }

@@ -39,6 +39,7 @@ mod unread;
 mod usage;
 mod vfork;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -50,7 +51,7 @@ pub use self::diff::{
 };
 pub use self::faults::{FaultCounts, FaultRate, Faults, RowFaults};
 pub use self::gpu::{GpuShares, HeldByGpu};
-pub use self::grouping::{Grouping, Labels, RowWords, UserNames, user_name};
+pub use self::grouping::{Grouping, Labels, PlacedLabels, RowWords, UserNames, user_name};
 pub use self::host::{HostMemory, HostPart, PossibleOwner, SharedMemory};
 pub use self::oom::{
     OomChoice, OomEstimate, OomHost, OomMark, OomMarks, RowOom, estimate as estimate_oom,
@@ -64,7 +65,7 @@ pub use self::unread::{Known, Obstacle, Unknown, UnknownRest, Unread};
 pub use self::usage::Usage;
 pub use self::vfork::Sharing;
 use crate::host::GroupEvents;
-use crate::process::{GpuMemory, ProcessUsage};
+use crate::process::{GpuMemory, NameRule, ProcessUsage};
 use crate::units::{Kib, Pid};
 
 /// Facts about processes beside their own figures.
@@ -140,12 +141,26 @@ pub struct Programs<'run> {
     pub unknown: Vec<Unknown<'run>>,
     /// The rows of unknown memory that `--top` cuts, if there are any.
     pub unknown_rest: Option<UnknownRest>,
+    /// The labels with all details, which are keys.
+    pub placed: &'run PlacedLabels,
     /// The names of users, if rows show them.
     pub users: Option<&'run UserNames>,
     /// All memory of the host, which percentages relate to.
     pub all_memory: Option<Kib>,
     /// Whether a process counts shared swapped pages whole (kernels before 4.3).
     pub swap_is_unshared: bool,
+}
+
+impl Programs<'_> {
+    /// The key of a row with this name.
+    pub fn key<'a>(
+        &'a self,
+        rule: NameRule,
+        name: &'a [u8],
+        process: Option<Pid>,
+    ) -> Cow<'a, [u8]> {
+        self.grouping.key(rule, name, self.placed.of(name), process)
+    }
 }
 
 /// Processes summed up, neither sorted nor cut.
@@ -244,6 +259,7 @@ pub fn group<'run>(
         sharing: vfork::merged(sharers),
         unknown,
         unknown_rest,
+        placed: &labels.placed,
         users: labels.users,
         all_memory: annotations.all_memory,
         swap_is_unshared,

@@ -33,7 +33,8 @@ pub struct Snapshot {
 /// One row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotRow {
-    /// The key, which [`Snapshot::new`] sets: it stays the same when a title changes.
+    /// The key, which [`Snapshot::new`] sets: it stays the same when a title changes. Before, the
+    /// label with all details; empty if the name has them.
     pub key: Vec<u8>,
     /// The name, or the key if the row has several names.
     pub name: Vec<u8>,
@@ -84,7 +85,8 @@ impl Snapshot {
         total: Amounts,
     ) -> Snapshot {
         for row in &mut rows {
-            row.key = grouping.key(rule, &row.name, row.pid).into_owned();
+            let placed = if row.key.is_empty() { &row.name } else { &row.key };
+            row.key = grouping.key(rule, &row.name, placed, row.pid).into_owned();
         }
         let names = merged(rows, SnapshotRow::name_identity);
         let rows = merged(names.clone(), SnapshotRow::identity);
@@ -110,7 +112,7 @@ impl Snapshot {
         let grouping = programs.grouping;
         let process = |pid: Option<Pid>| pid.filter(|_| grouping.is_process());
         let known = programs.rows.iter().chain(&programs.cut).map(|row| SnapshotRow {
-            key: Vec::new(),
+            key: programs.placed.of(row.name).to_vec(),
             name: row.name.to_vec(),
             pid: process(row.pid),
             start_time: row.start_time,
@@ -121,7 +123,7 @@ impl Snapshot {
             },
         });
         let unknown = programs.unknown.iter().map(|row| SnapshotRow {
-            key: Vec::new(),
+            key: programs.placed.of(&row.name).to_vec(),
             name: row.name.clone(),
             pid: process(row.pid),
             start_time: None,
@@ -145,17 +147,21 @@ impl Snapshot {
         self.rows.iter().any(|row| row.amounts.major_faults.is_some())
     }
 
-    /// This row of a later report, as it was under the same name.
-    pub fn row(&self, row: &Program<'_>) -> Option<&SnapshotRow> {
+    /// This row of a later report, as it was under the same name; a label that may have become
+    /// longer under the same key.
+    pub fn row(&self, programs: &Programs<'_>, row: &Program<'_>) -> Option<&SnapshotRow> {
+        if self.grouping.has_short_labels() {
+            return self.find(Identity::Text(programs.placed.of(row.name)), None);
+        }
         let identity = Identity::new(row.name, self.process(row));
         let place = self.names.binary_search_by(|row| row.name_identity().cmp(&identity)).ok()?;
         self.names.get(place).filter(|then| !then.is_other(row.start_time))
     }
 
     /// Whether a row of a later report is new: no name of its key was there.
-    pub fn is_new(&self, row: &Program<'_>) -> bool {
+    pub fn is_new(&self, programs: &Programs<'_>, row: &Program<'_>) -> bool {
         let process = self.process(row);
-        let key = self.grouping.key(self.rule, row.name, process);
+        let key = programs.key(self.rule, row.name, process);
         self.is_whole && self.find(Identity::new(&key, process), row.start_time).is_none()
     }
 

@@ -50,7 +50,7 @@ pub fn csv(report: &Report<'_>, no_header: bool, is_terminal: bool) -> String {
             column => field(scale, line, column).unwrap_or_default(),
         });
         let name = Some(line.name()).filter(|_| line.is_named());
-        let key = name.map(|name| report.facts.rules.key(name, line.pid(), is_terminal));
+        let key = name.map(|name| report.key(name, line.pid(), is_terminal));
         let key = escape::csv(key.unwrap_or_default());
         csv_record(&mut text, [kind(line).to_owned()].into_iter().chain(fields).chain([key]));
     }

@@ -181,10 +181,11 @@ pub struct Rules {
     pub selection: Option<String>,
 }
 
-impl Rules {
+impl Report<'_> {
     /// The key of a row with this name, as text.
     fn key(&self, name: &[u8], process: Option<Pid>, is_terminal: bool) -> String {
-        escape::field(&self.by.key(self.name, name, process), is_terminal)
+        let key = self.programs.key(self.facts.rules.name, name, process);
+        escape::field(&key, is_terminal)
     }
 }
 

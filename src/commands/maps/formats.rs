@@ -3,8 +3,8 @@
 use super::column::MapColumn;
 use super::rows::{Maps, ProgramMaps};
 use super::usage::MapUsage;
-use crate::process::NameRule;
-use crate::program::{ColumnKind, Grouping};
+use crate::process::{self, NameRule};
+use crate::program::ColumnKind;
 use crate::report::notes::Missing;
 use crate::report::{Facts, Metrics, OTHER, Unit, csv_record, escape, metric_label, metric_labels};
 use crate::units::Labelled;
@@ -44,7 +44,7 @@ pub(super) fn csv(maps: &Maps<'_>, options: &CsvOptions<'_>) -> String {
     }
     let mut write = |kind: &str, program: &[u8], usage: Option<&MapUsage>, name: &[u8]| {
         let foreign = |bytes: &[u8]| escape::csv(escape::field(bytes, options.is_terminal));
-        let key = Grouping::Program.key(options.rule, program, None);
+        let key = process::key(options.rule, program);
         let programs = [foreign(program), foreign(&key)];
         let programs = programs.into_iter().filter(|_| options.is_by_program);
         let columns = options.columns.iter().map(|column| match column.kind() {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::rows::{Fullest, MapRest, MapRow, Maps, ProgramMaps};
 use super::usage::MapUsage;
 use super::{MapsBy, MapsRules};
-use crate::process::{NameRule, Source};
+use crate::process::{self, NameRule, Source};
 use crate::program::{Amounts, Grouping, RowWords, Snapshot, SnapshotRow};
 use crate::report::notes::Missing;
 use crate::report::{
@@ -161,7 +161,7 @@ impl<'a> MapRows<'a> {
 
 impl<'a> ProgramObject<'a> {
     fn new(program: &'a ProgramMaps<'_>, rule: NameRule) -> ProgramObject<'a> {
-        let key = escape::field(&Grouping::Program.key(rule, &program.name, None), false);
+        let key = escape::field(&process::key(rule, &program.name), false);
         let (name, rows) = (Name(&program.name), MapRows::new(program));
         ProgramObject { name, key, usage: program.usage, rows }
     }

@@ -375,7 +375,7 @@ impl<'a> ProgramRow<'a> {
         let cgroup = CgroupFields::new(report, row.cgroup);
         let (name, owner) = (Name(row.name), OwnerFields::new(report, uid));
         let usage = UsageFields { usage: &row.usage, is_total: false };
-        let key = report.facts.rules.key(row.name, pid, false);
+        let key = report.key(row.name, pid, false);
         let freed_parts = row.freed.as_ref().map(FreedParts::new);
         let charge = ChargeFields::new(row);
         let faults = FaultFields::new(report, row.faults);
@@ -461,7 +461,7 @@ impl<'a> RestRow<'a> {
 impl<'a> SharingRow<'a> {
     fn new(report: &Report<'_>, row: &'a Sharing<'_>) -> SharingRow<'a> {
         let Sharing { name, pid, owner, owner_pid, count } = *row;
-        let key = report.facts.rules.key(name, pid, false);
+        let key = report.key(name, pid, false);
         SharingRow { name: Name(name), key, pid, count, owner: Name(owner), owner_pid }
     }
 }
@@ -470,7 +470,7 @@ impl<'a> UnknownRow<'a> {
     fn new(report: &Report<'_>, row: &'a Unknown<'_>) -> UnknownRow<'a> {
         let Unknown { pid, count, uid, cgroup, known, .. } = *row;
         let (name, owner) = (Name(&row.name), OwnerFields::new(report, uid));
-        let key = report.facts.rules.key(&row.name, pid, false);
+        let key = report.key(&row.name, pid, false);
         let cgroup = CgroupFields::new(report, cgroup);
         UnknownRow { name, key, pid, count, owner, cgroup, known }
     }

@@ -82,6 +82,9 @@ impl SavedCoverage {
 struct SavedRow {
     name: String,
     name_bytes: Option<String>,
+    /// Of some groupings: other keys are made again, by the rules of today.
+    #[serde(default)]
+    key: String,
     pid: Option<Pid>,
     start_time: Option<u64>,
     #[serde(flatten)]
@@ -141,7 +144,7 @@ impl SavedReport {
 
 impl SavedRow {
     fn snapshot_row(self, by: Grouping) -> Result<SnapshotRow, String> {
-        let SavedRow { name, name_bytes, pid, start_time, amounts } = self;
+        let SavedRow { name, name_bytes, key, pid, start_time, amounts } = self;
         let name = match name_bytes {
             None => name.into_bytes(),
             Some(hex) => {
@@ -153,7 +156,7 @@ impl SavedRow {
         let (pid, start_time) = (pid.filter(|_| is_process), start_time.filter(|_| is_process));
         // Without RAM, `swap` is `VmSwap`, not the proportional share.
         let swap = amounts.ram.and(amounts.swap);
-        let key = Vec::new();
+        let key = if by.has_short_labels() { key.into_bytes() } else { Vec::new() };
         let major_faults = amounts.major_faults.filter(|_| is_process);
         let amounts = Amounts { swap, major_faults, ..amounts };
         Ok(SnapshotRow { key, name, pid, start_time, amounts })

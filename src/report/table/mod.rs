@@ -177,8 +177,8 @@ impl<'a> Table<'a> {
             _ => return None,
         };
         let before = self.options.before?;
-        let Some(then) = before.row(row) else {
-            return before.is_new(row).then_some('*');
+        let Some(then) = before.row(self.programs, row) else {
+            return before.is_new(self.programs, row).then_some('*');
         };
         let (then, now) = (then.amounts.ram?, ram(&row.usage));
         let is_shown = self.unit.format(then) != self.unit.format(now);

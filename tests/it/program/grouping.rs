@@ -95,18 +95,55 @@ fn equal_names_of_containers_are_told_apart() {
             let document: Value = serde_json::from_str(&document).expect("JSON");
             let list = if is_read { "programs" } else { "unknown" };
             let list = document[list].as_array().unwrap_or_else(|| panic!("{document:#}"));
-            for field in ["name", "key"] {
-                let found: Vec<&str> = list.iter().filter_map(|one| one[field].as_str()).collect();
-                assert_eq!(found.len(), expected.len(), "{field}: {found:?}");
-                assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), expected, "{field}");
-            }
+            let found = |field: &str| -> Vec<&str> {
+                list.iter().filter_map(|one| one[field].as_str()).collect()
+            };
+            assert_eq!(found("name").len(), expected.len(), "{list:?}");
+            assert_eq!(found("name").into_iter().collect::<BTreeSet<_>>(), expected);
+            // A row has the same key if no other row is there.
+            let alone = paths.iter().map(|path| key_alone(path, is_read, by));
+            let alone: BTreeSet<String> = alone.collect();
+            let keys: BTreeSet<String> = found("key").into_iter().map(str::to_owned).collect();
+            assert_eq!(keys, alone, "{list:?}");
             let metrics = run([&given[..], &["openmetrics"]].concat()).stdout();
-            for label in expected {
-                let label = format!("{{{by}=\"{label}\"}} ");
+            for key in alone.iter().filter(|_| is_read) {
+                let label = format!("psm_uring_ram_bytes{{{by}=\"{key}\"}} ");
                 assert!(metrics.contains(&label), "{label}: {metrics}");
             }
         }
     }
+}
+
+/// The key of the only row of a report.
+fn key_alone(path: &str, is_read: bool, by: &str) -> String {
+    let copy = made(&[path.to_owned()], is_read);
+    let root = copy.path().to_str().expect("UTF-8");
+    let ran = run(["--proc-root", root, "--engine", "sync", "--by", by, "-o", "csv"]);
+    let row = ran.stdout().lines().nth(1).expect("a row").to_owned();
+    row.rsplit(',').next().unwrap_or_default().to_owned()
+}
+
+/// A container is the same row in two reports, though another one of its name has started.
+#[test]
+fn a_second_container_of_a_name_changes_no_key() {
+    let path = |user: u32| format!("/user/{user}.user/lxc/web");
+    let report = |paths: &[String], name: &str| {
+        let copy = made(paths, true);
+        let root = copy.path().to_str().expect("UTF-8");
+        let file = std::env::temp_dir().join(format!("psm-uring-{}-{name}", std::process::id()));
+        let given = ["--proc-root", root, "--engine", "sync", "--by", "container", "--json"];
+        std::fs::write(&file, run(given).stdout()).expect("a file of ours");
+        file
+    };
+    let before = report(&[path(1000)], "before");
+    let after = report(&[path(1000), path(1001)], "after");
+    let ran = run([OsStr::new("diff"), before.as_os_str(), after.as_os_str()]);
+    for file in [before, after] {
+        std::fs::remove_file(file).expect("a file of ours");
+    }
+    let text = ran.stdout();
+    assert_eq!(text.matches("(new)").count(), 1, "{text}");
+    assert!(text.contains("(1 row alike)") && !text.contains("(gone)"), "{text}");
 }
 
 /// Processes in these control groups, whose memory can be read or not.
