@@ -12,6 +12,8 @@
 //! Directories may contain such text too. If a `/` follows, the end is in doubt, and comm decides.
 //! A relative path looks like text (`TCP/IP helper`): comm or the binary proves that it is one.
 
+use std::ops::Range;
+
 /// The longest comm of a program.
 const COMM_MAX: usize = 15;
 /// A program that calls its parts `dovecot/PART`, or `dovecot-INSTANCE/PART`.
@@ -63,7 +65,7 @@ pub(super) fn title<'a>(argv0: &'a [u8], is_alone: bool, clue: Clue<'_>) -> Titl
     let kind = kind(argv0, is_alone);
     match kind {
         TitleKind::Text => Title::Shown(argv0),
-        TitleKind::RelativePath => relative(argv0, clue),
+        TitleKind::RelativePath => relative(argv0, is_alone, clue),
         TitleKind::BlankPath => with_blank(argv0, is_alone, clue),
         TitleKind::Path | TitleKind::DosPath => path(argv0, kind, is_alone, clue),
     }
@@ -85,7 +87,7 @@ fn path<'a>(argv0: &'a [u8], kind: TitleKind, is_alone: bool, clue: Clue<'_>) ->
         };
         let next_path = argv0.windows(2).position(|two| two == b" /").filter(|_| is_alone);
         if let Some(name) = confirmed(argv0, next_path.unwrap_or(argv0.len()), comm) {
-            return Title::Shown(name);
+            return Title::Shown(&argv0[name]);
         }
     }
     let end = end.unwrap_or(argv0.len());
@@ -98,7 +100,8 @@ fn path<'a>(argv0: &'a [u8], kind: TitleKind, is_alone: bool, clue: Clue<'_>) ->
 }
 
 /// The title of a path if comm or the binary proves that the first word is one; else all of it.
-fn relative<'a>(argv0: &'a [u8], clue: Clue<'_>) -> Title<'a> {
+fn relative<'a>(argv0: &'a [u8], is_alone: bool, clue: Clue<'_>) -> Title<'a> {
+    let end = end_of_path(argv0, TitleKind::Path, is_alone).unwrap_or(argv0.len());
     let first = first_word(argv0);
     let word = first.strip_suffix(b":").unwrap_or(first);
     if is_magic_link(word) {
@@ -108,17 +111,18 @@ fn relative<'a>(argv0: &'a [u8], clue: Clue<'_>) -> Title<'a> {
         Clue::Nothing => return Title::Doubtful,
         Clue::Comm(comm) if is_part_of_program(word, comm) => argv0,
         Clue::Comm(comm) => match confirmed(argv0, first.len(), comm) {
-            Some(name) => name,
+            Some(name) => &argv0[name],
             None => return Title::Doubtful,
         },
-        Clue::Exe(exe) if exe.strip_suffix(argv0).is_some_and(|dir| dir.ends_with(b"/")) => {
-            last_part(argv0)
+        Clue::Exe(exe) if is_below(exe, argv0) => last_part(argv0),
+        Clue::Exe(exe) if !is_text(&argv0[end..]) && is_below(exe, &argv0[..end]) => {
+            last_part(&argv0[..end])
         }
         Clue::Exe(exe) => {
             let last = last_part(word);
             let is_binary = is_version_of(last_part(exe), last);
             let name = is_binary.then(|| confirmed(argv0, first.len(), last));
-            name.flatten().unwrap_or(argv0)
+            name.flatten().map_or(argv0, |name| &argv0[name])
         }
     };
     Title::Shown(name)
@@ -133,26 +137,30 @@ fn with_blank<'a>(argv0: &'a [u8], is_alone: bool, clue: Clue<'_>) -> Title<'a> 
         Clue::Nothing => return Title::Doubtful,
         Clue::Comm(comm) if is_begin(last_part(comm)) => argv0,
         Clue::Comm(comm) => match confirmed(argv0, end, comm) {
-            Some(name) => name,
+            Some(name) => &argv0[name],
             None => return Title::Doubtful,
         },
         Clue::Exe(exe) => {
             let program = last_part(exe);
             let last = first_word(last_part(&argv0[..end]));
-            let is_whole = |name: &&[u8]| {
-                let path = argv0.len() - name.len() + program.len();
-                name.starts_with(program)
-                    && exe.strip_suffix(&argv0[..path]).is_some_and(|dir| dir.ends_with(b"/"))
+            let is_whole = |name: &Range<usize>| {
+                argv0[name.clone()].starts_with(program)
+                    && is_below(exe, &argv0[..name.start + program.len()])
             };
             let by_path = confirmed(argv0, end, program).filter(is_whole);
             let by_version = || {
                 let is_text = is_begin(last) || !is_version_of(program, last);
                 confirmed(argv0, end, last).filter(|_| !is_text)
             };
-            by_path.or_else(by_version).unwrap_or(argv0)
+            by_path.or_else(by_version).map_or(argv0, |name| &argv0[name])
         }
     };
     Title::Shown(name)
+}
+
+/// Whether a binary is this relative path.
+fn is_below(exe: &[u8], path: &[u8]) -> bool {
+    exe.strip_suffix(path).is_some_and(|dir| dir.ends_with(b"/"))
 }
 
 /// Whether the name of a binary is this one, with or without a version: `venv/bin/python` is a link
@@ -275,9 +283,10 @@ fn closes_before_slash(rest: &[u8]) -> bool {
     close.is_some_and(|close| rest[close..].starts_with(closing))
 }
 
-/// The name that comm confirms: a part of the path, which ends before `path_max`, that begins with
-/// it, with the text behind it. The last such part, unless a colon follows an earlier one.
-fn confirmed<'a>(argv0: &'a [u8], path_max: usize, comm: &[u8]) -> Option<&'a [u8]> {
+/// The place of the name that comm confirms: a part of the path, which ends before `path_max`, that
+/// begins with it, with the text behind it. The last such part, unless a colon follows an earlier
+/// one.
+fn confirmed(argv0: &[u8], path_max: usize, comm: &[u8]) -> Option<Range<usize>> {
     // Perl writes the beginning of a title, which can be a path, into comm as well.
     let (comm, is_cut) = (last_part(comm), comm.len() >= COMM_MAX);
     if comm.is_empty() {
@@ -307,7 +316,7 @@ fn confirmed<'a>(argv0: &'a [u8], path_max: usize, comm: &[u8]) -> Option<&'a [u
     let cut = (0..rest.len()).find(|at| is_argument(&rest[*at..])).unwrap_or(rest.len());
     let is_kept = is_text(rest) || !rest[..cut].contains(&b'/');
     let kept = if is_text(rest) { rest.len() } else { cut };
-    Some(&argv0[begin..if is_kept { end + kept } else { end }])
+    Some(begin..if is_kept { end + kept } else { end })
 }
 
 /// Whether a path is a link of `/proc` whose own name says nothing: `/proc/self/exe`,

@@ -26,8 +26,9 @@ mod words;
 use std::borrow::Cow;
 
 use self::words::{
-    AMOUNT_MAX, STATE_MAX, VALUE_MAX, bare, is_amount, is_letter, is_opening, is_plain, is_reading,
-    is_release, is_separator, is_state, is_text_state, is_value, signs_len, without_release, words,
+    AMOUNT_MAX, STATE_MAX, VALUE_MAX, bare, is_amount, is_letter, is_letter_id, is_opening,
+    is_plain, is_reading, is_release, is_separator, is_state, is_state_of_name, is_text_state,
+    is_value, signs_len, without_release, words,
 };
 use super::NameRule;
 use super::name::DELETED;
@@ -71,8 +72,27 @@ pub fn key(rule: NameRule, name: &[u8]) -> Cow<'_, [u8]> {
     match rule {
         NameRule::Cmdline => Cow::Borrowed(name),
         NameRule::Exe => Cow::Borrowed(name.strip_suffix(DELETED).unwrap_or(name)),
-        NameRule::Title | NameRule::Comm | NameRule::Script => bracketed(name),
+        NameRule::Title | NameRule::Comm | NameRule::Script => match with_plain_blanks(name) {
+            Some(name) => Cow::Owned(bracketed(&name).into_owned()),
+            None => bracketed(name),
+        },
     }
+}
+
+/// The name with a space for each other blank; `None` if it has none.
+fn with_plain_blanks(name: &[u8]) -> Option<Vec<u8>> {
+    let is_blank = |char: char| char != ' ' && char.is_whitespace();
+    let may_have = |byte: &u8| !byte.is_ascii() || byte.is_ascii_control();
+    if !name.iter().any(may_have) || !name.utf8_chunks().any(|part| part.valid().contains(is_blank))
+    {
+        return None;
+    }
+    let mut plain = Vec::with_capacity(name.len());
+    for part in name.utf8_chunks() {
+        plain.extend_from_slice(part.valid().replace(is_blank, " ").as_bytes());
+        plain.extend_from_slice(part.invalid());
+    }
+    Some(plain)
 }
 
 /// The key of a name that may be in brackets, such as `[celeryd@shop:MainProcess] -active-` and
@@ -250,7 +270,8 @@ fn end_of_program(title: &[u8], is_in_brackets: bool) -> usize {
             let is_end = signs_len(text_of_word) == text_of_word.len();
             is_end || b"[({<".contains(&text_of_word[0]) || text_of_word.starts_with(b"::")
         };
-        if !is_first && (!is_plain(word) || is_text_state(word) || !is_role()) {
+        let is_text = || !is_plain(word) || is_text_state(word) || is_letter_id(word);
+        if !is_first && (is_text() || !is_role()) {
             break;
         }
         end += usize::from(!is_first) + word.len();
@@ -267,7 +288,9 @@ fn text_begin(word: &[u8], may_have_port: bool) -> Option<usize> {
     while at < word.len() {
         let signs = if word[at] == b'_' { 1 } else { signs_len(&word[at..]) };
         let (signs, value) = word[at..].split_at(signs);
-        if !signs.is_empty() && is_text(signs, value, may_have_port) {
+        // `com.foo.Main$1` is a class.
+        let is_class = || signs == b"$" && word[..at].contains(&b'.');
+        if !signs.is_empty() && is_text(signs, value, may_have_port) && !is_class() {
             return Some(at);
         }
         at += signs.len().max(1);
@@ -289,7 +312,7 @@ fn is_text(signs: &[u8], value: &[u8], may_have_port: bool) -> bool {
         return signs.iter().any(|sign| b":,;.!?*~'".contains(sign));
     }
     if bare.len() <= STATE_MAX && is_state(bare) {
-        return true;
+        return signs != b"-" || !is_state_of_name(bare);
     }
     let is_number = bare.iter().all(u8::is_ascii_digit);
     match signs[0] {
@@ -302,7 +325,7 @@ fn is_text(signs: &[u8], value: &[u8], may_have_port: bool) -> bool {
                 || is_amount(bare) && bare.contains(&b':')
         }
         b'-' | b'.' | b'+' | b'_' => is_release(bare) || is_reading(value),
-        b'$' | b'\\' => false,
-        _ => is_value(bare),
+        b'\\' => false,
+        _ => is_value(bare) || is_letter_id(bare),
     }
 }

@@ -58,9 +58,16 @@ const STATES: [&str; 53] = [
     "writing",
 ];
 
-/// Words that begin a text behind a program: `mydaemon has 3 jobs`.
-const TEXT_WORDS: [&str; 11] =
-    ["at", "for", "has", "in", "is", "no", "not", "now", "on", "since", "with"];
+/// States that end names of programs: `nm-online`.
+const NAME_STATES: [&str; 2] = ["offline", "online"];
+
+/// Words that begin a text behind a program: `mydaemon has 3 jobs`, `mydaemon SLEEP`, `mydaemon
+/// Nov 29`. In another case they are parts of names: `npm run`.
+const TEXT_WORDS: [&str; 37] = [
+    "at", "for", "has", "in", "is", "no", "not", "now", "on", "since", "with", "FAIL", "INIT",
+    "LISTEN", "RUN", "SLEEP", "STOP", "WAIT", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul",
+    "Aug", "Sep", "Oct", "Nov", "Dec", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun",
+];
 
 /// The maximum length of a state with the signs around it.
 pub(super) const STATE_MAX: usize = 16;
@@ -70,6 +77,9 @@ const GERUND_MIN: usize = 7;
 
 /// The least length of an id in hexadecimal digits: shorter ones may be words.
 const ID_MIN: usize = 7;
+
+/// The least length of an id of hexadecimal letters alone: shorter ones are words, as `facade`.
+const LETTER_ID_MIN: usize = 8;
 
 /// The least length of a number that is a date, a time or an id: `261129`.
 const LONG_NUMBER_MIN: usize = 6;
@@ -145,6 +155,11 @@ pub(super) fn is_state(word: &[u8]) -> bool {
     STATES.iter().any(|state| word.eq_ignore_ascii_case(state.as_bytes()))
 }
 
+/// Whether a state may be the end of a name.
+pub(super) fn is_state_of_name(word: &[u8]) -> bool {
+    NAME_STATES.iter().any(|state| state.as_bytes() == word)
+}
+
 /// Whether a word is a state or begins a text, behind a program or in brackets.
 pub(super) fn is_text_state(word: &[u8]) -> bool {
     let is_long = word.len() >= GERUND_MIN && is_plain(word);
@@ -194,13 +209,19 @@ fn is_id(word: &[u8]) -> bool {
     has_digit && is_long && word.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-')
 }
 
+/// Whether a word behind a program has nothing but many hexadecimal letters: `abcdefab`.
+pub(super) fn is_letter_id(word: &[u8]) -> bool {
+    let is_letter = |byte: &u8| byte.is_ascii_hexdigit() && byte.is_ascii_alphabetic();
+    word.len() >= LETTER_ID_MIN && word.iter().all(is_letter)
+}
+
 /// Whether a text begins with a long number, a date, an id or a version of three parts:
 /// `20261129-1`, `2026-11-29`, `3f2a9b0c`, `v1.2.3`. Shorter numbers are parts of names: `app-2`.
 pub(super) fn is_release(text: &[u8]) -> bool {
     let text = &text[..text.len().min(VALUE_MAX)];
     let first = text.split(|byte| !byte.is_ascii_alphanumeric()).next().unwrap_or_default();
     let digits = first.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let is_long_id = first.len() >= ID_MIN && is_id(first);
+    let is_long_id = first.len() >= ID_MIN && is_id(first) || is_letter_id(first);
     let number = text.strip_prefix(b"v").unwrap_or(text);
     let numbers = number.split(|byte| b"._-".contains(byte));
     let is_number = |part: &&[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);

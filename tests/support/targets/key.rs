@@ -29,6 +29,10 @@ pub fn run(bytes: &[u8]) {
         ("prog/3 ", "prog"),
         ("prog-3f2a9b0c ", "prog"),
         ("<prog 3> idle ", "<prog>"),
+        ("prog\t3 ", "prog"),
+        ("prog\u{a0}3 ", "prog"),
+        ("prog$3 ", "prog"),
+        ("prog SLEEP ", "prog"),
         ("\"prog:3\" 85% ", "\"prog\""),
     ] {
         let title = [title.as_bytes(), bytes].concat();
@@ -37,7 +41,8 @@ pub fn run(bytes: &[u8]) {
     let found = key(bytes);
     assert_eq!(found.is_empty(), bytes.is_empty(), "{}", bytes.escape_ascii());
     assert!(found.len() <= bytes.len() + LONGEST_PROGRAM, "{}", found.escape_ascii());
-    let is_from_title = |byte: &u8| bytes.contains(byte) || *byte == b'#';
+    // A space replaces each other blank.
+    let is_from_title = |byte: &u8| bytes.contains(byte) || b"# ".contains(byte);
     let is_named = found.contains(&b':');
     assert!(is_named || found.iter().all(is_from_title), "{}", found.escape_ascii());
     assert_eq!(psm_uring::process::key(NameRule::Cmdline, bytes), bytes);

@@ -25,7 +25,7 @@ pub fn title(argv0: &[u8], is_alone: bool, comm: &[u8], exe: &[u8]) -> Option<Ve
     {
         of_path(&argv0, is_alone, &comm)
     } else {
-        of_relative(&argv0, word.strip_suffix(':').unwrap_or(word), &comm, &exe)
+        of_relative(&argv0, is_alone, word.strip_suffix(':').unwrap_or(word), &comm, &exe)
     };
     title.map(|title| title.chars().filter_map(|byte| u8::try_from(byte).ok()).collect())
 }
@@ -129,7 +129,13 @@ fn of_path<'a>(argv0: &'a str, is_alone: bool, comm: &str) -> Option<&'a str> {
     Some(if is_text(rest) { &argv0[begin..] } else { last_part(path) })
 }
 
-fn of_relative<'a>(argv0: &'a str, word: &str, comm: &str, exe: &str) -> Option<&'a str> {
+fn of_relative<'a>(
+    argv0: &'a str,
+    is_alone: bool,
+    word: &str,
+    comm: &str,
+    exe: &str,
+) -> Option<&'a str> {
     if is_magic_link(word) {
         return None;
     }
@@ -142,22 +148,29 @@ fn of_relative<'a>(argv0: &'a str, word: &str, comm: &str, exe: &str) -> Option<
         return Some(argv0);
     }
     let by_comm = confirmed(argv0, room, comm);
-    let is_file = || exe.ends_with(&format!("/{argv0}"));
+    let end = end_of_relative(argv0, is_alone);
+    let paths = [argv0, if is_text(&argv0[end..]) { argv0 } else { &argv0[..end] }];
+    let file = || paths.into_iter().find(|path| exe.ends_with(&format!("/{path}"))).map(last_part);
     let last = last_part(word);
     let by_exe = || {
         let version = last_part(exe).strip_prefix(last)?;
         let is_version = version.chars().all(|c| c.is_ascii_digit() || ".-".contains(c));
         is_version.then(|| confirmed(argv0, room, last)).flatten()
     };
-    by_comm.or_else(|| if is_file() { Some(last_part(argv0)) } else { by_exe() }).or(Some(argv0))
+    by_comm.or_else(file).or_else(by_exe).or(Some(argv0))
 }
 
-fn of_blank_path<'a>(argv0: &'a str, is_alone: bool, comm: &str, exe: &str) -> &'a str {
+/// The end of a path that is no path of DOS.
+fn end_of_relative(argv0: &str, is_alone: bool) -> usize {
     let is_end = |rest: &str| {
         let is_kept = is_text(rest) && !is_in_path(rest) && (is_alone || rest.starts_with(':'));
         is_kept || is_alone && is_argument(rest)
     };
-    let end = places(argv0).find(|(_, rest)| is_end(rest)).map_or(argv0.len(), |(at, _)| at);
+    places(argv0).find(|(_, rest)| is_end(rest)).map_or(argv0.len(), |(at, _)| at)
+}
+
+fn of_blank_path<'a>(argv0: &'a str, is_alone: bool, comm: &str, exe: &str) -> &'a str {
+    let end = end_of_relative(argv0, is_alone);
     let begins = |name: &str| !name.is_empty() && argv0.starts_with(name);
     if begins(last_part(comm)) {
         return argv0;
@@ -167,7 +180,7 @@ fn of_blank_path<'a>(argv0: &'a str, is_alone: bool, comm: &str, exe: &str) -> &
     }
     let binary = last_part(exe);
     if let Some(name) = confirmed(argv0, end, binary) {
-        let directory = &argv0[..argv0.len() - name.len()];
+        let directory = &argv0[..name.as_ptr() as usize - argv0.as_ptr() as usize];
         if name.starts_with(binary) && exe.ends_with(&format!("/{directory}{binary}")) {
             return name;
         }
