@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::notes::list;
+use super::plural;
 use crate::units::{Errno, Pid};
 
 /// A note on torn walks.
@@ -51,6 +52,16 @@ pub fn stalled(processes: usize, longest: Duration, cause: StallCause) -> Option
         )
     };
     (processes > 0).then(note)
+}
+
+/// A note on rows without the figure `lazyfree`, which page tables do not have.
+pub fn no_lazyfree(walked: &[Pid]) -> String {
+    format!(
+        "no series of lazyfree for the rows of {} (PID {}): page tables, which are read there, do \
+         not show it; --source rollup does, but keeps such a process from mapping memory",
+        plural(walked.len(), "big process"),
+        list(walked, Pid::to_string)
+    )
 }
 
 /// A note on figures that need page frames, and the error of an open for them.

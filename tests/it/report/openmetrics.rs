@@ -1,6 +1,7 @@
 //! `-o openmetrics`, against the checker of Prometheus.
 
 use super::{calls, print};
+use crate::support::child::Target;
 use crate::support::{TempDir, copy_dir, output, program, readers, run, skip, tree};
 
 #[test]
@@ -29,6 +30,25 @@ fn labels_are_bounded() {
     assert_eq!(labels("--proc-root names"), 30);
     let ran = run(["-o", "openmetrics", "--by", "pid"]);
     assert_eq!(ran.code, Some(2), "{}", ran.stderr());
+}
+
+/// A row without a figure has no series, and a note gives the reason. JSON has null.
+#[test]
+fn an_absent_series_is_explained() {
+    let target = Target::stopped("touch 4");
+    let pid = target.pid().to_string();
+    let ran = |format: &str| run(["-o", format, "--source", "pagemap", "--pid", &pid]);
+    let metrics = ran("openmetrics");
+    let told = metrics.stderr();
+    if !rustix::process::getuid().is_root() || metrics.code != Some(0) {
+        return skip("an_absent_series_is_explained", "needs root, to read page tables");
+    }
+    assert!(!metrics.stdout().contains("psm_uring_lazyfree_bytes"), "{}", metrics.stdout());
+    let note = format!("psm-uring: no series of lazyfree for the rows of 1 big process (PID {pid}");
+    assert!(told.contains(&note), "{told}");
+    let json = ran("json");
+    assert!(json.stdout().contains("\"lazyfree\": null"), "{}", json.stdout());
+    assert!(!json.stderr().contains("lazyfree"), "{}", json.stderr());
 }
 
 /// Samples with one name always belong to one program, whatever other names are cut.
