@@ -138,6 +138,21 @@ pub fn used_outside(pairs: &[(Pid, Pid)]) -> Option<String> {
     (!pairs.is_empty()).then(note)
 }
 
+/// A note on processes of another `/proc` whose address space others may use.
+pub fn suspects(pairs: &[(Pid, Pid)]) -> Option<String> {
+    let shown = || list(pairs, |(pid, other)| format!("PID {pid} and {other}"));
+    let note = || {
+        format!(
+            "the figures of {} may be an upper bound: a process that was not measured has an \
+             address space of the same size, perhaps the same one (vfork, CLONE_VM), and kcmp(2) \
+             does not know the process ids of another /proc ({})",
+            plural(pairs.len(), "process"),
+            shown()
+        )
+    };
+    (!pairs.is_empty()).then(note)
+}
+
 /// A note on a capability that does not compare address spaces.
 pub fn cannot_compare() -> String {
     "with CAP_PERFMON, address spaces cannot be compared: processes that share one (vfork) may \

@@ -270,6 +270,7 @@ impl<'a> Session<'a> {
         if settings.rules.selection.is_some() {
             let left = time_left(settings, clock);
             spaces.outside = outside::find(&settings.root, survey, &spaces.owners, left.deadline);
+            spaces.suspects = outside::suspects(&settings.root, survey, &spaces.owners);
         }
         let in_shared_spaces = spaces.processes();
         self.surveyor.forget(&|pid| in_shared_spaces.contains(&pid));
@@ -295,6 +296,7 @@ impl<'a> Session<'a> {
         let is_noted = keeper_client::right() == Some(Right::Perfmon) && settings.root.is_proc();
         notes.extend(measured.spaces.note.clone().filter(|_| !is_noted).map(Note::from));
         notes.extend(bounds::used_outside(&measured.spaces.outside).map(Note::from));
+        notes.extend(bounds::suspects(&measured.spaces.suspects).map(Note::from));
         notes.extend(measured.found.notes.iter().cloned().map(Note::from));
         let of_walks = walks::notes(settings, measured.survey).into_iter();
         notes.extend(of_walks.chain(self.low_priority.clone()).map(Note::from));

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::vfork::{WAIT_MAX, has_memory, share_memory};
 use crate::engine::Survey;
-use crate::process::Fate;
+use crate::process::{Fate, ProcFile};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::{keeper_client, this_process, threads};
 use crate::units::Pid;
@@ -65,6 +65,41 @@ pub(super) fn find(
     let mut found: Vec<(Pid, Pid)> = found.into_iter().collect();
     found.sort_unstable();
     found
+}
+
+/// Selected processes of another `/proc`, each with one outside whose address space is as big, so
+/// that it may be the same: `kcmp` does not know their ids.
+pub(super) fn suspects(
+    root: &ProcRoot,
+    survey: &Survey,
+    sharing: &HashMap<Pid, Pid>,
+) -> Vec<(Pid, Pid)> {
+    if !root.is_proc() || root.is_own() {
+        return Vec::new();
+    }
+    let mut selected: Vec<Pid> = survey.processes().map(|one| one.pid).collect();
+    selected.sort_unstable();
+    let mut outside = root.pids().unwrap_or_default();
+    outside.retain(|pid| selected.binary_search(pid).is_err());
+    selected.retain(|pid| !sharing.contains_key(pid));
+    outside.sort_by_cached_key(|pid| nearest(&selected, *pid).map(|near| near.0.abs_diff(pid.0)));
+    let sizes: HashMap<[u64; 3], Pid> = outside
+        .iter()
+        .take(COMPARISONS_MAX)
+        .filter_map(|pid| Some((address_space(root, *pid)?, *pid)))
+        .collect();
+    let same = |pid: &Pid| Some((*pid, *sizes.get(&address_space(root, *pid)?)?));
+    selected.iter().take(COMPARISONS_MAX).filter_map(same).collect()
+}
+
+/// The pages of a whole address space, of its code and of its data, which change less often than
+/// resident ones; `None` without memory.
+fn address_space(root: &ProcRoot, pid: Pid) -> Option<[u64; 3]> {
+    let text = root.read_once(ProcFile::Statm, pid).ok()?;
+    let numbers = std::str::from_utf8(&text).ok()?.split_whitespace();
+    let numbers: Vec<u64> = numbers.filter_map(|number| number.parse().ok()).collect();
+    let [size, _, _, code, _, data, _] = numbers[..] else { return None };
+    (size > 0).then_some([size, code, data])
 }
 
 /// Sends each pair. A receiver that gave up ends the search.

@@ -47,13 +47,15 @@ pub(crate) struct SharedSpaces {
     pub(crate) owners: HashMap<Pid, Pid>,
     /// Owners of address spaces that unmeasured processes use too, each with one of them.
     pub(super) outside: Vec<(Pid, Pid)>,
+    /// The same in another `/proc`, where it is a suspicion.
+    pub(super) suspects: Vec<(Pid, Pid)>,
     /// A note on processes that may be further ones.
     pub(super) note: Option<String>,
 }
 
 impl SharedSpaces {
     fn doubt(owners: HashMap<Pid, Pid>, processes: usize, why: Uncompared) -> SharedSpaces {
-        SharedSpaces { owners, outside: Vec::new(), note: bounds::uncompared(processes, why) }
+        SharedSpaces { owners, note: bounds::uncompared(processes, why), ..SharedSpaces::default() }
     }
 
     /// All processes that share an address space, owners included.

@@ -1,11 +1,13 @@
 //! Real processes that share one address space: their memory counts once. Forked siblings count
 //! separately, even with equal figures. Needs no privilege.
 
+use std::process::Command;
+
 use psm_uring::units::Pid;
 
 use super::shares::{GROUPINGS, NAMES};
 use crate::support::child::{Target, children_of, state};
-use crate::support::{RUN_LIMIT, Ran, TempDir, copy_dir, run, skip, tree, until};
+use crate::support::{RUN_LIMIT, Ran, TempDir, copy_dir, output, run, skip, tree, until};
 
 const KIB: u64 = 40_000;
 const ENGINES: [&str; 3] = ["sync", "threads", "auto"];
@@ -92,7 +94,7 @@ fn an_address_space_counts_once_for_all_groupings() {
         let runs = runs.map(|arguments| (arguments, run(given.into_iter().chain(arguments))));
         let runs: Vec<([&str; 2], Ran)> = runs.collect();
         if mode == "kin" {
-            let _ = std::process::Command::new("kill").args(["-KILL", &twin.to_string()]).status();
+            let _ = Command::new("kill").args(["-KILL", &twin.to_string()]).status();
         }
         for (arguments, ran) in runs {
             let text = ran.stdout();
@@ -167,7 +169,7 @@ fn a_sibling_in_the_same_memory_counts_once() {
     let sibling = sibling(&target, b"kin\0");
     let list = format!("{},{sibling}", target.pid());
     let ran = run(["-p", &list, "--unit", "KiB", "--no-header"]);
-    let _ = std::process::Command::new("kill").args(["-KILL", &sibling.to_string()]).status();
+    let _ = Command::new("kill").args(["-KILL", &sibling.to_string()]).status();
     let rows = ran.rows();
     assert_eq!(rows[0].name, "kin (2)", "{}", ran.stdout());
     assert!((KIB..KIB + KIB / 2).contains(&rows[0].ram), "{} KiB", rows[0].ram);
@@ -212,6 +214,27 @@ fn equal_processes_that_cannot_be_compared_are_noted() {
     let begin = "psm-uring: 2 processes with equal figures may count twice: kcmp(2) does not know";
     assert!(note.starts_with(begin), "{note}");
     assert_eq!(run(["--proc-root", root, "-p", "501"]).stderr(), "");
+}
+
+/// In another PID namespace the kernel does not compare processes of this `/proc`.
+#[test]
+fn selections_of_another_proc_have_upper_bounds() {
+    let parent = Target::start_as(b"pair", &format!("clone {KIB}"));
+    let (child, pid) = (parent.children(1, 'T')[0], parent.pid());
+    let other = Target::stopped("touch 7741");
+    let ran = |pid: Pid| {
+        let mut command = Command::new("unshare");
+        command.args(["-p", "-f", env!("CARGO_BIN_EXE_psm-uring"), "-p", &pid.to_string()]);
+        output(command)
+    };
+    let note = "psm-uring: the figures of 1 process may be an upper bound: a process that was not";
+    let alone = ran(child);
+    if alone.code != Some(0) || !rustix::process::getuid().is_root() {
+        return skip("selections_of_another_proc_have_upper_bounds", "needs root, and unshare");
+    }
+    let told = alone.stderr();
+    assert!(told.contains(note) && told.contains(&format!("PID {child} and {pid})")), "{told}");
+    assert_eq!(ran(other.pid()).stderr(), "");
 }
 
 /// Alone, the child shows the memory it runs in.
