@@ -131,6 +131,10 @@ impl Probe {
         match choose(self.walker.before, &self.text, &rule) {
             Choice::Rollup => self.leave_walk(),
             Choice::Walk { has_hugetlb } => {
+                // A process that uses page tables of another one has pages of hugetlbfs that its
+                // `status` does not have. They spoil the first walk, unless it looks for them.
+                let is_sought = self.walker.is_second_try || self.plan.freed.is_some();
+                let has_hugetlb = has_hugetlb || is_sought;
                 self.walker.walk.begin(rule, has_hugetlb, self.plan.freed.as_ref());
                 self.one(ProcFile::Maps);
             }

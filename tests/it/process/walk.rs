@@ -293,6 +293,23 @@ fn a_small_process_costs_one_file_more() {
     }
 }
 
+/// A process that uses the page tables of another one has pages of hugetlbfs that its `status` does
+/// not have.
+#[test]
+fn pages_of_hugetlbfs_are_recognised_without_status() {
+    let pool = block(frame(Kind::Hugetlb, 0), 512).collect();
+    let mapping = Mapping { first: 1 << 20, device: "00:0f", entries: pool };
+    let mut tables = anonymous(shared(100, 2));
+    tables.mappings.push(mapping);
+    let world = process(tables.clone());
+    let status = world.texts["7/status"].clone().expect("a text");
+    let status =
+        String::from_utf8_lossy(&status).replace("HugetlbPages:\t2048", "HugetlbPages:\t0");
+    assert!(status.contains("HugetlbPages:\t0 kB"), "{status}");
+    let mut world = world.with("status", &status);
+    assert_eq!(measure(&mut world, &plan(RULE)), (tables.figures(), true));
+}
+
 /// Counts that the kernel refuses cost the process nothing but the walk.
 #[test]
 fn refused_counts_leave_the_process_to_the_rollup() {
