@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::notes::list;
-use super::plural;
+use super::{escape, plural};
 use crate::units::{Errno, Pid};
 
 /// A note on torn walks.
@@ -71,6 +71,19 @@ pub fn no_frames(errno: Errno) -> String {
         _ => "which only root sees",
     };
     format!("FREED and OUTSIDE are unknown: they need page frames, {why}")
+}
+
+/// A note on rows with hugetlb pages in page tables that processes share.
+pub fn hidden_users(rows: &[&[u8]]) -> Option<String> {
+    let note = || {
+        format!(
+            "FREED and OUTSIDE are unknown for {} ({}): page tables of hugetlb mappings from 1 GiB \
+             on may be shared, and their pages do not show how often they are mapped",
+            plural(rows.len(), "row"),
+            list(rows, |name| escape::name(name))
+        )
+    };
+    (!rows.is_empty()).then(note)
 }
 
 /// A note on a low priority, at which a walk keeps the lock while other processes have the CPU.

@@ -10,6 +10,7 @@ use crate::engine::{Survey, Surveyor, Timeouts};
 use crate::error::Error;
 use crate::process::{Fate, Freed, NameRule, Plan, ProcessUsage, Source, WalkRule};
 use crate::program::{Column, FreedMemory, Labels, Program, Programs, Share, Shares, Usage};
+use crate::report::stall;
 use crate::sys::host_files;
 use crate::units::{Kib, Pid};
 
@@ -25,7 +26,8 @@ pub(super) struct FreedRows<'a> {
 
 impl FreedRows<'_> {
     /// Finds the figures of the shown rows, if a column needs them. A row with a process that
-    /// cannot be walked has none.
+    /// cannot be walked has none, nor has one with pages that hide their users; returns a note on
+    /// these.
     ///
     /// # Errors
     /// As [`Surveyor::survey`].
@@ -34,8 +36,8 @@ impl FreedRows<'_> {
         surveyor: &mut Surveyor,
         programs: &mut Programs<'_>,
         left: &dyn Fn() -> Timeouts,
-    ) -> Result<(), Error> {
-        let Some(Ok(rule)) = self.settings.frames else { return Ok(()) };
+    ) -> Result<Option<String>, Error> {
+        let Some(Ok(rule)) = self.settings.frames else { return Ok(None) };
         let walk = WalkRule { is_forced: true, is_whole_host: true, ..rule };
         let segments = host_files::dying_segments(&self.settings.root);
         let plan = Plan {
@@ -52,11 +54,16 @@ impl FreedRows<'_> {
         let users = users_of_spaces(spaces);
         let figure_of =
             |pids: &HashSet<Pid>, column| figure_of(pids, &processes, &found.shares, column);
+        let mut hidden: Vec<&[u8]> = Vec::new();
         for row in &mut programs.rows {
             let spaces = RowSpaces::new(members_of(row, &rows), &users, &spaces.owners);
             let Some((mapped, walked)) = walk_group(surveyor, &spaces, &plan, left)? else {
                 continue;
             };
+            if mapped.unknown_hugetlb > Kib(0) {
+                hidden.push(row.name);
+                continue;
+            }
             let hugetlb = figure_of(&spaces.dying, Column::Hugetlb);
             let outside = mapped.outside
                 + hugetlb.saturating_sub(mapped.alone_hugetlb)
@@ -65,7 +72,7 @@ impl FreedRows<'_> {
                 + found.swap_freed_by(&spaces.dying, &segments);
             row.set_freed(FreedMemory { mapped: Freed { outside, ..mapped }, swap });
         }
-        Ok(())
+        Ok(stall::hidden_users(&hidden))
     }
 
     /// The processes of each label.

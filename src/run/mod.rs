@@ -193,7 +193,8 @@ impl<'a> Session<'a> {
         let annotations = Annotations { all_memory, charges, faults, gpu, oom, lineage, ..known };
         let mut programs = program::group(survey.processes(), &labels, annotations, order);
         let rows = FreedRows { settings, measured: &measured, labels: &labels };
-        rows.find(&mut self.surveyor, &mut programs, &|| time_left(settings, &clock))?;
+        let hidden =
+            rows.find(&mut self.surveyor, &mut programs, &|| time_left(settings, &clock))?;
         let host = settings.has_host.then(|| host_memory(&settings.root, &meminfo, programs.total));
         let held = found_gpu.as_ref().map(|found| found.shares.held());
         let host = host.transpose()?.map(|host| match held {
@@ -201,6 +202,7 @@ impl<'a> Session<'a> {
             None => host,
         });
         let mut notes = self.notes(&measured, &missing, programs.swap_is_unshared);
+        notes.extend(hidden.map(Note::from));
         let of_oom = found.iter().zip(oom).flat_map(|(found, oom)| found.notes(oom));
         notes.extend(of_oom.map(Note::from));
         let knows_users = settings.rules.selection.is_none() && missing.is_complete();

@@ -21,6 +21,8 @@ pub struct Freed {
     pub outside: Kib,
     /// Pages of hugetlbfs that no process outside the group maps, whether they return or not.
     pub alone_hugetlb: Kib,
+    /// Pages of hugetlbfs with an unknown number of users, because their page table is shared.
+    pub unknown_hugetlb: Kib,
 }
 
 /// Pages of one class, seen by one process on behalf of its group.
@@ -57,6 +59,7 @@ pub struct FreedShare {
     pub(super) shmem: u64,
     pub(super) hugetlb: u64,
     pub(super) alone_hugetlb: u64,
+    pub(super) unknown_hugetlb: u64,
     pub(super) droppable: u64,
     /// In bytes, times 4096.
     pub(super) outside: i64,
@@ -71,6 +74,7 @@ impl FreedShare {
             sum.shmem += one.shmem;
             sum.hugetlb += one.hugetlb;
             sum.alone_hugetlb += one.alone_hugetlb;
+            sum.unknown_hugetlb += one.unknown_hugetlb;
             sum.droppable += one.droppable;
             sum.outside += one.outside;
         }
@@ -80,6 +84,7 @@ impl FreedShare {
             shmem: kib(sum.shmem),
             hugetlb: kib(sum.hugetlb),
             alone_hugetlb: kib(sum.alone_hugetlb),
+            unknown_hugetlb: kib(sum.unknown_hugetlb),
             droppable: kib(sum.droppable),
             outside: super::whole(u64::try_from(sum.outside).unwrap_or(0)),
         }

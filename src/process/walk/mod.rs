@@ -192,6 +192,7 @@ pub(super) struct Walk {
     hugetlb: [u64; 2],
     freed_hugetlb: u64,
     alone_hugetlb: u64,
+    unknown_hugetlb: u64,
     /// Frames, each with its class in the lowest bits.
     uncounted: Vec<u64>,
     blocks: Vec<Block>,
@@ -221,7 +222,8 @@ impl Walk {
         self.classes.clear();
         self.classes.resize(1 + self.ranges.devices(), Sums::default());
         (self.swapped, self.moving) = (0, 0);
-        (self.hugetlb, self.freed_hugetlb, self.alone_hugetlb) = ([0; 2], 0, 0);
+        (self.hugetlb, self.freed_hugetlb) = ([0; 2], 0);
+        (self.alone_hugetlb, self.unknown_hugetlb) = (0, 0);
         self.uncounted.clear();
         self.blocks.clear();
         self.slots.clear();
@@ -395,10 +397,16 @@ impl Walk {
         let Block { first, len, class } = block;
         if self.has_hugetlb && pages.flags(first.frame())? & HUGE != 0 {
             self.hugetlb[usize::from(first.is_exclusive())] += len;
-            if self.finds_freed && self.is_hugetlb_alone(block, pages)? {
-                let stays = first.is_file() && !self.ranges.dies(usize::from(class) - 1);
-                self.alone_hugetlb += len;
-                self.freed_hugetlb += if stays { 0 } else { len };
+            let is_alone =
+                if self.finds_freed { self.is_hugetlb_alone(block, pages)? } else { Some(false) };
+            let stays = || first.is_file() && !self.ranges.dies(usize::from(class) - 1);
+            match is_alone {
+                Some(true) => {
+                    self.freed_hugetlb += if stays() { 0 } else { len };
+                    self.alone_hugetlb += len;
+                }
+                Some(false) => {}
+                None => self.unknown_hugetlb += len,
             }
             return Ok(());
         }
@@ -408,16 +416,20 @@ impl Walk {
         Ok(())
     }
 
-    /// Whether the group has all mappings of a page of hugetlbfs, the last of which this is. A
-    /// shared page that counts one mapping, and is not exclusive, may have more: its page table is
-    /// shared.
-    fn is_hugetlb_alone(&self, block: Block, pages: &mut dyn PageCounts) -> Result<bool, Errno> {
+    /// Whether the group has all mappings of a page of hugetlbfs, the last of which this is. `None`
+    /// for a shared page that counts one mapping, and is not exclusive: its page table is shared,
+    /// so it may have more.
+    fn is_hugetlb_alone(
+        &self,
+        block: Block,
+        pages: &mut dyn PageCounts,
+    ) -> Result<Option<bool>, Errno> {
         let Block { first, .. } = block;
         pages.load(&[first.frame()])?;
         let count = pages.count(first.frame());
         let is_last = pages.see(first.frame()) == count;
         let is_known = first.is_exclusive() || count > 1 || !first.is_file();
-        Ok(is_last && is_known)
+        Ok(is_known.then_some(is_last))
     }
 
     /// The slots of the pages in swap.
@@ -495,6 +507,7 @@ impl Walk {
         let smaps = Smaps::of_walk(figures.into_iter(), private).at(self.ranges.addresses());
         freed.hugetlb = kib(self.freed_hugetlb).0 * 1024;
         freed.alone_hugetlb = kib(self.alone_hugetlb).0 * 1024;
+        freed.unknown_hugetlb = kib(self.unknown_hugetlb).0 * 1024;
         Ok(Some(WalkFigures { smaps, freed: self.finds_freed.then_some(freed) }))
     }
 }

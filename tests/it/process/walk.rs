@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use crate::support::Rng;
 use crate::support::failures::{Failures, check, check_eq};
 use crate::support::tables::{
-    EXCLUSIVE, FILE, GUARD, Kind, Mapping, SWAPPED, Tables, block, frame, frame_of_count, page,
+    EXCLUSIVE, FILE, GUARD, Kind, Mapping, PRESENT, SWAPPED, Tables, block, count_of, frame,
+    frame_of_count, page,
 };
 use crate::support::world::{RULE, World};
 use psm_uring::process::{
-    Fate, GENTLE_WINDOW_BYTES, Plan, Probe, Source, WINDOW_BYTES, WalkRule, Window,
+    Fate, FreedShare, GENTLE_WINDOW_BYTES, Plan, Probe, Source, WINDOW_BYTES, WalkRule, Window,
 };
 use psm_uring::smaps::{Field, Kib, Smaps};
 use psm_uring::units::Errno;
@@ -308,6 +309,26 @@ fn pages_of_hugetlbfs_are_recognised_without_status() {
     assert!(status.contains("HugetlbPages:\t0 kB"), "{status}");
     let mut world = world.with("status", &status);
     assert_eq!(measure(&mut world, &plan(RULE)), (tables.figures(), true));
+}
+
+/// A page that counts one mapping and is not exclusive is in a shared page table.
+#[test]
+fn pages_in_shared_page_tables_have_unknown_users() {
+    let rule = WalkRule { window_bytes: WINDOW_BYTES, ..RULE };
+    for (exclusive, file, unknown) in
+        [(EXCLUSIVE, FILE, 0), (0, FILE, 2048), (0, 0, 0), (EXCLUSIVE, 0, 0)]
+    {
+        let mut heads = (0..).map(|n| frame(Kind::Hugetlb, 512 * n));
+        let first = heads.find(|head| count_of(*head) == 1).expect("a count of one");
+        let entries = (first..first + 512).map(|frame| PRESENT | exclusive | file | frame);
+        let mapping = Mapping { first: 1 << 20, device: "00:0f", entries: entries.collect() };
+        let mut tables = anonymous(shared(100, 2));
+        tables.mappings.push(mapping);
+        let (mut probe, plan) = (Probe::new(), Plan { freed: Some([].into()), ..plan(rule) });
+        process(tables).carry(&mut probe, &plan);
+        let freed = FreedShare::sum(probe.freed().into_iter());
+        assert_eq!(freed.unknown_hugetlb, Kib(unknown), "{exclusive:x} {file:x}: {freed:?}");
+    }
 }
 
 /// Counts that the kernel refuses cost the process nothing but the walk.
