@@ -229,6 +229,21 @@ pub fn impossible(memory: &HostMemory) -> Option<String> {
     (!all.is_empty()).then(|| format!("{}; {why}", all.join("; ")))
 }
 
+/// A note on a name of `--user` that other ids have too, or whose id has other names.
+pub fn ambiguous_user(name: &[u8], id: u32, ids: &[u32], names: &[&[u8]]) -> Option<String> {
+    let name = escape::name(name);
+    let ids = (!ids.is_empty()).then(|| {
+        let ids = list(ids, u32::to_string);
+        format!("/etc/passwd also has this name for id {ids}: select that by its number")
+    });
+    let names = (!names.is_empty()).then(|| {
+        let names = list(names, |name| escape::name(name));
+        format!("processes of {names} have the same id and are selected, too")
+    });
+    let reasons: Vec<String> = ids.into_iter().chain(names).collect();
+    (!reasons.is_empty()).then(|| format!("--user '{name}' is id {id}; {}", reasons.join("; ")))
+}
+
 /// A note on ids of threads in `--pid`.
 pub fn threads(threads: &[(Pid, Pid)]) -> Option<String> {
     let shown = list(threads, |(thread, process)| format!("{thread} (of process {process})"));

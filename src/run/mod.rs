@@ -293,6 +293,7 @@ impl<'a> Session<'a> {
     ) -> Vec<Note> {
         let settings = self.settings;
         let mut notes = missing::notes(settings, missing, swap_is_unshared);
+        notes.extend(settings.user_notes.iter().cloned().map(Note::from));
         notes.extend(report::notes::threads(&measured.surveyed.threads).map(Note::from));
         // A keeper with CAP_PERFMON compares none, which has a note of its own.
         let is_noted = keeper_client::right() == Some(Right::Perfmon) && settings.root.is_proc();

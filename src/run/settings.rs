@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) pids: Vec<Pid>,
     /// The users named by `--user`, as the command line spells them.
     pub(crate) users: String,
+    /// Notes on names among them that say more, or less, than one user.
+    pub(crate) user_notes: Vec<String>,
     /// The questions for every process.
     pub(crate) plan: Plan,
     pub(crate) rules: Rules,
@@ -96,7 +98,8 @@ impl Settings {
         let root = open_root(&options.read.proc_root)?;
         let needs = |column| options.sort == column || columns.contains(&column);
         let owner = options.by.needs_owner() || needs(Column::User);
-        let (users, user_names) = find_users(&options.select.user, owner, &root)?;
+        let FoundUsers { ids: users, names: user_names, notes: user_notes } =
+            find_users(&options.select.user, owner, &root)?;
         // Reading a name that nothing shows would touch the memory of the process.
         let is_named = options.by.needs_name() || options.select.filter.is_some();
         let is_compared = watch.is_some() || matches!(output.format, Format::Json | Format::Ndjson);
@@ -130,6 +133,7 @@ impl Settings {
             root,
             pids,
             users: options.select.user.iter().map(User::to_string).collect::<Vec<_>>().join(","),
+            user_notes,
             rules: Rules { by: options.by, name: options.name, selection: selection(options) },
             source: options.source,
             user_names,
@@ -410,31 +414,38 @@ fn walk_rule(options: &Options, root: &ProcRoot) -> Result<WalkRule, Errno> {
     Ok(WalkRule { is_whole_host, ..pages::walk_rule(root, window_bytes)? })
 }
 
-/// The ids of users, ascending, and the names for rows.
+/// The ids of users, ascending, the names for rows, and notes.
+struct FoundUsers {
+    ids: Vec<u32>,
+    names: UserNames,
+    notes: Vec<String>,
+}
+
+/// Finds the users.
 ///
 /// Names are those of this host. In the `/proc` of another host or namespace, or in a directory
 /// that replaces it, the same id may belong to another user: there only ids are accepted and shown.
-fn find_users(
-    asked: &[User],
-    shows_user: bool,
-    root: &ProcRoot,
-) -> Result<(Vec<u32>, UserNames), Error> {
+fn find_users(asked: &[User], shows_user: bool, root: &ProcRoot) -> Result<FoundUsers, Error> {
     let is_named = asked.iter().any(|user| matches!(user, User::Name(_)));
     let is_own = (is_named || shows_user) && root.is_own();
     let read = || Users::read().map_err(|why| Error::refused("read", PASSWD.as_ref(), why));
     let users = if is_own { read()? } else { Users::default() };
-    let mut ids = Vec::new();
+    let (mut ids, mut notes) = (Vec::new(), Vec::new());
     for user in asked {
         ids.push(match user {
             User::Id(id) => *id,
             User::Name(name) => {
-                users.id(name.as_bytes()).ok_or_else(|| unknown_user(user, is_own))?
+                let name = name.as_bytes();
+                let id = users.id(name).ok_or_else(|| unknown_user(user, is_own))?;
+                let (ids, names) = users.others(name, id);
+                notes.extend(report::notes::ambiguous_user(name, id, &ids, &names));
+                id
             }
         });
     }
     ids.sort_unstable();
     ids.dedup();
-    Ok((ids, users.into_names()))
+    Ok(FoundUsers { ids, names: users.into_names(), notes })
 }
 
 fn unknown_user(user: &User, is_own: bool) -> Error {

@@ -37,6 +37,13 @@ impl Users {
         self.0.iter().find(|user| user.1 == name).map(|user| user.0)
     }
 
+    /// The other ids of this name, and the other names of this id.
+    pub fn others(&self, name: &[u8], id: u32) -> (Vec<u32>, Vec<&[u8]>) {
+        let ids = self.0.iter().filter(|user| user.1 == name && user.0 != id);
+        let names = self.0.iter().filter(|user| user.0 == id && user.1 != name);
+        (ids.map(|user| user.0).collect(), names.map(|user| &user.1[..]).collect())
+    }
+
     /// The names by id, no two alike. If several users have one id, the first one counts.
     ///
     /// The id follows a name that is also the text of an id, or the name of another id.

@@ -4,6 +4,7 @@ use std::time::UNIX_EPOCH;
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
 
 use super::SCHEMA;
 use crate::process::NameRule;
@@ -103,8 +104,7 @@ impl SavedReport {
     /// # Errors
     /// The reason why the text is not such a document, and the remedy.
     pub fn parse(text: &[u8]) -> Result<SavedReport, String> {
-        let is_not =
-            |error: serde_json::Error| format!("not what psm-uring --json writes: {error}");
+        let is_not = |error| format!("not what psm-uring --json writes: {}", fault(text, &error));
         let mut documents = serde_json::Deserializer::from_slice(text).into_iter::<SavedHead>();
         let head = documents.next().unwrap_or_else(|| serde_json::from_slice(text));
         let head = head.map_err(is_not)?;
@@ -160,6 +160,18 @@ impl SavedRow {
         let major_faults = amounts.major_faults.filter(|_| is_process);
         let amounts = Amounts { swap, major_faults, ..amounts };
         Ok(SnapshotRow { key, name, pid, start_time, amounts })
+    }
+}
+
+/// The words for an error of the parser.
+fn fault(text: &[u8], error: &serde_json::Error) -> String {
+    match error.classify() {
+        Category::Eof if text.trim_ascii().is_empty() => "it is empty".to_owned(),
+        Category::Eof => format!("it ends in the middle, in line {}", error.line()),
+        Category::Syntax => {
+            format!("it is not JSON (line {}, column {})", error.line(), error.column())
+        }
+        Category::Data | Category::Io => error.to_string(),
     }
 }
 
@@ -220,7 +232,7 @@ mod tests {
     #[test]
     fn other_documents_are_refused() {
         for (text, why) in [
-            (String::new(), "EOF while parsing"),
+            (String::new(), "it is empty"),
             ("{}".to_owned(), "missing field `schema`"),
             (
                 r#"{"schema": "psm-uring.report.v3"}"#.to_owned(),

@@ -116,6 +116,11 @@ fn incomparable_reports_are_refused() {
     let some = reports.save("some", "--proc-root ordinary --pid 102,101");
     let none = reports.path("none");
     let other = tree("ordinary").join("meminfo");
+    let [empty, half] = [("empty", ""), ("half", "{\"schema\": ")].map(|(name, text)| {
+        let path = reports.path(name);
+        std::fs::write(&path, text).expect("a file of ours");
+        path
+    });
     for (file, why) in [
         (&by_pid, "whole with --by program --name title"),
         (&some, "with --by program --name title --pid 101,102, "),
@@ -123,7 +128,9 @@ fn incomparable_reports_are_refused() {
         (&top, "without --top"),
         (&total, "without --total"),
         (&none, "No such file"),
-        (&other, "not what psm-uring --json writes"),
+        (&other, "meminfo: not what psm-uring --json writes: it is not JSON (line 1, column 1)"),
+        (&empty, "it is empty; choose another file"),
+        (&half, "it ends in the middle, in line 1"),
     ] {
         let ran = diff(&whole, file, &[]);
         check_eq!(failures, (ran.code, ran.stdout.len()), (Some(1), 0), "{}", ran.stdout());

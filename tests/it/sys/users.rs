@@ -76,5 +76,9 @@ fn users_with_equal_labels_have_rows_of_their_own() {
         let rows = text.lines().filter(|line| line.starts_with("program,"));
         let found: Vec<&str> = rows.filter_map(|line| line.split(',').nth(1)).collect();
         assert_eq!(found, [pids[place].as_str()], "{user}: {text}");
+        let note = "psm-uring: --user 'app' is id 500; /etc/passwd also has this name for id 501: \
+                    select that by its number\n";
+        let expected = if *user == "app" { note } else { "" };
+        assert_eq!(ran.stderr(), expected, "{user}");
     }
 }
