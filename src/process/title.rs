@@ -107,10 +107,12 @@ fn relative<'a>(argv0: &'a [u8], is_alone: bool, clue: Clue<'_>) -> Title<'a> {
     if is_magic_link(word) {
         return Title::MagicLink;
     }
+    // A name with a blank proves that the path has one.
+    let room = |comm: &[u8]| if comm.contains(&b' ') { end } else { first.len() };
     let name = match clue {
         Clue::Nothing => return Title::Doubtful,
         Clue::Comm(comm) if is_part_of_program(word, comm) => argv0,
-        Clue::Comm(comm) => match confirmed(argv0, first.len(), comm) {
+        Clue::Comm(comm) => match confirmed(argv0, room(comm), comm) {
             Some(name) => &argv0[name],
             None => return Title::Doubtful,
         },

@@ -147,8 +147,8 @@ fn of_relative<'a>(
     if !names_part && (comm == program || comm.starts_with(&(program + "/"))) {
         return Some(argv0);
     }
-    let by_comm = confirmed(argv0, room, comm);
     let end = end_of_relative(argv0, is_alone);
+    let by_comm = confirmed(argv0, if comm.contains(' ') { end } else { room }, comm);
     let paths = [argv0, if is_text(&argv0[end..]) { argv0 } else { &argv0[..end] }];
     let file = || paths.into_iter().find(|path| exe.ends_with(&format!("/{path}"))).map(last_part);
     let last = last_part(word);
