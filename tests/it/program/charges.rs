@@ -160,7 +160,8 @@ fn version_1_by_cgroup_and_by_container() {
     assert_eq!(figures(&by_cgroup["/flat/below"]), below, "limits above do not hold");
     // The groups of one container: the charge once, the events of each.
     let (_, by_container) = rows(&report(root.path(), cgroups.path(), &words("container")));
-    let row = &by_container["docker:3f2a9c81d0b4"];
+    let row = by_container.values().find(|row| row["name"] == "docker:3f2a9c81d0b4");
+    let row = row.expect("a container");
     assert_eq!(figures(row), memsw(12 * MIB));
     assert_eq!((&row["events"]["max"], &row["events"]["oom_kill"]), (&8.into(), &3.into()));
     // All processes are of one unit by the hierarchy of systemd, so its groups are, too; one

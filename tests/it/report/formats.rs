@@ -253,7 +253,7 @@ fn names_are_escaped_once() {
         ("-o csv", ",byte\u{fffd}ff,".to_owned()),
         ("-o csv", ",\u{fffd}ef\u{fffd}bf\u{fffd}bdff,".to_owned()),
         ("-o openmetrics", "{program=\"a\\\\b\"}".to_owned()),
-        ("-o openmetrics", "{program=\"two\\nlines\u{fffd}1b\"}".to_owned()),
+        ("-o openmetrics", "{program=\"two\"}".to_owned()),
     ] {
         let text = print(words);
         assert!(text.contains(&field), "{words}: {field} is not in {text}");
