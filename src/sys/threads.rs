@@ -111,12 +111,28 @@ pub fn times_run(process: Option<Pid>, thread: u32) -> Option<u64> {
 
 /// Visits each ring worker of this process, with its thread id and state. Allocates nothing: a long
 /// survey checks its workers every few milliseconds.
-pub fn ring_workers(visit: impl FnMut(u32, ThreadState)) {
+///
+/// A worker that waits for work and one whose file waits for a signal (FUSE, a FIFO) are both in
+/// the state `S`. With `finds_waits` one more file of each tells them apart: the second is blocked.
+pub fn ring_workers(finds_waits: bool, mut visit: impl FnMut(u32, ThreadState)) {
     // `PF_IO_WORKER` (include/linux/sched.h). A worker takes its name, `iou-wrk-1234`, only when it
     // first runs; on a busy host that is late.
     const IO_WORKER: u32 = 0x10;
     let is_worker = |stat: &[u8]| flags_of(stat).is_some_and(|flags| flags & IO_WORKER != 0);
-    visit_threads(b"self", is_worker, visit);
+    visit_threads(b"self", is_worker, |thread, state| {
+        let is_waiting = finds_waits && state == ThreadState::Idle && waits_for_a_file(thread);
+        visit(thread, if is_waiting { ThreadState::Blocked } else { state });
+    });
+}
+
+/// Whether a ring worker that is asleep has a request, by the function of the kernel in which it
+/// sleeps (`proc_pid_wchan`, fs/proc/base.c). Without a name it has none: kernels without symbols
+/// print nothing or 0.
+fn waits_for_a_file(thread: u32) -> bool {
+    let (mut room, thread) = ([0; STAT_BYTES], DecInt::new(thread));
+    let function = read_of_thread(b"self", thread.as_bytes(), b"/wchan", &mut room);
+    // `io_wq_worker`, and before Linux 6.5 `io_wqe_worker`.
+    function.is_some_and(|name| !matches!(name, b"" | b"0") && !name.starts_with(b"io_wq"))
 }
 
 /// Visits each thread of another process. Allocates nothing.

@@ -434,7 +434,7 @@ fn the_host_as_it_is() {
 /// names have the id of the thread in the first PID namespace, which a container does not know.
 fn ring_workers(nice: i32) -> usize {
     let mut workers = 0;
-    threads::ring_workers(|thread, _| {
+    threads::ring_workers(false, |thread, _| {
         let thread = i32::try_from(thread).ok().and_then(rustix::process::Pid::from_raw);
         workers += usize::from(getpriority_process(thread) == Ok(nice));
     });

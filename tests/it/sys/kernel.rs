@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::support::child::Targets;
@@ -16,9 +17,10 @@ use psm_uring::sys::proc_root::ProcRoot;
 use psm_uring::sys::ring::kernel::{Features, KernelRing, RingSetup};
 use psm_uring::sys::ring::{Fetch, Fetcher, Half, Opening, ReadFrom, Request, WorkerStates};
 use psm_uring::sys::this_process;
-use psm_uring::sys::threads;
+use psm_uring::sys::threads::{self, ThreadState};
 use psm_uring::units::{Errno, Pid};
 use rustix::fs::{CWD, Mode, mkfifoat};
+use rustix::process::{getpriority_process, nice};
 
 /// The first kernel whose ring has all required features.
 const OLDEST: (u32, u32) = (5, 11);
@@ -163,7 +165,7 @@ fn policy() -> i32 {
 fn the_loop_is_a_batch() {
     let was = policy();
     if was != libc::SCHED_OTHER {
-        return skip("the_loop_is_a_batch", "the tests run by a policy that somebody chose");
+        return skip("the_loop_is_a_batch", "the tests run by another policy than the default one");
     }
     // In its own thread: if tests share a thread, the policy would carry over to the next one.
     let policy = std::thread::spawn(|| {
@@ -178,6 +180,26 @@ fn buffer() -> Buffer {
     BufferArena::new().buffer(64)
 }
 
+/// A ring with one worker per queue, on processes whose memory files are FIFOs.
+fn ring_on_fifos(name: &str, pids: &[u32]) -> (TempDir, KernelRing) {
+    let dir = TempDir::new(name);
+    for pid in pids {
+        let process = dir.path().join(pid.to_string());
+        std::fs::create_dir(&process).expect("a directory of ours");
+        mkfifoat(CWD, process.join("smaps"), Mode::RUSR | Mode::WUSR).expect("a directory of ours");
+    }
+    let root = ProcRoot::open(dir.path()).expect("a directory");
+    let setup = RingSetup { depth: 8, workers: 1, allowed: CHAINED, keeps_files: false };
+    (dir, KernelRing::new(root, setup).expect("it was probed"))
+}
+
+/// The request for a memory file.
+fn fetch(pid: u32) -> Request {
+    let (file, from) = (ProcFile::Smaps, ReadFrom::Current);
+    let path = file.path(Pid(pid), None);
+    Request::One(Fetch { file, path, opening: Opening::Slot, from, buffer: buffer() })
+}
+
 /// Reads of open files and chains wait in queues of their own, each with a worker here.
 #[test]
 fn requests_of_both_queues_are_taken_up() {
@@ -185,20 +207,7 @@ fn requests_of_both_queues_are_taken_up() {
     if !has_uring(TEST) {
         return;
     }
-    let dir = TempDir::new("queues");
-    for pid in [1, 2] {
-        let process = dir.path().join(pid.to_string());
-        std::fs::create_dir(&process).expect("a directory of ours");
-        mkfifoat(CWD, process.join("smaps"), Mode::RUSR | Mode::WUSR).expect("a directory of ours");
-    }
-    let root = ProcRoot::open(dir.path()).expect("a directory");
-    let setup = RingSetup { depth: 8, workers: 1, allowed: CHAINED, keeps_files: false };
-    let mut ring = KernelRing::new(root, setup).expect("it was probed");
-    let fetch = |pid| {
-        let (file, from) = (ProcFile::Smaps, ReadFrom::Current);
-        let path = file.path(Pid(pid), None);
-        Request::One(Fetch { file, path, opening: Opening::Slot, from, buffer: buffer() })
-    };
+    let (dir, mut ring) = ring_on_fifos("queues", &[1, 2]);
     ring.fetch(0, fetch(1));
     // For reading too, so that this open does not wait.
     let mut writer = File::options().read(true).write(true).open(dir.path().join("1/smaps"));
@@ -214,4 +223,41 @@ fn requests_of_both_queues_are_taken_up() {
     executing.sort_unstable();
     std::mem::forget(ring); // A drop waits for its requests.
     assert_eq!(executing, [0, 1]);
+}
+
+/// A wait that a signal would end has the same state as a wait for work. Only the function of the
+/// kernel tells them apart, also on a host whose CPUs are busy.
+#[test]
+fn a_worker_that_waits_for_a_file_is_not_idle() {
+    const TEST: &str = "a_worker_that_waits_for_a_file_is_not_idle";
+    if !has_uring(TEST) {
+        return;
+    }
+    // Kernels before 5.12 have workers that are no threads of the process.
+    if !Path::new("/proc/kallsyms").exists() || version() < (5, 12) {
+        return skip(TEST, "the kernel does not say where a worker sleeps");
+    }
+    let worker = std::thread::spawn(|| {
+        // Workers inherit it: this tells them apart from those of other tests.
+        let nice = nice(2).expect("a lower priority");
+        let (_dir, mut ring) = ring_on_fifos("asleep", &[1]);
+        ring.fetch(0, fetch(1));
+        let blocked = |finds_waits| {
+            let mut blocked = 0;
+            threads::ring_workers(finds_waits, |thread, state| {
+                let thread = i32::try_from(thread).ok().and_then(rustix::process::Pid::from_raw);
+                let is_own = getpriority_process(thread) == Ok(nice);
+                blocked += usize::from(is_own && state == ThreadState::Blocked);
+            });
+            blocked
+        };
+        let is_seen = until(RUN_LIMIT, || {
+            ring.submit_and_wait(1, Duration::from_millis(1)).expect("a ring");
+            (blocked(true) == 1).then_some(())
+        });
+        let found = (is_seen.is_some(), blocked(false));
+        std::mem::forget(ring); // A drop waits for its requests.
+        found
+    });
+    assert_eq!(worker.join().expect("a check"), (true, 0));
 }

@@ -98,6 +98,8 @@ pub struct KernelRing {
     in_flight: usize,
     nudges: usize,
     sleepers: Sleepers,
+    /// The number of requests that had completed at the last check of the workers.
+    completed_at_check: u64,
     worker_limit: usize,
     /// Opens by the keeper, if this process has one.
     opens: Option<Opens>,
@@ -195,6 +197,7 @@ impl KernelRing {
             in_flight: 0,
             nudges: 0,
             sleepers: Sleepers::default(),
+            completed_at_check: 0,
             worker_limit: 0,
             opens,
             refusals: 0,
@@ -291,7 +294,9 @@ impl Fetcher for KernelRing {
             }
         };
         let mut seen = 0;
-        threads::ring_workers(|thread, state| {
+        let completed = std::mem::replace(&mut self.completed_at_check, self.stats.completed);
+        let is_stalled = completed == self.stats.completed;
+        threads::ring_workers(is_stalled, |thread, state| {
             seen += 1;
             count(None, thread, state);
         });
