@@ -111,6 +111,7 @@ impl Settings {
         let is_tree = options.by == Grouping::Tree;
         let finds_faults = needs(Column::Faults) && !is_number;
         let plan = Plan {
+            surveys_per_name: Some(NonZeroU32::MIN),
             name_rule: if is_named { options.name } else { NameRule::Comm },
             source,
             walk: find_walk(options, source, &columns, &root),
@@ -123,7 +124,6 @@ impl Settings {
             ..Plan::default()
         };
         let keeps_files = watch.as_ref().is_some_and(Watch::keeps_files);
-        let plan = Plan { surveys_per_name: Some(NonZeroU32::MIN), ..plan };
         let mut pids: Vec<Pid> = options.select.pids().collect();
         pids.sort_unstable();
         pids.dedup();
