@@ -57,8 +57,9 @@ impl CgroupMount {
         is_below.then_some(below)
     }
 
-    /// The path of a group, as `/proc/PID/cgroup` writes it.
-    pub fn path(&self, below: &Path) -> Vec<u8> {
+    /// The path of the group of a directory, as `/proc/PID/cgroup` writes it.
+    pub fn path(&self, dir: &Path) -> Vec<u8> {
+        let below = dir.strip_prefix(&self.dir).unwrap_or(dir);
         // `join` of nothing adds a slash.
         let path = if below == Path::new("") { self.root.clone() } else { self.root.join(below) };
         path.into_os_string().as_bytes().to_vec()
@@ -162,7 +163,7 @@ mod tests {
             let found = mount.below(path.as_bytes());
             assert_eq!(found, below.map(Path::new), "{path} of {text}");
             if let Some(found) = found {
-                assert_eq!(mount.path(found), path.as_bytes());
+                assert_eq!(mount.path(&mount.dir.join(found)), path.as_bytes());
             }
         }
     }
@@ -171,7 +172,7 @@ mod tests {
     fn a_directory_stands_for_a_mount() {
         let mounts = Mounts::parse(OUTER.as_bytes());
         let at = |dir| CgroupMount::at(Path::new(dir), CgroupVersion::V2, &mounts);
-        assert_eq!(at("/host/sys/fs/cgroup").path(Path::new("b")), b"/../../b");
-        assert_eq!(at("/copy").path(Path::new("b")), b"/b");
+        assert_eq!(at("/host/sys/fs/cgroup").path(Path::new("/host/sys/fs/cgroup/b")), b"/../../b");
+        assert_eq!(at("/copy").path(Path::new("/copy/b")), b"/b");
     }
 }

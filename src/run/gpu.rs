@@ -9,11 +9,8 @@ use crate::process::{GpuClient, ProcFile};
 use crate::program::{GpuShares, Programs};
 use crate::report::gpu::{self, GpuGaps};
 use crate::sys::proc_root::ProcRoot;
-use crate::sys::{gpu_files, process_texts};
+use crate::sys::{gpu_files, readers};
 use crate::units::{Errno, Pid};
-
-/// The clients of a process, or the reason that they are unknown.
-type ClientsOrErrno = Result<Vec<GpuClient>, Errno>;
 
 /// What a report with the column needs to know.
 #[derive(Default)]
@@ -41,8 +38,8 @@ pub(super) fn read(
     let mut unknown: HashSet<Pid> = pids.iter().copied().collect();
     let mut gaps = GpuGaps::default();
     let mut known: Vec<(Pid, Vec<GpuClient>)> = Vec::new();
-    for (pid, answer) in process_texts::ask(root, pids, (left.stuck_after, left.deadline), clients)
-    {
+    let patience = (left.stuck_after, left.deadline);
+    for (pid, answer) in readers::ask_processes(root, pids, patience, clients) {
         match answer {
             Ok(clients) => {
                 unknown.remove(&pid);
@@ -61,7 +58,7 @@ pub(super) fn read(
 }
 
 /// The clients of one process, each once.
-fn clients(root: &ProcRoot, pid: Pid) -> Option<ClientsOrErrno> {
+fn clients(root: &ProcRoot, pid: Pid) -> Result<Vec<GpuClient>, Errno> {
     let mut clients: Vec<GpuClient> = Vec::new();
     let read = gpu_files::for_each(root, pid, |text| {
         let client = GpuClient::parse(text);
@@ -70,11 +67,11 @@ fn clients(root: &ProcRoot, pid: Pid) -> Option<ClientsOrErrno> {
             None => clients.push(client),
         }
     });
-    Some(match read {
+    match read {
         // A process that ended holds nothing.
         Err(Errno::NOENT | Errno::SRCH) if !root.has(ProcFile::Status, pid) => Ok(Vec::new()),
         read => read.map(|()| clients),
-    })
+    }
 }
 
 impl FoundGpu {

@@ -1,7 +1,5 @@
 //! The column of the OOM killer: the figures of all processes of the host, and its settings.
 
-use std::time::Duration;
-
 use super::groups::FoundGroups;
 use super::settings::Settings;
 use crate::engine::Timeouts;
@@ -10,7 +8,7 @@ use crate::program::{OomEstimate, OomHost, estimate_oom};
 use crate::report::oom;
 use crate::sys::host_files::{self, MeminfoFile};
 use crate::sys::proc_root::ProcRoot;
-use crate::sys::{process_texts, this_process, threads};
+use crate::sys::{readers, this_process, threads};
 use crate::units::{Errno, Kib, Pid};
 
 /// The counters of a process differ from its memory by less than this many pages for each CPU
@@ -39,26 +37,26 @@ pub(super) fn read(
     let root = &settings.root;
     let pids = root.pids().unwrap_or_default();
     let wanted = pids.len();
-    let patience: (Duration, Option<Duration>) = (left.stuck_after, left.deadline);
-    let mut answers = process_texts::ask(root, pids, patience, figures);
-    answers.sort_unstable_by_key(|(pid, _)| *pid);
-    let unread = wanted - answers.len();
-    let tasks = answers.into_iter().filter_map(|(pid, answer)| Some((pid, answer?))).collect();
+    let answers = readers::ask_processes(root, pids, (left.stuck_after, left.deadline), figures);
+    let known = answers.into_iter().filter_map(|(pid, answer)| Some((pid, answer.ok()?)));
+    let mut known: Vec<(Pid, Option<OomFigures>)> = known.collect();
+    known.sort_unstable_by_key(|(pid, _)| *pid);
+    let unread = wanted - known.len();
+    let tasks = known.into_iter().filter_map(|(pid, figures)| Some((pid, figures?))).collect();
     let (host, panics_in_groups) = (host(root, meminfo), panics_in_groups(root));
     Some(OomFound { tasks, host, panics_in_groups, unread })
 }
 
-/// The figures of one process; the inner `None` if it is gone.
-fn figures(root: &ProcRoot, pid: Pid) -> Option<Option<OomFigures>> {
+/// The figures of one process; `None` if it is gone.
+fn figures(root: &ProcRoot, pid: Pid) -> Result<Option<OomFigures>, Errno> {
     let status = match root.text(ProcFile::Status, pid, None) {
-        Err(Errno::NOENT | Errno::SRCH) => return Some(None),
-        Err(_) => return None,
-        Ok(status) => status,
+        Err(Errno::NOENT | Errno::SRCH) => return Ok(None),
+        status => status?,
     };
     // Neither a kernel thread nor a zombie has a score.
     let known = OomFigures::parse(&status, None, None, None);
     if known.is_exempt {
-        return Some(Some(known));
+        return Ok(Some(known));
     }
     let text = |file| root.text(file, pid, None).ok();
     let (score, adj) = (text(ProcFile::OomScore), text(ProcFile::OomScoreAdj));
@@ -72,7 +70,7 @@ fn figures(root: &ProcRoot, pid: Pid) -> Option<Option<OomFigures>> {
         let status = others.find_map(|thread| root.text(ProcFile::Status, pid, Some(thread)).ok());
         figures.set_thread(&status.unwrap_or_default());
     }
-    Some(Some(figures))
+    Ok(Some(figures))
 }
 
 /// Whether the kernel panics at the limit of a control group, too (`check_panic_on_oom`,

@@ -16,9 +16,9 @@
 //! - `users`        names of users
 //! - `pages`        the number of mappings of page frames
 //! - `host_files`   files with the memory of the whole host
-//! - `cgroups`      the tree of control groups, read by threads
+//! - `cgroups`      the tree of control groups
 //! - `gpu_files`    descriptors of GPU devices
-//! - `process_texts` small files of many processes, read by threads
+//! - `readers`      threads that read small files of processes and control groups
 //! - `tmpfs`        file systems in memory
 //! - `file`         files that the caller names: replace, read
 //! - `stdio`        standard output and error, with every error reported
@@ -36,7 +36,7 @@ pub mod memory;
 pub mod pages;
 pub mod privileges;
 pub mod proc_root;
-pub mod process_texts;
+pub mod readers;
 pub mod ring;
 pub mod stdio;
 pub mod terminal;
