@@ -27,38 +27,38 @@ pub struct OomFigures {
     pub cgroup: Option<Vec<u8>>,
     /// Whether it has no memory, or is a kernel thread.
     pub is_exempt: bool,
-    /// Whether its leading thread is dead, so that another one has the memory.
-    pub is_leaderless: bool,
 }
 
 impl OomFigures {
-    /// Parses the texts that could be read.
-    pub fn parse(
-        status: &[u8],
+    /// Parses `status`. If the leading thread is dead, `living` has the `status` of another one.
+    pub fn parse(status: &[u8], living: impl FnOnce() -> Option<Vec<u8>>) -> OomFigures {
+        let kind = status::kind(status, true);
+        let memory = match kind {
+            ProcessKind::Leaderless => living().as_deref().and_then(memory),
+            _ => memory(status),
+        };
+        OomFigures {
+            comm: Glimpse::from_status(status).comm,
+            memory,
+            is_exempt: !matches!(kind, ProcessKind::User | ProcessKind::Leaderless),
+            ..OomFigures::default()
+        }
+    }
+
+    /// Parses the other texts that could be read.
+    pub fn with_texts(
+        self,
         score: Option<&[u8]>,
         adj: Option<&[u8]>,
         cgroup: Option<&[u8]>,
     ) -> OomFigures {
         let number = |text: &[u8]| std::str::from_utf8(text).ok()?.trim().parse::<i64>().ok();
-        let kind = status::kind(status, true);
-        let Glimpse { comm, rss, swap, .. } = Glimpse::from_status(status);
-        let (tables, swap) = (status::page_tables(status), swap.unwrap_or_default());
-        let charged = cgroup.and_then(cgroup::paths).map(|paths| paths.charged.to_vec());
         OomFigures {
-            comm,
             score: score.and_then(number).and_then(|score| u64::try_from(score).ok()),
             adj: adj.and_then(number),
-            memory: rss.zip(tables).map(|(rss, tables)| rss + tables + swap),
-            cgroup: charged,
-            is_exempt: !matches!(kind, ProcessKind::User | ProcessKind::Leaderless),
-            is_leaderless: kind == ProcessKind::Leaderless,
+            cgroup: cgroup.and_then(cgroup::paths).map(|paths| paths.charged.to_vec()),
+            ..self
         }
-    }
-
-    /// Takes the memory from the `status` of a living thread.
-    pub fn set_thread(&mut self, status: &[u8]) {
-        let other = OomFigures::parse(status, None, None, None);
-        self.memory = other.memory;
     }
 
     /// The points of `oom_badness` in pages, where the killer divides this many; `None` if the
@@ -71,6 +71,11 @@ impl OomFigures {
     }
 }
 
+fn memory(status: &[u8]) -> Option<Kib> {
+    let swap = status::swap(status).unwrap_or_default();
+    Some(status::resident(status)? + status::page_tables(status)? + swap)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,7 +86,8 @@ mod tests {
     #[test]
     fn points_are_those_of_the_kernel() {
         let of = |adj: &[u8]| {
-            OomFigures::parse(STATUS, Some(b"667\n"), Some(adj), Some(b"3:memory:/a\n0::/b\n"))
+            let figures = OomFigures::parse(STATUS, || None);
+            figures.with_texts(Some(b"667\n"), Some(adj), Some(b"3:memory:/a\n0::/b\n"))
         };
         let usual = of(b"0\n");
         assert_eq!((usual.score, usual.memory), (Some(667), Some(Kib(520))));
@@ -106,13 +112,14 @@ mod tests {
             b"Name:\tsh\nState:\tZ (zombie)\nKthread:\t0\nThreads:\t1\n",
             b"",
         ] {
-            let figures = OomFigures::parse(status, Some(b"0\n"), Some(b"0\n"), None);
+            let figures = OomFigures::parse(status, || Some(STATUS.to_vec()));
+            let figures = figures.with_texts(Some(b"0\n"), Some(b"0\n"), None);
             assert_eq!(figures.points(1 << 20, 4096), None, "{}", status.escape_ascii());
         }
         let dead = b"Name:\tsh\nState:\tZ (zombie)\nKthread:\t0\nThreads:\t2\n";
-        let mut leaderless = OomFigures::parse(dead, Some(b"9\n"), Some(b"0\n"), None);
-        assert_eq!((leaderless.is_leaderless, leaderless.points(0, 4096)), (true, None));
-        leaderless.set_thread(STATUS);
-        assert_eq!(leaderless.points(0, 4096), Some(130));
+        for (living, points) in [(None, None), (Some(STATUS.to_vec()), Some(130))] {
+            let leaderless = OomFigures::parse(dead, || living);
+            assert_eq!(leaderless.with_texts(None, Some(b"0\n"), None).points(0, 4096), points);
+        }
     }
 }

@@ -115,6 +115,11 @@ pub fn mapped_hugetlb(status: &[u8]) -> Option<Kib> {
     kib(status, b"HugetlbPages")
 }
 
+/// Resident pages, shared ones counted whole.
+pub(super) fn resident(text: &[u8]) -> Option<Kib> {
+    kib(text, b"VmRSS")
+}
+
 /// Swapped pages, shared ones counted whole.
 pub(super) fn swap(text: &[u8]) -> Option<Kib> {
     kib(text, b"VmSwap")
@@ -173,7 +178,7 @@ impl Glimpse {
             name.extend_from_slice(NAMELESS);
         }
         let state = value(text, b"State").and_then(<[u8]>::first).copied().map(char::from);
-        let (rss, swap) = (kib(text, b"VmRSS"), swap(text));
+        let (rss, swap) = (resident(text), swap(text));
         Glimpse { comm: name, state, rss, swap, uid: owner(text) }
     }
 }

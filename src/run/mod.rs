@@ -11,6 +11,7 @@
 //! - `gpu`      the column of GPU memory
 //! - `freed`    the columns freed and shared-outside
 //! - `oom`      the column of the OOM killer
+//! - `leaderless` memory of processes whose leading thread is dead
 //! - `slots`    the shares of walked processes in swapped pages
 //! - `walks`    big processes: priority, notes
 //! - `missing`  processes without figures, and the reasons
@@ -26,6 +27,7 @@ mod faults;
 mod freed;
 mod gpu;
 mod groups;
+mod leaderless;
 mod missing;
 mod oom;
 mod output;

@@ -1,6 +1,7 @@
 //! The column of the OOM killer: the figures of all processes of the host, and its settings.
 
 use super::groups::FoundGroups;
+use super::leaderless::living_status;
 use super::settings::Settings;
 use crate::engine::Timeouts;
 use crate::process::{OomFigures, ProcFile};
@@ -53,24 +54,15 @@ fn figures(root: &ProcRoot, pid: Pid) -> Result<Option<OomFigures>, Errno> {
         Err(Errno::NOENT | Errno::SRCH) => return Ok(None),
         status => status?,
     };
+    let figures = OomFigures::parse(&status, || living_status(root, pid));
     // Neither a kernel thread nor a zombie has a score.
-    let known = OomFigures::parse(&status, None, None, None);
-    if known.is_exempt {
-        return Ok(Some(known));
+    if figures.is_exempt {
+        return Ok(Some(figures));
     }
     let text = |file| root.text(file, pid, None).ok();
     let (score, adj) = (text(ProcFile::OomScore), text(ProcFile::OomScoreAdj));
     let cgroup = text(ProcFile::Cgroup);
-    let mut figures =
-        OomFigures::parse(&status, score.as_deref(), adj.as_deref(), cgroup.as_deref());
-    if figures.is_leaderless {
-        let threads = text(ProcFile::Tasks).unwrap_or_default();
-        let threads = threads.split(|byte| *byte == b'\n').filter_map(Pid::parse);
-        let mut others = threads.filter(|thread| *thread != pid);
-        let status = others.find_map(|thread| root.text(ProcFile::Status, pid, Some(thread)).ok());
-        figures.set_thread(&status.unwrap_or_default());
-    }
-    Ok(Some(figures))
+    Ok(Some(figures.with_texts(score.as_deref(), adj.as_deref(), cgroup.as_deref())))
 }
 
 /// Whether the kernel panics at the limit of a control group, too (`check_panic_on_oom`,
