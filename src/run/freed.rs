@@ -47,13 +47,13 @@ impl FreedRows<'_> {
             name_rule: NameRule::Comm,
             ..Plan::default()
         };
-        let Measured { survey, surveyed, found, spaces, .. } = self.measured;
+        let Measured { survey, surveyed, common, spaces, .. } = self.measured;
         let processes: HashMap<Pid, ProcessUsage<'_>> =
             survey.processes().map(|one| (one.pid, one)).collect();
         let rows = self.by_label();
         let users = users_of_spaces(spaces);
         let figure_of =
-            |pids: &HashSet<Pid>, column| figure_of(pids, &processes, &found.shares, column);
+            |pids: &HashSet<Pid>, column| figure_of(pids, &processes, &common.shares, column);
         let mut hidden: Vec<&[u8]> = Vec::new();
         for row in &mut programs.rows {
             let spaces = RowSpaces::new(members_of(row, &rows), &users, &spaces.owners);
@@ -69,7 +69,7 @@ impl FreedRows<'_> {
                 + hugetlb.saturating_sub(mapped.alone_hugetlb)
                 + figure_of(&spaces.staying, Column::Ram);
             let swap = surveyed.slots.freed_by(&walked, survey, rule.page_bytes)
-                + found.swap_freed_by(&spaces.dying, &segments);
+                + common.swap_freed_by(&spaces.dying, &segments);
             row.set_freed(FreedMemory { mapped: Freed { outside, ..mapped }, swap });
         }
         Ok(stall::hidden_users(&hidden))

@@ -6,6 +6,7 @@
 //! - `vfork`    which processes run in the memory of others
 //! - `outside`  which of these a selection leaves out
 //! - `shares`   the shares of processes in common memory
+//! - `columns`  the facts that columns need beside memory
 //! - `groups`   the columns of control groups
 //! - `faults`   the column of major page faults
 //! - `gpu`      the column of GPU memory
@@ -21,6 +22,7 @@
 //! - `diff`     the command `diff`
 #![forbid(unsafe_code)]
 
+mod columns;
 mod diff;
 mod facts;
 mod faults;
@@ -45,6 +47,7 @@ use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::time::Duration;
 
+use self::columns::ColumnFacts;
 pub(crate) use self::diff::diff;
 pub(crate) use self::facts::Clock;
 use self::faults::FaultSeries;
@@ -62,7 +65,9 @@ use crate::engine::{Survey, Surveyor, Timeouts};
 use crate::error::Error;
 use crate::host::GroupPlan;
 use crate::process::{self, Plan, ProcFile};
-use crate::program::{self, Annotations, Column, HostMemory, Labels, Order, Unread, Usage};
+use crate::program::{
+    self, Annotations, Column, HeldByGpu, HostMemory, Labels, Order, Unread, Usage,
+};
 use crate::report::bounds;
 use crate::report::notes::{Missing, Note};
 use crate::report::{self, Facts, Format, Report};
@@ -70,7 +75,7 @@ use crate::sys::host_files::MeminfoFile;
 use crate::sys::keeper_client::{self, Right};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::{host_files, stdio, terminal, this_process};
-use crate::units::{Kib, Pid};
+use crate::units::Pid;
 
 /// The end of a run that printed its report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +122,7 @@ pub(crate) struct Measured<'a> {
     /// Processes in the address spaces of others.
     pub(crate) spaces: SharedSpaces,
     /// Shares in common memory.
-    pub(crate) found: FoundShares,
+    pub(crate) common: FoundShares,
 }
 
 impl Measured<'_> {
@@ -131,9 +136,9 @@ impl Measured<'_> {
 pub(crate) struct Session<'a> {
     settings: &'a Settings,
     /// The questions for every control group, if the report needs them.
-    groups: Option<GroupPlan>,
+    group_plan: Option<GroupPlan>,
     /// The counters of faults in the last report.
-    faults: FaultSeries,
+    fault_series: FaultSeries,
     /// Never dropped: requests to stuck processes may be in flight, and a drop would wait for them.
     surveyor: ManuallyDrop<Surveyor>,
     /// The time since boot at which the last survey began.
@@ -141,7 +146,7 @@ pub(crate) struct Session<'a> {
     /// The notes that were printed last: the same notes are not printed twice in a row.
     printed: Vec<Note>,
     /// The room for a note that must not take more than one line.
-    columns: Option<usize>,
+    note_room: Option<usize>,
     /// A note on the priority of this process.
     low_priority: Option<String>,
 }
@@ -152,14 +157,21 @@ impl<'a> Session<'a> {
         // Before the first thread, which takes the priority over.
         let low_priority = walks::undo_nice(settings);
         let surveyor = ManuallyDrop::new(Surveyor::open(*engine, root, *tuning)?);
-        let (groups, faults, printed) = (settings.groups, FaultSeries::default(), Vec::new());
-        let (began, columns) = (None, None);
-        Ok(Session { settings, groups, faults, surveyor, began, printed, columns, low_priority })
+        Ok(Session {
+            settings,
+            group_plan: settings.groups,
+            fault_series: FaultSeries::default(),
+            surveyor,
+            began: None,
+            printed: Vec::new(),
+            note_room: None,
+            low_priority,
+        })
     }
 
     /// Adds the figures of control groups that comparisons have.
     fn plan_groups(&mut self) {
-        self.groups = groups::plan(&[Column::Charged, Column::Events]);
+        self.group_plan = groups::plan(&[Column::Charged, Column::Events]);
     }
 
     /// Makes one report, hands it to `write`, and prints the notes on standard error.
@@ -173,46 +185,28 @@ impl<'a> Session<'a> {
         let meminfo = MeminfoFile::new(&settings.root);
         let surveyed = self.survey(&mut clock)?;
         let measured = self.measure(&surveyed, &clock, &meminfo)?;
-        let Measured { survey, unmeasured, spaces, found, .. } = &measured;
-        let tree = groups::read(settings, self.groups, survey, &time_left(settings, &clock));
-        let missing = measured.missing(settings);
-        let unread = &unmeasured.rows(&settings.plan);
-        let labels = labels(settings, survey, &tree, unread);
-        let (sharing, shares) = (&spaces.owners, &found.shares);
-        let all_memory = all_memory(settings, &meminfo);
-        let charges = tree.charges(settings, survey.processes(), &labels);
-        let (charges, faults) = (charges.as_ref(), self.faults.next(settings, &surveyed));
-        let faults = faults.as_ref();
-        let found = oom::read(settings, &meminfo, &time_left(settings, &clock));
-        let oom = found.as_ref().map(|found| found.estimate(&tree));
-        let oom = oom.as_ref();
-        let lineage = tree::lineage(settings, survey);
-        let lineage = lineage.as_ref();
-        let found_gpu = gpu::read(settings, survey, sharing, &time_left(settings, &clock));
-        let gpu = found_gpu.as_ref().map(|found| &found.shares);
+        let (survey, missing) = (measured.survey, measured.missing(settings));
+        let left = || time_left(settings, &clock);
+        let faults = self.fault_series.next(settings, &surveyed);
+        let column_facts =
+            ColumnFacts::read(settings, self.group_plan, faults, &measured, &meminfo, &left);
+        let unread = &measured.unmeasured.rows(&settings.plan);
+        let labels = labels(settings, survey, &column_facts.groups, unread);
+        let charges = column_facts.groups.charges(settings, survey.processes(), &labels);
+        let estimate = column_facts.oom_estimate();
+        let (charges, oom) = (charges.as_ref(), estimate.as_ref());
         let is_incomplete = !missing.is_complete();
-        let known = Annotations { is_incomplete, unread, ..Annotations::new(sharing, shares) };
-        let annotations = Annotations { all_memory, charges, faults, gpu, oom, lineage, ..known };
+        let annotations = column_facts.annotations(&measured);
+        let annotations = Annotations { is_incomplete, unread, charges, oom, ..annotations };
         let mut programs = program::group(survey.processes(), &labels, annotations, order);
         let rows = FreedRows { settings, measured: &measured, labels: &labels };
-        let hidden =
-            rows.find(&mut self.surveyor, &mut programs, &|| time_left(settings, &clock))?;
-        let host = settings.has_host.then(|| host_memory(&settings.root, &meminfo, programs.total));
-        let held = found_gpu.as_ref().map(|found| found.shares.held());
-        let host = host.transpose()?.map(|host| match held {
-            Some(held) => host.with_gpu(held),
-            None => host,
-        });
+        let hidden = rows.find(&mut self.surveyor, &mut programs, &left)?;
+        let host = host_memory(settings, &meminfo, programs.total, column_facts.held_by_gpu())?;
         let mut notes = self.notes(&measured, &missing, programs.swap_is_unshared);
         notes.extend(hidden.map(Note::from));
-        let of_oom = found.iter().zip(oom).flat_map(|(found, oom)| found.notes(oom));
-        notes.extend(of_oom.map(Note::from));
         let knows_users = settings.rules.selection.is_none() && missing.is_complete();
-        let of_gpu = found_gpu.iter().flat_map(|found| found.notes(&programs, knows_users));
-        notes.extend(of_gpu.map(Note::from));
-        let is_alone = faults.is_some() && settings.watch.is_none();
-        notes.extend(is_alone.then(report::faults::alone).map(Note::from));
-        notes.extend(tree.notes(settings, charges, &programs).into_iter().map(Note::from));
+        let of_columns = column_facts.notes(settings, &programs, (charges, oom), knows_users);
+        notes.extend(of_columns.into_iter().map(Note::from));
         notes.extend(host.as_ref().and_then(report::notes::host).map(Note::from));
         notes.extend(host.as_ref().and_then(report::notes::impossible).map(Note::from));
         let lines: Vec<String> = notes.iter().map(Note::line).collect();
@@ -223,8 +217,8 @@ impl<'a> Session<'a> {
             has_owner: settings.plan.owner,
             has_cgroup: settings.plan.cgroup,
             has_charge: charges.is_some(),
-            has_faults: faults.is_some(),
-            has_gpu: found_gpu.is_some(),
+            has_faults: annotations.faults.is_some(),
+            has_gpu: annotations.gpu.is_some(),
             oom,
             missing: &missing,
             notes: &lines,
@@ -282,8 +276,8 @@ impl<'a> Session<'a> {
         let lacking = settings.rules.selection.is_none().then_some(&missing);
         let left = shares::timeouts(time_left(settings, clock));
         let read_again = |pids: &[Pid]| progress::survey_mappings(&mut self.surveyor, pids, &left);
-        let found = shares::find(settings, meminfo, survey, &spaces.owners, lacking, read_again);
-        Ok(Measured { survey, surveyed, unmeasured, spaces, found })
+        let common = shares::find(settings, meminfo, survey, &spaces.owners, lacking, read_again);
+        Ok(Measured { survey, surveyed, unmeasured, spaces, common })
     }
 
     /// The notes on what was measured.
@@ -302,7 +296,7 @@ impl<'a> Session<'a> {
         notes.extend(measured.spaces.note.clone().filter(|_| !is_noted).map(Note::from));
         notes.extend(bounds::used_outside(&measured.spaces.outside).map(Note::from));
         notes.extend(bounds::suspects(&measured.spaces.suspects).map(Note::from));
-        notes.extend(measured.found.notes.iter().cloned().map(Note::from));
+        notes.extend(measured.common.notes.iter().cloned().map(Note::from));
         let of_walks = walks::notes(settings, measured.survey).into_iter();
         notes.extend(of_walks.chain(self.low_priority.clone()).map(Note::from));
         notes
@@ -338,7 +332,7 @@ impl<'a> Session<'a> {
         let charset = output::charset();
         for note in &notes {
             let line = || charset.text(&format!("psm-uring: {}", note.line())).into_owned();
-            let lines = match (self.columns, terminal::stderr_columns()) {
+            let lines = match (self.note_room, terminal::stderr_columns()) {
                 (Some(room), _) => vec![report::cut(&line(), room, charset).into_owned()],
                 (None, Some(columns)) => note.lines(columns, charset),
                 (None, None) => vec![line()],
@@ -351,13 +345,13 @@ impl<'a> Session<'a> {
     /// Has the next notes printed, whatever was printed before: the screen was cleared.
     fn forget_notes(&mut self, columns: Option<usize>) {
         self.printed.clear();
-        self.columns = columns;
+        self.note_room = columns;
     }
 
     /// Prints the last notes again, on lines of another length.
     fn reprint_notes(&mut self, columns: Option<usize>) {
         let notes = std::mem::take(&mut self.printed);
-        self.columns = columns;
+        self.note_room = columns;
         self.print_notes(notes);
     }
 }
@@ -409,11 +403,11 @@ fn processes_of(root: &ProcRoot, ids: &[Pid]) -> Listed {
 fn labels<'run>(
     settings: &'run Settings,
     survey: &'run Survey,
-    tree: &'run FoundGroups,
+    groups: &'run FoundGroups,
     unread: &[&Unread<'run>],
 ) -> Labels<'run> {
     let (by, users) = (settings.rules.by, Some(&settings.user_names));
-    let labels = Labels::of_all(survey.processes(), tree.paths(), unread, by, users);
+    let labels = Labels::of_all(survey.processes(), groups.paths(), unread, by, users);
     match settings.output.format {
         Format::OpenMetrics => labels.with_keys(survey.processes(), settings.rules.name),
         _ => labels,
@@ -426,20 +420,21 @@ fn time_left(settings: &Settings, clock: &Clock) -> Timeouts {
     Timeouts { stuck_after, deadline: deadline.map(|time| time.saturating_sub(clock.elapsed())) }
 }
 
-/// All memory of the host, if a column relates to it.
-fn all_memory(settings: &Settings, meminfo: &MeminfoFile<'_>) -> Option<Kib> {
-    let is_shown = settings.columns.contains(&Column::Percent);
-    is_shown.then(|| meminfo.all_memory()).flatten()
-}
-
-/// The memory of the host beside that of the programs.
+/// The memory of the host beside that of the programs, if the report has it.
 fn host_memory(
-    root: &ProcRoot,
+    settings: &Settings,
     meminfo: &MeminfoFile<'_>,
     programs: Option<Usage>,
-) -> Result<HostMemory, Error> {
-    let counters = host_files::read(meminfo);
-    let counters =
-        counters.map_err(|errno| Error::NoMeminfo(root.path().join("meminfo"), errno))?;
-    Ok(HostMemory::new(&counters, programs))
+    gpu: Option<HeldByGpu>,
+) -> Result<Option<HostMemory>, Error> {
+    if !settings.has_host {
+        return Ok(None);
+    }
+    let path = || settings.root.path().join("meminfo");
+    let counters = host_files::read(meminfo).map_err(|errno| Error::NoMeminfo(path(), errno))?;
+    let host = HostMemory::new(&counters, programs);
+    Ok(Some(match gpu {
+        Some(held) => host.with_gpu(held),
+        None => host,
+    }))
 }

@@ -17,7 +17,7 @@ use crate::units::{Errno, Kib, Pid};
 const BATCH_MIN: u64 = 32;
 
 /// What a report with the column needs to know.
-pub(super) struct OomFound {
+pub(super) struct FoundOom {
     tasks: Vec<(Pid, OomFigures)>,
     host: OomHost,
     panics_in_groups: bool,
@@ -31,7 +31,7 @@ pub(super) fn read(
     settings: &Settings,
     meminfo: &MeminfoFile<'_>,
     left: &Timeouts,
-) -> Option<OomFound> {
+) -> Option<FoundOom> {
     if !settings.finds_oom {
         return None;
     }
@@ -45,7 +45,7 @@ pub(super) fn read(
     let unread = wanted - known.len();
     let tasks = known.into_iter().filter_map(|(pid, figures)| Some((pid, figures?))).collect();
     let (host, panics_in_groups) = (host(root, meminfo), panics_in_groups(root));
-    Some(OomFound { tasks, host, panics_in_groups, unread })
+    Some(FoundOom { tasks, host, panics_in_groups, unread })
 }
 
 /// The figures of one process; `None` if it is gone.
@@ -93,7 +93,7 @@ fn host(root: &ProcRoot, meminfo: &MeminfoFile<'_>) -> OomHost {
     }
 }
 
-impl OomFound {
+impl FoundOom {
     /// The likely choices.
     pub(super) fn estimate<'run>(&'run self, groups: &'run FoundGroups) -> OomEstimate<'run> {
         let tree = groups.tree().filter(|_| !self.panics_in_groups);

@@ -188,7 +188,7 @@ fn members<'a>(measured: &'a Measured, outer: Outer, maps: &mut Maps<'_>) -> Vec
                     Outer::Key(rule) => process::key(rule, process.name),
                 },
                 has_swap: smaps.get(Field::Swap).is_some(),
-                share: measured.found.shares.get(&process.pid).copied(),
+                share: measured.common.shares.get(&process.pid).copied(),
             });
         }
     }
