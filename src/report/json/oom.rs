@@ -26,6 +26,8 @@ pub(super) struct OomChoiceObject {
     is_tie: bool,
     victims: Vec<VictimObject>,
     kills_cgroup: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kills_cgroup_bytes: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -60,6 +62,7 @@ impl OomChoiceObject {
             is_tie: choice.victims.len() > 1,
             victims: choice.victims.iter().map(|pid| VictimObject::new(estimate, *pid)).collect(),
             kills_cgroup: choice.kills.map(lossy),
+            kills_cgroup_bytes: choice.kills.and_then(hex),
         };
         estimate.choices.iter().map(one).collect()
     }
@@ -68,5 +71,29 @@ impl OomChoiceObject {
 impl VictimObject {
     fn new(estimate: &OomEstimate<'_>, pid: Pid) -> VictimObject {
         VictimObject { pid, comm: lossy(estimate.comm(pid)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_is_not_utf_8_has_its_bytes() {
+        let mut estimate = OomEstimate::default();
+        for path in [&b"/a\xff"[..], b"/b"] {
+            let (victims, size) = (Vec::new(), Kib(0));
+            let (path, kills) = (Some(path), Some(path));
+            estimate.choices.push(OomChoice { path, size, left: None, victims, kills });
+        }
+        let choices = serde_json::to_value(OomChoiceObject::all(&estimate)).expect("an object");
+        for key in ["cgroup", "kills_cgroup"] {
+            let bytes = format!("{key}_bytes");
+            assert_eq!(
+                (&choices[0][key], &choices[0][&bytes]),
+                (&"/a\u{fffd}".into(), &"2f61ff".into())
+            );
+            assert_eq!((&choices[1][key], choices[1].get(&bytes)), (&"/b".into(), None));
+        }
     }
 }
