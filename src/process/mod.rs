@@ -47,8 +47,8 @@ pub use status::{
     parent, process_of,
 };
 pub use walk::{
-    Freed, FreedShare, GENTLE_WINDOW_BYTES, GroupSlots, PAUSE, PageCounts, SlotRun, WINDOW_BYTES,
-    WalkRule, Window, hold, slots_of_group, swap_shares,
+    Freed, FreedShare, GENTLE_WINDOW_BYTES, GroupSlots, PAUSE, PageCounts, SlotBorders, SlotRun,
+    WINDOW_BYTES, WalkRule, Window, hold,
 };
 
 use crate::smaps::Smaps;

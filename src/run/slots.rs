@@ -1,18 +1,20 @@
 //! The shares of walked processes in swapped pages. A host without swap costs nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::settings::Settings;
 use crate::engine::{Survey, Surveyor, Timeouts};
 use crate::error::Error;
-use crate::process::{NameRule, Plan, SlotRun, Source, WalkRule, slots_of_group, swap_shares};
+use crate::process::{NameRule, Plan, SlotBorders, Source, WalkRule};
 use crate::smaps::{Field, Smaps};
 use crate::units::{Kib, Pid};
 
 /// The slots of processes that may share some.
 #[derive(Default)]
 pub(super) struct Slots {
-    known: HashMap<Pid, Box<[SlotRun]>>,
+    known: SlotBorders,
+    /// The processes of `known`, by number.
+    pids: Vec<Pid>,
     /// Whether no other process can have entries of the same slots.
     is_whole: bool,
 }
@@ -26,10 +28,9 @@ impl Slots {
             return Kib(0);
         }
         let group: HashSet<Pid> = walked.processes().map(|one| one.pid).collect();
-        let others = self.known.iter().filter(|(pid, _)| !group.contains(pid));
-        let others = others.map(|(_, runs)| (&**runs, false));
-        let members = walked.slots().map(|(_, runs)| (runs, true));
-        let slots = slots_of_group(members.chain(others), page_bytes);
+        let is_other = |process: usize| !group.contains(&self.pids[process]);
+        let own = SlotBorders::new(walked.slots().map(|(_, runs)| runs));
+        let slots = own.of_group(&self.known, is_other, page_bytes);
         if self.is_whole {
             return slots.alone;
         }
@@ -73,11 +74,10 @@ pub(super) fn resolve(
             Plan { source: Source::Pagemap, walk, name_rule: NameRule::Comm, ..Plan::default() };
         surveyor.survey(&relatives, &plan, timeouts)?
     };
-    let runs = survey.slots().chain(others.slots()).map(|(_, runs)| runs);
-    let shares = swap_shares(&runs.collect::<Vec<&[SlotRun]>>(), rule.page_bytes);
-    let known = survey.slots().chain(others.slots());
-    let known: HashMap<Pid, Box<[SlotRun]>> = known.map(|(pid, runs)| (pid, runs.into())).collect();
-    let has_all = relatives.iter().all(|pid| known.contains_key(pid));
-    survey.set_swap_shares(shares);
-    Ok(Slots { known, is_whole: is_whole && has_all })
+    let has_all = others.slots().count() == relatives.len();
+    let slots = survey.slots().chain(others.slots());
+    let (pids, runs): (Vec<Pid>, Vec<_>) = slots.unzip();
+    let known = SlotBorders::new(runs.into_iter());
+    survey.set_swap_shares(known.shares(rule.page_bytes));
+    Ok(Slots { known, pids, is_whole: is_whole && has_all })
 }

@@ -36,7 +36,7 @@ pub use self::freed::{Freed, FreedShare};
 use self::ranges::{DEVICES_MAX, Ranges};
 pub use self::size::hold;
 pub(super) use self::size::{Choice, Size, choose};
-pub use self::slots::{GroupSlots, SlotRun, slots_of_group, swap_shares};
+pub use self::slots::{GroupSlots, SlotBorders, SlotRun};
 use crate::smaps::{Field, Smaps};
 use crate::units::{Errno, Kib};
 

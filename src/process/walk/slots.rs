@@ -44,69 +44,109 @@ impl GroupSlots {
     }
 }
 
-/// The slots of a group. Each process has its slots, and whether it is in the group.
-pub fn slots_of_group<'a>(
-    processes: impl Iterator<Item = (&'a [SlotRun], bool)>,
-    page_bytes: u64,
-) -> GroupSlots {
-    let mut borders: Vec<(u64, bool, bool)> = Vec::new();
-    for (runs, is_member) in processes {
-        for run in runs {
-            borders.push((run.start, true, is_member));
-            borders.push((run.start + run.len, false, is_member));
-        }
-    }
-    borders.sort_unstable();
-    let (mut members, mut others, mut last) = (0_u64, 0_u64, 0);
-    let (mut all, mut alone, mut entries_max) = (0, 0, 0);
-    for (slot, begins, is_member) in borders {
-        if members > 0 {
-            all += slot - last;
-            alone += if others == 0 { slot - last } else { 0 };
-        }
-        last = slot;
-        let entries = if is_member { &mut members } else { &mut others };
-        *entries = if begins { *entries + 1 } else { entries.saturating_sub(1) };
-        entries_max = entries_max.max(members);
-    }
-    let [all, alone] = [all, alone].map(|slots| Kib(slots * page_bytes / 1024));
-    GroupSlots { all, alone, entries_max }
+/// A place where a run of slots of a process begins or ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Border {
+    slot: u64,
+    begins: bool,
+    process: usize,
 }
 
-/// The share of each process in the pages of its slots: `SwapPss`. A page is divided by the number
-/// of its entries.
-pub fn swap_shares(processes: &[&[SlotRun]], page_bytes: u64) -> Vec<Kib> {
-    // Where the runs begin and end, with the number of the process and the change.
-    let mut borders: Vec<(u64, usize, bool)> = Vec::new();
-    for (process, runs) in processes.iter().enumerate() {
-        for run in *runs {
-            borders.push((run.start, process, true));
-            borders.push((run.start + run.len, process, false));
+/// The slots of processes, in order.
+#[derive(Debug, Default)]
+pub struct SlotBorders {
+    borders: Vec<Border>,
+    processes: usize,
+}
+
+impl SlotBorders {
+    /// Sorts the slots of processes, which are numbered from 0.
+    pub fn new<'a>(processes: impl Iterator<Item = &'a [SlotRun]>) -> SlotBorders {
+        let mut all = SlotBorders::default();
+        for runs in processes {
+            let process = all.processes;
+            all.processes += 1;
+            for run in runs {
+                let end = run.start + run.len;
+                all.borders.push(Border { slot: run.start, begins: true, process });
+                all.borders.push(Border { slot: end, begins: false, process });
+            }
         }
+        all.borders.sort_unstable();
+        all
     }
-    borders.sort_unstable();
-    let mut shares = vec![0_u64; processes.len()];
-    // The processes with entries of the current slots; one may have two entries of a slot.
-    let mut holders: Vec<usize> = Vec::new();
-    let mut last = 0;
-    for (slot, process, begins) in borders {
-        if !holders.is_empty() {
-            let share = (page_bytes << super::SHARE_BITS) / holders.len() as u64;
-            holders.iter().for_each(|holder| shares[*holder] += (slot - last) * share);
+
+    /// The slots of a group, beside those of other processes.
+    pub fn of_group(
+        &self,
+        others: &SlotBorders,
+        is_other: impl Fn(usize) -> bool,
+        page_bytes: u64,
+    ) -> GroupSlots {
+        let mut own = self.borders.iter().peekable();
+        let others = others.borders.iter().filter(|border| is_other(border.process));
+        let mut others = others.peekable();
+        let in_order = std::iter::from_fn(|| {
+            let is_own = match (own.peek(), others.peek()) {
+                (Some(own), Some(other)) => (own.slot, own.begins) <= (other.slot, other.begins),
+                (own, _) => own.is_some(),
+            };
+            let next = if is_own { own.next() } else { others.next() };
+            next.map(|border| (border, is_own))
+        });
+        let (mut members, mut strangers, mut last) = (0_u64, 0_u64, 0);
+        let (mut all, mut alone, mut entries_max) = (0, 0, 0);
+        for (Border { slot, begins, .. }, is_own) in in_order {
+            if members > 0 {
+                all += slot - last;
+                alone += if strangers == 0 { slot - last } else { 0 };
+            }
+            last = *slot;
+            let entries = if is_own { &mut members } else { &mut strangers };
+            *entries = if *begins { *entries + 1 } else { entries.saturating_sub(1) };
+            entries_max = entries_max.max(members);
         }
-        last = slot;
-        if begins {
-            holders.push(process);
-        } else if let Some(place) = holders.iter().position(|holder| *holder == process) {
-            holders.swap_remove(place);
-        }
+        let [all, alone] = [all, alone].map(|slots| Kib(slots * page_bytes / 1024));
+        GroupSlots { all, alone, entries_max }
     }
-    shares.into_iter().map(super::whole).collect()
+
+    /// The share of each process in the pages of its slots: `SwapPss`. A page is divided by the
+    /// number of its entries.
+    pub fn shares(&self, page_bytes: u64) -> Vec<Kib> {
+        let mut shares = vec![0_u64; self.processes];
+        // The processes with entries of the current slots; one may have two entries of a slot.
+        let mut holders: Vec<usize> = Vec::new();
+        let mut last = 0;
+        for Border { slot, begins, process } in &self.borders {
+            if !holders.is_empty() {
+                let share = (page_bytes << super::SHARE_BITS) / holders.len() as u64;
+                holders.iter().for_each(|holder| shares[*holder] += (slot - last) * share);
+            }
+            last = *slot;
+            if *begins {
+                holders.push(*process);
+            } else if let Some(place) = holders.iter().position(|holder| holder == process) {
+                holders.swap_remove(place);
+            }
+        }
+        shares.into_iter().map(super::whole).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn swap_shares(processes: &[&[SlotRun]], page_bytes: u64) -> Vec<Kib> {
+        SlotBorders::new(processes.iter().copied()).shares(page_bytes)
+    }
+
+    /// The slots of some processes, and whether each is in the group.
+    fn slots_of_group(all: &[&[SlotRun]], is_member: impl Fn(usize) -> bool) -> GroupSlots {
+        let members = (0..all.len()).filter(|place| is_member(*place)).map(|place| all[place]);
+        let borders = SlotBorders::new(all.iter().copied());
+        SlotBorders::new(members).of_group(&borders, |place| !is_member(place), 4096)
+    }
 
     #[test]
     fn slots_are_divided_by_their_entries() {
@@ -130,7 +170,7 @@ mod tests {
             ([false, true, false], 0),
         ] {
             let runs = [&parent[..], &child, &other];
-            let slots = slots_of_group(runs.into_iter().zip(members), 4096);
+            let slots = slots_of_group(&runs, |place| members[place]);
             assert_eq!(slots.alone, Kib(pages * 4), "{members:?}");
         }
     }
@@ -149,8 +189,7 @@ mod tests {
             (&[0], 50, 100 - 2 * (40 / 2 + 10 * 2 / 3) - 1),
             (&[0, 1, 2], 100, 100),
         ] {
-            let runs = (0..3).map(|place| (all[place], members.contains(&place)));
-            let slots = slots_of_group(runs, 4096);
+            let slots = slots_of_group(&all, |place| members.contains(&place));
             assert_eq!(slots.alone, Kib(alone * 4), "{members:?}");
             let shares = members.iter().map(|place| shares[*place]).sum();
             let certain = slots.certainly_alone(shares);
@@ -172,7 +211,7 @@ mod tests {
                 (0..count).map(|_| [SlotRun { start: below(6), len: 1 + below(20) }]).collect();
             let members: Vec<bool> = (0..count).map(|_| below(3) > 0).collect();
             let all: Vec<&[SlotRun]> = runs.iter().map(|run| &run[..]).collect();
-            let slots = slots_of_group(all.iter().copied().zip(members.iter().copied()), 4096);
+            let slots = slots_of_group(&all, |place| members[place]);
             let shares = swap_shares(&all, 4096).into_iter().zip(&members);
             let shares = shares.filter(|(_, is_member)| **is_member).map(|(share, _)| share).sum();
             let certain = slots.certainly_alone(shares);
