@@ -148,12 +148,12 @@ impl Survey {
     }
 
     /// The walked processes with pages in swap, each with its slots.
-    pub fn slots(&self) -> impl Iterator<Item = (Pid, &[SlotRun])> {
-        self.tallies.iter().flat_map(Tally::slots)
+    pub fn swap_slots(&self) -> impl Iterator<Item = (Pid, &[SlotRun])> {
+        self.tallies.iter().flat_map(Tally::swap_slots)
     }
 
-    /// Sets the shares of walked processes in swapped pages, in the order of [`Survey::slots`].
-    /// Until then a shared page counts whole.
+    /// Sets the shares of walked processes in swapped pages, in the order of
+    /// [`Survey::swap_slots`]. Until then a shared page counts whole.
     pub fn set_swap_shares(&mut self, shares: Vec<Kib>) {
         let mut shares = shares.into_iter();
         self.tallies.iter_mut().for_each(|tally| tally.set_swap_shares(&mut shares));

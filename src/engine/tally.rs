@@ -30,7 +30,7 @@ pub struct Tally {
     missing_cgroups: Vec<(Pid, usize, Vec<u8>)>,
     coverage: Coverage,
     /// The slots in swap of walked processes, by row.
-    slots: Vec<(usize, Box<[SlotRun]>)>,
+    swap_slots: Vec<(usize, Box<[SlotRun]>)>,
     /// Processes that changed while they were walked.
     torn: Vec<Pid>,
     /// Whether a process was walked more than once.
@@ -115,8 +115,8 @@ impl Tally {
         if probe.is_torn() {
             self.torn.push(probe.pid());
         }
-        if !probe.slots().is_empty() {
-            self.slots.push((self.rows.len(), probe.slots().into()));
+        if !probe.swap_slots().is_empty() {
+            self.swap_slots.push((self.rows.len(), probe.swap_slots().into()));
         }
     }
 
@@ -136,13 +136,13 @@ impl Tally {
     }
 
     /// The walked processes with pages in swap, each with its slots.
-    pub(super) fn slots(&self) -> impl Iterator<Item = (Pid, &[SlotRun])> {
-        self.slots.iter().map(|(row, slots)| (self.rows[*row].pid, &**slots))
+    pub(super) fn swap_slots(&self) -> impl Iterator<Item = (Pid, &[SlotRun])> {
+        self.swap_slots.iter().map(|(row, slots)| (self.rows[*row].pid, &**slots))
     }
 
-    /// Sets the shares of walked processes in swapped pages, in the order of [`Tally::slots`].
+    /// Sets the shares of walked processes in swapped pages, in the order of [`Tally::swap_slots`].
     pub(super) fn set_swap_shares(&mut self, shares: &mut impl Iterator<Item = Kib>) {
-        for ((row, _), share) in self.slots.iter().zip(shares) {
+        for ((row, _), share) in self.swap_slots.iter().zip(shares) {
             self.rows[*row].smaps.set_swap_share(share);
         }
     }

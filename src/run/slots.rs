@@ -24,12 +24,12 @@ impl Slots {
     /// group. Processes outside a selection, or without known slots, may have entries of the same
     /// ones: then the figure is a lower bound, by the shares of the group in its slots.
     pub(super) fn freed_by(&self, walked: &Survey, survey: &Survey, page_bytes: u64) -> Kib {
-        if walked.slots().next().is_none() {
+        if walked.swap_slots().next().is_none() {
             return Kib(0);
         }
         let group: HashSet<Pid> = walked.processes().map(|one| one.pid).collect();
         let is_other = |process: usize| !group.contains(&self.pids[process]);
-        let own = SlotBorders::new(walked.slots().map(|(_, runs)| runs));
+        let own = SlotBorders::new(walked.swap_slots().map(|(_, runs)| runs));
         let slots = own.of_group(&self.known, is_other, page_bytes);
         if self.is_whole {
             return slots.alone;
@@ -52,9 +52,9 @@ pub(super) fn resolve(
     timeouts: &Timeouts,
 ) -> Result<Slots, Error> {
     let of_rows = settings.frames.and_then(Result::ok);
-    let of_survey = settings.plan.walk.filter(|_| survey.slots().next().is_some());
+    let of_survey = settings.plan.walk.filter(|_| survey.swap_slots().next().is_some());
     let Some(rule) = of_rows.or(of_survey) else { return Ok(Slots::default()) };
-    let walked: HashSet<Pid> = survey.slots().map(|(pid, _)| pid).collect();
+    let walked: HashSet<Pid> = survey.swap_slots().map(|(pid, _)| pid).collect();
     // Of a selection, processes outside may share the slots.
     let is_whole = rule.is_whole_host;
     let shares_slots =
@@ -74,8 +74,8 @@ pub(super) fn resolve(
             Plan { source: Source::Pagemap, walk, name_rule: NameRule::Comm, ..Plan::default() };
         surveyor.survey(&relatives, &plan, timeouts)?
     };
-    let has_all = others.slots().count() == relatives.len();
-    let slots = survey.slots().chain(others.slots());
+    let has_all = others.swap_slots().count() == relatives.len();
+    let slots = survey.swap_slots().chain(others.swap_slots());
     let (pids, runs): (Vec<Pid>, Vec<_>) = slots.unzip();
     let known = SlotBorders::new(runs.into_iter());
     survey.set_swap_shares(known.shares(rule.page_bytes));

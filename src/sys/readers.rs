@@ -41,13 +41,13 @@ pub fn ask_processes<T: Send + 'static>(
 
 /// The threads of all calls about one kind of thing, which a key names.
 pub(super) struct Readers<K> {
-    /// The things that a thread reads.
-    held: Mutex<BTreeSet<K>>,
+    /// The things that threads read at the moment.
+    busy: Mutex<BTreeSet<K>>,
 }
 
 impl<K: Ord + Clone + Send + 'static> Readers<K> {
     pub(super) const fn new() -> Readers<K> {
-        Readers { held: Mutex::new(BTreeSet::new()) }
+        Readers { busy: Mutex::new(BTreeSet::new()) }
     }
 
     /// Has `step` threads answer the question about each key, and hands the answers to `take`,
@@ -61,7 +61,7 @@ impl<K: Ord + Clone + Send + 'static> Readers<K> {
         mut take: impl FnMut(K, T) -> Vec<K>,
     ) {
         let end = deadline.and_then(|left| Instant::now().checked_add(left));
-        let readers_max = READERS_MAX.saturating_sub(self.held().len());
+        let readers_max = READERS_MAX.saturating_sub(self.busy().len());
         let queue = Arc::new(KeyQueue::default());
         let mut unanswered = queue.push(self.free(keys));
         let (question, (sender, answers)) = (Arc::new(question), channel());
@@ -87,14 +87,14 @@ impl<K: Ord + Clone + Send + 'static> Readers<K> {
         queue.close();
     }
 
-    fn held(&self) -> MutexGuard<'_, BTreeSet<K>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn busy(&self) -> MutexGuard<'_, BTreeSet<K>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The keys that no thread reads.
     fn free(&self, mut keys: Vec<K>) -> Vec<K> {
-        let held = self.held();
-        keys.retain(|key| !held.contains(key));
+        let busy = self.busy();
+        keys.retain(|key| !busy.contains(key));
         keys
     }
 
@@ -108,9 +108,9 @@ impl<K: Ord + Clone + Send + 'static> Readers<K> {
         let (queue, question, answers) = (queue.clone(), question.clone(), answers.clone());
         spawn(move || {
             while let Some(key) = queue.next() {
-                self.held().insert(key.clone());
+                self.busy().insert(key.clone());
                 let answer = question(&key);
-                self.held().remove(&key);
+                self.busy().remove(&key);
                 if answers.send((key, answer)).is_err() {
                     break;
                 }

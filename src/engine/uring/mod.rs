@@ -244,7 +244,7 @@ impl<F: Fetcher> Uring<F> {
     fn run(&mut self, survey: &mut SurveyState<'_>) -> Result<(), Errno> {
         loop {
             self.submit(survey);
-            self.resume(survey);
+            self.read_next_windows(survey);
             // Requests of earlier surveys may hold all slots: then wait until some complete.
             if survey.in_flight == 0 && survey.queue.as_slice().is_empty() {
                 return Ok(());
@@ -302,13 +302,13 @@ impl<F: Fetcher> Uring<F> {
     }
 
     /// Reads the windows whose pause is over.
-    fn resume(&mut self, survey: &mut SurveyState<'_>) {
+    fn read_next_windows(&mut self, survey: &mut SurveyState<'_>) {
         while let Some((due, index)) = survey.paused.front().copied() {
             if due > self.ring.now() {
                 return;
             }
             survey.paused.pop_front();
-            self.slots[index].resume(index, &mut self.ring);
+            self.slots[index].read_next_window(index, &mut self.ring);
         }
     }
 

@@ -193,7 +193,7 @@ impl Slot {
     }
 
     /// Reads the next window.
-    pub(super) fn resume<F: Fetcher>(&mut self, index: usize, ring: &mut F) {
+    pub(super) fn read_next_window<F: Fetcher>(&mut self, index: usize, ring: &mut F) {
         let Some((half, window)) = self.paused.take() else { return };
         if let Some(buffer) = self.pagemap.take() {
             ring.read_more(index, half, ReadFrom::At(window), buffer);

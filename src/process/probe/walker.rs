@@ -71,7 +71,7 @@ impl Probe {
     }
 
     /// The slots of the pages in swap, if the figures are those of a walk.
-    pub fn slots(&self) -> &[SlotRun] {
+    pub fn swap_slots(&self) -> &[SlotRun] {
         if self.is_walked() { self.walker.walk.slots() } else { &[] }
     }
 
