@@ -30,7 +30,7 @@ pub struct GroupPlan {
     pub events: bool,
     /// The time that tasks waited for memory.
     pub pressure: bool,
-    /// What the OOM killer does at the limit.
+    /// The rule of the OOM killer at the limit.
     pub oom: bool,
 }
 
@@ -120,7 +120,7 @@ pub struct MemoryGroup {
     pub pressure: Option<u32>,
     /// The parts of the charge.
     pub parts: ChargeParts,
-    /// What the OOM killer does at the limit.
+    /// The rule of the OOM killer at the limit.
     pub oom: OomRule,
     /// Whether its descendants are charged to it: not so with version 1 and `use_hierarchy` 0.
     pub excludes_descendants: bool,

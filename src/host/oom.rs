@@ -1,4 +1,4 @@
-//! What the OOM killer does at the limit of a control group.
+//! The rule of the OOM killer at the limit of a control group.
 
 use super::memory_group::{GroupTexts, limit, number, text, value};
 use super::{CgroupVersion, MemoryGroup};
@@ -8,7 +8,7 @@ pub(super) const OOM_GROUP: &str = "memory.oom.group";
 pub(super) const SWAP_MAX: &str = "memory.swap.max";
 pub(super) const SWAPPINESS: &str = "memory.swappiness";
 
-/// What the OOM killer does at the limit of a control group.
+/// The rule of the OOM killer at the limit of a control group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OomRule {
     /// The limit, if the group has one and it is known.

@@ -281,7 +281,7 @@ fn is_hexadecimal(byte: &u8) -> bool {
 /// Kinds of units that have processes of their own; a slice only contains other units.
 const KINDS: [&[u8]; 5] = [b".service", b".scope", b".socket", b".mount", b".swap"];
 
-/// The name of the group in which systemd-nspawn puts what a container runs.
+/// The name of the group in which systemd-nspawn puts the processes of a container.
 const PAYLOAD: &[u8] = b"payload";
 
 /// The unit of a path: `cron.service`, `openrc:cron`.

@@ -78,7 +78,7 @@ impl GpuShares {
         }
         let count = holders.len() as u64;
         for (place, pid) in (0..).zip(holders) {
-            // The first ones have what is left over.
+            // The first ones have the remainder.
             let part = |Kib(whole)| Kib(whole / count + u64::from(place < whole % count));
             let share = GpuMemory { most: part(memory.most), least: part(memory.least) };
             *self.shares.entry(*pid).or_default() += share;

@@ -16,7 +16,7 @@ use crate::units::{Errno, Kib, Pid};
 /// (`percpu_counter_batch`, lib/percpu_counter.c).
 const BATCH_MIN: u64 = 32;
 
-/// What a report with the column needs to know.
+/// The facts for a report with the column.
 pub(super) struct FoundOom {
     tasks: Vec<(Pid, OomFigures)>,
     host: OomHost,

@@ -12,7 +12,7 @@ use super::scanner::LINE_MAX;
 /// The pages of further ones have no known object.
 const MAPPINGS_MAX: usize = 65_536;
 
-/// What keeps the pages of an object when no process maps it.
+/// The owner of the pages of an object when no process maps it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ObjectKind {
     /// A file with a name.
@@ -52,7 +52,7 @@ impl ObjectKind {
 pub struct SharedMapping {
     /// Device and inode as the kernel prints them, which identify the object on a host.
     pub object: Vec<u8>,
-    /// What keeps its pages. The id of a segment is unique in an IPC namespace only. A path that
+    /// The owner of its pages. The id of a segment is unique in an IPC namespace only. A path that
     /// ends beyond [`LINE_MAX`] counts as one of a file with a name.
     pub kind: ObjectKind,
     /// Whether the processes see each other's writes (`MAP_SHARED`).
