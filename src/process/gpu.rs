@@ -42,27 +42,42 @@ pub enum GpuPool {
     Unknown,
 }
 
-/// A driver, its pool, and whether a missing `drm-resident-` means that no buffer has pages: the
-/// core prints that key only if a buffer has the status, or if the driver reports no status at all
-/// (`drm_show_memory_stats`).
-type DriverFacts = (&'static [u8], GpuPool, bool);
+/// A driver of GPUs.
+struct Driver {
+    name: &'static [u8],
+    pool: GpuPool,
+    /// Whether a missing `drm-resident-` means that no buffer has pages: the core prints that key
+    /// only if a buffer has the status, or if the driver reports no status at all
+    /// (`drm_show_memory_stats`).
+    reports_status: bool,
+}
 
-const DRIVERS: [DriverFacts; 15] = [
-    (b"i915", GpuPool::Shmem, true),
-    (b"msm", GpuPool::Shmem, true),
-    (b"panfrost", GpuPool::Shmem, true),
-    (b"panthor", GpuPool::Shmem, true),
-    (b"etnaviv", GpuPool::Shmem, false),
-    (b"lima", GpuPool::Shmem, false),
-    (b"v3d", GpuPool::Shmem, false),
-    (b"amdxdna_accel_driver", GpuPool::Shmem, false),
-    (b"intel_vpu", GpuPool::Shmem, false),
-    (b"amdgpu", GpuPool::Ttm, true),
-    (b"xe", GpuPool::Ttm, true),
-    (b"nouveau", GpuPool::Ttm, false),
-    (b"radeon", GpuPool::Ttm, false),
-    (b"qxl", GpuPool::Ttm, false),
-    (b"vmwgfx", GpuPool::Ttm, false),
+impl Driver {
+    const fn new(name: &'static [u8], pool: GpuPool, reports_status: bool) -> Driver {
+        Driver { name, pool, reports_status }
+    }
+
+    fn find(name: &[u8]) -> Option<&'static Driver> {
+        DRIVERS.iter().find(|driver| driver.name == name)
+    }
+}
+
+static DRIVERS: [Driver; 15] = [
+    Driver::new(b"i915", GpuPool::Shmem, true),
+    Driver::new(b"msm", GpuPool::Shmem, true),
+    Driver::new(b"panfrost", GpuPool::Shmem, true),
+    Driver::new(b"panthor", GpuPool::Shmem, true),
+    Driver::new(b"etnaviv", GpuPool::Shmem, false),
+    Driver::new(b"lima", GpuPool::Shmem, false),
+    Driver::new(b"v3d", GpuPool::Shmem, false),
+    Driver::new(b"amdxdna_accel_driver", GpuPool::Shmem, false),
+    Driver::new(b"intel_vpu", GpuPool::Shmem, false),
+    Driver::new(b"amdgpu", GpuPool::Ttm, true),
+    Driver::new(b"xe", GpuPool::Ttm, true),
+    Driver::new(b"nouveau", GpuPool::Ttm, false),
+    Driver::new(b"radeon", GpuPool::Ttm, false),
+    Driver::new(b"qxl", GpuPool::Ttm, false),
+    Driver::new(b"vmwgfx", GpuPool::Ttm, false),
 ];
 
 /// The regions that are host memory and part of `MemTotal`, without the number behind: the reserved
@@ -109,19 +124,14 @@ impl GpuClient {
             }
         }
         let sums_up = is_plain && !regions.is_empty();
-        let reports_status = facts(&driver).is_some_and(|facts| facts.2);
+        let reports_status = Driver::find(&driver).is_some_and(|known| known.reports_status);
         let memory = sums_up.then(|| sum(regions.values(), reports_status)).flatten();
         GpuClient { driver, id: number.map(|number| (device, number)), memory }
     }
 
-    /// Whether another descriptor is that of the same client, if the driver numbers clients.
-    pub fn is_same(&self, other: &GpuClient) -> bool {
-        self.id.is_some() && (&self.driver, &self.id) == (&other.driver, &other.id)
-    }
-
     /// The counter of meminfo that has its buffers.
     pub fn pool(&self) -> GpuPool {
-        facts(&self.driver).map_or(GpuPool::Unknown, |facts| facts.1)
+        Driver::find(&self.driver).map_or(GpuPool::Unknown, |known| known.pool)
     }
 }
 
@@ -150,10 +160,6 @@ pub fn has_gpu_driver(devices: &[u8]) -> bool {
         name.is_some_and(|name| matches!(name, b"drm" | b"accel") || name.starts_with(b"nvidia"))
     };
     devices.split(|byte| *byte == b'\n').any(is_driver)
-}
-
-fn facts(driver: &[u8]) -> Option<&'static DriverFacts> {
-    DRIVERS.iter().find(|facts| facts.0 == driver)
 }
 
 /// The kinds of amounts that count.

@@ -12,7 +12,7 @@ use crate::sys::proc_root::ProcRoot;
 use crate::sys::{gpu_files, readers};
 use crate::units::{Errno, Pid};
 
-/// What a report with the column needs to know.
+/// The facts for a report with the column.
 #[derive(Default)]
 pub(super) struct FoundGpu {
     pub(super) shares: GpuShares,
@@ -57,16 +57,10 @@ pub(super) fn read(
     Some(FoundGpu { shares: GpuShares::split(&known, unknown, sharing), gaps })
 }
 
-/// The clients of one process, each once.
+/// The clients of one process, one for each descriptor.
 fn clients(root: &ProcRoot, pid: Pid) -> Result<Vec<GpuClient>, Errno> {
     let mut clients: Vec<GpuClient> = Vec::new();
-    let read = gpu_files::for_each(root, pid, |text| {
-        let client = GpuClient::parse(text);
-        match clients.iter_mut().find(|one| one.is_same(&client)) {
-            Some(one) => one.memory = one.memory.max(client.memory),
-            None => clients.push(client),
-        }
-    });
+    let read = gpu_files::for_each(root, pid, |text| clients.push(GpuClient::parse(text)));
     match read {
         // A process that ended holds nothing.
         Err(Errno::NOENT | Errno::SRCH) if !root.has(ProcFile::Status, pid) => Ok(Vec::new()),
