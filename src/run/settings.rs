@@ -123,7 +123,6 @@ impl Settings {
             stat: options.by.is_process() && is_compared || is_tree || finds_faults,
             ..Plan::default()
         };
-        let keeps_files = watch.as_ref().is_some_and(Watch::keeps_files);
         let mut pids: Vec<Pid> = options.select.pids().collect();
         pids.sort_unstable();
         pids.dedup();
@@ -150,7 +149,7 @@ impl Settings {
             finds_oom: needs(Column::Oom) && !is_number,
             engine: options.read.engine,
             tuning: Tuning {
-                keeps_files,
+                keeps_files: watch.as_ref().is_some_and(Watch::keeps_files),
                 ..Tuning::new(options.read.workers, options.read.depth, plan.source)
             },
             timeouts: options.read.timeouts(),
