@@ -4,6 +4,7 @@
 //! - `progress` a progress line on a terminal
 //! - `tree`     processes as a tree
 //! - `vfork`    which processes run in the memory of others
+//! - `search`   a search on a thread that may not end
 //! - `outside`  which of these a selection leaves out
 //! - `shares`   the shares of processes in common memory
 //! - `columns`  the facts that columns need beside memory
@@ -35,6 +36,7 @@ mod oom;
 mod output;
 mod outside;
 mod progress;
+mod search;
 mod settings;
 mod shares;
 mod slots;

@@ -8,14 +8,15 @@
 use std::cmp::Ordering::Less;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Sender};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::Sender;
+use std::time::Duration;
 
-use super::vfork::{WAIT_MAX, has_memory, share_memory};
+use super::search::Search;
+use super::vfork::{has_memory, share_memory};
 use crate::engine::Survey;
 use crate::process::{Fate, ProcFile};
 use crate::sys::proc_root::ProcRoot;
-use crate::sys::{keeper_client, this_process, threads};
+use crate::sys::{keeper_client, this_process};
 use crate::units::Pid;
 
 /// The most comparisons of processes outside with selected ones: 2 ms. One takes the logarithm of
@@ -44,23 +45,19 @@ pub(super) fn find(
     let mut outside = root.pids().unwrap_or_default();
     outside.retain(|pid| [&selected, &timed_out].iter().all(|of| of.binary_search(pid).is_err()));
     selected.retain(|pid| !sharing.contains_key(pid));
-    let can_search = !selected.is_empty() && root.is_own() && threads::affordable(1, 0, 0) > 0;
+    let can_search = !selected.is_empty() && root.is_own();
     if !can_search || IS_SEARCHING.swap(true, Ordering::Relaxed) {
         return Vec::new();
     }
-    let (sender, receiver) = mpsc::channel();
     let root = root.clone();
-    // A thread that is stuck in an exec is abandoned.
-    let is_started = threads::spawn(move || {
-        search(&root, &selected, outside, &sender);
+    let search = Search::start(deadline, move |pairs| {
+        search(&root, &selected, outside, pairs);
         IS_SEARCHING.store(false, Ordering::Relaxed);
     });
-    if !is_started {
+    if search.is_none() {
         IS_SEARCHING.store(false, Ordering::Relaxed);
     }
-    let until = Instant::now() + deadline.unwrap_or(WAIT_MAX).min(WAIT_MAX);
-    let left = || until.saturating_duration_since(Instant::now());
-    let found = std::iter::from_fn(|| receiver.recv_timeout(left()).ok());
+    let found = std::iter::from_fn(|| search.as_ref()?.next().ok()?);
     let found: HashMap<Pid, Pid> = found.collect();
     let mut found: Vec<(Pid, Pid)> = found.into_iter().collect();
     found.sort_unstable();

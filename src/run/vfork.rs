@@ -11,15 +11,16 @@
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::Sender;
+use std::time::Duration;
 
+use super::search::{Search, TookLong};
 use crate::engine::Survey;
 use crate::process::{self, ProcFile, ProcessUsage};
 use crate::report::bounds::{self, Uncompared};
 use crate::smaps::Field;
 use crate::sys::proc_root::ProcRoot;
-use crate::sys::{keeper_client, this_process, threads};
+use crate::sys::{keeper_client, this_process};
 use crate::units::{Kib, Pid};
 
 /// The search stops after this many comparisons without a match, plus one for each
@@ -27,9 +28,6 @@ use crate::units::{Kib, Pid};
 /// which a search that finds nothing must cost almost nothing.
 const MISSES_MAX: usize = 8;
 const MEASURED_PER_MISS: usize = 256;
-/// The time to wait for the search: an exec that is stuck blocks `kcmp(2)` forever.
-pub(super) const WAIT_MAX: Duration = Duration::from_millis(100);
-
 /// The most comparisons that find all equal processes in one address space: so many, and one for
 /// each `MEASURED_PER_COMPARISON` measured processes. `kcmp(2)` takes 1.1 µs, the survey of a
 /// process 40 and more.
@@ -75,23 +73,20 @@ pub(super) fn find(root: &ProcRoot, survey: &Survey, deadline: Option<Duration>)
     if !root.is_own() {
         return doubt(Uncompared::OtherProc);
     }
-    let (sender, receiver) = mpsc::channel();
     let root = root.clone();
-    let until = Instant::now() + deadline.unwrap_or(WAIT_MAX).min(WAIT_MAX);
-    // A thread that is stuck is abandoned. If none can be started, the search is skipped.
-    if threads::affordable(1, 0, 0) == 0 || !threads::spawn(move || suspects.search(&root, &sender))
-    {
+    let Some(search) = Search::start(deadline, move |findings| suspects.search(&root, findings))
+    else {
         return doubt(Uncompared::NoThread);
-    }
+    };
     let (mut found, mut doubted) = (HashMap::new(), Doubted::default());
     loop {
-        match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(Finding::Child(child, parent)) => drop(found.insert(child, parent)),
-            Ok(Finding::Doubt(more)) => doubted = more,
-            Err(RecvTimeoutError::Timeout) => {
+        match search.next() {
+            Ok(Some(Finding::Child(child, parent))) => drop(found.insert(child, parent)),
+            Ok(Some(Finding::Doubt(more))) => doubted = more,
+            Ok(None) => break,
+            Err(TookLong) => {
                 return SharedSpaces::doubt(owners(&found), equal, Uncompared::TookLong);
             }
-            Err(RecvTimeoutError::Disconnected) => break,
         }
     }
     let (processes, why) = match doubted {
@@ -398,6 +393,8 @@ fn compare_neighbours(pids: &[Pid], same: impl Fn(Pid, Pid) -> Option<bool>) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
     use crate::process::StatFigures;
     use crate::smaps::{Scanner, Smaps};

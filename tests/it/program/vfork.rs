@@ -219,7 +219,7 @@ fn equal_processes_that_cannot_be_compared_are_noted() {
 /// In another PID namespace the kernel does not compare processes of this `/proc`.
 #[test]
 fn selections_of_another_proc_have_upper_bounds() {
-    let parent = Target::start_as(b"pair", &format!("clone {KIB}"));
+    let parent = Target::start_as(b"pair", "clone 7743");
     let (child, pid) = (parent.children(1, 'T')[0], parent.pid());
     let other = Target::stopped("touch 7741");
     let ran = |pid: Pid| {
