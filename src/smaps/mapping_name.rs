@@ -11,6 +11,8 @@ const DELETED: &[u8] = b" (deleted)";
 /// `memfd_create(2)`, segments of System V, and anonymous memory in huge pages of hugetlbfs.
 const MEMFD: &[u8] = b"/memfd:";
 const NAMELESS: [&[u8]; 3] = [MEMFD, b"/SYSV", b"/anon_hugepage"];
+/// Stacks of threads as glibc names them (nptl/allocatestack.c): the number of the thread follows.
+const THREADS: [&[u8]; 2] = [b"[anon: glibc: pthread stack", b"[anon: glibc: pthread user stack"];
 
 /// The name in `7f3d00000000-7f3d00400000 rw-s 00000000 00:2d 92840      /dev/shm/pool`, as the
 /// kernel prints it. Empty: anonymous memory. A mapping of an object without a name has a blank,
@@ -39,6 +41,11 @@ pub fn mapping_name(raw: &[u8]) -> Cow<'_, [u8]> {
     match raw.first() {
         None => return Cow::Borrowed(b"(anonymous)"),
         Some(b' ') => return Cow::Borrowed(b"(no name)"),
+        Some(b'[') => {
+            if let Some(stack) = thread_stack(raw) {
+                return Cow::Owned([stack, b"]"].concat());
+            }
+        }
         Some(_) => {}
     }
     let mut path = raw;
@@ -53,6 +60,16 @@ pub fn mapping_name(raw: &[u8]) -> Cow<'_, [u8]> {
         false => path,
     };
     unescape(shown)
+}
+
+/// The part before the number of a thread: the stacks of all threads are one row, and the next
+/// report has other numbers.
+fn thread_stack(raw: &[u8]) -> Option<&'static [u8]> {
+    let is_number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    THREADS.into_iter().find(|stack| {
+        let number = raw.strip_prefix(*stack).and_then(|rest| rest.strip_prefix(b": "));
+        number.and_then(|rest| rest.strip_suffix(b"]")).is_some_and(is_number)
+    })
 }
 
 fn unescape(text: &[u8]) -> Cow<'_, [u8]> {
@@ -80,6 +97,7 @@ mod tests {
             (&b"55d0-55e0 rw-p 00000000 00:00 0 "[..], &b""[..]),
             (b"55d0-55e0 rw-p 00000000 00:00 0", b""),
             (b"55d0-55e0 rw-p 00000000 00:00 0                          [heap]", b"[heap]"),
+            (b"55d0-55e0 rw-p 00000000 00:00 0    [anon: Go: heap]", b"[anon: Go: heap]"),
             (b"55d0-55e0 r--p 00000000 fe:01 77      /a b  c (deleted)", b"/a b  c (deleted)"),
             (b"55d0-55e0 rw-s 00000000 00:01 0       /SYSV00000000", b"/SYSV00000000"),
             (b"55d0-55e0 rw-s 00000000 00:01 77 ", b" 00:01 77"),
@@ -99,7 +117,14 @@ mod tests {
             ("", "(anonymous)"),
             (" 00:01 77", "(no name)"),
             ("[heap]", "[heap]"),
-            ("[anon:glibc: malloc]", "[anon:glibc: malloc]"),
+            ("[anon: glibc: malloc]", "[anon: glibc: malloc]"),
+            ("[anon: glibc: pthread stack: 4711]", "[anon: glibc: pthread stack]"),
+            ("[anon: glibc: pthread user stack: 1]", "[anon: glibc: pthread user stack]"),
+            ("[anon: glibc: pthread stack: ]", "[anon: glibc: pthread stack: ]"),
+            ("[anon: glibc: pthread stack: 7 ]", "[anon: glibc: pthread stack: 7 ]"),
+            ("[anon: glibc: pthread stack: 7", "[anon: glibc: pthread stack: 7"),
+            ("[anon:]", "[anon:]"),
+            ("[anon_shmem:ring: 0 (deleted)]", "[anon_shmem:ring: 0 (deleted)]"),
             ("anon_inode:[io_uring]", "anon_inode:[io_uring]"),
             ("/usr/lib/libc.so.6", "/usr/lib/libc.so.6"),
             ("/usr/bin/java (deleted)", "/usr/bin/java (deleted)"),
