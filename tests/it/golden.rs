@@ -160,7 +160,7 @@ const MAPS: [(&str, &str); 17] = [
     ("maps-csv", "mappings -o csv --columns name,ram,processes --no-header"),
     ("maps-filter", "mappings -f postgres --unit KiB"),
     ("maps-hugetlb", "hugetlb"),
-    ("maps-json", "mappings --json -f node"),
+    ("maps-json", "mappings --json -f caddy"),
     ("maps-malformed", "malformed -p 402,403 -o ndjson"),
     ("maps-no-rollup", "no-rollup --sort name -n 3"),
     ("maps-openmetrics", "mappings -o openmetrics -n 3"),

@@ -391,7 +391,7 @@ def hostile():
     )
     names = [
         (b"", 0), (b"", 77), (b"[heap]", 0), (b"[stack]", 0), (b"[vdso]", 0),
-        (b"[anon:GNU libc: malloc arena]", 0), (b"[anon_shmem:ring \xff]", 0),
+        (b"[anon: glibc: malloc arena]", 0), (b"[anon_shmem:ring: 0-63 (a b)]", 0),
         (rb"/tmp/two\012lines\012", 9), (b"/usr/bin/java (deleted)", 9),
         (b"/usr/bin/java (deleted) (deleted)", 9), (b"/memfd:pool (deleted)", 9),
         (b"/SYSV0052e2c1 (deleted)", 0), (b"/dev/shm/pool", 9), (b"/dev/zero (deleted)", 9),

@@ -500,11 +500,11 @@ def postgres(pid, private):
 
 MAPPED = [
     *(postgres(801 + i, private) for i, private in enumerate((1024, 1056, 1072, 2048))),
-    Process(811, b"node", argv(b"node"), b"node", mapped(
-        area(EXE_AT, b"/usr/bin/node", (Pages(30208),), "r-xp", corpus.TEXT),
+    Process(811, b"caddy", argv(b"caddy"), b"caddy", mapped(
+        area(EXE_AT, b"/usr/bin/caddy", (Pages(30208),), "r-xp", corpus.TEXT),
         area(HEAP_AT, b"[heap]", (Pages(5120, 1, True, "anon"),), swap=((1024, 1),)),
-        area(ANON_AT, b"[anon:v8]", (Pages(184320, 1, True, "anon"),), swap=((20480, 1),)),
-        area(ANON_AT + (1 << 32), b"[anon:v8]", (Pages(2048, 1, True, "anon"),)),
+        area(ANON_AT, b"[anon: Go: heap]", (Pages(184320, 1, True, "anon"),), swap=((20480, 1),)),
+        area(ANON_AT + (1 << 32), b"[anon: Go: heap]", (Pages(2048, 1, True, "anon"),)),
         area(SHM_AT, rb"/srv/two\012lines.db", (Pages(260),), "r--p", corpus.FILE),
     ), note="named anonymous memory, swap, a newline in a path"),
     Process(812, b"java", argv(b"java"), b"java", mapped(
