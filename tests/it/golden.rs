@@ -149,7 +149,7 @@ const CASES: [(&str, &str); 135] = [
 ];
 
 /// The same of mappings: the arguments after `maps --proc-root`.
-const MAPS: [(&str, &str); 17] = [
+const MAPS: [(&str, &str); 18] = [
     ("maps", "mappings"),
     ("maps-big", "mappings --big -n 4"),
     ("maps-by-program", "mappings --by program -n 3"),
@@ -162,6 +162,7 @@ const MAPS: [(&str, &str); 17] = [
     ("maps-hugetlb", "hugetlb"),
     ("maps-json", "mappings --json -f caddy"),
     ("maps-malformed", "malformed -p 402,403 -o ndjson"),
+    ("maps-named", "named --unit KiB -f ^(worker|threads) -n 14"),
     ("maps-no-rollup", "no-rollup --sort name -n 3"),
     ("maps-openmetrics", "mappings -o openmetrics -n 3"),
     ("maps-pid", "mappings -p 820,811 -n 2"),

@@ -34,6 +34,9 @@ fn document(words: &[&str]) -> Value {
     serde_json::from_str(&ran.stdout()).expect("JSON")
 }
 
+/// Stacks of all threads of glibc, which are named with their numbers.
+const THREAD_STACK: &str = "[anon: glibc: pthread stack]";
+
 /// RAM, USS, RSS and swap in KiB, mappings, processes: of one name.
 type Figures = [u64; 6];
 
@@ -50,10 +53,10 @@ fn rows(document: &Value) -> BTreeMap<String, Figures> {
 }
 
 /// The same by the simplest way that there is: every line of every file, split at blanks.
-fn by_hand(pids: &[Pid]) -> BTreeMap<String, Figures> {
+fn by_hand(root: &str, pids: &[Pid]) -> BTreeMap<String, Figures> {
     let mut all: BTreeMap<String, Figures> = BTreeMap::new();
     for pid in pids {
-        let text = std::fs::read(format!("/proc/{pid}/smaps")).expect("smaps");
+        let text = std::fs::read(format!("{root}/{pid}/smaps")).expect("smaps");
         let mut of_process: BTreeMap<String, Figures> = BTreeMap::new();
         let mut name = String::new();
         for line in String::from_utf8_lossy(&text).lines() {
@@ -62,6 +65,7 @@ fn by_hand(pids: &[Pid]) -> BTreeMap<String, Figures> {
                 name = match words.get(5..).unwrap_or_default() {
                     [] => "(anonymous)".to_owned(),
                     ["/memfd:pool", "(deleted)"] => "memfd:pool".to_owned(),
+                    ["[anon:", "glibc:", "pthread", "stack:", _] => THREAD_STACK.to_owned(),
                     words => words.join(" ").replace("\\012", "\n"),
                 };
                 of_process.entry(name.clone()).or_default()[4] += 1;
@@ -86,8 +90,8 @@ fn by_hand(pids: &[Pid]) -> BTreeMap<String, Figures> {
     all
 }
 
-fn rollup(pid: Pid, key: &str) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("a rollup");
+fn rollup(root: &str, pid: Pid, key: &str) -> u64 {
+    let text = std::fs::read_to_string(format!("{root}/{pid}/smaps_rollup")).expect("a rollup");
     let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_suffix(" kB"));
     value.and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("{key}: {text}"))
 }
@@ -128,35 +132,23 @@ impl Drop for Mapped {
     }
 }
 
-/// To the KiB, and less than 1 KiB for each mapping and field from the rollups.
-#[test]
-fn rows_are_those_of_the_files() {
-    let targets = match Mapped::start() {
-        Ok(targets) => targets,
-        Err(why) => return skip("rows_are_those_of_the_files", &why),
-    };
-    let list = targets.pids.iter().map(Pid::to_string).collect::<Vec<_>>().join(",");
-    let expected = by_hand(&targets.pids);
-    for name in ["(anonymous)", "/dev/zero (deleted)", "memfd:pool", "[heap]", "[stack]"] {
-        assert!(expected.contains_key(name), "{name}: {expected:?}");
-    }
-    for name in ["/two\nlines", "/gone (deleted)"] {
-        assert!(expected.keys().any(|key| key.ends_with(name)), "{name}: {expected:?}");
-    }
+/// Rows and totals to the KiB; less than 1 KiB for each mapping and field from the rollups.
+fn compare(root: &str, pids: &[Pid], expected: &BTreeMap<String, Figures>) {
+    let list = pids.iter().map(Pid::to_string).collect::<Vec<_>>().join(",");
     let sums = expected.values().fold([0; 6], |mut sum: Figures, row| {
         sum.iter_mut().zip(row).for_each(|(sum, more)| *sum += more);
         sum
     });
     let [ram, uss, rss, swap, mappings, _] = sums;
     for engine in ENGINES {
-        let document = document(&["-p", &list, "--engine", engine]);
-        assert_eq!(rows(&document), expected, "{engine}");
+        let document = document(&["--proc-root", root, "-p", &list, "--engine", engine]);
+        assert_eq!(rows(&document), *expected, "{engine} {list}");
         let total = |key: &str| document["total"][key].as_u64().expect("a total") / 1024;
         assert_eq!([total("ram"), total("uss"), total("swap")], [ram, uss, swap], "{engine}");
     }
     let rollups = |keys: &[&str]| -> u64 {
-        let pids = targets.pids.iter();
-        pids.flat_map(|pid| keys.iter().map(|key| rollup(*pid, key))).sum()
+        let pids = pids.iter();
+        pids.flat_map(|pid| keys.iter().map(|key| rollup(root, *pid, key))).sum()
     };
     for (keys, summed) in
         [(&["Pss:"][..], ram), (&["Rss:"], rss), (&["Private_Clean:", "Private_Dirty:"], uss)]
@@ -164,7 +156,66 @@ fn rows_are_those_of_the_files() {
         let exact = rollups(keys);
         assert!((summed..summed + mappings).contains(&exact), "{keys:?}: {exact} and {summed}");
     }
-    assert_eq!(by_hand(&targets.pids), expected, "the targets changed");
+}
+
+#[test]
+fn rows_are_those_of_the_files() {
+    let targets = match Mapped::start() {
+        Ok(targets) => targets,
+        Err(why) => return skip("rows_are_those_of_the_files", &why),
+    };
+    let expected = by_hand("/proc", &targets.pids);
+    for name in ["(anonymous)", "/dev/zero (deleted)", "memfd:pool", "[heap]", "[stack]"] {
+        assert!(expected.contains_key(name), "{name}: {expected:?}");
+    }
+    for name in ["/two\nlines", "/gone (deleted)"] {
+        assert!(expected.keys().any(|key| key.ends_with(name)), "{name}: {expected:?}");
+    }
+    compare("/proc", &targets.pids, &expected);
+    assert_eq!(by_hand("/proc", &targets.pids), expected, "the targets changed");
+}
+
+/// Mappings and RSS in KiB of names in the tree `named`, as the kernel printed them, by hand.
+const NAMED: [(u32, &str, u64, u64); 19] = [
+    (40, "[anon: Go: heap]", 2, 8700),
+    (40, "[anon: Go: page alloc]", 5, 20),
+    (40, "[anon: Go: page summary]", 5, 0),
+    (40, "[anon: Go: immortal metadata]", 4, 368),
+    (41, "[anon:]", 1, 32),
+    (41, "[anon_shmem:ring: 0-63 (a b)]", 1, 512),
+    (41, "[anon: glibc: malloc]", 1, 3076),
+    (41, "[anon: glibc: malloc arena]", 3, 344),
+    (41, "[anon: glibc: loader malloc]", 2, 12),
+    (41, THREAD_STACK, 3, 24),
+    (41, "[anon: glibc: .bss /usr/lib/x86_64-linux-gnu/libc.so.6]", 1, 20),
+    (42, "[anon:absl]", 1, 1036),
+    (42, "[anon: glibc: malloc]", 1, 1580),
+    (42, THREAD_STACK, 6, 76),
+    (42, "anon_inode:[io_uring]", 6, 84),
+    (43, "[anon:cpython:pymalloc]", 7, 9804),
+    (46, "[anon:zend_alloc]", 1, 1772),
+    (51, "[anon_shmem:ring: 0-63 (a b)]", 1, 0),
+    (51, THREAD_STACK, 3, 24),
+];
+
+/// Recordings of programs that name their memory: Go, glibc, V8, CPython, PHP.
+#[test]
+fn recorded_names_have_their_figures() {
+    let root = tree_path("named");
+    let pids = [40, 41, 42, 43, 46, 51].map(Pid);
+    for pid in pids {
+        let expected = by_hand(&root, &[pid]);
+        compare(&root, &[pid], &expected);
+        let rows = rows(&document(&["--proc-root", &root, "-p", &pid.to_string()]));
+        for (_, name, mappings, rss) in NAMED.iter().filter(|row| row.0 == pid.0) {
+            let [_, _, found, _, count, _] = rows[*name];
+            assert_eq!((count, found), (*mappings, *rss), "{pid} {name}");
+        }
+    }
+    let all = by_hand(&root, &pids);
+    compare(&root, &pids, &all);
+    // Every name that a program gave, and no other.
+    assert_eq!(all.keys().filter(|name| name.starts_with("[anon")).count(), 27, "{all:?}");
 }
 
 /// RAM, USS and SWAPPED of all rows are those of the table, on every tree.

@@ -1,9 +1,9 @@
 //! Mappings by name against the naive twin, on every text of the corpus.
 
-use crate::support::corpus;
 use crate::support::failures::{Failures, check_eq};
 use crate::support::targets::mappings::{by_name, sums};
-use psm_uring::smaps::{MappingSums, mapping_name, naive};
+use crate::support::{corpus, tree};
+use psm_uring::smaps::{Field, MappingSums, Scanner, Smaps, mapping_name, naive};
 use psm_uring::units::Kib;
 
 #[test]
@@ -26,6 +26,31 @@ fn names_sum_up_to_the_process() {
         let mut all = MappingSums::default();
         naive::by_name(text).iter().for_each(|(_, one)| all.add(one));
         check_eq!(failures, MappingSums { swap_beyond: Kib(0), ..all }, sums(&smaps), "{name}");
+    }
+}
+
+/// Stopped processes, whose two texts are of one moment: every field of the rollup is the sum over
+/// the mappings, but for the fractions of Pss that the kernel cuts from each.
+#[test]
+fn recordings_are_those_of_their_rollups() {
+    let mut failures = Failures::new();
+    for pid in [40, 41, 42, 43, 46, 51] {
+        let scan = |file: &str| -> Smaps {
+            let mut scanner = Scanner::default();
+            let path = tree("named").join(format!("{pid}/{file}"));
+            scanner.feed(&std::fs::read(&path).unwrap_or_else(|error| panic!("{path:?}: {error}")));
+            scanner.finish().expect("a whole text")
+        };
+        let (smaps, rollup) = (scan("smaps"), scan("smaps_rollup"));
+        for field in Field::ALL {
+            let (Some(sum), Some(exact)) = (smaps.get(field), rollup.get(field)) else { continue };
+            let cut = match field {
+                Field::Pss | Field::SwapPss => smaps.mappings() - 1,
+                _ => 0,
+            };
+            let is_close = (sum.0..=sum.0 + cut).contains(&exact.0);
+            check_eq!(failures, is_close, true, "{pid} {field:?}: {sum:?} and {exact:?}");
+        }
     }
 }
 
