@@ -140,6 +140,8 @@ pub(super) fn group<'a>(
         let rest = rest.map(|(rest, _)| rest);
         programs.push(ProgramMaps { name: members[0].label.clone(), usage, rows, rest });
     }
+    // `--top` cuts rows: all processes together are none.
+    let order = MapOrder { top: order.top.filter(|_| outer != Outer::All), ..order };
     let (programs, rest) = ordered(programs, order, |one| (&one.usage, &one.name[..]));
     let fullest = sums.fullest.map(|(mappings, member)| Fullest {
         pid: member.pid,

@@ -498,3 +498,25 @@ fn paths_are_cut_at_the_front() {
     }
     check!(failures, text.contains("libc.so.6"), "{text}");
 }
+
+/// `--top 0` cuts all rows: the rest sums up names, not programs.
+#[test]
+fn the_rest_of_no_rows_has_all_names() {
+    let words = ["--proc-root".to_owned(), tree("grouped").display().to_string()];
+    let print = |more: &str| {
+        let more = more.split(' ').map(str::to_owned);
+        let ran = maps(words.iter().cloned().chain(more));
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr());
+        ran.stdout()
+    };
+    let whole: Value = serde_json::from_str(&print("--json")).expect("JSON");
+    let names = whole["rows"].as_array().expect("rows").len();
+    assert!(names > 1, "{whole}");
+    let none: Value = serde_json::from_str(&print("--json -n 0")).expect("JSON");
+    assert_eq!((&none["rest"]["cut"], none["rows"].as_array()), (&names.into(), Some(&vec![])));
+    assert_eq!(none["rest"]["ram"], whole["total"]["ram"]);
+    let table = print("-n 0");
+    assert!(table.contains(&format!("({names} more)\n")), "{table}");
+    let csv = print("-o csv -n 0");
+    assert!(csv.contains("\r\nrest,") && !csv.contains("program-rest"), "{csv}");
+}
