@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::levels::GroupLevels;
-use super::{Labels, Program};
+use super::{Column, Labels, Program, Uniform};
 use crate::host::{
     CgroupMount, ChargeParts, GroupEvents, GroupLimit, GroupNode, GroupTree, MemoryGroup,
 };
@@ -47,8 +47,8 @@ pub struct LevelLimit<'run> {
 pub struct Charges<'run> {
     /// By the label of the row.
     rows: HashMap<&'run [u8], RowCharge<'run>>,
-    /// The rows without a process.
-    idle: Vec<&'run [u8]>,
+    /// The rows without a process, and their group.
+    idle: Vec<(&'run [u8], Uniform<&'run [u8]>)>,
     /// Groups with processes of several rows, whose charge cannot be divided.
     pub undivided: usize,
     /// Processes in groups that are not below the mount.
@@ -136,7 +136,12 @@ impl<'run> Charges<'run> {
 
     /// Sets the charges of rows, and adds the rows without a process.
     pub(super) fn apply(&self, rows: &mut Vec<Program<'run>>) {
-        rows.extend(self.idle.iter().map(|label| Program::idle(label)));
+        // A figure that costs reads of its own is 0 only beside figures of processes.
+        let is_read = |column| rows.iter().any(|row| row.usage.get(column).is_some());
+        let asked = Column::ON_REQUEST.map(|column| (column, is_read(column)));
+        let is_asked = |column| asked.iter().all(|(one, is_read)| *one != column || *is_read);
+        let idle = self.idle.iter().map(|(label, group)| Program::idle(label, *group, is_asked));
+        rows.extend(idle.collect::<Vec<_>>());
         for row in rows {
             row.set_charge(self.rows.get(row.name).copied().unwrap_or_default());
         }
@@ -237,11 +242,22 @@ impl<'run> Rows<'run> {
             let has_others = groups.iter().any(|place| self.groups[*place].has_others);
             if charge.charged > Some(Kib(0)) && !has_others {
                 charges.rows.insert(label, charge);
-                charges.idle.push(label);
+                charges.idle.push((label, self.group_of(groups)));
             }
         }
-        charges.idle.sort_unstable();
+        charges.idle.sort_unstable_by_key(|(label, _)| *label);
         charges
+    }
+
+    /// The group of a row, which may have others of the row below it.
+    fn group_of(&self, groups: &[usize]) -> Uniform<&'run [u8]> {
+        let is_below =
+            |group: &usize| self.levels.levels(*group).skip(1).any(|above| groups.contains(&above));
+        let mut tops = groups.iter().filter(|group| !is_below(group));
+        match (tops.next(), tops.next()) {
+            (Some(top), None) => Uniform::Same(&self.groups[*top].path),
+            _ => Uniform::Mixed,
+        }
     }
 
     /// The sums of every row.

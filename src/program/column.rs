@@ -151,6 +151,17 @@ impl Column {
     /// The columns of rows in a tree.
     pub const TREE: [Column; 4] =
         [Column::Subtree, Column::SubtreeSwap, Column::Parent, Column::Depth];
+    /// The columns of amounts that are read only if they are asked for.
+    pub const ON_REQUEST: [Column; 8] = [
+        Column::LazyFree,
+        Column::PageTables,
+        Column::Gpu,
+        Column::Heap,
+        Column::Freed,
+        Column::SharedOutside,
+        Column::Subtree,
+        Column::SubtreeSwap,
+    ];
     /// The columns with figures of control groups. They need rows of these.
     pub const GROUP: [Column; 6] = [
         Column::Charged,

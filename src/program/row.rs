@@ -4,7 +4,7 @@ use super::{Column, Grouping, RowCharge, RowFaults, RowOom, Share, TreePlace, Us
 use crate::host::GroupEvents;
 use crate::process::{Freed, GpuMemory, ProcessUsage};
 use crate::smaps::Smaps;
-use crate::units::{Kib, Pid};
+use crate::units::{Kib, Labelled, Pid};
 
 /// One row of a report.
 #[derive(Clone, Copy, Debug)]
@@ -79,20 +79,28 @@ impl<'run> Program<'run> {
         }
     }
 
-    /// A row of control groups without a process.
-    pub(super) fn idle(name: &'run [u8]) -> Program<'run> {
+    /// A row of control groups without a process. Figures that the run did not ask for are unknown.
+    pub(super) fn idle(
+        name: &'run [u8],
+        cgroup: Uniform<&'run [u8]>,
+        is_asked: impl Fn(Column) -> bool,
+    ) -> Program<'run> {
+        let mut usage = Usage::NOTHING;
+        for column in Column::ALL.iter().filter(|column| !is_asked(**column)) {
+            usage.set(*column, None);
+        }
         Program {
             name,
             pid: None,
             start_time: None,
             count: 0,
             uid: Uniform::Unknown,
-            cgroup: Uniform::Unknown,
-            usage: Usage::NOTHING,
+            cgroup,
+            usage,
             freed: None,
             charge: None,
             faults: RowFaults::NONE,
-            gpu: Some(GpuMemory::default()),
+            gpu: usage.get(Column::Gpu).map(|_| GpuMemory::default()),
             oom: RowOom::default(),
             tree: None,
         }

@@ -200,6 +200,7 @@ impl<'a> Table<'a> {
             }
             (Column::Count, _) => line.count().map_or_else(String::new, |count| count.to_string()),
             (Column::Pid, Line::Rest(_) | Line::UnknownRest(_) | Line::Total(..)) => String::new(),
+            (Column::Pid, Line::Program(row)) if row.count == 0 => "-".to_owned(),
             (Column::Pid, _) => line.pid().map_or_else(|| "*".to_owned(), |pid| pid.to_string()),
             (Column::Parent | Column::Depth, _) => tree_number(line, column),
             (Column::Bar, Line::Program(row)) => {

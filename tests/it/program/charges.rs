@@ -70,6 +70,9 @@ fn version_2_by_unit() {
     let upload = &rows["upload.service"];
     assert_eq!((&upload["count"], &upload["ram"]), (&0.into(), &0.into()));
     assert_eq!(figures(upload), both(24 * MIB, slice));
+    for key in ["gpu", "heap", "page_tables", "freed", "shared_outside"] {
+        assert_eq!(upload[key], Value::Null, "{key} was not asked for");
+    }
     // The memory of a group without the controller is charged to the one above.
     let pipewire = unit("user@1000.service/pipewire.service");
     let slice = Some("/user.slice/user-1000.slice");
@@ -260,6 +263,26 @@ fn every_format_has_the_figures() {
     );
     if let Err(why) = crate::support::readers::validate("report", &[format!("{top}\n")]) {
         crate::support::skip("every_format_has_the_figures", &why);
+    }
+}
+
+/// A group without a process has no process id, its own path, and nothing of what is asked for.
+#[test]
+fn a_row_without_a_process_has_its_group() {
+    let cgroups = TempDir::new("charges-idle");
+    lay_out("v2.txt", cgroups.path());
+    let columns = "charged,page-tables,pid,cgroup,name";
+    let words = ["--by", "unit", "--columns", columns];
+    let table = report(&tree("grouped"), cgroups.path(), &words).stdout();
+    let line = table.lines().find(|line| line.contains("upload.service")).expect("a row");
+    let cells: Vec<&str> = line.split_whitespace().collect();
+    let expected = ["24.0", "0.0", "-", "/system.slice/upload.service", "upload.service", "(0)"];
+    assert_eq!(cells, expected, "{table}");
+    let words = ["-o", "openmetrics", "--by", "unit", "--columns", "charged"];
+    let metrics = report(&tree("grouped"), cgroups.path(), &words).stdout();
+    assert!(metrics.contains("psm_uring_charged_bytes{unit=\"upload.service\"}"), "{metrics}");
+    for family in ["gpu", "heap", "page_tables"] {
+        assert!(!metrics.contains(&format!("psm_uring_{family}_bytes")), "{metrics}");
     }
 }
 
