@@ -142,6 +142,21 @@ mod tests {
         assert_eq!(rows, [(&b"/new"[..], 8)]);
     }
 
+    /// The first mapping alone has every field that is needed.
+    #[test]
+    fn a_text_that_ends_within_a_header_is_malformed() {
+        let text = b"7f00-7f40 rw-s 00000000 00:01 7     /old\nPss: 4 kB\n\
+            Private_Clean: 0 kB\nPrivate_Dirty: 0 kB\n7f40-7f80 rw-p 00000000 00:01 7     /t1";
+        for end in [text.len(), text.len() - 38, text.len() - 12] {
+            let mut memory = Memory::default();
+            memory.begin(MappingsWanted::ByName);
+            assert_eq!(memory.feed(ProcFile::Smaps, &text[..end], 400), Step::Continue);
+            assert_eq!(memory.feed(ProcFile::Smaps, b"", 400), Step::Verify);
+            assert_eq!(memory.feed(ProcFile::Smaps, b"7", 1), Step::Whole);
+            assert_eq!(memory.finish().map(|_| ()), Err(Malformed), "{end}");
+        }
+    }
+
     #[test]
     fn endless_text_is_malformed() {
         let sizes = [(ProcFile::SmapsRollup, RECORD_BYTES_MAX), (ProcFile::Smaps, SMAPS_BYTES_MAX)];

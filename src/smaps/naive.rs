@@ -15,7 +15,8 @@ use super::{Field, Kib, Malformed, MappingSums, Smaps};
 /// [`Malformed`] if a counted line has no proper value or a required field is missing.
 pub fn scan(text: &[u8]) -> Result<Smaps, Malformed> {
     let mut smaps = Smaps::default();
-    let mut malformed = false;
+    let last = text.rsplit(|byte| *byte == b'\n').next();
+    let mut malformed = last.is_some_and(header);
     let mut in_heap = false;
     for line in text.split(|byte| *byte == b'\n') {
         if header(line) {

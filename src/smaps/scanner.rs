@@ -125,6 +125,8 @@ impl Scanner {
     /// As [`Scanner::finish`].
     #[doc(hidden)]
     pub fn end(&mut self) -> Result<Smaps, Malformed> {
+        // The text ends within a header: the process ended meanwhile, or began another program.
+        self.malformed |= self.kept_len > 0 && is_header(self.kept[0]);
         self.end_kept_line();
         self.end_heap();
         if let Some(named) = &mut self.named {
