@@ -1,6 +1,9 @@
 //! The order of rows, and which of them `--top` cuts.
 
+use std::cmp::Reverse;
+
 use super::{Column, ColumnKind, Program, Uniform};
+use crate::units::Kib;
 
 /// The order and the number of rows.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +46,9 @@ pub(super) fn sort(rows: &mut [Program<'_>], order: Order) {
             Column::Pressure => pressure(a).cmp(&pressure(b)),
             Column::Oom => a.oom.score.cmp(&b.oom.score),
             Column::Faults => a.faults.since.cmp(&b.faults.since),
+            // The row that is nearest to its limit is the biggest one. A row without a limit, or
+            // with an unknown one, is the smallest.
+            Column::Left => left(a).cmp(&left(b)),
             column => a.usage.get(column).cmp(&b.usage.get(column)),
         };
         let by_ram = || ram(a).cmp(&ram(b));
@@ -53,6 +59,10 @@ pub(super) fn sort(rows: &mut [Program<'_>], order: Order) {
 /// The worst event decides.
 fn severity(row: &Program<'_>) -> Option<[Option<u64>; 5]> {
     Some(row.charge?.events?.severity())
+}
+
+fn left(row: &Program<'_>) -> Option<Reverse<Kib>> {
+    row.usage.get(Column::Left).map(Reverse)
 }
 
 fn pressure(row: &Program<'_>) -> Option<u32> {
@@ -75,4 +85,33 @@ pub(super) fn cut<Row>(rows: &mut Vec<Row>, order: Order) -> Option<Vec<Row>> {
         true => rows.split_off(rows.len() - excess),
         false => rows.drain(..excess).collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::{GroupLimit, LimitKind};
+    use crate::program::{LevelLimit, RowCharge};
+
+    /// The row that is nearest to its limit is kept and last; one without a limit is cut first.
+    #[test]
+    fn the_least_left_is_the_biggest() {
+        let row = |name: &'static str, left: Option<u64>| {
+            let limit = |left| {
+                let limit = GroupLimit { kind: LimitKind::Max, limit: Kib(900), left: Kib(left) };
+                LevelLimit { path: b"/", limit }
+            };
+            let mut row = Program::idle(name.as_bytes(), Uniform::Unknown, |_| true);
+            row.set_charge(RowCharge { limit: left.map(limit), ..RowCharge::default() });
+            row
+        };
+        let lefts = [("full", Some(0)), ("free", None), ("near", Some(9)), ("far", Some(800))];
+        let mut rows: Vec<Program<'_>> = lefts.map(|(name, left)| row(name, left)).into();
+        let order = Order { key: Column::Left, reverse: false, top: Some(3) };
+        sort(&mut rows, order);
+        let cut = cut(&mut rows, order).expect("a row too many");
+        let names = |rows: &[Program<'static>]| rows.iter().map(|row| row.name).collect::<Vec<_>>();
+        assert_eq!(names(&cut), [b"free"]);
+        assert_eq!(names(&rows), [&b"far"[..], b"near", b"full"]);
+    }
 }
