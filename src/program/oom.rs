@@ -11,6 +11,9 @@ use crate::units::{Kib, Pid};
 
 /// The first process of a host, which is never chosen.
 const INIT: Pid = Pid(1);
+/// The setting of a control group of version 1 that has no choice.
+const OOM_KILL_DISABLE: &str =
+    "oom_kill_disable is 1: at the limit its tasks wait until memory is freed";
 
 /// The facts of the host that choices depend on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +45,8 @@ pub struct OomChoice<'run> {
     pub victims: Vec<Pid>,
     /// The control group that a victim takes with it (`memory.oom.group`).
     pub kills: Option<&'run [u8]>,
+    /// The reason why none is chosen, if the killer is off.
+    pub obstacle: Option<&'static str>,
 }
 
 /// The choices of all limits.
@@ -117,7 +122,7 @@ struct Domain<'run> {
     path: Option<&'run [u8]>,
     size: Kib,
     left: Option<Kib>,
-    is_off: bool,
+    obstacle: Option<&'static str>,
     /// Process, points, group.
     candidates: Vec<(Pid, i64, Option<usize>)>,
 }
@@ -134,7 +139,7 @@ impl Domain<'_> {
     fn victims(&self, error_pages: u64) -> Vec<(Pid, Option<usize>)> {
         let most = self.candidates.iter().map(|(_, points, _)| *points).max();
         let error = i64::try_from(error_pages).unwrap_or(i64::MAX);
-        let least = most.map(|most| most.saturating_sub(error)).filter(|_| !self.is_off);
+        let least = most.map(|most| most.saturating_sub(error)).filter(|_| self.obstacle.is_none());
         let chosen = self.candidates.iter().filter(|(_, points, _)| least <= Some(*points));
         let chosen = chosen.filter(|_| least.is_some());
         let mut victims: Vec<_> = chosen.map(|(pid, _, group)| (*pid, *group)).collect();
@@ -154,7 +159,7 @@ pub fn estimate<'run>(
         path: None,
         size: host.memory + host.swap,
         left: None,
-        is_off: host.obstacle.is_some(),
+        obstacle: host.obstacle,
         candidates: Vec::new(),
     };
     let mut of_groups: HashMap<usize, Domain<'run>> = HashMap::new();
@@ -176,7 +181,7 @@ pub fn estimate<'run>(
                 path: Some(&group.path),
                 size: size(mount, limit, host),
                 left: limit.left,
-                is_off: group.memory.oom.is_off,
+                obstacle: group.memory.oom.is_off.then_some(OOM_KILL_DISABLE),
                 candidates: Vec::new(),
             });
             domain.consider(*pid, task, home, host.page_bytes);
@@ -233,7 +238,8 @@ impl<'run> OomEstimate<'run> {
         }
         let victims = victims.into_iter().map(|(pid, _)| pid).collect();
         let (path, size, left) = (domain.path, domain.size, domain.left);
-        self.choices.push(OomChoice { path, size, left, victims, kills });
+        let obstacle = domain.obstacle;
+        self.choices.push(OomChoice { path, size, left, victims, kills, obstacle });
     }
 }
 
@@ -288,6 +294,20 @@ mod tests {
             (choice.path.map_or_else(String::new, text), victims, choice.kills.map(text))
         };
         estimate.choices.into_iter().map(one).collect()
+    }
+
+    /// Where the killer is off, tasks wait at the limit: that is no choice, but a reason.
+    #[test]
+    fn a_group_whose_killer_is_off_has_a_reason() {
+        let mut one = group("/a", Some(100), false);
+        one.memory.oom.is_off = true;
+        let tree = GroupTree { groups: vec![one], ..GroupTree::default() };
+        let mount = CgroupMount::at("/sys".as_ref(), CgroupVersion::V1, &Mounts::default());
+        let tasks = [task(2, 60, 0, "/a")];
+        let estimate = estimate(&tasks, Some((&mount, &tree)), HOST);
+        let of = |choice: &OomChoice<'_>| (choice.victims.len(), choice.obstacle);
+        let found: Vec<_> = estimate.choices.iter().map(of).collect();
+        assert_eq!(found, [(1, None), (0, Some(OOM_KILL_DISABLE))]);
     }
 
     #[test]

@@ -33,12 +33,9 @@ fn marks(row: RowOom) -> String {
 }
 
 /// A note on the choices: of the host, and of the groups that are nearest to their limits.
-pub fn choices(estimate: &OomEstimate<'_>, obstacle: Option<&str>) -> Option<String> {
+pub fn choices(estimate: &OomEstimate<'_>) -> Option<String> {
     let one = |choice: &OomChoice<'_>| match choice.path {
-        None => match obstacle {
-            Some(obstacle) => format!("of the host: {obstacle}"),
-            None => format!("of the host: {}", victims(estimate, choice)),
-        },
+        None => format!("of the host: {}", victims(estimate, choice)),
         Some(path) => {
             let left = choice
                 .left
@@ -56,7 +53,11 @@ pub fn choices(estimate: &OomEstimate<'_>, obstacle: Option<&str>) -> Option<Str
     is_any.then(|| format!("the OOM killer's next choice, an estimate: {}", words.join("; ")))
 }
 
+/// The processes, or the reason why there is none.
 fn victims(estimate: &OomEstimate<'_>, choice: &OomChoice<'_>) -> String {
+    if let Some(obstacle) = choice.obstacle {
+        return obstacle.to_owned();
+    }
     let named = choice.victims.iter().take(VICTIMS_MAX).map(|pid| {
         let comm = escape::name(estimate.comm(*pid));
         format!("{comm} (PID {pid})")
@@ -118,10 +119,10 @@ mod tests {
             };
             (Pid(pid), figures)
         };
-        let host = OomHost { page_bytes: 4096, ..OomHost::default() };
         let note = |count: u32, obstacle| {
+            let host = OomHost { page_bytes: 4096, obstacle, ..OomHost::default() };
             let tasks: Vec<(Pid, OomFigures)> = (2..2 + count).map(task).collect();
-            choices(&estimate_oom(&tasks, None, host), obstacle).expect("a note")
+            choices(&estimate_oom(&tasks, None, host)).expect("a note")
         };
         let begin = "the OOM killer's next choice, an estimate: of the host: ";
         assert_eq!(note(0, None), format!("{begin}none"));

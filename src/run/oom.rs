@@ -102,7 +102,7 @@ impl FoundOom {
 
     /// The notes on the estimate.
     pub(super) fn notes(&self, estimate: &OomEstimate<'_>) -> Vec<String> {
-        let choices = oom::choices(estimate, self.host.obstacle);
+        let choices = oom::choices(estimate);
         choices.into_iter().chain(oom::unread(self.unread)).collect()
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct OomChoiceObject {
     kills_cgroup: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     kills_cgroup_bytes: Option<String>,
+    /// The setting that turns the killer off.
+    obstacle: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -63,6 +65,7 @@ impl OomChoiceObject {
             victims: choice.victims.iter().map(|pid| VictimObject::new(estimate, *pid)).collect(),
             kills_cgroup: choice.kills.map(lossy),
             kills_cgroup_bytes: choice.kills.and_then(hex),
+            obstacle: choice.obstacle,
         };
         estimate.choices.iter().map(one).collect()
     }
@@ -84,7 +87,14 @@ mod tests {
         for path in [&b"/a\xff"[..], b"/b"] {
             let (victims, size) = (Vec::new(), Kib(0));
             let (path, kills) = (Some(path), Some(path));
-            estimate.choices.push(OomChoice { path, size, left: None, victims, kills });
+            estimate.choices.push(OomChoice {
+                path,
+                size,
+                left: None,
+                victims,
+                kills,
+                obstacle: None,
+            });
         }
         let choices = serde_json::to_value(OomChoiceObject::all(&estimate)).expect("an object");
         for key in ["cgroup", "kills_cgroup"] {

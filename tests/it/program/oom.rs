@@ -114,6 +114,8 @@ fn settings_of_the_host_are_obeyed() {
     let ran = report(dir.path(), &["--json", "--columns", "oom"]);
     let document: Value = serde_json::from_str(&ran.stdout()).expect("JSON");
     assert!(victims(&document, None).is_empty(), "{}", document["oom"][0]);
+    let reason = document["oom"][0]["obstacle"].as_str().unwrap_or_default();
+    assert!(reason.contains("vm.panic_on_oom is set"), "{}", document["oom"][0]);
     assert!(!victims(&document, Some("/system.slice")).is_empty());
     assert!(ran.stderr().contains("vm.panic_on_oom is set"), "{}", ran.stderr());
     std::fs::write(settings.join("panic_on_oom"), "2\n").expect("a file of ours");
