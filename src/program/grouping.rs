@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::{GroupName, Unread, container, unit};
+use super::{Column, GroupName, Unread, container, unit};
 use crate::process::{self, CgroupPaths, NameRule, ProcessUsage};
 use crate::units::{Labelled, Pid, labels};
 
@@ -84,7 +84,7 @@ impl Grouping {
 
     /// The words for rows of this meaning.
     pub fn words(self) -> RowWords {
-        RowWords { by: self.label(), title: self.titles()[1] }
+        RowWords { by: self.label(), title: self.titles()[1], count: Column::Count.header() }
     }
 
     /// The header of the labels in a table: with a number after each label, and without.
@@ -103,10 +103,12 @@ impl Grouping {
 /// The words for the rows of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowWords {
-    /// The meaning of a row, as in `--by`.
+    /// The meaning of a row: in a report of programs as in `--by`.
     pub by: &'static str,
     /// The header of the labels in a table.
     pub title: &'static str,
+    /// The header of the number of processes, or of other parts.
+    pub count: &'static str,
 }
 
 /// Names of users by their ids.

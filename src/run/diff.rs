@@ -87,7 +87,13 @@ pub(super) fn check(file: &SavedFile, rules: (&Rules, &str), other: &str) -> Res
 fn label((rules, by): (&Rules, &str)) -> String {
     let selection = rules.selection.as_deref().map(escape::argument);
     let selection = selection.map_or_else(String::new, |words| format!(" {words}"));
-    format!("--by {by} --name {}{selection}", rules.name.label())
+    // Reports of mappings have words of their own.
+    let by = match by {
+        "mapping" => "maps --by mapping".to_owned(),
+        "program-mapping" => "maps --by program".to_owned(),
+        by => format!("--by {by}"),
+    };
+    format!("{by} --name {}{selection}", rules.name.label())
 }
 
 /// Rows that changed by at least `min_delta`, and by an amount that the unit shows.

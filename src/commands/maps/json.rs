@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::column::MapColumn;
 use super::rows::{Fullest, MapRest, MapRow, Maps, ProgramMaps};
 use super::usage::MapUsage;
 use super::{MapsBy, MapsRules};
@@ -240,9 +241,10 @@ impl SavedMaps {
         });
         let rows = rows.collect::<Result<Vec<SnapshotRow>, String>>()?;
         let total = total.map(|total| total.amounts()).unwrap_or_default();
+        let count = MapColumn::Mappings.header();
         let words = match run.by {
-            MapsBy::Mapping => RowWords { by: "mapping", title: "MAPPING" },
-            MapsBy::Program => RowWords { by: "program-mapping", title: "PROGRAM: MAPPING" },
+            MapsBy::Mapping => RowWords { by: "mapping", title: "MAPPING", count },
+            MapsBy::Program => RowWords { by: "program-mapping", title: "PROGRAM: MAPPING", count },
         };
         Ok(SavedReport {
             rules: Rules { by: Grouping::Program, name: run.name_rule, selection: run.selection },

@@ -51,6 +51,7 @@ pub fn diff(diff: &Diff<'_>, options: &TableOptions<'_>) -> String {
         let heads = columns.iter().map(|column| match column {
             Column::Ram => Cell::Number(format!("{} {}", unit.head(), column.header())),
             Column::Name => Cell::Words(title, title),
+            Column::Count => Cell::Number(diff.words.count.to_owned()),
             column => Cell::Number(column.header().to_owned()),
         });
         lines.push((Style::Strong, None, heads.collect()));

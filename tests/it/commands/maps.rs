@@ -453,7 +453,7 @@ fn two_reports_are_compared() {
     let ran = diff(&before, &after, &[]);
     let text = ran.stdout();
     let lines: Vec<&str> = text.lines().collect();
-    assert!(lines[0].ends_with("COUNT  MAPPING"), "{text}");
+    assert!(lines[0].ends_with(" MAPS  MAPPING"), "{text}");
     let grown = lines.iter().rev().nth(2).expect("a row");
     assert!(grown.trim_start().starts_with("+1600.0") && grown.ends_with("(anonymous)"), "{text}");
     assert!(text.contains("/usr/sbin/mysqld (new)"), "{text}");
@@ -474,7 +474,8 @@ fn reports_of_other_rows_are_refused() {
     let by_program = save(&directory, "b", &format!("--proc-root {root} --by program"));
     let table = directory.path().join("c");
     run(["--proc-root", &root, "--json", "--output-file", table.to_str().expect("UTF-8")]);
-    for (other, why) in [(&by_program, "--by program-mapping"), (&table, "--by program ")] {
+    for (other, why) in [(&by_program, "with maps --by program --name"), (&table, "--by program ")]
+    {
         let ran = diff(&one, other, &[]);
         assert_eq!(ran.code, Some(1), "{}", ran.stdout());
         assert!(ran.stderr().contains(why), "{}", ran.stderr());
