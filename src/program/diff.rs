@@ -218,6 +218,9 @@ pub fn diff<'a>(before: &'a Snapshot, after: &'a Snapshot, threshold: Threshold)
         DiffRow { row, name: &row.name, amounts }
     });
     let mut rows: Vec<DiffRow<'_>> = kept.chain(gone).collect();
+    let total = BeforeAfter::new(Some(before.total), Some(after.total));
+    let faults = FaultRate::new(faults_of(&rows), interval);
+    let total = BeforeAfter { change: Change { faults, ..total.change }, ..total };
     let all = rows.len();
     rows.retain(|row| row.amounts.change.reaches(threshold));
     rows.sort_unstable_by(|a, b| a.sort_key().cmp(&b.sort_key()));
@@ -226,8 +229,16 @@ pub fn diff<'a>(before: &'a Snapshot, after: &'a Snapshot, threshold: Threshold)
         left_out: all - rows.len(),
         leaves_changes_out: !threshold.counts,
         rows,
-        total: BeforeAfter::new(Some(before.total), Some(after.total)),
+        total,
     }
+}
+
+/// The faults of the processes that both reports have: the others have none to compare. `None` if
+/// there is no such process, or if those of one are unknown.
+fn faults_of(rows: &[DiffRow<'_>]) -> Option<u64> {
+    let stayed = rows.iter().filter(|row| row.amounts.presence() == Presence::Stayed);
+    let counts = stayed.map(|row| row.amounts.change.faults.map(|rate| rate.count));
+    counts.reduce(|sum, more| Some(sum?.saturating_add(more?))).flatten()
 }
 
 impl<'a> DiffRow<'a> {
