@@ -85,7 +85,7 @@ pub struct GroupNode {
 }
 
 /// The groups that the memory controller charges, each after its parent. The root of all is not
-/// one: the kernel charges nothing to it.
+/// one: its file of version 1 approximates a sum over the host (`mem_cgroup_usage`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GroupTree {
     /// The groups.
