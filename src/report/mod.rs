@@ -44,7 +44,9 @@ pub use self::json::{
     Account, Name, SavedCoverage, SavedReport, diff_json, json, lines, ndjson, one_line, unhex,
 };
 use self::notes::Missing;
-pub use self::openmetrics::{Metrics, OTHER, ROWS_USUAL, metric_label, metric_labels, openmetrics};
+pub use self::openmetrics::{
+    Metrics, OTHER, ROWS_USUAL, has_series, metric_label, metric_labels, openmetrics,
+};
 pub use self::stats::{RunStats, stats};
 pub use self::table::{
     COLUMNS, Cell, Color, Content, DiffFormat, Layout, Style, TREE_COLUMNS, TableOptions, cut,

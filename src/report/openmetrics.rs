@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::line::Line;
 use super::notes::Missing;
-use super::{Facts, Report, escape};
+use super::{Facts, Report, escape, faults};
 use crate::process::Fate;
 use crate::program::{Column, HostMemory, HostPart, Obstacle, Programs, Unknown, UnknownRest};
 use crate::units::{Kib, Labelled};
@@ -38,6 +38,15 @@ const AMOUNTS: [Column; 15] = [
     Column::Limit,
     Column::CgSwap,
 ];
+
+/// Whether a column has series, or is a label.
+pub fn has_series(column: Column) -> bool {
+    let is_number = matches!(
+        column,
+        Column::Count | Column::Events | Column::Pressure | Column::Faults | Column::Oom
+    );
+    AMOUNTS.contains(&column) || is_number || column == Column::Name
+}
 
 /// The whole text, for a terminal or for programs.
 pub fn openmetrics(report: &Report<'_>, is_terminal: bool) -> String {
@@ -75,6 +84,16 @@ impl Metrics {
             self.family(&name, "bytes", &help, rows.iter().filter_map(amount));
         }
         self.charges(programs, &rows);
+        let rates = rows.iter().filter_map(|(row, line)| {
+            Some((series(row), faults::per_second(line.faults(programs)?)))
+        });
+        let help = "Page faults per second that waited for a disk.";
+        self.family("faults_per_second", "", help, rates);
+        let scores = rows.iter().filter_map(|(row, line)| {
+            let score = line.oom()?.score?;
+            Some((series(row), score.to_string()))
+        });
+        self.family("oom_score", "", "Highest oom_score of the processes.", scores);
         let measured = rows.iter().filter(|(_, line)| line.usage().is_some());
         let counts =
             measured.filter_map(|(row, line)| Some((series(row), line.count()?.to_string())));

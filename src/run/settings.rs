@@ -199,14 +199,15 @@ impl Output {
     fn resolve(options: &Options) -> Result<Output, Error> {
         let OutputOptions { no_header, color, unit, ref output_file, .. } = options.out;
         let format = if options.out.json { Format::Json } else { options.out.output };
+        let without_series = options.columns.iter().find(|one| !report::has_series(**one));
+        let no_series = without_series.filter(|_| format == Format::OpenMetrics).map(|column| {
+            format!("the column {} has no series in openmetrics: leave it out", column.label())
+        });
         let problem = if output_file.as_deref() == Some(Path::new("-")) {
             "without --output-file the report goes to standard output; write ./- for a file of \
              that name"
-        } else if format == Format::OpenMetrics
-            && !options.columns.iter().all(|one| one.is_of_groups() || *one == Column::Gpu)
-        {
-            "--columns for openmetrics adds charged, left, limit, cg-swap, events, pressure and \
-             gpu; leave out others (--heap adds the heap)"
+        } else if let Some(problem) = &no_series {
+            problem
         } else if !format.has_host() && options.host {
             "--host cannot be written as CSV; use --output json"
         } else if format == Format::Csv && options.columns.contains(&Column::Bar) {

@@ -191,7 +191,7 @@ const FAULTS: [(&str, &str); 55] = [
     ("fault-column-twice", "--proc-root ordinary --columns ram,swap,pss"),
     ("fault-columns-and-heap", "--columns ram --heap"),
     ("fault-columns-of-two-files", "--columns pss-anon,heap"),
-    ("fault-columns-of-metrics", "-o openmetrics --columns ram"),
+    ("fault-columns-of-metrics", "-o openmetrics --columns percent"),
     ("fault-heap-from-rollup", "--proc-root ordinary --heap --source rollup"),
     ("fault-huge-regex", "--filter (((((a{99}){99}){99}){99}){99})"),
     ("fault-json-and-csv", "--json -o csv"),

@@ -32,6 +32,29 @@ fn labels_are_bounded() {
     assert_eq!(ran.code, Some(2), "{}", ran.stderr());
 }
 
+/// A column has series, is a label, or is refused by name.
+#[test]
+fn columns_have_series_or_are_refused() {
+    let host = TempDir::new("metrics-oom");
+    copy_dir(&tree("grouped"), host.path());
+    for (pid, score) in [("708", "30\n"), ("709", "60\n")] {
+        std::fs::write(host.path().join(pid).join("oom_score"), score).expect("a file of ours");
+    }
+    let report = |columns: &str| {
+        let mut command = program();
+        command.args(["-o", "openmetrics", "--columns", columns, "--proc-root"]).arg(host.path());
+        output(command)
+    };
+    let text = report("ram,swap,count,oom,name").stdout();
+    let redis = text.lines().find(|line| line.starts_with("psm_uring_oom_score{"));
+    assert!(redis.is_some_and(|line| line.ends_with(" 60")), "{text}");
+    for column in ["user", "pid", "percent", "footprint", "freed"] {
+        let ran = report(column);
+        let why = format!("the column {column} has no series in openmetrics");
+        assert!(ran.code == Some(2) && ran.stderr().contains(&why), "{}", ran.stderr());
+    }
+}
+
 /// A row without a figure has no series, and a note gives the reason. JSON has null.
 #[test]
 fn an_absent_series_is_explained() {
