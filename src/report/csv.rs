@@ -29,14 +29,16 @@ pub fn csv(report: &Report<'_>, no_header: bool, is_terminal: bool) -> String {
     let programs = report.programs;
     let mut text = String::new();
     if !no_header {
-        let keys = report.columns.iter().map(|column| column.key());
+        let keys = report.columns.iter().flat_map(|column| {
+            [column.key()].into_iter().chain(mark_key(*column).map(str::to_owned))
+        });
         csv_record(&mut text, ["row".to_owned()].into_iter().chain(keys).chain(["key".to_owned()]));
     }
     let scale = Scale::new(programs);
     let foreign = |bytes: &[u8]| escape::csv(escape::field(bytes, is_terminal));
     let is_shown = |line: &Line<'_>| !report.is_total || matches!(line, Line::Total(..));
     for line in Line::all(programs).filter(is_shown) {
-        let fields = report.columns.iter().map(|column| match *column {
+        let field_of = |column: &Column| match *column {
             Column::Name => foreign(line.name()),
             Column::User | Column::Cgroup => {
                 let owner = line.owner(*column, programs);
@@ -45,9 +47,15 @@ pub fn csv(report: &Report<'_>, no_header: bool, is_terminal: bool) -> String {
             Column::Events => {
                 line.events(programs).map_or_else(String::new, |events| charge::all_events(&events))
             }
-            Column::Oom => line.oom().map_or_else(String::new, oom::field),
+            Column::Oom => line
+                .oom()
+                .and_then(|oom| oom.score)
+                .map_or_else(String::new, |score| score.to_string()),
             Column::Faults => line.faults(programs).map_or_else(String::new, faults::per_second),
             column => field(scale, line, column).unwrap_or_default(),
+        };
+        let fields = report.columns.iter().flat_map(|column| {
+            [field_of(column)].into_iter().chain(mark_key(*column).map(|_| mark(line, *column)))
         });
         let name = Some(line.name()).filter(|_| line.is_named());
         let key = name.map(|name| report.key(name, line.pid(), is_terminal));
@@ -55,6 +63,25 @@ pub fn csv(report: &Report<'_>, no_header: bool, is_terminal: bool) -> String {
         csv_record(&mut text, [kind(line).to_owned()].into_iter().chain(fields).chain([key]));
     }
     text
+}
+
+/// The key of the marks that the table has in or behind a column: here they have a field.
+fn mark_key(column: Column) -> Option<&'static str> {
+    match column {
+        Column::Charged => Some("charged_elsewhere"),
+        Column::Oom => Some("oom_marks"),
+        _ => None,
+    }
+}
+
+/// The marks of a line, empty if unknown.
+fn mark(line: Line<'_>, column: Column) -> String {
+    match (line, column) {
+        (Line::Program(row), Column::Charged) => {
+            row.is_charged_elsewhere().map_or_else(String::new, |is_so| is_so.to_string())
+        }
+        _ => line.oom().map_or_else(String::new, oom::marks),
+    }
 }
 
 fn kind(line: Line<'_>) -> &'static str {

@@ -14,15 +14,8 @@ pub(super) fn cell(row: RowOom) -> String {
     if words.is_empty() { score } else { format!("{score} {words}") }
 }
 
-/// The same for programs: empty if unknown.
-pub(super) fn field(row: RowOom) -> String {
-    let score = row.score.map(|score| score.to_string());
-    let words = score.into_iter().chain(Some(marks(row)).filter(|words| !words.is_empty()));
-    words.collect::<Vec<_>>().join(" ")
-}
-
 /// `next` of the host, `cgroup` of a control group; `?` where several are too close to call.
-fn marks(row: RowOom) -> String {
+pub(super) fn marks(row: RowOom) -> String {
     let word = |word: &str, mark| match mark {
         OomMark::No => None,
         OomMark::Tie => Some(format!("{word}?")),
@@ -105,7 +98,6 @@ mod tests {
         assert_eq!(row(Some(671), next, no), "671 next");
         assert_eq!(row(Some(671), next, tie), "671 next cgroup?");
         assert_eq!(row(None, tie, no), "- next?");
-        assert_eq!(field(RowOom::default()), "");
     }
 
     #[test]

@@ -103,9 +103,17 @@ impl Metrics {
         self.family("other_rows", "", help, [(String::new(), others)]);
     }
 
-    /// Events at the limits of control groups, and the time that their tasks wait for memory.
+    /// Marks of charges elsewhere, events at the limits of control groups, and the time that their
+    /// tasks wait for memory.
     fn charges(&mut self, programs: &Programs<'_>, rows: &[(String, Line<'_>)]) {
         let by = programs.grouping.label();
+        let marks = rows.iter().filter_map(|(row, line)| {
+            let Line::Program(program) = line else { return None };
+            let mark = u8::from(program.is_charged_elsewhere()?).to_string();
+            Some((metric_labels(&[(by, row)]), mark))
+        });
+        let help = "Whether processes hold more than their control groups are charged for.";
+        self.family("charged_elsewhere", "", help, marks);
         let events = rows.iter().filter_map(|(row, line)| Some((row, line.events(programs)?)));
         let events = events.flat_map(|(row, events)| {
             let sample = move |(event, count): (&str, Option<u64>)| {

@@ -230,16 +230,20 @@ fn every_format_has_the_figures() {
     let cron = "0.4 12.0 1.0 41.0 4.0 0 0.00 cron.service (2)".to_owned();
     assert!(lines.contains(&cron), "{table}");
     let csv = print(&format!("{columns} -o csv"));
-    let record = "524288,262144,786432,0,low=0 high=12 max=3 oom=1 oom_kill=1,12.05,";
+    let record = "524288,true,262144,786432,0,low=0 high=12 max=3 oom=1 oom_kill=1,12.05,";
     assert!(csv.contains(record), "{csv}");
     assert!(
         csv.contains("\r\ntotal,")
-            && csv.starts_with("row,ram,charged,left,limit,cg_swap,events,pressure,name,key\r\n")
+            && csv.starts_with(
+                "row,ram,charged,charged_elsewhere,left,limit,cg_swap,events,pressure,name,key\r\n"
+            )
     );
     let metrics =
         print("-o openmetrics --by unit --columns charged,left,limit,cg-swap,events,pressure");
     for sample in [
         format!("psm_uring_charged_bytes{{unit=\"{docker}\"}} 524288\n"),
+        format!("psm_uring_charged_elsewhere{{unit=\"{docker}\"}} 1\n"),
+        "psm_uring_charged_elsewhere{unit=\"cron.service\"} 0\n".to_owned(),
         format!("psm_uring_left_bytes{{unit=\"{docker}\"}} 262144\n"),
         format!("psm_uring_limit_bytes{{unit=\"{docker}\"}} 786432\n"),
         format!("psm_uring_cg_swap_bytes{{unit=\"{docker}\"}} 0\n"),

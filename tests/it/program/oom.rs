@@ -107,7 +107,10 @@ fn settings_of_the_host_are_obeyed() {
     assert_eq!(rows["programs"][0]["oom_score"], 706, "{}", rows["programs"]);
     let csv = report(dir.path(), &["-o", "csv", "--columns", "oom,name", "-f", "^redis"]).stdout();
     let line = csv.lines().nth(1).expect("a row");
-    assert!(line.starts_with("program,706"), "{csv}");
+    assert!(csv.starts_with("row,oom,oom_marks,name,key\r\n"), "{csv}");
+    assert!(line.starts_with("program,706,"), "{csv}");
+    let fields: Vec<&str> = line.split(',').collect();
+    assert!(fields[2].split(' ').all(|mark| !mark.starts_with(|c: char| c.is_ascii_digit())));
     let settings = dir.path().join("proc/sys/vm");
     std::fs::create_dir_all(&settings).expect("a directory of ours");
     std::fs::write(settings.join("panic_on_oom"), "1\n").expect("a file of ours");
