@@ -27,8 +27,8 @@ use std::borrow::Cow;
 
 use self::words::{
     AMOUNT_MAX, STATE_MAX, VALUE_MAX, bare, is_amount, is_letter, is_letter_id, is_opening,
-    is_plain, is_reading, is_release, is_separator, is_state, is_state_of_name, is_text_state,
-    is_value, signs_len, without_release, words,
+    is_plain, is_reading, is_release, is_separator, is_state, is_text_state, is_value, signs_len,
+    without_release, words,
 };
 use super::NameRule;
 use super::name::DELETED;
@@ -312,7 +312,8 @@ fn is_text(signs: &[u8], value: &[u8], may_have_port: bool) -> bool {
         return signs.iter().any(|sign| b":,;.!?*~'".contains(sign));
     }
     if bare.len() <= STATE_MAX && is_state(bare) {
-        return signs != b"-" || !is_state_of_name(bare);
+        // `hd-idle`, `order_processing`
+        return !matches!(signs, b"-" | b"." | b"+" | b"_");
     }
     let is_number = bare.iter().all(u8::is_ascii_digit);
     match signs[0] {

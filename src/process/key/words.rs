@@ -58,15 +58,91 @@ const STATES: [&str; 53] = [
     "writing",
 ];
 
-/// States that end names of programs: `nm-online`.
-const NAME_STATES: [&str; 2] = ["offline", "online"];
-
 /// Words that begin a text behind a program: `mydaemon has 3 jobs`, `mydaemon SLEEP`, `mydaemon
 /// Nov 29`. In another case they are parts of names: `npm run`.
-const TEXT_WORDS: [&str; 37] = [
-    "at", "for", "has", "in", "is", "no", "not", "now", "on", "since", "with", "FAIL", "INIT",
-    "LISTEN", "RUN", "SLEEP", "STOP", "WAIT", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul",
-    "Aug", "Sep", "Oct", "Nov", "Dec", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun",
+const TEXT_WORDS: [&str; 82] = [
+    "after",
+    "at",
+    "before",
+    "down",
+    "empty",
+    "error",
+    "for",
+    "from",
+    "has",
+    "in",
+    "is",
+    "no",
+    "not",
+    "now",
+    "on",
+    "pid",
+    "since",
+    "standby",
+    "to",
+    "took",
+    "until",
+    "up",
+    "via",
+    "with",
+    "ABORT",
+    "BEGIN",
+    "COMMIT",
+    "DELETE",
+    "DOWN",
+    "ERROR",
+    "FAIL",
+    "GET",
+    "INIT",
+    "INSERT",
+    "LISTEN",
+    "PID",
+    "POST",
+    "PUT",
+    "RUN",
+    "SELECT",
+    "SLEEP",
+    "STOP",
+    "UP",
+    "UPDATE",
+    "WAIT",
+    "Jan",
+    "Feb",
+    "Mar",
+    "Apr",
+    "May",
+    "Jun",
+    "Jul",
+    "Aug",
+    "Sep",
+    "Oct",
+    "Nov",
+    "Dec",
+    "January",
+    "February",
+    "March",
+    "April",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+    "Mon",
+    "Tue",
+    "Wed",
+    "Thu",
+    "Fri",
+    "Sat",
+    "Sun",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
 ];
 
 /// The maximum length of a state with the signs around it.
@@ -153,11 +229,6 @@ pub(super) fn is_opening(byte: &u8) -> bool {
 
 pub(super) fn is_state(word: &[u8]) -> bool {
     STATES.iter().any(|state| word.eq_ignore_ascii_case(state.as_bytes()))
-}
-
-/// Whether a state may be the end of a name.
-pub(super) fn is_state_of_name(word: &[u8]) -> bool {
-    NAME_STATES.iter().any(|state| state.as_bytes() == word)
 }
 
 /// Whether a word is a state or begins a text, behind a program or in brackets.

@@ -167,7 +167,7 @@ fn a_text_changes_no_key_in_any_form() {
 }
 
 /// Real titles of each key.
-const REAL: [(&str, &[&str]); 103] = [
+const REAL: [(&str, &[&str]); 106] = [
     (
         "[celeryd: celery]",
         &[
@@ -378,11 +378,20 @@ const REAL: [(&str, &[&str]); 103] = [
             "mydaemon/17",
             "mydaemon-17:23",
             "mydaemon-20261129",
-            "mydaemon_busy",
             "17@mydaemon",
             "mydaemon ready!",
+            "mydaemon to 10.0.0.3:80",
+            "mydaemon took 1.5s",
+            "mydaemon pid 2",
+            "mydaemon SELECT 3",
+            "mydaemon COMMIT",
+            "mydaemon November 3",
         ],
     ),
+    // A state joined to a name is a part of it.
+    ("hd-idle", &["hd-idle", "hd-idle (waiting)"]),
+    ("order_processing", &["order_processing", "order_processing 3/10"]),
+    ("order-waiting", &["order-waiting", "order-waiting idle"]),
     (
         "[worker]",
         &["[worker:3]", "[worker:4711]", "[worker/3]", "[worker 3] idle", "[worker@17] busy"],
