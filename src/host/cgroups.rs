@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::{CgroupVersion, MemoryGroup, Mount, Mounts};
+use crate::units::Errno;
 
 /// The mount that has the memory controller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,14 +85,27 @@ pub struct GroupNode {
     pub has_others: bool,
 }
 
+/// The reason why figures of a group are unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnreadGroup {
+    /// The kernel refused a file.
+    Refused(Errno),
+    /// A file did not answer in time.
+    Late,
+    /// The text of this file is no figure.
+    NotUnderstood(&'static str),
+}
+
 /// The groups that the memory controller charges, each after its parent. The root of all is not
 /// one: its file of version 1 approximates a sum over the host (`mem_cgroup_usage`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GroupTree {
     /// The groups.
     pub groups: Vec<GroupNode>,
-    /// Groups whose files could not be read, or did not answer in time.
+    /// The number of groups with a file that could not be read or understood.
     pub unread: usize,
+    /// The path of the first of them, and the reason.
+    pub first_unread: Option<(Vec<u8>, UnreadGroup)>,
     /// Whether groups are missing.
     pub is_cut: bool,
 }

@@ -52,6 +52,10 @@ const SWAP_CURRENT: &str = "memory.swap.current";
 const EVENTS: &str = "memory.events";
 const PRESSURE: &str = "memory.pressure";
 
+/// The files with one amount or limit.
+const AMOUNTS: [&str; 9] =
+    [CURRENT[0], CURRENT[1], LIMIT, MEMSW_LIMIT, MEMSW_USAGE, MAX, HIGH, SWAP_CURRENT, SWAP_MAX];
+
 impl CgroupVersion {
     /// The file that each group of the memory controller has: what is charged.
     pub fn current_file(self) -> &'static str {
@@ -249,6 +253,15 @@ impl MemoryGroup {
         let oom =
             if plan.oom { OomRule::parse(version, texts, &group) } else { OomRule::default() };
         MemoryGroup { knows_limits: group.knows_limits && plan.limits, oom, ..group }
+    }
+
+    /// The first file whose text is no figure: it was read, but its figures are unknown.
+    pub fn not_understood(texts: &[(&'static str, Vec<u8>)]) -> Option<&'static str> {
+        let is_bad = |file: &&str| match *file {
+            EVENTS => text(texts, EVENTS).and_then(|text| value(text, "max")).is_none(),
+            file => AMOUNTS.contains(&file) && limit(texts, file).is_none(),
+        };
+        texts.iter().map(|(file, _)| *file).find(is_bad)
     }
 
     fn version_1(texts: &GroupTexts) -> MemoryGroup {

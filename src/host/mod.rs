@@ -21,7 +21,7 @@ mod zfs;
 
 use serde::Serialize;
 
-pub use self::cgroups::{CgroupMount, GroupNode, GroupTree};
+pub use self::cgroups::{CgroupMount, GroupNode, GroupTree, UnreadGroup};
 pub use self::meminfo::{Item, Meminfo};
 pub use self::memory_group::{
     CgroupVersion, ChargeParts, GroupEvents, GroupLimit, GroupPlan, LimitKind, MemoryGroup,

@@ -1,9 +1,9 @@
 //! Events of control groups as a text, and notes on what is charged.
 
 use super::{Unit, escape, plural};
-use crate::host::{ChargeParts, GroupEvents};
+use crate::host::{ChargeParts, GroupEvents, GroupTree, UnreadGroup};
 use crate::program::{Program, Programs};
-use crate::units::Kib;
+use crate::units::{Errno, Kib};
 
 /// The events that happened: `max 3 oom_kill 1`, or 0.
 pub(super) fn events(events: &GroupEvents) -> String {
@@ -67,12 +67,29 @@ pub fn beyond_processes(programs: &Programs<'_>) -> Option<String> {
 }
 
 /// A note on groups without figures.
-pub fn unread(groups: usize) -> Option<String> {
-    let these = if groups == 1 { "its row has" } else { "their rows have" };
-    (groups > 0).then(|| {
-        let groups = plural(groups, "control group");
-        format!("{groups} could not be read, or did not answer in time: {these} no charge")
-    })
+pub fn unread(tree: &GroupTree) -> Option<String> {
+    let (path, reason) = tree.first_unread.as_ref()?;
+    let (reason, remedy) = match *reason {
+        UnreadGroup::Refused(errno @ (Errno::ACCES | Errno::PERM)) => {
+            (errno.to_string(), "run psm-uring as root")
+        }
+        UnreadGroup::Refused(errno) => (errno.to_string(), "look at its files"),
+        UnreadGroup::Late => {
+            ("no answer in time".to_owned(), "give it more with --stuck-after or --deadline")
+        }
+        UnreadGroup::NotUnderstood(file) => {
+            (format!("{file} is not understood"), "look at it, and report it")
+        }
+    };
+    let (groups, path) = (plural(tree.unread, "control group"), escape::name(path));
+    let (whose, first) = match tree.unread {
+        1 => ("its row", ""),
+        _ => ("their rows", "the first is "),
+    };
+    Some(format!(
+        "{groups} could not be read, and figures of {whose} are unknown: {first}{path}: {reason}; \
+         {remedy}"
+    ))
 }
 
 /// A note on groups that the report lacks.

@@ -99,14 +99,14 @@ impl FoundGroups {
             };
         };
         let Some(charges) = charges else {
-            let gaps = [charge::unread(tree.unread), tree.is_cut.then(charge::cut)];
+            let gaps = [charge::unread(tree), tree.is_cut.then(charge::cut)];
             return gaps.into_iter().flatten().collect();
         };
         let beyond = plan.charge.then(|| charge::beyond_processes(programs)).flatten();
         let cut = tree.is_cut.then(charge::cut);
         let outside = charge::outside(charges.outside);
         let undivided = charge::undivided(charges.undivided);
-        let gaps = [charge::unread(tree.unread), undivided, outside, cut];
+        let gaps = [charge::unread(tree), undivided, outside, cut];
         beyond.into_iter().chain(gaps.into_iter().flatten()).collect()
     }
 }

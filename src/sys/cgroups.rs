@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use super::host_files::{TEXT_MAX, mounts, read_text};
 use super::readers::{Patience, Readers};
-use crate::host::{CgroupMount, CgroupVersion, GroupNode, GroupPlan, GroupTree, MemoryGroup};
+use crate::host::{
+    CgroupMount, CgroupVersion, GroupNode, GroupPlan, GroupTree, MemoryGroup, UnreadGroup,
+};
 use crate::units::Errno;
 
 /// The threads that read: the kernel makes most texts under one lock, so more of them would wait.
@@ -93,18 +95,20 @@ impl Reading {
     /// The groups with memory of their own. A group without passes its processes on to the one
     /// above.
     fn finish(mut self, mount: &CgroupMount) -> GroupTree {
-        let unread = self.unanswered.into_iter().map(|path| (path, Answer::new(Look::Unread)));
+        let late = |path| (path, Answer::new(Look::Unread(UnreadGroup::Late)));
+        let unread = self.unanswered.into_iter().map(late);
         self.answers.extend(unread);
         self.answers.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         let mut tree = GroupTree { is_cut: self.is_cut, ..GroupTree::default() };
         let mut places: HashMap<PathBuf, usize> = HashMap::new();
         for (path, Answer { look, mut has_others, .. }) in self.answers {
-            let memory = match look {
-                Look::Memory(memory) => *memory,
-                Look::Unread => {
-                    tree.unread += 1;
+            let (memory, reason) = match look {
+                Look::Memory(memory, not_understood) => {
+                    (*memory, not_understood.map(UnreadGroup::NotUnderstood))
+                }
+                Look::Unread(reason) => {
                     has_others = true;
-                    MemoryGroup::default()
+                    (MemoryGroup::default(), Some(reason))
                 }
                 Look::NoMemory => {
                     let mut above = path.ancestors().skip(1).filter(|_| has_others);
@@ -114,6 +118,10 @@ impl Reading {
                 }
                 Look::Gone => continue,
             };
+            if let Some(reason) = reason {
+                tree.unread += 1;
+                tree.first_unread.get_or_insert_with(|| (mount.path(&path), reason));
+            }
             tree.groups.push(GroupNode { path: mount.path(&path), memory, has_others });
             places.insert(path, tree.groups.len() - 1);
         }
@@ -129,10 +137,11 @@ struct Answer {
 }
 
 enum Look {
-    Memory(Box<MemoryGroup>),
+    /// With a file whose text is no figure.
+    Memory(Box<MemoryGroup>, Option<&'static str>),
     /// The kernel charges its memory to a group above, or to none.
     NoMemory,
-    Unread,
+    Unread(UnreadGroup),
     Gone,
 }
 
@@ -147,7 +156,7 @@ impl GroupQuestions {
         self.read(path).unwrap_or_else(|errno| match errno {
             // `ENODEV`: the group was removed while its files were open.
             Errno(libc::ENOENT | libc::ENODEV) => Answer::new(Look::Gone),
-            _ => Answer::new(Look::Unread),
+            errno => Answer::new(Look::Unread(UnreadGroup::Refused(errno))),
         })
     }
 
@@ -170,7 +179,8 @@ impl GroupQuestions {
                         Err(errno) => return Err(errno),
                     }
                 }
-                Look::Memory(Box::new(MemoryGroup::parse(mount.version, *plan, &texts)))
+                let memory = MemoryGroup::parse(mount.version, *plan, &texts);
+                Look::Memory(Box::new(memory), MemoryGroup::not_understood(&texts))
             }
         };
         let has_others = measured.as_ref().is_some_and(|measured| {

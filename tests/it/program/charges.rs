@@ -270,6 +270,33 @@ fn every_format_has_the_figures() {
     }
 }
 
+/// A dash is no limit only if each file was read and understood: else a note names the first group.
+#[test]
+fn groups_that_were_not_understood_have_a_note() {
+    let cgroups = TempDir::new("charges-garbled");
+    lay_out("v2.txt", cgroups.path());
+    let file = |group: &str, name: &str| cgroups.path().join("system.slice").join(group).join(name);
+    let stderr = || {
+        let words = ["--by", "unit", "--columns", "charged,left,events,name"];
+        report(&tree("grouped"), cgroups.path(), &words).stderr()
+    };
+    assert!(!stderr().contains("could not be read"), "{}", stderr());
+    std::fs::write(file("cron.service", "memory.max"), "12 MiB\n").expect("a file of ours");
+    let note = "1 control group could not be read, and figures of its row are unknown: \
+                /system.slice/cron.service: memory.max is not understood; look at it";
+    assert!(stderr().contains(note), "{}", stderr());
+    let refused = file("upload.service", "memory.events");
+    std::fs::remove_file(&refused).expect("a file of ours");
+    std::fs::create_dir(&refused).expect("a directory of ours");
+    std::fs::write(file("cron.service", "memory.max"), "max\n").expect("a file of ours");
+    let note = "/system.slice/upload.service: Is a directory";
+    assert!(stderr().contains(note), "{}", stderr());
+    std::fs::write(file("cron.service", "memory.current"), "-\n").expect("a file of ours");
+    let note = "2 control groups could not be read, and figures of their rows are unknown: the \
+                first is /system.slice/cron.service: memory.current is not understood";
+    assert!(stderr().contains(note), "{}", stderr());
+}
+
 /// A group without a process has no process id, its own path, and nothing of what is asked for.
 #[test]
 fn a_row_without_a_process_has_its_group() {
