@@ -20,6 +20,8 @@ pub struct GpuClient {
     pub id: Option<(Vec<u8>, u64)>,
     /// The host memory of its buffers; `None` if the driver does not report it.
     pub memory: Option<GpuMemory>,
+    /// Whether the driver reports an amount that is not understood, as of another unit.
+    pub is_unclear: bool,
 }
 
 /// The host memory of buffers.
@@ -126,7 +128,12 @@ impl GpuClient {
         let sums_up = is_plain && !regions.is_empty();
         let reports_status = Driver::find(&driver).is_some_and(|known| known.reports_status);
         let memory = sums_up.then(|| sum(regions.values(), reports_status)).flatten();
-        GpuClient { driver, id: number.map(|number| (device, number)), memory }
+        GpuClient {
+            driver,
+            id: number.map(|number| (device, number)),
+            memory,
+            is_unclear: !is_plain,
+        }
     }
 
     /// The counter of meminfo that has its buffers.
@@ -278,6 +285,14 @@ mod tests {
         ] {
             assert_eq!(memory(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn an_unknown_unit_is_not_a_driver_without_memory() {
+        let is_unclear = |text: &str| GpuClient::parse(text.as_bytes()).is_unclear;
+        assert!(is_unclear("drm-driver:\tmsm\ndrm-resident-memory:\t5 GiB\n"));
+        assert!(!is_unclear("drm-driver:\tmsm\ndrm-resident-memory:\t5 MiB\n"));
+        assert!(!is_unclear("drm-driver:\tmsm\ndrm-engine-gpu:\t5 ns\n"));
     }
 
     #[test]

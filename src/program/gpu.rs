@@ -106,6 +106,7 @@ mod tests {
             driver: driver.into(),
             id: id.map(|number| (b"0000:03:00.0".to_vec(), number)),
             memory: memory.map(|(most, least)| GpuMemory { most: Kib(most), least: Kib(least) }),
+            is_unclear: false,
         }
     }
 

@@ -17,21 +17,30 @@ pub struct GpuGaps {
     pub unread: usize,
     /// Their drivers print no memory.
     pub without_figures: usize,
-    /// These drivers: foreign bytes.
+    /// Their drivers print amounts that are not understood.
+    pub unclear: usize,
+    /// The drivers that print no memory: foreign bytes.
     pub drivers: BTreeSet<Vec<u8>>,
+    /// The drivers of amounts that are not understood.
+    pub unclear_drivers: BTreeSet<Vec<u8>>,
 }
 
 impl GpuGaps {
     /// A note, if there are any.
     pub fn note(&self) -> Option<String> {
-        let GpuGaps { refused, unread, without_figures, .. } = *self;
-        let named = self.drivers.iter().take(DRIVERS_MAX).map(|name| escape::name(name));
-        let named = named.collect::<Vec<_>>().join(", ");
-        let drivers = if named.is_empty() { named } else { format!(" ({named})") };
+        let GpuGaps { refused, unread, without_figures, unclear, .. } = *self;
+        let named = |drivers: &BTreeSet<Vec<u8>>| {
+            let names = drivers.iter().take(DRIVERS_MAX).map(|name| escape::name(name));
+            let names = names.collect::<Vec<_>>().join(", ");
+            if names.is_empty() { names } else { format!(" ({names})") }
+        };
+        let drivers = named(&self.drivers);
+        let unclear_drivers = named(&self.unclear_drivers);
         let reasons = [
             (refused, "only the same user and root may read fd and fdinfo of a process".to_owned()),
             (unread, "the descriptors could not be read".to_owned()),
             (without_figures, format!("the driver reports no memory{drivers}")),
+            (unclear, format!("the unit of an amount is not understood{unclear_drivers}")),
         ];
         let reasons = reasons.into_iter().filter(|(count, _)| *count > 0);
         let reasons: Vec<String> =
@@ -69,9 +78,14 @@ mod tests {
     fn notes_name_the_reasons() {
         assert_eq!(GpuGaps::default().note(), None);
         let drivers = BTreeSet::from([b"nouveau".to_vec()]);
-        let gaps = GpuGaps { refused: 2, unread: 0, without_figures: 1, drivers };
+        let gaps = GpuGaps { refused: 2, without_figures: 1, drivers, ..GpuGaps::default() };
         let note = "GPU memory is unknown of 2 processes: only the same user and root may read fd \
                     and fdinfo of a process; of 1 process: the driver reports no memory (nouveau)";
+        assert_eq!(gaps.note().as_deref(), Some(note));
+        let unclear_drivers = BTreeSet::from([b"msm".to_vec()]);
+        let gaps = GpuGaps { unclear: 1, unclear_drivers, ..GpuGaps::default() };
+        let note = "GPU memory is unknown of 1 process: the unit of an amount is not understood \
+                    (msm)";
         assert_eq!(gaps.note().as_deref(), Some(note));
         let memory = |most, least| GpuMemory { most: Kib(most), least: Kib(least) };
         assert_eq!(bound(memory(0, 0), false), None);

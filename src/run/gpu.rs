@@ -1,7 +1,7 @@
 //! The column of GPU memory: the clients of all measured processes. A host without a driver costs
 //! nothing.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use super::settings::Settings;
 use crate::engine::{Survey, Timeouts};
@@ -44,9 +44,14 @@ pub(super) fn read(
             Ok(clients) => {
                 unknown.remove(&pid);
                 let silent = clients.iter().filter(|client| client.memory.is_none());
-                let silent: BTreeSet<Vec<u8>> = silent.map(|one| one.driver.clone()).collect();
-                gaps.without_figures += usize::from(!silent.is_empty());
-                gaps.drivers.extend(silent.into_iter().filter(|name| !name.is_empty()));
+                let (unclear, silent): (Vec<&GpuClient>, Vec<&GpuClient>) =
+                    silent.partition(|client| client.is_unclear);
+                gaps.unclear += usize::from(!unclear.is_empty());
+                gaps.without_figures += usize::from(unclear.is_empty() && !silent.is_empty());
+                let name = |client: &&GpuClient| client.driver.clone();
+                let is_named = |name: &Vec<u8>| !name.is_empty();
+                gaps.unclear_drivers.extend(unclear.iter().map(name).filter(is_named));
+                gaps.drivers.extend(silent.iter().map(name).filter(is_named));
                 known.extend((!clients.is_empty()).then_some((pid, clients)));
             }
             Err(Errno::ACCES | Errno::PERM) => gaps.refused += 1,
