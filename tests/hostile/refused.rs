@@ -241,8 +241,9 @@ fn little_address_space_is_enough() {
                 let between = (enough + too_little) / 2;
                 *if is_enough(between) { &mut enough } else { &mut too_little } = between;
             }
-            // The heap grows by 128 KiB at a time, so the least size is that uncertain.
-            let more = (8..20).map(|power| enough + (1 << power));
+            // The heap grows by 128 KiB at a time, so the least size is that uncertain. So it is by
+            // the stacks of two threads: one may start while the room for the next is checked.
+            let more = (9..20).map(|power| enough + (1 << power));
             for (kib, options) in more.flat_map(|kib| RICHER.map(|options| (kib, options))) {
                 let what = format!("{limit}: {kib} KiB, sync gets by with {enough}: {options}");
                 let (code, stderr) = code(kib, options);
