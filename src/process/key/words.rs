@@ -60,90 +60,12 @@ const STATES: [&str; 53] = [
 
 /// Words that begin a text behind a program: `mydaemon has 3 jobs`, `mydaemon SLEEP`, `mydaemon
 /// Nov 29`. In another case they are parts of names: `npm run`.
-const TEXT_WORDS: [&str; 82] = [
-    "after",
-    "at",
-    "before",
-    "down",
-    "empty",
-    "error",
-    "for",
-    "from",
-    "has",
-    "in",
-    "is",
-    "no",
-    "not",
-    "now",
-    "on",
-    "pid",
-    "since",
-    "standby",
-    "to",
-    "took",
-    "until",
-    "up",
-    "via",
-    "with",
-    "ABORT",
-    "BEGIN",
-    "COMMIT",
-    "DELETE",
-    "DOWN",
-    "ERROR",
-    "FAIL",
-    "GET",
-    "INIT",
-    "INSERT",
-    "LISTEN",
-    "PID",
-    "POST",
-    "PUT",
-    "RUN",
-    "SELECT",
-    "SLEEP",
-    "STOP",
-    "UP",
-    "UPDATE",
-    "WAIT",
-    "Jan",
-    "Feb",
-    "Mar",
-    "Apr",
-    "May",
-    "Jun",
-    "Jul",
-    "Aug",
-    "Sep",
-    "Oct",
-    "Nov",
-    "Dec",
-    "January",
-    "February",
-    "March",
-    "April",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-    "Mon",
-    "Tue",
-    "Wed",
-    "Thu",
-    "Fri",
-    "Sat",
-    "Sun",
-    "Monday",
-    "Tuesday",
-    "Wednesday",
-    "Thursday",
-    "Friday",
-    "Saturday",
-    "Sunday",
-];
+const TEXT_WORDS: &str = "\
+    after at before down empty error for from has in is no not now on pid since standby to took \
+    until up via with ABORT BEGIN COMMIT DELETE DOWN ERROR FAIL GET INIT INSERT LISTEN PID POST \
+    PUT RUN SELECT SLEEP STOP UP UPDATE WAIT Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec \
+    January February March April June July August September October November December Mon Tue \
+    Wed Thu Fri Sat Sun Monday Tuesday Wednesday Thursday Friday Saturday Sunday";
 
 /// The maximum length of a state with the signs around it.
 pub(super) const STATE_MAX: usize = 16;
@@ -234,7 +156,7 @@ pub(super) fn is_state(word: &[u8]) -> bool {
 /// Whether a word is a state or begins a text, behind a program or in brackets.
 pub(super) fn is_text_state(word: &[u8]) -> bool {
     let is_long = word.len() >= GERUND_MIN && is_plain(word);
-    let is_text_word = TEXT_WORDS.iter().any(|known| known.as_bytes() == word);
+    let is_text_word = TEXT_WORDS.split(' ').any(|known| known.as_bytes() == word);
     is_state(word) || is_text_word || is_long && word[word.len() - 3..].eq_ignore_ascii_case(b"ing")
 }
 
