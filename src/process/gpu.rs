@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
+use super::name::DELETED;
 use crate::units::Kib;
 
 /// The most text of one client that is read: drivers print less than a tenth of it.
@@ -153,11 +154,10 @@ impl AddAssign for GpuMemory {
 /// `/dev/dri/renderD128`, wherever a container has it. NVIDIA's driver has devices of its own, and
 /// reports no memory.
 pub fn is_gpu_link(target: &[u8]) -> bool {
-    let target = target.strip_suffix(b" (deleted)").unwrap_or(target);
-    let digits = target.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let target = target.strip_suffix(DELETED).unwrap_or(target);
     let devices: [&[u8]; 4] = [b"/dri/card", b"/dri/renderD", b"/accel/accel", b"/dev/nvidia"];
-    let name = &target[..target.len() - digits];
-    digits > 0 && devices.iter().any(|device| name.ends_with(device))
+    let name = without_number(target);
+    name.len() < target.len() && devices.iter().any(|device| name.ends_with(device))
 }
 
 /// Whether the kernel has a driver of GPUs or of their like, by the text of `/proc/devices`.
@@ -189,8 +189,13 @@ fn memory_key(key: &[u8]) -> Option<(Kind, &[u8])> {
         b"shared" => Kind::Shared,
         _ => return None,
     };
-    let digits = region.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
-    HOST_REGIONS.contains(&&region[..region.len() - digits]).then_some((kind, region))
+    HOST_REGIONS.contains(&without_number(region)).then_some((kind, region))
+}
+
+/// A name without the digits at its end.
+fn without_number(name: &[u8]) -> &[u8] {
+    let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    &name[..name.len() - digits]
 }
 
 fn digits(text: &[u8]) -> Option<u64> {
