@@ -32,6 +32,7 @@ use crate::process::{
 };
 use crate::smaps::{MappingLog, SharedMapping};
 use crate::sys::keeper_client::has_keeper;
+use crate::sys::readers::Patience;
 use crate::sys::ring::kernel::{DEPTH_MAX, Features};
 use crate::sys::threads::{cpus, memory_stall};
 use crate::units::{Errno, Kib, Pid};
@@ -65,6 +66,13 @@ pub struct Timeouts {
     pub stuck_after: Duration,
     /// Time from the start of the survey to its end, finished or not.
     pub deadline: Option<Duration>,
+}
+
+impl Timeouts {
+    /// The same for reads beside a survey.
+    pub fn patience(&self) -> Patience {
+        (self.stuck_after, self.deadline)
+    }
 }
 
 /// The progress of a survey.

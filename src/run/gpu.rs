@@ -38,8 +38,7 @@ pub(super) fn read(
     let mut unknown: HashSet<Pid> = pids.iter().copied().collect();
     let mut gaps = GpuGaps::default();
     let mut known: Vec<(Pid, Vec<GpuClient>)> = Vec::new();
-    let patience = (left.stuck_after, left.deadline);
-    for (pid, answer) in readers::ask_processes(root, pids, patience, clients) {
+    for (pid, answer) in readers::ask_processes(root, pids, left.patience(), clients) {
         match answer {
             Ok(clients) => {
                 unknown.remove(&pid);

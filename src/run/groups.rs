@@ -43,7 +43,7 @@ pub(super) fn read(
         let has_idle = has_idle(settings) && has_figures(&plan);
         let measured = has_idle.then(|| survey.processes().filter_map(path).collect());
         let asked = GroupQuestions { mount: mount.clone(), plan, measured };
-        (mount, cgroups::read(asked, (left.stuck_after, left.deadline)))
+        (mount, cgroups::read(asked, left.patience()))
     });
     FoundGroups { plan, tree }
 }

@@ -38,7 +38,7 @@ pub(super) fn read(
     let root = &settings.root;
     let pids = root.pids().unwrap_or_default();
     let wanted = pids.len();
-    let answers = readers::ask_processes(root, pids, (left.stuck_after, left.deadline), figures);
+    let answers = readers::ask_processes(root, pids, left.patience(), figures);
     let known = answers.into_iter().filter_map(|(pid, answer)| Some((pid, answer.ok()?)));
     let mut known: Vec<(Pid, Option<OomFigures>)> = known.collect();
     known.sort_unstable_by_key(|(pid, _)| *pid);
