@@ -124,18 +124,11 @@ const RING: Budget = Budget {
 /// One thread that waits for each call.
 const SYNC: Budget = Budget {
     kind: EngineKind::Sync,
-    ring: CHAINED,
-    source: Source::Rollup,
-    places: false,
-    stat: false,
-    walks: false,
-    kept: false,
     operations: 6.0,
     enters: 0.0,
-    switches: f64::INFINITY,
-    reads: 2.0,
     growths: SYNC_GROWTHS,
     why: "open, read, close of two files",
+    ..RING
 };
 
 const BUDGETS: [Budget; 16] = [

@@ -62,20 +62,12 @@ impl<'run> Program<'run> {
         grouping: Grouping,
     ) -> Program<'run> {
         Program {
-            name,
             pid: Some(process.pid),
             // A row of another grouping is the same one with another process.
             start_time: process.stat.start_time.filter(|_| grouping.is_process()),
             count: 1,
             uid: Uniform::new(process.uid),
-            cgroup: Uniform::new(process.cgroup.map(|paths| paths.charged)),
-            usage: Usage::NOTHING,
-            freed: None,
-            charge: None,
-            faults: RowFaults::NONE,
-            gpu: Some(GpuMemory::default()),
-            oom: RowOom::default(),
-            tree: None,
+            ..Program::idle(name, Uniform::new(process.cgroup.map(|paths| paths.charged)), |_| true)
         }
     }
 
