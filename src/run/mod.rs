@@ -3,6 +3,7 @@
 //! - `settings` the command line, resolved
 //! - `progress` a progress line on a terminal
 //! - `tree`     processes as a tree
+//! - `compare`  comparisons of address spaces
 //! - `vfork`    which processes run in the memory of others
 //! - `search`   a search on a thread that may not end
 //! - `outside`  which of these a selection leaves out
@@ -24,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 mod columns;
+mod compare;
 mod diff;
 mod facts;
 mod faults;

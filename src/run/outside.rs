@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use super::compare::{PidPair, compare, has_memory};
 use super::search::Search;
-use super::vfork::{has_memory, share_memory};
 use crate::engine::Survey;
 use crate::process::{Fate, ProcFile};
 use crate::sys::proc_root::ProcRoot;
@@ -115,13 +115,11 @@ fn search(root: &ProcRoot, selected: &[Pid], mut outside: Vec<Pid>, pairs: &Send
     if ordered.len() == selected.len() || !keeper_client::has_keeper() {
         return;
     }
-    for pid in outside.iter().take(KEPT_MAX) {
-        let Some(near) = nearest(selected, *pid) else { return };
-        let is_same = share_memory(root, near, *pid) == Some(true);
-        if is_same && pairs.send((near, *pid)).is_err() {
-            return;
-        }
-    }
+    let few = outside.iter().take(KEPT_MAX);
+    let few: Vec<PidPair> = few.filter_map(|pid| Some((*pid, nearest(selected, *pid)?))).collect();
+    compare(root, &few, |(pid, near)| {
+        let _ = pairs.send((near, pid));
+    });
 }
 
 /// The selected process with the nearest id.

@@ -9,18 +9,17 @@
 //! one by id: processes that share memory are usually started one after another. There, and where
 //! the kernel does not compare, a note says that memory may count twice.
 
-use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use super::compare::{self, Budget, Comparison, PidPair};
 use super::search::{Search, TookLong};
 use crate::engine::Survey;
 use crate::process::{self, ProcFile, ProcessUsage};
 use crate::report::bounds::{self, Uncompared};
 use crate::smaps::Field;
 use crate::sys::proc_root::ProcRoot;
-use crate::sys::{keeper_client, this_process};
 use crate::units::{Kib, Pid};
 
 /// The search stops after this many comparisons without a match, plus one for each
@@ -28,15 +27,6 @@ use crate::units::{Kib, Pid};
 /// which a search that finds nothing must cost almost nothing.
 const MISSES_MAX: usize = 8;
 const MEASURED_PER_MISS: usize = 256;
-/// The most comparisons that find all equal processes in one address space: so many, and one for
-/// each `MEASURED_PER_COMPARISON` measured processes. `kcmp(2)` takes 1.1 µs, the survey of a
-/// process 40 and more.
-const COMPARISONS_LEAST: usize = 4096;
-const MEASURED_PER_COMPARISON: usize = 2;
-/// The same for a keeper, which takes 20 µs.
-const KEPT_LEAST: usize = 200;
-const MEASURED_PER_KEPT: usize = 16;
-
 /// Processes in the address spaces of others.
 #[derive(Default)]
 pub(crate) struct SharedSpaces {
@@ -81,7 +71,7 @@ pub(super) fn find(root: &ProcRoot, survey: &Survey, deadline: Option<Duration>)
     let (mut found, mut doubted) = (HashMap::new(), Doubted::default());
     loop {
         match search.next() {
-            Ok(Some(Finding::Child(child, parent))) => drop(found.insert(child, parent)),
+            Ok(Some(Finding::Shared((child, parent)))) => drop(found.insert(child, parent)),
             Ok(Some(Finding::Doubt(more))) => doubted = more,
             Ok(None) => break,
             Err(TookLong) => {
@@ -98,8 +88,8 @@ pub(super) fn find(root: &ProcRoot, survey: &Survey, deadline: Option<Duration>)
 
 /// A message of the search.
 enum Finding {
-    /// A process, and another one in whose address space it runs.
-    Child(Pid, Pid),
+    /// Two processes in one address space.
+    Shared(PidPair),
     /// The end of the search.
     Doubt(Doubted),
 }
@@ -187,53 +177,56 @@ impl Suspects {
 
     /// Sends each process that shares the memory of another, with that one.
     fn search(&self, root: &ProcRoot, findings: &Sender<Finding>) {
+        // A receiver that gave up needs nothing.
+        let mut found = |pair| drop(findings.send(Finding::Shared(pair)));
         let mut budget = Budget::new(self.all.len());
-        let (mut misses, mut known) = (0, HashSet::new());
         // The figures of a process can change between its read and that of the other one.
-        for alike in &self.alike {
-            let Some((pairs, extent)) = compare_all(root, alike, &mut budget) else { continue };
-            if extent == Extent::All {
-                known.extend(alike.iter().copied());
-            }
-            if !send(findings, pairs) {
-                return; // The receiver gave up.
-            }
-        }
-        for pid in &self.in_turn {
-            if misses == self.misses_max {
-                break;
-            }
-            if known.contains(pid) {
-                continue;
-            }
-            match self.parent(root, *pid) {
-                Some(parent) if share_memory(root, *pid, parent) == Some(true) => {
-                    known.insert(*pid);
-                    if !send(findings, vec![(*pid, parent)]) {
-                        return;
-                    }
-                }
-                _ => misses += 1,
-            }
-        }
+        let alike = self.alike.iter().filter_map(|alike| budget.each_with_each(root, alike));
+        let alike: Vec<Comparison> = alike.collect();
+        let mut known = Comparison::finish(&alike, root, &mut found);
+        self.compare_with_parents(root, &mut known, &mut found);
         let mut doubted = Doubted::default();
         for equal in &self.equal {
             let rest: Vec<Pid> = equal.iter().copied().filter(|pid| !known.contains(pid)).collect();
-            let Some((pairs, extent)) = compare(root, &rest, &mut budget) else {
-                doubted.many += rest.len();
-                continue;
-            };
-            match extent {
-                Extent::All => {}
-                Extent::Neighbours => doubted.many += rest.len(),
-                Extent::Refused => doubted.refused += rest.len(),
-            }
-            if !send(findings, pairs) {
-                return;
+            let all = budget.each_with_each(root, &rest);
+            let is_all = all.is_some();
+            let compared = all
+                .or_else(|| budget.each_with_next(&rest))
+                .map(|set| Comparison::finish(&[set], root, &mut found));
+            match compared {
+                Some(compared) if compared.len() < rest.len() => doubted.refused += rest.len(),
+                Some(_) if is_all => {}
+                _ => doubted.many += rest.len(),
             }
         }
-        // A receiver that gave up does not need it.
         drop(findings.send(Finding::Doubt(doubted)));
+    }
+
+    /// Compares the most likely ones with their parents, and adds those that share memory to
+    /// `known`.
+    fn compare_with_parents(
+        &self,
+        root: &ProcRoot,
+        known: &mut HashSet<Pid>,
+        found: &mut impl FnMut(PidPair),
+    ) {
+        let mut rest = self.in_turn.iter().copied().filter(|pid| !known.contains(pid));
+        let (mut misses_left, mut children) = (self.misses_max, Vec::new());
+        loop {
+            let few: Vec<Pid> = rest.by_ref().take(misses_left).collect();
+            if few.is_empty() {
+                break;
+            }
+            let pairs = few.iter().filter_map(|pid| Some((*pid, self.parent(root, *pid)?)));
+            let pairs: Vec<PidPair> = pairs.collect();
+            let before = children.len();
+            compare::compare(root, &pairs, |pair| {
+                children.push(pair.0);
+                found(pair);
+            });
+            misses_left -= few.len() - (children.len() - before);
+        }
+        known.extend(children);
     }
 
     /// Its parent, if that has the same addresses.
@@ -248,153 +241,8 @@ impl Suspects {
     }
 }
 
-/// Whether the receiver still waits for the pairs.
-fn send(findings: &Sender<Finding>, pairs: Vec<(Pid, Pid)>) -> bool {
-    pairs.into_iter().all(|(pid, owner)| findings.send(Finding::Child(pid, owner)).is_ok())
-}
-
-/// As [`keeper_client::share_memory`]; an ended process shares nothing. To `kcmp(2)`, two dead
-/// processes are equal: they have no address space, which is the same pointer.
-pub(super) fn share_memory(root: &ProcRoot, one: Pid, other: Pid) -> Option<bool> {
-    match keeper_client::share_memory(one, other) {
-        Some(is_equal) => Some(is_equal && has_memory(root, one)),
-        None if has_memory(root, one) && has_memory(root, other) => None,
-        None => Some(false),
-    }
-}
-
-/// Whether a process has an address space still. A read of `status` never blocks.
-pub(super) fn has_memory(root: &ProcRoot, pid: Pid) -> bool {
-    root.read_once(ProcFile::Status, pid).is_ok_and(|status| process::has_memory(&status))
-}
-
-/// The number of comparisons left, by this process and by the keeper.
-struct Budget {
-    own: usize,
-    kept: usize,
-}
-
-impl Budget {
-    fn new(measured: usize) -> Budget {
-        let own = COMPARISONS_LEAST + measured / MEASURED_PER_COMPARISON;
-        Budget { own, kept: KEPT_LEAST + measured / MEASURED_PER_KEPT }
-    }
-}
-
-/// The processes that a process was compared with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Extent {
-    All,
-    /// The next one by id.
-    Neighbours,
-    /// Those before a comparison that the kernel refused.
-    Refused,
-}
-
-/// Each process that runs in the address space of one before it, and that one.
-type Pairs = (Vec<(Pid, Pid)>, Extent);
-
-/// Compares processes, in ascending order, with each other; `None` if they are too many.
-fn compare_all(root: &ProcRoot, pids: &[Pid], budget: &mut Budget) -> Option<Pairs> {
-    let [first, second, ..] = pids else { return Some((Vec::new(), Extent::All)) };
-    let count = pids.len();
-    if this_process::order_memory(*first, *second).is_some() {
-        let cost = count * (count - 1).ilog2() as usize + count;
-        budget.own = budget.own.checked_sub(cost)?;
-        return Some(compare_in_order(root, pids));
-    }
-    // An ended process is no reason for the slower way.
-    let is_ended = |pid: &Pid| [first, second].contains(&pid) && !has_memory(root, *pid);
-    let left: Vec<Pid> = pids.iter().copied().filter(|pid| !is_ended(pid)).collect();
-    if left.len() < count {
-        return compare_all(root, &left, budget);
-    }
-    budget.kept = budget.kept.checked_sub(count * (count - 1) / 2)?;
-    Some(compare_in_turn(pids, |one, other| share_memory(root, one, other)))
-}
-
-/// The same, or if they are many, compares each with the next one: that takes at most one
-/// comparison for each measured process. `None` if even these are too many for the keeper.
-fn compare(root: &ProcRoot, pids: &[Pid], budget: &mut Budget) -> Option<Pairs> {
-    let all = compare_all(root, pids, budget);
-    if let (None, [first, second, ..]) = (&all, pids) {
-        if this_process::order_memory(*first, *second).is_none() {
-            budget.kept = budget.kept.checked_sub(pids.len() - 1)?;
-        }
-        return Some(compare_neighbours(pids, |one, other| share_memory(root, one, other)));
-    }
-    all
-}
-
-/// Inserts each process into a list in the kernel's order, and leaves out those that ended.
-fn compare_in_order(root: &ProcRoot, pids: &[Pid]) -> Pairs {
-    let (mut distinct, mut pairs): (Vec<Pid>, _) = (Vec::new(), Vec::new());
-    for pid in pids {
-        // Each turn but the last removes a process.
-        let place = loop {
-            let mut refused = None;
-            let place = distinct.binary_search_by(|other| {
-                let order = this_process::order_memory(*other, *pid);
-                refused = refused.or_else(|| order.is_none().then_some(*other));
-                order.unwrap_or(Ordering::Less)
-            });
-            match refused {
-                None => break Some(place),
-                Some(other) if !has_memory(root, other) => distinct.retain(|one| *one != other),
-                Some(_) if !has_memory(root, *pid) => break None,
-                Some(_) => return (pairs, Extent::Refused),
-            }
-        };
-        match place {
-            None => {}
-            Some(Ok(_)) if !has_memory(root, *pid) => {}
-            Some(Ok(place)) => pairs.push((*pid, distinct[place])),
-            Some(Err(place)) => distinct.insert(place, *pid),
-        }
-    }
-    (pairs, Extent::All)
-}
-
-/// Compares each process with all distinct ones before it.
-fn compare_in_turn(pids: &[Pid], same: impl Fn(Pid, Pid) -> Option<bool>) -> Pairs {
-    let (mut distinct, mut pairs): (Vec<Pid>, _) = (Vec::new(), Vec::new());
-    for pid in pids {
-        let mut owner = None;
-        for other in &distinct {
-            match same(*other, *pid) {
-                None => return (pairs, Extent::Refused),
-                Some(false) => {}
-                Some(true) => {
-                    owner = Some(*other);
-                    break;
-                }
-            }
-        }
-        match owner {
-            Some(owner) => pairs.push((*pid, owner)),
-            None => distinct.push(*pid),
-        }
-    }
-    (pairs, Extent::All)
-}
-
-/// Compares each process with the one before it.
-fn compare_neighbours(pids: &[Pid], same: impl Fn(Pid, Pid) -> Option<bool>) -> Pairs {
-    let mut pairs = Vec::new();
-    for (one, next) in pids.iter().zip(&pids[1..]) {
-        match same(*one, *next) {
-            None => return (pairs, Extent::Refused),
-            Some(true) => pairs.push((*next, *one)),
-            Some(false) => {}
-        }
-    }
-    (pairs, Extent::Neighbours)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
     use crate::process::StatFigures;
     use crate::smaps::{Scanner, Smaps};
@@ -435,79 +283,6 @@ mod tests {
         assert_eq!(suspects.alike, [[6, 7].map(Pid).to_vec(), [1, 2, 3, 5].map(Pid).to_vec()]);
         assert_eq!(suspects.addresses(Pid(7)), Some((0x40, 0x50)));
         assert_eq!(suspects.addresses(Pid(8)), None);
-    }
-
-    /// Too many for all comparisons are no reason to spend any.
-    #[test]
-    fn sets_beyond_the_budget_leave_it() {
-        let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
-        let own = Pid(std::process::id());
-        let mut budget = Budget { own: 10, kept: 10 };
-        assert_eq!(compare_all(&root, &[own; 8], &mut budget), None);
-        assert_eq!((budget.own, budget.kept), (10, 10));
-    }
-
-    #[test]
-    fn processes_are_compared_with_all_or_with_the_next_one() {
-        // Those of one number share their memory.
-        let memory = [7, 8, 8, 8, 9, 7];
-        let pids: Vec<Pid> = (0..6).map(Pid).collect();
-        let same = |one: Pid, other: Pid| Some(memory[one.0 as usize] == memory[other.0 as usize]);
-        let pairs = |list: &[(u32, u32)], extent| {
-            let list = list.iter().map(|(pid, owner)| (Pid(*pid), Pid(*owner))).collect();
-            (list, extent)
-        };
-        let all = compare_in_turn(&pids, same);
-        assert_eq!(all, pairs(&[(2, 1), (3, 1), (5, 0)], Extent::All));
-        let neighbours = compare_neighbours(&pids, same);
-        assert_eq!(neighbours, pairs(&[(2, 1), (3, 2)], Extent::Neighbours));
-        let refused = pairs(&[], Extent::Refused);
-        assert_eq!(compare_neighbours(&pids, |_, _| None), refused);
-        assert_eq!(compare_in_turn(&pids, |_, _| None), refused);
-        let same_or_refused = |one, other: Pid| if other.0 < 4 { same(one, other) } else { None };
-        let before = pairs(&[(2, 1), (3, 1)], Extent::Refused);
-        assert_eq!(compare_in_turn(&pids, same_or_refused), before);
-    }
-
-    #[test]
-    fn an_ended_process_is_left_out() {
-        let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
-        let mut child = std::process::Command::new("true").spawn().expect("a child");
-        let (own, ended) = (Pid(std::process::id()), Pid(child.id()));
-        child.wait().expect("a child of ours");
-        let is_compared = this_process::share_memory(own, own).is_some();
-        let expected = if is_compared {
-            (vec![(own, own)], Extent::All)
-        } else {
-            (Vec::new(), Extent::Refused)
-        };
-        assert_eq!(share_memory(&root, own, ended), Some(false));
-        for pids in [[own, ended, own], [ended, own, own], [own, own, ended]] {
-            assert_eq!(compare_in_order(&root, &pids), expected, "{pids:?}");
-            let mut budget = Budget { own: 100, kept: 0 };
-            let found = compare(&root, &pids, &mut budget);
-            assert!(!is_compared || found.as_ref() == Some(&expected), "{pids:?}: {found:?}");
-        }
-    }
-
-    #[test]
-    fn dead_processes_share_nothing() {
-        let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
-        let start = || std::process::Command::new("true").spawn().expect("a child");
-        let mut children = [start(), start()];
-        let pids = children.each_ref().map(|child| Pid(child.id()));
-        let until = Instant::now() + Duration::from_secs(60);
-        while pids.iter().any(|pid| has_memory(&root, *pid)) && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        let answers =
-            [share_memory(&root, pids[0], pids[1]), share_memory(&root, pids[1], pids[0])];
-        let (pairs, _) = compare_in_order(&root, &pids);
-        for child in &mut children {
-            child.wait().expect("a child of ours");
-        }
-        assert!(answers.iter().all(|answer| *answer != Some(true)), "{answers:?}");
-        assert_eq!(pairs, []);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use rustix::net::{
 };
 use rustix::process::{Signal, WaitOptions};
 
-use super::keeper::{KeeperRequest, Kind, PACKET_MAX, Reply};
+use super::keeper::{KeeperRequest, Kind, NO_OPENER, PACKET_MAX, Reply};
 use super::this_process;
 use super::threads::{self, ThreadState};
 use crate::process::{ProcFile, RelPath};
@@ -93,10 +93,29 @@ pub fn end() {
     }
 }
 
-/// Whether two processes share an address space; `None` if neither this process nor its keeper may
-/// compare them. Waits for an exec of either process.
-pub fn share_memory(one: Pid, other: Pid) -> Option<bool> {
-    this_process::share_memory(one, other).or_else(|| ask_share_memory(one, other))
+/// Whether the two processes of each pair share an address space. Hands over each answer with the
+/// place of its pair, as it arrives; none for pairs that neither this process nor its keeper may
+/// compare. Waits for an exec of any of them.
+pub fn share_memory(pairs: &[(Pid, Pid)], mut take: impl FnMut(usize, bool)) {
+    let may_keeper = right() == Some(Right::Trace);
+    let mut requests = Vec::new();
+    for (place, (pid, other)) in pairs.iter().copied().enumerate() {
+        match this_process::share_memory(pid, other) {
+            Some(is_shared) => take(place, is_shared),
+            None if may_keeper => {
+                let (tag, kind) = (place as u64, Kind::ShareMemory);
+                requests.push(KeeperRequest { tag, kind, pid, other });
+            }
+            None => {}
+        }
+    }
+    for packet in requests.chunks(PACKET_MAX) {
+        ask(packet, &mut |Reply { tag, result }| match (usize::try_from(tag), result) {
+            (Ok(place), Ok(_)) => take(place, true),
+            (Ok(place), Err(Errno::NOT_SUPPORTED)) => take(place, false),
+            _ => {}
+        });
+    }
 }
 
 /// The process id of the keeper; `None` if this process has none.
@@ -113,42 +132,45 @@ thread_local! {
 /// the caller's rights decide. Can wait forever, as the open itself.
 pub(super) fn open_memory(path: &RelPath) -> Option<Result<OwnedFd, Errno>> {
     let request = KeeperRequest::open(path, 0)?;
-    let reply = ask(request)?;
-    Some(reply.result.and_then(|file| file.ok_or(Errno::MFILE)))
+    let mut opened = None;
+    ask(&[request], &mut |reply| opened = Some(reply.result));
+    opened.map(|result| result.and_then(|file| file.ok_or(Errno::MFILE)))
 }
 
-/// Whether two processes share an address space; `None` if the keeper cannot tell.
-fn ask_share_memory(pid: Pid, other: Pid) -> Option<bool> {
-    let kind = Kind::ShareMemory;
-    match ask(KeeperRequest { tag: 0, kind, pid, other })?.result {
-        Ok(_) => Some(true),
-        Err(Errno::NOT_SUPPORTED) => Some(false),
-        Err(_) => None,
-    }
-}
-
-fn ask(request: KeeperRequest) -> Option<Reply> {
+/// Sends a packet of requests, and hands over the replies as they arrive. If the keeper ends, the
+/// rest gets none.
+fn ask(packet: &[KeeperRequest], take: &mut dyn FnMut(Reply)) {
     OWN.with_borrow_mut(|own| {
         if own.is_none() {
             *own = spare().take().or_else(|| Channel::open(SendFlags::empty()));
         }
         let Some(channel) = own.as_mut() else {
             // A keeper without a channel means a lack of descriptors, not of rights.
-            return has_keeper().then(|| Reply { tag: request.tag, result: Err(Errno::MFILE) });
+            let result = || Err(Errno::MFILE);
+            let of = |request: &KeeperRequest| Reply { tag: request.tag, result: result() };
+            return packet.iter().filter(|_| has_keeper()).map(of).for_each(take);
         };
-        let mut replies = VecDeque::new();
-        let sent = channel.send(&[request], SendFlags::empty());
         let thread = threads::thread_id();
         askers().push(thread);
-        let asked = sent.and_then(|()| channel.receive(&mut replies, RecvFlags::empty()));
+        let (mut replies, mut left) = (VecDeque::new(), packet.len());
+        let mut asked = channel.send(packet, SendFlags::empty());
+        while asked.is_ok() && left > 0 {
+            asked = channel.receive(&mut replies, RecvFlags::empty());
+            for reply in replies.drain(..) {
+                if reply.tag == NO_OPENER {
+                    asked = Err(Errno::MFILE);
+                } else {
+                    left -= 1;
+                    take(reply);
+                }
+            }
+        }
         askers().retain(|asker| *asker != thread);
-        let reply = replies.pop_front().filter(|reply| asked.is_ok() && reply.tag == request.tag);
-        if reply.is_none() {
+        if asked.is_err() {
             *own = None;
             HAS_ENDED.store(true, Ordering::Relaxed);
         }
-        reply
-    })
+    });
 }
 
 /// The threads that wait for a reply.
@@ -176,19 +198,20 @@ pub fn is_free() -> bool {
     seen > 0 && blocked == 0
 }
 
-/// A channel with one thread, which starts during a survey for the comparisons after it.
+/// A channel with two threads, which start during a survey for the comparisons after it. If one of
+/// them waits for a stuck exec, the other one answers the rest of the packet.
 static SPARE: Mutex<Option<Channel>> = Mutex::new(None);
 
 fn spare() -> MutexGuard<'static, Option<Channel>> {
     SPARE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Starts a thread of the keeper for the comparisons after a survey. On busy CPUs that takes
+/// Starts the threads of the keeper for the comparisons after a survey. On busy CPUs that takes
 /// milliseconds.
 pub(super) fn prepare_comparisons() {
     let mut spare = spare();
     if spare.is_none() {
-        *spare = Channel::open(SendFlags::DONTWAIT);
+        *spare = Channel::with(2);
     }
 }
 
