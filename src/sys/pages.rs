@@ -37,9 +37,23 @@ pub struct KernelPages {
 }
 
 impl KernelPages {
-    fn known(&self, frame: u64) -> Option<u64> {
-        let (block, place) = place_of(frame);
-        self.blocks.get(&block)?[place].checked_sub(1).map(u64::from)
+    /// Replaces `counts` by those of these frames. Returns the frames whose counts are not known.
+    fn known(&self, frames: &[u64], counts: &mut Vec<u32>) -> Vec<u64> {
+        counts.clear();
+        let mut unknown = Vec::new();
+        // Most frames are in the block of the one before.
+        let mut last = None;
+        for frame in frames {
+            let (block, place) = place_of(*frame);
+            let known = last.filter(|(number, _)| *number == block);
+            last = known.or_else(|| Some((block, self.blocks.get(&block)?)));
+            let known = last.map_or(0, |(_, counts)| counts[place]);
+            if known == 0 {
+                unknown.push(*frame);
+            }
+            counts.push(known.saturating_sub(1));
+        }
+        unknown
     }
 
     fn record(&mut self, frame: u64, count: u64) {
@@ -63,27 +77,29 @@ impl KernelPages {
 }
 
 impl PageCounts for KernelPages {
-    fn load(&mut self, frames: &[u64]) -> Result<(), Errno> {
-        if self.blocks.len() + frames.len() > BLOCKS_MAX {
+    fn counts(&mut self, frames: &[u64], counts: &mut Vec<u32>) -> Result<(), Errno> {
+        let mut unknown = self.known(frames, counts);
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        if self.blocks.len() + unknown.len() > BLOCKS_MAX {
             self.blocks.clear();
+            unknown = frames.to_vec();
         }
-        let mut run: Option<(u64, u64)> = None;
-        for frame in frames {
-            if self.known(*frame).is_some() {
-                continue;
+        unknown.sort_unstable();
+        let mut run = (unknown[0], unknown[0]);
+        for frame in unknown {
+            let (first, last) = run;
+            if frame - last <= GAP_MAX && frame - first < RUN_MAX {
+                run = (first, frame);
+            } else {
+                self.read_run(first, last - first + 1)?;
+                run = (frame, frame);
             }
-            run = match run {
-                Some((first, last)) if frame - last <= GAP_MAX && frame - first < RUN_MAX => {
-                    Some((first, *frame))
-                }
-                Some((first, last)) => {
-                    self.read_run(first, last - first + 1)?;
-                    Some((*frame, *frame))
-                }
-                None => Some((*frame, *frame)),
-            };
         }
-        run.map_or(Ok(()), |(first, last)| self.read_run(first, last - first + 1))
+        self.read_run(run.0, run.1 - run.0 + 1)?;
+        self.known(frames, counts);
+        Ok(())
     }
 
     fn forget(&mut self) {
@@ -97,10 +113,6 @@ impl PageCounts for KernelPages {
             &mut self.seen.entry(block).or_insert_with(|| Box::new([0; BLOCK_FRAMES]))[place];
         *seen = seen.saturating_add(1);
         u64::from(*seen)
-    }
-
-    fn count(&self, frame: u64) -> u64 {
-        self.known(frame).unwrap_or(0)
     }
 
     fn flags(&mut self, frame: u64) -> Result<u64, Errno> {
@@ -162,17 +174,26 @@ mod tests {
         (file, KernelPages { counts, ..KernelPages::default() })
     }
 
+    fn counts(pages: &mut KernelPages, frames: &[u64]) -> Result<Vec<u32>, Errno> {
+        let mut counts = Vec::new();
+        pages.counts(frames, &mut counts).map(|()| counts)
+    }
+
     #[test]
     fn counts_are_those_of_their_frames() {
         let (_file, mut pages) = counted();
-        let frames: Vec<u64> = (0..4990).filter(|n| n % 7 == 0 || n % 100 < 20).collect();
-        for part in frames.chunks(900) {
-            pages.load(part).expect("read");
-            part.iter().for_each(|frame| assert_eq!(pages.count(*frame), *frame));
+        let frames = (0..4990).filter(|n| n % 7 == 0 || n % 100 < 20);
+        // In no order: 7 is prime to their number.
+        let frames: Vec<u32> = frames.collect();
+        assert_ne!(frames.len() % 7, 0);
+        let mixed: Vec<u32> = (0..frames.len()).map(|n| frames[7 * n % frames.len()]).collect();
+        for part in mixed.chunks(900) {
+            let of_part: Vec<u64> = part.iter().copied().map(u64::from).collect();
+            assert_eq!(counts(&mut pages, &of_part).expect("read"), part);
         }
         // A frame behind the last one is mapped by no process.
-        pages.load(&[4999, 5001]).expect("read");
-        assert_eq!([4999, 5001].map(|frame| pages.count(frame)), [4999, 0]);
+        assert_eq!(counts(&mut pages, &[4999, 5001, 4999]).expect("read"), [4999, 0, 4999]);
+        assert_eq!(counts(&mut pages, &[]), Ok(Vec::new()));
     }
 
     /// A process whose counts cannot be read is left to its rollup, and so is the next one.
@@ -181,22 +202,19 @@ mod tests {
         let (file, mut pages) = counted();
         let writable = File::options().write(true).open(file.path()).expect("open");
         let readable = pages.counts.replace(writable);
-        assert!(pages.load(&[7]).is_err());
-        assert!(pages.load(&[7]).is_err(), "the count is not known");
+        assert!(counts(&mut pages, &[7]).is_err());
+        assert!(counts(&mut pages, &[7]).is_err(), "the count is not known");
         pages.counts = readable;
-        pages.load(&[7]).expect("read");
-        assert_eq!(pages.count(7), 7);
+        assert_eq!(counts(&mut pages, &[7]).expect("read"), [7]);
     }
 
     #[test]
     fn known_counts_are_not_read_again() {
         let (file, mut pages) = counted();
-        pages.load(&[10, 12, 1000]).expect("read");
+        counts(&mut pages, &[10, 12, 1000]).expect("read");
         std::fs::write(file.path(), vec![0; 5000 * 8]).expect("written");
-        pages.load(&[11, 12, 1000, 2000]).expect("read");
-        assert_eq!([11, 12, 1000, 2000].map(|frame| pages.count(frame)), [11, 12, 1000, 0]);
+        assert_eq!(counts(&mut pages, &[11, 12, 1000, 2000]).expect("read"), [11, 12, 1000, 0]);
         pages.forget();
-        pages.load(&[12]).expect("read");
-        assert_eq!(pages.count(12), 0);
+        assert_eq!(counts(&mut pages, &[12]).expect("read"), [0]);
     }
 }

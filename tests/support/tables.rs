@@ -1,7 +1,7 @@
 //! An address space made of page tables: its maps, its entries, and its rollup, page by page. The
 //! number of a frame tells its kind and how often it is mapped, so that nothing else is kept.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt::Write;
 
 use psm_uring::process::PageCounts;
@@ -228,7 +228,6 @@ struct Sums {
 /// The counts and flags of all frames.
 #[derive(Clone, Debug, Default)]
 pub struct Frames {
-    loaded: HashSet<u64>,
     /// The number of sights of each frame.
     seen: HashMap<u64, u64>,
     /// The largest number of frames that were loaded at once.
@@ -239,30 +238,24 @@ pub struct Frames {
 }
 
 impl PageCounts for Frames {
-    fn load(&mut self, frames: &[u64]) -> Result<(), Errno> {
-        assert!(frames.is_sorted_by(|a, b| a < b), "frames ascend");
+    fn counts(&mut self, frames: &[u64], counts: &mut Vec<u32>) -> Result<(), Errno> {
         self.most = self.most.max(frames.len());
         self.loads += 1;
         if let Some((_, errno)) = self.refuses.filter(|(load, _)| self.loads > *load) {
             return Err(errno);
         }
-        self.loaded.extend(frames);
+        counts.clear();
+        let count = |frame: &u64| u32::try_from(count_of(*frame)).expect("a small count");
+        counts.extend(frames.iter().map(count));
         Ok(())
     }
 
-    fn forget(&mut self) {
-        self.loaded.clear();
-    }
+    fn forget(&mut self) {}
 
     fn see(&mut self, frame: u64) -> u64 {
         let seen = self.seen.entry(frame).or_default();
         *seen += 1;
         *seen
-    }
-
-    fn count(&self, frame: u64) -> u64 {
-        assert!(self.loaded.contains(&frame), "frame {frame:#x} was not loaded");
-        count_of(frame)
     }
 
     fn flags(&mut self, frame: u64) -> Result<u64, Errno> {

@@ -58,6 +58,8 @@ const ENTRIES_PER_MAPPING: usize = 8;
 
 /// Pages to be counted that are kept: 128 KiB.
 const UNCOUNTED_MAX: usize = 16 * 1024;
+/// Pages that are counted at once.
+const COUNTED_MAX: usize = 4 * 1024;
 /// The same for blocks: 24 KiB.
 const BLOCKS_MAX: usize = 1024;
 /// Tables after which a process that mostly has huge pages is left to the rollup, whose time is
@@ -110,17 +112,14 @@ pub struct Window {
 
 /// The counts and flags of page frames, from `/proc/kpagecount` and `/proc/kpageflags`.
 pub trait PageCounts {
-    /// Reads the counts of these frames, which ascend.
+    /// Replaces `counts` by the number of times that each of these frames is mapped.
     ///
     /// # Errors
     /// Those of `open(2)` and `pread(2)`.
-    fn load(&mut self, frames: &[u64]) -> Result<(), Errno>;
+    fn counts(&mut self, frames: &[u64], counts: &mut Vec<u32>) -> Result<(), Errno>;
 
     /// Drops all counts: they are those of one survey.
     fn forget(&mut self);
-
-    /// The number of times that a frame is mapped; it was loaded.
-    fn count(&self, frame: u64) -> u64;
 
     /// Counts one more mapping of a frame in the current group; returns their number so far.
     fn see(&mut self, frame: u64) -> u64;
@@ -128,7 +127,7 @@ pub trait PageCounts {
     /// The flags of a frame.
     ///
     /// # Errors
-    /// As [`PageCounts::load`].
+    /// As [`PageCounts::counts`].
     fn flags(&mut self, frame: u64) -> Result<u64, Errno>;
 }
 
@@ -347,8 +346,12 @@ impl Walk {
         self.rule.map_or(0, |rule| (rule.page_bytes << SHARE_BITS) / count)
     }
 
-    /// Counts resident pages that are each mapped `count` times.
+    /// Adds pages that are each mapped `count` times. Without a mapping they are not resident: the
+    /// page of zeros, or pages that were unmapped since.
     fn resident(&mut self, class: u16, pages: u64, count: u64) {
+        if count == 0 {
+            return;
+        }
         let share = self.share(count);
         let sums = &mut self.classes[usize::from(class)];
         sums.resident += pages;
@@ -359,15 +362,13 @@ impl Walk {
     /// Counts the pages that wait for it.
     pub(super) fn count(&mut self, pages: &mut dyn PageCounts) -> Result<(), Errno> {
         let mut uncounted = std::mem::take(&mut self.uncounted);
-        uncounted.sort_unstable();
-        for part in uncounted.chunks(UNCOUNTED_MAX / 4) {
-            let mut frames: Vec<u64> = part.iter().map(|page| page >> CLASS_BITS).collect();
-            frames.dedup();
-            pages.load(&frames)?;
-            for page in part {
-                let class = u16::try_from(page & ((1 << CLASS_BITS) - 1)).unwrap_or(0);
-                self.counted(class, page >> CLASS_BITS, pages);
-            }
+        let (mut frames, mut counts) = (Vec::new(), Vec::new());
+        for part in uncounted.chunks(COUNTED_MAX) {
+            frames.clear();
+            frames.extend(part.iter().map(|page| page >> CLASS_BITS));
+            pages.counts(&frames, &mut counts)?;
+            let class = |page: &u64| u16::try_from(page & ((1 << CLASS_BITS) - 1)).unwrap_or(0);
+            self.counted(part.iter().map(class), &frames, &counts, pages);
         }
         uncounted.clear();
         self.uncounted = uncounted;
@@ -379,18 +380,29 @@ impl Walk {
         Ok(())
     }
 
-    fn counted(&mut self, class: u16, frame: u64, pages: &mut dyn PageCounts) {
-        let count = pages.count(frame);
-        // The page of zeros, or a page that was unmapped since.
-        if count == 0 {
-            return;
+    /// Adds pages by class, frame and count. Neighbours mostly have the same class and count.
+    fn counted(
+        &mut self,
+        classes: impl Iterator<Item = u16>,
+        frames: &[u64],
+        counts: &[u32],
+        pages: &mut dyn PageCounts,
+    ) {
+        let (mut alike, mut len) = ((0, 0), 0);
+        for ((class, frame), count) in classes.zip(frames).zip(counts) {
+            let count = u64::from(*count);
+            if alike != (class, count) {
+                self.resident(alike.0, len, alike.1);
+                (alike, len) = ((class, count), 0);
+            }
+            len += 1;
+            if self.finds_freed && count > 0 {
+                let share = self.share(count);
+                let seen = &mut self.classes[usize::from(class)].seen;
+                seen.mapping(pages.see(*frame), count, share);
+            }
         }
-        self.resident(class, 1, count);
-        if self.finds_freed {
-            let share = self.share(count);
-            let seen = &mut self.classes[usize::from(class)].seen;
-            seen.mapping(pages.see(frame), count, share);
-        }
+        self.resident(alike.0, len, alike.1);
     }
 
     fn count_block(&mut self, block: Block, pages: &mut dyn PageCounts) -> Result<(), Errno> {
@@ -411,8 +423,9 @@ impl Walk {
             return Ok(());
         }
         let frames: Vec<u64> = (first.frame()..first.frame() + len).collect();
-        pages.load(&frames)?;
-        frames.iter().for_each(|frame| self.counted(class, *frame, pages));
+        let mut counts = Vec::new();
+        pages.counts(&frames, &mut counts)?;
+        self.counted(std::iter::repeat(class), &frames, &counts, pages);
         Ok(())
     }
 
@@ -425,8 +438,9 @@ impl Walk {
         pages: &mut dyn PageCounts,
     ) -> Result<Option<bool>, Errno> {
         let Block { first, .. } = block;
-        pages.load(&[first.frame()])?;
-        let count = pages.count(first.frame());
+        let mut counts = Vec::new();
+        pages.counts(&[first.frame()], &mut counts)?;
+        let count = counts.first().copied().map_or(0, u64::from);
         let is_last = pages.see(first.frame()) == count;
         let is_known = first.is_exclusive() || count > 1 || !first.is_file();
         Ok(is_known.then_some(is_last))
