@@ -9,7 +9,8 @@
 //!   └─ path ─────────┘└─ arguments ─────────────┘                   or at ` -x`, ` --x`, ` /`
 //! ```
 //!
-//! Directories may contain such text too. If a `/` follows, the end is in doubt, and comm decides.
+//! Directories may contain such text too. If a `/` follows, the end is in doubt: comm or the binary
+//! decides.
 //! A relative path looks like text (`TCP/IP helper`): comm or the binary proves that it is one.
 
 use std::ops::Range;
@@ -80,13 +81,19 @@ fn path<'a>(argv0: &'a [u8], kind: TitleKind, is_alone: bool, clue: Clue<'_>) ->
         return Title::MagicLink;
     }
     if kind != TitleKind::DosPath && is_doubtful(&argv0[first..]) {
-        let comm = match clue {
-            Clue::Nothing => return Title::Doubtful,
-            Clue::Comm(comm) => comm,
-            Clue::Exe(_) => b"",
-        };
         let next_path = argv0.windows(2).position(|two| two == b" /").filter(|_| is_alone);
-        if let Some(name) = confirmed(argv0, next_path.unwrap_or(argv0.len()), comm) {
+        let path_max = next_path.unwrap_or(argv0.len());
+        let found = match clue {
+            Clue::Nothing => return Title::Doubtful,
+            Clue::Comm(comm) => match confirmed(argv0, path_max, comm) {
+                None if !is_text(&argv0[first..]) => return Title::Doubtful,
+                found => found,
+            },
+            Clue::Exe(exe) => whole_path(argv0, exe)
+                .or_else(|| confirmed(argv0, path_max, last_part(exe)))
+                .or_else(|| begin_of_text(argv0, first)),
+        };
+        if let Some(name) = found {
             return Title::Shown(&argv0[name]);
         }
     }
@@ -226,8 +233,11 @@ fn may_begin_with_blank_path(argv0: &[u8], is_alone: bool) -> bool {
 
 /// Whether a word is a path by the name of a directory: `.venv/bin/python`.
 fn has_program_directory(word: &[u8]) -> bool {
-    let mut parts = word.rsplit(|byte| *byte == b'/').skip(1);
-    parts.any(|part| PROGRAM_DIRECTORIES.contains(&part))
+    word.rsplit(|byte| *byte == b'/').skip(1).any(is_of_programs)
+}
+
+fn is_of_programs(directory: &[u8]) -> bool {
+    PROGRAM_DIRECTORIES.contains(&directory)
 }
 
 fn first_word(text: &[u8]) -> &[u8] {
@@ -314,11 +324,37 @@ fn confirmed(argv0: &[u8], path_max: usize, comm: &[u8]) -> Option<Range<usize>>
         }
     }
     let (begin, end) = last?;
-    let rest = &argv0[end..];
+    Some(begin..end + kept_len(&argv0[end..]))
+}
+
+/// The length of the text behind a program that its name keeps: none of it if it has a `/`.
+fn kept_len(rest: &[u8]) -> usize {
     let cut = (0..rest.len()).find(|at| is_argument(&rest[*at..])).unwrap_or(rest.len());
-    let is_kept = is_text(rest) || !rest[..cut].contains(&b'/');
-    let kept = if is_text(rest) { rest.len() } else { cut };
-    Some(begin..if is_kept { end + kept } else { end })
+    match rest {
+        _ if is_text(rest) => rest.len(),
+        _ if rest[..cut].contains(&b'/') => 0,
+        _ => cut,
+    }
+}
+
+/// The place of the name if `argv0` begins with the path of the binary.
+fn whole_path(argv0: &[u8], exe: &[u8]) -> Option<Range<usize>> {
+    let rest = argv0.strip_prefix(exe).filter(|_| !exe.is_empty())?;
+    let is_whole = rest.is_empty() || rest[0] == b' ' || rest.starts_with(b": ");
+    let begin = exe.len() - last_part(exe).len();
+    is_whole.then(|| begin..exe.len() + kept_len(rest))
+}
+
+/// The place of the name if the first blank ends the path, as it does without a proof in front of
+/// a word in lower case, or behind a directory of programs; unless such a directory follows.
+fn begin_of_text(argv0: &[u8], first: usize) -> Option<Range<usize>> {
+    let (path, rest) = argv0.split_at(first);
+    let word = first_word(rest.strip_prefix(b" ")?);
+    let is_word = !word.is_empty() && word.iter().all(u8::is_ascii_lowercase);
+    let begin = path.iter().rposition(|byte| *byte == b'/')? + 1;
+    let has_directory = || path.rsplit(|byte| *byte == b'/').nth(1).is_some_and(is_of_programs);
+    let is_end = begin < first && (is_word || has_directory()) && !has_program_directory(rest);
+    is_end.then(|| begin..first + kept_len(rest))
 }
 
 /// Whether a path is a link of `/proc` whose own name says nothing: `/proc/self/exe`,

@@ -168,11 +168,12 @@ fn only_titles_in_doubt_cost_a_file() {
     ] {
         assert_eq!(files(argv0), usual, "{argv0:?}");
     }
-    for argv0 in ["/usr/sbin/x: a/b\0", "/opt/My App/bin/app\0", "lib/comm\0", "My Apps/comm -x\0"]
+    for argv0 in ["/usr/sbin/x: a/b\0", "/opt/My App/bin/comm\0", "lib/comm\0", "My Apps/comm -x\0"]
     {
         assert_eq!(files(argv0)[..], [&usual[..], &["7/comm"]].concat(), "{argv0:?}");
     }
-    for argv0 in ["lib/x\0", "TCP/IP helper\0", "lib/exe\0", "My Apps/x\0"] {
+    for argv0 in ["lib/x\0", "TCP/IP helper\0", "lib/exe\0", "My Apps/x\0", "/opt/My App/bin/app\0"]
+    {
         assert_eq!(files(argv0)[..], [&usual[..], &["7/comm", "7/exe"]].concat(), "{argv0:?}");
     }
     let twice = ["7/smaps_rollup", "7/exe", "7/smaps_rollup"];
@@ -188,6 +189,8 @@ fn titles_without_comm_or_binary() {
         assert_eq!(named(&magic, NameRule::Title).0, "comm", "{errno}");
         let doubt = world.with("cmdline", "/usr/sbin/x: a/b\0").failing(&["comm"], errno);
         assert_eq!(named(&doubt, NameRule::Title).0, "x: a/b", "{errno}");
+        let blank = doubt.with("cmdline", "/usr/sbin/x waits for a/b\0");
+        assert_eq!(named(&blank, NameRule::Title).0, "x", "{errno}");
     }
     for errno in [Errno::ACCES, Errno::NAME_TOO_LONG] {
         let relative = World::user().with("cmdline", "lib/x\0").failing(&["exe"], errno);

@@ -12,7 +12,7 @@ pub fn title(argv0: &[u8], is_alone: bool, comm: &[u8], exe: &[u8]) -> Option<Ve
     let word = argv0.split(' ').next().unwrap_or_default();
     let is_rooted = ["/", "./", "../"].iter().any(|root| argv0.starts_with(root));
     let title = if is_rooted || is_dos(&argv0) {
-        of_path(&argv0, is_alone, &comm)
+        of_path(&argv0, is_alone, &comm, &exe)
     } else if !word.trim_end_matches(':').contains('/') {
         Some(if may_be_path(&argv0, is_alone) {
             of_blank_path(&argv0, is_alone, &comm, &exe)
@@ -23,7 +23,7 @@ pub fn title(argv0: &[u8], is_alone: bool, comm: &[u8], exe: &[u8]) -> Option<Ve
         Some(&*argv0)
     } else if word.rsplit('/').skip(1).any(|dir| ["bin", "sbin", ".bin", "libexec"].contains(&dir))
     {
-        of_path(&argv0, is_alone, &comm)
+        of_path(&argv0, is_alone, &comm, &exe)
     } else {
         of_relative(&argv0, is_alone, word.strip_suffix(':').unwrap_or(word), &comm, &exe)
     };
@@ -106,7 +106,7 @@ fn places(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.char_indices().map(|(at, _)| (at, &text[at..]))
 }
 
-fn of_path<'a>(argv0: &'a str, is_alone: bool, comm: &str) -> Option<&'a str> {
+fn of_path<'a>(argv0: &'a str, is_alone: bool, comm: &str, exe: &str) -> Option<&'a str> {
     let is_end = |rest: &str| {
         let is_kept = is_text(rest) && !is_in_path(rest) && (is_alone || rest.starts_with(':'));
         is_alone && is_argument(rest) || is_kept && !is_dos(argv0)
@@ -120,13 +120,37 @@ fn of_path<'a>(argv0: &'a str, is_alone: bool, comm: &str) -> Option<&'a str> {
     let is_certain = rest.starts_with(" --") || rest.starts_with(" /") || !rest.contains('/');
     if !is_certain && !is_dos(argv0) {
         let room = argv0.find(" /").filter(|_| is_alone).unwrap_or(argv0.len());
-        if let Some(name) = confirmed(argv0, room, comm) {
-            return Some(name);
+        let by_comm = confirmed(argv0, room, comm);
+        let by_exe = || of_binary(argv0, exe).or_else(|| confirmed(argv0, room, last_part(exe)));
+        let without_comm = || by_exe().or_else(|| without_proof(path, rest, argv0));
+        let found = by_comm.or_else(|| if is_text(rest) { None } else { without_comm() });
+        if found.is_some() {
+            return found;
         }
     }
     let (path, rest) = argv0.split_at(end);
     let begin = path.rfind('/').map_or(0, |slash| slash + 1);
     Some(if is_text(rest) { &argv0[begin..] } else { last_part(path) })
+}
+
+/// The name if the title begins with the path of the binary.
+fn of_binary<'a>(argv0: &'a str, exe: &str) -> Option<&'a str> {
+    let rest = argv0.strip_prefix(exe).filter(|_| !exe.is_empty())?;
+    let is_whole = rest.is_empty() || rest.starts_with(' ') || rest.starts_with(": ");
+    let begin = exe.len() - last_part(exe).len();
+    is_whole.then(|| &argv0[begin..exe.len() + kept(rest)])
+}
+
+/// The name if the first blank ends the path though nothing proves it.
+fn without_proof<'a>(path: &'a str, rest: &str, argv0: &'a str) -> Option<&'a str> {
+    let dirs = ["bin", "sbin", ".bin", "libexec"];
+    let word = rest.strip_prefix(' ')?.split(' ').next().unwrap_or_default();
+    let is_word = !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase());
+    let (dir, name) = path.rsplit_once('/')?;
+    let is_in_dir = dirs.contains(&last_part(dir)) && dir.ends_with(last_part(dir));
+    let mut later = rest.rsplit('/').skip(1);
+    let is_end = !name.is_empty() && (is_word || is_in_dir) && !later.any(|d| dirs.contains(&d));
+    is_end.then(|| &argv0[dir.len() + 1..path.len() + kept(rest)])
 }
 
 fn of_relative<'a>(
@@ -209,15 +233,17 @@ fn confirmed<'a>(argv0: &'a str, room: usize, comm: &str) -> Option<&'a str> {
     let all: Vec<(usize, usize)> = begins.filter_map(|at| Some((at, end_of(at)?))).collect();
     let has_colon = |found: &&(usize, usize)| path[found.1..].starts_with(':');
     let (begin, end) = *all.iter().find(has_colon).or(all.last())?;
-    let rest = &argv0[end..];
-    let text =
-        &rest[..places(rest).find(|(_, rest)| is_argument(rest)).map_or(rest.len(), |(at, _)| at)];
-    let kept = match rest {
+    Some(&argv0[begin..end + kept(&argv0[end..])])
+}
+
+/// The length of the text that stays behind a program.
+fn kept(rest: &str) -> usize {
+    let end = places(rest).find(|(_, rest)| is_argument(rest)).map_or(rest.len(), |(at, _)| at);
+    match rest {
         _ if is_text(rest) => rest.len(),
-        _ if text.contains('/') => 0,
-        _ => text.len(),
-    };
-    Some(&argv0[begin..end + kept])
+        _ if rest[..end].contains('/') => 0,
+        _ => end,
+    }
 }
 
 /// What follows the last slash before the end.
