@@ -236,7 +236,8 @@ fn of_title(title: &[u8], is_in_brackets: bool) -> Cow<'_, [u8]> {
 }
 
 impl Named {
-    /// The stable name in a title of this program. Numbers, ids and releases are none.
+    /// The stable name in a title of this program. Numbers, ids and releases are none, unless it is
+    /// in quotation marks.
     fn find<'a>(&self, title: &'a [u8]) -> Option<&'a [u8]> {
         let rest = title.strip_prefix(self.begin.as_bytes())?;
         let before = self.before.as_bytes();
@@ -244,6 +245,11 @@ impl Named {
             0 => 0,
             len => len + rest.windows(len).position(|window| window == before)?,
         };
+        if self.before == "\"" || rest[begin..].starts_with(b"\"") {
+            let label = rest[begin..].strip_prefix(b"\"").unwrap_or(&rest[begin..]);
+            let end = label.iter().position(|byte| *byte == b'"').filter(|end| *end > 0)?;
+            return Some(&label[..end]);
+        }
         let rest = &rest[begin..];
         let end = rest.iter().position(|byte| self.ends.as_bytes().contains(byte));
         let name = &rest[..end.or_else(|| self.may_be_last.then_some(rest.len()))?];

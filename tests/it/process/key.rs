@@ -167,7 +167,7 @@ fn a_text_changes_no_key_in_any_form() {
 }
 
 /// Real titles of each key.
-const REAL: [(&str, &[&str]); 106] = [
+const REAL: [(&str, &[&str]); 110] = [
     (
         "[celeryd: celery]",
         &[
@@ -388,6 +388,10 @@ const REAL: [(&str, &[&str]); 106] = [
             "mydaemon November 3",
         ],
     ),
+    ("unit: blog 2", &[r#"unit: "blog 2" application"#, r#"unit: "blog 2" prototype"#]),
+    ("unit: blog 3", &[r#"unit: "blog 3" application"#]),
+    ("unit: 17", &[r#"unit: "17" application"#]),
+    ("php-fpm: blog 2", &[r#"php-fpm: pool "blog 2""#]),
     // A state joined to a name is a part of it.
     ("hd-idle", &["hd-idle", "hd-idle (waiting)"]),
     ("order_processing", &["order_processing", "order_processing 3/10"]),
