@@ -18,9 +18,11 @@
 //!   └─ key ──┘└────┘ text                        └────────┘└─ key ─┘ a state, as text has a mark
 //! ```
 //!
+//! - `plain` blanks, digits and signs beyond ASCII
 //! - `words` the words and signs of titles that change
 #![forbid(unsafe_code)]
 
+mod plain;
 mod words;
 
 use std::borrow::Cow;
@@ -72,27 +74,11 @@ pub fn key(rule: NameRule, name: &[u8]) -> Cow<'_, [u8]> {
     match rule {
         NameRule::Cmdline => Cow::Borrowed(name),
         NameRule::Exe => Cow::Borrowed(name.strip_suffix(DELETED).unwrap_or(name)),
-        NameRule::Title | NameRule::Comm | NameRule::Script => match with_plain_blanks(name) {
+        NameRule::Title | NameRule::Comm | NameRule::Script => match plain::plain(name) {
             Some(name) => Cow::Owned(bracketed(&name).into_owned()),
             None => bracketed(name),
         },
     }
-}
-
-/// The name with a space for each other blank; `None` if it has none.
-fn with_plain_blanks(name: &[u8]) -> Option<Vec<u8>> {
-    let is_blank = |char: char| char != ' ' && char.is_whitespace();
-    let may_have = |byte: &u8| !byte.is_ascii() || byte.is_ascii_control();
-    if !name.iter().any(may_have) || !name.utf8_chunks().any(|part| part.valid().contains(is_blank))
-    {
-        return None;
-    }
-    let mut plain = Vec::with_capacity(name.len());
-    for part in name.utf8_chunks() {
-        plain.extend_from_slice(part.valid().replace(is_blank, " ").as_bytes());
-        plain.extend_from_slice(part.invalid());
-    }
-    Some(plain)
 }
 
 /// The key of a name that may be in brackets, such as `[celeryd@shop:MainProcess] -active-` and

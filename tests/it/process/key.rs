@@ -167,7 +167,7 @@ fn a_text_changes_no_key_in_any_form() {
 }
 
 /// Real titles of each key.
-const REAL: [(&str, &[&str]); 110] = [
+const REAL: [(&str, &[&str]); 113] = [
     (
         "[celeryd: celery]",
         &[
@@ -392,6 +392,22 @@ const REAL: [(&str, &[&str]); 110] = [
     ("unit: blog 3", &[r#"unit: "blog 3" application"#]),
     ("unit: 17", &[r#"unit: "17" application"#]),
     ("php-fpm: blog 2", &[r#"php-fpm: pool "blog 2""#]),
+    // Digits, signs and blanks beyond ASCII.
+    (
+        "indexer",
+        &[
+            "indexer \u{661}\u{667}",
+            "indexer\u{ff1a} waits",
+            "indexer\u{ff20}\u{ff11}\u{ff17}\u{ff1a}\u{ff12}\u{ff13}",
+            "indexer\u{a0}\u{967}\u{96d}",
+            "indexer\u{3000}\u{ff08}idle\u{ff09}",
+            "indexer\u{ff3b}\u{e53}\u{ff3d}",
+            "\u{ff18}\u{ff15}\u{ff05} indexer",
+            "\u{6f8}\u{6f5}\u{66a} indexer",
+        ],
+    ),
+    ("indexer-17", &["indexer-\u{ff11}\u{ff17}", "indexer-\u{661}\u{667}", "indexer-17: 3"]),
+    ("indexer-18", &["indexer-\u{661}\u{668}", "indexer-18"]),
     // A state joined to a name is a part of it.
     ("hd-idle", &["hd-idle", "hd-idle (waiting)"]),
     ("order_processing", &["order_processing", "order_processing 3/10"]),

@@ -31,6 +31,8 @@ pub fn run(bytes: &[u8]) {
         ("<prog 3> idle ", "<prog>"),
         ("prog\t3 ", "prog"),
         ("prog\u{a0}3 ", "prog"),
+        ("prog\u{ff1a} ", "prog"),
+        ("prog \u{661}", "prog"),
         ("prog$3 ", "prog"),
         ("prog SLEEP ", "prog"),
         ("\"prog:3\" 85% ", "\"prog\""),
@@ -41,8 +43,11 @@ pub fn run(bytes: &[u8]) {
     let found = key(bytes);
     assert_eq!(found.is_empty(), bytes.is_empty(), "{}", bytes.escape_ascii());
     assert!(found.len() <= bytes.len() + LONGEST_PROGRAM, "{}", found.escape_ascii());
-    // A space replaces each other blank.
-    let is_from_title = |byte: &u8| bytes.contains(byte) || b"# ".contains(byte);
+    // A blank, a digit or a sign of ASCII replaces each other one.
+    let is_sign = |byte: &u8| byte.is_ascii_digit() || byte.is_ascii_punctuation();
+    let may_replace = |byte: &u8| !bytes.is_ascii() && is_sign(byte);
+    let is_from_title =
+        |byte: &u8| bytes.contains(byte) || b"# ".contains(byte) || may_replace(byte);
     let is_named = found.contains(&b':');
     assert!(is_named || found.iter().all(is_from_title), "{}", found.escape_ascii());
     assert_eq!(psm_uring::process::key(NameRule::Cmdline, bytes), bytes);
