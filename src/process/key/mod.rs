@@ -8,8 +8,10 @@
 //!   └──┘                          └──┘    the key is `puma: shop`
 //! ```
 //!
-//! Words of a text are states and roles alike, so none is kept, except where [`NAMED`] knows it. A
-//! state can also come before the program, or behind it without a sign; `words` has the usual ones:
+//! A text can begin without a sign: behind the program only a role is a part of the key (`unicorn
+//! worker`), as programs have few roles, but any number of states. Behind a sign no word is kept,
+//! except where [`NAMED`] knows it. A state can also come before the program; `words` has the usual
+//! ones:
 //!
 //! ```text
 //!   7/400 [ready] gunicorn: worker [shop]        85% busy mydaemon waiting for jobs
@@ -28,12 +30,14 @@ mod words;
 use std::borrow::Cow;
 
 use self::words::{
-    AMOUNT_MAX, STATE_MAX, VALUE_MAX, bare, is_amount, is_letter, is_letter_id, is_opening,
-    is_plain, is_reading, is_release, is_separator, is_state, is_text_state, is_value, signs_len,
-    without_release, words,
+    AMOUNT_MAX, STATE_MAX, VALUE_MAX, bare, is_amount, is_capitalised, is_letter, is_letter_id,
+    is_opening, is_plain, is_reading, is_release, is_role, is_separator, is_state, is_text_state,
+    is_value, signs_len, without_release, words,
 };
 use super::NameRule;
+use super::interpreters::SCRIPT_ENDS;
 use super::name::DELETED;
+use super::script;
 
 /// A program whose text has a stable name.
 struct Named {
@@ -59,6 +63,9 @@ const NAMED: [Named; 9] = [
     named("sidekiq ", " ", " ", "sidekiq"),
     named("unit: ", "\"", "\"", "unit"),
 ];
+
+/// The program whose titles are its command line: `npm run start`.
+const COMMAND_TITLE: &[u8] = b"npm";
 
 const fn named(
     begin: &'static str,
@@ -160,8 +167,12 @@ fn behind_states(name: &[u8]) -> Option<&[u8]> {
         let behind = rest[end_of_program(rest, false)..].trim_ascii_start();
         behind.first().is_some_and(|byte| b":[({<".contains(byte))
     };
-    // `[mydaemon] idle`, `[mydaemon] 17 jobs`
-    let is_program = |inner: &[u8]| !has_title || is_text() || is_plain(inner) && !has_mark();
+    // `[mydaemon] idle`, `[mydaemon] 17 jobs`, `[celery worker] rests`
+    let is_name = |inner: &[u8]| {
+        let is_whole = end_of_program(inner, true) == inner.len();
+        is_whole && words(inner).all(is_plain) && !words(inner).next().is_some_and(is_text_state)
+    };
+    let is_program = |inner: &[u8]| !has_title || is_text() || is_name(inner) && !has_mark();
     match program.filter(|(_, inner)| is_program(inner)) {
         Some((brackets, _)) => Some(brackets),
         None => (rest.len() < name.len() && has_title).then(|| without_directory(rest)),
@@ -246,7 +257,7 @@ impl Named {
 }
 
 /// The place where the name of a program ends and its text begins: behind a word at the sign of a
-/// text, or before the second or a later word that is not made of letters or is a state.
+/// text, or before the second or a later word that is no part of a name.
 fn end_of_program(title: &[u8], is_in_brackets: bool) -> usize {
     if title.starts_with(b" ") {
         return title.len();
@@ -258,12 +269,12 @@ fn end_of_program(title: &[u8], is_in_brackets: bool) -> usize {
         let text = text_begin(word, is_first && !is_in_brackets);
         let (word, text_of_word) = word.split_at(text.unwrap_or(word.len()));
         // `unicorn worker[0]` has a role, `renderd frame=17` has a text.
-        let is_role = || {
+        let ends_name = || {
             let is_end = signs_len(text_of_word) == text_of_word.len();
             is_end || b"[({<".contains(&text_of_word[0]) || text_of_word.starts_with(b"::")
         };
-        let is_text = || !is_plain(word) || is_text_state(word) || is_letter_id(word);
-        if !is_first && (is_text() || !is_role()) {
+        let is_part = || is_part_of_name(&title[..end], word) && ends_name();
+        if !(is_first || is_part()) {
             break;
         }
         end += usize::from(!is_first) + word.len();
@@ -272,6 +283,21 @@ fn end_of_program(title: &[u8], is_in_brackets: bool) -> usize {
         }
     }
     end
+}
+
+/// Whether a word behind the beginning of a name is a part of it: a role, a command of npm, the
+/// script of an interpreter, or one with a capital letter like the beginning, as in `Web Content`.
+fn is_part_of_name(begin: &[u8], word: &[u8]) -> bool {
+    if !is_plain(word) || is_text_state(word) {
+        return false;
+    }
+    let first = words(begin).next().unwrap_or_default();
+    let is_script = || SCRIPT_ENDS.split(' ').any(|end| word.ends_with(end.as_bytes()));
+    let begins = || first.first().is_some_and(u8::is_ascii_uppercase);
+    is_role(word)
+        || first == COMMAND_TITLE
+        || is_capitalised(word) && begins()
+        || is_script() && script::interpreter_id(first).is_some()
 }
 
 /// The place in a word where a text begins.

@@ -1,4 +1,5 @@
-//! The words of titles that change: states, numbers, times, ids, and the signs around them.
+//! The words of titles: roles, which are parts of names, and states, numbers, times, ids and signs,
+//! which change.
 
 /// Words that are states wherever they stand, in lower case. Parts of names are not among them:
 /// `pg_standby`.
@@ -58,14 +59,23 @@ const STATES: [&str; 53] = [
     "writing",
 ];
 
-/// Words that begin a text behind a program: `mydaemon has 3 jobs`, `mydaemon SLEEP`, `mydaemon
-/// Nov 29`. In another case they are parts of names: `npm run`.
-const TEXT_WORDS: &str = "\
-    after at before down empty error for from has in is no not now on pid since standby to took \
-    until up via with ABORT BEGIN COMMIT DELETE DOWN ERROR FAIL GET INIT INSERT LISTEN PID POST \
-    PUT RUN SELECT SLEEP STOP UP UPDATE WAIT Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec \
-    January February March April June July August September October November December Mon Tue \
-    Wed Thu Fri Sat Sun Monday Tuesday Wednesday Thursday Friday Saturday Sunday";
+/// Roles that programs name in their titles, besides those that end in `er` or `or`.
+const ROLES: &str =
+    "agent api app beat child client core daemon gui main parent service task ui web";
+
+/// Words with such an end that are no roles.
+const NO_ROLES: &str = "\
+    after answer cover enter error ever later longer never number offer order other prefer rather \
+    recover refer remember transfer trigger under whether";
+
+/// The least length of a role by its end: shorter words are `per`, `over`, `user`.
+const ROLE_MIN: usize = 5;
+
+/// Days and months, which have a capital letter as names do.
+const TIMES: &str = "\
+    Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec Mon Tue Wed Thu Fri Sat Sun January February \
+    March April June July August September October November December Monday Tuesday Wednesday \
+    Thursday Friday Saturday Sunday";
 
 /// The maximum length of a state with the signs around it.
 pub(super) const STATE_MAX: usize = 16;
@@ -153,11 +163,26 @@ pub(super) fn is_state(word: &[u8]) -> bool {
     STATES.iter().any(|state| word.eq_ignore_ascii_case(state.as_bytes()))
 }
 
-/// Whether a word is a state or begins a text, behind a program or in brackets.
+/// Whether a word of a text is a state by the list or by its end, or a day or a month.
 pub(super) fn is_text_state(word: &[u8]) -> bool {
     let is_long = word.len() >= GERUND_MIN && is_plain(word);
-    let is_text_word = TEXT_WORDS.split(' ').any(|known| known.as_bytes() == word);
-    is_state(word) || is_text_word || is_long && word[word.len() - 3..].eq_ignore_ascii_case(b"ing")
+    let is_gerund = is_long && word[word.len() - 3..].eq_ignore_ascii_case(b"ing");
+    let is_time = TIMES.split(' ').any(|time| time.as_bytes() == word);
+    is_state(word) || is_gerund || is_time
+}
+
+/// Whether a word names a role: `worker`, `Scheduler`, `io-helper`.
+pub(super) fn is_role(word: &[u8]) -> bool {
+    let is_in = |list: &str| list.split(' ').any(|one| word.eq_ignore_ascii_case(one.as_bytes()));
+    let is_written_as_word = is_capitalised(word) || !word.iter().any(u8::is_ascii_uppercase);
+    let is_doer = word.len() >= ROLE_MIN && (word.ends_with(b"er") || word.ends_with(b"or"));
+    is_written_as_word && (is_doer && !is_in(NO_ROLES) || is_in(ROLES))
+}
+
+/// Whether a word has a capital letter in front and not behind all over: `Content`, `RubyApp`.
+pub(super) fn is_capitalised(word: &[u8]) -> bool {
+    let (first, rest) = word.split_first().unwrap_or((&0, b""));
+    first.is_ascii_uppercase() && rest.iter().any(u8::is_ascii_lowercase)
 }
 
 /// Whether a word is a number, or has nothing but numbers, signs and units: `17`, `7/400`, `85%`,

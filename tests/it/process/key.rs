@@ -167,7 +167,7 @@ fn a_text_changes_no_key_in_any_form() {
 }
 
 /// Real titles of each key.
-const REAL: [(&str, &[&str]); 113] = [
+const REAL: [(&str, &[&str]); 126] = [
     (
         "[celeryd: celery]",
         &[
@@ -388,10 +388,34 @@ const REAL: [(&str, &[&str]); 113] = [
             "mydaemon November 3",
         ],
     ),
-    ("unit: blog 2", &[r#"unit: "blog 2" application"#, r#"unit: "blog 2" prototype"#]),
-    ("unit: blog 3", &[r#"unit: "blog 3" application"#]),
-    ("unit: 17", &[r#"unit: "17" application"#]),
-    ("php-fpm: blog 2", &[r#"php-fpm: pool "blog 2""#]),
+    // Words that no list has.
+    (
+        "backupd",
+        &[
+            "backupd full of host1",
+            "backupd waits on host2",
+            "backupd flush",
+            "backupd merges 3 segments",
+            "backupd rotates logs",
+            "backupd bored",
+            "backupd under load",
+            "backupd transfer 17",
+            "backupd PURGE",
+            "==> backupd nearly there",
+        ],
+    ),
+    ("[backupd]", &["[backupd full of host1]", "[backupd] rests", "[backupd flush]"]),
+    ("[celery worker]", &["[celery worker] rests", "[celery worker] is bored"]),
+    ("backupd worker", &["backupd worker", "backupd worker sulks", "backupd worker 3"]),
+    ("backupd dispatcher", &["backupd dispatcher", "backupd dispatcher flush"]),
+    ("Backupd", &["Backupd Nov 29", "Backupd PURGE", "Backupd Waiting", "Backupd rests"]),
+    ("Plex Media Server", &["Plex Media Server"]),
+    ("Plex Script Host", &["Plex Script Host"]),
+    ("npm run dev", &["npm run dev"]),
+    ("npm run build", &["npm run build"]),
+    ("python script.py", &["python script.py"]),
+    ("python3.12 other.py", &["python3.12 other.py"]),
+    ("node worker", &["node worker", "node worker drains"]),
     // Digits, signs and blanks beyond ASCII.
     (
         "indexer",
@@ -408,6 +432,10 @@ const REAL: [(&str, &[&str]); 113] = [
     ),
     ("indexer-17", &["indexer-\u{ff11}\u{ff17}", "indexer-\u{661}\u{667}", "indexer-17: 3"]),
     ("indexer-18", &["indexer-\u{661}\u{668}", "indexer-18"]),
+    ("unit: blog 2", &[r#"unit: "blog 2" application"#, r#"unit: "blog 2" prototype"#]),
+    ("unit: blog 3", &[r#"unit: "blog 3" application"#]),
+    ("unit: 17", &[r#"unit: "17" application"#]),
+    ("php-fpm: blog 2", &[r#"php-fpm: pool "blog 2""#]),
     // A state joined to a name is a part of it.
     ("hd-idle", &["hd-idle", "hd-idle (waiting)"]),
     ("order_processing", &["order_processing", "order_processing 3/10"]),

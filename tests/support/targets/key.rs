@@ -33,6 +33,7 @@ pub fn run(bytes: &[u8]) {
         ("prog\u{a0}3 ", "prog"),
         ("prog\u{ff1a} ", "prog"),
         ("prog \u{661}", "prog"),
+        ("prog full of ", "prog"),
         ("prog$3 ", "prog"),
         ("prog SLEEP ", "prog"),
         ("\"prog:3\" 85% ", "\"prog\""),
