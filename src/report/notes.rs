@@ -379,6 +379,20 @@ mod tests {
         assert_eq!(note.lines(60, Charset::Unicode), lines);
     }
 
+    /// Of several kinds of refusal, one reason may explain all.
+    #[test]
+    fn a_reason_is_told_once() {
+        let denied = [(Pid(1), Fate::Denied), (Pid(7), Fate::Denied), (Pid(9), Fate::Denied)];
+        let mut missing = missing(&denied, Access::RootWithout);
+        missing.refusals =
+            &[(Pid(1), Refusal::Capable), (Pid(7), Refusal::OtherUser), (Pid(9), Refusal::Capable)];
+        let lines = missing.lines();
+        assert!(lines[0].contains("; 3 denied (PID 1, 7, 9): root without"), "{lines:?}");
+        assert_eq!(missing.reasons().len(), 1);
+        missing.access = Access::Ordinary("CAP_PERFMON");
+        assert_eq!(missing.reasons().len(), 2);
+    }
+
     #[test]
     fn a_long_list_is_cut() {
         let changed: Vec<_> = (1..=9).map(|pid| (Pid(pid), Fate::Changed)).collect();

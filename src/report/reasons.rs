@@ -80,14 +80,24 @@ impl Missing<'_> {
         self.reason(Fate::NotAsked, why, Some(remedy))
     }
 
-    fn denied(&self) -> impl Iterator<Item = Reason> {
-        Refusal::ALL.into_iter().filter_map(|refusal| {
-            let refused = self.refusals.iter().filter(|(_, other)| *other == refusal);
+    /// One reason for each text: of several kinds, one may explain all.
+    fn denied(&self) -> Vec<Reason> {
+        let mut denied: Vec<Reason> = Vec::new();
+        for kind in Refusal::ALL {
+            let refused = self.refusals.iter().filter(|(_, other)| *other == kind);
             let pids: Vec<Pid> = refused.map(|(pid, _)| *pid).collect();
-            let (why, remedy) = denial(&self.access, refusal);
+            let (why, remedy) = denial(&self.access, kind);
             let reason = Reason { fate: Fate::Denied, pids, why, remedy: Some(remedy) };
-            (!reason.pids.is_empty()).then_some(reason)
-        })
+            let is_same =
+                |one: &&mut Reason| (&one.why, &one.remedy) == (&reason.why, &reason.remedy);
+            match denied.iter_mut().find(is_same) {
+                Some(one) => one.pids.extend(reason.pids),
+                None => denied.push(reason),
+            }
+        }
+        denied.iter_mut().for_each(|reason| reason.pids.sort_unstable());
+        denied.retain(|reason| !reason.pids.is_empty());
+        denied
     }
 
     /// One reason for each error.
