@@ -26,17 +26,20 @@ pub enum Refusal {
     NotDumpable,
     /// It has capabilities that the reader lacks.
     Capable,
+    /// Its files are a copy, and their permissions forbid it.
+    Permissions,
     /// Nothing about it explains the refusal.
     Unexplained,
 }
 
 impl Refusal {
     /// Every reason.
-    pub const ALL: [Refusal; 5] = [
+    pub const ALL: [Refusal; 6] = [
         Refusal::OtherUser,
         Refusal::OtherIds,
         Refusal::NotDumpable,
         Refusal::Capable,
+        Refusal::Permissions,
         Refusal::Unexplained,
     ];
 

@@ -148,6 +148,10 @@ impl Missing<'_> {
 /// The reason of a refusal, and the remedy.
 fn denial(access: &Access, refusal: Refusal) -> (String, String) {
     let remedy = match access {
+        _ if refusal == Refusal::Permissions => {
+            let remedy = "make them readable, or run psm-uring as their owner or as root";
+            return ("the permissions of its copied files forbid it".to_owned(), remedy.to_owned());
+        }
         Access::Full(capability, modules) => {
             let modules = if modules.is_empty() { "" } else { &format!(" ({modules})") };
             let why = format!(
@@ -191,7 +195,9 @@ fn denial(access: &Access, refusal: Refusal) -> (String, String) {
             "yours, but probably started outside of this user namespace, or not dumpable"
         }
         (Refusal::Unexplained, Access::Mount(_)) => "yours, but probably not dumpable",
-        (Refusal::Unexplained, _) => "yours, but a security module probably forbids it",
+        (Refusal::Permissions | Refusal::Unexplained, _) => {
+            "yours, but a security module probably forbids it"
+        }
     };
     (why.to_owned(), remedy.to_owned())
 }

@@ -51,8 +51,10 @@ impl<'run> Unmeasured<'run> {
         let is_known = unread.iter().any(|one| one.obstacle == Obstacle::NoSmaps);
         check_outcome(settings, &coverage, &fates, is_known, hidepid.as_deref())?;
         let denied = fates.iter().filter(|(_, fate)| *fate == Fate::Denied);
+        let is_copy = !settings.root.is_procfs();
         let refusal = |(pid, _): &(Pid, Fate)| {
             let reason = match access {
+                _ if is_copy => Refusal::Permissions,
                 Access::Full(..) => Refusal::Unexplained,
                 _ => refusal(&settings.root, *pid, privileges.credentials),
             };

@@ -1,5 +1,8 @@
 //! The reasons on standard error: looked up where a file knows them, and neutral where none does.
 
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
 use crate::support::{TempDir, assert_one_line, copy_dir, output, program, run, tree};
 
 /// A copy of a fixture.
@@ -48,4 +51,22 @@ fn a_kernel_without_rollup_is_not_called_one_without_smaps() {
     let ran = run(["--proc-root", "no-smaps", "--source", "rollup"]);
     assert_eq!(ran.code, Some(0));
     assert_one_line(&ran, "this kernel has neither smaps_rollup nor smaps");
+}
+
+/// The owner of a copy may read none of its files, if their permissions say so.
+#[test]
+fn permissions_of_a_copy_are_not_those_of_another_user() {
+    let root = copied("ordinary");
+    let file = root.path().join("140/smaps_rollup");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o0)).expect("a file of ours");
+    let mut command = program();
+    if rustix::process::geteuid().is_root() {
+        let program = command.get_program().to_owned();
+        command = Command::new("setpriv");
+        command.arg("--bounding-set=-dac_override,-dac_read_search").arg(program);
+    }
+    command.arg("--proc-root").arg(root.path());
+    let ran = output(command);
+    let why = "1 denied (PID 140): the permissions of its copied files forbid it; make them";
+    assert_one_line(&ran, why);
 }
