@@ -22,8 +22,11 @@ pub struct Reason {
 impl Missing<'_> {
     /// Every reason, in the order of the notes.
     pub fn reasons(&self) -> Vec<Reason> {
-        let changed =
-            ("exec replaced the program, or the thread that was read ended, twice", "run it again");
+        let changed = (
+            "its memory file ended early, twice: probably an exec replaced the program, or the \
+             thread that was read ended",
+            "run it again",
+        );
         let malformed = (
             "figures are missing or not numbers",
             "look at its smaps_rollup and smaps, and report it",

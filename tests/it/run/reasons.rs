@@ -53,6 +53,18 @@ fn a_kernel_without_rollup_is_not_called_one_without_smaps() {
     assert_one_line(&ran, "this kernel has neither smaps_rollup nor smaps");
 }
 
+/// The memory file of a copy is empty, without any exec.
+#[test]
+fn the_reason_of_an_empty_memory_file_is_called_a_guess() {
+    let root = copied("ordinary");
+    std::fs::write(root.path().join("140/smaps_rollup"), "").expect("a file");
+    let mut command = program();
+    command.arg("--proc-root").arg(root.path());
+    let ran = output(command);
+    let why = "1 changed (PID 140): its memory file ended early, twice: probably an exec";
+    assert_one_line(&ran, why);
+}
+
 /// The owner of a copy may read none of its files, if their permissions say so.
 #[test]
 fn permissions_of_a_copy_are_not_those_of_another_user() {
