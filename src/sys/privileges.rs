@@ -57,11 +57,36 @@ pub(super) fn is_in_group(group: u32) -> bool {
     is_it(getegid()) || getgroups().is_ok_and(|groups| groups.into_iter().any(is_it))
 }
 
-/// The active security modules that can refuse a read. Empty if securityfs is not mounted or not
-/// readable.
+/// The active security modules that can refuse a read. Empty if neither securityfs nor the kernel
+/// (6.8) lists them.
 pub fn security_modules() -> Vec<&'static str> {
-    let active = std::fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
-    that_can_refuse(&active)
+    match std::fs::read_to_string("/sys/kernel/security/lsm") {
+        Ok(active) => that_can_refuse(&active),
+        Err(_) => of_ids(&active_ids()),
+    }
+}
+
+/// The number of `lsm_list_modules(2)` on every architecture.
+const LSM_LIST_MODULES: libc::c_long = 461;
+/// The most modules that are listed: a kernel has about a dozen.
+const MODULES_MAX: usize = 64;
+
+/// The ids of the active security modules; none on kernels before 6.8.
+fn active_ids() -> Vec<u64> {
+    let mut ids = vec![0_u64; MODULES_MAX];
+    let mut bytes = u32::try_from(size_of_val(&ids[..])).unwrap_or_default();
+    // SAFETY: `bytes` is the size of `ids`, which the kernel does not exceed; both live until the
+    // call returns, and any bytes are numbers.
+    let count = unsafe { libc::syscall(LSM_LIST_MODULES, ids.as_mut_ptr(), &raw mut bytes, 0) };
+    ids.truncate(usize::try_from(count).unwrap_or_default());
+    ids
+}
+
+/// The names of these modules, of those that can refuse (include/uapi/linux/lsm.h).
+fn of_ids(ids: &[u64]) -> Vec<&'static str> {
+    const IDS: [u64; SECURITY_MODULES.len()] = [101, 104, 102, 110, 109];
+    let known = SECURITY_MODULES.into_iter().zip(IDS);
+    known.filter(|(_, id)| ids.contains(id)).map(|(name, _)| name).collect()
 }
 
 fn that_can_refuse(active: &str) -> Vec<&'static str> {
@@ -73,6 +98,16 @@ fn that_can_refuse(active: &str) -> Vec<&'static str> {
 mod tests {
     use super::*;
 
+    /// The kernel and securityfs agree.
+    #[test]
+    fn the_kernel_lists_the_modules_of_securityfs() {
+        let active = std::fs::read_to_string("/sys/kernel/security/lsm");
+        let ids = active_ids();
+        if let (Ok(active), false) = (active, ids.is_empty()) {
+            assert_eq!(of_ids(&ids), that_can_refuse(&active));
+        }
+    }
+
     #[test]
     fn only_modules_that_can_refuse_are_listed() {
         let active = "lockdown,capability,landlock,yama,apparmor,ima,evm\n";
@@ -80,5 +115,8 @@ mod tests {
         assert_eq!(that_can_refuse("capability,selinux"), ["selinux"]);
         assert!(that_can_refuse("capability,yama").is_empty());
         assert!(that_can_refuse("").is_empty());
+        assert_eq!(of_ids(&[108, 100, 110, 109]), ["landlock", "bpf"]);
+        assert_eq!(of_ids(&[100, 101, 105]), ["selinux"]);
+        assert!(of_ids(&[]).is_empty());
     }
 }
