@@ -23,8 +23,10 @@ pub struct HeldAmount<'run> {
     pub pages: HeldPages,
     /// The amount and its bounds.
     pub split: &'run Split,
-    /// The number of processes with such pages whose mappings are unknown.
+    /// The number of processes with such pages whose mappings could not be read.
     pub unread: usize,
+    /// The number of those whose mappings were read, but are malformed or of another address space.
+    pub unmatched: usize,
     /// Whether each process with such pages is measured.
     pub knows_users: bool,
 }
@@ -71,20 +73,29 @@ impl HeldAmount<'_> {
     pub fn note(&self) -> Option<String> {
         let Split { total, least, .. } = *self.split;
         let is_vague = total > least;
-        let vague = is_vague.then(|| match self.unread {
-            0 => self.pages.doubt().to_owned(),
-            count => format!("the mappings of {} could not be read", plural(count, "process")),
-        });
+        let vague = is_vague.then(|| self.vagueness()).into_iter().flatten();
         let is_lacking = total > Kib(0) && !self.knows_users;
         let lacking = "processes that were not measured may hold a part of them, which counts \
                        whole here";
         let lacking = is_lacking.then(|| lacking.to_owned());
-        let reasons: Vec<String> = vague.into_iter().chain(lacking).collect();
+        let reasons: Vec<String> = vague.chain(lacking).collect();
         let has_least = is_vague && least >= Unit::Mib.least_shown();
         let least = if has_least { format!(" (at least {})", mib(least)) } else { String::new() };
         let (total, pages) = (mib(total), self.pages.word());
         let reasons = (!reasons.is_empty()).then(|| reasons.join("; "))?;
         Some(format!("{total} in {pages} is an upper bound{least}: {reasons}"))
+    }
+
+    /// The reasons that the sharers of the pages are unknown.
+    fn vagueness(&self) -> Vec<String> {
+        let of = |count| format!("the mappings of {}", plural(count, "process"));
+        let unread = (self.unread > 0).then(|| format!("{} could not be read", of(self.unread)));
+        let unmatched = (self.unmatched > 0).then(|| {
+            let mappings = of(self.unmatched);
+            format!("{mappings} are malformed, or of another address space than the figures")
+        });
+        let reasons: Vec<String> = unread.into_iter().chain(unmatched).collect();
+        if reasons.is_empty() { vec![self.pages.doubt().to_owned()] } else { reasons }
     }
 }
 
@@ -173,11 +184,12 @@ mod tests {
 
     #[test]
     fn bounds_of_nothing_are_not_shown() {
-        let told = |total, least, unread| {
+        let told_of = |total, least, unread, unmatched| {
             let split = &Split { total: Kib(total), least: Kib(least), ..Split::default() };
             let pages = HeldPages::SharedHugetlb;
-            HeldAmount { pages, split, unread, knows_users: true }.note()
+            HeldAmount { pages, split, unread, unmatched, knows_users: true }.note()
         };
+        let told = |total, least, unread| told_of(total, least, unread, 0);
         assert_eq!(told(8192, 8192, 0), None);
         let bound = "8.0 MiB in shared hugetlb pages is an upper bound";
         let why = "the kernel does not report which of them processes share";
@@ -185,5 +197,9 @@ mod tests {
         assert_eq!(told(8192, 40, 0), Some(format!("{bound}: {why}")));
         let why = "the mappings of 1 process could not be read";
         assert_eq!(told(8192, 40, 1), Some(format!("{bound}: {why}")));
+        let other = "the mappings of 2 processes are malformed, or of another address space than \
+                     the figures";
+        assert_eq!(told_of(8192, 40, 0, 2), Some(format!("{bound}: {other}")));
+        assert_eq!(told_of(8192, 40, 1, 2), Some(format!("{bound}: {why}; {other}")));
     }
 }

@@ -75,7 +75,15 @@ pub(super) fn find(
     let asked = processes.iter().filter(|one| one.has_objects(may_share_tables));
     let asked: Vec<Pid> = asked.map(|one| one.pid).collect();
     let found = if asked.is_empty() { Survey::default() } else { read_again(&asked) };
-    let holders = Holders { reread: reread(root, &processes, found), processes };
+    let malformed: HashSet<Pid> = malformed(&found).collect();
+    let reread = reread(root, &processes, found);
+    let is_useless = |pid: &Pid| !reread.mappings.contains_key(pid);
+    let lacking = asked.into_iter().filter(is_useless).map(|pid| {
+        let was_read = reread.others.contains(&pid) || malformed.contains(&pid);
+        (pid, if was_read { Lack::Unmatched } else { Lack::Unread })
+    });
+    let lacking = lacking.collect();
+    let holders = Holders { reread: reread.mappings, lacking, processes };
     let is_complete = missing.is_some_and(Missing::is_complete);
     let knows_hugetlb_users =
         is_complete || missing.is_some_and(|missing| have_no_hugetlb(root, missing));
@@ -106,6 +114,17 @@ struct Holders {
     processes: Vec<MappingProcess>,
     /// The mappings of those whose smaps was read again.
     reread: HashMap<Pid, Reread>,
+    /// Those whose smaps was asked for and is of no use.
+    lacking: HashMap<Pid, Lack>,
+}
+
+/// The reason that the mappings of a process are unknown.
+#[derive(PartialEq, Eq)]
+enum Lack {
+    /// They could not be read.
+    Unread,
+    /// They are malformed, or of another address space than the figures.
+    Unmatched,
 }
 
 /// The hugetlb pages of all processes.
@@ -270,26 +289,36 @@ struct Reread {
     mappings: Vec<SharedMapping>,
 }
 
+/// Processes whose smaps was read again.
+struct RereadProcesses {
+    mappings: HashMap<Pid, Reread>,
+    /// Those that have another address space now.
+    others: HashSet<Pid>,
+}
+
+/// The processes whose smaps was not understood.
+fn malformed(survey: &Survey) -> impl Iterator<Item = Pid> {
+    let missing = survey.missing().into_iter();
+    missing.filter(|(_, fate)| *fate == Fate::Malformed).map(|(pid, _)| pid)
+}
+
 /// The mappings of processes whose smaps was read again. A process that exec'ed since the survey
 /// has another first address, as has in general a process that took over the id.
-fn reread(
-    root: &ProcRoot,
-    processes: &[MappingProcess],
-    mut survey: Survey,
-) -> HashMap<Pid, Reread> {
+fn reread(root: &ProcRoot, processes: &[MappingProcess], mut survey: Survey) -> RereadProcesses {
     let mut mappings: HashMap<Pid, Vec<SharedMapping>> =
         survey.take_mappings().into_iter().collect();
     let starts: HashMap<Pid, Option<u64>> =
         processes.iter().map(|one| (one.pid, one.start)).collect();
     let overlays = LazyCell::new(host_files::overlay_devices as fn() -> Vec<(u32, u32)>);
     let is_same = |one: &ProcessUsage<'_>| starts.get(&one.pid) == Some(&start(&one.smaps));
+    let others = survey.processes().filter(|one| !is_same(one)).map(|one| one.pid).collect();
     let read = survey.processes().filter(is_same).map(|one| {
         let mut mappings = mappings.remove(&one.pid).unwrap_or_default();
         name_segments(root, one.pid, &mut mappings);
         forget_overlaid(&mut mappings, &overlays);
         (one.pid, Reread { swap: one.smaps.get(Field::Swap).unwrap_or_default(), mappings })
     });
-    read.collect()
+    RereadProcesses { mappings: read.collect(), others }
 }
 
 /// Removes the objects of files in overlays: two overlays may show one file, and one overlay two
@@ -341,10 +370,11 @@ impl Holders {
         amount: fn(&MappingProcess) -> Kib,
         knows_users: bool,
     ) -> Option<String> {
-        let is_unread =
-            |one: &&MappingProcess| amount(one) > Kib(0) && !self.reread.contains_key(&one.pid);
-        let unread = self.processes.iter().filter(is_unread).count();
-        HeldAmount { pages, split, unread, knows_users }.note()
+        let holders = || self.processes.iter().filter(|one| amount(one) > Kib(0));
+        let count =
+            |lack| holders().filter(|one| self.lacking.get(&one.pid) == Some(&lack)).count();
+        let (unread, unmatched) = (count(Lack::Unread), count(Lack::Unmatched));
+        HeldAmount { pages, split, unread, unmatched, knows_users }.note()
     }
 
     /// The mappings of a process whose objects are known.
