@@ -80,8 +80,11 @@ impl Metrics {
                 Some((series(row), line.amount(column)?.bytes().to_string()))
             };
             let name = format!("{}_bytes", column.key());
-            let help = format!("{}.", column.help());
-            self.family(&name, "bytes", &help, rows.iter().filter_map(amount));
+            let help = match column {
+                Column::Swap => swap_help(programs),
+                _ => column.help(),
+            };
+            self.family(&name, "bytes", &format!("{help}."), rows.iter().filter_map(amount));
         }
         self.charges(programs, &rows);
         let rates = rows.iter().filter_map(|(row, line)| {
@@ -251,6 +254,18 @@ impl Metrics {
 }
 
 /// The label of a row or of the rest; `None` if the line has no series. On a kernel without smaps
+/// The meaning of the swap of rows, which depends on the kernel.
+fn swap_help(programs: &Programs<'_>) -> &'static str {
+    let has_no_smaps = |row: &Unknown<'_>| row.obstacle == Obstacle::NoSmaps;
+    if programs.unknown.iter().any(has_no_smaps) {
+        "VmSwap: swap without shared memory, shared pages whole in each process"
+    } else if programs.swap_is_unshared {
+        "swap, shared pages whole in each process (Swap)"
+    } else {
+        Column::Swap.help()
+    }
+}
+
 /// the rows have the figures of `status`.
 fn label_of(line: Line<'_>, is_terminal: bool) -> Option<String> {
     match line {
