@@ -100,7 +100,8 @@ impl Metrics {
         let measured = rows.iter().filter(|(_, line)| line.usage().is_some());
         let counts =
             measured.filter_map(|(row, line)| Some((series(row), line.count()?.to_string())));
-        self.family("processes", "", "Number of processes measured.", counts);
+        let help = "Number of processes whose memory the row counts.";
+        self.family("processes", "", help, counts);
         let others = rows.iter().map(|(_, line)| line.cut_rows()).sum::<usize>().to_string();
         let help = "Number of rows that other sums up.";
         self.family("other_rows", "", help, [(String::new(), others)]);
@@ -253,7 +254,6 @@ impl Metrics {
     }
 }
 
-/// The label of a row or of the rest; `None` if the line has no series. On a kernel without smaps
 /// The meaning of the swap of rows, which depends on the kernel.
 fn swap_help(programs: &Programs<'_>) -> &'static str {
     let has_no_smaps = |row: &Unknown<'_>| row.obstacle == Obstacle::NoSmaps;
@@ -266,6 +266,7 @@ fn swap_help(programs: &Programs<'_>) -> &'static str {
     }
 }
 
+/// The label of a row or of the rest; `None` if the line has no series. On a kernel without smaps
 /// the rows have the figures of `status`.
 fn label_of(line: Line<'_>, is_terminal: bool) -> Option<String> {
     match line {
