@@ -75,6 +75,18 @@ pub fn field(bytes: &[u8], is_terminal: bool) -> String {
     text
 }
 
+/// The bytes of a field that was not for a terminal.
+pub fn of_field(field: &str) -> Vec<u8> {
+    let mut parts = field.split(char::REPLACEMENT_CHARACTER);
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let marked = part.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.extend(marked);
+        bytes.extend_from_slice(&part.as_bytes()[if marked.is_some() { 2 } else { 0 }..]);
+    }
+    bytes
+}
+
 /// Appends a byte as U+FFFD and two hexadecimal digits.
 fn mark(text: &mut String, byte: u8) {
     // Writing to a String cannot fail.
@@ -221,6 +233,17 @@ impl Charset {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_is_read_back() {
+        for bytes in
+            [&b""[..], b"a\\b \n", b"\x1b[1m", b"\xff", b"a\x00\x7f\xc3", "\u{fffd}7f".as_bytes()]
+        {
+            assert_eq!(of_field(&field(bytes, false)), bytes, "{}", bytes.escape_ascii());
+        }
+        assert_eq!(of_field("a\u{fffd}"), b"a");
+        assert_eq!(of_field("\u{fffd}x\u{e9}"), "x\u{e9}".as_bytes());
+    }
 
     #[test]
     fn harmless_names_are_unchanged() {

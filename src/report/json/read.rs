@@ -9,7 +9,7 @@ use serde_json::error::Category;
 use super::SCHEMA;
 use crate::process::NameRule;
 use crate::program::{Amounts, Grouping, Snapshot, SnapshotRow};
-use crate::report::Rules;
+use crate::report::{Rules, escape};
 use crate::units::Pid;
 
 /// The version before: other words for the naming rule and for one fate, other percentages.
@@ -156,7 +156,7 @@ impl SavedRow {
         let (pid, start_time) = (pid.filter(|_| is_process), start_time.filter(|_| is_process));
         // Without RAM, `swap` is `VmSwap`, not the proportional share.
         let swap = amounts.ram.and(amounts.swap);
-        let key = if by.has_short_labels() { key.into_bytes() } else { Vec::new() };
+        let key = if by.has_short_labels() { escape::of_field(&key) } else { Vec::new() };
         let major_faults = amounts.major_faults.filter(|_| is_process);
         let amounts = Amounts { swap, major_faults, ..amounts };
         Ok(SnapshotRow { key, name, pid, start_time, amounts })

@@ -146,6 +146,26 @@ fn a_second_container_of_a_name_changes_no_key() {
     assert!(text.contains("(1 row alike)") && !text.contains("(gone)"), "{text}");
 }
 
+/// A key in JSON has marks for control characters, and for bytes that are not UTF-8.
+#[test]
+fn a_saved_container_of_any_name_is_the_same_row() {
+    let paths = ["/lxc.payload.a\u{1b}b", "/lxc.payload.c\u{fffd}d", "/lxc.payload.e"];
+    let copy = made(&paths.map(str::to_owned), true);
+    let root = copy.path().to_str().expect("UTF-8");
+    std::fs::write(copy.path().join("9/cgroup"), b"0::/lxc.payload.e\xff\x85\n").expect("a file");
+    let saved = TempDir::new("saved-containers");
+    let file = saved.path().join("report.json");
+    let file = file.to_str().expect("UTF-8");
+    for by in ["container", "unit"] {
+        let given = ["--proc-root", root, "--engine", "sync", "--by", by];
+        run([&given[..], &["--json", "--output-file", file]].concat());
+        let since = ["--watch", "1s", "--count", "1", "--since", file];
+        let text = run([&given[..], &since].concat()).stdout();
+        assert!(text.contains("alike)"), "{by}: {text}");
+        assert!(!text.contains("(new)") && !text.contains("(gone)"), "{by}: {text}");
+    }
+}
+
 /// Processes in these control groups, whose memory can be read or not.
 fn made(paths: &[String], is_read: bool) -> TempDir {
     let copy = TempDir::new("nested");
