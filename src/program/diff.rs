@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::{Amounts, FaultRate, RowWords, Snapshot, SnapshotRow};
+use super::{Amounts, Column, FaultRate, RowWords, Snapshot, SnapshotRow};
 use crate::host::GroupEvents;
 use crate::units::Kib;
 
@@ -80,7 +80,16 @@ pub struct Change {
     /// The memory that is charged to control groups, if both reports have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub charged: Option<Delta>,
-    /// The events at their limits, under the same conditions: below 0 if a group was made anew.
+    /// Page tables, under the same condition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page_tables: Option<Delta>,
+    /// Memory that GPU drivers hold, under the same condition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<Delta>,
+    /// Pages that the kernel may take back, under the same condition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lazyfree: Option<Delta>,
+    /// The events at their limits, under the same condition: below 0 if a group was made anew.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub events: Option<EventsChange>,
     /// The major page faults per second, if both reports have them and the row is a process.
@@ -135,15 +144,15 @@ impl BeforeAfter {
         });
         let [then, now] = [before, after].map(|amounts| amounts.unwrap_or(Amounts::NOTHING));
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        let known = [before, after].into_iter().flatten();
-        let has_charged = known.clone().any(|one| one.charged.is_some());
-        let has_events = known.into_iter().any(|one| one.events.is_some());
         let change = Change {
             count: signed(now.count) - signed(then.count),
             ram: Delta::between(then.ram, now.ram),
             swap: Delta::between(then.swap, now.swap),
-            charged: Delta::between(then.charged, now.charged).filter(|_| has_charged),
-            events: EventsChange::between(then.events, now.events).filter(|_| has_events),
+            charged: Delta::between(then.charged, now.charged),
+            page_tables: Delta::between(then.page_tables, now.page_tables),
+            gpu: Delta::between(then.gpu, now.gpu),
+            lazyfree: Delta::between(then.lazyfree, now.lazyfree),
+            events: EventsChange::between(then.events, now.events),
             faults,
         };
         BeforeAfter { change, before, after }
@@ -160,16 +169,45 @@ impl BeforeAfter {
 }
 
 impl Change {
+    /// The difference of an amount.
+    pub fn get(&self, column: Column) -> Option<Delta> {
+        match column {
+            Column::Ram => self.ram,
+            Column::Swap => self.swap,
+            Column::Charged => self.charged,
+            Column::PageTables => self.page_tables,
+            Column::Gpu => self.gpu,
+            Column::LazyFree => self.lazyfree,
+            _ => None,
+        }
+    }
+
+    /// The same without figures that a report lacks in every row: a row of one report alone would
+    /// have a difference to nothing.
+    fn of_both(self, [before, after]: [&Snapshot; 2]) -> Change {
+        let is_in_both = |column| before.has(column) && after.has(column);
+        let both = |column| self.get(column).filter(|_| is_in_both(column));
+        Change {
+            charged: both(Column::Charged),
+            page_tables: both(Column::PageTables),
+            gpu: both(Column::Gpu),
+            lazyfree: both(Column::LazyFree),
+            events: self.events.filter(|_| is_in_both(Column::Events)),
+            ..self
+        }
+    }
+
     /// Whether a difference reaches the threshold, or may reach it because it is unknown.
     fn reaches(&self, threshold: Threshold) -> bool {
         let is_large = |delta: Option<Delta>| delta.is_none_or(|d| d.size() >= threshold.size);
-        // Most reports have no charges.
-        let is_charged = self.charged.is_some_and(|delta| delta.size() >= threshold.size);
+        // Most reports lack these.
+        let others = [self.charged, self.page_tables, self.gpu, self.lazyfree];
+        let is_other_large = others.iter().flatten().any(|delta| delta.size() >= threshold.size);
         let has_event = self.events.is_some_and(|events| events.is_any())
             || self.faults.is_some_and(|rate| rate.count > 0);
         is_large(self.ram)
             || is_large(self.swap)
-            || is_charged
+            || is_other_large
             || (self.count != 0 || has_event) && threshold.counts
     }
 }
@@ -201,7 +239,7 @@ pub struct Diff<'a> {
 /// Compares two reports.
 pub fn diff<'a>(before: &'a Snapshot, after: &'a Snapshot, threshold: Threshold) -> Diff<'a> {
     let times = before.at.zip(after.at);
-    let has_faults = before.has_faults();
+    let has_faults = before.has(Column::Faults);
     let interval = times.and_then(|(then, now)| now.checked_sub(then)).filter(|_| has_faults);
     let kept = after.rows.iter().map(|row| {
         let then = before.find(row.identity(), row.start_time);
@@ -220,7 +258,10 @@ pub fn diff<'a>(before: &'a Snapshot, after: &'a Snapshot, threshold: Threshold)
     let mut rows: Vec<DiffRow<'_>> = kept.chain(gone).collect();
     let total = BeforeAfter::new(Some(before.total), Some(after.total));
     let faults = FaultRate::new(faults_of(&rows), interval);
-    let total = BeforeAfter { change: Change { faults, ..total.change }, ..total };
+    let mut total = BeforeAfter { change: Change { faults, ..total.change }, ..total };
+    for amounts in rows.iter_mut().map(|row| &mut row.amounts).chain([&mut total]) {
+        amounts.change = amounts.change.of_both([before, after]);
+    }
     let all = rows.len();
     rows.retain(|row| row.amounts.change.reaches(threshold));
     rows.sort_unstable_by(|a, b| a.sort_key().cmp(&b.sort_key()));
@@ -244,8 +285,10 @@ fn faults_of(rows: &[DiffRow<'_>]) -> Option<u64> {
 impl<'a> DiffRow<'a> {
     /// Growth of RAM first; the rest makes the order unique.
     fn sort_key(&self) -> impl Ord + use<'a> {
-        let Change { count, ram, swap, charged, .. } = self.amounts.change;
-        (ram, swap, charged, count, self.name, self.row.pid, self.row.start_time)
+        let Change { count, ram, swap, charged, page_tables, gpu, lazyfree, .. } =
+            self.amounts.change;
+        let others = (charged, gpu, page_tables, lazyfree);
+        (ram, swap, others, count, self.name, self.row.pid, self.row.start_time)
     }
 }
 

@@ -59,6 +59,15 @@ pub struct Amounts {
     /// The memory that is charged to control groups, if the run asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub charged: Option<Kib>,
+    /// Page tables, if the run asked for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_tables: Option<Kib>,
+    /// Memory that GPU drivers hold, if the run asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<Kib>,
+    /// Pages that the kernel may take back, shared ones whole: no total has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lazyfree: Option<Kib>,
     /// The events at their limits, if the run asked for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<GroupEvents>,
@@ -130,21 +139,17 @@ impl Snapshot {
             amounts: Amounts::new(row.count, None),
         });
         let total = Amounts::new(programs.count, programs.total.as_ref());
-        let total = Amounts { events: programs.events, ..total };
+        // As in a saved report, where the total lacks it.
+        let total = Amounts { events: programs.events, lazyfree: None, ..total };
         let is_whole = programs.unknown_rest.is_none();
         let rows = known.chain(unknown).collect();
         let snapshot = Snapshot::new(grouping, rule, rows, total).taken_at(Some(at));
         Snapshot { is_whole, ..snapshot }
     }
 
-    /// Whether it has figures of control groups.
-    pub fn has_charges(&self) -> bool {
-        self.rows.iter().any(|row| row.amounts.charged.is_some() || row.amounts.events.is_some())
-    }
-
-    /// Whether it has major page faults of processes.
-    pub(super) fn has_faults(&self) -> bool {
-        self.rows.iter().any(|row| row.amounts.major_faults.is_some())
+    /// Whether a row has this figure, of those that not every run has.
+    pub fn has(&self, column: Column) -> bool {
+        self.rows.iter().any(|row| row.amounts.has(column))
     }
 
     /// This row of a later report, as it was under the same name; a label that may have become
@@ -226,14 +231,39 @@ impl Amounts {
         ram: Some(Kib(0)),
         swap: Some(Kib(0)),
         charged: Some(Kib(0)),
+        page_tables: Some(Kib(0)),
+        gpu: Some(Kib(0)),
+        lazyfree: Some(Kib(0)),
         events: Some(GroupEvents::NONE),
         major_faults: Some(0),
     };
 
     fn new(count: u64, usage: Option<&Usage>) -> Amounts {
         let get = |column| usage.and_then(|usage| usage.get(column));
-        let (ram, swap, charged) = (get(Column::Ram), get(Column::Swap), get(Column::Charged));
-        Amounts { count, ram, swap, charged, events: None, major_faults: None }
+        Amounts {
+            count,
+            ram: get(Column::Ram),
+            swap: get(Column::Swap),
+            charged: get(Column::Charged),
+            page_tables: get(Column::PageTables),
+            gpu: get(Column::Gpu),
+            lazyfree: get(Column::LazyFree),
+            events: None,
+            major_faults: None,
+        }
+    }
+
+    /// Whether it has this figure, of those that not every run has.
+    fn has(&self, column: Column) -> bool {
+        match column {
+            Column::Charged => self.charged.is_some(),
+            Column::PageTables => self.page_tables.is_some(),
+            Column::Gpu => self.gpu.is_some(),
+            Column::LazyFree => self.lazyfree.is_some(),
+            Column::Events => self.events.is_some(),
+            Column::Faults => self.major_faults.is_some(),
+            _ => false,
+        }
     }
 
     fn add(&mut self, other: &Amounts) {
@@ -242,6 +272,9 @@ impl Amounts {
         self.ram = sum(self.ram, other.ram);
         self.swap = sum(self.swap, other.swap);
         self.charged = sum(self.charged, other.charged);
+        self.page_tables = sum(self.page_tables, other.page_tables);
+        self.gpu = sum(self.gpu, other.gpu);
+        self.lazyfree = sum(self.lazyfree, other.lazyfree);
         self.events = self.events.zip(other.events).map(|(a, b)| a.sum(&b));
         // Rows of one process are never merged.
         self.major_faults = None;

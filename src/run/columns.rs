@@ -6,7 +6,6 @@ use super::oom::{self, FoundOom};
 use super::settings::Settings;
 use super::{Measured, gpu, tree};
 use crate::engine::Timeouts;
-use crate::host::GroupPlan;
 use crate::program::{
     Annotations, Charges, Column, Faults, HeldByGpu, Lineage, OomEstimate, Programs,
 };
@@ -29,7 +28,6 @@ impl ColumnFacts {
     /// Reads the facts. `left` has the timeouts of the rest of the run.
     pub(super) fn read(
         settings: &Settings,
-        group_plan: Option<GroupPlan>,
         faults: Option<Faults>,
         measured: &Measured<'_>,
         meminfo: &MeminfoFile<'_>,
@@ -38,7 +36,7 @@ impl ColumnFacts {
         let (survey, sharing) = (measured.survey, &measured.spaces.owners);
         let needs_all_memory = settings.columns.contains(&Column::Percent);
         ColumnFacts {
-            groups: groups::read(settings, group_plan, survey, &left()),
+            groups: groups::read(settings, survey, &left()),
             faults,
             oom: oom::read(settings, meminfo, &left()),
             lineage: tree::lineage(settings, survey),

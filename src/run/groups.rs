@@ -29,12 +29,8 @@ pub(super) fn plan(columns: &[Column]) -> Option<GroupPlan> {
 }
 
 /// Reads the groups. Only groups below the mount are found.
-pub(super) fn read(
-    settings: &Settings,
-    plan: Option<GroupPlan>,
-    survey: &Survey,
-    left: &Timeouts,
-) -> FoundGroups {
+pub(super) fn read(settings: &Settings, survey: &Survey, left: &Timeouts) -> FoundGroups {
+    let plan = settings.groups;
     let given = || settings.cgroup_mount.clone();
     let own = || settings.root.is_own().then(cgroups::mount).flatten();
     let mount = plan.and_then(|plan| Some((plan, given().or_else(own)?)));

@@ -67,11 +67,8 @@ use self::vfork::SharedSpaces;
 use crate::cli::Options;
 use crate::engine::{Survey, Surveyor, Timeouts};
 use crate::error::Error;
-use crate::host::GroupPlan;
 use crate::process::{self, Plan, ProcFile};
-use crate::program::{
-    self, Annotations, Column, HeldByGpu, HostMemory, Labels, Order, Unread, Usage,
-};
+use crate::program::{self, Annotations, HeldByGpu, HostMemory, Labels, Order, Unread, Usage};
 use crate::report::bounds;
 use crate::report::notes::{Missing, Note};
 use crate::report::{self, Facts, Format, Report};
@@ -98,9 +95,10 @@ pub enum Outcome {
 /// No report could be made, or not all of it was written.
 pub(crate) fn run(options: &Options) -> Result<Outcome, Error> {
     let mut clock = Clock::start();
-    let settings = Settings::resolve(options)?;
+    let mut settings = Settings::resolve(options)?;
+    let since = watch::load_since(&mut settings)?;
     if let Some(watch) = &settings.watch {
-        return watch::watch(&settings, watch);
+        return watch::watch(&settings, watch, since);
     }
     let mut session = Session::open(&settings)?;
     clock.phase("set up");
@@ -139,8 +137,6 @@ impl Measured<'_> {
 /// One engine, and the reports that it makes.
 pub(crate) struct Session<'a> {
     settings: &'a Settings,
-    /// The questions for every control group, if the report needs them.
-    group_plan: Option<GroupPlan>,
     /// The counters of faults in the last report.
     fault_series: FaultSeries,
     /// Never dropped: requests to stuck processes may be in flight, and a drop would wait for them.
@@ -163,7 +159,6 @@ impl<'a> Session<'a> {
         let surveyor = ManuallyDrop::new(Surveyor::open(*engine, root, *tuning)?);
         Ok(Session {
             settings,
-            group_plan: settings.groups,
             fault_series: FaultSeries::default(),
             surveyor,
             began: None,
@@ -171,11 +166,6 @@ impl<'a> Session<'a> {
             note_room: None,
             low_priority,
         })
-    }
-
-    /// Adds the figures of control groups that comparisons have.
-    fn plan_groups(&mut self) {
-        self.group_plan = groups::plan(&[Column::Charged, Column::Events]);
     }
 
     /// Makes one report, hands it to `write`, and prints the notes on standard error.
@@ -192,8 +182,7 @@ impl<'a> Session<'a> {
         let (survey, missing) = (measured.survey, measured.missing(settings));
         let left = || time_left(settings, &clock);
         let faults = self.fault_series.next(settings, &surveyed);
-        let column_facts =
-            ColumnFacts::read(settings, self.group_plan, faults, &measured, &meminfo, &left);
+        let column_facts = ColumnFacts::read(settings, faults, &measured, &meminfo, &left);
         let unread = &measured.unmeasured.rows(&settings.plan);
         let labels = labels(settings, survey, &column_facts.groups, unread);
         let charges = column_facts.groups.charges(settings, survey.processes(), &labels);

@@ -15,7 +15,7 @@ use crate::process::{
     GENTLE_WINDOW_BYTES, HoldLimit, LONG_HOLD, MappingsWanted, NameRule, Plan, Source,
     WINDOW_BYTES, WalkRule,
 };
-use crate::program::{Column, Grouping, Order, UserNames};
+use crate::program::{Column, Grouping, Order, Snapshot, UserNames};
 use crate::report::{self, Color, Format, Rules, Unit, escape};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::this_process;
@@ -182,6 +182,18 @@ impl Settings {
             plan.hold_max = Some(HoldLimit { time, page_bytes });
         }
         Ok(settings)
+    }
+
+    /// Asks for the figures of an earlier report, which are compared whatever the columns are.
+    pub(super) fn compare_with(&mut self, before: &Snapshot) {
+        let of_groups = [Column::Charged, Column::Events];
+        if of_groups.iter().any(|column| before.has(*column)) {
+            self.groups = groups::plan(&of_groups);
+        }
+        self.plan.page_tables |= before.has(Column::PageTables);
+        self.finds_gpu |= before.has(Column::Gpu);
+        self.finds_faults |= before.has(Column::Faults);
+        self.plan.stat |= self.finds_faults;
     }
 
     /// Whether the report shows memory in swap. The total of a table is that of RAM alone.

@@ -9,7 +9,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::diff;
+use super::diff::{self, SavedFile};
 use super::facts::Clock;
 use super::settings::{self, Settings};
 use super::{Outcome, Session, output};
@@ -25,10 +25,25 @@ const DIFF_LINES_AROUND: usize = 3;
 /// The time between two looks at the size of the terminal.
 const SIZE_LOOK: Duration = Duration::from_millis(200);
 
+/// The report of `--since`. The settings get the figures that it has.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn load_since(settings: &mut Settings) -> Result<Option<SavedFile>, Error> {
+    let path = settings.watch.as_ref().and_then(|watch| watch.since.as_deref());
+    let since = path.map(|path| diff::load(path, SavedReport::parse)).transpose()?;
+    if let Some(since) = &since {
+        settings.compare_with(&since.report.snapshot);
+    }
+    Ok(since)
+}
+
 /// Makes a report at every interval, up to the number that `--count` gives.
-pub(super) fn watch(settings: &Settings, watch: &settings::Watch) -> Result<Outcome, Error> {
-    let since =
-        watch.since.as_deref().map(|path| diff::load(path, SavedReport::parse)).transpose()?;
+pub(super) fn watch(
+    settings: &Settings,
+    watch: &settings::Watch,
+    since: Option<SavedFile>,
+) -> Result<Outcome, Error> {
     if let Some(since) = &since {
         let rules = (&settings.rules, settings.rules.by.label());
         diff::check(since, rules, "this report")?;
@@ -37,7 +52,6 @@ pub(super) fn watch(settings: &Settings, watch: &settings::Watch) -> Result<Outc
             diff::note_earlier(since);
         }
     }
-    let has_charges = since.as_ref().is_some_and(|file| file.report.snapshot.has_charges());
     let is_table = settings.output.format == Format::Table && settings.output.file.is_none();
     let is_live = is_table && terminal::stdout_is_redrawn();
     let screen = is_live.then(Screen::default);
@@ -46,9 +60,6 @@ pub(super) fn watch(settings: &Settings, watch: &settings::Watch) -> Result<Outc
     let mut series =
         Series { settings, every, is_table, is_first, since, screen, has_marks, before };
     let mut session = Session::open(settings)?;
-    if has_charges {
-        session.plan_groups();
-    }
     let mut outcome = Outcome::Printed;
     let mut next = Instant::now();
     for _ in 0..watch.reports_max {
@@ -75,7 +86,7 @@ struct Series<'a> {
     is_table: bool,
     is_first: bool,
     /// The report that all others are compared with.
-    since: Option<diff::SavedFile>,
+    since: Option<SavedFile>,
     /// The terminal on which each report replaces the last one.
     screen: Option<Screen>,
     /// Whether marks show changes since the last report.
@@ -132,7 +143,7 @@ impl Series<'_> {
     }
 
     /// The changes since the saved report.
-    fn diff(&self, since: &diff::SavedFile, report: &Report<'_>) -> String {
+    fn diff(&self, since: &SavedFile, report: &Report<'_>) -> String {
         let table = output::table_options(self.settings);
         let now = snapshot(report);
         let threshold = diff::threshold(Kib(0), table.unit);

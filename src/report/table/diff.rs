@@ -7,11 +7,15 @@ use crate::program::{Change, Column, Delta, Diff, DiffRow, EventsChange, Presenc
 use crate::report::{Unit, faults, plural};
 use crate::units::{Kib, labels};
 
-/// The columns, of which CHARGED, EVENTS and FAULTS/S are shown if both reports have them.
-const COLUMNS: [Column; 7] = [
+/// The columns. RAM, SWAPPED, COUNT and names are always shown, the others if both reports have
+/// them. Most reports have LAZYFREE: it is shown if the unit shows a change.
+const COLUMNS: [Column; 10] = [
     Column::Ram,
     Column::Swap,
     Column::Charged,
+    Column::PageTables,
+    Column::Gpu,
+    Column::LazyFree,
     Column::Count,
     Column::Events,
     Column::Faults,
@@ -36,10 +40,15 @@ labels!(DiffFormat {
 /// The whole table, which has columns of its own.
 pub fn diff(diff: &Diff<'_>, options: &TableOptions<'_>) -> String {
     let changes = || diff.rows.iter().map(|row| row.amounts.change).chain([diff.total.change]);
-    let amounts = changes().flat_map(|change| [change.ram, change.swap, change.charged]);
+    let amounts = changes().flat_map(|change| COLUMNS.map(|column| change.get(column)));
     let unit = options.unit.resolve(amounts.flatten().map(Delta::size).max().unwrap_or_default());
     let is_shown = |column: &Column| match column {
-        Column::Charged => changes().any(|change| change.charged.is_some()),
+        Column::Charged | Column::PageTables | Column::Gpu => {
+            changes().any(|change| change.get(*column).is_some())
+        }
+        Column::LazyFree => {
+            changes().filter_map(|change| change.lazyfree).any(|delta| !is_hidden(delta, unit))
+        }
         Column::Events => changes().any(|change| change.events.is_some()),
         Column::Faults => changes().any(|change| change.faults.is_some()),
         _ => true,
@@ -90,21 +99,22 @@ pub fn diff(diff: &Diff<'_>, options: &TableOptions<'_>) -> String {
 
 /// The cells of a line. Without a change of swap, count or events their cells are empty.
 fn cells(columns: &[Column], change: Change, unit: Unit, name: Cell) -> Vec<Cell> {
+    let is_total = matches!(name, Cell::Words(..));
     let amount = |delta: Option<Delta>| match delta {
         None => "-".to_owned(),
-        Some(delta) if delta.size() < unit.least_shown() => unit.format(Kib(0)),
+        Some(delta) if is_hidden(delta, unit) => unit.format(Kib(0)),
         Some(delta @ Delta(..0)) => format!("-{}", unit.format(delta.size())),
         Some(delta) => format!("+{}", unit.format(delta.size())),
     };
-    let is_hidden = |delta: &Delta| delta.size() < unit.least_shown();
-    let or_empty = |delta: Option<Delta>| match delta.filter(is_hidden) {
-        Some(_) => String::new(),
-        None => amount(delta),
+    let or_empty = |delta: Option<Delta>| match delta {
+        Some(delta) if is_hidden(delta, unit) => String::new(),
+        delta => amount(delta),
     };
     let number = |column: &Column| match column {
         Column::Ram => amount(change.ram),
-        Column::Swap => or_empty(change.swap),
-        Column::Charged => or_empty(change.charged),
+        // No total has it.
+        Column::LazyFree if is_total => String::new(),
+        column if column.is_amount() => or_empty(change.get(*column)),
         Column::Events => change.events.map_or_else(|| "-".to_owned(), |events| changed(&events)),
         Column::Faults => match change.faults {
             None => "-".to_owned(),
@@ -116,6 +126,11 @@ fn cells(columns: &[Column], change: Change, unit: Unit, name: Cell) -> Vec<Cell
     };
     let numbers = columns.iter().filter(|column| **column != Column::Name);
     numbers.map(|column| Cell::Number(number(column))).chain([name]).collect()
+}
+
+/// Whether the unit shows a difference as 0.
+fn is_hidden(delta: Delta, unit: Unit) -> bool {
+    delta.size() < unit.least_shown()
 }
 
 /// `max +3 oom_kill +1`

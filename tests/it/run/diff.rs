@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use crate::support::failures::{Failures, check, check_eq};
+use crate::support::gpu::{fdinfo, lay_out};
 use crate::support::reports::Reports;
-use crate::support::{Ran, data, make_fifo, output, program, run, tree};
+use crate::support::{Ran, copy_dir, data, make_fifo, output, program, readers, run, skip, tree};
 
 fn diff(before: &PathBuf, after: &PathBuf, arguments: &[&str]) -> Ran {
     let mut command = program();
@@ -186,4 +187,77 @@ fn reports_of_version_1_stay_readable() {
         "{}",
         ran.stderr()
     );
+}
+
+/// Figures that are no part of RAM, or stay in it: RAM does not change when they do.
+#[test]
+fn columns_that_both_reports_have_are_compared() {
+    let reports = Reports::new("diff-columns");
+    let proc = reports.path("proc");
+    copy_dir(&tree("ordinary"), &proc);
+    lay_out(&proc, &[(110, 5, "xe")]);
+    let words = format!("--proc-root {}", proc.display());
+    let columns = "--columns gpu,page-tables,name";
+    let before = reports.save("before", &format!("{words} {columns}"));
+    let plain_before = reports.save("plain-before", &words);
+    let change = |file: &str, from: &str, to: &str| {
+        let text = std::fs::read_to_string(proc.join(file)).expect("a fixture");
+        assert!(text.contains(from), "{file}");
+        std::fs::write(proc.join(file), text.replace(from, to)).expect("a file of ours");
+    };
+    change("120/status", "VmPTE:\t      64 kB", "VmPTE:\t    2112 kB");
+    let lazy = "LazyFree:           5120 kB";
+    change("120/smaps_rollup", "LazyFree:              0 kB", lazy);
+    let more = fdinfo("xe").replace("resident-gtt:\t8192", "resident-gtt:\t11264");
+    std::fs::write(proc.join("110/fdinfo/5"), more).expect("a file of ours");
+    let after = reports.save("after", &format!("{words} {columns}"));
+    let plain_after = reports.save("plain-after", &words);
+
+    let cells = |text: &str| -> Vec<String> {
+        text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    };
+    let ran = diff(&before, &after, &[]);
+    let expected = [
+        "MiB RAM SWAPPED TABLES GPU LAZYFREE COUNT PROCESS",
+        "0.0 +2.0 +5.0 java",
+        "0.0 +3.0 [celeryd@notifications:MainProcess]",
+        "(6 rows alike)",
+        "# 0.0 +2.0 +3.0 TOTAL USED BY PROCESSES",
+    ];
+    assert_eq!(cells(&ran.stdout()), expected, "{}", ran.stdout());
+    let since = format!("{words} --watch 1s --count 1 --since {}", before.display());
+    let watched = run(since.split(' ')).stdout();
+    assert_eq!(cells(&watched)[1..], expected, "{watched}");
+    // Every report has LAZYFREE; the others are unknown in one of the two.
+    for (before, after) in [(&plain_before, &after), (&before, &plain_after)] {
+        let text = diff(before, after, &[]).stdout();
+        assert_eq!(cells(&text)[0], "MiB RAM SWAPPED LAZYFREE COUNT PROCESS", "{text}");
+        assert!(cells(&text)[1].ends_with("0.0 +5.0 java"), "{text}");
+    }
+    let json = diff(&before, &after, &["--json"]).stdout();
+    let document: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let [java, celery] = [0, 1].map(|row| &document["rows"][row]);
+    let mib = |count: u64| serde_json::Value::from(count << 20);
+    let figures = (&java["change"]["page_tables"], &java["change"]["lazyfree"]);
+    assert_eq!(figures, (&mib(2), &mib(5)), "{java}");
+    let gpu = (&celery["before"]["gpu"], &celery["after"]["gpu"], &celery["change"]["gpu"]);
+    assert_eq!(gpu, (&mib(9), &mib(12), &mib(3)), "{celery}");
+    assert_eq!(document["total"]["change"]["gpu"], mib(3));
+    assert!(document["total"]["change"].get("lazyfree").is_none(), "{}", document["total"]);
+    if let Err(why) = readers::validate("diff", &[format!("{document}\n")]) {
+        skip("columns_that_both_reports_have_are_compared", &why);
+    }
+}
+
+/// A row of one report alone has no difference of a figure that the other report lacks.
+#[test]
+fn a_new_row_is_not_compared_with_a_report_without_the_column() {
+    let reports = Reports::new("diff-new");
+    let before = reports.save("before", "--proc-root ordinary --pid 120");
+    let text = std::fs::read_to_string(&before).expect("a report");
+    std::fs::write(&before, text.replace("--pid 120", "--pid 101,120")).expect("ours");
+    let columns = "--proc-root ordinary --pid 101,120 --columns page-tables,name";
+    let after = reports.save("after", columns);
+    let text = diff(&before, &after, &[]).stdout();
+    assert!(text.contains("(new)") && !text.contains("TABLES"), "{text}");
 }
