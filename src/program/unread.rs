@@ -31,11 +31,14 @@ pub enum Obstacle {
     TimedOut,
     /// The kernel has no memory file.
     NoSmaps,
+    /// A read would stall the process.
+    LeftOut,
 }
 
 labels!(Obstacle {
     TimedOut => "timed out", "The process did not answer in time";
     NoSmaps => "no smaps", "The kernel has neither smaps_rollup nor smaps";
+    LeftOut => "left out", "A read would stall the process";
 });
 
 /// A row of processes whose memory is unknown.

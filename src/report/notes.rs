@@ -3,6 +3,8 @@
 //!
 //! One line each, on a terminal one for each reason; none if the report lacks nothing.
 
+use std::cmp::Reverse;
+
 use super::escape::Charset;
 use super::reasons::Reason;
 use super::{Unit, escape, plural, wrap};
@@ -150,6 +152,11 @@ impl Missing<'_> {
                 let timed_out: Vec<&Unread<'_>> = self.unread_by(Obstacle::TimedOut).collect();
                 format!(" ({})", list(&timed_out, |one| glimpse(one)))
             }
+            Fate::LeftOut => {
+                let mut left_out: Vec<&Unread<'_>> = self.unread_by(Obstacle::LeftOut).collect();
+                left_out.sort_by_key(|one| (Reverse(one.glimpse.rss), one.pid));
+                format!(" ({})", list(&left_out, |one| sized(one)))
+            }
             Fate::NotAsked => String::new(),
             _ => format!(" ({})", named(pids)),
         };
@@ -270,6 +277,18 @@ pub(super) fn list<T>(items: &[T], item: impl Fn(&T) -> String) -> String {
     named.join(", ") + &more
 }
 
+/// `PID 820 mysqld with RSS 1621.1 MiB`
+fn sized(unread: &Unread<'_>) -> String {
+    let Unread { pid, glimpse, .. } = unread;
+    let mib = |rss: Kib| format!(" with RSS {} MiB", Unit::Mib.format(rss));
+    format!(
+        "PID {pid} {}{}",
+        escape::name(&glimpse.comm),
+        glimpse.rss.map_or_else(String::new, mib)
+    )
+}
+
+/// `PID 7 postgres in state D`
 fn glimpse(unread: &Unread<'_>) -> String {
     let Unread { pid, glimpse, .. } = unread;
     let state = glimpse.state.map_or_else(String::new, |state| format!(" in state {state}"));
@@ -279,6 +298,7 @@ fn glimpse(unread: &Unread<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::Glimpse;
     use crate::units::Errno;
 
     fn missing<'run>(processes: &'run [(Pid, Fate)], access: Access) -> Missing<'run> {
@@ -391,6 +411,23 @@ mod tests {
         assert_eq!(missing.reasons().len(), 1);
         missing.access = Access::Ordinary("CAP_PERFMON");
         assert_eq!(missing.reasons().len(), 2);
+    }
+
+    #[test]
+    fn the_biggest_of_those_that_are_left_out_is_named_first() {
+        let unread = [(4, 2048), (5, 8192), (6, 4096)].map(|(pid, rss)| {
+            let glimpse =
+                Glimpse { comm: b"db\n".to_vec(), rss: Some(Kib(rss)), ..Glimpse::default() };
+            Unread { pid: Pid(pid), obstacle: Obstacle::LeftOut, glimpse, cgroup: None }
+        });
+        let left_out: Vec<_> = unread.iter().map(|one| (one.pid, Fate::LeftOut)).collect();
+        let mut missing = missing(&left_out, Access::RootWithout);
+        missing.unread = &unread;
+        let named = "3 left out (PID 5 db\\n with RSS 8.0 MiB, PID 6 db\\n with RSS 4.0 MiB, PID \
+                     4 db\\n with RSS 2.0 MiB): ";
+        let remedy = "; read one with --pid, or all with --big";
+        let lines = missing.lines();
+        assert!(lines[0].contains(named) && lines[0].ends_with(remedy), "{lines:?}");
     }
 
     #[test]

@@ -32,12 +32,7 @@ impl Missing<'_> {
             "look at its smaps_rollup and smaps, and report it",
         );
         let parts = [self.timed_out(), self.not_asked()].into_iter().flatten();
-        let left_out = format!(
-            "a read would keep the process from mapping memory for more than {} ms",
-            LONG_HOLD.as_millis()
-        );
-        let remedy = "add --big, or select the process with --pid or --filter";
-        let parts = parts.chain(self.reason(Fate::LeftOut, &left_out, Some(remedy)));
+        let parts = parts.chain(self.left_out());
         let parts = parts.chain(self.denied());
         let parts = parts.chain(self.reason(Fate::Changed, changed.0, Some(changed.1)));
         let parts = parts.chain(self.reason(Fate::Malformed, malformed.0, Some(malformed.1)));
@@ -69,6 +64,18 @@ impl Missing<'_> {
             ("asleep beyond --stuck-after", format!("look at /proc/{pid}/stack, or raise it"))
         };
         self.reason(Fate::TimedOut, why, Some(&remedy))
+    }
+
+    fn left_out(&self) -> Option<Reason> {
+        let why = format!(
+            "a read would keep the process from mapping memory for more than {} ms",
+            LONG_HOLD.as_millis()
+        );
+        let remedy = match self.pids(Fate::LeftOut)[..] {
+            [pid] => format!("read it with --pid {pid} or --big"),
+            _ => "read one with --pid, or all with --big".to_owned(),
+        };
+        self.reason(Fate::LeftOut, &why, Some(&remedy))
     }
 
     fn not_asked(&self) -> Option<Reason> {

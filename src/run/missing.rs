@@ -144,8 +144,8 @@ fn check_outcome(
     }
 }
 
-/// The processes of which `status` has figures: those that timed out, and all that failed for lack
-/// of a memory file if the kernel has none.
+/// The processes of which `status` has figures: those that timed out, those that are left out for
+/// their size, and all that failed for lack of a memory file if the kernel has none.
 fn unread<'run>(root: &ProcRoot, survey: &'run Survey, fates: &[(Pid, Fate)]) -> Vec<Unread<'run>> {
     let status = |pid| root.read_once(ProcFile::Status, pid).unwrap_or_default();
     let glimpse = |pid| Glimpse::from_status(&status(pid));
@@ -160,6 +160,7 @@ fn unread<'run>(root: &ProcRoot, survey: &'run Survey, fates: &[(Pid, Fate)]) ->
     let unread = |(pid, fate): &(Pid, Fate)| {
         let obstacle = match fate {
             Fate::TimedOut => Obstacle::TimedOut,
+            Fate::LeftOut => Obstacle::LeftOut,
             Fate::Failed(Errno::NOENT) if has_no_smaps => Obstacle::NoSmaps,
             _ => return None,
         };
