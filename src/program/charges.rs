@@ -49,6 +49,8 @@ pub struct Charges<'run> {
     rows: HashMap<&'run [u8], RowCharge<'run>>,
     /// The rows without a process, and their group.
     idle: Vec<(&'run [u8], Uniform<&'run [u8]>)>,
+    /// The amounts on request that the run asked for.
+    asked: Vec<Column>,
     /// Groups with processes of several rows, whose charge cannot be divided.
     pub undivided: usize,
     /// Processes in groups that are not below the mount.
@@ -134,12 +136,17 @@ impl<'run> Charges<'run> {
         Charges { outside, ..rows.charges(mount.has_local_events, has_idle) }
     }
 
+    /// The same in a run that asked for these amounts on request: rows without a process have 0 of
+    /// them, and others unknown.
+    #[must_use]
+    pub fn beside(self, asked: Vec<Column>) -> Charges<'run> {
+        Charges { asked, ..self }
+    }
+
     /// Sets the charges of rows, and adds the rows without a process.
     pub(super) fn apply(&self, rows: &mut Vec<Program<'run>>) {
-        // A figure that costs reads of its own is 0 only beside figures of processes.
-        let is_read = |column| rows.iter().any(|row| row.usage.get(column).is_some());
-        let asked = Column::ON_REQUEST.map(|column| (column, is_read(column)));
-        let is_asked = |column| asked.iter().all(|(one, is_read)| *one != column || *is_read);
+        let is_asked =
+            |column| !Column::ON_REQUEST.contains(&column) || self.asked.contains(&column);
         let idle = self.idle.iter().map(|(label, group)| Program::idle(label, *group, is_asked));
         rows.extend(idle.collect::<Vec<_>>());
         for row in rows {

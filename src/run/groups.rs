@@ -75,7 +75,8 @@ impl FoundGroups {
     ) -> Option<Charges<'run>> {
         self.plan.filter(has_figures)?;
         let Some((mount, tree)) = &self.tree else { return Some(Charges::default()) };
-        Some(Charges::find(mount, tree, processes, labels, has_idle(settings)))
+        let charges = Charges::find(mount, tree, processes, labels, has_idle(settings));
+        Some(charges.beside(settings.amounts_of_processes()))
     }
 
     /// The notes on rows with these charges.

@@ -196,6 +196,18 @@ impl Settings {
         self.plan.stat |= self.finds_faults;
     }
 
+    /// The amounts on request that the survey finds for each process.
+    pub(super) fn amounts_of_processes(&self) -> Vec<Column> {
+        let asked = [
+            // In every memory file of kernels that know it.
+            (Column::LazyFree, true),
+            (Column::PageTables, self.plan.page_tables),
+            (Column::Gpu, self.finds_gpu),
+            (Column::Heap, self.plan.source == Source::Smaps),
+        ];
+        asked.into_iter().filter(|(_, is_asked)| *is_asked).map(|(column, _)| column).collect()
+    }
+
     /// Whether the report shows memory in swap. The total of a table is that of RAM alone.
     pub(crate) fn shows_swap(&self) -> bool {
         let is_swap = |column: &Column| matches!(column, Column::Swap | Column::Footprint);

@@ -309,6 +309,14 @@ fn a_row_without_a_process_has_its_group() {
     let cells: Vec<&str> = line.split_whitespace().collect();
     let expected = ["24.0", "0.0", "-", "/system.slice/upload.service", "upload.service", "(0)"];
     assert_eq!(cells, expected, "{table}");
+    // No process is known to have GPU memory, or not: this row has none.
+    let json = ["--json", "--by", "unit", "--columns", "charged,gpu,page-tables"];
+    let (document, rows) = rows(&report(&tree("grouped"), cgroups.path(), &json));
+    let known: Vec<&Value> = rows.values().filter(|row| !row["gpu"].is_null()).collect();
+    assert!(known.iter().all(|row| row["count"] == 0), "{document}");
+    let upload = &rows["upload.service"];
+    assert_eq!((&upload["gpu"], &upload["page_tables"]), (&0.into(), &0.into()), "{upload}");
+    assert!(upload["heap"].is_null() && upload["freed"].is_null(), "{upload}");
     let words = ["-o", "openmetrics", "--by", "unit", "--columns", "charged"];
     let metrics = report(&tree("grouped"), cgroups.path(), &words).stdout();
     assert!(metrics.contains("psm_uring_charged_bytes{unit=\"upload.service\"}"), "{metrics}");
