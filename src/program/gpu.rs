@@ -26,6 +26,8 @@ pub struct HeldByGpu {
     pub shmem: GpuMemory,
     /// In pages of TTM.
     pub ttm: GpuMemory,
+    /// The number of processes whose memory is not known: there may be more.
+    pub unknown: usize,
 }
 
 /// A driver, a device and a number.
@@ -93,7 +95,7 @@ impl GpuShares {
 
     /// The memory of all processes in the host's counters.
     pub fn held(&self) -> HeldByGpu {
-        self.held
+        HeldByGpu { unknown: self.unknown.len(), ..self.held }
     }
 }
 
@@ -130,7 +132,7 @@ mod tests {
         assert_eq!(of(2), Some(memory(50 + 40, 50 + 30)));
         assert_eq!(of(4), Some(memory(12, 0)));
         assert_eq!([5, 6, 8].map(of), [None, Some(memory(0, 0)), None]);
-        let held = HeldByGpu { shmem: memory(52, 30), ttm: memory(111, 110) };
+        let held = HeldByGpu { shmem: memory(52, 30), ttm: memory(111, 110), unknown: 2 };
         assert_eq!(split.held(), held);
     }
 }

@@ -107,6 +107,15 @@ impl HostPart {
     }
 }
 
+/// The bounds of an amount of GPU memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GpuBounds {
+    /// Whether clients share buffers, which count in each of them.
+    pub is_most: bool,
+    /// The number of processes whose memory is unknown: the amount lacks it.
+    pub unknown: usize,
+}
+
 /// Host memory beside the memory of the programs in a report. `None` is unknown.
 #[derive(Clone, Debug)]
 pub struct HostMemory {
@@ -134,8 +143,8 @@ pub struct HostMemory {
     pub candidates: Vec<PossibleOwner>,
     /// Memory in a balloon that the total does not include.
     pub balloon_outside: Option<Kib>,
-    /// Whether buffers of GPUs are an upper bound, if they are known.
-    pub gpu_is_most: Option<bool>,
+    /// The bounds of the buffers of GPUs, if the run asked for these.
+    pub gpu: Option<GpuBounds>,
     /// The file system that made up the counters in place of the kernel: `fuse.lxcfs`.
     pub writer: Option<String>,
     /// Counters of the kernel with a part that exceeds its whole: the part, the whole, and the one
@@ -200,7 +209,7 @@ impl HostMemory {
             shared: SharedMemory::new(counters),
             candidates: candidates(meminfo, rest),
             balloon_outside,
-            gpu_is_most: None,
+            gpu: None,
             writer: counters.writer.clone(),
             impossible: meminfo.impossible.clone(),
             parts,
@@ -222,7 +231,7 @@ impl HostMemory {
         self.parts[HostPart::Gpu as usize] = Some(shmem + ttm);
         let is_most = [(shmem, held.shmem), (ttm, held.ttm)];
         let is_most = is_most.into_iter().any(|(moved, held)| moved > held.least);
-        self.gpu_is_most = Some(is_most);
+        self.gpu = Some(GpuBounds { is_most, unknown: held.unknown });
         let rest = self.get(HostPart::Unattributed);
         bound(&mut self.candidates, rest);
         self
@@ -473,7 +482,7 @@ mod tests {
     fn buffers_of_gpus_move_from_the_part_that_counts_them() {
         let held = |shmem, ttm| {
             let memory = |most| GpuMemory { most: Kib(most), least: Kib(most) };
-            HeldByGpu { shmem: memory(shmem), ttm: memory(ttm) }
+            HeldByGpu { shmem: memory(shmem), ttm: memory(ttm), unknown: 2 }
         };
         let parts = [HostPart::Shmem, HostPart::GpuActive, HostPart::Unattributed, HostPart::Gpu];
         let old = TEXT.replace("GPUActive", "No");
@@ -485,7 +494,8 @@ mod tests {
         ] {
             let found = host_memory(text).with_gpu(buffers);
             assert_eq!(parts.map(|part| found.get(part)), expected.map(|kib| kib.map(Kib)));
-            assert_eq!((found.excess(), found.gpu_is_most), (None, Some(false)), "{buffers:?}");
+            let bounds = Some(GpuBounds { is_most: false, unknown: 2 });
+            assert_eq!((found.excess(), found.gpu), (None, bounds), "{buffers:?}");
         }
         // A rest that is unknown has nothing to move, and candidates own no more than the rest.
         let unknown = host_memory(&old.replace("MemTotal", "No")).with_gpu(held(0, 4));
@@ -494,7 +504,8 @@ mod tests {
         assert_eq!(found.candidates.iter().map(|one| one.at_most).max(), Some(Kib(7)));
         let bound = GpuMemory { most: Kib(20), least: Kib(5) };
         let buffers = HeldByGpu { shmem: bound, ..HeldByGpu::default() };
-        assert_eq!(host_memory(TEXT).with_gpu(buffers).gpu_is_most, Some(true));
+        let bounds = Some(GpuBounds { is_most: true, unknown: 0 });
+        assert_eq!(host_memory(TEXT).with_gpu(buffers).gpu, bounds);
         // Tmpfs and segments of System V are no buffers.
         let mut counters = counters(TEXT);
         let tmpfs = Tmpfs { point: "/x".into(), used: Some(Kib(35)) };

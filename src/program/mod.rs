@@ -52,7 +52,7 @@ pub use self::diff::{
 pub use self::faults::{FaultCounts, FaultRate, Faults, RowFaults};
 pub use self::gpu::{GpuShares, HeldByGpu};
 pub use self::grouping::{Grouping, Labels, PlacedLabels, RowWords, UserNames, user_name};
-pub use self::host::{HostMemory, HostPart, PossibleOwner, SharedMemory};
+pub use self::host::{GpuBounds, HostMemory, HostPart, PossibleOwner, SharedMemory};
 pub use self::oom::{
     OomChoice, OomEstimate, OomHost, OomMark, OomMarks, RowOom, estimate as estimate_oom,
 };

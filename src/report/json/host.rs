@@ -27,6 +27,8 @@ pub(super) struct HostObject<'a> {
     /// Absent unless the run asked for buffers of GPUs.
     #[serde(skip_serializing_if = "Option::is_none")]
     gpu_is_most: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gpu_unknown: Option<usize>,
     written_by: Option<&'a str>,
 }
 
@@ -88,7 +90,8 @@ impl<'a> HostObject<'a> {
             shared_memory: SharedObject::new(&memory.shared),
             candidates: memory.candidates.iter().map(OwnerObject::new).collect(),
             balloon_outside: memory.balloon_outside,
-            gpu_is_most: memory.gpu_is_most,
+            gpu_is_most: memory.gpu.map(|gpu| gpu.is_most && gpu.unknown == 0),
+            gpu_unknown: memory.gpu.map(|gpu| gpu.unknown),
             written_by: memory.writer.as_deref(),
         }
     }

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::TableOptions;
 use super::style::Style;
 use crate::host::Stall;
-use crate::program::{Column, HostMemory, HostPart, PossibleOwner, SharedMemory};
+use crate::program::{Column, GpuBounds, HostMemory, HostPart, PossibleOwner, SharedMemory};
 use crate::report::Unit;
 use crate::report::escape::Charset;
 use crate::units::{Kib, Labelled};
@@ -77,8 +77,8 @@ fn parts(memory: &HostMemory, rows_max: usize) -> Vec<Row> {
         let programs = part.column().map(|column| memory.of_programs(column));
         let is_kept = is_end(*part);
         let is_shown = amount > Some(Kib(0)) || programs.flatten() > Some(Kib(0));
-        let is_most = *part == HostPart::Gpu && memory.gpu_is_most == Some(true);
-        let name = format!("{}{}", part.help(), if is_most { ", at most" } else { "" });
+        let bound = memory.gpu.filter(|_| *part == HostPart::Gpu).map_or("", gpu_bound);
+        let name = format!("{}{bound}", part.help());
         (is_shown || is_kept).then_some(Row { amount, programs, name, is_kept })
     };
     let mut rows: Vec<Row> = HostPart::ALL.iter().filter_map(row).collect();
@@ -96,6 +96,16 @@ fn parts(memory: &HostMemory, rows_max: usize) -> Vec<Row> {
         rows.insert(place, Row { amount: sum, programs: None, name, is_kept: true });
     }
     rows
+}
+
+/// The mark of an amount of GPU memory that is no exact one.
+fn gpu_bound(bounds: GpuBounds) -> &'static str {
+    match bounds {
+        GpuBounds { is_most: false, unknown: 0 } => "",
+        GpuBounds { is_most: true, unknown: 0 } => ", at most",
+        GpuBounds { is_most: false, .. } => ", or more",
+        GpuBounds { is_most: true, .. } => ", some unknown",
+    }
 }
 
 /// The owners of shared memory, below its row.

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::gpu::lay_out;
+use crate::support::gpu::{fdinfo, lay_out};
 use crate::support::{Ran, TempDir, copy_dir, make_fifo, output, program, tree};
 
 const KIB: u64 = 1024;
@@ -176,6 +176,20 @@ fn unknown_memory_is_not_0() {
     let note = "GPU memory is unknown of 1 process: the descriptors could not be read; of 1 \
                 process: the driver reports no memory (nouveau)";
     assert!(ran.stderr().contains(note), "{}", ran.stderr());
+    // With unknown clients, the sum over the others is no upper bound.
+    let words = ["--host", "--columns", "gpu,name"];
+    let row =
+        |table: String| table.lines().find(|line| line.contains("GPU buf")).map(str::to_owned);
+    let marked = |end: &str| {
+        let found = row(report(&proc, &words).stdout()).expect("a row");
+        assert!(found.ends_with(&format!("  GPU buffers of the programs, {end}")), "{found}");
+        let host = document(&proc, &["--host"])["host"].take();
+        assert_eq!((&host["gpu_is_most"], &host["gpu_unknown"]), (&false.into(), &2.into()));
+    };
+    marked("or more");
+    fs::write(proc.join("103/fdinfo/5"), fdinfo("amdgpu")).expect("a file of ours");
+    marked("some unknown");
+    fs::write(proc.join("103/fdinfo/5"), fdinfo("xe")).expect("a file of ours");
     // A copy without descriptors.
     fs::remove_dir_all(proc.join("120/fd")).expect("a directory of ours");
     assert_eq!(by_pid(&document(&proc, &["--by", "pid"]))[&120][0], None);

@@ -121,7 +121,7 @@ fn buffers_of_gpus_leave_the_sum_of_parts() {
                 let most = Kib(rng.next() >> (20 + rng.below(44)));
                 GpuMemory { most, least: Kib(most.0 / 2) }
             };
-            let held = HeldByGpu { shmem: memory(), ttm: memory() };
+            let held = HeldByGpu { shmem: memory(), ttm: memory(), unknown: 0 };
             let after = host.memory().with_gpu(held);
             let name = &host.name;
             check_eq!(failures, sum(&after), sum(&before), "{name}: {held:?}");
