@@ -220,6 +220,11 @@ impl GroupEvents {
         [oom_kill, oom, max, high, low]
     }
 
+    /// Whether an event happened.
+    pub fn is_any(&self) -> bool {
+        self.all().iter().any(|(_, count)| *count > Some(0))
+    }
+
     /// Whether a number is known.
     pub fn is_known(&self) -> bool {
         *self != GroupEvents::default()

@@ -40,6 +40,12 @@ pub struct LevelLimit<'run> {
     pub path: &'run [u8],
     /// The limit.
     pub limit: GroupLimit,
+    /// The events at the limits of the group and of those below it, if they are known.
+    pub events: Option<GroupEvents>,
+    /// The pressure of the group, as in [`RowCharge::pressure`].
+    pub pressure: Option<u32>,
+    /// Whether the group is above those of the row, which lacks its events and its pressure.
+    pub is_above: bool,
 }
 
 /// The charges of all rows.
@@ -300,7 +306,10 @@ impl<'run> Rows<'run> {
         let knows_limits = levels.iter().all(|level| self.groups[*level].memory.knows_limits);
         let limits = levels.iter().filter_map(|level| {
             let GroupNode { path, memory, .. } = &self.groups[*level];
-            Some(LevelLimit { path, limit: memory.limit? })
+            let events = Some(memory.events).filter(GroupEvents::is_known);
+            let is_above = groups.clone().all(|group| group != *level);
+            let (limit, pressure) = (memory.limit?, memory.pressure);
+            Some(LevelLimit { path, limit, events, pressure, is_above })
         });
         let nearest = limits.min_by_key(|one| (one.limit.left, one.limit.limit, one.path));
         let pressures = groups.map(|group| self.groups[group].memory.pressure);

@@ -99,7 +99,7 @@ mod tests {
         let row = |name: &'static str, left: Option<u64>| {
             let limit = |left| {
                 let limit = GroupLimit { kind: LimitKind::Max, limit: Kib(900), left: Kib(left) };
-                LevelLimit { path: b"/", limit }
+                LevelLimit { path: b"/", limit, events: None, pressure: None, is_above: false }
             };
             let mut row = Program::idle(name.as_bytes(), Uniform::Unknown, |_| true);
             row.set_charge(RowCharge { limit: left.map(limit), ..RowCharge::default() });

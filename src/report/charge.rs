@@ -1,8 +1,12 @@
 //! Events of control groups as a text, and notes on what is charged.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use super::notes::list;
 use super::{Unit, escape, plural};
-use crate::host::{ChargeParts, GroupEvents, GroupTree, UnreadGroup};
-use crate::program::{Program, Programs};
+use crate::host::{ChargeParts, GroupEvents, GroupTree, LimitKind, UnreadGroup};
+use crate::program::{LevelLimit, Program, Programs};
 use crate::units::{Errno, Kib};
 
 /// The events that happened: `max 3 oom_kill 1`, or 0.
@@ -19,6 +23,44 @@ pub(super) fn events(events: &GroupEvents) -> String {
 pub(super) fn all_events(events: &GroupEvents) -> String {
     let known = events.all().into_iter().filter_map(|(event, count)| Some((event, count?)));
     known.map(|(event, count)| format!("{event}={count}")).collect::<Vec<_>>().join(" ")
+}
+
+/// The file that decides LEFT, unless it is the usual one, beyond which the OOM killer acts.
+pub(super) fn limit_file(row: &Program<'_>) -> Option<&'static str> {
+    match row.charge?.limit?.limit.kind {
+        LimitKind::Max => None,
+        LimitKind::High => Some("memory.high"),
+        LimitKind::MemorySwap => Some("memory.memsw"),
+    }
+}
+
+/// A pressure: `12.05`.
+pub(super) fn percent(hundredths: u32) -> String {
+    format!("{}.{:02}", hundredths / 100, hundredths % 100)
+}
+
+/// A note on groups above those of rows whose limit decides LEFT: the rows lack their events and
+/// their pressure.
+pub fn deciding_levels(programs: &Programs<'_>) -> Option<String> {
+    let rows = programs.rows.iter().chain(&programs.cut);
+    let levels = rows.filter_map(|row| row.charge?.limit.filter(|level| level.is_above));
+    let mut by_path: BTreeMap<&[u8], (Reverse<usize>, LevelLimit<'_>)> = BTreeMap::new();
+    for level in levels {
+        by_path.entry(level.path).or_insert((Reverse(0), level)).0.0 += 1;
+    }
+    let has_signs = |level: &LevelLimit<'_>| {
+        level.pressure > Some(0) || level.events.is_some_and(|events| events.is_any())
+    };
+    let mut found: Vec<_> = by_path.into_values().filter(|(_, level)| has_signs(level)).collect();
+    found.sort_by_key(|(rows, level)| (*rows, level.path));
+    let one = |(Reverse(rows), level): &(Reverse<usize>, LevelLimit<'_>)| {
+        let events = level.events.map(|all| format!("events {}", events(&all)));
+        let pressure = level.pressure.map(|some| format!("pressure {}", percent(some)));
+        let signs = [events, pressure].into_iter().flatten().collect::<Vec<_>>().join(", ");
+        format!("that of {} for {} ({signs})", escape::name(level.path), plural(*rows, "row"))
+    };
+    let shown = list(&found, one);
+    (!found.is_empty()).then(|| format!("limits of control groups above rows decide LEFT: {shown}"))
 }
 
 /// The part of the charge that processes need not map.

@@ -7,6 +7,7 @@
 use super::line::{Line, Scale};
 use super::{Report, Unit, charge, escape, faults, oom};
 use crate::program::Column;
+use crate::units::Labelled;
 
 /// The default columns: those of the table, and the numbers that it adds to names.
 pub const CSV_COLUMNS: [Column; 6] =
@@ -30,7 +31,7 @@ pub fn csv(report: &Report<'_>, no_header: bool, is_terminal: bool) -> String {
     let mut text = String::new();
     if !no_header {
         let keys = report.columns.iter().flat_map(|column| {
-            [column.key()].into_iter().chain(mark_key(*column).map(str::to_owned))
+            [column.key()].into_iter().chain(mark_key(*column, report).map(str::to_owned))
         });
         csv_record(&mut text, ["row".to_owned()].into_iter().chain(keys).chain(["key".to_owned()]));
     }
@@ -55,7 +56,9 @@ pub fn csv(report: &Report<'_>, no_header: bool, is_terminal: bool) -> String {
             column => field(scale, line, column).unwrap_or_default(),
         };
         let fields = report.columns.iter().flat_map(|column| {
-            [field_of(column)].into_iter().chain(mark_key(*column).map(|_| mark(line, *column)))
+            [field_of(column)]
+                .into_iter()
+                .chain(mark_key(*column, report).map(|_| mark(line, *column)))
         });
         let name = Some(line.name()).filter(|_| line.is_named());
         let key = name.map(|name| report.key(name, line.pid(), is_terminal));
@@ -66,8 +69,10 @@ pub fn csv(report: &Report<'_>, no_header: bool, is_terminal: bool) -> String {
 }
 
 /// The key of the marks that the table has in or behind a column: here they have a field.
-fn mark_key(column: Column) -> Option<&'static str> {
+fn mark_key(column: Column, report: &Report<'_>) -> Option<&'static str> {
     match column {
+        Column::Limit => Some("limit_kind"),
+        Column::Left if !report.columns.contains(&Column::Limit) => Some("limit_kind"),
         Column::Charged => Some("charged_elsewhere"),
         Column::Oom => Some("oom_marks"),
         _ => None,
@@ -80,7 +85,12 @@ fn mark(line: Line<'_>, column: Column) -> String {
         (Line::Program(row), Column::Charged) => {
             row.is_charged_elsewhere().map_or_else(String::new, |is_so| is_so.to_string())
         }
-        _ => line.oom().map_or_else(String::new, oom::marks),
+        (Line::Program(row), Column::Left | Column::Limit) => {
+            let limit = row.charge.and_then(|charge| charge.limit);
+            limit.map_or_else(String::new, |level| level.limit.kind.label().to_owned())
+        }
+        (_, Column::Oom) => line.oom().map_or_else(String::new, oom::marks),
+        _ => String::new(),
     }
 }
 

@@ -5,6 +5,7 @@ use crate::program::{
     Column, ColumnKind, FaultRate, Obstacle, Program, Programs, Rest, RowOom, Sharing, TreePlace,
     Uniform, Unknown, UnknownRest, Usage, user_name,
 };
+use crate::report::charge;
 use crate::report::escape::Charset;
 use crate::units::{Kib, Pid};
 
@@ -103,8 +104,7 @@ impl<'a> Line<'a> {
 
     /// The same in per cent.
     pub(super) fn pressure_percent(self) -> Option<String> {
-        let hundredths = self.pressure()?;
-        Some(format!("{}.{:02}", hundredths / 100, hundredths % 100))
+        self.pressure().map(charge::percent)
     }
 
     /// Whether the line has this amount, known or not. Amounts that overlap have no total.

@@ -99,11 +99,12 @@ impl FoundGroups {
             let gaps = [charge::unread(tree), tree.is_cut.then(charge::cut)];
             return gaps.into_iter().flatten().collect();
         };
+        let levels = charge::deciding_levels(programs).filter(|_| plan.limits);
         let beyond = plan.charge.then(|| charge::beyond_processes(programs)).flatten();
         let cut = tree.is_cut.then(charge::cut);
         let outside = charge::outside(charges.outside);
         let undivided = charge::undivided(charges.undivided);
         let gaps = [charge::unread(tree), undivided, outside, cut];
-        beyond.into_iter().chain(gaps.into_iter().flatten()).collect()
+        levels.into_iter().chain(beyond).chain(gaps.into_iter().flatten()).collect()
     }
 }

@@ -14,6 +14,8 @@ pub(super) struct ChargeFields {
     #[serde(skip_serializing_if = "Option::is_none")]
     limit_path_bytes: Option<String>,
     limit_kind: Option<LimitKind>,
+    limit_events: Option<GroupEvents>,
+    limit_pressure: Option<f64>,
     events: Option<GroupEvents>,
     pressure: Option<f64>,
     charged_elsewhere: Option<bool>,
@@ -31,12 +33,15 @@ pub(super) struct ChargeSums {
 impl ChargeFields {
     pub(super) fn new(row: &Program<'_>) -> Option<ChargeFields> {
         let charge = row.charge?;
+        let percent = |hundredths| f64::from(hundredths) / 100.0;
         Some(ChargeFields {
             limit_path: charge.limit.map(|level| lossy(level.path)),
             limit_path_bytes: charge.limit.and_then(|level| hex(level.path)),
             limit_kind: charge.limit.map(|level| level.limit.kind),
+            limit_events: charge.limit.and_then(|level| level.events),
+            limit_pressure: charge.limit.and_then(|level| level.pressure).map(percent),
             events: charge.events,
-            pressure: charge.pressure.map(|hundredths| f64::from(hundredths) / 100.0),
+            pressure: charge.pressure.map(percent),
             charged_elsewhere: row.is_charged_elsewhere(),
             charged_parts: charge.parts,
         })

@@ -17,7 +17,7 @@ pub use self::host::host;
 pub use self::layout::{Cell, Content, Layout, cut, cut_front, cut_line, wrap};
 pub use self::style::{Color, Style};
 use crate::program::{
-    Column, Grouping, Known, Obstacle, Programs, Sharing, Snapshot, UnknownRest, Usage,
+    Column, Grouping, Known, Obstacle, Program, Programs, Sharing, Snapshot, UnknownRest, Usage,
 };
 use crate::report::escape::Charset;
 use crate::report::line::{BAR, Line, Scale};
@@ -234,10 +234,7 @@ impl<'a> Table<'a> {
         let number = self.suffix(line);
         let suffix = match line {
             Line::Total(..) => return Cell::Words("TOTAL USED BY PROCESSES", "TOTAL"),
-            Line::Program(row) if row.is_charged_elsewhere() == Some(true) => {
-                number + " charged elsewhere"
-            }
-            Line::Program(_) => number,
+            Line::Program(row) => number + &self.charge_marks(row),
             Line::Rest(rest) => format!("({} more)", rest.rows),
             Line::Sharing(row) => {
                 let suffix = number + " shares the memory of ";
@@ -258,6 +255,20 @@ impl<'a> Table<'a> {
         let is_escaped = looks_like_rest || looks_deeper;
         let name = if is_escaped { escape::first_char(&name) } else { name };
         Cell::Name(indent + &name, suffix)
+    }
+
+    /// The marks of figures of control groups.
+    fn charge_marks(&self, row: &Program<'_>) -> String {
+        let has_limit =
+            self.options.columns.iter().any(|c| matches!(c, Column::Left | Column::Limit));
+        let elsewhere = row.is_charged_elsewhere() == Some(true);
+        let file = charge::limit_file(row).filter(|_| has_limit);
+        let marks = [
+            elsewhere.then(|| "charged elsewhere".to_owned()),
+            file.map(|file| format!("left to {file}")),
+        ];
+        let marks: Vec<String> = marks.into_iter().flatten().collect();
+        if marks.is_empty() { String::new() } else { format!(" {}", marks.join(", ")) }
     }
 
     /// The number of processes or the process id, unless it has a column.

@@ -70,6 +70,15 @@ fn version_2_by_unit() {
     let upload = &rows["upload.service"];
     assert_eq!((&upload["count"], &upload["ram"]), (&0.into(), &0.into()));
     assert_eq!(figures(upload), both(24 * MIB, slice));
+    // The slice has no row: each row below it has its signs.
+    for row in [upload, &rows["cron.service"]] {
+        let signs = (&row["limit_events"]["oom_kill"], &row["limit_pressure"]);
+        assert_eq!(signs, (&1.into(), &12.05.into()), "{row}");
+        assert_eq!((&row["events"]["oom_kill"], &row["pressure"]), (&0.into(), &0.0.into()));
+    }
+    let note = "limits of control groups above rows decide LEFT: that of /system.slice for 3 rows \
+                (events high 12 max 5 oom 1 oom_kill 1, pressure 12.05)";
+    assert!(ran.stderr().contains(note), "{}", ran.stderr());
     for key in ["gpu", "heap", "page_tables", "freed", "shared_outside"] {
         assert_eq!(upload[key], Value::Null, "{key} was not asked for");
     }
@@ -225,19 +234,16 @@ fn every_format_has_the_figures() {
     let cells = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     let lines: Vec<String> = table.lines().map(cells).collect();
     let worst = "0.8 0.5 0.3 0.8 0.0 high 12 max 3 oom 1 oom_kill 1 12.05";
-    let worst = format!("{worst} {docker} (1) charged elsewhere");
+    let worst = format!("{worst} {docker} (1) charged elsewhere, left to memory.high");
     assert_eq!(lines.iter().rev().nth(1), Some(&worst), "the worst event is the biggest row");
     let cron = "0.4 12.0 1.0 41.0 4.0 0 0.00 cron.service (2)".to_owned();
     assert!(lines.contains(&cron), "{table}");
     let csv = print(&format!("{columns} -o csv"));
-    let record = "524288,true,262144,786432,0,low=0 high=12 max=3 oom=1 oom_kill=1,12.05,";
+    let record = "524288,true,262144,786432,high,0,low=0 high=12 max=3 oom=1 oom_kill=1,12.05,";
     assert!(csv.contains(record), "{csv}");
-    assert!(
-        csv.contains("\r\ntotal,")
-            && csv.starts_with(
-                "row,ram,charged,charged_elsewhere,left,limit,cg_swap,events,pressure,name,key\r\n"
-            )
-    );
+    let head = "row,ram,charged,charged_elsewhere,left,limit,limit_kind,cg_swap,events,pressure,\
+                name,key\r\n";
+    assert!(csv.contains("\r\ntotal,") && csv.starts_with(head), "{csv}");
     let metrics =
         print("-o openmetrics --by unit --columns charged,left,limit,cg-swap,events,pressure");
     for sample in [
