@@ -277,7 +277,7 @@ const PROCESS_FILES: [(&str, &[&str]); 6] = [
     ("--by tree", &["stat"]),
     ("--columns page-tables,name", &["status"]),
     ("--columns faults,name", &["stat"]),
-    ("--columns oom,name", &["cgroup", "oom_score", "oom_score_adj", "status"]),
+    ("--columns oom,name", &["cgroup", "oom_score", "oom_score_adj", "stat", "status"]),
 ];
 
 /// A column opens the files that it needs, and a run without it none of them.

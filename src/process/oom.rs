@@ -1,12 +1,16 @@
 //! A process as the kernel's OOM killer sees it: the texts of `oom_score`, `oom_score_adj`,
-//! `status` and `cgroup`.
+//! `status`, `stat` and `cgroup`.
 //!
 //! `oom_badness` (mm/oom_kill.c) adds resident pages, pages in swap and page tables. `oom_score`
 //! (`proc_oom_score`, fs/proc/base.c) shows the result in units of 1/1500 of all memory and swap of
 //! the host: too coarse for a choice.
+//!
+//! The counters of the pages are inexact: each CPU keeps a part to itself. `stat` prints them as
+//! they are (`get_mm_rss`), and so does `status` before Linux 6.16, which then has exact sums. The
+//! killer compares either, depending on the kernel, so both numbers bound the points.
 
 use super::cgroup;
-use super::status::{self, Glimpse, ProcessKind};
+use super::status::{self, Glimpse, ProcessKind, StatFigures};
 use crate::units::Kib;
 
 /// The adjustment of a process that is never chosen (`OOM_SCORE_ADJ_MIN`).
@@ -23,6 +27,12 @@ pub struct OomFigures {
     pub adj: Option<i64>,
     /// The memory that counts: resident, in swap, page tables.
     pub memory: Option<Kib>,
+    /// The resident part of it, unless the leading thread is dead: then `stat` lacks its own.
+    pub resident: Option<Kib>,
+    /// Resident pages by the counters as they are.
+    pub counted_pages: Option<u64>,
+    /// Whether a part is in swap.
+    pub has_swap: bool,
     /// The path of the control group whose memory is charged: foreign bytes.
     pub cgroup: Option<Vec<u8>>,
     /// Whether it has no memory, or is a kernel thread.
@@ -40,12 +50,21 @@ impl OomFigures {
         OomFigures {
             comm: Glimpse::from_status(status).comm,
             memory,
+            resident: status::resident(status),
+            has_swap: status::swap(status) > Some(Kib(0)),
             is_exempt: !matches!(kind, ProcessKind::User | ProcessKind::Leaderless),
             ..OomFigures::default()
         }
     }
 
+    /// Parses `stat`.
+    #[must_use]
+    pub fn with_stat(self, stat: &[u8]) -> OomFigures {
+        OomFigures { counted_pages: StatFigures::counted_pages(stat), ..self }
+    }
+
     /// Parses the other texts that could be read.
+    #[must_use]
     pub fn with_texts(
         self,
         score: Option<&[u8]>,
@@ -68,6 +87,13 @@ impl OomFigures {
         let pages = i64::try_from(self.memory?.bytes() / page_bytes.max(1)).ok()?;
         let thousandth = i64::try_from(total_pages / 1000).ok()?;
         pages.checked_add(adj.checked_mul(thousandth)?)
+    }
+
+    /// The pages by which the counters as they are exceed the exact ones, or fall below; `None` if
+    /// unknown.
+    pub fn miscount(&self, page_bytes: u64) -> Option<i64> {
+        let exact = i64::try_from(self.resident?.bytes() / page_bytes.max(1)).ok()?;
+        Some(i64::try_from(self.counted_pages?).ok()? - exact)
     }
 }
 

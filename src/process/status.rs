@@ -219,17 +219,30 @@ impl StatFigures {
     /// The number of the first field behind the name.
     const BEHIND_NAME: usize = 3;
 
-    /// Parses the line. The name is in parentheses and can contain any byte, also `)`.
+    /// Parses the line.
     pub(super) fn parse(line: &[u8]) -> StatFigures {
-        let name_end = line.iter().rposition(|byte| *byte == b')');
-        let rest = name_end.and_then(|end| line.get(end + 2..)).unwrap_or_default();
-        let field = |number: usize| {
-            let mut fields = rest.split(u8::is_ascii_whitespace);
-            let field = fields.nth(number - StatFigures::BEHIND_NAME)?;
-            std::str::from_utf8(field).ok()?.parse::<u64>().ok()
-        };
+        let rest = StatFigures::behind_name(line);
+        let field = |number| StatFigures::field(rest, number);
         let parent = field(4).and_then(|id| u32::try_from(id).ok()).map(Pid);
         StatFigures { parent, major_faults: field(12), start_time: field(22) }
+    }
+
+    /// Resident pages (`rss`), by the counters as they are: the parts that wait on CPUs are not in
+    /// them.
+    pub(super) fn counted_pages(line: &[u8]) -> Option<u64> {
+        StatFigures::field(StatFigures::behind_name(line), 24)
+    }
+
+    /// The name is in parentheses and can contain any byte, also `)`.
+    fn behind_name(line: &[u8]) -> &[u8] {
+        let name_end = line.iter().rposition(|byte| *byte == b')');
+        name_end.and_then(|end| line.get(end + 2..)).unwrap_or_default()
+    }
+
+    fn field(rest: &[u8], number: usize) -> Option<u64> {
+        let mut fields = rest.split(u8::is_ascii_whitespace);
+        let field = fields.nth(number - StatFigures::BEHIND_NAME)?;
+        std::str::from_utf8(field).ok()?.parse().ok()
     }
 }
 
@@ -317,9 +330,11 @@ mod tests {
             let (parent, major_faults, start_time) = (Some(Pid(1)), Some(12), Some(4711));
             let expected = StatFigures { parent, major_faults, start_time };
             assert_eq!(StatFigures::parse(&[name, rest].concat()), expected);
+            assert_eq!(StatFigures::counted_pages(&[name, rest].concat()), Some(19));
         }
         for line in [&b""[..], b"7 (sh", b"7 (sh)", b"7 (sh) S", b"7 (sh) S -1 2"] {
             assert_eq!(StatFigures::parse(line), StatFigures::default());
+            assert_eq!(StatFigures::counted_pages(line), None);
         }
         let cut = StatFigures { parent: Some(Pid(1)), ..StatFigures::default() };
         assert_eq!(StatFigures::parse(b"7 (sh) S 1 2"), cut);

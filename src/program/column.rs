@@ -118,7 +118,7 @@ labels!(Column {
     Faults => "faults" | "majflt", "page faults per second that waited for a disk, since the last \
         report of --watch (reads one extra file per process)";
     Oom => "oom" | "oom-score", "highest oom_score; next: an estimate of the OOM killer's choice, \
-        cgroup: that of a limited group, ?: a tie (reads four files of every process)";
+        cgroup: that of a limited group, ?: a tie (reads five files of every process)";
     Bar => "bar", "bar relative to the biggest row";
     User => "user", "user; * if a row has several (reads one extra file per process)";
     Cgroup => "cgroup", "control group; * if a row has several (reads one extra file per process)";

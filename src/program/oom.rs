@@ -26,7 +26,8 @@ pub struct OomHost {
     pub is_unswapped: bool,
     /// The size of a page.
     pub page_bytes: u64,
-    /// The pages by which the counters of two processes can differ from their memory.
+    /// The pages by which the counters of two processes can differ from their memory, where the
+    /// figures of the processes do not tell.
     pub error_pages: u64,
     /// The reason why the host has no choice, if there is one: a setting.
     pub obstacle: Option<&'static str>,
@@ -123,26 +124,36 @@ struct Domain<'run> {
     size: Kib,
     left: Option<Kib>,
     obstacle: Option<&'static str>,
-    /// Process, points, group.
-    candidates: Vec<(Pid, i64, Option<usize>)>,
+    candidates: Vec<OomCandidate>,
+}
+
+struct OomCandidate {
+    pid: Pid,
+    /// The least and the most points that the kernel may count.
+    points: [i64; 2],
+    group: Option<usize>,
 }
 
 impl Domain<'_> {
-    fn consider(&mut self, pid: Pid, task: &OomFigures, group: Option<usize>, page_bytes: u64) {
-        let pages = self.size.bytes() / page_bytes.max(1);
-        let points = task.points(pages, page_bytes);
-        self.candidates.extend(points.map(|points| (pid, points, group)));
+    fn consider(&mut self, pid: Pid, task: &OomFigures, group: Option<usize>, host: OomHost) {
+        let pages = self.size.bytes() / host.page_bytes.max(1);
+        let Some(points) = task.points(pages, host.page_bytes) else { return };
+        let miscount = task.miscount(host.page_bytes);
+        // Nothing shows the counter of swap as it is.
+        let is_vague = miscount.is_none() || task.has_swap;
+        let error = if is_vague { i64::try_from(host.error_pages).unwrap_or(i64::MAX) } else { 0 };
+        let miscount = miscount.unwrap_or_default();
+        let least = points.saturating_add(miscount.min(0));
+        let most = points.saturating_add(miscount.max(0)).saturating_add(error);
+        self.candidates.push(OomCandidate { pid, points: [least, most], group });
     }
 
-    /// The candidates with the most points, or with so few less that the counters of the kernel
-    /// cannot tell.
-    fn victims(&self, error_pages: u64) -> Vec<(Pid, Option<usize>)> {
-        let most = self.candidates.iter().map(|(_, points, _)| *points).max();
-        let error = i64::try_from(error_pages).unwrap_or(i64::MAX);
-        let least = most.map(|most| most.saturating_sub(error)).filter(|_| self.obstacle.is_none());
-        let chosen = self.candidates.iter().filter(|(_, points, _)| least <= Some(*points));
-        let chosen = chosen.filter(|_| least.is_some());
-        let mut victims: Vec<_> = chosen.map(|(pid, _, group)| (*pid, *group)).collect();
+    /// The candidates that may have the most points.
+    fn victims(&self) -> Vec<(Pid, Option<usize>)> {
+        let most = self.candidates.iter().map(|one| one.points[0]).max();
+        let Some(most) = most.filter(|_| self.obstacle.is_none()) else { return Vec::new() };
+        let chosen = self.candidates.iter().filter(|one| one.points[1] >= most);
+        let mut victims: Vec<_> = chosen.map(|one| (one.pid, one.group)).collect();
         victims.sort_unstable();
         victims
     }
@@ -172,7 +183,7 @@ pub fn estimate<'run>(
             let path = task.cgroup.as_deref().filter(|path| mount.below(path).is_some())?;
             levels.group_at(path)
         });
-        all.consider(*pid, task, home, host.page_bytes);
+        all.consider(*pid, task, home, host);
         let Some((mount, levels)) = &levels else { continue };
         for level in home.into_iter().flat_map(|home| levels.levels(home)) {
             let group = &levels.groups[level];
@@ -184,7 +195,7 @@ pub fn estimate<'run>(
                 obstacle: group.memory.oom.is_off.then_some(OOM_KILL_DISABLE),
                 candidates: Vec::new(),
             });
-            domain.consider(*pid, task, home, host.page_bytes);
+            domain.consider(*pid, task, home, host);
         }
     }
     let mut estimate = OomEstimate {
@@ -194,9 +205,9 @@ pub fn estimate<'run>(
     let levels = levels.as_ref().map(|(_, levels)| levels);
     let mut found: Vec<(usize, Domain<'run>)> = of_groups.into_iter().collect();
     found.sort_unstable_by_key(|(_, domain)| (domain.left, domain.path));
-    estimate.choose(&all, None, levels, host);
+    estimate.choose(&all, None, levels);
     for (level, domain) in &found {
-        estimate.choose(domain, Some(*level), levels, host);
+        estimate.choose(domain, Some(*level), levels);
     }
     estimate
 }
@@ -215,9 +226,8 @@ impl<'run> OomEstimate<'run> {
         domain: &Domain<'run>,
         top: Option<usize>,
         levels: Option<&GroupLevels<'run>>,
-        host: OomHost,
     ) {
-        let victims = domain.victims(host.error_pages);
+        let victims = domain.victims();
         // The highest group that ends as one, up to the limit (`mem_cgroup_get_oom_group`).
         let group_of = |home: usize| {
             let levels = levels?;
@@ -353,6 +363,36 @@ mod tests {
         assert_eq!((&found[1].1, &found[2].1), (&vec![4, 5], &vec![3, 5]));
         let off = OomHost { obstacle: Some("panic"), ..HOST };
         assert!(choices(&tasks, &tree, off)[0].1.is_empty());
+    }
+
+    /// On 128 CPUs counters may lack 128 MiB, and mostly lack little.
+    #[test]
+    fn a_tie_is_as_wide_as_the_counters_differ() {
+        let host = OomHost { error_pages: 128 * 256, ..HOST };
+        let task = |pid, mib, miscount: Option<i64>, has_swap| {
+            let (pid, figures) = task(pid, mib, 0, "/");
+            let pages = i64::try_from(mib * MIB / 4).expect("small");
+            let counted = miscount.map(|more| u64::try_from(pages + more).expect("some"));
+            let (resident, counted_pages) = (figures.memory, counted);
+            (pid, OomFigures { resident, counted_pages, has_swap, ..figures })
+        };
+        // 1 MiB is 256 pages.
+        for (first, second, victims) in [
+            (Some(0), Some(0), &[2][..]),
+            (Some(-100), Some(90), &[2]),
+            (Some(-100), Some(156), &[2, 3]),
+            (Some(-256), Some(0), &[2, 3]),
+            (Some(0), Some(256), &[2, 3]),
+            (Some(500), Some(-9), &[2]),
+            (None, Some(0), &[2]),
+            (Some(0), None, &[2, 3]),
+        ] {
+            let tasks = [task(2, 60, first, false), task(3, 59, second, false)];
+            let found = &choices(&tasks, &GroupTree::default(), host)[0].1;
+            assert_eq!(found, victims, "{first:?} {second:?}");
+        }
+        let tasks = [task(2, 60, Some(0), false), task(3, 59, Some(0), true)];
+        assert_eq!(choices(&tasks, &GroupTree::default(), host)[0].1, [2, 3]);
     }
 
     #[test]

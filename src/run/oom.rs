@@ -12,8 +12,8 @@ use crate::sys::proc_root::ProcRoot;
 use crate::sys::{readers, this_process, threads};
 use crate::units::{Errno, Kib, Pid};
 
-/// The counters of a process differ from its memory by less than this many pages for each CPU
-/// (`percpu_counter_batch`, lib/percpu_counter.c).
+/// Each CPU keeps less than this many pages of a counter to itself (`percpu_counter_batch`,
+/// lib/percpu_counter.c).
 const BATCH_MIN: u64 = 32;
 
 /// The facts for a report with the column.
@@ -43,8 +43,14 @@ pub(super) fn read(
     let mut known: Vec<(Pid, Option<OomFigures>)> = known.collect();
     known.sort_unstable_by_key(|(pid, _)| *pid);
     let unread = wanted - known.len();
-    let tasks = known.into_iter().filter_map(|(pid, figures)| Some((pid, figures?))).collect();
-    let (host, panics_in_groups) = (host(root, meminfo), panics_in_groups(root));
+    let tasks: Vec<(Pid, OomFigures)> =
+        known.into_iter().filter_map(|(pid, figures)| Some((pid, figures?))).collect();
+    let (mut host, panics_in_groups) = (host(root, meminfo), panics_in_groups(root));
+    let mut miscounts = tasks.iter().filter_map(|(_, task)| task.miscount(host.page_bytes));
+    // Then `status` shows the counters that the killer compares, that of swap among them.
+    if miscounts.next() == Some(0) && miscounts.all(|pages| pages == 0) {
+        host.error_pages = 0;
+    }
     Some(FoundOom { tasks, host, panics_in_groups, unread })
 }
 
@@ -62,6 +68,7 @@ fn figures(root: &ProcRoot, pid: Pid) -> Result<Option<OomFigures>, Errno> {
     let text = |file| root.text(file, pid, None).ok();
     let (score, adj) = (text(ProcFile::OomScore), text(ProcFile::OomScoreAdj));
     let cgroup = text(ProcFile::Cgroup);
+    let figures = figures.with_stat(&text(ProcFile::Stat).unwrap_or_default());
     Ok(Some(figures.with_texts(score.as_deref(), adj.as_deref(), cgroup.as_deref())))
 }
 
