@@ -2,8 +2,9 @@
 //!
 //! The second word of the mark names the fake host, `ordinary` by default. The test derives
 //! `stuck`, `monday`, `gpu`, and `family`, which has parents and scores, from `ordinary`. All
-//! blocks run in one directory, in order, because one saves a report that a later one reads. Runs
-//! with the column `charged` have the control groups of tests/data/cgroups/v2.txt.
+//! blocks run in one directory, in order, because one saves a report that a later one reads; it has
+//! `noon.json` and, an hour of page faults later, `later.json` of `family`. Runs with the column
+//! `charged` have the control groups of tests/data/cgroups/v2.txt.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -90,6 +91,11 @@ fn hosts() -> PathBuf {
              echo 766 >family/110/oom_score; echo 150 >family/110/oom_score_adj\n\
              for pid in {}; do rm stuck/$pid/smaps_rollup; mkfifo stuck/$pid/smaps_rollup; done\n\
              cp monday/111/smaps_rollup monday/120/smaps_rollup\n\
+             cp -a family busy\n\
+             sed -i 's/ 9 / 36009 /' busy/110/stat; sed -i 's/ 9 / 729 /' busy/120/stat\n\
+             save() {{ {PROGRAM} --proc-root $1 --by pid --columns faults --json 2>errors |\n\
+               sed \"s/\\(started_at\\W*\\)[^\\\"]*/\\12026-11-30T$3:00:00Z/\" >$2; }}\n\
+             save family noon.json 12; save busy later.json 13\n\
              for pid in {}; do rm -r monday/$pid; done\n",
             STUCK.join(" "),
             LATER.join(" "),
