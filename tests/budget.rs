@@ -31,7 +31,7 @@ use psm_uring::sys::this_process;
 use psm_uring::units::{Labelled, Pid};
 use rustix::fs::inotify;
 use support::gpu;
-use support::groups::MemoryGroups;
+use support::groups::{MemoryGroups, lay_out};
 use support::survey::{CHAINED, TIMED, has_uring, open, tuning};
 use support::{RUN_LIMIT, TempDir, copy_dir, run, skip, tree, until};
 
@@ -364,6 +364,28 @@ fn files_of_control_groups_are_opened_on_request() {
     }
     member.kill().expect("a child of ours");
     member.wait().expect("a child of ours");
+}
+
+/// The same for version 2 on a fixture, whatever version this host has.
+#[test]
+fn files_of_version_2_are_opened_on_request() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let dir = TempDir::new("budget-groups");
+    lay_out("v2.txt", dir.path());
+    let group = dir.path().join("system.slice/cron.service");
+    for file in ["memory.swap.max", "memory.oom.group"] {
+        std::fs::write(group.join(file), "0\n").expect("a file of ours");
+    }
+    let (host, mount) = (tree("grouped"), dir.path());
+    let roots = [host.as_path(), mount].map(|path| path.to_str().expect("a name of ours"));
+    let words = ["--proc-root", roots[0], "--cgroup-root", roots[1], "--by", "unit", "-p", "701"];
+    for (columns, [_, files]) in &GROUP_FILES[1..] {
+        let opened = opened_in(&group, || {
+            let ran = run([&words[..], &["--columns", columns]].concat());
+            assert_eq!(ran.code, Some(0), "{}", ran.stderr());
+        });
+        assert_eq!(opened.len(), *files, "--columns {columns}: {opened:?}");
+    }
 }
 
 /// The files in a directory that are opened meanwhile, by name.

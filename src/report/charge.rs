@@ -172,3 +172,42 @@ pub fn no_mount(is_own: bool) -> String {
     };
     format!("charges are unknown: {why}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_remedy_depends_on_the_reason() {
+        let note = |count, reason| {
+            let first_unread = Some((b"/a\n".to_vec(), reason));
+            unread(&GroupTree { unread: count, first_unread, ..GroupTree::default() })
+        };
+        let begin =
+            "1 control group could not be read, and figures of its row are unknown: /a\\n: ";
+        for (reason, end) in [
+            (
+                UnreadGroup::Refused(Errno::ACCES),
+                "Permission denied (os error 13); run psm-uring as root",
+            ),
+            (
+                UnreadGroup::Refused(Errno::PERM),
+                "Operation not permitted (os error 1); run psm-uring as root",
+            ),
+            (
+                UnreadGroup::Refused(Errno(libc::EIO)),
+                "Input/output error (os error 5); look at its files",
+            ),
+            (UnreadGroup::Late, "no answer in time; give it more with --stuck-after or --deadline"),
+            (
+                UnreadGroup::NotUnderstood("memory.max"),
+                "memory.max is not understood; look at it, and report it",
+            ),
+        ] {
+            assert_eq!(note(1, reason), Some(format!("{begin}{end}")));
+        }
+        let many = note(2, UnreadGroup::Late).expect("a note");
+        assert!(many.contains("of their rows are unknown: the first is /a\\n: no"), "{many}");
+        assert_eq!(unread(&GroupTree::default()), None);
+    }
+}

@@ -48,6 +48,8 @@ fn columns_have_series_or_are_refused() {
     let text = report("ram,swap,count,oom,name").stdout();
     let redis = text.lines().find(|line| line.starts_with("psm_uring_oom_score{"));
     assert!(redis.is_some_and(|line| line.ends_with(" 60")), "{text}");
+    let text = report("heap,name").stdout();
+    assert!(text.contains("\npsm_uring_heap_bytes{program=\"redis"), "{text}");
     for column in ["user", "pid", "percent", "footprint", "freed"] {
         let ran = report(column);
         let why = format!("the column {column} has no series in openmetrics");

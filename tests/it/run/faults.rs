@@ -216,6 +216,25 @@ fn saved_reports_are_compared() {
     assert!(!table.contains("FAULTS/S"), "{table}");
 }
 
+/// The first report of a watch has no time that faults relate to.
+#[test]
+fn metrics_have_a_rate_from_the_second_report_on() {
+    let target = Target::stopped_as(b"metered", "touch 64");
+    let (dir, pid) = (TempDir::new("faults-metrics"), target.pid().to_string());
+    let file = dir.path().join("metrics.prom");
+    let rates = |reports: &str| {
+        let mut command = program();
+        command.args(["--watch", "100ms", "--count", reports, "-o", "openmetrics", "-p", &pid]);
+        command.args(["--columns", "faults", "--output-file"]).arg(&file);
+        assert_eq!(output(command).code, Some(0));
+        let text = std::fs::read_to_string(&file).expect("a report");
+        let sample = "psm_uring_faults_per_second{program=\"metered\"} ";
+        let rates = text.lines().filter_map(|line| line.strip_prefix(sample));
+        rates.map(|rate| rate.parse::<f64>().expect("a number")).collect::<Vec<_>>()
+    };
+    assert_eq!((rates("1"), rates("2")), (vec![], vec![0.0]));
+}
+
 /// The figures are those of the process, also if its first thread is dead.
 #[test]
 fn a_process_without_its_leader_counts_whole() {
