@@ -136,6 +136,33 @@ fn groups_of_other_processes_have_no_row() {
     assert_eq!(document["total"]["charged"], 12 * MIB);
 }
 
+/// In a namespace of control groups, `/..` begins the path of a process outside. The group of the
+/// same path without it is another one.
+#[test]
+fn groups_outside_a_namespace_are_unknown() {
+    let (cgroups, root) = (TempDir::new("charges-outer"), TempDir::new("charges-outer-root"));
+    lay_out("v2.txt", cgroups.path());
+    copy_dir(&tree("grouped"), root.path());
+    let outer = "/../system.slice/cron.service";
+    std::fs::write(root.path().join("703/cgroup"), format!("0::{outer}\n")).expect("ours");
+    let words = |by| ["--json", "--by", by, "--columns", ALL];
+    let ran = report(root.path(), cgroups.path(), &words("cgroup"));
+    let (_, by_cgroup) = rows(&ran);
+    let unknown = &by_cgroup[outer];
+    assert_eq!((figures(unknown), &unknown["count"]), ((None, None, None, None), &1.into()));
+    for key in ["cg_swap", "events", "pressure", "limit_kind", "limit_events"] {
+        assert!(unknown[key].is_null(), "{key}: {unknown}");
+    }
+    let inner = &by_cgroup["/system.slice/cron.service"];
+    assert_eq!((&inner["charged"], &inner["count"]), (&(12 * MIB).into(), &2.into()));
+    let note = "1 process is in control groups that are not visible here";
+    assert!(ran.stderr().contains(note), "{}", ran.stderr());
+    // A unit has both.
+    let (_, by_unit) = rows(&report(root.path(), cgroups.path(), &words("unit")));
+    let unit = &by_unit["cron.service"];
+    assert_eq!((figures(unit), &unit["count"]), ((None, None, None, None), &3.into()));
+}
+
 /// A copy of `ordinary` in which some processes are in groups of the memory hierarchy.
 fn version_1(groups: &[(&str, &str)]) -> TempDir {
     let root = TempDir::new("charges-v1-root");
