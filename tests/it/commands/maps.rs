@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::support::child::{Target, children_of, state};
 use crate::support::failures::{Failures, check, check_eq};
 use crate::support::{
-    RUN_LIMIT, Ran, TREES, TempDir, output, program, readers, run, skip, tree, until,
+    RUN_LIMIT, Ran, TREES, TempDir, copy_dir, output, program, readers, run, skip, tree, until,
 };
 
 const ENGINES: [&str; 3] = ["sync", "threads", "auto"];
@@ -430,6 +430,29 @@ fn the_most_mappings_take_little_memory() {
         ran.stderr()
     );
     target.signal(Signal::KILL);
+}
+
+/// As many files, each with a path of its own: a name is kept once for its process, once for all,
+/// and in a row.
+#[test]
+fn the_most_names_take_bounded_memory() {
+    const FILES: usize = 65_000;
+    const KIB_MAX: u64 = 48 * 1024;
+    let root = TempDir::new("maps-names");
+    copy_dir(&tree("mappings").join("801"), &root.path().join("801"));
+    let mapping = |n: usize| {
+        let begin = 0x7f00_0000_0000 + n * 8192;
+        format!(
+            "{begin:x}-{:x} r--p 00000000 08:01 {n}  /usr/lib/x86_64-linux-gnu/of/this/program/\
+             module-{n:06}.so\nRss: 4 kB\nPss: 4 kB\nPrivate_Clean: 4 kB\nPrivate_Dirty: 0 kB\n",
+            begin + 4096
+        )
+    };
+    let text: String = (0..FILES).map(mapping).collect();
+    std::fs::write(root.path().join("801/smaps"), text).expect("a file of ours");
+    let root = root.path().to_str().expect("UTF-8");
+    let peak = peak(&["--proc-root", root, "--big", "--engine", "threads", "-n", "9"]);
+    assert!(peak <= KIB_MAX, "{peak} KiB");
 }
 
 /// Saves a report of mappings.
