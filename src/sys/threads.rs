@@ -215,26 +215,27 @@ fn read_of_thread<'a>(
     room.get(..len)
 }
 
-/// Tells the scheduler that a wake-up of this thread need not preempt others (`SCHED_BATCH`,
-/// `sched(7)`). Threads started later inherit the policy.
-///
-/// A worker of the ring wakes the submitting thread for every request that it frees. By default the
-/// submitting thread then takes the CPU from a worker, finds nothing to do and sleeps again. A
-/// policy that the user chose (`chrt(1)`) stays.
+/// Whether a wake-up of this thread need not preempt others (`SCHED_BATCH`, `sched(7)`). Threads
+/// that it starts inherit the policy. False: this thread keeps its policy, which is one that the
+/// user chose (`chrt(1)`), or the wanted one.
 ///
 /// Both calls are made by number, because the functions of musl return `ENOSYS`.
-pub fn prefer_throughput() {
+pub fn set_batch(is_batch: bool) -> bool {
     const THIS_THREAD: libc::pid_t = 0;
+    let (from, to) = match is_batch {
+        true => (libc::SCHED_OTHER, libc::SCHED_BATCH),
+        false => (libc::SCHED_BATCH, libc::SCHED_OTHER),
+    };
     // SAFETY: the call takes and returns only numbers.
     let policy = unsafe { libc::syscall(libc::SYS_sched_getscheduler, THIS_THREAD) };
-    if policy != libc::c_long::from(libc::SCHED_OTHER) {
-        return;
+    if policy != libc::c_long::from(from) {
+        return false;
     }
     // The kernel's `struct sched_param` is a single number; that of musl has more fields.
     let priority: libc::c_int = 0;
-    let (call, batch) = (libc::SYS_sched_setscheduler, libc::SCHED_BATCH);
+    let call = libc::SYS_sched_setscheduler;
     // SAFETY: the kernel reads one `c_int` at the pointer, which is to `priority`.
-    unsafe { libc::syscall(call, THIS_THREAD, batch, &raw const priority) };
+    unsafe { libc::syscall(call, THIS_THREAD, to, &raw const priority) == 0 }
 }
 
 #[cfg(test)]

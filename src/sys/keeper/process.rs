@@ -63,7 +63,7 @@ fn confine(
     let proc = openat(CWD, c"/proc", flags, Mode::empty())?;
     drop_to(capability)?;
     // A request must not take the CPU from the reads of the parser.
-    threads::prefer_throughput();
+    threads::set_batch(true);
     this_process::raise_file_limit();
     this_process::reserve_descriptors(DESCRIPTORS, proc.as_fd());
     // After the last change of credentials, which clears it.

@@ -160,19 +160,50 @@ fn policy() -> i32 {
     fields.split(' ').nth(38).and_then(|field| field.parse().ok()).expect("a policy")
 }
 
-/// With any C library.
+/// Only while the loop waits for several completions, as a window of a walk needs it at once. With
+/// any C library.
 #[test]
-fn the_loop_is_a_batch() {
-    let was = policy();
-    if was != libc::SCHED_OTHER {
-        return skip("the_loop_is_a_batch", "the tests run by another policy than the default one");
+fn the_loop_is_a_batch_while_it_waits_for_several() {
+    const TEST: &str = "the_loop_is_a_batch_while_it_waits_for_several";
+    if !has_uring(TEST) {
+        return;
+    }
+    if policy() != libc::SCHED_OTHER {
+        return skip(TEST, "the tests run by another policy than the default one");
     }
     // In its own thread: if tests share a thread, the policy would carry over to the next one.
-    let policy = std::thread::spawn(|| {
-        threads::prefer_throughput();
-        policy()
+    let policies = std::thread::spawn(|| {
+        let (_dir, mut ring) = ring_on_fifos("batch", &[1, 2, 3]);
+        [1, 2, 3].into_iter().zip(0..).for_each(|(pid, slot)| ring.fetch(slot, fetch(pid)));
+        let policies = [1, 3, 2, 1, 0].map(|wanted| {
+            ring.submit_and_wait(wanted, Duration::from_millis(1)).expect("a ring");
+            policy()
+        });
+        let has_chains = ring.features().chains;
+        std::mem::forget(ring); // A drop waits for its requests.
+        (has_chains, policies)
     });
-    assert_eq!(policy.join().expect("a policy"), libc::SCHED_BATCH);
+    let (has_chains, policies) = policies.join().expect("policies");
+    let (other, batch) =
+        (libc::SCHED_OTHER, if has_chains { libc::SCHED_BATCH } else { libc::SCHED_OTHER });
+    assert_eq!(policies, [other, batch, batch, other, other]);
+}
+
+/// A policy that the user chose stays.
+#[test]
+fn a_policy_of_the_user_stays() {
+    if policy() != libc::SCHED_OTHER {
+        return skip(
+            "a_policy_of_the_user_stays",
+            "the tests run by another policy than the default one",
+        );
+    }
+    let changed = std::thread::spawn(|| {
+        let first = [threads::set_batch(false), threads::set_batch(true)];
+        (first, threads::set_batch(true), policy(), threads::set_batch(false), policy())
+    });
+    let expected = ([false, true], false, libc::SCHED_BATCH, true, libc::SCHED_OTHER);
+    assert_eq!(changed.join().expect("policies"), expected);
 }
 
 /// Bytes for a slot's first file.

@@ -107,8 +107,8 @@ pub struct KernelRing {
     refusals: u32,
     pace: Pace,
     pages: KernelPages,
-    /// A survey has begun.
-    is_started: bool,
+    /// This ring has set `SCHED_BATCH`.
+    is_batch: bool,
     /// The reason why nothing can be queued any more.
     broken: Option<Errno>,
     began: Instant,
@@ -203,7 +203,7 @@ impl KernelRing {
             refusals: 0,
             pace: Pace::default(),
             pages: KernelPages::default(),
-            is_started: false,
+            is_batch: false,
             broken: None,
             began: Instant::now(),
             stats: RingStats::default(),
@@ -231,6 +231,16 @@ impl KernelRing {
         if is_set {
             // Later workers may run on any CPU. If this fails: on any other CPU.
             let _ = self.ring.submitter().unregister_iowq_aff();
+        }
+    }
+
+    /// A worker wakes this thread for every request that it frees. While this thread waits for
+    /// several, it need not take the CPU from a worker for that: it would find nothing to do and
+    /// sleep again. The next window of a walk needs this thread at once.
+    fn set_policy(&mut self, wanted: usize) {
+        let is_batch = wanted > 1 && !self.features.defer_taskrun;
+        if is_batch != self.is_batch && threads::set_batch(is_batch) {
+            self.is_batch = is_batch;
         }
     }
 
@@ -417,10 +427,8 @@ impl Fetcher for KernelRing {
 
     fn submit_and_wait(&mut self, at_least: usize, timeout: Duration) -> Result<(), Errno> {
         self.drain();
-        if !self.features.defer_taskrun && !std::mem::replace(&mut self.is_started, true) {
-            threads::prefer_throughput();
-        }
         let wanted = at_least.saturating_sub(self.ready.len()).min(self.in_flight);
+        self.set_policy(wanted);
         let can_sleep = wanted > 1 && self.features.defer_taskrun;
         let before = self.stats;
         match self.pace.pause().filter(|_| can_sleep) {
