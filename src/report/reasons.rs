@@ -180,7 +180,9 @@ fn denial(access: &Access, refusal: Refusal) -> (String, String) {
             "run psm-uring as root, or install it with {capability} for a group (psm-uring man, \
              INSTALLATION)"
         ),
-        Access::KeeperEnded => "allow more processes (ulimit -u), and run psm-uring again",
+        Access::KeeperEnded => {
+            "allow more processes and files (ulimit -u, -n), and run psm-uring again"
+        }
         Access::Namespaced => "run it outside, as root",
         Access::Mount(_) => "run psm-uring as root",
     };

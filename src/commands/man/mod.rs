@@ -28,13 +28,14 @@ Files:
 
 const INSTALLATION: &str = "\
 Installation:
-  for a group   chgrp GROUP, chmod 0750, then setcap cap_sys_ptrace+p: members see the memory
-                figures of all processes that they may list, and nothing else; on Linux 6.15 or
-                newer cap_perfmon+p, which may count processes that share an address space twice
-  over a socket where file capabilities are refused, a socket-activated service prints the report
-  with sudo     only with fixed arguments: with free ones it is root, as --output-file replaces
-                files
-  bench         starts psm-uring again, which has no capability then";
+  for a group    chgrp GROUP, chmod 0750, then setcap cap_sys_ptrace+p: members see the memory
+                 figures and the names of the mapped files of all processes that they may list; on
+                 Linux 6.15 or newer cap_perfmon+p, which may count processes that share an address
+                 space twice
+  over a socket  where file capabilities are refused, a socket-activated service prints the report
+  with sudo      only with fixed arguments: with free ones it is root, as --output-file replaces
+                 files
+  bench          starts psm-uring again, which has no capability then";
 
 const SEE_ALSO: &str = "\
 See also:
@@ -189,13 +190,27 @@ fn is_item(line: &str) -> bool {
     line.starts_with("  ")
 }
 
+/// Whether the line continues the meaning of the word above.
+fn is_continued(line: &str) -> bool {
+    line.starts_with("     ")
+}
+
 fn list(page: &mut Roff, lines: &[&str], indent: &Indent) {
-    let items = lines.iter().map(|line| line.trim().split_once("  ").unwrap_or((line.trim(), "")));
-    let widest = items.clone().map(|(word, _)| word.len()).max().unwrap_or(0);
+    let mut items: Vec<(&str, String)> = Vec::new();
+    for line in lines {
+        match items.last_mut() {
+            Some((_, what)) if is_continued(line) => *what += &format!(" {}", line.trim()),
+            _ => {
+                let (word, what) = line.trim().split_once("  ").unwrap_or((line.trim(), ""));
+                items.push((word, what.trim().to_owned()));
+            }
+        }
+    }
+    let widest = items.iter().map(|(word, _)| word.len()).max().unwrap_or(0);
     let room = (widest + 2).min(TAG_COLUMNS_MAX).to_string();
     page.control("RS", [indent.shift]).control("PD", ["0"]);
     for (word, what) in items {
-        page.control("TP", [room.as_str()]).text([bold(word)]).text([roman(what.trim())]);
+        page.control("TP", [room.as_str()]).text([bold(word)]).text([roman(what)]);
     }
     page.control("PD", []).control("RE", []);
 }
