@@ -1,5 +1,8 @@
 //! The privileges that decide whether this process may read memory figures of other users.
 
+use rustix::thread::{CapabilitiesSecureBits, CapabilitySet};
+use rustix::thread::{capabilities, capabilities_secure_bits, capability_is_in_ambient_set};
+
 use crate::process::Credentials;
 
 /// Security modules that can refuse such a read (the hook `ptrace_access_check`; yama uses it too,
@@ -21,7 +24,6 @@ pub struct Privileges {
 
 /// The privileges of the calling thread.
 pub fn privileges() -> Privileges {
-    use rustix::thread::{CapabilitySet, capabilities};
     let sets = capabilities(None);
     let has = |any| sets.is_ok_and(|sets| sets.effective.intersects(any));
     Privileges {
@@ -34,6 +36,28 @@ pub fn privileges() -> Privileges {
         may_perfmon: has(CapabilitySet::PERFMON | CapabilitySet::SYS_ADMIN),
         is_in_user_namespace: is_in_user_namespace(),
     }
+}
+
+/// The capabilities of this process. Where a filter refuses capget(2): all if its file may have
+/// some, else the ambient ones.
+pub(super) fn permitted() -> CapabilitySet {
+    // SAFETY: the call takes and returns only numbers.
+    let is_secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+    let is_held = |one: &CapabilitySet| is_secure || is_ambient(*one);
+    let unknown = |_| CapabilitySet::all().iter().filter(is_held).collect();
+    capabilities(None).map_or_else(unknown, |sets| sets.permitted)
+}
+
+/// Whether access(2) asks with the rights of the caller, without capabilities. A securebit turns
+/// that off (`access_override_creds`, fs/open.c).
+pub(super) fn tests_ids_of_caller() -> bool {
+    let off = CapabilitiesSecureBits::NO_SETUID_FIXUP;
+    capabilities_secure_bits().is_ok_and(|bits| !bits.contains(off))
+}
+
+/// Whether a capability is ambient: an exec keeps it.
+pub(super) fn is_ambient(one: CapabilitySet) -> bool {
+    capability_is_in_ambient_set(one) == Ok(true)
 }
 
 /// Whether this process is in another than the first user namespace, which maps every id to itself

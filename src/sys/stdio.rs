@@ -44,6 +44,11 @@ pub fn write_stdout(bytes: &[u8]) -> Result<(), Errno> {
     write_all(rustix::stdio::stdout(), bytes)
 }
 
+/// Writes a line about a failure of this program to standard error, as [`write_stderr`].
+pub fn report(why: &str) {
+    write_stderr(format!("psm-uring: {why}\n").as_bytes());
+}
+
 /// Writes to standard error. A failure is ignored: there is no other place to report it.
 pub fn write_stderr(bytes: &[u8]) {
     let _ = write_all(rustix::stdio::stderr(), bytes);

@@ -79,7 +79,8 @@ pub fn other_cpus() -> Option<libc::cpu_set_t> {
 pub enum ThreadState {
     /// On a CPU or waiting for one (`R`).
     Running,
-    /// Waiting for a lock, a page or a disk; only a fatal signal interrupts the wait (`D`).
+    /// Waiting for a lock, a page or a disk; only a fatal signal interrupts the wait (`D`). Or
+    /// stopped, by a signal or a debugger (`T`, `t`).
     Blocked,
     /// Waiting for work (`S`), or in any other state.
     Idle,
@@ -173,7 +174,7 @@ fn behind_name(stat: &[u8]) -> Option<&[u8]> {
 fn state_of(stat: &[u8]) -> Option<ThreadState> {
     Some(match behind_name(stat)?.first()? {
         b'R' => ThreadState::Running,
-        b'D' => ThreadState::Blocked,
+        b'D' | b'T' | b't' => ThreadState::Blocked,
         _ => ThreadState::Idle,
     })
 }

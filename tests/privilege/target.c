@@ -1,5 +1,5 @@
-/* Targets of the attacks: target wait DIR | noring COMMAND... | nocapset COMMAND... | vfork |
-   daemon UID */
+/* Targets of the attacks: target wait DIR | vfork | daemon UID,
+   or noring, nocapset, nocapget, noprctl COMMAND..., which run it without a system call */
 #define _GNU_SOURCE
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -61,6 +61,8 @@ int main(int argc, char **argv) {
     if (argc == 3 && !strcmp(argv[1], "wait")) return wait_in(argv[2]);
     if (argc > 2 && !strcmp(argv[1], "noring")) return without(SYS_io_uring_setup, argv + 2);
     if (argc > 2 && !strcmp(argv[1], "nocapset")) return without(SYS_capset, argv + 2);
+    if (argc > 2 && !strcmp(argv[1], "nocapget")) return without(SYS_capget, argv + 2);
+    if (argc > 2 && !strcmp(argv[1], "noprctl")) return without(SYS_prctl, argv + 2);
     if (argc == 2 && !strcmp(argv[1], "vfork")) return pair();
     if (argc == 3 && !strcmp(argv[1], "daemon")) return act_as(atoi(argv[2]));
     return 2;

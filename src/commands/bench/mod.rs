@@ -32,7 +32,7 @@ use crate::process::{Fate, Plan, ProcFile, Source, WINDOW_BYTES, WalkRule};
 use crate::run::{Outcome, ProgressLine, list_all, open_root};
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::ring::kernel::DEPTH_MAX;
-use crate::sys::{pages, stdio, this_process, threads};
+use crate::sys::{keeper_client, pages, stdio, this_process, threads};
 use crate::units::{Errno, Labelled};
 
 /// The engines that are measured without `--engines`.
@@ -104,7 +104,12 @@ pub(crate) fn bench(options: &BenchOptions) -> Result<Outcome, Error> {
         let sample = target.survey(*kind, Tuning::new(workers, depth, source))?;
         return print(&record::to_json(&sample));
     }
-    left_out.as_deref().map(tell);
+    left_out.as_deref().map(stdio::report);
+    if keeper_client::right().is_some() {
+        stdio::report(
+            "bench starts psm-uring again, without its capability: it measures only your processes",
+        );
+    }
     if options.watch {
         let record = series::measure(&target, &engines, options.rounds)?;
         options.save.as_deref().map(|path| record.save(path)).transpose()?;
@@ -124,12 +129,8 @@ pub(crate) fn bench(options: &BenchOptions) -> Result<Outcome, Error> {
         table(&record) + &ratios(&pairs, &LIMITS)
     })?;
     let worse = exceeded(&pairs, &LIMITS, options.max_ratio.unwrap_or(RATIO_USUAL));
-    worse.iter().for_each(|line| tell(line));
+    worse.iter().for_each(|line| stdio::report(line));
     Ok(if worse.is_empty() { Outcome::Printed } else { Outcome::Exceeded })
-}
-
-fn tell(line: &str) {
-    stdio::write_stderr(format!("psm-uring: {line}\n").as_bytes());
 }
 
 /// The engines to measure, and a note when `uring` is left out because it does not work here. That
@@ -195,7 +196,7 @@ fn before(path: &Path, source: Source, runs: &[Run]) -> Result<Record, Error> {
     }
     let old = then.iter().filter(|label| !now.contains(label));
     let old = old.map(|label| format!("{label} of {file} is not measured now"));
-    new.into_iter().chain(old).for_each(|line| tell(&format!("not compared: {line}")));
+    new.into_iter().chain(old).for_each(|line| stdio::report(&format!("not compared: {line}")));
     Ok(record)
 }
 

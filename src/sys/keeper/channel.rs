@@ -18,7 +18,7 @@ use crate::sys::this_process;
 use crate::units::Errno;
 
 /// The exit code after a request that no parser sends.
-const BAD_REQUEST: u8 = 3;
+pub(super) const BAD_REQUEST: u8 = 3;
 
 /// A socket and its work.
 pub(super) struct ServedChannel {

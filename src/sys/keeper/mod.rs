@@ -30,13 +30,13 @@ use std::process::Command;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{DumpableBehavior, getegid, geteuid, getgid, getpid, getuid};
-use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 
 pub(super) use self::protocol::{KeeperRequest, Kind, NO_OPENER, PACKET_MAX, Reply};
 use super::keeper_client::{self, Keeper};
-use super::stdio;
-use super::this_process;
+use super::privileges::{is_ambient, permitted, tests_ids_of_caller};
+use super::{stdio, this_process};
 use crate::units::{Errno, Pid};
 
 /// Starts the keeper if this process was given a capability, and drops all privileges. The first
@@ -47,23 +47,23 @@ use crate::units::{Errno, Pid};
 /// returns to the caller's ids. If capabilities cannot be dropped, the program starts again without
 /// them if they are ambient, and else ends.
 pub fn settle() {
-    let permitted = capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.permitted);
-    let is_changed = getuid() != geteuid() || getgid() != getegid();
-    if getuid().is_root() || !is_changed && permitted.is_empty() {
+    let (held, is_changed) = (permitted(), getuid() != geteuid() || getgid() != getegid());
+    if getuid().is_root() || !is_changed && held.is_empty() {
         return;
     }
     // From here on no process of the caller can trace this one.
-    let is_hidden = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).is_ok();
-    if !is_hidden || is_changed && !return_to_caller() {
-        fail("cannot return to the ids of the caller");
+    let hidden = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    if is_changed && !return_to_caller() {
+        fail("cannot return to the ids of the caller; permit prctl(2) and setresuid(2)");
     }
     let wanted = [CapabilitySet::SYS_PTRACE, CapabilitySet::PERFMON];
-    let capability = wanted.into_iter().find(|one| permitted.contains(*one));
-    if let Some(keeper) = capability.map(start) {
-        keeper_client::set(keeper);
-    }
-    if let Err(errno) = drop_to(CapabilitySet::empty()) {
-        restart(permitted, errno);
+    let is_safe = hidden.is_ok() && tests_ids_of_caller();
+    let capability = wanted.into_iter().find(|one| is_safe && held.contains(*one));
+    capability.into_iter().map(start).for_each(keeper_client::set);
+    match drop_to(CapabilitySet::empty()) {
+        Ok(()) => {}
+        Err(errno) if !permitted().is_empty() => restart(held, errno),
+        Err(errno) => stdio::report(&format!("{errno}: permit prctl(2); no capability is used")),
     }
 }
 
@@ -71,13 +71,12 @@ pub fn settle() {
 /// dropped without `capset(2)`. Those of the file would return.
 fn restart(permitted: CapabilitySet, errno: Errno) -> ! {
     let why = format!("cannot drop capabilities: {errno}; permit capset(2)");
-    let is_ambient = |one| rustix::thread::capability_is_in_ambient_set(one) == Ok(true);
     if !permitted.iter().all(is_ambient) || rustix::thread::clear_ambient_capability_set().is_err()
     {
         fail(&why);
     }
     keeper_client::end();
-    stdio::write_stderr(format!("psm-uring: {why}; measuring without them\n").as_bytes());
+    stdio::report(&format!("{why}; measuring without them"));
     let error = Command::new("/proc/self/exe").args(std::env::args_os().skip(1)).exec();
     fail(&format!("{why}: {error}"))
 }
@@ -101,13 +100,13 @@ fn drop_to(kept: CapabilitySet) -> Result<(), Errno> {
     // Kernels before 4.3 have no ambient set; with nothing inheritable it is empty anyway.
     let _ = rustix::thread::clear_ambient_capability_set();
     rustix::thread::set_no_new_privs(true)?;
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    Ok(())
+    Ok(rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
 /// Forks the keeper. `None` without the means for a process: then the parser measures with the
 /// rights of the caller.
 fn start(capability: CapabilitySet) -> Option<Keeper> {
+    this_process::raise_file_limit();
     let (control, keepers) =
         socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).ok()?;
     let parser = getpid();
@@ -128,6 +127,6 @@ fn start(capability: CapabilitySet) -> Option<Keeper> {
 }
 
 fn fail(why: &str) -> ! {
-    stdio::write_stderr(format!("psm-uring: {why}\n").as_bytes());
+    stdio::report(why);
     this_process::exit(1)
 }

@@ -10,12 +10,13 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Arc, Weak};
 
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, openat};
+use rustix::io::retry_on_intr;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::path::DecInt;
 use rustix::process::{Pid as RawPid, Signal, getppid, set_parent_process_death_signal};
 use rustix::thread::CapabilitySet;
 
-use super::channel::ServedChannel;
+use super::channel::{BAD_REQUEST, ServedChannel};
 use super::protocol::{KeeperRequest, Kind, NO_OPENER, Reply};
 use super::{drop_to, filter};
 use crate::process::ProcFile;
@@ -33,10 +34,8 @@ const THREADS_MAX: usize = 4096;
 
 /// Confines the process and serves the parser until that ends.
 pub(super) fn run(control: &OwnedFd, parser: RawPid, capability: CapabilitySet) -> ! {
-    match confine(control, parser, capability) {
-        Ok(proc) => serve_control(control, &proc),
-        Err(_) => this_process::exit(NOT_CONFINED),
-    }
+    let Ok(proc) = confine(control, parser, capability) else { this_process::exit(NOT_CONFINED) };
+    serve_control(control, &proc)
 }
 
 /// Leaves the process `/proc`, one capability, and the system calls that it needs.
@@ -93,11 +92,12 @@ fn serve_control(control: &OwnedFd, proc: &Arc<OwnedFd>) -> ! {
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let mut number = [0; 4];
         let slices = &mut [IoSliceMut::new(&mut number)];
-        match recvmsg(control, slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
-            Ok(received) if received.bytes > 0 => {}
-            Err(rustix::io::Errno::INTR) => continue,
-            // The parser has ended.
-            _ => this_process::exit(0),
+        let flags = RecvFlags::CMSG_CLOEXEC;
+        let received = retry_on_intr(|| recvmsg(control, slices, &mut ancillary, flags));
+        match received.map_or(0, |received| received.bytes) {
+            4 => {}
+            0 => this_process::exit(0), // The parser has ended.
+            _ => this_process::exit(BAD_REQUEST),
         }
         let number = u32::from_ne_bytes(number);
         let sockets = ancillary.drain().filter_map(|message| match message {
