@@ -31,8 +31,8 @@ use std::borrow::Cow;
 
 use self::words::{
     AMOUNT_MAX, STATE_MAX, VALUE_MAX, bare, is_amount, is_capitalised, is_letter, is_letter_id,
-    is_opening, is_plain, is_reading, is_release, is_role, is_separator, is_state, is_text_state,
-    is_value, signs_len, without_release, words,
+    is_opening, is_option, is_plain, is_reading, is_release, is_role, is_separator, is_state,
+    is_text_state, is_value, signs_len, without_release, words,
 };
 use super::NameRule;
 use super::interpreters::SCRIPT_ENDS;
@@ -161,7 +161,7 @@ fn behind_states(name: &[u8]) -> Option<&[u8]> {
         rest = rest[len..].trim_ascii_start();
     }
     let first = words(rest).next().unwrap_or_default();
-    let has_title = first.iter().any(is_letter) && !is_value(bare(first));
+    let has_title = first.iter().any(is_letter) && !is_value(bare(first)) && !is_option(first);
     let is_text = || is_text_state(bare(first));
     let has_mark = || {
         let behind = rest[end_of_program(rest, false)..].trim_ascii_start();
@@ -185,6 +185,9 @@ fn state_len(text: &[u8], is_behind: bool) -> usize {
     let Some(word) = words(text).next() else { return 0 };
     let is_state = |word: &[u8]| is_value(word) || is_state(word);
     let whole = bare(word);
+    if is_option(word) && !is_state(whole) {
+        return 0;
+    }
     if is_separator(word) || is_state(whole) || is_behind && is_text_state(whole) {
         return word.len();
     }
@@ -303,17 +306,28 @@ fn is_part_of_name(begin: &[u8], word: &[u8]) -> bool {
 /// The place in a word where a text begins.
 fn text_begin(word: &[u8], may_have_port: bool) -> Option<usize> {
     let mut at = 1;
+    let slash = word.iter().rposition(|byte| *byte == b'/').filter(|_| !is_memfd(word));
     while at < word.len() {
         let signs = if word[at] == b'_' { 1 } else { signs_len(&word[at..]) };
         let (signs, value) = word[at..].split_at(signs);
         // `com.foo.Main$1` is a class.
         let is_class = || signs == b"$" && word[..at].contains(&b'.');
+        // `lsphp:/srv/a.php`, `fetcher:http://host/x`; the scheme of a URL is none: `ipp://host/x`.
+        let is_path = |sign: &u8| b":,;".contains(sign) && slash > Some(at);
+        if signs.first().is_some_and(is_path) && !signs.starts_with(b"://") {
+            return Some(at);
+        }
         if !signs.is_empty() && is_text(signs, value, may_have_port) && !is_class() {
             return Some(at);
         }
         at += signs.len().max(1);
     }
     None
+}
+
+/// Whether a name is that of a memory file, which can be a path: `memfd:runc:/proc/self/exe`.
+fn is_memfd(name: &[u8]) -> bool {
+    name.starts_with(b"memfd:")
 }
 
 /// Whether these signs and the rest of a word behind them are a text: a bracket, an arrow, a state

@@ -263,6 +263,12 @@ pub(super) fn is_separator(word: &[u8]) -> bool {
     !word.is_empty() && !b"[](){}".contains(&word[0]) && signs_len(word) == word.len()
 }
 
+/// Whether a word is an option of a program: `-k`, `--kid`. `-idle-` is a state.
+pub(super) fn is_option(word: &[u8]) -> bool {
+    let name = word.strip_prefix(b"--").or_else(|| word.strip_prefix(b"-"));
+    name.and_then(<[u8]>::first).is_some_and(is_letter)
+}
+
 /// Whether a word is made of letters.
 pub(super) fn is_plain(word: &[u8]) -> bool {
     let is_of_word = |byte: &u8| is_letter(byte) || b"._-+&',".contains(byte);

@@ -167,7 +167,7 @@ fn a_text_changes_no_key_in_any_form() {
 }
 
 /// Real titles of each key.
-const REAL: [(&str, &[&str]); 126] = [
+const REAL: [(&str, &[&str]); 134] = [
     (
         "[celeryd: celery]",
         &[
@@ -335,9 +335,9 @@ const REAL: [(&str, &[&str]); 126] = [
     ("imapd", &["imapd: idle: host [10.0.0.1] alice user.alice", "imapd: idle"]),
     ("smbd", &["smbd: client [10.0.0.1]", "smbd: notifyd"]),
     ("samba", &["samba: conn[ldap] c[ipv4:10.0.0.1:4242]", "samba: task[dnsupdate]"]),
-    ("(squid-1)", &["(squid-1)"]),
+    ("(squid-1)", &["(squid-1)", "(squid-1) --kid squid-1", "(squid-1) -k start"]),
     ("(squid-2)", &["(squid-2)"]),
-    ("(wsgi:shop)", &["(wsgi:shop)"]),
+    ("(wsgi:shop)", &["(wsgi:shop)", "(wsgi:shop)      -k start", "(wsgi:shop)\t-k start"]),
     ("(wsgi:billing)", &["(wsgi:billing)"]),
     (
         "airflow executor",
@@ -364,6 +364,25 @@ const REAL: [(&str, &[&str]); 126] = [
     ("systemd-userwork", &["systemd-userwork: waiting...", "systemd-userwork: processing..."]),
     ("(udev-worker)", &["(udev-worker)"]),
     ("foreman", &["foreman: master"]),
+    // A path may be another at each request.
+    (
+        "lsphp",
+        &[
+            "lsphp",
+            "lsphp:/home/alice/public_html/index.php",
+            "lsphp:ackne/x.com/a.php",
+            "lsphp:./a.php",
+            "lsphp:~bob/a.php",
+            "lsphp:C:/www/a.php",
+        ],
+    ),
+    ("[lsphp]", &["[lsphp:/home/alice/index.php]", "[lsphp] -d x=/home/alice"]),
+    ("svc", &["svc:/tmp/a", "svc:/tmp/b", "svc,/tmp/a", "svc;a/b", "svc: /tmp/a", "svc::/tmp"]),
+    ("fetcher", &["fetcher:http://a.b/c", "fetcher:https://d/e?f=g", "fetcher:s3://h/i"]),
+    ("supervisor:fluentd", &["supervisor:fluentd"]),
+    ("ipp://printer/queue", &["ipp://printer/queue"]),
+    ("usb:///dev/lp0", &["usb:///dev/lp0"]),
+    ("memfd:runc:/proc/self/exe", &["memfd:runc:/proc/self/exe"]),
     ("bluepilld", &["bluepilld: shop"]),
     (
         "mydaemon",
