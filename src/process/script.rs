@@ -9,7 +9,7 @@ use super::interpreters::Effect::{
 use super::interpreters::{
     COMMON, INTERPRETERS, Interpreter, SCRIPT_END_MAX, SCRIPT_ENDS, ScriptOptions,
 };
-use super::title::{is_argument, is_magic_link, last_part};
+use super::title::{is_argument, is_blank, is_magic_link, last_part};
 
 /// The outcome of a search through the arguments of an interpreter.
 enum Found<'a> {
@@ -48,7 +48,7 @@ pub(super) fn script_of_link(id: InterpreterId, cmdline: &[u8], is_whole: bool) 
     if is_magic_link(argv0) {
         return run(interpreter, &mut arguments, false);
     }
-    let blank = argv0.iter().position(|byte| *byte == b' ')?;
+    let blank = argv0.iter().position(is_blank)?;
     let is_alone = is_magic_link(&argv0[..blank]) && arguments.all(<[u8]>::is_empty);
     let mut words = LineWords { rest: &argv0[blank..], searched: 0 };
     is_alone.then(|| run(interpreter, &mut words, true))?
@@ -67,7 +67,7 @@ fn arguments(cmdline: &[u8], is_whole: bool) -> Option<impl Iterator<Item = &[u8
 /// The name of the script in a command line of one string. A word without a slash and a dot is
 /// text of a program: `node worker`.
 fn one_string(line: &[u8]) -> Option<&[u8]> {
-    let blank = line.iter().position(|byte| *byte == b' ')?;
+    let blank = line.iter().position(is_blank)?;
     let argument = (0..line.len()).find(|at| is_argument(&line[*at..]));
     let ends = [Some(blank), argument].into_iter().flatten();
     let found = |end: usize| Some((interpreter(last_part(&line[..end]))?, end));
@@ -97,7 +97,7 @@ impl<'a> Iterator for LineWords<'a> {
         if text.is_empty() {
             return None;
         }
-        let mut end = memchr::memchr(b' ', text).unwrap_or(text.len());
+        let mut end = text.iter().position(is_blank).unwrap_or(text.len());
         if text.starts_with(b"/") {
             match script_end(text, self.searched) {
                 Ok(_) if interpreter(last_part(&text[..end])).is_some() => {}
@@ -122,7 +122,7 @@ impl LineWords<'_> {
 fn script_end(text: &[u8], searched: usize) -> Result<usize, usize> {
     let longest = text.len().min(BLANKS_WITHIN);
     let path_end = (searched..longest).find(|at| is_argument(&text[*at..])).unwrap_or(longest);
-    let is_blank = |at: &usize| text.get(*at).is_none_or(|byte| *byte == b' ');
+    let is_blank = |at: &usize| text.get(*at).is_none_or(is_blank);
     let is_script = |at: &usize| {
         let dot = memchr::memrchr(b'.', &text[at.saturating_sub(SCRIPT_END_MAX)..*at]);
         let is_end = |end: &str| text[..*at].ends_with(end.as_bytes());

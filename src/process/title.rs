@@ -75,13 +75,16 @@ pub(super) fn title<'a>(argv0: &'a [u8], is_alone: bool, clue: Clue<'_>) -> Titl
 /// The title of a path.
 fn path<'a>(argv0: &'a [u8], kind: TitleKind, is_alone: bool, clue: Clue<'_>) -> Title<'a> {
     let end = end_of_path(argv0, kind, is_alone);
-    let blank = argv0.iter().position(|byte| *byte == b' ').filter(|_| is_alone);
+    let blank = argv0.iter().position(is_blank).filter(|_| is_alone);
     let first = end.unwrap_or(argv0.len()).min(blank.unwrap_or(argv0.len()));
     if is_magic_link(&argv0[..first]) {
         return Title::MagicLink;
     }
     if kind != TitleKind::DosPath && is_doubtful(&argv0[first..]) {
-        let next_path = argv0.windows(2).position(|two| two == b" /").filter(|_| is_alone);
+        let next_path = argv0
+            .windows(2)
+            .position(|two| is_blank(&two[0]) && two[1] == b'/')
+            .filter(|_| is_alone);
         let path_max = next_path.unwrap_or(argv0.len());
         let found = match clue {
             Clue::Nothing => return Title::Doubtful,
@@ -115,7 +118,7 @@ fn relative<'a>(argv0: &'a [u8], is_alone: bool, clue: Clue<'_>) -> Title<'a> {
         return Title::MagicLink;
     }
     // A name with a blank proves that the path has one.
-    let room = |comm: &[u8]| if comm.contains(&b' ') { end } else { first.len() };
+    let room = |comm: &[u8]| if comm.iter().any(is_blank) { end } else { first.len() };
     let name = match clue {
         Clue::Nothing => return Title::Doubtful,
         Clue::Comm(comm) if is_part_of_program(word, comm) => argv0,
@@ -184,7 +187,7 @@ fn is_version_of(binary: &[u8], name: &[u8]) -> bool {
 pub(super) fn is_endless(argv0: &[u8]) -> bool {
     match kind(argv0, true) {
         TitleKind::Text | TitleKind::BlankPath => false,
-        TitleKind::RelativePath => !argv0.contains(&b' '),
+        TitleKind::RelativePath => !argv0.iter().any(is_blank),
         kind => end_of_path(argv0, kind, true).is_none(),
     }
 }
@@ -241,13 +244,22 @@ fn is_of_programs(directory: &[u8]) -> bool {
 }
 
 fn first_word(text: &[u8]) -> &[u8] {
-    text.split(|byte| *byte == b' ').next().unwrap_or_default()
+    text.split(is_blank).next().unwrap_or_default()
+}
+
+/// Whether a byte parts words. Titles have tabs and newlines, too.
+pub(super) fn is_blank(byte: &u8) -> bool {
+    matches!(byte, b'\t'..=b'\r' | b' ')
+}
+
+fn behind_blank(text: &[u8]) -> Option<&[u8]> {
+    text.split_first().filter(|(first, _)| is_blank(first)).map(|(_, rest)| rest)
 }
 
 /// Whether comm must tell where the path ends, if this follows its first possible end.
 fn is_doubtful(rest: &[u8]) -> bool {
-    let is_certain = [&b" --"[..], b" /"].iter().any(|end| rest.starts_with(end));
-    rest.contains(&b'/') && !is_certain
+    let is_certain = |word: &[u8]| word.starts_with(b"--") || word.starts_with(b"/");
+    rest.contains(&b'/') && !behind_blank(rest).is_some_and(is_certain)
 }
 
 /// Whether the word is `PROGRAM/PART` and comm says PROGRAM or the same.
@@ -274,14 +286,18 @@ fn end_of_path(argv0: &[u8], kind: TitleKind, is_alone: bool) -> Option<usize> {
 
 /// Whether text of a program begins here, as in `prog: text`, `prog [text]`, `prog (text)`.
 fn is_text(rest: &[u8]) -> bool {
-    [&b": "[..], b" [", b" ("].iter().any(|start| rest.starts_with(start))
+    match rest {
+        [b':', blank, ..] | [blank, b'[' | b'(', ..] => is_blank(blank),
+        _ => false,
+    }
 }
 
 /// Whether an argument begins here. A lone dash is none: `/opt/My App - beta/app`.
 pub(super) fn is_argument(rest: &[u8]) -> bool {
-    let word = rest.strip_prefix(b" --").or_else(|| rest.strip_prefix(b" -"));
-    let is_option = word.and_then(<[u8]>::first).is_some_and(u8::is_ascii_alphabetic);
-    is_option || rest.starts_with(b" /")
+    let Some(word) = behind_blank(rest) else { return false };
+    let option = word.strip_prefix(b"--").or_else(|| word.strip_prefix(b"-"));
+    let is_option = option.and_then(<[u8]>::first).is_some_and(u8::is_ascii_alphabetic);
+    is_option || word.starts_with(b"/")
 }
 
 /// Whether the bracket that opens here closes before a `/`, as in `/opt/Program Files (x86)/app`.
@@ -311,11 +327,12 @@ fn confirmed(argv0: &[u8], path_max: usize, comm: &[u8]) -> Option<Range<usize>>
         let mut end = begin + comm.len();
         if is_cut {
             let rest = &room[end..];
-            let is_end = |at: &usize| b" /".contains(&rest[*at]) || is_text(&rest[*at..]);
+            let is_part_end = |byte: &u8| is_blank(byte) || *byte == b'/';
+            let is_end = |at: &usize| is_part_end(&rest[*at]) || is_text(&rest[*at..]);
             end += (0..rest.len()).find(is_end).unwrap_or(rest.len());
         }
         let rest = &room[end..];
-        if !rest.is_empty() && rest[0] != b' ' && rest != b":" && !rest.starts_with(b": ") {
+        if !rest.is_empty() && !is_blank(&rest[0]) && rest != b":" && !is_text(rest) {
             continue;
         }
         last = Some((begin, end));
@@ -340,7 +357,7 @@ fn kept_len(rest: &[u8]) -> usize {
 /// The place of the name if `argv0` begins with the path of the binary.
 fn whole_path(argv0: &[u8], exe: &[u8]) -> Option<Range<usize>> {
     let rest = argv0.strip_prefix(exe).filter(|_| !exe.is_empty())?;
-    let is_whole = rest.is_empty() || rest[0] == b' ' || rest.starts_with(b": ");
+    let is_whole = rest.is_empty() || is_blank(&rest[0]) || is_text(rest);
     let begin = exe.len() - last_part(exe).len();
     is_whole.then(|| begin..exe.len() + kept_len(rest))
 }
@@ -349,7 +366,7 @@ fn whole_path(argv0: &[u8], exe: &[u8]) -> Option<Range<usize>> {
 /// a word in lower case, or behind a directory of programs; unless such a directory follows.
 fn begin_of_text(argv0: &[u8], first: usize) -> Option<Range<usize>> {
     let (path, rest) = argv0.split_at(first);
-    let word = first_word(rest.strip_prefix(b" ")?);
+    let word = first_word(behind_blank(rest)?);
     let is_word = !word.is_empty() && word.iter().all(u8::is_ascii_lowercase);
     let begin = path.iter().rposition(|byte| *byte == b'/')? + 1;
     let has_directory = || path.rsplit(|byte| *byte == b'/').nth(1).is_some_and(is_of_programs);
@@ -361,7 +378,7 @@ fn begin_of_text(argv0: &[u8], first: usize) -> Option<Range<usize>> {
 /// `/proc/7/task/8/exe`, `/proc/self/fd/3`, `/dev/fd/3`.
 pub(super) fn is_magic_link(path: &[u8]) -> bool {
     let is_id = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
-    let mut parts = path.rsplit(|byte| *byte == b'/');
+    let mut parts = path.rsplit(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
     let mut next = || parts.next().unwrap_or_default();
     let is_descriptor = match next() {
         b"exe" => false,
@@ -413,6 +430,10 @@ mod tests {
             "/proc/self/task/43/fd/7",
             "/dev/fd/7",
             "/host/proc/42/exe",
+            "/proc//self/exe",
+            "/proc/self/./exe",
+            "//proc/42//task/43/./exe",
+            "/dev/./fd//7",
         ] {
             assert!(is_magic_link(path.as_bytes()), "{path}");
         }

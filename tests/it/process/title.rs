@@ -48,6 +48,42 @@ fn titles() {
     }
 }
 
+/// Words of a title can be parted by tabs and newlines as well.
+#[test]
+fn every_blank_parts_words() {
+    let mut failures = Failures::new();
+    for [argv0, comm, expected] in [
+        ["/usr/bin/foo /a/b", "other", "foo"],
+        ["/usr/bin/foo --dir=/a/b", "other", "foo"],
+        ["/usr/bin/foo -x /a", "other", "foo"],
+        ["/usr/bin/foo [a/b] (c)", "other", "foo [a/b] (c)"],
+        ["/usr/bin/foo: a/b", "other", "foo: a/b"],
+        ["/usr/bin/foo child", "other", "foo child"],
+        ["/usr/bin/foo child a/b", "foo", "foo"],
+        ["/opt/My Apps/prog", "prog", "prog"],
+        ["lib/foo worker", "foo", "foo worker"],
+        ["bin/foo: worker a/b", "foo", "foo: worker a/b"],
+        ["/proc/self/exe --type=gpu", "exe", "exe"],
+        ["worker: a/b", "other", "worker: a/b"],
+    ] {
+        for blank in ["\t", "\n", "\r"] {
+            let argv0 = argv0.replace(' ', blank);
+            let world = World::user().with("cmdline", &format!("{argv0}\0"));
+            let world = world.with("comm", &format!("{comm}\n")).with("exe", "/bin/exe");
+            let found = named(&world, NameRule::Title).0;
+            check_eq!(failures, found, expected.replace(' ', blank), "{argv0:?}");
+            let twin = twin::title(argv0.as_bytes(), true, comm.as_bytes(), b"/bin/exe");
+            let twin = twin.map(|twin| String::from_utf8_lossy(&twin).into_owned());
+            check_eq!(failures, twin.unwrap_or_else(|| "exe".to_owned()), found, "{argv0:?}");
+        }
+    }
+    for blank in ["\t", "\n"] {
+        let argv0 = format!("python3{blank}-u{blank}/srv/app.py{blank}x");
+        let world = World::user().with("cmdline", &format!("{argv0}\0"));
+        check_eq!(failures, named(&world, NameRule::Script).0, "app.py", "{argv0:?}");
+    }
+}
+
 /// By every rule of names.
 #[test]
 fn keys() {

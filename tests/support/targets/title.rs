@@ -5,11 +5,14 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+/// Blanks part words.
+const BLANKS: [char; 6] = [' ', '\t', '\n', '\x0b', '\x0c', '\r'];
+
 /// The title of a process; `None` if its binary names it.
 pub fn title(argv0: &[u8], is_alone: bool, comm: &[u8], exe: &[u8]) -> Option<Vec<u8>> {
     let text = |bytes: &[u8]| bytes.iter().map(|byte| char::from(*byte)).collect::<String>();
     let (argv0, comm, exe) = (text(argv0), text(comm), text(exe));
-    let word = argv0.split(' ').next().unwrap_or_default();
+    let word = argv0.split(BLANKS).next().unwrap_or_default();
     let is_rooted = ["/", "./", "../"].iter().any(|root| argv0.starts_with(root));
     let title = if is_rooted || is_dos(&argv0) {
         of_path(&argv0, is_alone, &comm, &exe)
@@ -73,29 +76,32 @@ fn is_no_path(word: &str) -> bool {
 fn is_magic_link(path: &str) -> bool {
     static LINK: LazyLock<Regex> = LazyLock::new(|| {
         let process = "(self|thread-self|[0-9]+)(/task/[0-9]+)?";
-        let link = format!(
-            "(?s)(^|/)proc/{process}/(exe|fd/[0-9]+)$|(^|/)/dev/fd/[0-9]+$|^dev/fd/[0-9]+$"
-        );
+        let link = format!("(?s)(^|/)proc/{process}/(exe|fd/[0-9]+)$|^dev/fd/[0-9]+$");
         Regex::new(&link).expect("a pattern")
     });
-    LINK.is_match(path)
+    let parts: Vec<&str> = path.split('/').filter(|part| !["", "."].contains(part)).collect();
+    LINK.is_match(&parts.join("/"))
 }
 
 /// Text behind a program.
 fn is_text(rest: &str) -> bool {
-    rest.starts_with(": ") || rest.starts_with(" [") || rest.starts_with(" (")
+    let behind = rest.strip_prefix(BLANKS);
+    rest.strip_prefix(':').is_some_and(|rest| rest.starts_with(BLANKS))
+        || behind.is_some_and(|rest| rest.starts_with(['[', '(']))
 }
 
 /// An argument behind a program.
 fn is_argument(rest: &str) -> bool {
-    let word = rest.strip_prefix(" --").or(rest.strip_prefix(" -"));
-    rest.starts_with(" /")
+    let Some(rest) = rest.strip_prefix(BLANKS) else { return false };
+    let word = rest.strip_prefix("--").or(rest.strip_prefix("-"));
+    rest.starts_with('/')
         || word.is_some_and(|word| word.starts_with(|c: char| c.is_ascii_alphabetic()))
 }
 
 /// A bracket that is part of a path: `/opt/Program Files (x86)/app`.
 fn is_in_path(rest: &str) -> bool {
-    [(" [", ']'), (" (", ')')].into_iter().any(|(open, close)| {
+    let Some(rest) = rest.strip_prefix(BLANKS) else { return false };
+    [('[', ']'), ('(', ')')].into_iter().any(|(open, close)| {
         let behind = rest.strip_prefix(open).and_then(|rest| rest.split_once(close));
         behind.is_some_and(|(_, behind)| behind.starts_with('/'))
     })
@@ -112,14 +118,17 @@ fn of_path<'a>(argv0: &'a str, is_alone: bool, comm: &str, exe: &str) -> Option<
         is_alone && is_argument(rest) || is_kept && !is_dos(argv0)
     };
     let end = places(argv0).find(|(_, rest)| is_end(rest)).map_or(argv0.len(), |(at, _)| at);
-    let blank = argv0.find(' ').filter(|_| is_alone).unwrap_or(argv0.len());
+    let blank = argv0.find(BLANKS).filter(|_| is_alone).unwrap_or(argv0.len());
     let (path, rest) = argv0.split_at(end.min(blank));
     if is_magic_link(path) {
         return None;
     }
-    let is_certain = rest.starts_with(" --") || rest.starts_with(" /") || !rest.contains('/');
+    let is_end = |word: &str| word.starts_with("--") || word.starts_with('/');
+    let is_certain = rest.strip_prefix(BLANKS).is_some_and(is_end) || !rest.contains('/');
     if !is_certain && !is_dos(argv0) {
-        let room = argv0.find(" /").filter(|_| is_alone).unwrap_or(argv0.len());
+        let is_root = |rest: &str| rest.strip_prefix(BLANKS).is_some_and(|r| r.starts_with('/'));
+        let root = places(argv0).find(|(_, rest)| is_root(rest)).filter(|_| is_alone);
+        let room = root.map_or(argv0.len(), |(at, _)| at);
         let by_comm = confirmed(argv0, room, comm);
         let by_exe = || of_binary(argv0, exe).or_else(|| confirmed(argv0, room, last_part(exe)));
         let without_comm = || by_exe().or_else(|| without_proof(path, rest, argv0));
@@ -136,7 +145,7 @@ fn of_path<'a>(argv0: &'a str, is_alone: bool, comm: &str, exe: &str) -> Option<
 /// The name if the title begins with the path of the binary.
 fn of_binary<'a>(argv0: &'a str, exe: &str) -> Option<&'a str> {
     let rest = argv0.strip_prefix(exe).filter(|_| !exe.is_empty())?;
-    let is_whole = rest.is_empty() || rest.starts_with(' ') || rest.starts_with(": ");
+    let is_whole = rest.is_empty() || rest.starts_with(BLANKS) || is_text(rest);
     let begin = exe.len() - last_part(exe).len();
     is_whole.then(|| &argv0[begin..exe.len() + kept(rest)])
 }
@@ -144,7 +153,7 @@ fn of_binary<'a>(argv0: &'a str, exe: &str) -> Option<&'a str> {
 /// The name if the first blank ends the path though nothing proves it.
 fn without_proof<'a>(path: &'a str, rest: &str, argv0: &'a str) -> Option<&'a str> {
     let dirs = ["bin", "sbin", ".bin", "libexec"];
-    let word = rest.strip_prefix(' ')?.split(' ').next().unwrap_or_default();
+    let word = rest.strip_prefix(BLANKS)?.split(BLANKS).next().unwrap_or_default();
     let is_word = !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase());
     let (dir, name) = path.rsplit_once('/')?;
     let is_in_dir = dirs.contains(&last_part(dir)) && dir.ends_with(last_part(dir));
@@ -163,7 +172,7 @@ fn of_relative<'a>(
     if is_magic_link(word) {
         return None;
     }
-    let room = argv0.find(' ').unwrap_or(argv0.len());
+    let room = argv0.find(BLANKS).unwrap_or(argv0.len());
     let mut parts = word.split('/');
     let (program, part) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let program: String = program.chars().take(15).collect();
@@ -172,7 +181,7 @@ fn of_relative<'a>(
         return Some(argv0);
     }
     let end = end_of_relative(argv0, is_alone);
-    let by_comm = confirmed(argv0, if comm.contains(' ') { end } else { room }, comm);
+    let by_comm = confirmed(argv0, if comm.contains(BLANKS) { end } else { room }, comm);
     let paths = [argv0, if is_text(&argv0[end..]) { argv0 } else { &argv0[..end] }];
     let file = || paths.into_iter().find(|path| exe.ends_with(&format!("/{path}"))).map(last_part);
     let last = last_part(word);
@@ -209,7 +218,7 @@ fn of_blank_path<'a>(argv0: &'a str, is_alone: bool, comm: &str, exe: &str) -> &
             return name;
         }
     }
-    let last = last_part(&argv0[..end]).split(' ').next().unwrap_or_default();
+    let last = last_part(&argv0[..end]).split(BLANKS).next().unwrap_or_default();
     let version = binary.strip_prefix(last);
     let is_version = |v: &str| v.chars().all(|c| c.is_ascii_digit() || ".-".contains(c));
     let name = confirmed(argv0, end, last).filter(|_| version.is_some_and(is_version));
@@ -223,10 +232,10 @@ fn confirmed<'a>(argv0: &'a str, room: usize, comm: &str) -> Option<&'a str> {
     let is_begin = |at: usize| at == 0 || path[..at].ends_with('/');
     let end_of = |begin: usize| {
         let more = path[begin..].strip_prefix(comm).filter(|_| !comm.is_empty())?;
-        let is_end = |rest: &str| rest.starts_with([' ', '/']) || is_text(rest);
+        let is_end = |r: &str| r.starts_with(BLANKS) || r.starts_with('/') || is_text(r);
         let long = places(more).find(|(_, rest)| is_end(rest)).map_or(more.len(), |(at, _)| at);
         let more = &more[if is_full { long } else { 0 }..];
-        let is_whole = ["", ":"].contains(&more) || more.starts_with(' ') || more.starts_with(": ");
+        let is_whole = ["", ":"].contains(&more) || more.starts_with(BLANKS) || is_text(more);
         is_whole.then_some(room - more.len())
     };
     let begins = places(path).map(|(at, _)| at).filter(|at| is_begin(*at));
