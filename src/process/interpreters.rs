@@ -91,19 +91,26 @@ pub(super) const INTERPRETERS: [Interpreter; 43] = [
             (
                 Value,
                 "rC",
-                "--conditions --cpu-prof-dir --cpu-prof-interval --cpu-prof-name --diagnostic-dir \
+                "--allow-fs-read --allow-fs-write --build-snapshot-config --conditions \
+                 --cpu-prof-dir --cpu-prof-interval --cpu-prof-name --debug-port --diagnostic-dir \
                  --disable-proto --disable-warning --dns-result-order --env-file \
-                 --env-file-if-exists --experimental-default-type --experimental-loader \
-                 --heap-prof-dir --heap-prof-interval --heap-prof-name \
-                 --heapsnapshot-near-heap-limit --heapsnapshot-signal --icu-data-dir --import \
-                 --input-type --inspect-port --inspect-publish-uid --loader --localstorage-file \
-                 --max-http-header-size --network-family-autoselection-attempt-timeout \
-                 --openssl-config --redirect-warnings --report-directory --report-filename \
-                 --report-signal --require --secure-heap --secure-heap-min --test-concurrency \
-                 --test-isolation --test-name-pattern --test-reporter \
-                 --test-reporter-destination --test-shard --test-skip-pattern --test-timeout \
-                 --title --tls-cipher-list --tls-keylog --trace-event-categories \
-                 --trace-event-file-pattern --unhandled-rejections --v8-pool-size --watch-path",
+                 --env-file-if-exists --experimental-config-file --experimental-default-type \
+                 --experimental-loader --experimental-policy --experimental-sea-config \
+                 --experimental-test-isolation --heap-prof-dir --heap-prof-interval \
+                 --heap-prof-name --heapsnapshot-near-heap-limit --heapsnapshot-signal \
+                 --icu-data-dir --import --input-type --inspect-port --inspect-publish-uid \
+                 --loader --localstorage-file --max-http-header-size \
+                 --max-old-space-size-percentage --network-family-autoselection-attempt-timeout \
+                 --openssl-config --policy-integrity --redirect-warnings --report-dir \
+                 --report-directory --report-filename --report-signal --require --secure-heap \
+                 --secure-heap-min --security-revert --security-reverts --snapshot-blob \
+                 --test-concurrency --test-coverage-branches --test-coverage-exclude \
+                 --test-coverage-functions --test-coverage-include --test-coverage-lines \
+                 --test-global-setup --test-isolation --test-name-pattern --test-reporter \
+                 --test-reporter-destination --test-rerun-failures --test-shard \
+                 --test-skip-pattern --test-timeout --title --tls-cipher-list --tls-keylog \
+                 --trace-event-categories --trace-event-file-pattern --unhandled-rejections \
+                 --use-largepages --v8-pool-size --watch-kill-signal --watch-path",
             ),
         ],
     ),
@@ -151,8 +158,10 @@ pub(super) const INTERPRETERS: [Interpreter; 43] = [
                 Value,
                 "",
                 "-cp -classpath --class-path -p --module-path --upgrade-module-path --add-exports \
-                 --add-modules --add-opens --add-reads --enable-native-access --limit-modules \
-                 --patch-module -d --describe-module --source --finalization",
+                 --add-modules --add-opens --add-reads --enable-final-field-mutation \
+                 --enable-native-access --illegal-final-field-mutation \
+                 --illegal-native-access --limit-modules --patch-module \
+                 --sun-misc-unsafe-memory-access -d --describe-module --source --finalization",
             ),
         ],
     )
