@@ -45,6 +45,11 @@ pub(super) fn kind(text: &[u8], is_whole: bool) -> ProcessKind {
     }
 }
 
+/// Whether a `status` has the number of threads, as every kernel prints it.
+pub(super) fn has_threads(text: &[u8]) -> bool {
+    value(text, b"Threads").and_then(<[u8]>::first).is_some_and(u8::is_ascii_digit)
+}
+
 /// Kernels before 6.8 print no line `Kthread`. There the ignored signals decide: a process cannot
 /// ignore `SIGKILL` and `SIGSTOP`, a kernel thread ignores every signal that it did not allow
 /// (`kthreadd`, kernel/kthread.c).

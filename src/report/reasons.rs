@@ -27,10 +27,17 @@ impl Missing<'_> {
              thread that was read ended",
             "run it again",
         );
-        let malformed = (
-            "figures are missing or not numbers",
-            "look at its smaps_rollup and smaps, and report it",
-        );
+        let malformed = if self.users.is_empty() {
+            (
+                "figures are missing or not numbers",
+                "look at its smaps_rollup and smaps, and report it",
+            )
+        } else {
+            (
+                "its user or figures are missing or not numbers",
+                "look at its status, smaps_rollup and smaps, and report it",
+            )
+        };
         let parts = [self.timed_out(), self.not_asked()].into_iter().flatten();
         let parts = parts.chain(self.left_out());
         let parts = parts.chain(self.denied());

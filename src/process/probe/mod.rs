@@ -350,8 +350,8 @@ impl Probe {
 
     /// Name and memory are known. The name may have changed since it passed the filter.
     fn named(&mut self) {
-        let is_selected = self.plan.selects(&self.name);
-        self.done(if is_selected { Fate::Measured } else { Fate::NotSelected });
+        let fate = if self.plan.selects_owner(self.uid) { Fate::Measured } else { Fate::Malformed };
+        self.done(if self.plan.selects(&self.name) { fate } else { Fate::NotSelected });
     }
 
     fn name_read(&mut self, file: ProcFile) {
@@ -394,16 +394,20 @@ impl Probe {
 
     fn status_read(&mut self, reason: StatusReason) {
         match status::kind(&self.text, self.text.len() < ProcFile::Status.text_max()) {
+            ProcessKind::User => self.lives(reason),
             ProcessKind::KernelThread => self.done(Fate::KernelThread),
             ProcessKind::Zombie => self.done(Fate::Zombie),
+            // No kernel wrote it: the memory shows whether the process is alive.
+            _ if reason != StatusReason::Loss && !status::has_threads(&self.text) => {
+                self.lives(reason);
+            }
             ProcessKind::Leaderless if self.task.is_none() => self.one(ProcFile::Tasks),
             ProcessKind::Leaderless if !self.has_lost_thread => self.thread_gone(),
             ProcessKind::Leaderless | ProcessKind::Exiting => self.done(Fate::Gone),
-            ProcessKind::User => self.lives(reason),
         }
     }
 
-    /// `status` shows that the process is alive and has an address space.
+    /// `status` shows that the process is alive and has an address space, or shows nothing.
     fn lives(&mut self, reason: StatusReason) {
         match reason {
             StatusReason::First => self.owner_read(),
@@ -454,7 +458,8 @@ impl Probe {
         self.uid = if self.plan.asks_owner() { status::owner(&self.text) } else { None };
         let page_tables = self.plan.page_tables.then(|| status::page_tables(&self.text));
         self.page_tables = page_tables.flatten();
-        if self.plan.selects_owner(self.uid) {
+        // A process of unknown owner is malformed if it has memory.
+        if self.uid.is_none() || self.plan.selects_owner(self.uid) {
             self.begin_name();
         } else {
             self.done(Fate::NotSelected);

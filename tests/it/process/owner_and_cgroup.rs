@@ -62,6 +62,31 @@ fn an_unknown_owner_or_cgroup_is_left_out() {
     }
 }
 
+/// A `status` that no kernel wrote: the process has no owner, and its memory counts. Whether a
+/// selection of users has it is unknown, and told.
+#[test]
+fn with_a_malformed_status_the_memory_counts() {
+    let mut failures = Failures::new();
+    let text = "Name:\tx\nState:\tsleeping?\nThreads:\tmany\nVmRSS:\n\u{fffd}";
+    let texts = ["", "\0", text].map(|text| World::user().with("status", text));
+    let no_name = Regex::new("^$").expect("a regular expression");
+    for world in texts {
+        let gone = world.clone().failing(&["smaps", "smaps_rollup", "statm"], Errno::SRCH);
+        for plan in plans() {
+            let found = world.clone().carry(&mut Probe::new(), &plan);
+            check_eq!(failures, (found.fate, found.uid), (Fate::Measured, None), "{plan:?}");
+            let expected = [Fate::Measured, Fate::Malformed, Fate::Gone];
+            let users = Plan { users: vec![33], ..plan.clone() };
+            let found = [(&world, &plan), (&world, &users), (&gone, &users)]
+                .map(|(world, plan)| world.clone().carry(&mut Probe::new(), plan).fate);
+            check_eq!(failures, found, expected, "{:?} {plan:?}", world.texts["7/status"]);
+            let unnamed = Plan { filter: Some(no_name.clone()), ..users };
+            let found = world.clone().carry(&mut Probe::new(), &unnamed).fate;
+            check_eq!(failures, found, Fate::NotSelected, "{plan:?}");
+        }
+    }
+}
+
 /// The probe reads a dozen hierarchies with long paths completely, but not a text without an end.
 #[test]
 fn control_groups_of_any_length() {

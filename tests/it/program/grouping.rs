@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::support::rules::{table, whole};
-use crate::support::{Ran, TempDir, program, run};
+use crate::support::{Ran, TempDir, copy_dir, program, run, tree};
 
 pub(crate) fn grouped<I: IntoIterator<Item: AsRef<OsStr>>>(arguments: I) -> Ran {
     let mut command = program();
@@ -26,6 +26,37 @@ fn every_grouping_has_the_same_total() {
         let head = format!("  {} (", if by == "pid" { "PROCESS" } else { by }.to_uppercase());
         assert!(ran.stdout().lines().next().is_some_and(|line| line.contains(&head)), "{by}");
     }
+}
+
+/// Also of processes without a usable `status`. A selection of users cannot tell whether they are
+/// part of it, and says so.
+#[test]
+fn processes_of_unknown_owner_count() {
+    let dir = TempDir::new("unknown-owner");
+    for pid in ["401", "418"] {
+        copy_dir(&tree("malformed").join(pid), &dir.path().join(pid));
+    }
+    copy_dir(&tree("malformed").join("401"), &dir.path().join("402"));
+    std::fs::write(dir.path().join("402/status"), "").expect("a file of ours");
+    let of = |words: &[&str]| {
+        let mut command = program();
+        command.args(["--engine", "sync", "--unit", "B", "--proc-root"]).arg(dir.path());
+        command.args(words);
+        crate::support::output(command)
+    };
+    let total = |ran: &Ran| ran.stdout().lines().last().expect("a total").to_owned();
+    let expected = total(&of(&[]));
+    for words in ["--by pid", "--by user", "--by unit", "--columns ram,swap,shared,user"] {
+        let ran = of(&words.split(' ').collect::<Vec<_>>());
+        let numbers = |total: &str| total.split_whitespace().nth(1).map(str::to_owned);
+        assert_eq!(numbers(&total(&ran)), numbers(&expected), "{words}: {}", ran.stdout());
+    }
+    let ran = of(&["--by", "user"]);
+    assert!(ran.stdout().contains(" (unknown) (2)"), "{}", ran.stdout());
+    let ran = of(&["--user", "0", "--strict"]);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr());
+    let note = "measured 1 of 3 processes; 2 not understood (PID 402, 418): its user or figures";
+    assert!(ran.stderr().contains(note), "{}", ran.stderr());
 }
 
 /// With version 1 the memory hierarchy is the one that is charged and limited, also where it is the
@@ -60,7 +91,7 @@ fn each_grouping_reads_its_hierarchy() {
         ("0::/openrc.nginx\n".into(), "/openrc.nginx", "openrc:nginx", "(no container)"),
     ];
     let copy = TempDir::new("hierarchies");
-    crate::support::copy_dir(&crate::support::tree("grouped"), copy.path());
+    copy_dir(&tree("grouped"), copy.path());
     for (place, (text, cgroup, unit, container)) in cases.iter().enumerate() {
         let pid = (701 + place).to_string();
         std::fs::write(copy.path().join(&pid).join("cgroup"), text).expect("a copy of ours");
