@@ -159,9 +159,8 @@ pub(super) const INTERPRETERS: [Interpreter; 43] = [
                 "",
                 "-cp -classpath --class-path -p --module-path --upgrade-module-path --add-exports \
                  --add-modules --add-opens --add-reads --enable-final-field-mutation \
-                 --enable-native-access --illegal-final-field-mutation \
-                 --illegal-native-access --limit-modules --patch-module \
-                 --sun-misc-unsafe-memory-access -d --describe-module --source --finalization",
+                 --enable-native-access --illegal-final-field-mutation --illegal-native-access \
+                 --limit-modules --patch-module -d --describe-module --source --finalization",
             ),
         ],
     )
