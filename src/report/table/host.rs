@@ -134,7 +134,7 @@ fn owners(shared: &SharedMemory, unit: Unit, charset: Charset) -> Vec<Row> {
         rows.push(row(sysv.ram, format!("System V segments{perhaps}")));
     }
     if let Some(other) = shared.other.filter(is_shown) {
-        let least = if shared.other_is_least { " or more" } else { "" };
+        let least = if shared.other_is_least { ", or more" } else { "" };
         let what = "other: memfd, anonymous, tmpfs not visible here";
         rows.push(row(other, format!("{what}{least}")));
     }
@@ -187,4 +187,22 @@ fn explanations(memory: &HostMemory, unit: Unit, charset: Charset) -> Vec<String
         lines.push(format!("perhaps in unattributed, at most: {names}\n"));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_follows_a_comma() {
+        for (other_is_least, expected) in
+            [(false, "tmpfs not visible here"), (true, "tmpfs not visible here, or more")]
+        {
+            let other = Some(Kib(2048));
+            let shared = SharedMemory { other, other_is_least, ..SharedMemory::default() };
+            let rows = owners(&shared, Unit::Mib, Charset::Unicode);
+            let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+            assert_eq!(names, [format!("  other: memfd, anonymous, {expected}")]);
+        }
+    }
 }
