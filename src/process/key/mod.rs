@@ -31,8 +31,8 @@ use std::borrow::Cow;
 
 use self::words::{
     AMOUNT_MAX, STATE_MAX, VALUE_MAX, bare, is_amount, is_capitalised, is_letter, is_letter_id,
-    is_opening, is_option, is_plain, is_reading, is_release, is_role, is_separator, is_state,
-    is_text_state, is_value, signs_len, without_release, words,
+    is_opening, is_option, is_package, is_plain, is_reading, is_release, is_role, is_separator,
+    is_state, is_text_state, is_value, signs_len, without_release, words,
 };
 use super::NameRule;
 use super::interpreters::SCRIPT_ENDS;
@@ -274,7 +274,11 @@ fn end_of_program(title: &[u8], is_in_brackets: bool) -> usize {
         // `unicorn worker[0]` has a role, `renderd frame=17` has a text.
         let ends_name = || {
             let is_end = signs_len(text_of_word) == text_of_word.len();
-            is_end || b"[({<".contains(&text_of_word[0]) || text_of_word.starts_with(b"::")
+            let is_version = || text_of_word[0] == b'@' && is_command_title(title);
+            is_end
+                || b"[({<".contains(&text_of_word[0])
+                || text_of_word.starts_with(b"::")
+                || is_version()
         };
         let is_part = || is_part_of_name(&title[..end], word) && ends_name();
         if !(is_first || is_part()) {
@@ -291,6 +295,9 @@ fn end_of_program(title: &[u8], is_in_brackets: bool) -> usize {
 /// Whether a word behind the beginning of a name is a part of it: a role, a command of npm, the
 /// script of an interpreter, or one with a capital letter like the beginning, as in `Web Content`.
 fn is_part_of_name(begin: &[u8], word: &[u8]) -> bool {
+    if is_package(word) && is_command_title(begin) {
+        return true;
+    }
     if !is_plain(word) || is_text_state(word) {
         return false;
     }
@@ -298,9 +305,13 @@ fn is_part_of_name(begin: &[u8], word: &[u8]) -> bool {
     let is_script = || SCRIPT_ENDS.split(' ').any(|end| word.ends_with(end.as_bytes()));
     let begins = || first.first().is_some_and(u8::is_ascii_uppercase);
     is_role(word)
-        || first == COMMAND_TITLE
+        || is_command_title(begin)
         || is_capitalised(word) && begins()
         || is_script() && script::interpreter_id(first).is_some()
+}
+
+fn is_command_title(title: &[u8]) -> bool {
+    words(title).next() == Some(COMMAND_TITLE)
 }
 
 /// The place in a word where a text begins.

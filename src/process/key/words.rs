@@ -269,6 +269,15 @@ pub(super) fn is_option(word: &[u8]) -> bool {
     name.and_then(<[u8]>::first).is_some_and(is_letter)
 }
 
+/// Whether a word is a package of npm with its scope: `@angular/cli`.
+pub(super) fn is_package(word: &[u8]) -> bool {
+    let Some(name) = word.strip_prefix(b"@") else { return false };
+    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-@".contains(byte);
+    let is_part = |part: &[u8]| part.first().is_some_and(is_letter) && part.iter().all(is_of_name);
+    let mut parts = name.split(|byte| *byte == b'/');
+    parts.clone().count() == 2 && parts.all(is_part)
+}
+
 /// Whether a word is made of letters.
 pub(super) fn is_plain(word: &[u8]) -> bool {
     let is_of_word = |byte: &u8| is_letter(byte) || b"._-+&',".contains(byte);

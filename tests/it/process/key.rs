@@ -167,7 +167,7 @@ fn a_text_changes_no_key_in_any_form() {
 }
 
 /// Real titles of each key.
-const REAL: [(&str, &[&str]); 134] = [
+const REAL: [(&str, &[&str]); 137] = [
     (
         "[celeryd: celery]",
         &[
@@ -432,6 +432,12 @@ const REAL: [(&str, &[&str]); 134] = [
     ("Plex Script Host", &["Plex Script Host"]),
     ("npm run dev", &["npm run dev"]),
     ("npm run build", &["npm run build"]),
+    (
+        "npm exec @mcp/files",
+        &["npm exec @mcp/files", "npm exec @mcp/files@1.2.3 /home/alice", "npm exec @mcp/files -y"],
+    ),
+    ("npm exec @mcp/git2", &["npm exec @mcp/git2 --repo x"]),
+    ("npm exec cowsay", &["npm exec cowsay@1.5.0 17"]),
     ("python script.py", &["python script.py"]),
     ("python3.12 other.py", &["python3.12 other.py"]),
     ("node worker", &["node worker", "node worker drains"]),
