@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::{calls, print};
 use crate::run::output_file::stuck_report;
 use crate::support::child::Target;
-use crate::support::{TempDir, output, program, readers, run, skip};
+use crate::support::groups::lay_out;
+use crate::support::{TempDir, output, program, readers, run, skip, tree};
 
 #[test]
 fn json_keeps_its_schema() {
@@ -18,6 +19,19 @@ fn json_keeps_its_schema() {
         let columns = ["--host", "--columns", "faults,oom,gpu"];
         let words = [&["-o", "ndjson", "--by", by, "-n", "2"], &columns[..]].concat();
         documents.push(run(words).stdout());
+    }
+    // Rows with a limit and without one, of both versions.
+    for version in ["v1.txt", "v2.txt"] {
+        let groups = TempDir::new("json-groups");
+        lay_out(version, groups.path());
+        for columns in ["charged,left,limit,cg-swap,events,pressure,oom", "left", "events,pressure"]
+        {
+            let mut command = program();
+            command.args(["-o", "ndjson", "--by", "unit", "--columns", columns]);
+            command.arg("--proc-root").arg(tree("grouped"));
+            command.arg("--cgroup-root").arg(groups.path());
+            documents.push(output(command).stdout());
+        }
     }
     let pair = Target::start_as(b"pair", "vfork 4000");
     let child = pair.children(1, 'T')[0];
