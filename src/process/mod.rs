@@ -43,8 +43,8 @@ pub use plan::{HoldLimit, LONG_HOLD, MappingsWanted, Plan, Source};
 pub use probe::{Probe, ReadNext, Want};
 pub use refusal::{Credentials, Refusal};
 pub use status::{
-    Glimpse, KTHREADD, StatFigures, fate_of_memoryless, has_memory, kernel_threads, mapped_hugetlb,
-    parent, process_of,
+    Glimpse, KTHREADD, StatFigures, fate_of_memoryless, has_memory, is_leaderless, kernel_threads,
+    mapped_hugetlb, parent, process_of,
 };
 pub use walk::{
     Freed, FreedShare, GENTLE_WINDOW_BYTES, GroupSlots, PAUSE, PageCounts, SlotBorders, SlotRun,

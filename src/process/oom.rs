@@ -27,7 +27,7 @@ pub struct OomFigures {
     pub adj: Option<i64>,
     /// The memory that counts: resident, in swap, page tables.
     pub memory: Option<Kib>,
-    /// The resident part of it, unless the leading thread is dead: then `stat` lacks its own.
+    /// The resident part of it.
     pub resident: Option<Kib>,
     /// Resident pages by the counters as they are.
     pub counted_pages: Option<u64>,
@@ -41,17 +41,15 @@ pub struct OomFigures {
 
 impl OomFigures {
     /// Parses `status`. If the leading thread is dead, `living` has the `status` of another one.
-    pub fn parse(status: &[u8], living: impl FnOnce() -> Option<Vec<u8>>) -> OomFigures {
+    pub fn parse(status: &[u8], living: Option<&[u8]>) -> OomFigures {
         let kind = status::kind(status, true);
-        let memory = match kind {
-            ProcessKind::Leaderless => living().as_deref().and_then(memory),
-            _ => memory(status),
-        };
+        let is_leaderless = kind == ProcessKind::Leaderless;
+        let with_memory = if is_leaderless { living.unwrap_or_default() } else { status };
         OomFigures {
             comm: Glimpse::from_status(status).comm,
-            memory,
-            resident: status::resident(status),
-            has_swap: status::swap(status) > Some(Kib(0)),
+            memory: memory(with_memory),
+            resident: status::resident(with_memory),
+            has_swap: status::swap(with_memory) > Some(Kib(0)),
             is_exempt: !matches!(kind, ProcessKind::User | ProcessKind::Leaderless),
             ..OomFigures::default()
         }
@@ -112,7 +110,7 @@ mod tests {
     #[test]
     fn points_are_those_of_the_kernel() {
         let of = |adj: &[u8]| {
-            let figures = OomFigures::parse(STATUS, || None);
+            let figures = OomFigures::parse(STATUS, None);
             figures.with_texts(Some(b"667\n"), Some(adj), Some(b"3:memory:/a\n0::/b\n"))
         };
         let usual = of(b"0\n");
@@ -138,14 +136,16 @@ mod tests {
             b"Name:\tsh\nState:\tZ (zombie)\nKthread:\t0\nThreads:\t1\n",
             b"",
         ] {
-            let figures = OomFigures::parse(status, || Some(STATUS.to_vec()));
+            let figures = OomFigures::parse(status, Some(STATUS));
             let figures = figures.with_texts(Some(b"0\n"), Some(b"0\n"), None);
             assert_eq!(figures.points(1 << 20, 4096), None, "{}", status.escape_ascii());
         }
         let dead = b"Name:\tsh\nState:\tZ (zombie)\nKthread:\t0\nThreads:\t2\n";
-        for (living, points) in [(None, None), (Some(STATUS.to_vec()), Some(130))] {
-            let leaderless = OomFigures::parse(dead, || living);
-            assert_eq!(leaderless.with_texts(None, Some(b"0\n"), None).points(0, 4096), points);
+        for (living, points) in [(None, None), (Some(STATUS), Some(130))] {
+            let leaderless = OomFigures::parse(dead, living).with_texts(None, Some(b"0\n"), None);
+            assert_eq!(leaderless.points(0, 4096), points);
+            let known = points.is_some();
+            assert_eq!(leaderless.has_swap, known);
         }
     }
 }

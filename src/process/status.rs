@@ -145,6 +145,11 @@ pub fn has_memory(status: &[u8]) -> bool {
     kind(status, true) == ProcessKind::User
 }
 
+/// Whether the leader of a process is dead while other threads live, by its `status`.
+pub fn is_leaderless(status: &[u8]) -> bool {
+    kind(status, true) == ProcessKind::Leaderless
+}
+
 /// The parent of all kernel threads (`kthreadd`), in the first PID namespace.
 pub const KTHREADD: Pid = Pid(2);
 

@@ -1,10 +1,10 @@
 //! The column of the OOM killer: the figures of all processes of the host, and its settings.
 
 use super::groups::FoundGroups;
-use super::leaderless::living_status;
+use super::leaderless::living_thread;
 use super::settings::Settings;
 use crate::engine::Timeouts;
-use crate::process::{OomFigures, ProcFile};
+use crate::process::{self, OomFigures, ProcFile};
 use crate::program::{OomEstimate, OomHost, estimate_oom};
 use crate::report::oom;
 use crate::sys::host_files::{self, MeminfoFile};
@@ -60,15 +60,17 @@ fn figures(root: &ProcRoot, pid: Pid) -> Result<Option<OomFigures>, Errno> {
         Err(Errno::NOENT | Errno::SRCH) => return Ok(None),
         status => status?,
     };
-    let figures = OomFigures::parse(&status, || living_status(root, pid));
+    let living = process::is_leaderless(&status).then(|| living_thread(root, pid)).flatten();
+    let (thread, living) = living.unzip();
+    let figures = OomFigures::parse(&status, living.as_deref());
     // Neither a kernel thread nor a zombie has a score.
     if figures.is_exempt {
         return Ok(Some(figures));
     }
-    let text = |file| root.text(file, pid, None).ok();
-    let (score, adj) = (text(ProcFile::OomScore), text(ProcFile::OomScoreAdj));
-    let cgroup = text(ProcFile::Cgroup);
-    let figures = figures.with_stat(&text(ProcFile::Stat).unwrap_or_default());
+    let text = |file, thread| root.text(file, pid, thread).ok();
+    let (score, adj) = (text(ProcFile::OomScore, None), text(ProcFile::OomScoreAdj, None));
+    let cgroup = text(ProcFile::Cgroup, thread);
+    let figures = figures.with_stat(&text(ProcFile::Stat, thread).unwrap_or_default());
     Ok(Some(figures.with_texts(score.as_deref(), adj.as_deref(), cgroup.as_deref())))
 }
 

@@ -8,7 +8,7 @@ use std::cell::LazyCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use super::leaderless::living_status;
+use super::leaderless::living_thread;
 use super::settings::Settings;
 use crate::engine::{Survey, Timeouts};
 use crate::process::{self, Fate, Glimpse, ProcFile, ProcessUsage};
@@ -191,7 +191,8 @@ pub(super) fn timeouts(left: Timeouts) -> Timeouts {
 /// The `status` of a process, or of a living thread if its leader is dead. Never blocks.
 fn status_with_memory(root: &ProcRoot, pid: Pid) -> Option<Vec<u8>> {
     let status = root.read_once(ProcFile::Status, pid).ok()?;
-    if process::has_memory(&status) { Some(status) } else { living_status(root, pid) }
+    let living = || living_thread(root, pid).map(|(_, status)| status);
+    if process::has_memory(&status) { Some(status) } else { living() }
 }
 
 /// Whether no process is missing that maps hugetlb pages. `status` shows it, also where smaps is

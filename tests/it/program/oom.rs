@@ -151,3 +151,26 @@ fn a_stuck_file_has_a_note() {
     assert!(row["oom_score"].is_null() && row["ram"].as_u64().is_some(), "{row}");
     assert!(!victims(&document, None).contains(&705));
 }
+
+/// The leader is dead, so its files lack the memory and, with version 1, the control group: those
+/// of a living thread have them.
+#[test]
+fn a_process_with_a_dead_leader_is_in_its_group() {
+    let dir = TempDir::new("oom-leaderless");
+    lay_out_host(dir.path(), &[(702, 1000)]);
+    let process = dir.path().join("proc/702");
+    let thread = process.join("task/799");
+    std::fs::create_dir_all(&thread).expect("a directory of ours");
+    let status = std::fs::read_to_string(process.join("status")).expect("a fixture");
+    let cgroup = std::fs::read_to_string(process.join("cgroup")).expect("a fixture");
+    let living = status.replace("Threads:\t1\n", "Threads:\t2\n");
+    std::fs::write(thread.join("status"), living).expect("a file of ours");
+    std::fs::write(thread.join("cgroup"), cgroup).expect("as above");
+    let dead = "Name:\tworker\nState:\tZ (zombie)\nKthread:\t0\nThreads:\t2\n";
+    std::fs::write(process.join("status"), dead).expect("as above");
+    std::fs::write(process.join("cgroup"), "0::/\n").expect("as above");
+    let whole = document(dir.path(), &["--by", "pid"]);
+    for path in [None, Some("/system.slice"), Some("/system.slice/cron.service")] {
+        assert!(victims(&whole, path).contains(&702), "{path:?}: {}", whole["oom"]);
+    }
+}
