@@ -3,9 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::leaderless::living_thread;
 use super::settings::Settings;
 use crate::engine::{Survey, Timeouts};
-use crate::process::{GpuClient, ProcFile};
+use crate::process::{self, GpuClient, ProcFile};
 use crate::program::{GpuShares, Programs};
 use crate::report::gpu::{self, GpuGaps};
 use crate::sys::proc_root::ProcRoot;
@@ -63,13 +64,31 @@ pub(super) fn read(
 
 /// The clients of one process, one for each descriptor.
 fn clients(root: &ProcRoot, pid: Pid) -> Result<Vec<GpuClient>, Errno> {
-    let mut clients: Vec<GpuClient> = Vec::new();
-    let read = gpu_files::for_each(root, pid, |text| clients.push(GpuClient::parse(text)));
-    match read {
+    match clients_of(root, pid, None) {
         // A process that ended holds nothing.
         Err(Errno::NOENT | Errno::SRCH) if !root.has(ProcFile::Status, pid) => Ok(Vec::new()),
-        read => read.map(|()| clients),
+        // A dead leader has no descriptors, and its list is that of root.
+        Ok((0, _)) | Err(Errno::ACCES | Errno::PERM) if is_leaderless(root, pid) => {
+            let (thread, _) = living_thread(root, pid).ok_or(Errno::SRCH)?;
+            Ok(clients_of(root, pid, Some(thread))?.1)
+        }
+        read => read.map(|(_, clients)| clients),
     }
+}
+
+/// The number of descriptors, and the clients among them.
+fn clients_of(
+    root: &ProcRoot,
+    pid: Pid,
+    thread: Option<Pid>,
+) -> Result<(usize, Vec<GpuClient>), Errno> {
+    let mut clients: Vec<GpuClient> = Vec::new();
+    let read = gpu_files::for_each(root, pid, thread, |text| clients.push(GpuClient::parse(text)));
+    Ok((read?, clients))
+}
+
+fn is_leaderless(root: &ProcRoot, pid: Pid) -> bool {
+    root.read_once(ProcFile::Status, pid).is_ok_and(|status| process::is_leaderless(&status))
 }
 
 impl FoundGpu {

@@ -30,13 +30,20 @@ pub fn has_driver(root: &ProcRoot) -> Option<bool> {
     read_text(root, "devices", TEXT_MAX).ok().map(|text| has_gpu_driver(&text))
 }
 
-/// Hands over the text of each descriptor of a GPU device.
+/// Hands over the text of each descriptor of a GPU device, by the leader of a process or by this
+/// thread of it. Returns the number of all descriptors.
 ///
 /// # Errors
 /// Those of `open(2)`, `getdents64(2)`, `readlink(2)` and `read(2)`; `E2BIG` for too many
 /// descriptors. One that is closed meanwhile is none.
-pub fn for_each(root: &ProcRoot, pid: Pid, mut each: impl FnMut(&[u8])) -> Result<(), Errno> {
-    let dir = open(root, &format!("{pid}/fd"), OFlags::DIRECTORY)?;
+pub fn for_each(
+    root: &ProcRoot,
+    pid: Pid,
+    thread: Option<Pid>,
+    mut each: impl FnMut(&[u8]),
+) -> Result<usize, Errno> {
+    let owner = thread.map_or_else(|| pid.to_string(), |thread| format!("{pid}/task/{thread}"));
+    let dir = open(root, &format!("{owner}/fd"), OFlags::DIRECTORY)?;
     let mut room = [MaybeUninit::uninit(); LISTING_BYTES];
     let mut entries = RawDir::new(&dir, &mut room);
     let (mut listed, mut clients, mut text) = (0, 0, Vec::new());
@@ -54,7 +61,7 @@ pub fn for_each(root: &ProcRoot, pid: Pid, mut each: impl FnMut(&[u8])) -> Resul
         if listed > DESCRIPTORS_MAX || clients > CLIENTS_MAX {
             return Err(Errno(libc::E2BIG));
         }
-        match open(root, &format!("{pid}/fdinfo/{fd}"), OFlags::NONBLOCK) {
+        match open(root, &format!("{owner}/fdinfo/{fd}"), OFlags::NONBLOCK) {
             Err(Errno::NOENT) => {}
             Err(errno) => return Err(errno),
             Ok(file) => {
@@ -64,7 +71,7 @@ pub fn for_each(root: &ProcRoot, pid: Pid, mut each: impl FnMut(&[u8])) -> Resul
             }
         }
     }
-    Ok(())
+    Ok(listed)
 }
 
 fn open(root: impl AsFd, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {

@@ -236,3 +236,36 @@ fn a_refused_process_is_unknown() {
     let note = "unknown of 1 process: only the same user and root may read fd and fdinfo";
     assert!(ran.stderr().contains(note), "{}", ran.stderr());
 }
+
+/// The leader is dead, so it has no descriptor: a living thread has those of the process.
+#[test]
+fn a_process_with_a_dead_leader_has_its_clients() {
+    let (_dir, proc) = host("gpu-leaderless", &[(120, 5, "i915")]);
+    let (process, copy) = (proc.join("120"), proc.join("copy"));
+    let thread = process.join("task/199");
+    fs::create_dir_all(process.join("task")).expect("a directory of ours");
+    copy_dir(&process, &copy);
+    fs::rename(&copy, &thread).expect("a directory of ours");
+    let dead = "Name:\tjava\nState:\tZ (zombie)\nKthread:\t0\nThreads:\t2\n";
+    for (file, text) in [("status", dead), ("smaps_rollup", ""), ("smaps", "")] {
+        fs::write(process.join(file), text).expect("a file of ours");
+    }
+    for list in ["fd", "fdinfo"] {
+        // The copy has no links.
+        fs::remove_dir_all(thread.join(list)).expect("a directory of ours");
+        fs::rename(process.join(list), thread.join(list)).expect("as above");
+        fs::create_dir(process.join(list)).expect("as above");
+    }
+    let gpu = |why: &str| {
+        let ran = report(&proc, &["--json", "--columns", "gpu,name", "--by", "pid"]);
+        let document: Value = serde_json::from_str(&ran.stdout()).expect("JSON");
+        let row = by_pid(&document).remove(&120).unwrap_or_else(|| panic!("{why}: {document}"));
+        (row[0], ran.stderr())
+    };
+    assert_eq!(gpu("in a thread").0, Some(40 * MIB));
+    // Without a list, the memory is unknown, never 0.
+    fs::remove_dir_all(thread.join("fd")).expect("a directory of ours");
+    let (amount, told) = gpu("without a list");
+    assert_eq!(amount, None);
+    assert!(told.contains("GPU memory is unknown of 1 process: the"), "{told}");
+}
