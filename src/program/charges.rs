@@ -253,7 +253,9 @@ impl<'run> Rows<'run> {
         for (label, groups) in members.iter().filter(|(label, _)| is_idle(label)) {
             let charge = self.charge(sums.get(label), groups.iter().copied());
             let has_others = groups.iter().any(|place| self.groups[*place].has_others);
-            if charge.charged > Some(Kib(0)) && !has_others {
+            // The events of a group remain when its processes were killed.
+            let has_events = charge.events.is_some_and(|events| events.is_any());
+            if (charge.charged > Some(Kib(0)) || has_events) && !has_others {
                 charges.rows.insert(label, charge);
                 charges.idle.push((label, self.group_of(groups)));
             }

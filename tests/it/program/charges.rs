@@ -18,17 +18,17 @@ use crate::support::groups::lay_out;
 use crate::support::{Ran, Rng, TempDir, copy_dir, output, program, run, tree};
 
 const DOCKER: &str = "3f2a9c81d0b4e6f7a8091b2c3d4e5f60718293a4b5c6d7e8f9012a3b4c5d6e7f";
-const ALL: &str = "ram,charged,left,limit,cg-swap,events,pressure,name";
+pub(super) const ALL: &str = "ram,charged,left,limit,cg-swap,events,pressure,name";
 const MIB: u64 = 1 << 20;
 
-fn report(root: &Path, cgroups: &Path, more: &[&str]) -> Ran {
+pub(super) fn report(root: &Path, cgroups: &Path, more: &[&str]) -> Ran {
     let mut command = program();
     command.arg("--proc-root").arg(root).arg("--cgroup-root").arg(cgroups).args(more);
     output(command)
 }
 
 /// The document, and its rows by key.
-fn rows(ran: &Ran) -> (Value, HashMap<String, Value>) {
+pub(super) fn rows(ran: &Ran) -> (Value, HashMap<String, Value>) {
     let document: Value = serde_json::from_str(&ran.stdout()).expect("JSON");
     let rows = document["programs"].as_array().expect("rows").iter();
     let rows = rows.map(|row| (row["key"].as_str().expect("a key").to_owned(), row.clone()));
@@ -404,21 +404,6 @@ fn reports_with_charges_are_compared() {
     if let Err(why) = crate::support::readers::validate("diff", &[format!("{document}\n")]) {
         crate::support::skip("reports_with_charges_are_compared", &why);
     }
-}
-
-/// Without its own groups the figures of another host are unknown, never 0.
-#[test]
-fn another_host_needs_its_groups() {
-    let words = ["--proc-root", "grouped", "--by", "unit", "--columns", ALL, "-p", "701"];
-    let ran = run(words);
-    let row = ran.stdout().lines().nth(1).expect("a row").to_owned();
-    let cells: Vec<&str> = row.split_whitespace().skip(1).collect();
-    assert_eq!(cells, ["-", "-", "-", "-", "-", "-", "cron.service", "(1)"], "{row}");
-    assert!(
-        ran.stderr().contains("name its control groups with --cgroup-root"),
-        "{}",
-        ran.stderr()
-    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Processes to rows.
 //!
+//! - `bare_groups` control groups without a process, or without figures
 //! - `charges`  figures of control groups: fixtures, and a random tree
 //! - `cgroup`   control groups to units and containers
 //! - `gpu`      the memory that GPU drivers hold
@@ -11,6 +12,7 @@
 //! - `shares`   memory that processes hold together counts once
 //! - `vfork`    an address space of several processes counts once
 
+mod bare_groups;
 mod cgroup;
 mod charges;
 mod gpu;
