@@ -108,6 +108,8 @@ pub struct GroupTree {
     pub first_unread: Option<(Vec<u8>, UnreadGroup)>,
     /// Whether groups are missing.
     pub is_cut: bool,
+    /// Whether groups can have the memory controller.
+    pub has_controller: bool,
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use super::notes::list;
 use super::{Unit, escape, plural};
-use crate::host::{ChargeParts, GroupEvents, GroupTree, LimitKind, UnreadGroup};
+use crate::host::{
+    CgroupMount, CgroupVersion, ChargeParts, GroupEvents, GroupTree, LimitKind, UnreadGroup,
+};
 use crate::program::{LevelLimit, Program, Programs};
 use crate::units::{Errno, Kib};
 
@@ -163,12 +165,44 @@ pub fn outside(processes: usize) -> Option<String> {
     })
 }
 
+/// The figures that are unknown without files of control groups.
+pub fn unknown(has_figures: bool, has_choices: bool) -> &'static str {
+    match (has_figures, has_choices) {
+        (true, true) => "charges and the OOM killer's next choices in control groups are unknown",
+        (_, false) => "charges are unknown",
+        (false, true) => "the OOM killer's next choices in control groups are unknown",
+    }
+}
+
 /// A note on figures that no file has.
-pub fn no_mount(is_own: bool) -> String {
+pub fn no_mount(unknown: &str, is_own: bool) -> String {
     let why = if is_own {
-        "no file system with the memory controller of control groups is mounted here"
+        "no file system with the memory controller of control groups is mounted here; mount it, or \
+         name a directory with it by --cgroup-root"
     } else {
         "--proc-root is not the /proc of this host; name its control groups with --cgroup-root"
+    };
+    format!("{unknown}: {why}")
+}
+
+/// A note on a mount without the memory controller.
+pub fn no_controller(unknown: &str, mount: &CgroupMount) -> String {
+    format!(
+        "{unknown}: {} has no memory controller of control groups; mount it, or name a directory \
+         with it by --cgroup-root",
+        escape::argument(&mount.dir.to_string_lossy())
+    )
+}
+
+/// A note on charges where the kernel charges all memory to the root.
+pub fn no_group(mount: &CgroupMount) -> String {
+    let dir = escape::argument(&mount.dir.to_string_lossy());
+    let why = match mount.version {
+        CgroupVersion::V1 => format!("no control group is below {dir}; start programs in groups"),
+        CgroupVersion::V2 => format!(
+            "no control group below {dir} has the memory controller; enable it with +memory in \
+             cgroup.subtree_control"
+        ),
     };
     format!("charges are unknown: {why}")
 }

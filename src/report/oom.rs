@@ -67,13 +67,6 @@ fn victims(estimate: &OomEstimate<'_>, choice: &OomChoice<'_>) -> String {
     if named.is_empty() { "none".to_owned() } else { format!("{}{tie}{with}", named.join(", ")) }
 }
 
-/// A note on the choices in control groups of another host.
-pub fn no_groups(is_own: bool) -> Option<String> {
-    let note = "the OOM killer's next choices in control groups are unknown: --proc-root is not \
-        the /proc of this host; name its control groups with --cgroup-root";
-    (!is_own).then(|| note.to_owned())
-}
-
 /// A note on processes that the estimate lacks.
 pub fn unread(processes: usize) -> Option<String> {
     (processes > 0).then(|| {

@@ -5,7 +5,7 @@ use crate::engine::{Survey, Timeouts};
 use crate::host::{CgroupMount, GroupPlan, GroupTree};
 use crate::process::ProcessUsage;
 use crate::program::{Charges, Column, Labels, Programs};
-use crate::report::{charge, oom};
+use crate::report::charge;
 use crate::sys::cgroups::{self, GroupQuestions};
 
 /// The tree of control groups; `None` if it is not asked for, or if there is none.
@@ -87,14 +87,17 @@ impl FoundGroups {
         programs: &Programs<'_>,
     ) -> Vec<String> {
         let Some(plan) = self.plan else { return Vec::new() };
-        let Some((_, tree)) = &self.tree else {
-            let is_own = settings.root.is_own();
-            return match has_figures(&plan) {
-                true => vec![charge::no_mount(is_own)],
-                // Here no group has a limit.
-                false => oom::no_groups(is_own).into_iter().collect(),
-            };
+        let unknown = charge::unknown(has_figures(&plan), plan.oom);
+        let Some((mount, tree)) = &self.tree else {
+            return vec![charge::no_mount(unknown, settings.root.is_own())];
         };
+        if tree.groups.is_empty() && tree.first_unread.is_none() && !tree.is_cut {
+            if !tree.has_controller {
+                return vec![charge::no_controller(unknown, mount)];
+            }
+            // No group has a limit.
+            return has_figures(&plan).then(|| charge::no_group(mount)).into_iter().collect();
+        }
         let Some(charges) = charges else {
             let gaps = [charge::unread(tree), tree.is_cut.then(charge::cut)];
             return gaps.into_iter().flatten().collect();

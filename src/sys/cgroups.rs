@@ -110,7 +110,8 @@ impl Reading {
                     has_others = true;
                     (MemoryGroup::default(), Some(reason))
                 }
-                Look::NoMemory => {
+                Look::NoMemory | Look::NoMemoryHere => {
+                    tree.has_controller |= matches!(look, Look::NoMemoryHere);
                     let mut above = path.ancestors().skip(1).filter(|_| has_others);
                     let owner = above.find_map(|above| places.get(above).copied());
                     owner.into_iter().for_each(|place: usize| tree.groups[place].has_others = true);
@@ -141,6 +142,8 @@ enum Look {
     Memory(Box<MemoryGroup>, Option<&'static str>),
     /// The kernel charges its memory to a group above, or to none.
     NoMemory,
+    /// The same, at the top of a mount that has the controller.
+    NoMemoryHere,
     Unread(UnreadGroup),
     Gone,
 }
@@ -166,7 +169,8 @@ impl GroupQuestions {
         let is_root = path == mount.dir && path.join(V1_ROOT).exists();
         let current = mount.version.current_file();
         let look = match read_text(&dir, current, TEXT_MAX) {
-            _ if is_root => Look::NoMemory,
+            _ if is_root => Look::NoMemoryHere,
+            Err(Errno::NOENT) if path == mount.dir && lists_memory(&dir) => Look::NoMemoryHere,
             Err(Errno::NOENT) => Look::NoMemory,
             Err(errno) => return Err(errno),
             Ok(text) => {
@@ -190,6 +194,12 @@ impl GroupQuestions {
         });
         Ok(Answer { look, has_others, children: children(path)? })
     }
+}
+
+/// Whether the groups below a group of version 2 can have the memory controller.
+fn lists_memory(dir: &File) -> bool {
+    let text = read_text(dir, "cgroup.controllers", TEXT_MAX).unwrap_or_default();
+    text.split(u8::is_ascii_whitespace).any(|word| word == b"memory")
 }
 
 /// The directories of the groups in a group.

@@ -2,7 +2,7 @@
 
 use super::charges::{ALL, report, rows};
 use crate::support::groups::lay_out;
-use crate::support::{TempDir, run, tree};
+use crate::support::{TempDir, copy_dir, run, tree};
 
 /// The only process of a group may have been killed: its events remain, and so does its row.
 #[test]
@@ -52,4 +52,43 @@ fn another_host_needs_its_groups() {
         "{}",
         ran.stderr()
     );
+}
+
+/// No file has a figure: one note has the reason and the remedy.
+#[test]
+fn groups_without_the_controller_have_a_note() {
+    let (cgroups, root) = (TempDir::new("charges-no-memory"), TempDir::new("charges-no-memory-p"));
+    std::fs::create_dir_all(cgroups.path().join("system.slice")).expect("a directory of ours");
+    copy_dir(&tree("grouped"), root.path());
+    for (controllers, reason) in [
+        ("cpuset cpu io\n", "has no memory controller of control groups; mount "),
+        ("cpu memory\n", "has the memory controller; enable it with +memory in "),
+    ] {
+        let file = cgroups.path().join("cgroup.controllers");
+        std::fs::write(file, controllers).expect("a file of ours");
+        for (columns, unknown) in [
+            ("charged,left", "charges are unknown: "),
+            ("oom", "the OOM killer's next choices in control groups are unknown: "),
+            ("left,oom", "charges and the OOM killer's next choices in control groups are "),
+        ] {
+            let words = ["--by", "unit", "--columns", columns];
+            let ran = report(root.path(), cgroups.path(), &words);
+            let told = ran.stderr();
+            let notes = told.lines().filter(|line| line.contains(reason));
+            // Without a group there is no limit, and no choice at it.
+            let is_off = controllers.contains("memory");
+            let count = usize::from(columns != "oom" || !is_off);
+            assert_eq!(notes.count(), count, "{controllers}{columns}: {told}");
+            let unknown = if is_off { "charges are unknown: " } else { unknown };
+            assert_eq!(told.contains(unknown), count > 0, "{controllers}{columns}: {told}");
+        }
+    }
+    // Version 1 without a group.
+    let cgroups = TempDir::new("charges-no-group");
+    for file in ["memory.usage_in_bytes", "release_agent"] {
+        std::fs::write(cgroups.path().join(file), "1\n").expect("a file of ours");
+    }
+    let words = ["--by", "unit", "--columns", "charged,oom"];
+    let told = report(root.path(), cgroups.path(), &words).stderr();
+    assert!(told.contains("charges are unknown: no control group is below /"), "{told}");
 }
