@@ -87,6 +87,12 @@ impl OomFigures {
         pages.checked_add(adj.checked_mul(thousandth)?)
     }
 
+    /// Whether the points are unknown of a process that may be chosen.
+    pub fn is_unknown(&self) -> bool {
+        let may_be_chosen = !self.is_exempt && self.adj != Some(NEVER);
+        may_be_chosen && (self.adj.is_none() || self.memory.is_none())
+    }
+
     /// The pages by which the counters as they are exceed the exact ones, or fall below; `None` if
     /// unknown.
     pub fn miscount(&self, page_bytes: u64) -> Option<i64> {
@@ -145,7 +151,7 @@ mod tests {
             let leaderless = OomFigures::parse(dead, living).with_texts(None, Some(b"0\n"), None);
             assert_eq!(leaderless.points(0, 4096), points);
             let known = points.is_some();
-            assert_eq!(leaderless.has_swap, known);
+            assert_eq!((leaderless.is_unknown(), leaderless.has_swap), (!known, known));
         }
     }
 }

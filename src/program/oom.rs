@@ -15,6 +15,9 @@ const INIT: Pid = Pid(1);
 const OOM_KILL_DISABLE: &str =
     "oom_kill_disable is 1: at the limit its tasks wait until memory is freed";
 
+/// The text in the place of a choice that no file tells.
+const UNKNOWN: &str = "unknown, because oom_score_adj or the memory of processes is unknown";
+
 /// The facts of the host that choices depend on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OomHost {
@@ -46,7 +49,7 @@ pub struct OomChoice<'run> {
     pub victims: Vec<Pid>,
     /// The control group that a victim takes with it (`memory.oom.group`).
     pub kills: Option<&'run [u8]>,
-    /// The reason why none is chosen, if the killer is off.
+    /// The reason why none is chosen: the killer is off, or no figure is known.
     pub obstacle: Option<&'static str>,
 }
 
@@ -55,6 +58,8 @@ pub struct OomChoice<'run> {
 pub struct OomEstimate<'run> {
     /// The host first, then the group with the least left.
     pub choices: Vec<OomChoice<'run>>,
+    /// The number of processes that may be chosen, and whose points are unknown.
+    pub unknown: usize,
     tasks: HashMap<Pid, &'run OomFigures>,
     marks: HashMap<Pid, OomMarks>,
 }
@@ -125,6 +130,8 @@ struct Domain<'run> {
     left: Option<Kib>,
     obstacle: Option<&'static str>,
     candidates: Vec<OomCandidate>,
+    /// The number of processes without points.
+    unknown: usize,
 }
 
 struct OomCandidate {
@@ -137,7 +144,10 @@ struct OomCandidate {
 impl Domain<'_> {
     fn consider(&mut self, pid: Pid, task: &OomFigures, group: Option<usize>, host: OomHost) {
         let pages = self.size.bytes() / host.page_bytes.max(1);
-        let Some(points) = task.points(pages, host.page_bytes) else { return };
+        let Some(points) = task.points(pages, host.page_bytes) else {
+            self.unknown += usize::from(task.is_unknown());
+            return;
+        };
         let miscount = task.miscount(host.page_bytes);
         // Nothing shows the counter of swap as it is.
         let is_vague = miscount.is_none() || task.has_swap;
@@ -172,6 +182,7 @@ pub fn estimate<'run>(
         left: None,
         obstacle: host.obstacle,
         candidates: Vec::new(),
+        unknown: 0,
     };
     let mut of_groups: HashMap<usize, Domain<'run>> = HashMap::new();
     for (pid, task) in tasks {
@@ -194,11 +205,13 @@ pub fn estimate<'run>(
                 left: limit.left,
                 obstacle: group.memory.oom.is_off.then_some(OOM_KILL_DISABLE),
                 candidates: Vec::new(),
+                unknown: 0,
             });
             domain.consider(*pid, task, home, host);
         }
     }
     let mut estimate = OomEstimate {
+        unknown: all.unknown,
         tasks: tasks.iter().map(|(pid, figures)| (*pid, figures)).collect(),
         ..OomEstimate::default()
     };
@@ -246,9 +259,10 @@ impl<'run> OomEstimate<'run> {
             let place = if top.is_none() { &mut marks.host } else { &mut marks.group };
             *place = mark.max(*place);
         }
-        let victims = victims.into_iter().map(|(pid, _)| pid).collect();
+        let victims: Vec<Pid> = victims.into_iter().map(|(pid, _)| pid).collect();
         let (path, size, left) = (domain.path, domain.size, domain.left);
-        let obstacle = domain.obstacle;
+        let is_unknown = victims.is_empty() && domain.unknown > 0;
+        let obstacle = domain.obstacle.or(is_unknown.then_some(UNKNOWN));
         self.choices.push(OomChoice { path, size, left, victims, kills, obstacle });
     }
 }

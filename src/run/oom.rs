@@ -69,6 +69,10 @@ fn figures(root: &ProcRoot, pid: Pid) -> Result<Option<OomFigures>, Errno> {
     }
     let text = |file, thread| root.text(file, pid, thread).ok();
     let (score, adj) = (text(ProcFile::OomScore, None), text(ProcFile::OomScoreAdj, None));
+    // It ended meanwhile.
+    if adj.is_none() && !root.has(ProcFile::Status, pid) {
+        return Ok(None);
+    }
     let cgroup = text(ProcFile::Cgroup, thread);
     let figures = figures.with_stat(&text(ProcFile::Stat, thread).unwrap_or_default());
     Ok(Some(figures.with_texts(score.as_deref(), adj.as_deref(), cgroup.as_deref())))
@@ -112,6 +116,6 @@ impl FoundOom {
     /// The notes on the estimate.
     pub(super) fn notes(&self, estimate: &OomEstimate<'_>) -> Vec<String> {
         let choices = oom::choices(estimate);
-        choices.into_iter().chain(oom::unread(self.unread)).collect()
+        choices.into_iter().chain(oom::unread(self.unread + estimate.unknown)).collect()
     }
 }

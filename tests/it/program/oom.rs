@@ -174,3 +174,18 @@ fn a_process_with_a_dead_leader_is_in_its_group() {
         assert!(victims(&whole, path).contains(&702), "{path:?}: {}", whole["oom"]);
     }
 }
+
+/// Without the settings of processes a choice is unknown, not none.
+#[test]
+fn a_copy_without_scores_has_no_choice() {
+    let dir = TempDir::new("oom-no-scores");
+    lay_out_host(dir.path(), &[]);
+    for pid in PIDS {
+        let file = dir.path().join(format!("proc/{pid}/oom_score_adj"));
+        std::fs::remove_file(file).expect("a file of ours");
+    }
+    let told = report(dir.path(), &["--columns", "oom,name"]).stderr();
+    assert!(told.contains("an estimate: of the host: unknown"), "{told}");
+    let many = "may be another: 19 processes could not be read";
+    assert!(told.contains(many), "{told}");
+}
