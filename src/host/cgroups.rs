@@ -34,10 +34,16 @@ impl CgroupMount {
         of(CgroupVersion::V1).or_else(|| of(CgroupVersion::V2))
     }
 
-    /// A directory that stands for the mount: a mount at another place, or a copy of one.
+    /// A directory that stands for the mount: a mount at another place, a group in one, or a copy.
     pub fn at(dir: &Path, version: CgroupVersion, mounts: &Mounts) -> CgroupMount {
-        let here = mounts.cgroups().find(|mount| mount.point == dir);
-        CgroupMount::new(dir, version, here)
+        let above = mounts.cgroups().filter(|mount| dir.starts_with(&mount.point));
+        let mount = above.max_by_key(|mount| mount.point.as_os_str().len());
+        let found = CgroupMount::new(dir, version, mount);
+        let below = mount.and_then(|mount| dir.strip_prefix(&mount.point).ok());
+        // `join` of nothing adds a slash.
+        let below = below.filter(|below| *below != Path::new(""));
+        let root = below.map_or_else(|| found.root.clone(), |below| found.root.join(below));
+        CgroupMount { root, ..found }
     }
 
     fn new(dir: &Path, version: CgroupVersion, mount: Option<&Mount>) -> CgroupMount {
@@ -190,5 +196,11 @@ mod tests {
         let at = |dir| CgroupMount::at(Path::new(dir), CgroupVersion::V2, &mounts);
         assert_eq!(at("/host/sys/fs/cgroup").path(Path::new("/host/sys/fs/cgroup/b")), b"/../../b");
         assert_eq!(at("/copy").path(Path::new("/copy/b")), b"/b");
+        // Of a group in a mount, paths are those of the whole tree.
+        let slice = at("/host/sys/fs/cgroup/a.slice");
+        assert_eq!(slice.path(Path::new("/host/sys/fs/cgroup/a.slice/b")), b"/../../a.slice/b");
+        assert_eq!(slice.path(&slice.dir), b"/../../a.slice");
+        assert_eq!(slice.below(b"/../../a.slice/b"), Some(Path::new("b")));
+        assert_eq!(slice.below(b"/../../b.slice"), None);
     }
 }
