@@ -101,24 +101,29 @@ labels!(Column {
     SharedOutside => "shared-outside",
         "the part of RAM that processes outside the row map too (root only)";
     Charged => "charged",
-        "memory charged to the control groups of the row (--by unit, container or cgroup)";
-    Left => "left", "what may still be charged before the nearest limit of these groups";
-    Limit => "limit", "that limit, of a group or of one above it";
-    CgSwap => "cg-swap", "swap charged to these groups";
-    Subtree => "subtree", "RAM of a process and of all below it (--by tree)";
+        "memory charged to the control groups of the row (--by unit, container or cgroup; reads \
+        files of every group)";
+    Left => "left", "what may still be charged before the nearest limit of these groups (reads \
+        files of every group)";
+    Limit => "limit", "that limit, of a group or of one above it (reads files of every group)";
+    CgSwap => "cg-swap", "swap charged to these groups (reads a file of every group)";
+    Subtree => "subtree", "RAM of a process and of all below it (--by tree, which reads one extra \
+        file per process)";
     SubtreeSwap => "subtree-swap", "SWAPPED of the same";
     Count => "count", "number of processes";
     Pid => "pid", "process id; * if a row has several";
     Parent => "parent", "process id of the row above (--by tree)";
     Depth => "depth", "number of rows above (--by tree)";
     Percent => "percent", "the part of all memory of the host (MemTotal)";
-    Events => "events", "events at the limits of these groups: low, high, max, oom, oom_kill";
+    Events => "events", "events at the limits of these groups: low, high, max, oom, oom_kill \
+        (reads files of every group)";
     Pressure => "pressure", "percentage of the last 10 s in which tasks of these groups waited \
-        for memory";
+        for memory (reads a file of every group)";
     Faults => "faults" | "majflt", "page faults per second that waited for a disk, since the last \
         report of --watch (reads one extra file per process)";
     Oom => "oom" | "oom-score", "highest oom_score; next: an estimate of the OOM killer's choice, \
-        cgroup: that of a limited group, ?: a tie (reads five files of every process)";
+        cgroup: that of a limited group, ?: a tie (reads five files of every process, and \
+        files of every group)";
     Bar => "bar", "bar relative to the biggest row";
     User => "user", "user; * if a row has several (reads one extra file per process)";
     Cgroup => "cgroup", "control group; * if a row has several (reads one extra file per process)";

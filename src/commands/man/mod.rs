@@ -22,9 +22,20 @@ changes: zabbix_server for \"zabbix_server: poller #1 [got 1 values]\". diff mat
 const FILES: &str = "\
 Files:
   /proc/PID/smaps_rollup  the memory of a process, summed up by the kernel (4.14 or newer)
-  /proc/PID/smaps         the same for each mapping: for --heap, and on older kernels
+  /proc/PID/smaps         the same for each mapping: for maps and --heap, for processes with huge
+                          pages or shared memory in swap, and on older kernels
+  /proc/PID/statm         the size of a process: for maps
+  /proc/PID/pagemap       the pages of a big process, and of the rows for freed: as root
   /proc/PID/cmdline       the name of a process, unless --name selects another file
-  /proc/PID/status        resident and swapped pages of a process whose memory blocks";
+  /proc/PID/status        users, page tables, and pages of a process whose memory blocks
+  /proc/PID/stat          parents, start times and page faults: for --by tree, faults, oom, --watch
+  /proc/PID/cgroup        the control group: for --by cgroup, unit and container, and for oom
+  /proc/PID/oom_score     the score of the OOM killer: for oom
+  /proc/PID/oom_score_adj its adjustment: for oom
+  /proc/PID/fd            descriptors of GPU devices: for gpu
+  /proc/PID/fdinfo        the memory of these: for gpu
+  /sys/fs/cgroup          memory.* of every control group: for charged, left, limit, cg-swap,
+                          events, pressure and oom";
 
 const INSTALLATION: &str = "\
 Installation:
