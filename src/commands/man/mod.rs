@@ -30,8 +30,7 @@ Files:
   /proc/PID/status        users, page tables, and pages of a process whose memory blocks
   /proc/PID/stat          parents, start times and page faults: for --by tree, faults, oom, --watch
   /proc/PID/cgroup        the control group: for --by cgroup, unit and container, and for oom
-  /proc/PID/oom_score     the score of the OOM killer: for oom
-  /proc/PID/oom_score_adj its adjustment: for oom
+  /proc/PID/oom_score     the score of the OOM killer, and oom_score_adj: for oom
   /proc/PID/fd            descriptors of GPU devices: for gpu
   /proc/PID/fdinfo        the memory of these: for gpu
   /sys/fs/cgroup          memory.* of every control group: for charged, left, limit, cg-swap,
