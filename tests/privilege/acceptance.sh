@@ -265,7 +265,7 @@ check $? "without capset a file capability is an error" "$found"
 
 # Without capget(2) the capabilities are unknown, and without prctl(2) they can be dropped, but the
 # way back to them stays open
-timeout 20 "$dir/target" nocapget runuser -u "$user" -- "$dir/psm" --watch 1s --count 4 --stats \
+timeout 20 "$dir/target" nocapget runuser -u "$user" -- "$dir/psm" --watch 1s --count 3 --stats \
     >/dev/null 2>"$dir/stats" &
 await_keeper >/dev/null
 faults=$(excess)
