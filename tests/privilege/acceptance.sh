@@ -248,12 +248,15 @@ if [[ $(cat /proc/sys/kernel/core_pattern) != "|"* ]]; then
 fi
 
 # Without io_uring
-timeout 20 "$dir/target" noring runuser -u "$user" -- "$dir/psm" --watch 1s --count 5 --stats \
-    >/dev/null 2>"$dir/stats" &
-await_keeper >/dev/null
-faults=$(excess)
-wait %%
-status=$?
+watch_without() { # CALL COUNT: a watch of the user without a system call
+    timeout 20 "$dir/target" "$1" runuser -u "$user" -- "$dir/psm" --watch 1s --count "$2" --stats \
+        >/dev/null 2>"$dir/stats" &
+    await_keeper >/dev/null
+    faults=$(excess)
+    wait %%
+    status=$?
+}
+watch_without noring 5
 grep -q '^engine *threads (uring:' "$dir/stats" && [ $status = 0 ] && [ -z "$faults" ] &&
     is_whole "$dir/stats"
 check $? "without io_uring every process is measured" "exit $status, $faults, $(cat "$dir/stats")"
@@ -265,12 +268,7 @@ check $? "without capset a file capability is an error" "$found"
 
 # Without capget(2) the capabilities are unknown, and without prctl(2) they can be dropped, but the
 # way back to them stays open
-timeout 20 "$dir/target" nocapget runuser -u "$user" -- "$dir/psm" --watch 1s --count 3 --stats \
-    >/dev/null 2>"$dir/stats" &
-await_keeper >/dev/null
-faults=$(excess)
-wait %%
-status=$?
+watch_without nocapget 3
 [ $status = 0 ] && [ -z "$faults" ]
 check $? "without capget capabilities are dropped" "exit $status, $faults, $(cat "$dir/stats")"
 found=$(timeout 20 "$dir/target" noprctl runuser -u "$user" -- "$dir/psm" --stats -t 2>&1 >/dev/null)
