@@ -133,10 +133,12 @@ impl Log {
             (_, Word::Status(Kind::Exiting)) => Fate::Gone,
             // The process has no name of its own, and the filter excludes the one in its status.
             (Word::Name, Word::Status(Kind::User)) | (_, Word::Name) => Fate::NotSelected,
-            // The process is healthy, and the chain ends here: it belongs to another user.
-            (Word::Nothing | Word::Tasks | Word::Status(Kind::User), Word::Status(Kind::User)) => {
-                Fate::NotSelected
-            }
+            // The process is healthy, and the chain ends here: it belongs to another user. Behind
+            // memory, the file that stayed open lacked the name, and the process began anew.
+            (
+                Word::Nothing | Word::Tasks | Word::Memory | Word::Status(Kind::User),
+                Word::Status(Kind::User),
+            ) => Fate::NotSelected,
             (Word::NoFile, Word::Status(Kind::User)) if self.missed_files > 1 => {
                 Fate::Failed(Errno::NOENT)
             }
