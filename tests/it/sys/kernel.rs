@@ -21,6 +21,7 @@ use psm_uring::sys::threads::{self, ThreadState};
 use psm_uring::units::{Errno, Pid};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::process::{getpriority_process, nice};
+use rustix::thread::sched_getaffinity;
 
 /// The first kernel whose ring has all required features.
 const OLDEST: (u32, u32) = (5, 11);
@@ -173,7 +174,7 @@ fn the_loop_is_a_batch_while_it_waits_for_several() {
     }
     // In its own thread: if tests share a thread, the policy would carry over to the next one.
     let policies = std::thread::spawn(|| {
-        let (_dir, mut ring) = ring_on_fifos("batch", &[1, 2, 3]);
+        let (_dir, mut ring) = ring_on_fifos("batch", &[1, 2, 3], 1);
         [1, 2, 3].into_iter().zip(0..).for_each(|(pid, slot)| ring.fetch(slot, fetch(pid)));
         let policies = [1, 3, 2, 1, 0].map(|wanted| {
             ring.submit_and_wait(wanted, Duration::from_millis(1)).expect("a ring");
@@ -211,8 +212,8 @@ fn buffer() -> Buffer {
     BufferArena::new().buffer(64)
 }
 
-/// A ring with one worker per queue, on processes whose memory files are FIFOs.
-fn ring_on_fifos(name: &str, pids: &[u32]) -> (TempDir, KernelRing) {
+/// A ring with so many workers per queue, on processes whose memory files are FIFOs.
+fn ring_on_fifos(name: &str, pids: &[u32], workers: usize) -> (TempDir, KernelRing) {
     let dir = TempDir::new(name);
     for pid in pids {
         let process = dir.path().join(pid.to_string());
@@ -220,7 +221,7 @@ fn ring_on_fifos(name: &str, pids: &[u32]) -> (TempDir, KernelRing) {
         mkfifoat(CWD, process.join("smaps"), Mode::RUSR | Mode::WUSR).expect("a directory of ours");
     }
     let root = ProcRoot::open(dir.path()).expect("a directory");
-    let setup = RingSetup { depth: 8, workers: 1, allowed: CHAINED, keeps_files: false };
+    let setup = RingSetup { depth: 8, workers, allowed: CHAINED, keeps_files: false };
     (dir, KernelRing::new(root, setup).expect("it was probed"))
 }
 
@@ -238,7 +239,7 @@ fn requests_of_both_queues_are_taken_up() {
     if !has_uring(TEST) {
         return;
     }
-    let (dir, mut ring) = ring_on_fifos("queues", &[1, 2]);
+    let (dir, mut ring) = ring_on_fifos("queues", &[1, 2], 1);
     ring.fetch(0, fetch(1));
     // For reading too, so that this open does not wait.
     let mut writer = File::options().read(true).write(true).open(dir.path().join("1/smaps"));
@@ -256,6 +257,51 @@ fn requests_of_both_queues_are_taken_up() {
     assert_eq!(executing, [0, 1]);
 }
 
+/// The ring workers that inherited a priority of the calling thread, which tells them apart from
+/// those of other tests, and their states.
+fn workers_of(nice: i32, finds_waits: bool) -> Vec<(rustix::process::Pid, ThreadState)> {
+    let mut workers = Vec::new();
+    threads::ring_workers(finds_waits, |thread, state| {
+        let thread = i32::try_from(thread).ok().and_then(rustix::process::Pid::from_raw);
+        if getpriority_process(thread) == Ok(nice) {
+            workers.extend(thread.map(|thread| (thread, state)));
+        }
+    });
+    workers
+}
+
+/// The only worker leaves the CPU to the submitting thread. Of more workers than CPUs none is bound
+/// to one, where it could wait for a turn while others are free.
+#[test]
+fn of_many_workers_none_is_bound() {
+    const TEST: &str = "of_many_workers_none_is_bound";
+    if !has_uring(TEST) {
+        return;
+    }
+    if threads::cpus() < 2 || version() < (5, 14) {
+        return skip(TEST, "one CPU, or a kernel that places workers itself");
+    }
+    for (priority, workers, is_bound) in [(3, 1, true), (4, threads::cpus() + 1, false)] {
+        let found = std::thread::spawn(move || {
+            let nice = nice(priority).expect("a lower priority");
+            let (_dir, mut ring) = ring_on_fifos("bound", &[1], workers);
+            ring.fetch(0, fetch(1));
+            let found = until(RUN_LIMIT, || {
+                ring.submit_and_wait(1, Duration::from_millis(1)).expect("a ring");
+                let cpus = |(worker, _): &(rustix::process::Pid, _)| {
+                    sched_getaffinity(Some(*worker)).expect("the worker is asleep").count()
+                };
+                workers_of(nice, false).iter().map(cpus).min()
+            });
+            std::mem::forget(ring); // A drop waits for its requests.
+            found.expect("a worker")
+        });
+        let all = sched_getaffinity(None).expect("the CPUs of this thread").count();
+        let wanted = all - u32::from(is_bound);
+        assert_eq!(found.join().expect("a check"), wanted, "{workers} workers on {all} CPUs");
+    }
+}
+
 /// A wait that a signal would end has the same state as a wait for work. Only the function of the
 /// kernel tells them apart, also on a host whose CPUs are busy.
 #[test]
@@ -269,18 +315,12 @@ fn a_worker_that_waits_for_a_file_is_not_idle() {
         return skip(TEST, "the kernel does not say where a worker sleeps");
     }
     let worker = std::thread::spawn(|| {
-        // Workers inherit it: this tells them apart from those of other tests.
         let nice = nice(2).expect("a lower priority");
-        let (_dir, mut ring) = ring_on_fifos("asleep", &[1]);
+        let (_dir, mut ring) = ring_on_fifos("asleep", &[1], 1);
         ring.fetch(0, fetch(1));
         let blocked = |finds_waits| {
-            let mut blocked = 0;
-            threads::ring_workers(finds_waits, |thread, state| {
-                let thread = i32::try_from(thread).ok().and_then(rustix::process::Pid::from_raw);
-                let is_own = getpriority_process(thread) == Ok(nice);
-                blocked += usize::from(is_own && state == ThreadState::Blocked);
-            });
-            blocked
+            let workers = workers_of(nice, finds_waits);
+            workers.iter().filter(|(_, state)| *state == ThreadState::Blocked).count()
         };
         let is_seen = until(RUN_LIMIT, || {
             ring.submit_and_wait(1, Duration::from_millis(1)).expect("a ring");

@@ -209,7 +209,9 @@ impl KernelRing {
             stats: RingStats::default(),
         };
         ring.set_worker_limit(setup.workers);
-        ring.start_worker_elsewhere();
+        if setup.workers <= threads::cpus() {
+            ring.start_worker_elsewhere();
+        }
         Ok(ring)
     }
 
@@ -220,8 +222,9 @@ impl KernelRing {
 
     /// Starts the first worker of each kind, on another CPU, where it stays. On the CPU of the
     /// submitting thread the two would take turns, so the worker would be idle at every submission,
-    /// and the kernel starts a second worker only while the first is busy. Kernels before 5.14
-    /// offer no choice.
+    /// and the kernel starts a second worker only while the first is busy. More workers than CPUs
+    /// spread by themselves, and one that cannot change its CPU would be the last of them where
+    /// CPUs are contended. Kernels before 5.14 offer no choice.
     fn start_worker_elsewhere(&mut self) {
         let cpus = threads::other_cpus();
         let is_set =
