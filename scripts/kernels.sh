@@ -2,18 +2,18 @@
 # Runs the tests that depend on the kernel under Debian's own kernels, in emulated machines, and
 # writes the results into docs/KERNELS.md:
 #
-#     scripts/kernels.sh                     all kernels, some ten minutes on two idle CPUs
+#     scripts/kernels.sh                     all kernels, half an hour on two idle CPUs
 #     scripts/kernels.sh bookworm trixie     these kernels; leaves the document unchanged
 #
-# Needs a Debian host with qemu-system-x86. Installs nothing and changes no list of sources: kernels
-# and all other files are kept in target/kernels. LIMIT=600 gives each machine 600 seconds instead
-# of 300, for a busy host.
+# Needs a Debian host with qemu-system-x86 and mmdebstrap, and root. Installs nothing and changes no
+# list of sources: kernels and all other files are kept in target/kernels. LIMIT=1800 gives each
+# machine 1800 seconds instead of 900, for a busy host.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 suites=(bullseye bookworm trixie forky trixie-backports)
 tests=(it pagemap)
-limit=${LIMIT:-300}
+limit=${LIMIT:-900}
 here=$PWD
 work=$(scripts/target-dir.sh)/kernels
 debian=http://deb.debian.org/debian
@@ -32,7 +32,8 @@ clean_up() {
 
 check_tools() {
     local tool
-    for tool in qemu-system-x86_64:qemu-system-x86 apt-get:apt dpkg-deb:dpkg cargo:rustup cc:gcc; do
+    for tool in qemu-system-x86_64:qemu-system-x86 mmdebstrap:mmdebstrap apt-get:apt dpkg-deb:dpkg \
+        cargo:rustup cc:gcc; do
         command -v "${tool%:*}" >/dev/null || die "${tool%:*} is missing: install ${tool#*:}"
     done
     [ -e "$keys" ] || die "$keys is missing: install debian-archive-keyring"
@@ -86,6 +87,15 @@ busybox_of() {
     chmod +x "$work/busybox"
 }
 
+# Downloads the tools of the acceptance suite, unpacked only: nothing of them is set up.
+userland_of() {
+    local tools=bash,coreutils,grep,libcap2-bin,libpam-modules,mawk,mount,procps,sed,strace
+    [ -e "$work/userland.tar" ] && return
+    mmdebstrap --quiet --mode=root --variant=extract --include="$tools,util-linux" "$1" \
+        "$work/userland.new.tar" "$debian" || die "the tools of the suite could not be downloaded"
+    mv "$work/userland.new.tar" "$work/userland.tar"
+}
+
 # Prints a target that links statically: musl, or the host's own C library.
 static_target() {
     local musl=x86_64-unknown-linux-musl
@@ -108,6 +118,21 @@ build() {
         --config profile.dev.debug=false --config profile.dev.strip=true \
         "${tests[@]/#/--test=}" --message-format json-render-diagnostics |
         sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'
+}
+
+# Lays out a small Debian for the acceptance suite, which the machine enters with chroot.
+lay_out_debian() {
+    local debian=$work/root/debian
+    mkdir -p "$debian"/{etc,mnt,proc,sys,dev,tmp,privilege}
+    tar -xf "$work/userland.tar" -C "$debian" --exclude='./usr/lib/*/perl*' \
+        --exclude='./usr/share/perl*' --exclude='./usr/share/doc' --exclude='./usr/share/man' \
+        --exclude='./usr/share/locale'
+    ln -s bash "$debian/bin/sh"
+    ln -s mawk "$debian/usr/bin/awk"
+    printf '%s\n' root:x:0:0::/:/bin/sh nobody:x:65534:65534::/:/bin/sh >"$debian/etc/passwd"
+    printf '%s\n' root:x:0: nogroup:x:65534: >"$debian/etc/group"
+    cp tests/privilege/acceptance.sh "$debian/privilege/"
+    tests/privilege/build.sh "$debian/privilege"
 }
 
 # Lays out the files of a machine: the tests, and their data at the paths they were built with.
@@ -134,6 +159,8 @@ lay_out() {
         esac
     done
     [ "$(find "$root/tests" -type f | wc -l)" = ${#tests[@]} ] || die "not every test was built"
+    lay_out_debian
+    cp "$root/bin/psm-uring" "$root/debian/privilege/"
     (cd "$root" && find . | "$work/busybox" cpio -o -H newc -R 0:0 2>/dev/null) |
         gzip -1 >"$work/initrd"
 }
@@ -168,6 +195,8 @@ rows() {
         /^@@ engine / { engine = substr($0, 11) }
         /^io_uring: / { ring = substr($0, 11) }
         /^SKIPPED / { skipped++ }
+        /^PASS / { passed++ }
+        /^FAIL / { failed++; told = 1 }
         /^test result: / { passed += $4; failed += $6; told = $6 }
         /^@@ exit / { if ($4 != 0 && !told) failed++; told = 0 }
         /^@@ complaint / { failed++ }
@@ -198,6 +227,7 @@ main() {
     trap 'exit 130' INT TERM
     kernel_of bookworm >/dev/null
     busybox_of bookworm
+    userland_of bookworm
     build >"$work/executables"
     lay_out <"$work/executables"
     {

@@ -3,7 +3,6 @@
 
 use std::io::Write;
 use std::num::NonZeroU32;
-use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use crate::support::child::Target;
@@ -158,7 +157,7 @@ struct Changing(Child);
 impl Changing {
     fn start() -> Changing {
         let mut shell = Command::new("sh");
-        shell.arg0("before").args(["-c", "read line; exec sleep 1000"]);
+        shell.args(["-c", "read line; exec sleep 1000"]);
         let child = shell.stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
         Changing(child.expect("a shell"))
     }
@@ -192,7 +191,7 @@ fn an_exec_changes_name_and_memory() {
             let (mut surveyor, plan) = (series(engine), plan(per_name));
             let mut target = Changing::start();
             let pids = [target.pid()];
-            until(RUN_LIMIT, || (opened(&pids).processes[0].1 == b"before").then_some(()))
+            until(RUN_LIMIT, || (opened(&pids).processes[0].1 == b"sh").then_some(()))
                 .expect("the shell starts");
             (0..=BEFORE).for_each(|_| drop(survey(&mut surveyor, &pids, &plan)));
             target.change();

@@ -1,7 +1,6 @@
 //! The program as an administrator installs it for a group: with a capability in its file, run by
-//! an ordinary user. Root installs it without any tool, so that `scripts/kernels.sh` runs these
-//! tests on many kernels. `tests/privilege/acceptance.sh` attacks the same installation with the
-//! tools of an ordinary host.
+//! an ordinary user. Root installs it without any tool. `tests/privilege/acceptance.sh` attacks the
+//! same installation with the tools of an ordinary host.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
