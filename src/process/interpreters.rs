@@ -55,7 +55,8 @@ pub(super) struct Interpreter {
 /// Options of all interpreters, unless their own say otherwise.
 pub(super) const COMMON: [ScriptOptions; 2] = [(Script, "", "--"), (Code, "", "-")];
 
-/// The ends of the names of scripts, for paths with blanks in a command line of one string.
+/// The ends of the names of scripts, for keys and for paths with blanks in a command line of one
+/// string.
 pub(super) const SCRIPT_ENDS: &str =
     ".js .mjs .cjs .ts .py .rb .pl .php .sh .jar .dll .exe .lua .tcl .R .jl .scm .exs";
 /// The length of the longest of them.

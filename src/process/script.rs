@@ -125,10 +125,14 @@ fn script_end(text: &[u8], searched: usize) -> Result<usize, usize> {
     let is_blank = |at: &usize| text.get(*at).is_none_or(is_blank);
     let is_script = |at: &usize| {
         let dot = memchr::memrchr(b'.', &text[at.saturating_sub(SCRIPT_END_MAX)..*at]);
-        let is_end = |end: &str| text[..*at].ends_with(end.as_bytes());
-        dot.is_some() && SCRIPT_ENDS.split(' ').any(is_end)
+        dot.is_some() && has_script_end(&text[..*at])
     };
     (searched.max(1)..=path_end).find(|at| is_blank(at) && is_script(at)).ok_or(path_end)
+}
+
+/// Whether a name ends as those of scripts do.
+pub(super) fn has_script_end(name: &[u8]) -> bool {
+    SCRIPT_ENDS.split(' ').any(|end| name.ends_with(end.as_bytes()))
 }
 
 /// The place of an interpreter in its table.

@@ -35,7 +35,6 @@ use self::words::{
     is_state, is_text_state, is_value, signs_len, without_release, words,
 };
 use super::NameRule;
-use super::interpreters::SCRIPT_ENDS;
 use super::name::DELETED;
 use super::script;
 
@@ -61,7 +60,8 @@ const NAMED: [Named; 9] = [
     named("puma ", " [", "]", "puma"),
     named("puma: ", " [", "]", "puma"),
     named("sidekiq ", " ", " ", "sidekiq"),
-    named("unit: ", "\"", "\"", "unit"),
+    // Only names in quotation marks.
+    named("unit: ", "", "", "unit"),
 ];
 
 /// The program whose titles are its command line: `npm run start`.
@@ -245,12 +245,11 @@ impl Named {
             0 => 0,
             len => len + rest.windows(len).position(|window| window == before)?,
         };
-        if self.before == "\"" || rest[begin..].starts_with(b"\"") {
-            let label = rest[begin..].strip_prefix(b"\"").unwrap_or(&rest[begin..]);
+        let rest = &rest[begin..];
+        if let Some(label) = rest.strip_prefix(b"\"") {
             let end = label.iter().position(|byte| *byte == b'"').filter(|end| *end > 0)?;
             return Some(&label[..end]);
         }
-        let rest = &rest[begin..];
         let end = rest.iter().position(|byte| self.ends.as_bytes().contains(byte));
         let name = &rest[..end.or_else(|| self.may_be_last.then_some(rest.len()))?];
         let starts_well = name.first().is_some_and(|byte| is_letter(byte) || byte.is_ascii_digit());
@@ -302,12 +301,10 @@ fn is_part_of_name(begin: &[u8], word: &[u8]) -> bool {
         return false;
     }
     let first = words(begin).next().unwrap_or_default();
-    let is_script = || SCRIPT_ENDS.split(' ').any(|end| word.ends_with(end.as_bytes()));
-    let begins = || first.first().is_some_and(u8::is_ascii_uppercase);
     is_role(word)
         || is_command_title(begin)
-        || is_capitalised(word) && begins()
-        || is_script() && script::interpreter_id(first).is_some()
+        || is_capitalised(word) && first.first().is_some_and(u8::is_ascii_uppercase)
+        || script::has_script_end(word) && script::interpreter_id(first).is_some()
 }
 
 fn is_command_title(title: &[u8]) -> bool {

@@ -1,25 +1,11 @@
 //! Blanks, digits and signs beyond ASCII, which count like those of ASCII. Letters stay: names that
 //! look alike are different ones.
 
-/// The zeros of decimal digits. Those of Indic scripts follow each other, by [`INDIC_STEP`].
-const ZEROS: [u32; 12] = [
-    0x660,
-    0x6f0,
-    0x7c0,
-    INDIC_FIRST,
-    0xe50,
-    0xed0,
-    0xf20,
-    0x1040,
-    0x17e0,
-    0x1810,
-    0x1946,
-    FULL_ZERO,
-];
+/// The zeros of decimal digits, besides those of Indic scripts and the full-width one.
+const ZEROS: [u32; 10] = [0x660, 0x6f0, 0x7c0, 0xe50, 0xed0, 0xf20, 0x1040, 0x17e0, 0x1810, 0x1946];
 const INDIC_FIRST: u32 = 0x966;
 const INDIC_LAST: u32 = 0xd66;
-const INDIC_STEP: u32 = 0x80;
-const FULL_ZERO: u32 = 0xff10;
+const INDIC_STEP: usize = 0x80;
 
 /// The distance of full-width forms to ASCII.
 const FULL_WIDTH: u32 = 0xfee0;
@@ -45,7 +31,6 @@ fn ascii(char: char) -> Option<char> {
     if char != ' ' && char.is_whitespace() {
         return Some(' ');
     }
-    let digit = || char::from_digit(digit(char)?, 10);
     match char {
         _ if char.is_ascii() => None,
         '\u{ff01}'..='\u{ff5e}' => {
@@ -59,14 +44,14 @@ fn ascii(char: char) -> Option<char> {
         '\u{61b}' | '\u{fe54}' => Some(';'),
         '\u{61f}' | '\u{fe56}' => Some('?'),
         '\u{fe55}' => Some(':'),
-        _ => digit(),
+        _ => char::from_digit(digit(char)?, 10),
     }
 }
 
-/// The value of a decimal digit beyond ASCII.
+/// The value of a decimal digit beyond ASCII that has no full width.
 fn digit(char: char) -> Option<u32> {
     let code = u32::from(char);
-    let indic = (INDIC_FIRST..=INDIC_LAST).step_by(INDIC_STEP as usize);
+    let indic = (INDIC_FIRST..=INDIC_LAST).step_by(INDIC_STEP);
     let zero = ZEROS.into_iter().chain(indic).find(|zero| (*zero..*zero + 10).contains(&code))?;
     Some(code - zero)
 }
