@@ -75,15 +75,8 @@ pub(super) fn find(
     let asked = processes.iter().filter(|one| one.has_objects(may_share_tables));
     let asked: Vec<Pid> = asked.map(|one| one.pid).collect();
     let found = if asked.is_empty() { Survey::default() } else { read_again(&asked) };
-    let malformed: HashSet<Pid> = malformed(&found).collect();
-    let reread = reread(root, &processes, found);
-    let is_useless = |pid: &Pid| !reread.mappings.contains_key(pid);
-    let lacking = asked.into_iter().filter(is_useless).map(|pid| {
-        let was_read = reread.others.contains(&pid) || malformed.contains(&pid);
-        (pid, if was_read { Lack::Unmatched } else { Lack::Unread })
-    });
-    let lacking = lacking.collect();
-    let holders = Holders { reread: reread.mappings, lacking, processes };
+    let (reread, lacking) = reread(root, &processes, &asked, found);
+    let holders = Holders { reread, lacking, processes };
     let is_complete = missing.is_some_and(Missing::is_complete);
     let knows_hugetlb_users =
         is_complete || missing.is_some_and(|missing| have_no_hugetlb(root, missing));
@@ -290,36 +283,33 @@ struct Reread {
     mappings: Vec<SharedMapping>,
 }
 
-/// Processes whose smaps was read again.
-struct RereadProcesses {
-    mappings: HashMap<Pid, Reread>,
-    /// Those that have another address space now.
-    others: HashSet<Pid>,
-}
-
-/// The processes whose smaps was not understood.
-fn malformed(survey: &Survey) -> impl Iterator<Item = Pid> {
-    let missing = survey.missing().into_iter();
-    missing.filter(|(_, fate)| *fate == Fate::Malformed).map(|(pid, _)| pid)
-}
-
-/// The mappings of processes whose smaps was read again. A process that exec'ed since the survey
-/// has another first address, as has in general a process that took over the id.
-fn reread(root: &ProcRoot, processes: &[MappingProcess], mut survey: Survey) -> RereadProcesses {
+/// The mappings of processes whose smaps was read again, and the other ones of those that were
+/// asked for. A process that exec'ed since the survey has another first address, as has in general
+/// a process that took over the id.
+fn reread(
+    root: &ProcRoot,
+    processes: &[MappingProcess],
+    asked: &[Pid],
+    mut survey: Survey,
+) -> (HashMap<Pid, Reread>, HashMap<Pid, Lack>) {
     let mut mappings: HashMap<Pid, Vec<SharedMapping>> =
         survey.take_mappings().into_iter().collect();
     let starts: HashMap<Pid, Option<u64>> =
         processes.iter().map(|one| (one.pid, one.start)).collect();
     let overlays = LazyCell::new(host_files::overlay_devices as fn() -> Vec<(u32, u32)>);
     let is_same = |one: &ProcessUsage<'_>| starts.get(&one.pid) == Some(&start(&one.smaps));
-    let others = survey.processes().filter(|one| !is_same(one)).map(|one| one.pid).collect();
+    let mut lacking: HashMap<Pid, Lack> = asked.iter().map(|pid| (*pid, Lack::Unread)).collect();
+    let malformed = survey.missing().into_iter().filter(|(_, fate)| *fate == Fate::Malformed);
+    let read = survey.processes().map(|one| one.pid);
+    lacking.extend(malformed.map(|(pid, _)| pid).chain(read).map(|pid| (pid, Lack::Unmatched)));
     let read = survey.processes().filter(is_same).map(|one| {
+        lacking.remove(&one.pid);
         let mut mappings = mappings.remove(&one.pid).unwrap_or_default();
         name_segments(root, one.pid, &mut mappings);
         forget_overlaid(&mut mappings, &overlays);
         (one.pid, Reread { swap: one.smaps.get(Field::Swap).unwrap_or_default(), mappings })
     });
-    RereadProcesses { mappings: read.collect(), others }
+    (read.collect(), lacking)
 }
 
 /// Removes the objects of files in overlays: two overlays may show one file, and one overlay two
