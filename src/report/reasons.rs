@@ -22,28 +22,9 @@ pub struct Reason {
 impl Missing<'_> {
     /// Every reason, in the order of the notes.
     pub fn reasons(&self) -> Vec<Reason> {
-        let changed = (
-            "its memory file ended early, twice: probably an exec replaced the program, or the \
-             thread that was read ended",
-            "run it again",
-        );
-        let malformed = if self.users.is_empty() {
-            (
-                "figures are missing or not numbers",
-                "look at its smaps_rollup and smaps, and report it",
-            )
-        } else {
-            (
-                "its user or figures are missing or not numbers",
-                "look at its status, smaps_rollup and smaps, and report it",
-            )
-        };
-        let parts = [self.timed_out(), self.not_asked()].into_iter().flatten();
-        let parts = parts.chain(self.left_out());
-        let parts = parts.chain(self.denied());
-        let parts = parts.chain(self.reason(Fate::Changed, changed.0, Some(changed.1)));
-        let parts = parts.chain(self.reason(Fate::Malformed, malformed.0, Some(malformed.1)));
-        parts.chain(self.failed()).chain(self.gone()).collect()
+        let late = [self.timed_out(), self.not_asked(), self.left_out()].into_iter().flatten();
+        let unread = late.chain(self.denied()).chain(self.changed()).chain(self.malformed());
+        unread.chain(self.failed()).chain(self.gone()).collect()
     }
 
     /// The processes of this fate, in order.
@@ -95,6 +76,21 @@ impl Missing<'_> {
             )
         };
         self.reason(Fate::NotAsked, why, Some(remedy))
+    }
+
+    fn changed(&self) -> Option<Reason> {
+        let why = "its memory file ended early, twice: probably an exec replaced the program, or \
+                   the thread that was read ended";
+        self.reason(Fate::Changed, why, Some("run it again"))
+    }
+
+    fn malformed(&self) -> Option<Reason> {
+        // A process of unknown owner is malformed only for a selection of users.
+        let (user, status) =
+            if self.users.is_empty() { ("", "") } else { ("its user or ", "status, ") };
+        let why = format!("{user}figures are missing or not numbers");
+        let remedy = format!("look at its {status}smaps_rollup and smaps, and report it");
+        self.reason(Fate::Malformed, &why, Some(&remedy))
     }
 
     /// One reason for each text: of several kinds, one may explain all.
@@ -164,36 +160,36 @@ impl Missing<'_> {
 
 /// The reason of a refusal, and the remedy.
 fn denial(access: &Access, refusal: Refusal) -> (String, String) {
-    let remedy = match access {
-        _ if refusal == Refusal::Permissions => {
-            let remedy = "make them readable, or run psm-uring as their owner or as root";
-            return ("the permissions of its copied files forbid it".to_owned(), remedy.to_owned());
+    let remedy = match (access, refusal) {
+        (_, Refusal::Permissions) => {
+            "make them readable, or run psm-uring as their owner or as root"
         }
-        Access::Full(capability, modules) => {
+        (Access::Full(capability, modules), _) => {
             let modules = if modules.is_empty() { "" } else { &format!(" ({modules})") };
             let why = format!(
                 "{capability} is present, so a security module probably forbids it{modules}"
             );
             return (why, "see its log, or run psm-uring unconfined".to_owned());
         }
-        Access::RootWithout => {
+        (Access::RootWithout, _) => {
             let remedy = "give it back (in a container: --cap-add SYS_PTRACE)";
             return ("root without CAP_SYS_PTRACE".to_owned(), remedy.to_owned());
         }
-        Access::Mount(option) if refusal == Refusal::OtherUser => {
+        (Access::Mount(option), Refusal::OtherUser) => {
             return (format!("proc is mounted with {option}"), HIDEPID_REMEDY.to_owned());
         }
-        Access::Ordinary(capability) => &format!(
+        (Access::Ordinary(capability), _) => &format!(
             "run psm-uring as root, or install it with {capability} for a group (psm-uring man, \
              INSTALLATION)"
         ),
-        Access::KeeperEnded => {
+        (Access::KeeperEnded, _) => {
             "allow more processes and files (ulimit -u, -n), and run psm-uring again"
         }
-        Access::Namespaced => "run it outside, as root",
-        Access::Mount(_) => "run psm-uring as root",
+        (Access::Namespaced, _) => "run it outside, as root",
+        (Access::Mount(_), _) => "run psm-uring as root",
     };
     let why = match (refusal, access) {
+        (Refusal::Permissions, _) => "the permissions of its copied files forbid it",
         (Refusal::OtherUser, Access::KeeperEnded) => {
             "owned by other users, and the process with the capability to read them has ended or \
              could not start"
@@ -214,9 +210,7 @@ fn denial(access: &Access, refusal: Refusal) -> (String, String) {
             "yours, but probably started outside of this user namespace, or not dumpable"
         }
         (Refusal::Unexplained, Access::Mount(_)) => "yours, but probably not dumpable",
-        (Refusal::Permissions | Refusal::Unexplained, _) => {
-            "yours, but a security module probably forbids it"
-        }
+        (Refusal::Unexplained, _) => "yours, but a security module probably forbids it",
     };
     (why.to_owned(), remedy.to_owned())
 }
