@@ -6,8 +6,9 @@ use rustix::thread::{capabilities, capabilities_secure_bits, capability_is_in_am
 use crate::process::Credentials;
 
 /// Security modules that can refuse such a read (the hook `ptrace_access_check`; yama uses it too,
-/// but only for debuggers).
-const SECURITY_MODULES: [&str; 5] = ["selinux", "apparmor", "smack", "landlock", "bpf"];
+/// but only for debuggers), and their ids (include/uapi/linux/lsm.h).
+const SECURITY_MODULES: [(&str, u64); 5] =
+    [("selinux", 101), ("apparmor", 104), ("smack", 102), ("landlock", 110), ("bpf", 109)];
 
 /// The privileges of a thread (`capabilities(7)`).
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +86,7 @@ pub(super) fn is_in_group(group: u32) -> bool {
 /// (6.8) lists them.
 pub fn security_modules() -> Vec<&'static str> {
     match std::fs::read_to_string("/sys/kernel/security/lsm") {
-        Ok(active) => that_can_refuse(&active),
+        Ok(active) => of_names(&active),
         Err(_) => of_ids(&active_ids()),
     }
 }
@@ -106,16 +107,18 @@ fn active_ids() -> Vec<u64> {
     ids
 }
 
-/// The names of these modules, of those that can refuse (include/uapi/linux/lsm.h).
 fn of_ids(ids: &[u64]) -> Vec<&'static str> {
-    const IDS: [u64; SECURITY_MODULES.len()] = [101, 104, 102, 110, 109];
-    let known = SECURITY_MODULES.into_iter().zip(IDS);
-    known.filter(|(_, id)| ids.contains(id)).map(|(name, _)| name).collect()
+    that_can_refuse(|_, id| ids.contains(&id))
 }
 
-fn that_can_refuse(active: &str) -> Vec<&'static str> {
-    let is_active = |name: &&str| active.trim_end().split(',').any(|active| active == *name);
-    SECURITY_MODULES.into_iter().filter(is_active).collect()
+fn of_names(active: &str) -> Vec<&'static str> {
+    that_can_refuse(|name, _| active.trim_end().split(',').any(|active| active == name))
+}
+
+/// The names of the active modules that can refuse a read.
+fn that_can_refuse(is_active: impl Fn(&str, u64) -> bool) -> Vec<&'static str> {
+    let active = SECURITY_MODULES.into_iter().filter(|(name, id)| is_active(name, *id));
+    active.map(|(name, _)| name).collect()
 }
 
 #[cfg(test)]
@@ -128,17 +131,17 @@ mod tests {
         let active = std::fs::read_to_string("/sys/kernel/security/lsm");
         let ids = active_ids();
         if let (Ok(active), false) = (active, ids.is_empty()) {
-            assert_eq!(of_ids(&ids), that_can_refuse(&active));
+            assert_eq!(of_ids(&ids), of_names(&active));
         }
     }
 
     #[test]
     fn only_modules_that_can_refuse_are_listed() {
         let active = "lockdown,capability,landlock,yama,apparmor,ima,evm\n";
-        assert_eq!(that_can_refuse(active), ["apparmor", "landlock"]);
-        assert_eq!(that_can_refuse("capability,selinux"), ["selinux"]);
-        assert!(that_can_refuse("capability,yama").is_empty());
-        assert!(that_can_refuse("").is_empty());
+        assert_eq!(of_names(active), ["apparmor", "landlock"]);
+        assert_eq!(of_names("capability,selinux"), ["selinux"]);
+        assert!(of_names("capability,yama").is_empty());
+        assert!(of_names("").is_empty());
         assert_eq!(of_ids(&[108, 100, 110, 109]), ["landlock", "bpf"]);
         assert_eq!(of_ids(&[100, 101, 105]), ["selinux"]);
         assert!(of_ids(&[]).is_empty());
