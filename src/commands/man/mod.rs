@@ -24,12 +24,13 @@ Files:
   /proc/PID/smaps_rollup  the memory of a process, summed up by the kernel (4.14 or newer)
   /proc/PID/smaps         the same for each mapping: for maps and --heap, for processes with huge
                           pages or shared memory in swap, and on older kernels
-  /proc/PID/statm         the size of a process: for maps
-  /proc/PID/pagemap       the pages of a big process, and of the rows for freed: as root
+  /proc/PID/statm         the size of a process: for maps, and as root
+  /proc/PID/maps          the mappings of a big process, and of the rows for freed: as root
+  /proc/PID/pagemap       the pages of these: as root
   /proc/PID/cmdline       the name of a process, unless --name selects another file
   /proc/PID/status        users, page tables, and pages of a process whose memory blocks
   /proc/PID/stat          parents, start times and page faults: for --by tree, faults, oom, --watch
-  /proc/PID/cgroup        the control group: for --by cgroup, unit and container, and for oom
+  /proc/PID/cgroup        the control group: for --by cgroup, unit and container, cgroup and oom
   /proc/PID/oom_score     the score of the OOM killer, and oom_score_adj: for oom
   /proc/PID/fd            descriptors of GPU devices: for gpu
   /proc/PID/fdinfo        the memory of these: for gpu
@@ -209,18 +210,18 @@ fn list(page: &mut Roff, lines: &[&str], indent: &Indent) {
     let mut items: Vec<(&str, String)> = Vec::new();
     for line in lines {
         match items.last_mut() {
-            Some((_, what)) if is_continued(line) => *what += &format!(" {}", line.trim()),
+            Some((_, meaning)) if is_continued(line) => *meaning += &format!(" {}", line.trim()),
             _ => {
-                let (word, what) = line.trim().split_once("  ").unwrap_or((line.trim(), ""));
-                items.push((word, what.trim().to_owned()));
+                let (word, meaning) = line.trim().split_once("  ").unwrap_or((line.trim(), ""));
+                items.push((word, meaning.trim().to_owned()));
             }
         }
     }
     let widest = items.iter().map(|(word, _)| word.len()).max().unwrap_or(0);
     let room = (widest + 2).min(TAG_COLUMNS_MAX).to_string();
     page.control("RS", [indent.shift]).control("PD", ["0"]);
-    for (word, what) in items {
-        page.control("TP", [room.as_str()]).text([bold(word)]).text([roman(what)]);
+    for (word, meaning) in items {
+        page.control("TP", [room.as_str()]).text([bold(word)]).text([roman(meaning)]);
     }
     page.control("PD", []).control("RE", []);
 }

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::cli::help::help;
-use crate::support::sources::regex;
+use crate::support::sources::{read, regex};
 use crate::support::{Ran, TempDir, output, skip};
 
 /// Flags that an expression finds in a text, in order.
@@ -46,6 +46,21 @@ fn the_manual_page_is_whole() {
     }
     expected.sort();
     assert_eq!(flags(&page.replace("\\-", "-"), in_page), expected, "{page}");
+}
+
+/// Files of a process that the page has no item for: names beside that of cmdline, and lists of
+/// processes and threads. The item of the score has its adjustment.
+const FILES_BESIDE: [&str; 5] = ["comm", "exe", "task", "children", "oom_score_adj"];
+
+#[test]
+fn files_of_a_process_are_named() {
+    let page = help(&["man"]);
+    let file = regex("ProcFile::\\w+(?: \\| ProcFile::\\w+)* => \"([a-z_]+)\"");
+    let text = read("src/process/file.rs");
+    let files = file.captures_iter(&text).map(|found| found[1].to_owned());
+    let is_named = |file: &String| regex(&format!("/proc/PID/{file}\\b")).is_match(&page);
+    let unnamed: Vec<String> = files.filter(|file| !is_named(file)).collect();
+    assert_eq!(unnamed, FILES_BESIDE);
 }
 
 /// No formatter reports a warning about the page.
