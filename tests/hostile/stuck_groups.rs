@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::container::contained;
 use super::dead_fs::{DeadFs, MOUNT, UNREADABLE};
 use super::support::groups::lay_out;
-use super::support::{TempDir, program, skip};
+use super::support::{TempDir, cells, program, skip};
 use super::timed::{Timed, start};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -48,7 +48,6 @@ fn files_of_control_groups_that_never_answer() {
         fs.deafen();
         let rows = |timed: &Timed| {
             let text = timed.ran.stdout();
-            let cells = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
             text.lines().skip(1).map(cells).collect::<Vec<_>>()
         };
         let timed = report(dir.path(), &["--stuck-after", "300ms"]);

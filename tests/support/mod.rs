@@ -189,6 +189,16 @@ pub fn skip(test: &str, why: &str) {
     say(&format!("SKIPPED {test}: {why}"));
 }
 
+/// One case of so many is enough in an emulated machine, which is too slow for all (`PSM_THIN`).
+pub fn thinning() -> usize {
+    std::env::var("PSM_THIN").map_or(1, |text| text.parse().expect("a number"))
+}
+
+/// The words of a line, with one blank between them.
+pub fn cells(line: &str) -> String {
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// The output and exit code of a run of the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ran {

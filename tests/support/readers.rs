@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
+use super::skip;
 use super::sources::root;
 
 /// Runs a reader on a text; `None` when the program is missing.
@@ -36,6 +37,13 @@ pub fn validate(schema: &str, documents: &[String]) -> Result<(), String> {
         }
     }
     Err("no JSON Schema validator here (apt-get install python3-jsonschema)".to_owned())
+}
+
+/// The same for the end of a test, which it skips without a validator.
+pub fn validate_or_skip(test: &str, schema: &str, documents: &[String]) {
+    if let Err(why) = validate(schema, documents) {
+        skip(test, &why);
+    }
 }
 
 /// Runs Prometheus' checker, which parses like the textfile collector. Panics when it rejects the

@@ -4,7 +4,7 @@
 
 use crate::support::failures::{Failures, check_eq};
 use crate::support::survey::{CHAINED, STAGED, Snapshot, TIMED, has_uring, open, survey, tuning};
-use crate::support::{TREES, Table, data, tree};
+use crate::support::{TREES, Table, data, thinning, tree};
 use psm_uring::engine::{EngineKind, Surveyor, Tuning};
 use psm_uring::process::{Coverage, NameRule, Plan, Source};
 use psm_uring::sys::proc_root::ProcRoot;
@@ -44,10 +44,8 @@ fn feature_subsets() -> Vec<(&'static str, Features)> {
     ]
 }
 
-/// Keeps one case in `PSM_THIN`: an emulated machine is too slow for all of them.
 fn thinned<T>(cases: Vec<T>) -> Vec<T> {
-    let step = std::env::var("PSM_THIN").map_or(1, |text| text.parse().expect("a number"));
-    cases.into_iter().step_by(step).collect()
+    cases.into_iter().step_by(thinning()).collect()
 }
 
 /// Every name rule and source, with and without a filter.

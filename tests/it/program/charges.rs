@@ -15,7 +15,7 @@ use psm_uring::units::{Kib, Pid};
 use serde_json::Value;
 
 use crate::support::groups::lay_out;
-use crate::support::{Ran, Rng, TempDir, copy_dir, output, program, run, tree};
+use crate::support::{Ran, Rng, TempDir, cells, copy_dir, output, program, readers, run, tree};
 
 const DOCKER: &str = "3f2a9c81d0b4e6f7a8091b2c3d4e5f60718293a4b5c6d7e8f9012a3b4c5d6e7f";
 pub(super) const ALL: &str = "ram,charged,left,limit,cg-swap,events,pressure,name";
@@ -258,7 +258,6 @@ fn every_format_has_the_figures() {
     let docker = format!("docker-{DOCKER}.scope");
     let columns = "--by unit --columns ram,charged,left,limit,cg-swap,events,pressure,name";
     let table = print(&format!("{columns} --sort events"));
-    let cells = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     let lines: Vec<String> = table.lines().map(cells).collect();
     let worst = "0.8 0.5 0.3 0.8 0.0 high 12 max 3 oom 1 oom_kill 1 12.05";
     let worst = format!("{worst} {docker} (1) charged elsewhere, left to memory.high");
@@ -298,9 +297,7 @@ fn every_format_has_the_figures() {
         (&rest["events"]["high"], &top["total"]["events"]["high"]),
         (&12.into(), &12.into())
     );
-    if let Err(why) = crate::support::readers::validate("report", &[format!("{top}\n")]) {
-        crate::support::skip("every_format_has_the_figures", &why);
-    }
+    readers::validate_or_skip("every_format_has_the_figures", "report", &[format!("{top}\n")]);
 }
 
 /// A dash is no limit only if each file was read and understood: else a note names the first group.
@@ -381,7 +378,6 @@ fn reports_with_charges_are_compared() {
     set("upload.service", "memory.current", "0\n");
     let after = saved("after.json");
     let table = run(["diff", &before, &after]).stdout();
-    let cells = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     let expected = [
         "MiB RAM SWAPPED CHARGED COUNT EVENTS UNIT",
         "0.0 -24.0 upload.service (gone)",
@@ -401,9 +397,11 @@ fn reports_with_charges_are_compared() {
         (&last["change"]["charged"], &last["change"]["events"]["oom_kill"]),
         (&(2 * MIB).into(), &1.into())
     );
-    if let Err(why) = crate::support::readers::validate("diff", &[format!("{document}\n")]) {
-        crate::support::skip("reports_with_charges_are_compared", &why);
-    }
+    readers::validate_or_skip(
+        "reports_with_charges_are_compared",
+        "diff",
+        &[format!("{document}\n")],
+    );
 }
 
 #[test]

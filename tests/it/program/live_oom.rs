@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::child::Target;
 use crate::support::groups::MemoryGroups;
-use crate::support::{RUN_LIMIT, Rng, TempDir, run, skip, until};
+use crate::support::{RUN_LIMIT, Rng, TempDir, run, skip, thinning, until};
 
 const MIB: u64 = 1 << 20;
 const GROUPS: usize = 20;
@@ -85,12 +85,6 @@ fn estimate(name: &str, targets: &[Target]) -> (Value, Vec<Value>) {
     (choice.clone(), document["programs"].as_array().expect("rows").clone())
 }
 
-/// Fewer groups in an emulated machine, which is slow: one in `PSM_THIN`.
-fn groups_max() -> usize {
-    let step = std::env::var("PSM_THIN").map_or(1, |text| text.parse().expect("a number"));
-    GROUPS / step
-}
-
 /// In twenty groups of random processes, the kernel kills the marked one, or one of a tie.
 #[test]
 fn the_marked_process_is_the_one_that_the_kernel_kills() {
@@ -99,9 +93,10 @@ fn the_marked_process_is_the_one_that_the_kernel_kills() {
         Ok(groups) => groups,
         Err(why) => return skip(TEST, &why),
     };
+    let groups_max = GROUPS / thinning();
     let mut log = KernelLog::open();
     let (mut rng, files, mut ties) = (Rng::seeded(), TempDir::new("oom-choice"), 0);
-    for number in 0..groups_max() {
+    for number in 0..groups_max {
         let name = format!("g{number}");
         let dir = groups.add(&name);
         let start = |_| Target::start_in(&dir, &format!("touch {}", KIB_MIN + rng.below(24 << 10)));
@@ -153,5 +148,5 @@ fn the_marked_process_is_the_one_that_the_kernel_kills() {
         };
         assert!(is_right, "{:?} ended: {choice} {rows:?}", ended(&mut targets));
     }
-    assert!(2 * ties <= groups_max(), "{ties} ties of {} say nothing", groups_max());
+    assert!(2 * ties <= groups_max, "{ties} ties of {groups_max} say nothing");
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::failures::{Failures, check_eq};
 use crate::support::reports::Reports;
-use crate::support::{Ran, output, program, readers, run, skip};
+use crate::support::{Ran, output, program, readers, run};
 
 fn diff(before: &Path, after: &Path, words: &str) -> Ran {
     let mut command = program();
@@ -41,9 +41,7 @@ fn diff_keeps_its_schema() {
             documents.push(format!("{}\n", document(&ran)));
         }
     }
-    if let Err(why) = readers::validate("diff", &documents) {
-        skip("diff_keeps_its_schema", &why);
-    }
+    readers::validate_or_skip("diff_keeps_its_schema", "diff", &documents);
 }
 
 #[test]

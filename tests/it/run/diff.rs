@@ -6,7 +6,7 @@ use std::process::Stdio;
 use crate::support::failures::{Failures, check, check_eq};
 use crate::support::gpu::{fdinfo, lay_out};
 use crate::support::reports::Reports;
-use crate::support::{Ran, copy_dir, data, make_fifo, output, program, readers, run, skip, tree};
+use crate::support::{Ran, cells, copy_dir, data, make_fifo, output, program, readers, run, tree};
 
 fn diff(before: &PathBuf, after: &PathBuf, arguments: &[&str]) -> Ran {
     let mut command = program();
@@ -19,7 +19,7 @@ fn rows(ran: &Ran) -> Vec<String> {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr());
     let stdout = ran.stdout();
     let rows = stdout.lines().skip(1).filter(|line| !line.starts_with('#'));
-    rows.map(|row| row.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    rows.map(cells).collect()
 }
 
 #[test]
@@ -213,9 +213,7 @@ fn columns_that_both_reports_have_are_compared() {
     let after = reports.save("after", &format!("{words} {columns}"));
     let plain_after = reports.save("plain-after", &words);
 
-    let cells = |text: &str| -> Vec<String> {
-        text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
-    };
+    let cells = |text: &str| text.lines().map(cells).collect::<Vec<String>>();
     let ran = diff(&before, &after, &[]);
     let expected = [
         "MiB RAM SWAPPED TABLES GPU LAZYFREE COUNT PROCESS",
@@ -244,9 +242,11 @@ fn columns_that_both_reports_have_are_compared() {
     assert_eq!(gpu, (&mib(9), &mib(12), &mib(3)), "{celery}");
     assert_eq!(document["total"]["change"]["gpu"], mib(3));
     assert!(document["total"]["change"].get("lazyfree").is_none(), "{}", document["total"]);
-    if let Err(why) = readers::validate("diff", &[format!("{document}\n")]) {
-        skip("columns_that_both_reports_have_are_compared", &why);
-    }
+    readers::validate_or_skip(
+        "columns_that_both_reports_have_are_compared",
+        "diff",
+        &[format!("{document}\n")],
+    );
 }
 
 /// A row of one report alone has no difference of a figure that the other report lacks.
