@@ -103,8 +103,8 @@ labels!(Column {
     Charged => "charged",
         "memory charged to the control groups of the row (--by unit, container or cgroup; reads \
         files of every group)";
-    Left => "left", "what may still be charged before the nearest limit of these groups (reads \
-        files of every group)";
+    Left => "left", "memory that may still be charged before the nearest limit of these groups \
+        (reads files of every group)";
     Limit => "limit", "that limit, of a group or of one above it (reads files of every group)";
     CgSwap => "cg-swap", "swap charged to these groups (reads a file of every group)";
     Subtree => "subtree", "RAM of a process and of all below it (--by tree, which reads one extra \
