@@ -19,7 +19,7 @@ fn main() {
         Ok(Outcome::Exceeded) => 4,
         Err(error) if error.is_closed_pipe() => this_process::end_by_closed_pipe(),
         Err(error) => {
-            stdio::report(&format!("{error}"));
+            stdio::report(&error.to_string());
             error.exit_code()
         }
     };

@@ -69,7 +69,7 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
-    /// The same for reads beside a survey.
+    /// The patience of reads beside a survey.
     pub fn patience(&self) -> Patience {
         (self.stuck_after, self.deadline)
     }

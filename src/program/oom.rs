@@ -15,7 +15,7 @@ const INIT: Pid = Pid(1);
 const OOM_KILL_DISABLE: &str =
     "oom_kill_disable is 1: at the limit its tasks wait until memory is freed";
 
-/// The text in the place of a choice that no file tells.
+/// The obstacle to a choice for which files lack the figures.
 const UNKNOWN: &str = "unknown, because oom_score_adj or the memory of processes is unknown";
 
 /// The facts of the host that choices depend on.

@@ -181,7 +181,7 @@ mod tests {
 
     /// The kernel compares no process with one that does not exist.
     #[test]
-    fn processes_are_compared_with_all_or_with_the_next_one() {
+    fn processes_are_compared_with_the_next_one() {
         let none = [1, 2, 3, 4].map(|number| Pid(i32::MAX as u32 + number));
         let mut budget = Budget { own: 0, kept: 10 };
         let next = budget.each_with_next(&none).expect("a budget");

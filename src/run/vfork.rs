@@ -27,6 +27,7 @@ use crate::units::{Kib, Pid};
 /// which a search that finds nothing must cost almost nothing.
 const MISSES_MAX: usize = 8;
 const MEASURED_PER_MISS: usize = 256;
+
 /// Processes in the address spaces of others.
 #[derive(Default)]
 pub(crate) struct SharedSpaces {

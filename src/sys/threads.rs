@@ -216,9 +216,9 @@ fn read_of_thread<'a>(
     room.get(..len)
 }
 
-/// Whether a wake-up of this thread need not preempt others (`SCHED_BATCH`, `sched(7)`). Threads
-/// that it starts inherit the policy. False: this thread keeps its policy, which is one that the
-/// user chose (`chrt(1)`), or the wanted one.
+/// Sets whether a wake-up of this thread has to preempt others: a batch (`SCHED_BATCH`, `sched(7)`)
+/// preempts none. Threads that it starts inherit the policy. Returns false if this thread keeps its
+/// policy: one that the user chose (`chrt(1)`), or the wanted one.
 ///
 /// Both calls are made by number, because the functions of musl return `ENOSYS`.
 pub fn set_batch(is_batch: bool) -> bool {
