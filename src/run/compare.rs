@@ -29,14 +29,14 @@ pub(super) struct Budget {
     kept: usize,
 }
 
-/// A set of processes that are compared with each other.
+/// A set of processes, and the comparisons among them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Comparison {
     pids: Vec<Pid>,
     /// Pairs that share an address space.
     shared: Vec<PidPair>,
-    /// Pairs that the keeper has to compare.
-    unknown: Vec<PidPair>,
+    /// Pairs that are still to be compared, by this process or the keeper.
+    pending: Vec<PidPair>,
     /// The kernel does not compare all of them.
     is_refused: bool,
 }
@@ -81,9 +81,9 @@ impl Budget {
 }
 
 impl Comparison {
-    fn of(pids: &[Pid], unknown: impl IntoIterator<Item = PidPair>) -> Comparison {
-        let (pids, unknown) = (pids.to_vec(), unknown.into_iter().collect());
-        Comparison { pids, unknown, ..Comparison::default() }
+    fn of(pids: &[Pid], pending: impl IntoIterator<Item = PidPair>) -> Comparison {
+        let (pids, pending) = (pids.to_vec(), pending.into_iter().collect());
+        Comparison { pids, pending, ..Comparison::default() }
     }
 
     /// Finishes comparisons, and hands over each pair that shares an address space. Returns the
@@ -94,8 +94,8 @@ impl Comparison {
         mut found: impl FnMut(PidPair),
     ) -> HashSet<Pid> {
         sets.iter().flat_map(|set| &set.shared).for_each(|pair| found(*pair));
-        let unknown: Vec<PidPair> = sets.iter().flat_map(|set| &set.unknown).copied().collect();
-        let refused = compare(root, &unknown, found);
+        let pending: Vec<PidPair> = sets.iter().flat_map(|set| &set.pending).copied().collect();
+        let refused = compare(root, &pending, found);
         let refused: HashSet<Pid> =
             refused.iter().flat_map(|(one, other)| [*one, *other]).collect();
         let compared = sets.iter().filter(|set| !set.is_refused).flat_map(|set| &set.pids);
@@ -186,9 +186,9 @@ mod tests {
         let mut budget = Budget { own: 0, kept: 10 };
         let next = budget.each_with_next(&none).expect("a budget");
         let [a, b, c, d] = none;
-        assert_eq!(next.unknown, [(b, a), (c, b), (d, c)]);
+        assert_eq!(next.pending, [(b, a), (c, b), (d, c)]);
         assert_eq!(budget.kept, 7);
-        assert_eq!(compare(&proc(), &next.unknown, |pair| panic!("{pair:?}")), []);
+        assert_eq!(compare(&proc(), &next.pending, |pair| panic!("{pair:?}")), []);
     }
 
     #[test]
