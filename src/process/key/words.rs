@@ -179,7 +179,7 @@ pub(super) fn is_role(word: &[u8]) -> bool {
     is_written_as_word && (is_doer && !is_in(NO_ROLES) || is_in(ROLES))
 }
 
-/// Whether a word has a capital letter in front and not behind all over: `Content`, `RubyApp`.
+/// Whether a word begins with a capital letter and has small ones, too: `Content`, `RubyApp`.
 pub(super) fn is_capitalised(word: &[u8]) -> bool {
     let (first, rest) = word.split_first().unwrap_or((&0, b""));
     first.is_ascii_uppercase() && rest.iter().any(u8::is_ascii_lowercase)

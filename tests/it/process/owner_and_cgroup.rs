@@ -62,8 +62,8 @@ fn an_unknown_owner_or_cgroup_is_left_out() {
     }
 }
 
-/// A `status` that no kernel wrote: the process has no owner, and its memory counts. Whether a
-/// selection of users has it is unknown, and told.
+/// A `status` that no kernel wrote: the process has no owner, and its memory counts. A selection of
+/// users reports it as malformed.
 #[test]
 fn with_a_malformed_status_the_memory_counts() {
     let mut failures = Failures::new();

@@ -28,8 +28,7 @@ fn every_grouping_has_the_same_total() {
     }
 }
 
-/// Also of processes without a usable `status`. A selection of users cannot tell whether they are
-/// part of it, and says so.
+/// Also of processes without a usable `status`, which a selection of users does not understand.
 #[test]
 fn processes_of_unknown_owner_count() {
     let dir = TempDir::new("unknown-owner");
