@@ -124,7 +124,8 @@ impl FigureSums {
 
 impl<'run> Charges<'run> {
     /// Finds the charges of the rows of these processes, which have the groups of the tree as far
-    /// as they are below the mount. With `has_idle`, groups without a process have rows too.
+    /// as they are below the mount. With `has_idle`, groups without a process have rows too; else
+    /// the processes are a selection.
     pub fn find(
         mount: &CgroupMount,
         tree: &'run GroupTree,
@@ -138,6 +139,9 @@ impl<'run> Charges<'run> {
             let below = path.filter(|path| mount.below(path).is_some());
             outside += usize::from(path.is_some() && below.is_none());
             rows.place(labels.label(&process), below);
+        }
+        if !has_idle {
+            rows.leave_out(labels);
         }
         Charges { outside, ..rows.charges(mount.has_local_events, has_idle) }
     }
@@ -169,13 +173,15 @@ enum Owner<'run> {
     Row(&'run [u8]),
     /// Processes of several rows.
     Several,
+    /// None: processes that are not selected may be there.
+    LeftOut,
 }
 
 impl<'run> Owner<'run> {
     fn label(self) -> Option<&'run [u8]> {
         match self {
             Owner::Path(label) | Owner::Row(label) => Some(label),
-            Owner::Several => None,
+            Owner::Several | Owner::LeftOut => None,
         }
     }
 }
@@ -222,8 +228,22 @@ impl<'run> Rows<'run> {
         *owner = match *owner {
             Owner::Path(_) => Owner::Row(label),
             Owner::Row(known) if known == label => return,
-            Owner::Row(_) | Owner::Several => Owner::Several,
+            Owner::Row(_) | Owner::Several | Owner::LeftOut => Owner::Several,
         };
+    }
+
+    /// Leaves out groups in no unit, or in no container, that are neither groups of selected
+    /// processes nor below one: the processes there have nothing to do with the selected ones.
+    fn leave_out(&mut self, labels: &Labels<'_>) {
+        let is_far = |place: usize| match self.owners[place] {
+            Owner::Path(label) if labels.is_rest(label) => {
+                let home = |group| matches!(self.owners[group], Owner::Row(_) | Owner::Several);
+                !self.levels.levels(place).any(home)
+            }
+            _ => false,
+        };
+        let far: Vec<usize> = (0..self.owners.len()).filter(|place| is_far(*place)).collect();
+        far.into_iter().for_each(|place| self.owners[place] = Owner::LeftOut);
     }
 
     fn charges(mut self, has_local_events: bool, has_idle: bool) -> Charges<'run> {

@@ -10,6 +10,10 @@ use crate::units::{Labelled, Pid, labels};
 /// The label of an unknown owner or control group.
 const UNKNOWN: &[u8] = b"(unknown)";
 
+/// The labels of all processes in no unit, and in no container.
+const NO_UNIT: &[u8] = b"(no unit)";
+const NO_CONTAINER: &[u8] = b"(no container)";
+
 /// The meaning of a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Grouping {
@@ -210,6 +214,15 @@ impl<'run> Labels<'run> {
         made.map_or(UNKNOWN, Vec::as_slice)
     }
 
+    /// Whether a row has all processes in no unit, or in no container.
+    pub(super) fn is_rest(&self, label: &[u8]) -> bool {
+        match self.grouping {
+            Grouping::Unit => label == NO_UNIT,
+            Grouping::Container => label == NO_CONTAINER,
+            _ => false,
+        }
+    }
+
     /// The label of the row of a process.
     pub fn label<'a>(&'a self, process: &ProcessUsage<'a>) -> &'a [u8] {
         let made = attribute(self.grouping, process.uid, process.cgroup)
@@ -235,11 +248,11 @@ fn name(attribute: Attribute<'_>, users: Option<&UserNames>) -> GroupName {
     let known = match attribute {
         Attribute::Owner(uid) => uid.and_then(|uid| plain(&user_name(users, uid))),
         Attribute::Cgroup(path) => path.and_then(plain),
-        Attribute::Unit(path) => path.and_then(|path| unit(path).or(plain(b"(no unit)"))),
+        Attribute::Unit(path) => path.and_then(|path| unit(path).or(plain(NO_UNIT))),
         Attribute::Container(paths) => paths.and_then(|paths| {
             // A runtime may leave one of the hierarchies alone.
             let found = container(paths.charged).or_else(|| container(paths.managed));
-            found.or(plain(b"(no container)"))
+            found.or(plain(NO_CONTAINER))
         }),
     };
     known.unwrap_or(GroupName::plain(UNKNOWN))

@@ -136,6 +136,25 @@ fn groups_of_other_processes_have_no_row() {
     assert_eq!(document["total"]["charged"], 12 * MIB);
 }
 
+/// The row of processes in no unit has their groups, and none of other processes in no unit.
+#[test]
+fn a_selection_in_no_unit_has_its_own_groups() {
+    let cgroups = TempDir::new("charges-no-unit");
+    lay_out("v2.txt", cgroups.path());
+    for (by, row) in [("unit", "(no unit)"), ("container", "(no container)")] {
+        let words = ["--json", "--by", by, "--columns", ALL, "-p"];
+        let of = |pid| {
+            let words = [&words[..], &[pid]].concat();
+            let (document, found) = rows(&report(&tree("grouped"), cgroups.path(), &words));
+            assert_eq!(found.keys().collect::<Vec<_>>(), [row], "{by} {pid}");
+            (document["total"]["charged"].as_u64(), found[row]["events"]["oom_kill"].as_u64())
+        };
+        // Less the units below: cron, getty, docker and upload; less the container.
+        let less = if by == "unit" { 12 * MIB + MIB + MIB / 2 + 24 * MIB } else { MIB / 2 };
+        assert_eq!(of("716"), (Some(40 * MIB - less), Some(0)), "{by}: /system.slice");
+    }
+}
+
 /// In a namespace of control groups, `/..` begins the path of a process outside. The group of the
 /// same path without it is another one.
 #[test]
