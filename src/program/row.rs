@@ -6,6 +6,10 @@ use crate::process::{Freed, GpuMemory, ProcessUsage};
 use crate::smaps::Smaps;
 use crate::units::{Kib, Labelled, Pid};
 
+/// Charges and processes are read one after the other, and the share of a page that others map
+/// changes as they begin and end: a smaller excess is none, nor is one of up to 1/64.
+const EXCESS_MIN: Kib = Kib(128);
+
 /// One row of a report.
 #[derive(Clone, Copy, Debug)]
 pub struct Program<'run> {
@@ -120,7 +124,7 @@ impl<'run> Program<'run> {
     pub fn is_charged_elsewhere(&self) -> Option<bool> {
         let charged = self.usage.get(Column::Charged)?;
         let hugetlb = self.usage.get(Column::Hugetlb).unwrap_or_default();
-        Some(self.usage.get(Column::Ram)?.saturating_sub(hugetlb) > charged)
+        Some(exceeds(self.usage.get(Column::Ram)?.saturating_sub(hugetlb), charged))
     }
 
     /// Counts another process, without its memory.
@@ -220,9 +224,29 @@ impl<T: Copy + PartialEq> Uniform<T> {
     }
 }
 
+/// Whether memory of processes exceeds a charge that was read later.
+fn exceeds(Kib(ram): Kib, Kib(charged): Kib) -> bool {
+    ram.saturating_sub(charged) > EXCESS_MIN.0.max(ram / 64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_small_excess_is_none() {
+        for (ram, charged, expected) in [
+            (128, 0, false),
+            (129, 0, true),
+            (1128, 1000, false),
+            (1129, 1000, true),
+            (64_000, 63_000, false),
+            (64_000, 62_999, true),
+            (1000, 2000, false),
+        ] {
+            assert_eq!(exceeds(Kib(ram), Kib(charged)), expected, "{ram} {charged}");
+        }
+    }
 
     #[test]
     fn different_values_are_mixed() {
