@@ -14,6 +14,10 @@ const WIDTH_MIN_NARROW: usize = 8;
 const NARROW: usize = 60;
 /// The blanks in front of a column.
 const GAP: usize = 2;
+/// The least width of a name that is cut, and of the column of names, which also counts processes.
+/// A line that needs more is wider than the terminal: a row without a name is of no use.
+const NAME_MIN: usize = 10;
+const NAME_COLUMN_MIN: usize = NAME_MIN + 4;
 
 /// The content of a cell.
 #[derive(Debug)]
@@ -54,6 +58,8 @@ pub struct Content {
 #[derive(Debug)]
 pub struct Layout {
     columns: Vec<(ColumnKind, usize)>,
+    /// The widths that numbers need, with one blank.
+    needed: Vec<usize>,
     /// The column with the names of rows.
     name: Option<usize>,
     is_colored: bool,
@@ -76,33 +82,38 @@ impl Layout {
             kind => (kind, content.widest.max(content.head) + GAP),
         };
         let columns = contents.iter().map(width).collect();
+        let needed = contents.iter().map(|content| content.widest.max(content.head) + 1).collect();
         let (name, is_terminal) = (contents.iter().position(|one| one.is_name), terminal.is_some());
-        let mut layout = Layout { columns, name, is_colored, is_terminal, charset };
+        let mut layout = Layout { columns, needed, name, is_colored, is_terminal, charset };
         if let Some(columns) = terminal {
             layout.fit(columns);
         }
         layout
     }
 
-    /// Shortens the widest texts until all columns fit or every text has one column.
+    /// Shortens the widest texts, then the blanks in front of the widest numbers, until all columns
+    /// fit or nothing is left to shorten.
     fn fit(&mut self, terminal: usize) {
         let all: usize = self.columns.iter().map(|(_, width)| width).sum();
-        let mut excess = all.saturating_sub(terminal);
-        while excess > 0 {
-            let texts = self.columns.iter_mut().filter(|(kind, _)| *kind == ColumnKind::Text);
-            let Some((_, width)) = texts.max_by_key(|(_, width)| *width) else { return };
-            if *width <= GAP + 1 {
-                return;
-            }
+        for _ in terminal..all {
+            let least = |place: usize, kind| match kind {
+                ColumnKind::Text if self.name == Some(place) => GAP + NAME_COLUMN_MIN,
+                ColumnKind::Text => GAP + 1,
+                _ => self.needed[place],
+            };
+            let columns = self.columns.iter_mut().enumerate();
+            let longer = columns.filter(|(place, (kind, width))| *width > least(*place, *kind));
+            let widest =
+                longer.max_by_key(|(_, (kind, width))| (*kind == ColumnKind::Text, *width));
+            let Some((_, (_, width))) = widest else { return };
             *width -= 1;
-            excess -= 1;
         }
     }
 
     /// The limit for the name of a row, if there is one.
     pub fn name_room(&self) -> Option<usize> {
         let (_, width) = self.columns.get(self.name?)?;
-        self.is_terminal.then_some(width.saturating_sub(GAP))
+        self.is_terminal.then_some(width.saturating_sub(GAP).max(NAME_MIN))
     }
 
     /// Writes a line of cells, one for each column. A mark replaces the first blank.
@@ -121,7 +132,9 @@ impl Layout {
                 Cell::Number(number) => format!("{number:>width$}"),
                 Cell::Name(name, suffix) => match room.filter(|_| !name.is_empty()) {
                     Some(room) => {
-                        let room = room.saturating_sub(display_width(&suffix));
+                        let indent = name.len() - name.trim_start_matches(' ').len();
+                        let least = if self.name == Some(place) { indent + NAME_MIN } else { 0 };
+                        let room = room.saturating_sub(display_width(&suffix)).max(least);
                         format!("  {}{suffix}", cut(&name, room, self.charset))
                     }
                     None => format!("  {name}{suffix}"),

@@ -335,6 +335,7 @@ mod tests {
 
     use super::*;
     use crate::process::{Glimpse, ProcessUsage, StatFigures};
+    use crate::program::ColumnKind;
     use crate::program::{Annotations, Labels, Order, Unread, group};
     use crate::smaps::{Smaps, naive};
     use crate::units::Pid;
@@ -379,7 +380,7 @@ mod tests {
                     0.0                      TOTAL USED BY PROCESSES\n";
         let narrow = " MiB RAM  SHARED SWAPPED  PROCESS\n     \
                       0.0     0.0          worker of… (1)\n       \
-                      -       -       -  … (1) timed out, RSS 2.0 MiB, swap 0.5 MiB\n#    \
+                      -       -       -  stuck (1) timed out, RSS 2.0 MiB, swap 0.5 MiB\n#    \
                       0.0                  TOTAL\n";
         let name = "worker of a long name";
         assert_eq!(shown(None, name), wide);
@@ -403,7 +404,31 @@ mod tests {
         assert_eq!(row(Grouping::Program, Some(32 + whole.len())), whole);
         let cut = "a helper … (1) shares the memory of a server …";
         assert_eq!(row(Grouping::Program, Some(32 + 46)), cut);
-        assert_eq!(row(Grouping::Pid, Some(32 + 34)), "a help… (2) shares the memory of 1");
+        assert_eq!(row(Grouping::Pid, Some(32 + 37)), "a helper … (2) shares the memory of 1");
+    }
+
+    /// Numbers leave no room: a line is wider than the terminal rather than without a name.
+    #[test]
+    fn a_name_that_is_cut_can_be_read() {
+        let name = "worker of a long name";
+        for (columns, cut) in
+            [(38, "worker of… (1)"), (30, "worker of… (1)"), (1, "worker of… (1)")]
+        {
+            let text = shown(Some(columns), name);
+            let row = text.lines().nth(1).expect("a row");
+            assert_eq!(row, format!("     0.0    0.0{:10}{cut}", ""), "{columns}");
+        }
+        let room = |contents: &[Content], columns| {
+            let options = TableOptions { terminal: Some(columns), ..TableOptions::default() };
+            Layout::new(contents, &options).name_room()
+        };
+        let content = |kind, is_name, widest| Content { kind, is_name, head: 6, widest };
+        let amount = content(Column::Ram.kind(), false, 6);
+        let [path, name] = [false, true].map(|is_name| content(ColumnKind::Text, is_name, 40));
+        assert_eq!(room(&[amount, path, amount, name], 50), Some(15), "texts have 34 of 50");
+        let many = [amount, path, amount, amount, amount, name];
+        assert_eq!(room(&many, 50), Some(14), "paths have three columns");
+        assert_eq!(room(&many, 40), Some(14), "lines are wider than the terminal");
     }
 
     #[test]
