@@ -80,6 +80,9 @@ pub struct Change {
     /// The memory that is charged to control groups, if both reports have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub charged: Option<Delta>,
+    /// The swap that is charged to them, under the same condition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cg_swap: Option<Delta>,
     /// Page tables, under the same condition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page_tables: Option<Delta>,
@@ -149,6 +152,7 @@ impl BeforeAfter {
             ram: Delta::between(then.ram, now.ram),
             swap: Delta::between(then.swap, now.swap),
             charged: Delta::between(then.charged, now.charged),
+            cg_swap: Delta::between(then.cg_swap, now.cg_swap),
             page_tables: Delta::between(then.page_tables, now.page_tables),
             gpu: Delta::between(then.gpu, now.gpu),
             lazyfree: Delta::between(then.lazyfree, now.lazyfree),
@@ -175,6 +179,7 @@ impl Change {
             Column::Ram => self.ram,
             Column::Swap => self.swap,
             Column::Charged => self.charged,
+            Column::CgSwap => self.cg_swap,
             Column::PageTables => self.page_tables,
             Column::Gpu => self.gpu,
             Column::LazyFree => self.lazyfree,
@@ -189,6 +194,7 @@ impl Change {
         let both = |column| self.get(column).filter(|_| is_in_both(column));
         Change {
             charged: both(Column::Charged),
+            cg_swap: both(Column::CgSwap),
             page_tables: both(Column::PageTables),
             gpu: both(Column::Gpu),
             lazyfree: both(Column::LazyFree),
@@ -201,7 +207,7 @@ impl Change {
     fn reaches(&self, threshold: Threshold) -> bool {
         let is_large = |delta: Option<Delta>| delta.is_none_or(|d| d.size() >= threshold.size);
         // Most reports lack these.
-        let others = [self.charged, self.page_tables, self.gpu, self.lazyfree];
+        let others = [self.charged, self.cg_swap, self.page_tables, self.gpu, self.lazyfree];
         let is_other_large = others.iter().flatten().any(|delta| delta.size() >= threshold.size);
         let has_event = self.events.is_some_and(|events| events.is_any())
             || self.faults.is_some_and(|rate| rate.count > 0);
@@ -285,9 +291,9 @@ fn faults_of(rows: &[DiffRow<'_>]) -> Option<u64> {
 impl<'a> DiffRow<'a> {
     /// Growth of RAM first; the rest makes the order unique.
     fn sort_key(&self) -> impl Ord + use<'a> {
-        let Change { count, ram, swap, charged, page_tables, gpu, lazyfree, .. } =
+        let Change { count, ram, swap, charged, cg_swap, page_tables, gpu, lazyfree, .. } =
             self.amounts.change;
-        let others = (charged, gpu, page_tables, lazyfree);
+        let others = (charged, cg_swap, gpu, page_tables, lazyfree);
         (ram, swap, others, count, self.name, self.row.pid, self.row.start_time)
     }
 }

@@ -59,6 +59,9 @@ pub struct Amounts {
     /// The memory that is charged to control groups, if the run asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub charged: Option<Kib>,
+    /// The swap that is charged to them, under the same condition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cg_swap: Option<Kib>,
     /// Page tables, if the run asked for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page_tables: Option<Kib>,
@@ -231,6 +234,7 @@ impl Amounts {
         ram: Some(Kib(0)),
         swap: Some(Kib(0)),
         charged: Some(Kib(0)),
+        cg_swap: Some(Kib(0)),
         page_tables: Some(Kib(0)),
         gpu: Some(Kib(0)),
         lazyfree: Some(Kib(0)),
@@ -245,6 +249,7 @@ impl Amounts {
             ram: get(Column::Ram),
             swap: get(Column::Swap),
             charged: get(Column::Charged),
+            cg_swap: get(Column::CgSwap),
             page_tables: get(Column::PageTables),
             gpu: get(Column::Gpu),
             lazyfree: get(Column::LazyFree),
@@ -257,6 +262,7 @@ impl Amounts {
     fn has(&self, column: Column) -> bool {
         match column {
             Column::Charged => self.charged.is_some(),
+            Column::CgSwap => self.cg_swap.is_some(),
             Column::PageTables => self.page_tables.is_some(),
             Column::Gpu => self.gpu.is_some(),
             Column::LazyFree => self.lazyfree.is_some(),
@@ -272,6 +278,7 @@ impl Amounts {
         self.ram = sum(self.ram, other.ram);
         self.swap = sum(self.swap, other.swap);
         self.charged = sum(self.charged, other.charged);
+        self.cg_swap = sum(self.cg_swap, other.cg_swap);
         self.page_tables = sum(self.page_tables, other.page_tables);
         self.gpu = sum(self.gpu, other.gpu);
         self.lazyfree = sum(self.lazyfree, other.lazyfree);

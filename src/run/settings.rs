@@ -186,7 +186,7 @@ impl Settings {
 
     /// Asks for the figures of an earlier report, which are compared whatever the columns are.
     pub(super) fn compare_with(&mut self, before: &Snapshot) {
-        let of_groups = [Column::Charged, Column::Events];
+        let of_groups = [Column::Charged, Column::CgSwap, Column::Events];
         if of_groups.iter().any(|column| before.has(*column)) {
             self.groups = groups::plan(&of_groups);
         }

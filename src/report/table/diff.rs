@@ -9,10 +9,11 @@ use crate::units::{Kib, labels};
 
 /// The columns. RAM, SWAPPED, COUNT and names are always shown, the others if both reports have
 /// them. Most reports have LAZYFREE: it is shown if the unit shows a change.
-const COLUMNS: [Column; 10] = [
+const COLUMNS: [Column; 11] = [
     Column::Ram,
     Column::Swap,
     Column::Charged,
+    Column::CgSwap,
     Column::PageTables,
     Column::Gpu,
     Column::LazyFree,
@@ -43,7 +44,7 @@ pub fn diff(diff: &Diff<'_>, options: &TableOptions<'_>) -> String {
     let amounts = changes().flat_map(|change| COLUMNS.map(|column| change.get(column)));
     let unit = options.unit.resolve(amounts.flatten().map(Delta::size).max().unwrap_or_default());
     let is_shown = |column: &Column| match column {
-        Column::Charged | Column::PageTables | Column::Gpu => {
+        Column::Charged | Column::CgSwap | Column::PageTables | Column::Gpu => {
             changes().any(|change| change.get(*column).is_some())
         }
         Column::LazyFree => {

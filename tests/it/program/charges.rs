@@ -381,8 +381,8 @@ fn reports_with_charges_are_compared() {
     lay_out("v2.txt", cgroups.path());
     let saved = |name: &str| {
         let path = cgroups.path().join(name).display().to_string();
-        let words =
-            ["--json", "--by", "unit", "--columns", "charged,events", "--output-file", &path];
+        let columns = "charged,cg-swap,events";
+        let words = ["--json", "--by", "unit", "--columns", columns, "--output-file", &path];
         assert_eq!(report(&tree("grouped"), cgroups.path(), &words).code, Some(0));
         path
     };
@@ -392,17 +392,18 @@ fn reports_with_charges_are_compared() {
         std::fs::write(path, text).expect("a file of ours");
     };
     set("cron.service", "memory.current", "14680064\n");
+    set("cron.service", "memory.swap.current", "7340032\n");
     let events = "low 0\nhigh 0\nmax 4\noom 1\noom_kill 1\noom_group_kill 0\n";
     set("cron.service", "memory.events", events);
     set("upload.service", "memory.current", "0\n");
     let after = saved("after.json");
     let table = run(["diff", &before, &after]).stdout();
     let expected = [
-        "MiB RAM SWAPPED CHARGED COUNT EVENTS UNIT",
+        "MiB RAM SWAPPED CHARGED CG-SWAP COUNT EVENTS UNIT",
         "0.0 -24.0 upload.service (gone)",
-        "0.0 +2.0 max +4 oom +1 oom_kill +1 cron.service",
+        "0.0 +2.0 +3.0 max +4 oom +1 oom_kill +1 cron.service",
         "(14 rows alike)",
-        "# 0.0 - - TOTAL USED BY PROCESSES",
+        "# 0.0 - - - TOTAL USED BY PROCESSES",
     ];
     assert_eq!(table.lines().map(cells).collect::<Vec<_>>(), expected, "{table}");
     let words = ["--by", "unit", "--watch", "1s", "--count", "1", "--since", &before];
@@ -412,10 +413,9 @@ fn reports_with_charges_are_compared() {
     let json = run(["diff", "--json", &before, &after]).stdout();
     let document: Value = serde_json::from_str(&json).expect("JSON");
     let last = &document["rows"][1];
-    assert_eq!(
-        (&last["change"]["charged"], &last["change"]["events"]["oom_kill"]),
-        (&(2 * MIB).into(), &1.into())
-    );
+    let changes = ["charged", "cg_swap"].map(|key| last["change"][key].as_u64());
+    assert_eq!(changes, [Some(2 * MIB), Some(3 * MIB)]);
+    assert_eq!(last["change"]["events"]["oom_kill"], 1);
     readers::validate_or_skip(
         "reports_with_charges_are_compared",
         "diff",
