@@ -140,9 +140,7 @@ impl<'run> Charges<'run> {
             outside += usize::from(path.is_some() && below.is_none());
             rows.place(labels.label(&process), below);
         }
-        if !has_idle {
-            rows.leave_out(labels);
-        }
+        rows.leave_out(labels, !has_idle);
         Charges { outside, ..rows.charges(mount.has_local_events, has_idle) }
     }
 
@@ -173,7 +171,7 @@ enum Owner<'run> {
     Row(&'run [u8]),
     /// Processes of several rows.
     Several,
-    /// None: processes that are not selected may be there.
+    /// None: the processes there are not measured.
     LeftOut,
 }
 
@@ -232,11 +230,14 @@ impl<'run> Rows<'run> {
         };
     }
 
-    /// Leaves out groups in no unit, or in no container, that are neither groups of selected
-    /// processes nor below one: the processes there have nothing to do with the selected ones.
-    fn leave_out(&mut self, labels: &Labels<'_>) {
+    /// Leaves out groups in no unit, or in no container, that are neither groups of measured
+    /// processes nor below one, if other processes are there, or may be because of a selection:
+    /// these have nothing to do with the measured ones.
+    fn leave_out(&mut self, labels: &Labels<'_>, is_selection: bool) {
         let is_far = |place: usize| match self.owners[place] {
-            Owner::Path(label) if labels.is_rest(label) => {
+            Owner::Path(label)
+                if labels.is_rest(label) && (is_selection || self.groups[place].has_others) =>
+            {
                 let home = |group| matches!(self.owners[group], Owner::Row(_) | Owner::Several);
                 !self.levels.levels(place).any(home)
             }

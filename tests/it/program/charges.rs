@@ -155,6 +155,27 @@ fn a_selection_in_no_unit_has_its_own_groups() {
     }
 }
 
+/// As an ordinary user: the others' groups in no unit are none of the row.
+#[test]
+fn groups_in_no_unit_of_others_are_left_out() {
+    let (cgroups, root) = (TempDir::new("charges-denied"), TempDir::new("charges-denied-root"));
+    lay_out("v2.txt", cgroups.path());
+    copy_dir(&tree("grouped"), root.path());
+    for pid in 701..=719 {
+        let dir = root.path().join(pid.to_string());
+        match pid {
+            701 => {}
+            703 => std::fs::write(dir.join("cgroup"), "0::/user.slice\n").expect("ours"),
+            _ => std::fs::remove_dir_all(dir).expect("a process of ours"),
+        }
+    }
+    let words = ["--json", "--by", "unit", "--columns", ALL];
+    let (_, rows) = rows(&report(root.path(), cgroups.path(), &words));
+    // That of the slice of getty@tty1.service. Process 716 is in /system.slice.
+    let row = &rows["(no unit)"];
+    assert_eq!((&row["count"], &row["charged"]), (&1.into(), &(MIB / 2).into()));
+}
+
 /// In a namespace of control groups, `/..` begins the path of a process outside. The group of the
 /// same path without it is another one.
 #[test]
