@@ -74,6 +74,10 @@ impl Expected {
 
     /// A build of psm-uring lists every member, with the memory that its files show.
     pub(crate) fn check_rows(&self, tool: &Tool) -> Result<(), String> {
+        if tool.has_no_rows() {
+            say(&format!("SKIPPED the rows of {}: it prints the sum alone", tool.name));
+            return Ok(());
+        }
         let ran = tool.run(&["--by", "pid", "--json"])?;
         let report: Value = serde_json::from_str(&ran.stdout).unwrap_or_default();
         if !SCHEMAS.iter().any(|schema| report["schema"] == *schema) {

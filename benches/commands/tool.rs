@@ -12,7 +12,8 @@ use super::usage::{Ran, run};
 /// The place of the sum in the output of a tool.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Output {
-    /// psm-uring: `#    731.9   134.2  TOTAL USED BY PROCESSES`, in MiB.
+    /// psm-uring: `#    731.9   134.2  TOTAL USED BY PROCESSES`, in MiB; with `--total` one number,
+    /// in bytes.
     Table,
     /// metop: JSON without a sum, `pss.pss_kb` for each process.
     Metop,
@@ -80,6 +81,11 @@ impl Tool {
 
     pub(crate) fn is_ours(&self) -> bool {
         self.output == Output::Table
+    }
+
+    /// Whether it prints the sum alone.
+    pub(crate) fn has_no_rows(&self) -> bool {
+        self.words.iter().any(|word| matches!(word.as_str(), "-t" | "--total"))
     }
 
     /// Its name and version, without figures.
@@ -158,7 +164,10 @@ fn total_kib(output: Output, text: &str) -> Option<u64> {
     let line_of = |start: &str| text.lines().rev().find_map(|line| line.strip_prefix(start));
     let word = |line: &str, n: usize| line.split_ascii_whitespace().nth(n)?.parse::<f64>().ok();
     let kib = match output {
-        Output::Table => word(line_of("#")?, 0)? * 1024.0,
+        Output::Table => match line_of("#") {
+            Some(total) => word(total, 0)? * 1024.0,
+            None => text.trim().parse::<f64>().ok()? / 1024.0,
+        },
         Output::PsMem => text.lines().rev().find_map(amount_kib)?,
         Output::Smem => word(text.lines().last()?, 4)?,
         Output::Smemstat => {
@@ -192,6 +201,7 @@ fn amount_kib(text: &str) -> Option<f64> {
 pub(crate) fn check_outputs() {
     for (output, text, kib) in [
         (Output::Table, "   MiB RAM  PROCESS\n     1.5    sh (1)\n#     2.5   TOTAL\n", Some(2560)),
+        (Output::Table, "2621440\n", Some(2560)),
         (Output::PsMem, "--------\n   928.3 KiB\n========\n", Some(928)),
         (Output::PsMem, "--------\n     1.5 GiB\n========\n", Some(1_572_864)),
         (
