@@ -16,7 +16,7 @@ const NARROW: usize = 60;
 const GAP: usize = 2;
 /// The least width of a name that is cut, and of the column of names, which also counts processes.
 /// A line that needs more is wider than the terminal: a row without a name is of no use.
-const NAME_MIN: usize = 10;
+const NAME_MIN: usize = 8;
 const NAME_COLUMN_MIN: usize = NAME_MIN + 4;
 
 /// The content of a cell.

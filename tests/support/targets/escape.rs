@@ -10,8 +10,8 @@ use psm_uring::smaps::Smaps;
 use psm_uring::units::{Kib, Pid};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Three amounts, two blanks, one column of a name and its suffix.
-const NEEDED: usize = 3 * 8 + 2 + 1 + " (1) timed out, RSS 2.0 MiB".len();
+/// Three amounts, two blanks, eight columns of a name and its suffix.
+const NEEDED: usize = 3 * 10 + 2 + 8 + " (1) timed out, RSS 2.0 MiB".len();
 /// The maximum length of an escaped byte: `\u{0}` for a NUL is shorter.
 const GROWTH_MAX: usize = 10;
 
