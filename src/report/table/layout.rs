@@ -58,8 +58,6 @@ pub struct Content {
 #[derive(Debug)]
 pub struct Layout {
     columns: Vec<(ColumnKind, usize)>,
-    /// The widths that numbers need, with one blank.
-    needed: Vec<usize>,
     /// The column with the names of rows.
     name: Option<usize>,
     is_colored: bool,
@@ -82,24 +80,23 @@ impl Layout {
             kind => (kind, content.widest.max(content.head) + GAP),
         };
         let columns = contents.iter().map(width).collect();
-        let needed = contents.iter().map(|content| content.widest.max(content.head) + 1).collect();
         let (name, is_terminal) = (contents.iter().position(|one| one.is_name), terminal.is_some());
-        let mut layout = Layout { columns, needed, name, is_colored, is_terminal, charset };
+        let mut layout = Layout { columns, name, is_colored, is_terminal, charset };
         if let Some(columns) = terminal {
-            layout.fit(columns);
+            layout.fit(contents, columns);
         }
         layout
     }
 
     /// Shortens the widest texts, then the blanks in front of the widest numbers, until all columns
     /// fit or nothing is left to shorten.
-    fn fit(&mut self, terminal: usize) {
+    fn fit(&mut self, contents: &[Content], terminal: usize) {
         let all: usize = self.columns.iter().map(|(_, width)| width).sum();
         for _ in terminal..all {
             let least = |place: usize, kind| match kind {
                 ColumnKind::Text if self.name == Some(place) => GAP + NAME_COLUMN_MIN,
                 ColumnKind::Text => GAP + 1,
-                _ => self.needed[place],
+                _ => contents[place].widest.max(contents[place].head) + 1,
             };
             let columns = self.columns.iter_mut().enumerate();
             let longer = columns.filter(|(place, (kind, width))| *width > least(*place, *kind));
