@@ -2,7 +2,7 @@
 # Runs the tests that depend on the kernel under Debian's own kernels, in emulated machines, and
 # writes the results into docs/KERNELS.md:
 #
-#     scripts/kernels.sh                     all kernels, half an hour on two idle CPUs
+#     scripts/kernels.sh                     all kernels, about an hour on two idle CPUs
 #     scripts/kernels.sh bookworm trixie     these kernels; leaves the document unchanged
 #
 # Needs a Debian host with qemu-system-x86 and mmdebstrap, and root. Installs nothing and changes no
