@@ -21,17 +21,35 @@ use bumpalo::Bump;
 /// segments of a page, 3,797). Larger segments hold the lock less often. But none is so large that
 /// the kernel walks a mapping whose text does not fit.
 pub const SEGMENT_BYTES: usize = 3072;
+/// The memory of a segment, with its place in the vector.
+pub const SEGMENT_MEMORY: usize = SEGMENT_BYTES + size_of::<libc::iovec>();
+
+/// The memory that an arena may take beyond a buffer that does not fit: the rest of a page.
+const ROUNDING_BYTES: usize = 4096;
 
 /// An arena of buffers. Cheap to clone: all clones share the memory.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct BufferArena {
     bump: Rc<Bump>,
 }
 
 impl BufferArena {
-    /// An arena without memory.
-    pub fn new() -> Self {
-        BufferArena::default()
+    /// An arena of this size. A buffer that does not fit takes up to twice its own size more.
+    ///
+    /// # Panics
+    /// If memory is exhausted.
+    pub fn with_room(bytes: usize) -> Self {
+        let bump = Rc::new(Bump::with_capacity(bytes));
+        BufferArena { bump }
+    }
+
+    /// Keeps the arena from doubling. Where a limit leaves less than that, an arena takes half of
+    /// it, or a quarter, and so on: nearly all that the rest of the run needs.
+    fn make_room(&self, bytes: usize) {
+        if self.bump.chunk_capacity() < bytes {
+            let limit = self.bump.allocated_bytes() + 2 * bytes + ROUNDING_BYTES;
+            self.bump.set_allocation_limit(Some(limit));
+        }
     }
 
     /// A buffer of `room` bytes for a plain read. Its pages become resident when the kernel writes
@@ -41,6 +59,7 @@ impl BufferArena {
     /// If memory is exhausted, or `room` exceeds `isize::MAX`.
     pub fn buffer(&self, room: usize) -> Buffer {
         let layout = Layout::array::<u8>(room).expect("a buffer fits in memory");
+        self.make_room(room);
         let start = self.bump.alloc_layout(layout);
         Buffer { start, room, filled: 0, segments: None, _arena: Rc::clone(&self.bump) }
     }
@@ -52,6 +71,7 @@ impl BufferArena {
     pub fn segmented_buffer(&self, segments: usize) -> Buffer {
         let mut buffer = self.buffer(segments * SEGMENT_BYTES);
         let start = buffer.start.as_ptr();
+        self.make_room((segments + 1) * size_of::<libc::iovec>());
         let vectors = self.bump.alloc_slice_fill_with(segments, |n| libc::iovec {
             iov_base: start.wrapping_add(n * SEGMENT_BYTES).cast(),
             iov_len: SEGMENT_BYTES,
@@ -120,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_forgotten_buffer_keeps_the_arena() {
-        let arena = BufferArena::new();
+        let arena = BufferArena::with_room(0);
         let mut kept = arena.buffer(100);
         kept.put(&[7; 200]);
         let weak = Rc::downgrade(&arena.bump);
@@ -132,8 +152,20 @@ mod tests {
     }
 
     #[test]
+    fn an_arena_does_not_double() {
+        const ROOM: usize = 100_000;
+        let arena = BufferArena::with_room(4 * ROOM);
+        let buffers: Vec<Buffer> = (0..4).map(|_| arena.buffer(ROOM)).collect();
+        let planned = arena.bump.allocated_bytes();
+        assert!(planned < 5 * ROOM, "{planned} bytes for {} buffers", buffers.len());
+        let more: Vec<Buffer> = (0..20).map(|_| arena.buffer(ROOM)).collect();
+        let in_all = arena.bump.allocated_bytes() - planned;
+        assert!(in_all < 22 * ROOM, "{in_all} bytes for {} buffers more", more.len());
+    }
+
+    #[test]
     fn segments_cover_the_buffer_in_order() {
-        let buffer = BufferArena::new().segmented_buffer(3);
+        let buffer = BufferArena::with_room(0).segmented_buffer(3);
         let vectors = buffer.segments().expect("segmented");
         assert_eq!((vectors.len(), buffer.room()), (3, 3 * SEGMENT_BYTES));
     }

@@ -12,9 +12,9 @@ use super::this_process;
 
 /// Memory that must stay free: four times what the C library takes at a time.
 const RESERVE_BYTES: usize = 512 * 1024;
-/// The same for each process, which has a row and a part in the report (300 bytes each in a table
-/// of 2,000 programs, 570 in one of processes).
-const RESERVE_BYTES_PER_PROCESS: usize = 512;
+/// The same for each process, which has a result, a row and a part in the report (2,400 processes:
+/// 390 bytes each in a table of programs, 2,100 in one of processes, 3,400 in JSON).
+const RESERVE_BYTES_PER_PROCESS: usize = 3584;
 
 /// Whether `bytes` can be allocated now (`RLIMIT_AS`, `RLIMIT_DATA`, and the commit limit if the
 /// host has one) and leave enough for the rest of a run over `processes` processes. The limit of a

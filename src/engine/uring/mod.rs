@@ -110,12 +110,16 @@ impl<F: Fetcher> Uring<F> {
         self.places.len() + kept + in_slots
     }
 
+    /// The number of slots that this depth needs besides the free ones.
+    fn slots_to_add(&self, depth: usize) -> usize {
+        depth.saturating_sub(self.free.len())
+    }
+
     /// The number of processes in flight, held ones excluded, that leaves memory for the rest of
     /// the run. `None` if some workers would be idle.
     fn affordable_depth(&self, processes: usize, plan: &Plan) -> Option<usize> {
-        let free = self.slots.iter().filter(|slot| slot.state == SlotState::Free).count();
         let is_affordable = |depth: &usize| {
-            let bytes = depth.saturating_sub(free) * self.buffers.slot_bytes(plan);
+            let bytes = self.slots_to_add(*depth) * self.buffers.slot_bytes(plan);
             bytes == 0 || memory::has_room(bytes, processes)
         };
         let wanted = self.tuning.depth.min(processes);
@@ -145,6 +149,10 @@ impl<F: Fetcher> Engine for Uring<F> {
         let Some(depth) = self.affordable_depth(pids.len(), plan) else {
             return Err(EngineFailure { errno: Errno::NOMEM, unfinished: pids.to_vec() });
         };
+        let added = self.slots_to_add(depth);
+        if added > 0 {
+            self.buffers.reserve(added, plan);
+        }
         let closed = series_of(&mut self.series, plan).map(|series| series.begin(pids));
         closed.into_iter().flatten().for_each(|place| self.close(place));
         let before = self.ring.stats();
@@ -154,6 +162,7 @@ impl<F: Fetcher> Engine for Uring<F> {
             tally: Tally::with_capacity(pids.len(), plan),
             queue: pids.iter(),
             depth,
+            slots_planned: self.slots.len() + added,
             plan,
             timeouts: *timeouts,
             observer,
@@ -194,6 +203,8 @@ struct SurveyState<'a> {
     queue: std::slice::Iter<'a, Pid>,
     /// Processes in flight at once, held ones excluded.
     depth: usize,
+    /// Slots whose memory is there. More replace those of held processes.
+    slots_planned: usize,
     plan: &'a Arc<Plan>,
     timeouts: Timeouts,
     observer: &'a mut dyn FnMut(Progress),
@@ -284,7 +295,7 @@ impl<F: Fetcher> Uring<F> {
             return;
         }
         while survey.moving() < survey.depth {
-            let Some(index) = self.free_slot() else { return };
+            let Some(index) = self.free_slot(survey) else { return };
             let Some(pid) = survey.queue.next() else {
                 self.free.push(index);
                 return;
@@ -318,10 +329,15 @@ impl<F: Fetcher> Uring<F> {
         (survey.moving().saturating_sub(survey.paused.len()) / 4).max(1)
     }
 
-    fn free_slot(&mut self) -> Option<usize> {
-        if self.free.is_empty() && self.slots.len() < self.ring.slots_max() {
+    fn free_slot(&mut self, survey: &SurveyState<'_>) -> Option<usize> {
+        let is_affordable = |slots| {
+            let bytes = self.buffers.slot_bytes(survey.plan);
+            slots < survey.slots_planned || memory::has_room(bytes, survey.listed)
+        };
+        let slots = self.slots.len();
+        if self.free.is_empty() && slots < self.ring.slots_max() && is_affordable(slots) {
             self.slots.push(Slot::new());
-            self.free.push(self.slots.len() - 1);
+            self.free.push(slots);
         }
         self.free.pop()
     }

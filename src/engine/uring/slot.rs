@@ -8,7 +8,7 @@ use crate::engine::{IoStats, Tally};
 use crate::process::{
     Plan, Probe, ProcFile, ReadNext, Source, TEXT_MAX, WINDOW_BYTES, Want, Window,
 };
-use crate::sys::buffer::{Buffer, BufferArena, SEGMENT_BYTES};
+use crate::sys::buffer::{Buffer, BufferArena, SEGMENT_BYTES, SEGMENT_MEMORY};
 use crate::sys::ring::{Completion, Failure, Fetch, Fetcher, Half, Opening, ReadFrom, Request};
 use crate::units::{Errno, Pid};
 
@@ -30,20 +30,33 @@ impl Buffers {
     /// Buffers for this many slots.
     pub(super) fn new(slots: usize) -> Buffers {
         let share = SMAPS_BYTES_MAX / SEGMENT_BYTES / slots;
-        Buffers { arena: BufferArena::new(), smaps_segments: share.clamp(1, SMAPS_SEGMENTS) }
+        let smaps_segments = share.clamp(1, SMAPS_SEGMENTS);
+        Buffers { arena: BufferArena::with_room(0), smaps_segments }
     }
 
-    /// The memory of a slot and its buffers. The factor 2: an arena reserves up to as much again. A
-    /// process without a rollup, whose smaps is read instead, may need more.
+    /// Takes the memory for the buffers of this many further slots at once.
+    pub(super) fn reserve(&mut self, slots: usize, plan: &Plan) {
+        // The buffers of earlier slots keep their arena.
+        self.arena = BufferArena::with_room(slots * self.buffers_bytes(plan));
+    }
+
+    /// The memory of a slot and its buffers.
     pub(super) fn slot_bytes(&self, plan: &Plan) -> usize {
+        // The list of slots doubles as it grows.
+        2 * size_of::<Slot>() + self.buffers_bytes(plan)
+    }
+
+    /// The memory of the buffers of a slot. A process without a rollup, whose smaps is read
+    /// instead, may need more.
+    fn buffers_bytes(&self, plan: &Plan) -> usize {
         let memory = match plan.source {
-            Source::Smaps => self.smaps_segments * SEGMENT_BYTES,
+            Source::Smaps => self.smaps_segments * SEGMENT_MEMORY,
             Source::Auto | Source::Rollup => ROLLUP_BYTES,
             Source::Pagemap => WINDOW_BYTES,
         };
         let name = plan.name_file();
         let arguments = if name == ProcFile::Arguments { name.text_max() } else { 0 };
-        size_of::<Slot>() + 2 * (memory + arguments + TEXT_MAX)
+        memory + arguments + TEXT_MAX
     }
 
     fn allocate(&self, file: ProcFile) -> Buffer {

@@ -209,7 +209,7 @@ fn a_policy_of_the_user_stays() {
 
 /// Bytes for a slot's first file.
 fn buffer() -> Buffer {
-    BufferArena::new().buffer(64)
+    BufferArena::with_room(0).buffer(64)
 }
 
 /// A ring with so many workers per queue, on processes whose memory files are FIFOs.
