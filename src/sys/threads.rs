@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::mem::MaybeUninit;
+use std::sync::OnceLock;
 
 use rustix::fs::{Mode, OFlags, RawDir};
 use rustix::path::DecInt;
@@ -31,9 +32,11 @@ pub fn spawn(work: impl FnOnce() + Send + 'static) -> bool {
     std::thread::Builder::new().stack_size(STACK_BYTES).spawn(work).is_ok()
 }
 
-/// The number of CPUs that this process may use (`sched_getaffinity(2)` and cgroup quotas).
+/// The number of CPUs that this process could use when it was first asked for
+/// (`sched_getaffinity(2)` and cgroup quotas, in five files).
 pub fn cpus() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    static CPUS: OnceLock<usize> = OnceLock::new();
+    *CPUS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// The number of CPUs of the host that are online.
