@@ -254,7 +254,7 @@ impl SurveyState<'_> {
 impl<F: Fetcher> Uring<F> {
     fn run(&mut self, survey: &mut SurveyState<'_>) -> Result<(), Errno> {
         loop {
-            self.submit(survey);
+            self.submit(survey)?;
             self.read_next_windows(survey);
             // Requests of earlier surveys may hold all slots: then wait until some complete.
             if survey.in_flight == 0 && survey.queue.as_slice().is_empty() {
@@ -289,16 +289,13 @@ impl<F: Fetcher> Uring<F> {
     }
 
     /// Starts processes until enough are in flight.
-    fn submit(&mut self, survey: &mut SurveyState<'_>) {
-        let now = self.ring.now();
-        if survey.is_late(now) {
-            return;
-        }
-        while survey.moving() < survey.depth {
-            let Some(index) = self.free_slot(survey) else { return };
+    fn submit(&mut self, survey: &mut SurveyState<'_>) -> Result<(), Errno> {
+        let mut now = self.ring.now();
+        while survey.moving() < survey.depth && !survey.is_late(now) {
+            let Some(index) = self.free_slot(survey) else { break };
             let Some(pid) = survey.queue.next() else {
                 self.free.push(index);
-                return;
+                break;
             };
             let slot = &mut self.slots[index];
             let known =
@@ -309,7 +306,10 @@ impl<F: Fetcher> Uring<F> {
             survey.in_flight += 1;
             survey.last_active = now;
             slot.fetch_next(index, &self.buffers, &mut self.ring);
+            // A file that never blocks is complete. The workers wait for the request behind it.
+            now = self.reap(survey)?;
         }
+        Ok(())
     }
 
     /// Reads the windows whose pause is over.

@@ -35,6 +35,10 @@ use crate::units::Errno;
 
 /// The longest chain: two opens, two reads.
 pub(super) const CHAIN_MAX: usize = 4;
+/// The number of queued entries that are submitted at once. The requests of a full queue take the
+/// lock of the ring for as long as its paths take to be copied, and workers that install a
+/// descriptor wait for it; and at first the workers have nothing to do.
+const SUBMITTED_AT: usize = 16;
 /// The number of times in a row that the kernel may refuse requests, and the pause after each
 /// refusal.
 const REFUSALS_MAX: u32 = 100;
@@ -235,6 +239,9 @@ impl KernelRing {
             }
             None if self.features.chains => self.push_chain(slot),
             _ => self.push_opens(slot),
+        }
+        if self.ring.submission().len() >= SUBMITTED_AT {
+            self.enter(0, Duration::ZERO);
         }
     }
 

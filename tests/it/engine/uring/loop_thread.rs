@@ -28,7 +28,15 @@ fn trace(arguments: &[&str]) -> Option<String> {
     let file = Trace(std::env::temp_dir().join(name.replace(['(', ')'], "")));
     let strace = |program: &str| {
         let mut command = Command::new("strace");
-        command.args(["-f", "-y", "-s", "64", "-e", &format!("trace={CALLS}"), "-o"]);
+        command.args([
+            "-f",
+            "-y",
+            "-s",
+            "64",
+            "-e",
+            &format!("trace={CALLS},io_uring_enter"),
+            "-o",
+        ]);
         command.arg(&file.0).arg(program);
         command
     };
@@ -110,6 +118,39 @@ fn the_loop_thread_touches_no_target() {
     let sync = trace(&["--pid", &list, "--engine", "threads", "--workers", "1"]);
     let sync = sync.expect("strace was there before");
     assert!(sync.contains("smaps_rollup"), "the trace of threads shows no reads:\n{sync}");
+}
+
+/// The workers get requests while the loop thread reads the sizes of further processes.
+#[test]
+fn workers_do_not_wait_for_all_sizes() {
+    const TEST: &str = "workers_do_not_wait_for_all_sizes";
+    /// Sixteen entries are four chains or, where CPUs are contended, the opens of eight processes.
+    const AT_ONCE: usize = 8;
+    if !has_uring(TEST) {
+        return;
+    }
+    let targets: Vec<Target> = (0..3 * AT_ONCE).map(|_| Target::stopped("touch 1")).collect();
+    let pids: Vec<String> = targets.iter().map(|target| target.pid().to_string()).collect();
+    let Some(traced) = trace(&["--pid", &pids.join(","), "--engine", "uring"]) else {
+        return skip(TEST, "strace is missing, or may not trace here");
+    };
+    let submission = regex(r"io_uring_enter\([^,]*, [1-9]");
+    let mut by_submission = vec![0];
+    for line in traced.lines() {
+        match by_submission.last_mut() {
+            Some(sizes) if line.contains("/statm\", ") => *sizes += 1,
+            _ if submission.is_match(line) => by_submission.push(0),
+            _ => {}
+        }
+    }
+    let sizes: usize = by_submission.iter().sum();
+    // A process without the right to walk reads no sizes.
+    if sizes == 0 {
+        return skip(TEST, "the sizes of processes are not read here");
+    }
+    assert_eq!(sizes, pids.len(), "sizes by submission: {by_submission:?}");
+    let is_early = by_submission.iter().all(|count| *count <= AT_ONCE);
+    assert!(is_early, "sizes by submission: {by_submission:?}");
 }
 
 /// Classifies calls as touching or not, on lines as strace prints them.
