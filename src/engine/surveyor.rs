@@ -57,6 +57,7 @@ impl Surveyor {
     /// # Errors
     /// [`Error::Ring`] if `uring` was requested by name and is not available.
     pub fn open(kind: EngineKind, root: &ProcRoot, tuning: Tuning) -> Result<Surveyor, Error> {
+        // The pauses of walks, in this thread and in the threads of the engines.
         threads::set_exact_timers();
         let is_auto = kind == EngineKind::Auto;
         let keeps_files = tuning.keeps_files && can_reread(root);

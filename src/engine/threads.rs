@@ -420,7 +420,7 @@ impl Log {
     }
 }
 
-/// Room for one read: a window, which is more than the kernel returns of a text at once.
+/// Room for one read: a window of a walk. The kernel returns less of most texts at once.
 const READ_BYTES: usize = WINDOW_BYTES;
 /// Bytes read again from the beginning of smaps, to see whether the address space is still there.
 const VERIFY_BYTES: usize = 1;

@@ -24,7 +24,7 @@ pub const SEGMENT_BYTES: usize = 3072;
 /// The memory of a segment, with its place in the vector.
 pub const SEGMENT_MEMORY: usize = SEGMENT_BYTES + size_of::<libc::iovec>();
 
-/// The memory that an arena may take beyond a buffer that does not fit: the rest of a page.
+/// Added to the limit of an arena: bumpalo rounds up to whole pages.
 const ROUNDING_BYTES: usize = 4096;
 
 /// An arena of buffers. Cheap to clone: all clones share the memory.
@@ -34,18 +34,19 @@ pub struct BufferArena {
 }
 
 impl BufferArena {
-    /// An arena of this size. A buffer that does not fit takes up to twice its own size more.
+    /// An arena with this much memory. A buffer that does not fit takes up to twice its size more,
+    /// and a page.
     ///
     /// # Panics
     /// If memory is exhausted.
     pub fn with_room(bytes: usize) -> Self {
-        let bump = Rc::new(Bump::with_capacity(bytes));
-        BufferArena { bump }
+        BufferArena { bump: Rc::new(Bump::with_capacity(bytes)) }
     }
 
-    /// Keeps the arena from doubling. Where a limit leaves less than that, an arena takes half of
-    /// it, or a quarter, and so on: nearly all that the rest of the run needs.
-    fn make_room(&self, bytes: usize) {
+    /// Limits the growth of the arena for an allocation that does not fit. Without this, bumpalo
+    /// doubles the arena; where `ulimit` leaves less, it tries half, a quarter and so on, and so
+    /// takes nearly all memory that the rest of the run needs.
+    fn limit_growth(&self, bytes: usize) {
         if self.bump.chunk_capacity() < bytes {
             let limit = self.bump.allocated_bytes() + 2 * bytes + ROUNDING_BYTES;
             self.bump.set_allocation_limit(Some(limit));
@@ -59,7 +60,7 @@ impl BufferArena {
     /// If memory is exhausted, or `room` exceeds `isize::MAX`.
     pub fn buffer(&self, room: usize) -> Buffer {
         let layout = Layout::array::<u8>(room).expect("a buffer fits in memory");
-        self.make_room(room);
+        self.limit_growth(room);
         let start = self.bump.alloc_layout(layout);
         Buffer { start, room, filled: 0, segments: None, _arena: Rc::clone(&self.bump) }
     }
@@ -71,7 +72,7 @@ impl BufferArena {
     pub fn segmented_buffer(&self, segments: usize) -> Buffer {
         let mut buffer = self.buffer(segments * SEGMENT_BYTES);
         let start = buffer.start.as_ptr();
-        self.make_room((segments + 1) * size_of::<libc::iovec>());
+        self.limit_growth((segments + 1) * size_of::<libc::iovec>());
         let vectors = self.bump.alloc_slice_fill_with(segments, |n| libc::iovec {
             iov_base: start.wrapping_add(n * SEGMENT_BYTES).cast(),
             iov_len: SEGMENT_BYTES,

@@ -33,8 +33,8 @@ pub fn spawn(work: impl FnOnce() + Send + 'static) -> bool {
     std::thread::Builder::new().stack_size(STACK_BYTES).spawn(work).is_ok()
 }
 
-/// The number of CPUs that this process could use when it was first asked for
-/// (`sched_getaffinity(2)` and cgroup quotas, in five files).
+/// The number of CPUs that this process may use (`sched_getaffinity(2)` and cgroup quotas), at the
+/// first call: the library reads five files for it, and a run asks several times.
 pub fn cpus() -> usize {
     static CPUS: OnceLock<usize> = OnceLock::new();
     *CPUS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
@@ -62,9 +62,9 @@ pub fn memory_stall() -> Option<f32> {
     text.strip_prefix("some avg10=")?.split(' ').next()?.parse().ok()
 }
 
-/// Lets this thread, and those that it starts from now on, sleep no longer than they ask to. By
-/// default a timer may be late by 50 us (`PR_SET_TIMERSLACK`, prctl(2)), as long as the pause of a
-/// walk. Where a filter of system calls forbids it, pauses are longer.
+/// Makes the timers of this thread exact, and those of threads that it starts from now on. By
+/// default the kernel may delay a timer by 50 us (`PR_SET_TIMERSLACK`, prctl(2)), most of a pause
+/// of a walk. Where a filter of system calls forbids prctl, pauses are longer.
 pub fn set_exact_timers() {
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
 }

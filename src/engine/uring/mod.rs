@@ -203,7 +203,7 @@ struct SurveyState<'a> {
     queue: std::slice::Iter<'a, Pid>,
     /// Processes in flight at once, held ones excluded.
     depth: usize,
-    /// Slots whose memory is there. More replace those of held processes.
+    /// Slots whose memory is reserved. Further ones replace slots of held processes.
     slots_planned: usize,
     plan: &'a Arc<Plan>,
     timeouts: Timeouts,
@@ -292,11 +292,9 @@ impl<F: Fetcher> Uring<F> {
     fn submit(&mut self, survey: &mut SurveyState<'_>) -> Result<(), Errno> {
         let mut now = self.ring.now();
         while survey.moving() < survey.depth && !survey.is_late(now) {
+            let Some(pid) = survey.queue.as_slice().first() else { break };
             let Some(index) = self.free_slot(survey) else { break };
-            let Some(pid) = survey.queue.next() else {
-                self.free.push(index);
-                break;
-            };
+            survey.queue.next();
             let slot = &mut self.slots[index];
             let known =
                 series_of(&mut self.series, survey.plan).and_then(|series| series.take(*pid));
@@ -306,7 +304,7 @@ impl<F: Fetcher> Uring<F> {
             survey.in_flight += 1;
             survey.last_active = now;
             slot.fetch_next(index, &self.buffers, &mut self.ring);
-            // A file that never blocks is complete. The workers wait for the request behind it.
+            // A file that never blocks has completed; workers wait for the request behind it.
             now = self.reap(survey)?;
         }
         Ok(())
@@ -329,15 +327,15 @@ impl<F: Fetcher> Uring<F> {
         (survey.moving().saturating_sub(survey.paused.len()) / 4).max(1)
     }
 
+    /// A slot with nothing in flight. One beyond the planned ones is made only if memory is left.
     fn free_slot(&mut self, survey: &SurveyState<'_>) -> Option<usize> {
-        let is_affordable = |slots| {
+        let index = self.slots.len();
+        if self.free.is_empty() && index < self.ring.slots_max() {
             let bytes = self.buffers.slot_bytes(survey.plan);
-            slots < survey.slots_planned || memory::has_room(bytes, survey.listed)
-        };
-        let slots = self.slots.len();
-        if self.free.is_empty() && slots < self.ring.slots_max() && is_affordable(slots) {
-            self.slots.push(Slot::new());
-            self.free.push(slots);
+            if index < survey.slots_planned || memory::has_room(bytes, survey.listed) {
+                self.slots.push(Slot::new());
+                self.free.push(index);
+            }
         }
         self.free.pop()
     }

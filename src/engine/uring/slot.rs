@@ -46,8 +46,8 @@ impl Buffers {
         2 * size_of::<Slot>() + self.buffers_bytes(plan)
     }
 
-    /// The memory of the buffers of a slot. A process without a rollup, whose smaps is read
-    /// instead, may need more.
+    /// The memory of the buffers that every slot needs. A process that is walked under
+    /// `Source::Auto` takes a window more, one without a rollup a buffer for smaps.
     fn buffers_bytes(&self, plan: &Plan) -> usize {
         let memory = match plan.source {
             Source::Smaps => self.smaps_segments * SEGMENT_MEMORY,

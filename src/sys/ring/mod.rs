@@ -150,7 +150,8 @@ pub struct WorkerStates {
 
 /// A ring: io_uring, or a model of it.
 pub trait Fetcher {
-    /// Queues a request for a slot with nothing in flight.
+    /// Queues a request for a slot with nothing in flight, and may submit the queue. A file that
+    /// never blocks completes at once.
     fn fetch(&mut self, slot: usize, request: Request);
 
     /// Queues another read of a file that the last request of the slot opened.

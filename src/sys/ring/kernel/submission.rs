@@ -35,10 +35,10 @@ use crate::units::Errno;
 
 /// The longest chain: two opens, two reads.
 pub(super) const CHAIN_MAX: usize = 4;
-/// The number of queued entries that are submitted at once. The requests of a full queue take the
-/// lock of the ring for as long as its paths take to be copied, and workers that install a
-/// descriptor wait for it; and at first the workers have nothing to do.
-const SUBMITTED_AT: usize = 16;
+/// The number of queued entries at which the ring submits them. A submission holds the lock of the
+/// ring while the kernel copies the paths, and workers that install a descriptor spin on it. And
+/// workers sleep until the first submission.
+const SUBMIT_AT: usize = 16;
 /// The number of times in a row that the kernel may refuse requests, and the pause after each
 /// refusal.
 const REFUSALS_MAX: u32 = 100;
@@ -230,7 +230,7 @@ impl KernelRing {
         }
     }
 
-    /// Queues the first request of a fetch, or all of them.
+    /// Queues the first request of a fetch, or all of them, and submits a long queue.
     pub(super) fn push_fetch(&mut self, slot: usize) {
         let mut halves = [Half::First, Half::Second].into_iter();
         match halves.find(|half| self.is_for_keeper(slot, *half)) {
@@ -240,7 +240,9 @@ impl KernelRing {
             None if self.features.chains => self.push_chain(slot),
             _ => self.push_opens(slot),
         }
-        if self.ring.submission().len() >= SUBMITTED_AT {
+        if self.ring.submission().len() >= SUBMIT_AT {
+            // Workers that this call starts inherit the policy.
+            self.set_policy(SUBMIT_AT);
             self.enter(0, Duration::ZERO);
         }
     }

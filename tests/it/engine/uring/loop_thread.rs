@@ -28,15 +28,8 @@ fn trace(arguments: &[&str]) -> Option<String> {
     let file = Trace(std::env::temp_dir().join(name.replace(['(', ')'], "")));
     let strace = |program: &str| {
         let mut command = Command::new("strace");
-        command.args([
-            "-f",
-            "-y",
-            "-s",
-            "64",
-            "-e",
-            &format!("trace={CALLS},io_uring_enter"),
-            "-o",
-        ]);
+        let calls = format!("trace={CALLS},io_uring_enter");
+        command.args(["-f", "-y", "-s", "64", "-e", &calls, "-o"]);
         command.arg(&file.0).arg(program);
         command
     };
