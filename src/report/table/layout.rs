@@ -54,6 +54,13 @@ pub struct Content {
     pub widest: usize,
 }
 
+impl Content {
+    /// The width of its widest cell, the header included.
+    fn width(&self) -> usize {
+        self.widest.max(self.head)
+    }
+}
+
 /// The columns of a table and their widths, gaps included.
 #[derive(Debug)]
 pub struct Layout {
@@ -77,7 +84,7 @@ impl Layout {
         let width = |content: &Content| match content.kind {
             // One blank separates headers.
             kind if kind.is_amount() => (kind, amount.max(content.head + 1)),
-            kind => (kind, content.widest.max(content.head) + GAP),
+            kind => (kind, content.width() + GAP),
         };
         let columns = contents.iter().map(width).collect();
         let (name, is_terminal) = (contents.iter().position(|one| one.is_name), terminal.is_some());
@@ -96,7 +103,7 @@ impl Layout {
             let least = |place: usize, kind| match kind {
                 ColumnKind::Text if self.name == Some(place) => GAP + NAME_COLUMN_MIN,
                 ColumnKind::Text => GAP + 1,
-                _ => contents[place].widest.max(contents[place].head) + 1,
+                _ => contents[place].width() + 1,
             };
             let columns = self.columns.iter_mut().enumerate();
             let longer = columns.filter(|(place, (kind, width))| *width > least(*place, *kind));
