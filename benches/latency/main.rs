@@ -4,8 +4,8 @@
 //! `cargo bench --bench latency -- --mib 2048`
 //!
 //! The process runs on the first CPU, the commands on the others, all at the highest priority, so
-//! that other work on the host disturbs them little. A round begins with a run without commands,
-//! and counts only if that is quiet.
+//! that other work on the host disturbs them little. Threads of the kernel leave the first CPU for
+//! that time. A round begins with a run without commands, and counts only if that is quiet.
 
 #![allow(clippy::print_stdout)]
 
@@ -124,7 +124,10 @@ fn main() -> ExitCode {
     } else {
         let options = Options::parse();
         raise_priority();
-        measure(&options)
+        Cpus::split().and_then(|cpus| {
+            let _moved = MovedThreads::to(&cpus.others);
+            measure(&options)
+        })
     };
     measured.map_or_else(
         |error| {
@@ -236,6 +239,35 @@ impl Cpus {
             return Err("one CPU: the process and its readers need one each".to_owned());
         }
         Ok(Cpus { first, others })
+    }
+}
+
+/// Threads of the kernel that may not run on the CPU of the process meanwhile, and the CPUs that
+/// each had. One such as `kdamond` keeps a CPU for 2 ms: it takes the one of the process when the
+/// process waits for a lock, and the process then waits for it. Only a run that a signal ends
+/// leaves them where they are.
+struct MovedThreads(Vec<(rustix::process::Pid, CpuSet)>);
+
+impl MovedThreads {
+    fn to(others: &CpuSet) -> MovedThreads {
+        // The children of kthreadd. Those that belong to one CPU refuse to move.
+        let threads = std::fs::read_to_string("/proc/2/task/2/children").unwrap_or_default();
+        let pids = threads.split_whitespace().filter_map(|pid| pid.parse().ok());
+        let moved = pids.filter_map(rustix::process::Pid::from_raw).filter_map(|pid| {
+            let had = sched_getaffinity(Some(pid)).ok()?;
+            let is_wide = (0..CpuSet::MAX_CPU).all(|cpu| had.is_set(cpu) || !others.is_set(cpu));
+            (is_wide && sched_setaffinity(Some(pid), others).is_ok()).then_some((pid, had))
+        });
+        MovedThreads(moved.collect())
+    }
+}
+
+impl Drop for MovedThreads {
+    fn drop(&mut self) {
+        for (pid, had) in &self.0 {
+            // It may have ended.
+            let _ = sched_setaffinity(Some(*pid), had);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::{Engine, Progress, Survey, Tally, Timeouts, Tuning, Uring};
 use crate::error::Error;
 use crate::process::{Fate, MappingsWanted, NameRule, Plan, Source};
 use crate::sys::proc_root::ProcRoot;
-use crate::sys::this_process;
+use crate::sys::{this_process, threads};
 use crate::units::{Errno, Pid, labels};
 
 /// The time that the search for dead processes may take after the deadline.
@@ -57,6 +57,8 @@ impl Surveyor {
     /// # Errors
     /// [`Error::Ring`] if `uring` was requested by name and is not available.
     pub fn open(kind: EngineKind, root: &ProcRoot, tuning: Tuning) -> Result<Surveyor, Error> {
+        // The pauses of walks, in this thread and in the threads of the engines.
+        threads::set_exact_timers();
         let is_auto = kind == EngineKind::Auto;
         let keeps_files = tuning.keeps_files && can_reread(root);
         let tuning = Tuning { keeps_files, ..tuning };

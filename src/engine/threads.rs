@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::series::{KnownProcess, SurveySeries};
 use super::{Engine, EngineFailure, IoStats, Progress, Tally, Timeouts};
-use crate::process::{Fate, PAUSE, Plan, Probe, ProcFile, ReadNext, Want};
+use crate::process::{Fate, PAUSE, Plan, Probe, ProcFile, ReadNext, WINDOW_BYTES, Want};
 use crate::sys::keeper_client;
 use crate::sys::pages::KernelPages;
 use crate::sys::proc_root::{OpenFile, ProcRoot};
@@ -420,8 +420,8 @@ impl Log {
     }
 }
 
-/// Room for one read: more than the kernel returns at once.
-const READ_BYTES: usize = 16 * 1024;
+/// Room for one read: a window of a walk. The kernel returns less of most texts at once.
+const READ_BYTES: usize = WINDOW_BYTES;
 /// Bytes read again from the beginning of smaps, to see whether the address space is still there.
 const VERIFY_BYTES: usize = 1;
 

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::mem::MaybeUninit;
+use std::num::NonZeroU64;
 use std::sync::OnceLock;
 
 use rustix::fs::{Mode, OFlags, RawDir};
@@ -59,6 +60,13 @@ pub fn runnable() -> Option<usize> {
 pub fn memory_stall() -> Option<f32> {
     let text = std::fs::read_to_string("/proc/pressure/memory").ok()?;
     text.strip_prefix("some avg10=")?.split(' ').next()?.parse().ok()
+}
+
+/// Makes the timers of this thread exact, and those of threads that it starts from now on. By
+/// default the kernel may delay a timer by 50 us (`PR_SET_TIMERSLACK`, prctl(2)), most of a pause
+/// of a walk. Where a filter of system calls forbids prctl, pauses are longer.
+pub fn set_exact_timers() {
+    let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
 }
 
 /// The CPUs that this process may run on, except the one it is on; `None` if there is no other.

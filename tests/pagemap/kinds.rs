@@ -77,12 +77,12 @@ kinds! {
     swap, swap_thp, swap_read, swap_fork, swap_shmem, swap_shmem_private,
 }
 
-/// A walk reads each page table of a process once: 8 MiB of pages with a window of 16 KiB, 2 MiB
-/// with one of 4 KiB.
+/// A walk reads each page table of a process once: 12 MiB of pages with a window of 24 KiB,
+/// 2 MiB with one of 4 KiB.
 #[test]
 fn a_walk_reads_each_page_table_once() {
     const FEW: u64 = 64;
-    const MANY: u64 = 192;
+    const MANY: u64 = 208;
     let _alone = alone();
     let start = |mib: u64| Zoo::start(&["anon", &mib.to_string()]);
     let zoos = match (start(FEW), start(MANY)) {
@@ -91,7 +91,7 @@ fn a_walk_reads_each_page_table_once() {
             return skip("kinds::a_walk_reads_each_page_table_once", &why);
         }
     };
-    for (gentle, mib_per_read) in [(None, 8), (Some("--gentle"), 2)] {
+    for (gentle, mib_per_read) in [(None, 12), (Some("--gentle"), 2)] {
         for engine in ["sync", "threads", "auto"] {
             let reads = zoos.each_ref().map(|zoo| {
                 let pid = zoo.pids()[0].to_string();

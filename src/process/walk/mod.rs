@@ -42,20 +42,19 @@ use crate::units::{Errno, Kib};
 
 /// The time between the end of a read and the next one of the same process. A writer that waits for
 /// the lock gets it in this time: a reader that returns at once takes it again before the writer
-/// has woken (measured: 10 us are too few). 50 us suffice because timers are late by up to as much:
-/// after exact pauses of 50 and 75 us a writer waits 1.2 and 1.7 ms at p99.99.
+/// has woken (measured: 10 us are too few).
 pub const PAUSE: Duration = Duration::from_micros(50);
 
 /// The size of a read, and of one that is gentler still. A read takes the lock once per table that
-/// it visits, four times and once.
-pub const WINDOW_BYTES: usize = 16 * 1024;
+/// it visits, six times and once.
+pub const WINDOW_BYTES: usize = 24 * 1024;
 /// The same for `--gentle`.
 pub const GENTLE_WINDOW_BYTES: usize = 4 * 1024;
 
-/// A window has at most one mapping per so many entries. The kernel takes as long for a mapping as
-/// for six pages (0.5 us), and a reader mostly takes the lock again before a writer that waits has
-/// woken, so that the tables of one window count as one hold.
-const ENTRIES_PER_MAPPING: usize = 8;
+/// A window has at most one mapping per so many entries: 256, or 42 with `--gentle`. The kernel
+/// takes as long for a mapping as for six pages (0.5 us). A reader mostly takes the lock again
+/// before a writer that waits has woken, so that the tables of one window count as one hold.
+const ENTRIES_PER_MAPPING: usize = 12;
 
 /// Pages to be counted that are kept: 128 KiB.
 const UNCOUNTED_MAX: usize = 16 * 1024;

@@ -183,7 +183,7 @@ fn reads_of_one_entry() {
 }
 
 /// Many small mappings take several windows, as the kernel spends more time on a mapping than on a
-/// page. A window has at most one mapping for eight of its entries, and those of one range.
+/// page. A window has at most one mapping for twelve of its entries, and those of one range.
 #[test]
 fn windows_have_few_mappings() {
     let entry = || page(frame_of_count(Kind::Anon, 0, 1));
@@ -206,7 +206,7 @@ fn windows_have_few_mappings() {
                 tables.mappings.iter().filter(is_within).count()
             };
             let most = world.windows.iter().map(mappings).max();
-            let limit = window_bytes / 8 / 8;
+            let limit = window_bytes / 8 / 12;
             let range = limit..=limit + 16;
             assert!(most.is_some_and(|most| range.contains(&most)), "{most:?} of {limit}");
         }
