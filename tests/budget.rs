@@ -42,7 +42,7 @@ const FEW: usize = 64;
 const ALL: usize = 256;
 const WORKERS: usize = 2;
 const DEPTH: usize = 32;
-/// The minimum of this many surveys counts: a disturbed survey enters and allocates more.
+/// The number of surveys that are counted.
 const ROUNDS: usize = 5;
 
 /// Both files are read once. The width of the kernel's output may change between two reads.
@@ -419,8 +419,8 @@ impl Budget {
         survey(&mut surveyor, pids, &plan);
         // First all of them, whose files would not stay open while others are asked.
         survey(&mut surveyor, pids, &plan);
-        let all = Work::least(&mut surveyor, pids, &plan);
-        let few = Work::least(&mut surveyor, &pids[..FEW], &plan);
+        let all = Work::typical(&mut surveyor, pids, &plan);
+        let few = Work::typical(&mut surveyor, &pids[..FEW], &plan);
         let (kind, source) = (self.kind.label(), self.source);
         let why = self.why;
         let mut lines = Vec::new();
@@ -468,20 +468,23 @@ struct Work {
 }
 
 impl Work {
-    /// The minimum of several surveys, figure by figure.
-    fn least(surveyor: &mut Surveyor, pids: &[Pid], plan: &Plan) -> Work {
-        let works = (0..ROUNDS).map(|_| survey(surveyor, pids, plan));
-        let least = works.reduce(|a, b| Work {
+    /// The minimum of several surveys, figure by figure. Of allocations the median: one by a thread
+    /// that starts with a survey may come after its end, and counts for the next one.
+    fn typical(surveyor: &mut Surveyor, pids: &[Pid], plan: &Plan) -> Work {
+        let works: Vec<Work> = (0..ROUNDS).map(|_| survey(surveyor, pids, plan)).collect();
+        let least = |figure: fn(&Work) -> u64| works.iter().map(figure).min().unwrap_or_default();
+        let mut allocations: Vec<u64> = works.iter().map(|work| work.allocations).collect();
+        allocations.sort_unstable();
+        Work {
             io: IoStats {
-                operations: a.io.operations.min(b.io.operations),
-                enters: a.io.enters.min(b.io.enters),
-                reads: a.io.reads.min(b.io.reads),
-                bytes: a.io.bytes.min(b.io.bytes),
+                operations: least(|work| work.io.operations),
+                enters: least(|work| work.io.enters),
+                reads: least(|work| work.io.reads),
+                bytes: least(|work| work.io.bytes),
             },
-            allocations: a.allocations.min(b.allocations),
-            switches: a.switches.min(b.switches),
-        });
-        least.expect("there are rounds")
+            allocations: allocations[ROUNDS / 2],
+            switches: least(|work| work.switches),
+        }
     }
 }
 

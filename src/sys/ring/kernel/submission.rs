@@ -38,7 +38,7 @@ pub(super) const CHAIN_MAX: usize = 4;
 /// The number of queued entries at which the ring submits them. A submission holds the lock of the
 /// ring while the kernel copies the paths, and workers that install a descriptor spin on it. And
 /// workers sleep until the first submission.
-const SUBMIT_AT: usize = 16;
+const SUBMIT_AT: usize = 32;
 /// The number of times in a row that the kernel may refuse requests, and the pause after each
 /// refusal.
 const REFUSALS_MAX: u32 = 100;

@@ -117,8 +117,8 @@ fn the_loop_thread_touches_no_target() {
 #[test]
 fn workers_do_not_wait_for_all_sizes() {
     const TEST: &str = "workers_do_not_wait_for_all_sizes";
-    /// Sixteen entries are four chains or, where CPUs are contended, the opens of eight processes.
-    const AT_ONCE: usize = 8;
+    /// 32 entries are eight chains or, where CPUs are contended, the opens of sixteen processes.
+    const AT_ONCE: usize = 16;
     if !has_uring(TEST) {
         return;
     }
