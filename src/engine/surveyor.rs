@@ -199,9 +199,9 @@ impl Surveyor {
         if let (Err(failure), true) = (&outcome, can_fall_back) {
             self.engine.forget(&|_| true);
             let Tuning { workers, keeps_files, .. } = self.tuning;
-            let threads = Box::new(Threads::new(&self.root, workers, keeps_files));
-            // Not dropped: the kernel may still hold some of its requests.
-            std::mem::forget(std::mem::replace(&mut self.engine, threads));
+            // The memory of the ring is for the rest of the run. What the kernel may still write to
+            // stays: see `KernelRing`'s `Drop`.
+            self.engine = Box::new(Threads::new(&self.root, workers, keeps_files));
             (self.kind, self.fallback) = (EngineKind::Threads, Some(failure.errno));
             let deadline = timeouts.deadline.map(|time| time.saturating_sub(began.elapsed()));
             let timeouts = Timeouts { deadline, ..*timeouts };

@@ -60,10 +60,29 @@ impl Still {
             panic!("{what}:\n{found}\nis not\n{expected}")
         })
     }
+
+    /// Asks with a limit of memory, `as` or `data`.
+    fn ask_within(&self, limit: &str, kib: u64, options: &str) -> Ran {
+        let command = limited(&format!("--{limit}={}", kib * 1024));
+        self.ask(command, &options.split(' ').collect::<Vec<_>>())
+    }
+
+    /// The least KiB with which `sync` prints a report, or up to 32 more.
+    fn least_for_sync(&self, limit: &str, options: &str) -> u64 {
+        let options = format!("--engine sync{options}");
+        let is_enough = |kib| self.ask_within(limit, kib, &options).code == Some(0);
+        let (mut too_little, mut enough) = (128, 64 * 1024);
+        assert!(is_enough(enough) && !is_enough(too_little), "these sizes test nothing");
+        while enough - too_little > 32 {
+            let between = (enough + too_little) / 2;
+            *if is_enough(between) { &mut enough } else { &mut too_little } = between;
+        }
+        enough
+    }
 }
 
-fn crowd() -> (Crowd, Still) {
-    let spec = Spec { processes: 300, private: 20, ..Spec::usual(Kind::Small) };
+fn crowd(processes: usize) -> (Crowd, Still) {
+    let spec = Spec { processes, private: 20, ..Spec::usual(Kind::Small) };
     let crowd = Crowd::start(&spec).unwrap_or_else(|error| panic!("{spec:?}: {error}"));
     let still = Still::of(crowd.pids().iter().copied());
     (crowd, still)
@@ -97,7 +116,7 @@ fn refused_ring_is_replaced() {
         if !has_uring("refused_ring_is_replaced") {
             return;
         }
-        let (_crowd, still) = crowd();
+        let (_crowd, still) = crowd(300);
         for call in [libc::SYS_io_uring_setup, libc::SYS_io_uring_enter] {
             for (errno, remedy) in REFUSALS {
                 let ask = |options: &[&str]| {
@@ -131,7 +150,7 @@ fn refused_register_is_done_without() {
         if !has_uring("refused_register_is_done_without") {
             return;
         }
-        let (_crowd, still) = crowd();
+        let (_crowd, still) = crowd(300);
         for (errno, _) in REFUSALS {
             let threads = "threads (uring: Operation not supported (os error 95))";
             for (kind, engine) in [("auto", threads), ("uring", "uring")] {
@@ -165,7 +184,7 @@ fn limited(limit: &str) -> Command {
 #[test]
 fn few_descriptors_are_enough() {
     contained(LIMIT, || {
-        let (_crowd, still) = crowd();
+        let (_crowd, still) = crowd(300);
         let mut refused = 0;
         for kind in ["sync", "threads", "auto"] {
             for descriptors in 4..=16 {
@@ -226,31 +245,34 @@ fn too_little_address_space_is_an_error() {
 #[test]
 fn little_address_space_is_enough() {
     contained(LIMIT, || {
-        let (_crowd, still) = crowd();
+        let (_crowd, still) = crowd(300);
         for limit in ["as", "data"] {
-            let code = |kib: u64, options: &str| {
-                let command = limited(&format!("--{limit}={}", kib * 1024));
-                let options: Vec<&str> = options.split(' ').collect();
-                let ran = still.ask(command, &options);
-                (ran.code, ran.stderr())
-            };
-            let is_enough = |kib| code(kib, "--engine sync").0 == Some(0);
-            let (mut too_little, mut enough) = (128, 64 * 1024);
-            assert!(is_enough(enough) && !is_enough(too_little), "these sizes test nothing");
-            while enough - too_little > 32 {
-                let between = (enough + too_little) / 2;
-                *if is_enough(between) { &mut enough } else { &mut too_little } = between;
-            }
+            let enough = still.least_for_sync(limit, "");
             // The heap grows by 128 KiB at a time, so the least size is that uncertain. So it is by
             // the stacks of two threads: one may start while the room for the next is checked.
             let more = (9..20).map(|power| enough + (1 << power));
             for (kib, options) in more.flat_map(|kib| RICHER.map(|options| (kib, options))) {
-                let what = format!("{limit}: {kib} KiB, sync gets by with {enough}: {options}");
-                let (code, stderr) = code(kib, options);
+                let ran = still.ask_within(limit, kib, options);
+                let (stderr, what) =
+                    (ran.stderr(), format!("{limit}: {kib} of {enough}: {options}"));
                 // The one thing that the report may lack is the search for shared address spaces.
                 let is_noted = stderr.contains("there is no room for a thread that compares them");
-                assert!(code == Some(0) && (stderr.is_empty() || is_noted), "{what}: {stderr}");
+                assert!(ran.code == Some(0) && (stderr.is_empty() || is_noted), "{what}: {stderr}");
             }
+        }
+    });
+}
+
+/// A ring that finds no memory for the processes leaves its own to the threads that replace it. The
+/// texts of many rows in JSON take the most.
+#[test]
+fn a_ring_without_memory_leaves_its_own() {
+    contained(LIMIT, || {
+        let (_crowd, still) = crowd(800);
+        let enough = still.least_for_sync("data", " --json");
+        for more in [768, 896, 1024] {
+            let ran = still.ask_within("data", enough + more, "--engine auto --json");
+            assert_eq!(ran.code, Some(0), "{enough} and {more} KiB: {}", ran.stderr());
         }
     });
 }
