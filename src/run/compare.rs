@@ -50,23 +50,24 @@ impl Budget {
 
     /// Compares processes, in ascending order, with each other; `None` if they are too many.
     pub(super) fn each_with_each(&mut self, root: &ProcRoot, pids: &[Pid]) -> Option<Comparison> {
-        let count = pids.len();
-        let [first, second, ..] = pids else { return Some(Comparison::of(pids, [])) };
-        if this_process::order_memory(*first, *second).is_some() {
-            let cost = count * (count - 1).ilog2() as usize + count;
-            self.own = self.own.checked_sub(cost)?;
-            return Some(in_order(root, pids));
+        let mut pids = pids.to_vec();
+        while let [first, second, ..] = pids[..] {
+            let count = pids.len();
+            if this_process::order_memory(first, second).is_some() {
+                let cost = count * (count - 1).ilog2() as usize + count;
+                self.own = self.own.checked_sub(cost)?;
+                return Some(in_order(root, &pids));
+            }
+            // An ended process is no reason for the slower way.
+            pids.retain(|pid| ![first, second].contains(pid) || has_memory(root, *pid));
+            if pids.len() == count {
+                self.kept = self.kept.checked_sub(count * (count - 1) / 2)?;
+                let before = pids.iter().enumerate().map(|(place, pid)| (pid, &pids[..place]));
+                let pairs = before.flat_map(|(one, others)| others.iter().map(|it| (*one, *it)));
+                return Some(Comparison::of(&pids, pairs));
+            }
         }
-        // An ended process is no reason for the slower way.
-        let is_ended = |pid: &Pid| [first, second].contains(&pid) && !has_memory(root, *pid);
-        let left: Vec<Pid> = pids.iter().copied().filter(|pid| !is_ended(pid)).collect();
-        if left.len() < count {
-            return self.each_with_each(root, &left);
-        }
-        self.kept = self.kept.checked_sub(count * (count - 1) / 2)?;
-        let before = pids.iter().enumerate().map(|(place, pid)| (pid, &pids[..place]));
-        let pairs = before.flat_map(|(pid, others)| others.iter().map(|other| (*pid, *other)));
-        Some(Comparison::of(pids, pairs))
+        Some(Comparison::of(&pids, []))
     }
 
     /// Compares each process with the next one: that takes at most one comparison for each measured
@@ -165,6 +166,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::sys::threads;
 
     fn proc() -> ProcRoot {
         ProcRoot::open("/proc".as_ref()).expect("a /proc")
@@ -207,6 +209,18 @@ mod tests {
             assert_eq!(pairs.contains(&(own, own)), is_compared, "{pids:?}");
             assert_eq!(compared.contains(&own), is_compared, "{pids:?}");
         }
+    }
+
+    /// Thousands that ended need no more of the stack of a thread than two.
+    #[test]
+    fn many_ended_processes_are_left_out() {
+        let pids: Vec<Pid> = (1..5000).map(|number| Pid(i32::MAX as u32 + number)).collect();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        assert!(threads::spawn(move || {
+            let set = Budget { own: 0, kept: 0 }.each_with_each(&proc(), &pids);
+            sender.send(set.map(|set| set.pending)).expect("the test waits");
+        }));
+        assert_eq!(receiver.recv(), Ok(Some(Vec::new())));
     }
 
     #[test]
