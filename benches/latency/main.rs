@@ -126,7 +126,7 @@ fn main() -> ExitCode {
         raise_priority();
         Cpus::split().and_then(|cpus| {
             let _moved = MovedThreads::to(&cpus.others);
-            measure(&options)
+            measure(&options, &cpus)
         })
     };
     measured.map_or_else(
@@ -144,18 +144,17 @@ fn say(line: &str) {
 }
 
 /// Measures, prints and saves.
-fn measure(options: &Options) -> Result<(), String> {
+fn measure(options: &Options, cpus: &Cpus) -> Result<(), String> {
     let sizes = Sizes { mib: options.mib, mappings: options.mappings, ..Sizes::default() };
     // The process has a CPU of its own.
     let spec = Spec { pause: Duration::ZERO, ..sizes.of(Kind::Huge)? };
     let loads = loads(&options.runs)?;
     // It counts the CPUs of this process, which is pinned later.
     let about = options.labels.about();
-    let cpus = Cpus::split()?;
     let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); loads.len()];
     let mut counted = 0;
     for attempt in 1..=options.attempts {
-        let idle = run(&spec, &loads[0], options, &cpus)?;
+        let idle = run(&spec, &loads[0], options, cpus)?;
         let quiet = idle[&Figure::MmapP9999Ns] / 1000;
         if quiet > options.idle_limit {
             say(&format!("round {attempt} does not count: {quiet} us without commands"));
@@ -163,7 +162,7 @@ fn measure(options: &Options) -> Result<(), String> {
         }
         samples[0].push(idle);
         for (load, samples) in loads.iter().zip(&mut samples).skip(1) {
-            samples.push(run(&spec, load, options, &cpus)?);
+            samples.push(run(&spec, load, options, cpus)?);
         }
         counted += 1;
         if counted == options.rounds {
@@ -343,12 +342,11 @@ fn smoke() -> Result<(), String> {
     let words = ["latency", "--mib", "8", "--mappings", "100", "--seconds", "1", "--rounds", "1"];
     let words = words.into_iter().chain(["--idle-limit", &limit, "--save"]).map(Into::into);
     let words = words.chain([path.clone().into_os_string()]);
-    let measured = if Cpus::split().is_ok() {
-        measure(&Options::parse_from(words))
-    } else {
+    let Ok(cpus) = Cpus::split() else {
         say("SKIPPED latency: there is one CPU");
         return Ok(());
     };
+    let measured = measure(&Options::parse_from(words), &cpus);
     let record = Record::load(&path).map_err(|error| error.to_string());
     // A failed run leaves no file behind either.
     let _ = std::fs::remove_file(&path);
