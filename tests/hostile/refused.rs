@@ -67,10 +67,9 @@ impl Still {
         self.ask(command, &options.split(' ').collect::<Vec<_>>())
     }
 
-    /// The least KiB with which `sync` prints a report, or up to 32 more.
-    fn least_for_sync(&self, limit: &str, options: &str) -> u64 {
-        let options = format!("--engine sync{options}");
-        let is_enough = |kib| self.ask_within(limit, kib, &options).code == Some(0);
+    /// The least KiB with which the program prints a report, or up to 32 more.
+    fn least(&self, limit: &str, options: &str) -> u64 {
+        let is_enough = |kib| self.ask_within(limit, kib, options).code == Some(0);
         let (mut too_little, mut enough) = (128, 64 * 1024);
         assert!(is_enough(enough) && !is_enough(too_little), "these sizes test nothing");
         while enough - too_little > 32 {
@@ -247,14 +246,14 @@ fn little_address_space_is_enough() {
     contained(LIMIT, || {
         let (_crowd, still) = crowd(300);
         for limit in ["as", "data"] {
-            let enough = still.least_for_sync(limit, "");
+            let enough = still.least(limit, "--engine sync");
             // The heap grows by 128 KiB at a time, so the least size is that uncertain. So it is by
             // the stacks of two threads: one may start while the room for the next is checked.
             let more = (9..20).map(|power| enough + (1 << power));
             for (kib, options) in more.flat_map(|kib| RICHER.map(|options| (kib, options))) {
                 let ran = still.ask_within(limit, kib, options);
-                let (stderr, what) =
-                    (ran.stderr(), format!("{limit}: {kib} of {enough}: {options}"));
+                let stderr = ran.stderr();
+                let what = format!("{limit}: {kib} KiB, sync gets by with {enough}: {options}");
                 // The one thing that the report may lack is the search for shared address spaces.
                 let is_noted = stderr.contains("there is no room for a thread that compares them");
                 assert!(ran.code == Some(0) && (stderr.is_empty() || is_noted), "{what}: {stderr}");
@@ -269,7 +268,7 @@ fn little_address_space_is_enough() {
 fn a_ring_without_memory_leaves_its_own() {
     contained(LIMIT, || {
         let (_crowd, still) = crowd(800);
-        let enough = still.least_for_sync("data", " --json");
+        let enough = still.least("data", "--engine sync --json");
         for more in [768, 896, 1024] {
             let ran = still.ask_within("data", enough + more, "--engine auto --json");
             assert_eq!(ran.code, Some(0), "{enough} and {more} KiB: {}", ran.stderr());
