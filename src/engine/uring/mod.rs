@@ -157,7 +157,11 @@ impl<F: Fetcher> Engine for Uring<F> {
         closed.into_iter().flatten().for_each(|place| self.close(place));
         let before = self.ring.stats();
         let now = self.ring.now();
-        let states = self.ring.workers(timeouts.stuck_after);
+        // Before the first request there is nothing to look at.
+        let states = match before.operations {
+            0 => WorkerStates::default(),
+            _ => self.ring.workers(timeouts.stuck_after),
+        };
         let mut survey = SurveyState {
             tally: Tally::with_capacity(pids.len(), plan),
             queue: pids.iter(),

@@ -36,9 +36,10 @@ use crate::units::Errno;
 /// The longest chain: two opens, two reads.
 pub(super) const CHAIN_MAX: usize = 4;
 /// The number of queued entries at which the ring submits them. A submission holds the lock of the
-/// ring while the kernel copies the paths, and workers that install a descriptor spin on it. And
-/// workers sleep until the first submission.
+/// ring while the kernel copies the paths, and workers that install a descriptor spin on it.
 const SUBMIT_AT: usize = 32;
+/// The same while about as many are queued as are in flight: workers sleep, or soon will.
+const SUBMIT_AT_FIRST: usize = 2 * CHAIN_MAX;
 /// The number of times in a row that the kernel may refuse requests, and the pause after each
 /// refusal.
 const REFUSALS_MAX: u32 = 100;
@@ -240,7 +241,9 @@ impl KernelRing {
             None if self.features.chains => self.push_chain(slot),
             _ => self.push_opens(slot),
         }
-        if self.ring.submission().len() >= SUBMIT_AT {
+        let queued = self.ring.submission().len();
+        let submit_at = if self.in_flight <= queued { SUBMIT_AT_FIRST } else { SUBMIT_AT };
+        if queued >= submit_at {
             // Workers that this call starts inherit the policy.
             self.set_policy(SUBMIT_AT);
             self.enter(0, Duration::ZERO);

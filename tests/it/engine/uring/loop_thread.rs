@@ -119,6 +119,8 @@ fn workers_do_not_wait_for_all_sizes() {
     const TEST: &str = "workers_do_not_wait_for_all_sizes";
     /// 32 entries are eight chains or, where CPUs are contended, the opens of sixteen processes.
     const AT_ONCE: usize = 16;
+    /// Eight entries.
+    const AT_FIRST: usize = 4;
     if !has_uring(TEST) {
         return;
     }
@@ -144,6 +146,11 @@ fn workers_do_not_wait_for_all_sizes() {
     assert_eq!(sizes, pids.len(), "sizes by submission: {by_submission:?}");
     let is_early = by_submission.iter().all(|count| *count <= AT_ONCE);
     assert!(is_early, "sizes by submission: {by_submission:?}");
+    let first = by_submission.iter().find(|count| **count > 0).copied();
+    assert!(first <= Some(AT_FIRST), "sizes by submission: {by_submission:?}");
+    let before = traced.lines().take_while(|line| !line.contains("/statm\", "));
+    let looks: Vec<_> = before.filter(|line| line.contains("/self/task\"")).collect();
+    assert!(looks.is_empty(), "looks at workers that have no request: {looks:?}");
 }
 
 /// Classifies calls as touching or not, on lines as strace prints them.
