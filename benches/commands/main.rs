@@ -24,7 +24,7 @@ use std::process::{Command, ExitCode};
 use check::Expected;
 use clap::Parser;
 use crowd::{Crowd, Kind, Session, Sizes, Spec};
-use harness::Labels;
+use harness::{Labels, QuietMonitors};
 use psm_uring::commands::bench::harness::{Candidate, check_same_work, interleave};
 use psm_uring::commands::bench::record::{
     self, Compared, Figure, Limit, Record, Run, Sample, TableColumn, exceeded,
@@ -124,7 +124,9 @@ fn main() -> ExitCode {
         // The tests, or all benches together.
         smoke()
     } else {
-        measure(&Options::parse())
+        let options = Options::parse();
+        let _quiet = QuietMonitors::start();
+        measure(&options)
     };
     match measured {
         Ok(worse) if worse.is_empty() => ExitCode::SUCCESS,

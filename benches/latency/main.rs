@@ -249,10 +249,8 @@ struct MovedThreads(Vec<(rustix::process::Pid, CpuSet)>);
 
 impl MovedThreads {
     fn to(others: &CpuSet) -> MovedThreads {
-        // The children of kthreadd. Those that belong to one CPU refuse to move.
-        let threads = std::fs::read_to_string("/proc/2/task/2/children").unwrap_or_default();
-        let pids = threads.split_whitespace().filter_map(|pid| pid.parse().ok());
-        let moved = pids.filter_map(rustix::process::Pid::from_raw).filter_map(|pid| {
+        // Those that belong to one CPU refuse to move.
+        let moved = harness::kernel_threads().into_iter().filter_map(|pid| {
             let had = sched_getaffinity(Some(pid)).ok()?;
             let is_wide = (0..CpuSet::MAX_CPU).all(|cpu| had.is_set(cpu) || !others.is_set(cpu));
             (is_wide && sched_setaffinity(Some(pid), others).is_ok()).then_some((pid, had))
