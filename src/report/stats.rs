@@ -17,7 +17,7 @@ pub struct RunStats {
     /// Threads that read in parallel.
     pub workers: usize,
     /// Processes in flight.
-    pub depth: usize,
+    pub depth: Option<usize>,
     /// The memory file that was asked for.
     pub source: &'static str,
     /// The number of processes by fate.
@@ -40,7 +40,8 @@ pub fn stats(stats: &RunStats) -> String {
     };
     let because = stats.fallback.as_ref().map(|why| format!(" (uring: {why})"));
     line("engine", format!("{}{}", stats.engine, because.unwrap_or_default()));
-    line("workers", format!("{}, depth {}", stats.workers, stats.depth));
+    let depth = stats.depth.map_or_else(String::new, |depth| format!(", depth {depth}"));
+    line("workers", format!("{}{depth}", stats.workers));
     line("source", stats.source.to_owned());
     line("processes", processes(&stats.coverage));
     let [operations, enters, reads, bytes] = stats.io;

@@ -28,14 +28,15 @@ pub(super) fn facts(settings: &Settings, surveyor: &Surveyor, clock: &Clock) -> 
 /// Prints the statistics of a run on standard error.
 pub(super) fn print_stats(source: Source, surveyor: &Surveyor, survey: &Survey, clock: &Clock) {
     let (tuning, io) = (surveyor.tuning(), survey.io());
+    let (workers, depth) = match surveyor.kind() {
+        EngineKind::Uring => (tuning.ring_workers, Some(tuning.depth)),
+        _ => (tuning.workers, None),
+    };
     let stats = report::RunStats {
         engine: surveyor.kind().label(),
         fallback: surveyor.fallback().map(|errno| errno.to_string()),
-        workers: match surveyor.kind() {
-            EngineKind::Uring => tuning.ring_workers,
-            _ => tuning.workers,
-        },
-        depth: tuning.depth,
+        workers,
+        depth,
         source: match source {
             Source::Smaps => "smaps",
             Source::Rollup => "smaps_rollup",

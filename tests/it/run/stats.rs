@@ -18,6 +18,8 @@ fn stats_name_every_fact() {
                 "{engine}: no {key} in\n{text}"
             );
         }
+        // Only the ring has processes in flight.
+        check_eq!(failures, text.contains("depth"), text.contains("engine      uring"), "{text}");
         let processes = "7 listed: 3 measured, 3 kernel threads, 1 zombie,";
         check!(failures, text.contains(processes), "{engine}:\n{text}");
         let plain = run(["--proc-root", "kernel-threads", "--engine", engine]);
