@@ -277,6 +277,7 @@ impl<F: Fetcher> Uring<F> {
             }
             if survey.is_late(now) {
                 self.time_out_executing(survey, &workers);
+                self.time_out_paused(survey);
                 let unfinished = self.take_unfinished(survey);
                 unfinished.into_iter().for_each(|pid| survey.tally.count(pid, Fate::NotAsked));
                 return Ok(());
@@ -459,6 +460,16 @@ impl<F: Fetcher> Uring<F> {
             if slot.state == SlotState::Busy && !slot.is_paused() {
                 slot.abandon(&mut survey.tally);
             }
+        }
+    }
+
+    /// Times out the processes whose walk is in a pause: no request of theirs is in flight.
+    fn time_out_paused(&mut self, survey: &mut SurveyState<'_>) {
+        for (_, index) in survey.paused.drain(..) {
+            let slot = &mut self.slots[index];
+            survey.tally.time_out(slot.probe.pid());
+            slot.end_pause();
+            self.release(index);
         }
     }
 

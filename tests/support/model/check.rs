@@ -99,7 +99,8 @@ impl Check<'_> {
             self.given_up(seat);
             let slot = self.model.in_flight(pid);
             let is_at_work = slot.is_some_and(|slot| self.model.pool.at_work().contains(&slot));
-            assert_eq!(fate == Fate::TimedOut, is_at_work, "{pid} is {fate:?}");
+            let is_paused = slot.is_none() && seat.log.is_walking;
+            assert_eq!(fate == Fate::TimedOut, is_at_work || is_paused, "{pid} is {fate:?}");
             return fate;
         }
         assert!(!seat.log.is_given_up, "{pid} was given up");

@@ -416,9 +416,11 @@ fn a_deadline_ends_a_pause() {
         script.timeouts.deadline = Some(Duration::from_micros(deadline));
         (script.surveys, script.comes_back) = (2, true);
         let ran = schedule::run(script);
-        // A process whose window a worker has is timed out, as every schedule checks.
-        let is_walking = ran.model.borrow().world.seats[0].log.is_walking;
-        paused += usize::from(is_walking && ran.fate(0) == Fate::NotAsked);
+        // A process whose window a worker has is timed out too, as every schedule checks.
+        let model = ran.model.borrow();
+        let seat = &model.world.seats[0];
+        let is_paused = seat.log.is_walking && model.in_flight(seat.pid).is_none();
+        paused += usize::from(is_paused && ran.fate(0) == Fate::TimedOut);
     }
     assert!(paused > 10, "{paused} deadlines in a pause");
 }
