@@ -48,7 +48,8 @@ Exit codes:
   0  the report was printed; standard error reports the processes that it lacks
   1  no report was printed; one line on standard error gives the reason
   2  usage error
-  3  --strict: the report lacks the memory of a process, or hidepid hides processes
+  3  --strict: the report lacks the memory of a process, a process changed while it was read, or
+     hidepid hides processes
   4  bench: a figure is worse than --max-ratio allows
 If the reader closes the pipe, as in `psm-uring | head -1`, SIGPIPE ends the program silently.";
 
@@ -226,7 +227,8 @@ pub struct Options {
 
     /// Sort by this column, the biggest last
     ///
-    /// The column need not be shown, except heap. pss-anon, pss-file and pss-shmem need the rollup.
+    /// The column need not be shown, except heap. pss-anon, pss-file and pss-shmem need the rollup
+    /// or page tables.
     #[arg(short, long, value_name = "COLUMN", default_value = "ram",
           value_parser = words::<Column>(), help_heading = "Display",
           hide_possible_values = true)]

@@ -61,6 +61,8 @@ pub struct Missing<'run> {
     pub is_proc: bool,
     /// The right to read.
     pub access: Access,
+    /// Whether figures may be wrong, because their processes changed while they were walked.
+    pub has_torn: bool,
 }
 
 /// A note: a sentence, and the reasons for it.
@@ -95,9 +97,9 @@ impl Note {
 
 impl Missing<'_> {
     /// Whether the report has the memory of every process that belongs in it, as far as is
-    /// known.
+    /// known, and no figures that may be wrong.
     pub fn is_complete(&self) -> bool {
-        self.coverage.unknown() == 0 && self.hidepid.is_none()
+        self.coverage.unknown() == 0 && self.hidepid.is_none() && !self.has_torn
     }
 
     /// The notes, a line each.
@@ -318,6 +320,7 @@ mod tests {
             users: "",
             hidepid: None,
             access,
+            has_torn: false,
         }
     }
 

@@ -25,6 +25,7 @@ pub(super) struct Unmeasured<'run> {
     /// The mount option of proc that may hide processes.
     hidepid: Option<String>,
     access: Access,
+    has_torn: bool,
 }
 
 impl<'run> Unmeasured<'run> {
@@ -61,7 +62,8 @@ impl<'run> Unmeasured<'run> {
             (*pid, reason)
         };
         let refusals = denied.map(refusal).collect();
-        Ok(Unmeasured { coverage, fates, unread, refusals, hidepid, access })
+        let has_torn = survey.torn().next().is_some();
+        Ok(Unmeasured { coverage, fates, unread, refusals, hidepid, access, has_torn })
     }
 
     /// The rows of selected processes. If a process timed out, a filter is applied to comm, because
@@ -94,6 +96,7 @@ impl<'run> Unmeasured<'run> {
             users: &settings.users,
             hidepid: self.hidepid.as_deref(),
             access: self.access.clone(),
+            has_torn: self.has_torn,
         }
     }
 }
