@@ -56,6 +56,19 @@ impl FreedMemory {
         let Freed { anon, shmem, hugetlb, .. } = self.mapped;
         anon + shmem + hugetlb + self.swap
     }
+
+    /// At most this much, the RAM and swap of the row: they were read before, and the processes may
+    /// have grown since.
+    pub fn at_most(mut self, most: Kib) -> FreedMemory {
+        let mut excess = self.sum().saturating_sub(most);
+        let Freed { anon, shmem, hugetlb, .. } = &mut self.mapped;
+        for part in [anon, shmem, hugetlb, &mut self.swap] {
+            let cut = excess.min(*part);
+            *part = part.saturating_sub(cut);
+            excess = excess.saturating_sub(cut);
+        }
+        self
+    }
 }
 
 impl<'run> Program<'run> {
@@ -232,6 +245,26 @@ fn exceeds(Kib(ram): Kib, Kib(charged): Kib) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_frees_at_most_what_it_held() {
+        let kib = |[anon, shmem, hugetlb, swap]: [u64; 4]| FreedMemory {
+            mapped: Freed {
+                anon: Kib(anon),
+                shmem: Kib(shmem),
+                hugetlb: Kib(hugetlb),
+                ..Freed::default()
+            },
+            swap: Kib(swap),
+        };
+        for (most, expected) in
+            [(11, [4, 3, 2, 1]), (10, [4, 3, 2, 1]), (7, [1, 3, 2, 1]), (2, [0, 0, 1, 1])]
+        {
+            let freed = kib([4, 3, 2, 1]).at_most(Kib(most));
+            let Freed { anon, shmem, hugetlb, .. } = freed.mapped;
+            assert_eq!([anon, shmem, hugetlb, freed.swap], expected.map(Kib), "{most}");
+        }
+    }
 
     #[test]
     fn a_small_excess_is_none() {

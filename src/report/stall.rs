@@ -37,12 +37,12 @@ pub fn stalled(processes: usize, longest: Duration, cause: StallCause) -> Option
     let why = match cause {
         StallCause::Mappings => "a read of smaps keeps a process from mapping memory",
         StallCause::Figure => {
-            "a rollup keeps a process from mapping memory; without the columns lazyfree and heap \
-             page tables are read instead"
+            "their read keeps them from mapping memory; without the columns lazyfree and heap page \
+             tables are read instead"
         }
         StallCause::Hidden => {
-            "a rollup keeps a process from mapping memory, and only root may read page tables \
-             instead"
+            "a rollup keeps a process from mapping memory, and only root with CAP_SYS_ADMIN may \
+             read page tables instead"
         }
     };
     let note = || {
@@ -64,26 +64,81 @@ pub fn no_lazyfree(walked: &[Pid]) -> String {
     )
 }
 
+/// A note on `--source pagemap` where page frames are hidden, and the error of an open for them.
+pub fn no_walk(errno: Errno) -> String {
+    let why = match errno {
+        Errno::NOT_SUPPORTED => "which are those of this /proc",
+        _ => "which only root with CAP_SYS_ADMIN sees",
+    };
+    format!("--source pagemap needs page frames, {why}: rollups were read instead")
+}
+
 /// A note on figures that need page frames, and the error of an open for them.
 pub fn no_frames(errno: Errno) -> String {
     let why = match errno {
         Errno::NOT_SUPPORTED => "which are those of this /proc",
-        _ => "which only root sees",
+        _ => "which only root with CAP_SYS_ADMIN sees",
     };
     format!("FREED and OUTSIDE are unknown: they need page frames, {why}")
 }
 
-/// A note on rows with hugetlb pages in page tables that processes share.
-pub fn hidden_users(rows: &[&[u8]]) -> Option<String> {
-    let note = || {
-        format!(
-            "FREED and OUTSIDE are unknown for {} ({}): page tables of hugetlb mappings from 1 GiB \
-             on may be shared, and their pages do not show how often they are mapped",
-            plural(rows.len(), "row"),
-            list(rows, |name| escape::name(name))
-        )
+/// The reason that a row has no figure for the memory that returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotFreed {
+    /// Hugetlb pages are in page tables that processes share.
+    HiddenUsers,
+    /// A process has far more addresses than pages.
+    Sparse,
+    /// A process changed during each walk, or all have ended.
+    Changed,
+    /// A process did not answer in time.
+    Late,
+    /// A process could not be read.
+    Unread,
+}
+
+impl NotFreed {
+    /// Every reason.
+    pub const ALL: [NotFreed; 5] = [
+        NotFreed::HiddenUsers,
+        NotFreed::Sparse,
+        NotFreed::Changed,
+        NotFreed::Late,
+        NotFreed::Unread,
+    ];
+
+    fn text(self) -> &'static str {
+        match self {
+            NotFreed::HiddenUsers => {
+                "page tables of hugetlb mappings from 1 GiB on may be shared, and their pages do \
+                 not show how often they are mapped"
+            }
+            NotFreed::Sparse => {
+                "a process reserves so many addresses that reading its page tables would take more \
+                 than a second"
+            }
+            NotFreed::Changed => {
+                "processes changed or ended while their page tables were read; try again"
+            }
+            NotFreed::Late => {
+                "a process did not answer before --stuck-after or --deadline; raise it"
+            }
+            NotFreed::Unread => "a process could not be read",
+        }
+    }
+}
+
+/// Notes on rows without a figure for the memory that returns, one for each reason.
+pub fn not_freed(rows: &[(NotFreed, &[u8])]) -> Vec<String> {
+    let note = |why: NotFreed| {
+        let names = rows.iter().filter(|(reason, _)| *reason == why).map(|(_, name)| *name);
+        let names: Vec<&[u8]> = names.collect();
+        let head = plural(names.len(), "row");
+        let shown = list(&names, |name| escape::name(name));
+        let line = || format!("FREED and OUTSIDE are unknown for {head} ({shown}): {}", why.text());
+        (!names.is_empty()).then(line)
     };
-    (!rows.is_empty()).then(note)
+    NotFreed::ALL.into_iter().filter_map(note).collect()
 }
 
 /// A note on a low priority, at which a walk keeps the lock while other processes have the CPU.
@@ -107,6 +162,15 @@ mod tests {
                 "PID 7 changed while page tables were read: its figures may be off by more than 1 %"
             )
         );
+        let rows: [(NotFreed, &[u8]); 3] =
+            [(NotFreed::Late, b"b"), (NotFreed::Sparse, b"node"), (NotFreed::Late, b"c")];
+        let notes = not_freed(&rows);
+        let heads: Vec<_> = notes.iter().map(|note| note.split(": ").next()).collect();
+        let expected = [
+            Some("FREED and OUTSIDE are unknown for 1 row (node)"),
+            Some("FREED and OUTSIDE are unknown for 2 rows (b, c)"),
+        ];
+        assert_eq!(heads, expected);
         assert_eq!(stalled(0, Duration::ZERO, StallCause::Hidden), None);
         let note = stalled(1, Duration::from_millis(42), StallCause::Figure).expect("a note");
         assert!(

@@ -8,9 +8,9 @@ use super::settings::Settings;
 use super::vfork::SharedSpaces;
 use crate::engine::{Survey, Surveyor, Timeouts};
 use crate::error::Error;
-use crate::process::{Fate, Freed, NameRule, Plan, ProcessUsage, Source, WalkRule};
+use crate::process::{Coverage, Fate, Freed, NameRule, Plan, ProcessUsage, Source, WalkRule};
 use crate::program::{Column, FreedMemory, Labels, Program, Programs, Share, Shares, Usage};
-use crate::report::stall;
+use crate::report::stall::{self, NotFreed};
 use crate::sys::host_files;
 use crate::units::{Kib, Pid};
 
@@ -26,7 +26,7 @@ pub(super) struct FreedRows<'a> {
 
 impl FreedRows<'_> {
     /// Finds the figures of the shown rows, if a column needs them. A row with a process that
-    /// cannot be walked has none, nor has one with pages that hide their users; returns a note on
+    /// cannot be walked has none, nor has one with pages that hide their users; returns notes on
     /// these.
     ///
     /// # Errors
@@ -36,8 +36,8 @@ impl FreedRows<'_> {
         surveyor: &mut Surveyor,
         programs: &mut Programs<'_>,
         left: &dyn Fn() -> Timeouts,
-    ) -> Result<Option<String>, Error> {
-        let Some(Ok(rule)) = self.settings.frames else { return Ok(None) };
+    ) -> Result<Vec<String>, Error> {
+        let Some(Ok(rule)) = self.settings.frames else { return Ok(Vec::new()) };
         let walk = WalkRule { is_forced: true, is_whole_host: true, ..rule };
         let segments = host_files::dying_segments(&self.settings.root);
         let plan = Plan {
@@ -54,25 +54,27 @@ impl FreedRows<'_> {
         let users = users_of_spaces(spaces);
         let figure_of =
             |pids: &HashSet<Pid>, column| figure_of(pids, &processes, &common.shares, column);
-        let mut hidden: Vec<&[u8]> = Vec::new();
+        let mut unknown: Vec<(NotFreed, &[u8])> = Vec::new();
         for row in &mut programs.rows {
             let spaces = RowSpaces::new(members_of(row, &rows), &users, &spaces.owners);
-            let Some((mapped, walked)) = walk_group(surveyor, &spaces, &plan, left)? else {
-                continue;
+            let (mapped, walked) = match walk_group(surveyor, &spaces, &plan, left)? {
+                Ok(walked) => walked,
+                Err(why) => {
+                    unknown.push((why, row.name));
+                    continue;
+                }
             };
-            if mapped.unknown_hugetlb > Kib(0) {
-                hidden.push(row.name);
-                continue;
-            }
             let hugetlb = figure_of(&spaces.dying, Column::Hugetlb);
             let outside = mapped.outside
                 + hugetlb.saturating_sub(mapped.alone_hugetlb)
                 + figure_of(&spaces.staying, Column::Ram);
             let swap = surveyed.slots.freed_by(&walked, survey, rule.page_bytes)
                 + common.swap_freed_by(&spaces.dying, &segments);
-            row.set_freed(FreedMemory { mapped: Freed { outside, ..mapped }, swap });
+            let freed = FreedMemory { mapped: Freed { outside, ..mapped }, swap };
+            let held = row.usage.get(Column::Ram).zip(row.usage.get(Column::Swap));
+            row.set_freed(held.map_or(freed, |(ram, swap)| freed.at_most(ram + swap)));
         }
-        Ok(stall::hidden_users(&hidden))
+        Ok(stall::not_freed(&unknown))
     }
 
     /// The processes of each label.
@@ -142,7 +144,7 @@ fn members_of(row: &Program<'_>, rows: &HashMap<&[u8], Vec<Pid>>) -> Vec<Pid> {
     own.or_else(|| rows.get(row.name).cloned()).unwrap_or_default()
 }
 
-/// The memory of a group that returns with it, and its walk; `None` if all its processes ended. The
+/// The memory of a group that returns with it, and its walk, or the reason that it is unknown. The
 /// group is walked again without those that ended, and if a walk was repeated, which counts pages
 /// twice. Another reason for a missing walk lasts.
 fn walk_group(
@@ -150,16 +152,21 @@ fn walk_group(
     spaces: &RowSpaces,
     plan: &Plan,
     left: &dyn Fn() -> Timeouts,
-) -> Result<Option<(Freed, Survey)>, Error> {
+) -> Result<Result<(Freed, Survey), NotFreed>, Error> {
     if spaces.dying.is_empty() && !spaces.staying.is_empty() {
-        return Ok(Some((Freed::default(), Survey::default())));
+        return Ok(Ok((Freed::default(), Survey::default())));
     }
     let mut pids: Vec<Pid> = spaces.dying.iter().copied().collect();
     pids.sort_unstable();
     for _ in 0..TRIES_MAX {
         let survey = surveyor.survey(&pids, plan, &left())?;
-        if let Some(freed) = survey.freed() {
-            return Ok(Some((freed, survey)));
+        match survey.freed() {
+            Some(freed) if freed.unknown_hugetlb > Kib(0) => return Ok(Err(NotFreed::HiddenUsers)),
+            Some(freed) => return Ok(Ok((freed, survey))),
+            None => {}
+        }
+        if let Some(why) = lasting_reason(&survey.coverage()) {
+            return Ok(Err(why));
         }
         let living = living(&survey);
         if living.len() == pids.len() && !survey.is_walk_repeated() {
@@ -167,7 +174,19 @@ fn walk_group(
         }
         pids = living;
     }
-    Ok(None)
+    Ok(Err(NotFreed::Changed))
+}
+
+/// The reason that another walk would fail like this one.
+fn lasting_reason(coverage: &Coverage) -> Option<NotFreed> {
+    let Coverage { left_out, timed_out, not_asked, denied, malformed, failed, .. } = *coverage;
+    if left_out > 0 {
+        Some(NotFreed::Sparse)
+    } else if timed_out + not_asked > 0 {
+        Some(NotFreed::Late)
+    } else {
+        (denied + malformed + failed > 0).then_some(NotFreed::Unread)
+    }
 }
 
 /// The processes of a survey that have not ended, ascending. A zombie has no memory left.

@@ -193,10 +193,10 @@ impl<'a> Session<'a> {
         let annotations = Annotations { is_incomplete, unread, charges, oom, ..annotations };
         let mut programs = program::group(survey.processes(), &labels, annotations, order);
         let rows = FreedRows { settings, measured: &measured, labels: &labels };
-        let hidden = rows.find(&mut self.surveyor, &mut programs, &left)?;
+        let not_freed = rows.find(&mut self.surveyor, &mut programs, &left)?;
         let host = host_memory(settings, &meminfo, programs.total, column_facts.held_by_gpu())?;
         let mut notes = self.notes(&measured, &missing, programs.swap_is_unshared);
-        notes.extend(hidden.map(Note::from));
+        notes.extend(not_freed.into_iter().map(Note::from));
         let knows_users = settings.rules.selection.is_none() && missing.is_complete();
         let of_columns = column_facts.notes(settings, &programs, (charges, oom), knows_users);
         notes.extend(of_columns.into_iter().map(Note::from));

@@ -10,6 +10,7 @@
 //! - `freed`   processes that are killed in a control group of their own
 //! - `kinds`   every kind of memory, the same for all parties
 //! - `parties` the figures of a process, from the kernel, the twin and the program
+//! - `sparse`  processes with far more addresses than pages
 //! - `sys`     a system call without a safe form; the only `unsafe`
 //! - `twin`    the naive walk
 //! - `zoo`     the processes, of `zoo.c`
@@ -28,6 +29,7 @@ mod change;
 mod freed;
 mod kinds;
 mod parties;
+mod sparse;
 mod sys;
 mod twin;
 mod zoo;

@@ -129,6 +129,8 @@ impl Probe {
     pub(super) fn size_read(&mut self) {
         let Some(rule) = self.plan.walk else { return self.hold_known() };
         match choose(self.walker.before, &self.text, &rule) {
+            // A group has no figure without each of its walks.
+            Choice::Rollup if self.plan.freed.is_some() => self.done(Fate::LeftOut),
             Choice::Rollup => self.leave_walk(),
             Choice::Walk { has_hugetlb } => {
                 // A process that uses page tables of another one has pages of hugetlbfs that its

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::WalkRule;
+use super::entry::ENTRY_BYTES;
 use crate::process::status;
 use crate::units::Kib;
 
@@ -19,6 +20,9 @@ const PER_HOLE: Duration = Duration::from_nanos(6);
 const HOLD_MAX: Duration = Duration::from_micros(500);
 /// A walk over holes may take so many times as long as the rollup.
 const HOLES_MAX: u32 = 3;
+/// A walk that is forced reads at most so many windows of holes, which takes about a second:
+/// `node`, .NET and AddressSanitizer reserve up to 20 TiB of addresses.
+const EMPTY_WINDOWS_MAX: u64 = 8192;
 
 /// The pages of an address space, by `statm`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,12 +87,15 @@ pub(in crate::process) enum Choice {
 /// The choice for a process that is not small, by its `status`.
 pub(in crate::process) fn choose(size: Size, status: &[u8], rule: &WalkRule) -> Choice {
     let hold = size.hold_with(status, rule.page_bytes);
-    let holes = times(PER_HOLE, size.total.saturating_sub(size.resident));
-    let has_gain = hold >= HOLD_MAX && holes <= hold * HOLES_MAX;
+    let empty = size.total.saturating_sub(size.resident);
+    let has_few_holes = times(PER_HOLE, empty) <= hold * HOLES_MAX;
+    let has_gain = hold >= HOLD_MAX && has_few_holes;
+    let is_long = empty * ENTRY_BYTES as u64 / rule.window_bytes as u64 > EMPTY_WINDOWS_MAX;
+    let is_forced = rule.is_forced && (has_few_holes || !is_long);
     // Other processes may have entries of the same pages.
     let has_swap = status::swap(status).is_some_and(|swap| swap > Kib(0));
     let is_vague = has_swap && !rule.is_whole_host;
-    if is_vague || !has_gain && !rule.is_forced {
+    if is_vague || !has_gain && !is_forced {
         return Choice::Rollup;
     }
     // Kernels before 4.4 do not tell.
@@ -171,5 +178,12 @@ mod tests {
         let swapped = status(2100, 4, 0);
         assert_eq!(choose(dense, swapped.as_bytes(), &selection), Choice::Rollup);
         assert_eq!(choose(small, zeros.as_bytes(), &selection), walk(false));
+        // 16 GiB of addresses are 8,192 windows of 4 KiB.
+        for (windows, choice) in [(8192, walk(false)), (8193, Choice::Rollup)] {
+            let size = Size { total: 9 + 512 * windows, ..small };
+            assert_eq!(choose(size, zeros.as_bytes(), &forced), choice, "{windows} windows");
+        }
+        let half = Size { total: 16 * gib, resident: 8 * gib, data: gib };
+        assert_eq!(choose(half, zeros.as_bytes(), &forced), walk(false), "few holes");
     }
 }
