@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::settings::Settings;
 use crate::engine::{EngineKind, Survey, Surveyor};
-use crate::process::Source;
+use crate::process::{Plan, Source};
 use crate::report::{self, Facts};
 use crate::sys::{stdio, this_process};
 use crate::units::Labelled;
@@ -26,7 +26,7 @@ pub(super) fn facts(settings: &Settings, surveyor: &Surveyor, clock: &Clock) -> 
 }
 
 /// Prints the statistics of a run on standard error.
-pub(super) fn print_stats(source: Source, surveyor: &Surveyor, survey: &Survey, clock: &Clock) {
+pub(super) fn print_stats(plan: &Plan, surveyor: &Surveyor, survey: &Survey, clock: &Clock) {
     let (tuning, io) = (surveyor.tuning(), survey.io());
     let (workers, depth) = match surveyor.kind() {
         EngineKind::Uring => (tuning.ring_workers, Some(tuning.depth)),
@@ -37,11 +37,12 @@ pub(super) fn print_stats(source: Source, surveyor: &Surveyor, survey: &Survey, 
         fallback: surveyor.fallback().map(|errno| errno.to_string()),
         workers,
         depth,
-        source: match source {
+        source: match plan.source {
             Source::Smaps => "smaps",
-            Source::Rollup => "smaps_rollup",
+            Source::Auto if plan.walk.is_some() => "smaps_rollup, pagemap of big processes",
             Source::Auto => "smaps_rollup, smaps where there is none",
-            Source::Pagemap => "pagemap",
+            Source::Pagemap if plan.walk.is_some() => "pagemap",
+            Source::Rollup | Source::Pagemap => "smaps_rollup",
         },
         coverage: survey.coverage(),
         io: [io.operations, io.enters, io.reads, io.bytes],

@@ -311,7 +311,7 @@ impl<'a> Session<'a> {
         let settings = self.settings;
         clock.phase("report");
         if settings.has_stats {
-            facts::print_stats(settings.plan.source, &self.surveyor, survey, &clock);
+            facts::print_stats(&settings.plan, &self.surveyor, survey, &clock);
         }
         self.print_notes(notes);
         let is_incomplete = settings.is_strict && !missing.is_complete();

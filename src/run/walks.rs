@@ -41,13 +41,22 @@ fn lacks_lazyfree(settings: &Settings, survey: &Survey) -> Option<String> {
     (!walked.is_empty() && knows()).then(|| stall::no_lazyfree(&walked))
 }
 
+/// A note on page tables that were asked for, and are not read.
+fn not_walked(settings: &Settings) -> Option<String> {
+    let is_asked = settings.source == Source::Pagemap && settings.plan.walk.is_none();
+    let refused = is_asked.then(|| pages::walk_rule(&settings.root, WINDOW_BYTES).err());
+    refused.flatten().map(stall::no_walk)
+}
+
 /// Notes on a survey.
 pub(super) fn notes(settings: &Settings, survey: &Survey) -> Vec<String> {
     let mut torn: Vec<Pid> = survey.torn().collect();
     torn.sort_unstable();
     let torn = stall::torn(&torn);
     let hidden = settings.frames.and_then(Result::err).map(stall::no_frames);
+    let not_walked = not_walked(settings);
     let torn = torn.into_iter().chain(lacks_lazyfree(settings, survey)).chain(hidden);
+    let torn = torn.chain(not_walked);
     let are_mappings = settings.plan.mappings == MappingsWanted::ByName;
     // By choice of the user, or because page frames are hidden from this one?
     let is_asked = matches!(settings.source, Source::Rollup | Source::Smaps) && !are_mappings;
