@@ -386,6 +386,9 @@ fn find_source(options: &Options, columns: &[Column]) -> Result<Source, Error> {
     let is_of_rollup =
         |column: &&Column| matches!(column, Column::PssAnon | Column::PssFile | Column::PssShmem);
     let needs_rollup = columns.iter().chain([&options.sort]).find(is_of_rollup);
+    let is_freed = |column: &Column| matches!(column, Column::Freed | Column::SharedOutside);
+    let has_walk = !needs_smaps && matches!(options.source, Source::Auto | Source::Pagemap);
+    let reads_page_tables = has_walk || columns.iter().any(is_freed);
     let heap = if options.heap { "--heap" } else { "the column heap" };
     let problem = match (needs_rollup.map(|column| column.label()), options.source) {
         (_, Source::Rollup) if needs_smaps => {
@@ -402,6 +405,10 @@ fn find_source(options: &Options, columns: &[Column]) -> Result<Source, Error> {
         }
         (Some(word), Source::Smaps) => {
             format!("{word} is only in the rollup: leave out --source smaps")
+        }
+        (_, source) if options.gentle && !reads_page_tables => {
+            let other = if needs_smaps { heap } else { &format!("--source {}", source.label()) };
+            format!("--gentle is for page tables, which {other} does not read: leave one out")
         }
         _ if matches!(options.sort, Column::Freed | Column::SharedOutside) => {
             let word = options.sort.label();

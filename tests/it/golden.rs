@@ -171,7 +171,7 @@ const MAPS: [(&str, &str); 18] = [
 ];
 
 /// Invalid calls and impossible reports: complete command lines.
-const FAULTS: [(&str, &str); 55] = [
+const FAULTS: [(&str, &str); 57] = [
     ("fault-bad-deadline", "--deadline soon"),
     ("fault-bad-depth", "--depth 0"),
     ("fault-bad-engine", "--engine fast"),
@@ -213,6 +213,8 @@ const FAULTS: [(&str, &str); 55] = [
     ("fault-root-hollow", "--proc-root hollow"),
     ("fault-root-of-descriptors", "--proc-root /dev/fd"),
     ("fault-root-is-a-file", "--proc-root ordinary/version"),
+    ("fault-gentle-heap", "--gentle --heap"),
+    ("fault-gentle-rollup", "--gentle --source rollup"),
     ("fault-root-missing", "--proc-root no-such-directory"),
     ("fault-sort-heap", "--proc-root ordinary --sort heap"),
     ("fault-sort-from-smaps", "--sort pss-file --source smaps"),
