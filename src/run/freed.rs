@@ -57,6 +57,10 @@ impl FreedRows<'_> {
         let mut unknown: Vec<(NotFreed, &[u8])> = Vec::new();
         for row in &mut programs.rows {
             let spaces = RowSpaces::new(members_of(row, &rows), &users, &spaces.owners);
+            if spaces == RowSpaces::default() {
+                // Its processes could not be measured, or run in address spaces of other rows.
+                continue;
+            }
             let (mapped, walked) = match walk_group(surveyor, &spaces, &plan, left)? {
                 Ok(walked) => walked,
                 Err(why) => {
