@@ -251,6 +251,16 @@ impl Drop for Sleeper {
     }
 }
 
+/// Whether the programs are the same, and none has lost or gained a process, which has 120 KiB. A
+/// page of a library that one of them maps alone is shared once any other process maps it.
+fn are_near(sums: &BTreeMap<String, u64>, expected: &BTreeMap<String, u64>) -> bool {
+    const TOLERANCE: u64 = 60 * 1024;
+    let is_near = |(name, sum): (&String, &u64)| {
+        expected.get(name).is_some_and(|expected| sum.abs_diff(*expected) < TOLERANCE)
+    };
+    sums.len() == expected.len() && sums.iter().all(is_near)
+}
+
 /// Live processes, measured while their titles change.
 #[test]
 fn live_titles_keep_their_series() {
@@ -290,9 +300,9 @@ fn live_titles_keep_their_series() {
     for ran in metrics {
         assert_eq!((ran.code, ran.stderr().as_str()), (Some(0), ""));
         let text = ran.stdout();
-        assert_eq!(samples(&text, "uss_bytes"), expected, "{text}");
+        assert!(are_near(&samples(&text, "uss_bytes"), &expected), "{expected:?}\n{text}");
         let ram: u64 = samples(&text, "ram_bytes").values().sum();
         assert!(text.contains(&format!("psm_uring_total_ram_bytes {ram}\n")), "{text}");
     }
-    assert_eq!(uss(), expected, "the memory has not changed");
+    assert!(are_near(&uss(), &expected), "the memory has not changed: {expected:?}");
 }
