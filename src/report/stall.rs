@@ -66,20 +66,20 @@ pub fn no_lazyfree(walked: &[Pid]) -> String {
 
 /// A note on `--source pagemap` where page frames are hidden, and the error of an open for them.
 pub fn no_walk(errno: Errno) -> String {
-    let why = match errno {
-        Errno::NOT_SUPPORTED => "which are those of this /proc",
-        _ => "which only root with CAP_SYS_ADMIN sees",
-    };
+    let why = hidden_frames(errno);
     format!("--source pagemap needs page frames, {why}: rollups were read instead")
 }
 
 /// A note on figures that need page frames, and the error of an open for them.
 pub fn no_frames(errno: Errno) -> String {
-    let why = match errno {
+    format!("FREED and OUTSIDE are unknown: they need page frames, {}", hidden_frames(errno))
+}
+
+fn hidden_frames(errno: Errno) -> &'static str {
+    match errno {
         Errno::NOT_SUPPORTED => "which are those of this /proc",
         _ => "which only root with CAP_SYS_ADMIN sees",
-    };
-    format!("FREED and OUTSIDE are unknown: they need page frames, {why}")
+    }
 }
 
 /// The reason that a row has no figure for the memory that returns.

@@ -54,9 +54,8 @@ pub(super) fn notes(settings: &Settings, survey: &Survey) -> Vec<String> {
     torn.sort_unstable();
     let torn = stall::torn(&torn);
     let hidden = settings.frames.and_then(Result::err).map(stall::no_frames);
-    let not_walked = not_walked(settings);
+    let hidden = hidden.into_iter().chain(not_walked(settings));
     let torn = torn.into_iter().chain(lacks_lazyfree(settings, survey)).chain(hidden);
-    let torn = torn.chain(not_walked);
     let are_mappings = settings.plan.mappings == MappingsWanted::ByName;
     // By choice of the user, or because page frames are hidden from this one?
     let is_asked = matches!(settings.source, Source::Rollup | Source::Smaps) && !are_mappings;
