@@ -223,14 +223,14 @@ impl Sleeper {
         memory.write_all_at(&text, self.begin).expect("its arguments");
     }
 
-    /// Its private memory in bytes.
-    fn uss(&self) -> u64 {
+    /// Its anonymous memory in bytes. Pages of files do not count: one that it maps alone is shared
+    /// once any other process of the host maps it.
+    fn anon(&self) -> u64 {
         let path = format!("/proc/{}/smaps_rollup", self.child.id());
         let text = std::fs::read_to_string(path).expect("a rollup");
-        let private = text.lines().filter(|line| line.starts_with("Private_"));
-        let kib = |line: &str| line.split_whitespace().nth(1)?.parse::<u64>().ok();
-        private.filter(|line| !line.starts_with("Private_Hugetlb")).filter_map(kib).sum::<u64>()
-            * 1024
+        let line = text.lines().find(|line| line.starts_with("Pss_Anon:")).expect("since 5.9");
+        let kib: u64 = line.split_whitespace().nth(1).and_then(|it| it.parse().ok()).expect("KiB");
+        kib * 1024
     }
 }
 
@@ -251,16 +251,6 @@ impl Drop for Sleeper {
     }
 }
 
-/// Whether the programs are the same, and none has lost or gained a process, which has 120 KiB. A
-/// page of a library that one of them maps alone is shared once any other process maps it.
-fn are_near(sums: &BTreeMap<String, u64>, expected: &BTreeMap<String, u64>) -> bool {
-    const TOLERANCE: u64 = 60 * 1024;
-    let is_near = |(name, sum): (&String, &u64)| {
-        expected.get(name).is_some_and(|expected| sum.abs_diff(*expected) < TOLERANCE)
-    };
-    sums.len() == expected.len() && sums.iter().all(is_near)
-}
-
 /// Live processes, measured while their titles change.
 #[test]
 fn live_titles_keep_their_series() {
@@ -271,21 +261,28 @@ fn live_titles_keep_their_series() {
             sleeper.set_title(&title(place / EACH, place % EACH, t).1);
         }
     };
-    let uss = || {
+    let anon = || {
         let mut sums: BTreeMap<String, u64> = BTreeMap::new();
         for (place, sleeper) in sleepers.iter().enumerate() {
-            *sums.entry(title(place / EACH, 0, 0).0.to_owned()).or_default() += sleeper.uss();
+            *sums.entry(title(place / EACH, 0, 0).0.to_owned()).or_default() += sleeper.anon();
         }
         sums
     };
     set_time(0);
     let pids: Vec<String> = sleepers.iter().map(|one| one.child.id().to_string()).collect();
-    let (expected, mut metrics) = (uss(), Vec::new());
+    let (expected, mut metrics) = (anon(), Vec::new());
     std::thread::scope(|scope| {
         let runs = scope.spawn(|| -> Vec<_> {
             let again = |_| {
                 let mut command = program();
-                command.args(["-o", "openmetrics", "-p", &pids.join(",")]);
+                command.args([
+                    "-o",
+                    "openmetrics",
+                    "--columns",
+                    "ram,pss-anon",
+                    "-p",
+                    &pids.join(","),
+                ]);
                 output(command)
             };
             (0..10).map(again).collect()
@@ -300,9 +297,9 @@ fn live_titles_keep_their_series() {
     for ran in metrics {
         assert_eq!((ran.code, ran.stderr().as_str()), (Some(0), ""));
         let text = ran.stdout();
-        assert!(are_near(&samples(&text, "uss_bytes"), &expected), "{expected:?}\n{text}");
+        assert_eq!(samples(&text, "pss_anon_bytes"), expected, "{text}");
         let ram: u64 = samples(&text, "ram_bytes").values().sum();
         assert!(text.contains(&format!("psm_uring_total_ram_bytes {ram}\n")), "{text}");
     }
-    assert!(are_near(&uss(), &expected), "the memory has not changed: {expected:?}");
+    assert_eq!(anon(), expected, "the memory has not changed");
 }
