@@ -19,7 +19,7 @@ use crate::sys::keeper_client;
 use crate::sys::pages::KernelPages;
 use crate::sys::proc_root::{OpenFile, ProcRoot};
 use crate::sys::this_process;
-use crate::sys::threads::{self, ThreadState};
+use crate::sys::threads::{self, ThreadState, Urgent};
 use crate::units::Pid;
 
 /// The time between two checks of the workers.
@@ -432,6 +432,8 @@ struct BlockingReader<'a> {
     is_alive: &'a dyn Fn(),
     room: Vec<u8>,
     probe: Probe,
+    /// The highest priority, during a walk.
+    urgent: Option<Urgent>,
     /// The work for all processes so far.
     io: IoStats,
 }
@@ -439,7 +441,14 @@ struct BlockingReader<'a> {
 impl<'a> BlockingReader<'a> {
     fn new(queue: &'a Queue, is_alive: &'a dyn Fn()) -> BlockingReader<'a> {
         let io = IoStats::default();
-        BlockingReader { queue, is_alive, room: vec![0; READ_BYTES], probe: Probe::new(), io }
+        BlockingReader {
+            queue,
+            is_alive,
+            room: vec![0; READ_BYTES],
+            probe: Probe::new(),
+            urgent: None,
+            io,
+        }
     }
 
     /// Reads what the probe wants until the fate of the process is known. Returns the open memory
@@ -477,6 +486,7 @@ impl<'a> BlockingReader<'a> {
                 self.read(memory, file);
             }
         }
+        self.urgent = None;
         open
     }
 
@@ -505,6 +515,7 @@ impl<'a> BlockingReader<'a> {
                 ReadNext::Verify => open.read_beginning(&mut self.room[..VERIFY_BYTES]),
                 ReadNext::Window(window) => {
                     (self.is_alive)();
+                    self.urgent = self.urgent.take().or_else(Urgent::this_thread);
                     std::thread::sleep(PAUSE);
                     let room = &mut self.room[..window.len];
                     open.read_at(room, window.offset)

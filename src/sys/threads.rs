@@ -69,6 +69,54 @@ pub fn set_exact_timers() {
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
 }
 
+/// The highest priority of a thread (`nice(2)`), until it is dropped. No ordinary thread keeps it
+/// from a CPU while it holds the `mmap_lock` of a process.
+#[derive(Debug)]
+pub struct Urgent {
+    /// Ring workers have it too.
+    has_ring_workers: bool,
+    /// The priority before.
+    nice: i32,
+}
+
+impl Urgent {
+    const NICE: i32 = -20;
+
+    /// For the calling thread; `None` if that is not allowed (`CAP_SYS_NICE`, `RLIMIT_NICE`).
+    pub fn this_thread() -> Option<Urgent> {
+        let nice = rustix::process::getpriority_process(None).ok()?;
+        rustix::process::setpriority_process(None, Urgent::NICE).ok()?;
+        Some(Urgent { has_ring_workers: false, nice })
+    }
+
+    /// The same for ring workers too. Later ones inherit the priority: this thread or another
+    /// worker starts them.
+    pub fn with_ring_workers() -> Option<Urgent> {
+        let mut urgent = Urgent::this_thread()?;
+        urgent.has_ring_workers = true;
+        set_nice_of_workers(Urgent::NICE);
+        Some(urgent)
+    }
+}
+
+impl Drop for Urgent {
+    fn drop(&mut self) {
+        // A priority may always be lowered.
+        let _ = rustix::process::setpriority_process(None, self.nice);
+        if self.has_ring_workers {
+            set_nice_of_workers(self.nice);
+        }
+    }
+}
+
+fn set_nice_of_workers(nice: i32) {
+    ring_workers(false, |thread, _| {
+        let thread = i32::try_from(thread).ok().and_then(rustix::process::Pid::from_raw);
+        // It may have ended.
+        let _ = thread.map(|_| rustix::process::setpriority_process(thread, nice));
+    });
+}
+
 /// The CPUs that this process may run on, except the one it is on; `None` if there is no other.
 pub fn other_cpus() -> Option<libc::cpu_set_t> {
     let allowed = rustix::thread::sched_getaffinity(None).ok()?;

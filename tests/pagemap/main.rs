@@ -13,6 +13,7 @@
 //! - `sparse`  processes with far more addresses than pages
 //! - `sys`     a system call without a safe form; the only `unsafe`
 //! - `twin`    the naive walk
+//! - `urgency` the priority of a walk
 //! - `zoo`     the processes, of `zoo.c`
 
 // A test is a separate crate: its public items have no users outside it.
@@ -32,6 +33,7 @@ mod parties;
 mod sparse;
 mod sys;
 mod twin;
+mod urgency;
 mod zoo;
 
 /// One case at a time.

@@ -182,6 +182,7 @@ impl<F: Fetcher> Engine for Uring<F> {
         };
         let outcome = self.run(&mut survey);
         self.ring.pages().forget();
+        self.ring.set_urgent(false);
         let after = self.ring.stats();
         survey.tally.io.operations = after.operations - before.operations;
         survey.tally.io.enters = after.enters - before.enters;
@@ -382,6 +383,7 @@ impl<F: Fetcher> Uring<F> {
         }
         slot.complete(done, now, &mut survey.tally.io, &mut self.ring)?;
         if slot.is_paused() {
+            self.ring.set_urgent(true);
             survey.paused.push_back((self.ring.now() + PAUSE, index));
             return Ok(());
         }

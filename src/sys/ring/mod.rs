@@ -195,6 +195,9 @@ pub trait Fetcher {
     /// starts one by itself only for a request that arrives while all workers are busy.
     fn wake_workers(&mut self, count: usize);
 
+    /// Sets whether the threads that submit and read have the highest priority, if that is allowed.
+    fn set_urgent(&mut self, is_urgent: bool);
+
     /// The counts of page frames, for walks over page tables.
     fn pages(&mut self) -> &mut dyn PageCounts;
 

@@ -90,6 +90,10 @@ impl Fetcher for ModelRing {
         self.0.borrow_mut().pool.nudge(count);
     }
 
+    fn set_urgent(&mut self, is_urgent: bool) {
+        self.0.borrow_mut().is_urgent = is_urgent;
+    }
+
     fn pages(&mut self) -> &mut dyn PageCounts {
         &mut self.2
     }

@@ -102,6 +102,7 @@ pub fn run(script: Script) -> Ran {
         let outcome = engine.survey(&pids, &Arc::new(plan), &timeouts, &mut |_| {}, &mut tallies);
         let survey = Survey::from(tallies);
         let model = &mut *model.borrow_mut();
+        assert!(!model.is_urgent, "the highest priority outlives the survey");
         let left = outcome.as_ref().err().map_or(&[][..], |broken| &broken.unfinished);
         let depth = depth.min(slots_max);
         let check = Check { model, survey: &survey, pids: &pids, left, depth, timeouts, began };

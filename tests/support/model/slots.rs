@@ -122,6 +122,8 @@ pub struct Model {
     started: u64,
     /// Pauses of walks so far.
     pub pauses: u64,
+    /// The threads have the highest priority.
+    pub is_urgent: bool,
 }
 
 impl Model {
@@ -142,6 +144,7 @@ impl Model {
             ready: VecDeque::new(),
             started: 0,
             pauses: 0,
+            is_urgent: false,
         }
     }
 
@@ -254,6 +257,7 @@ impl Model {
             assert_eq!(slot.owed, 0, "slot {index} reads a window beside another file");
             let pause = self.world.now - slot.window_reaped;
             assert!(pause >= PAUSE, "slot {index} pauses for {pause} µs");
+            assert!(self.is_urgent, "slot {index} reads a window at an ordinary priority");
             slot.since = slot.window_reaped;
             self.pauses += 1;
         }

@@ -59,8 +59,7 @@ use crate::sys::keeper_client;
 use crate::sys::pages::KernelPages;
 use crate::sys::proc_root::{ONE_LINE_BYTES, ProcRoot};
 use crate::sys::this_process;
-use crate::sys::threads;
-use crate::sys::threads::ThreadState;
+use crate::sys::threads::{self, ThreadState, Urgent};
 use crate::units::Errno;
 use io_uring::IoUring;
 
@@ -109,6 +108,8 @@ pub struct KernelRing {
     pages: KernelPages,
     /// This ring has set `SCHED_BATCH`.
     is_batch: bool,
+    /// The highest priority, while it is wanted and allowed.
+    urgent: Option<Urgent>,
     /// The reason why nothing can be queued any more.
     broken: Option<Errno>,
     began: Instant,
@@ -204,6 +205,7 @@ impl KernelRing {
             pace: Pace::default(),
             pages: KernelPages::default(),
             is_batch: false,
+            urgent: None,
             broken: None,
             began: Instant::now(),
             stats: RingStats::default(),
@@ -447,6 +449,12 @@ impl Fetcher for KernelRing {
 
     fn reap(&mut self) -> Option<Completion> {
         self.ready.pop_front()
+    }
+
+    fn set_urgent(&mut self, is_urgent: bool) {
+        if is_urgent != self.urgent.is_some() {
+            self.urgent = is_urgent.then(Urgent::with_ring_workers).flatten();
+        }
     }
 
     fn pages(&mut self) -> &mut dyn PageCounts {
