@@ -432,8 +432,6 @@ struct BlockingReader<'a> {
     is_alive: &'a dyn Fn(),
     room: Vec<u8>,
     probe: Probe,
-    /// The highest priority, during a walk.
-    urgent: Option<Urgent>,
     /// The work for all processes so far.
     io: IoStats,
 }
@@ -441,14 +439,7 @@ struct BlockingReader<'a> {
 impl<'a> BlockingReader<'a> {
     fn new(queue: &'a Queue, is_alive: &'a dyn Fn()) -> BlockingReader<'a> {
         let io = IoStats::default();
-        BlockingReader {
-            queue,
-            is_alive,
-            room: vec![0; READ_BYTES],
-            probe: Probe::new(),
-            urgent: None,
-            io,
-        }
+        BlockingReader { queue, is_alive, room: vec![0; READ_BYTES], probe: Probe::new(), io }
     }
 
     /// Reads what the probe wants until the fate of the process is known. Returns the open memory
@@ -486,7 +477,6 @@ impl<'a> BlockingReader<'a> {
                 self.read(memory, file);
             }
         }
-        self.urgent = None;
         open
     }
 
@@ -508,6 +498,7 @@ impl<'a> BlockingReader<'a> {
     }
 
     fn read(&mut self, file: ProcFile, open: &mut OpenFile) {
+        let mut urgent = None;
         let mut next = self.probe.first_read(file);
         while next != ReadNext::Done {
             self.io.operations += 1;
@@ -515,7 +506,7 @@ impl<'a> BlockingReader<'a> {
                 ReadNext::Verify => open.read_beginning(&mut self.room[..VERIFY_BYTES]),
                 ReadNext::Window(window) => {
                     (self.is_alive)();
-                    self.urgent = self.urgent.take().or_else(Urgent::this_thread);
+                    urgent.get_or_insert_with(Urgent::this_thread);
                     std::thread::sleep(PAUSE);
                     let room = &mut self.room[..window.len];
                     open.read_at(room, window.offset)

@@ -112,8 +112,10 @@ impl Drop for Urgent {
 fn set_nice_of_workers(nice: i32) {
     ring_workers(false, |thread, _| {
         let thread = i32::try_from(thread).ok().and_then(rustix::process::Pid::from_raw);
-        // It may have ended.
-        let _ = thread.map(|_| rustix::process::setpriority_process(thread, nice));
+        if thread.is_some() {
+            // It may have ended.
+            let _ = rustix::process::setpriority_process(thread, nice);
+        }
     });
 }
 

@@ -108,8 +108,8 @@ pub struct KernelRing {
     pages: KernelPages,
     /// This ring has set `SCHED_BATCH`.
     is_batch: bool,
-    /// The highest priority, while it is wanted and allowed.
-    urgent: Option<Urgent>,
+    /// The highest priority, while it is wanted; nothing in it if that is not allowed.
+    urgent: Option<Option<Urgent>>,
     /// The reason why nothing can be queued any more.
     broken: Option<Errno>,
     began: Instant,
@@ -452,8 +452,10 @@ impl Fetcher for KernelRing {
     }
 
     fn set_urgent(&mut self, is_urgent: bool) {
-        if is_urgent != self.urgent.is_some() {
-            self.urgent = is_urgent.then(Urgent::with_ring_workers).flatten();
+        if is_urgent {
+            self.urgent.get_or_insert_with(Urgent::with_ring_workers);
+        } else {
+            self.urgent = None;
         }
     }
 
