@@ -90,7 +90,7 @@ struct Budget {
     stat: bool,
     /// Whether page tables of big processes are walked; members are small.
     walks: bool,
-    /// Whether rollups stay open, and names are known.
+    /// Whether files stay open, and names are known.
     kept: bool,
     operations: f64,
     enters: f64,

@@ -1,20 +1,21 @@
-//! A series of surveys by one engine, which keeps rollups open in between: `--watch`.
+//! A series of surveys by one engine, which keeps files open in between: `--watch`.
 //!
-//! An open rollup saves its open and often the name (`process::probe` says why that is right), and
-//! takes 5 KiB of the kernel. An engine keeps a rollup open if
+//! The pair of rollup and name that stays open saves two opens and often the read of the name
+//! (`process::probe` says why that is right), and takes 5 KiB of the kernel. An engine keeps the
+//! files of a process open if
 //!
 //! - two surveys in a row measured the process. A survey may find a process between vfork and exec,
 //!   in the address space of its parent. That takes less than a millisecond: the next survey opens
-//!   the rollup of the new program.
+//!   the files of the new program.
 //! - it shares its address space with no other process, as far as the report compared them
-//!   ([`SurveySeries::forget`]): after an exec the file would have the figures of the other one.
+//!   ([`SurveySeries::forget`]): after an exec the rollup would have the figures of the other one.
 //! - there is room for it in the limit of open files. The first processes have it.
 //!
 //! A survey of a part of the processes between two reports is not one of the series
 //! ([`Plan::surveys_per_name`]), and opens every file.
 //!
-//! The rollup of a process that is not listed any more, or was not measured, is closed at once: it
-//! holds the address space of a dead process.
+//! The files of a process that is not listed any more, or was not measured, are closed at once: the
+//! rollup holds the address space of a dead process.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,29 +25,29 @@ use crate::smaps::{Scanner, Smaps};
 use crate::sys::proc_root::ProcRoot;
 use crate::units::Pid;
 
-/// A rollup is opened again after this many reads. That bounds the time for which a comparison that
-/// the report could not make leaves a wrong figure, and costs less than a hundredth.
+/// The files are opened again after this many reads. That bounds the time for which a comparison
+/// that the report could not make leaves a wrong figure, and costs less than a hundredth.
 const READS_MAX: u32 = 32;
 /// The room for the text of a rollup, which has 800 bytes.
 const ROLLUP_BYTES: usize = 4096;
 
-/// The processes that the last survey measured. `File` is the engine's handle of an open rollup.
+/// The processes that the last survey measured. `Files` is the engine's handle of an open pair.
 #[derive(Debug)]
-pub(super) struct SurveySeries<File> {
-    processes: HashMap<Pid, KnownProcess<File>>,
-    /// The number of processes with an open rollup, without those that are taken out.
-    open_files: usize,
+pub(super) struct SurveySeries<Files> {
+    processes: HashMap<Pid, KnownProcess<Files>>,
+    /// The number of processes with open files, without those that are taken out.
+    open_pairs: usize,
     /// The number of the survey.
     survey: u32,
 }
 
 /// A process that the last survey measured.
 #[derive(Debug)]
-pub(super) struct KnownProcess<File> {
-    /// The open rollup.
-    pub(super) file: Option<File>,
+pub(super) struct KnownProcess<Files> {
+    /// The open files.
+    pub(super) files: Option<Files>,
     name: Vec<u8>,
-    /// The number of reads of the rollup.
+    /// The number of reads of the open rollup.
     reads: u32,
     /// The number of the survey that asks the process.
     survey: u32,
@@ -54,71 +55,71 @@ pub(super) struct KnownProcess<File> {
 
 impl<File> Default for SurveySeries<File> {
     fn default() -> SurveySeries<File> {
-        SurveySeries { processes: HashMap::new(), open_files: 0, survey: 0 }
+        SurveySeries { processes: HashMap::new(), open_pairs: 0, survey: 0 }
     }
 }
 
-impl<File> SurveySeries<File> {
+impl<Files> SurveySeries<Files> {
     /// Begins a survey of these processes, which ascend. Returns the files of others, to be closed.
-    pub(super) fn begin(&mut self, pids: &[Pid]) -> Vec<File> {
+    pub(super) fn begin(&mut self, pids: &[Pid]) -> Vec<Files> {
         self.survey = self.survey.wrapping_add(1);
         self.forget(|pid| pids.binary_search(&pid).is_err())
     }
 
     /// Forgets processes. Returns their files, to be closed.
-    pub(super) fn forget(&mut self, is_forgotten: impl Fn(Pid) -> bool) -> Vec<File> {
+    pub(super) fn forget(&mut self, is_forgotten: impl Fn(Pid) -> bool) -> Vec<Files> {
         let mut files = Vec::new();
         self.processes.retain(|pid, known| {
             let is_forgotten = is_forgotten(*pid);
-            files.extend(known.file.take_if(|_| is_forgotten));
+            files.extend(known.files.take_if(|_| is_forgotten));
             !is_forgotten
         });
-        self.open_files -= files.len();
+        self.open_pairs -= files.len();
         files
     }
 
     /// Takes out a process that is asked. If it is not put back, the next survey does not know it.
-    pub(super) fn take(&mut self, pid: Pid) -> Option<KnownProcess<File>> {
+    pub(super) fn take(&mut self, pid: Pid) -> Option<KnownProcess<Files>> {
         let known = self.processes.remove(&pid)?;
-        self.open_files -= usize::from(known.file.is_some());
+        self.open_pairs -= usize::from(known.files.is_some());
         Some(KnownProcess { survey: self.survey, ..known })
     }
 
-    /// Puts a measured process back with its rollup, or in without one if it is new. Returns a file
-    /// that does not stay open.
+    /// Puts a measured process back with its files, or in without them if it is new. Returns files
+    /// that do not stay open.
     #[must_use]
     pub(super) fn put(
         &mut self,
         probe: &Probe,
-        known: Option<KnownProcess<File>>,
-        mut file: Option<File>,
-    ) -> Option<File> {
+        known: Option<KnownProcess<Files>>,
+        mut files: Option<Files>,
+    ) -> Option<Files> {
         let (pid, is_known) = (probe.pid(), known.is_some());
-        // Processes open their rollups again in different surveys.
+        // Processes open their files again in different surveys.
         let new =
-            || KnownProcess { file: None, name: Vec::new(), reads: pid.0 % READS_MAX, survey: 0 };
+            || KnownProcess { files: None, name: Vec::new(), reads: pid.0 % READS_MAX, survey: 0 };
         let mut known = known.unwrap_or_else(new);
-        known.file = file.take_if(|_| is_known);
-        self.open_files += usize::from(known.file.is_some());
-        if known.file.is_some() && known.name != probe.name() {
+        known.files = files.take_if(|_| is_known);
+        self.open_pairs += usize::from(known.files.is_some());
+        if known.files.is_some() && known.name != probe.name() {
             known.name.clear();
             known.name.extend_from_slice(probe.name());
         }
         self.processes.insert(pid, known);
-        file
+        files
     }
 
-    /// The number of processes with an open rollup, without those that are taken out.
-    pub(super) fn open_files(&self) -> usize {
-        self.open_files
+    /// The number of processes with open files, without those that are taken out.
+    pub(super) fn open_pairs(&self) -> usize {
+        self.open_pairs
     }
 }
 
-impl<File> KnownProcess<File> {
-    /// Starts a probe with the process, and with its open rollup unless that is due to be opened
+impl<Files> KnownProcess<Files> {
+    /// Starts a probe with the process, and with its open files unless these are due to be opened
     /// again.
     pub(super) fn start(&mut self, probe: &mut Probe, pid: Pid, plan: &Arc<Plan>) {
-        if self.file.is_none() {
+        if self.files.is_none() {
             return probe.restart(pid, plan);
         }
         if self.reads >= READS_MAX {
@@ -208,20 +209,20 @@ mod tests {
         let (mut names, mut opens) = ([0; 2], [0; 2]);
         let pids = [Pid(40), Pid(41)];
         let known =
-            |pid| KnownProcess { file: Some(()), name: b"x".into(), reads: pid % 32, survey: 0 };
+            |pid| KnownProcess { files: Some(()), name: b"x".into(), reads: pid % 32, survey: 0 };
         series.processes.extend(pids.map(|pid| (pid, known(pid.0))));
-        series.open_files = 2;
+        series.open_pairs = 2;
         for _ in 0..132 {
             assert!(series.begin(&pids).is_empty());
             let both = [0, 1].map(|place| {
                 let mut known = series.take(pids[place]).expect("it is known");
                 known.start(&mut probe, pids[place], &plan);
                 let is_pair = matches!(probe.want(), Some(crate::process::Want::Pair { .. }));
-                opens[place] += usize::from(!probe.is_memory_open());
-                names[place] += usize::from(is_pair && probe.is_memory_open());
+                opens[place] += usize::from(!probe.is_pair_open());
+                names[place] += usize::from(is_pair && probe.is_pair_open());
                 series.processes.insert(pids[place], known);
-                series.open_files += 1;
-                is_pair && probe.is_memory_open()
+                series.open_pairs += 1;
+                is_pair && probe.is_pair_open()
             });
             assert!(!(both[0] && both[1]), "they take turns");
         }

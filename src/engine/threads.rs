@@ -45,29 +45,42 @@ pub(super) struct Threads {
     kept: Option<Arc<KeptFiles>>,
 }
 
-/// The rollups that stay open.
+/// The files that stay open.
 struct KeptFiles {
-    series: Mutex<SurveySeries<OpenFile>>,
-    files_max: usize,
+    series: Mutex<SurveySeries<OpenPair>>,
+    pairs_max: usize,
+}
+
+/// The files of a process. The name is missing if it cannot stay open.
+struct OpenPair {
+    memory: OpenFile,
+    name: Option<OpenFile>,
+}
+
+impl OpenPair {
+    fn rewind(&mut self) {
+        self.memory.rewind();
+        self.name.iter_mut().for_each(OpenFile::rewind);
+    }
 }
 
 impl KeptFiles {
     fn new(root: &ProcRoot) -> KeptFiles {
         let files_max = this_process::files_to_keep();
         this_process::reserve_descriptors(files_max, root.as_fd());
-        KeptFiles { series: Mutex::default(), files_max }
+        KeptFiles { series: Mutex::default(), pairs_max: files_max / 2 }
     }
 
-    fn series(&self) -> MutexGuard<'_, SurveySeries<OpenFile>> {
+    fn series(&self) -> MutexGuard<'_, SurveySeries<OpenPair>> {
         self.series.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts a process back. Files that threads have taken out are not counted: each thread may have
     /// two.
-    fn put(&self, probe: &Probe, known: Option<KnownProcess<OpenFile>>, file: Option<OpenFile>) {
+    fn put(&self, probe: &Probe, known: Option<KnownProcess<OpenPair>>, files: Option<OpenPair>) {
         let mut series = self.series();
-        let has_room = series.open_files() < self.files_max;
-        drop(series.put(probe, known, file.filter(|_| has_room)));
+        let has_room = series.open_pairs() < self.pairs_max;
+        drop(series.put(probe, known, files.filter(|_| has_room)));
     }
 }
 
@@ -175,7 +188,7 @@ impl Queue {
         self.deadline.map_or(Duration::MAX, left)
     }
 
-    /// The rollups that stay open, if the survey is one of the series.
+    /// The files that stay open, if the survey is one of the series.
     fn files_of_series(&self) -> Option<&KeptFiles> {
         self.kept.as_deref().filter(|_| self.plan.surveys_per_name.is_some())
     }
@@ -197,7 +210,7 @@ impl Worker {
         let mut reader = BlockingReader::new(queue, &is_alive);
         while let Some(pid) = self.start_next(queue) {
             let mut known = queue.files_of_series().and_then(|kept| kept.series().take(pid));
-            let file = reader.read_process(pid, known.as_mut());
+            let files = reader.read_process(pid, known.as_mut());
             let mut log = self.log();
             if log.is_abandoned {
                 return;
@@ -207,7 +220,7 @@ impl Worker {
             log.current = None;
             drop(log);
             if let Some(kept) = queue.files_of_series().filter(|_| reader.probe.can_resume()) {
-                kept.put(&reader.probe, known, file);
+                kept.put(&reader.probe, known, files);
             }
         }
         self.is_done.store(true, Ordering::Release);
@@ -442,48 +455,43 @@ impl<'a> BlockingReader<'a> {
         BlockingReader { queue, is_alive, room: vec![0; READ_BYTES], probe: Probe::new(), io }
     }
 
-    /// Reads what the probe wants until the fate of the process is known. Returns the open memory
-    /// file.
+    /// Reads what the probe wants until the fate of the process is known. Returns the open files of
+    /// the last pair.
     fn read_process(
         &mut self,
         pid: Pid,
-        mut known: Option<&mut KnownProcess<OpenFile>>,
-    ) -> Option<OpenFile> {
+        mut known: Option<&mut KnownProcess<OpenPair>>,
+    ) -> Option<OpenPair> {
         match &mut known {
             Some(known) => known.start(&mut self.probe, pid, &self.queue.plan),
             None => self.probe.restart(pid, &self.queue.plan),
         }
-        let mut open = known.and_then(|known| known.file.take());
+        let mut files = known.and_then(|known| known.files.take());
         while let Some(want) = self.probe.want() {
-            let is_open = self.probe.is_memory_open();
             let (name, memory) = match want {
                 Want::One(memory) if self.probe.awaits_memory() => (None, memory),
                 Want::One(file) => {
-                    self.open_and_read(file);
+                    self.open(file).iter_mut().for_each(|open| self.read(file, open));
                     continue;
                 }
                 Want::Pair { name, memory } => (Some(name), memory),
             };
-            open = match open {
-                Some(mut file) if is_open => {
-                    file.rewind();
-                    Some(file)
-                }
-                _ => self.open(memory),
-            };
-            let Some(file) = &mut open else { continue };
-            name.into_iter().for_each(|name| self.open_and_read(name));
+            match &mut files {
+                Some(open) if self.probe.is_pair_open() => open.rewind(),
+                _ => files = self.open(memory).map(|memory| OpenPair { memory, name: None }),
+            }
+            let Some(open) = &mut files else { continue };
+            if let Some(name) = name {
+                let can_keep = self.probe.can_keep(name);
+                let mut file = open.name.take().or_else(|| self.open(name));
+                file.iter_mut().for_each(|file| self.read(name, file));
+                open.name = file.filter(|_| can_keep);
+            }
             if self.probe.awaits_memory() {
-                self.read(memory, file);
+                self.read(memory, &mut open.memory);
             }
         }
-        open
-    }
-
-    fn open_and_read(&mut self, file: ProcFile) {
-        if let Some(mut open) = self.open(file) {
-            self.read(file, &mut open);
-        }
+        files
     }
 
     fn open(&mut self, file: ProcFile) -> Option<OpenFile> {

@@ -152,8 +152,9 @@ pub fn raise_file_limit() -> usize {
     usize::try_from(limit.saturating_sub(RESERVED) / 2).unwrap_or(usize::MAX).max(1)
 }
 
-/// The maximum number of files that stay open between surveys. Each takes 5 KiB of the kernel.
-const KEPT_FILES_MAX: usize = 1 << 15;
+/// The maximum number of files that stay open between surveys. Two, of one process, take 5 KiB of
+/// the kernel.
+const KEPT_FILES_MAX: usize = 1 << 16;
 
 /// The number of files that may stay open between surveys: half of the limit. A survey needs the
 /// other half.

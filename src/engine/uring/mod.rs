@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::scaling::WorkerScaling;
-use self::slot::{Buffers, Slot, SlotState};
+use self::slot::{Buffers, KeptPair, Slot, SlotState};
 use super::series::SurveySeries;
 use super::{Engine, EngineFailure, Progress, Tally, Timeouts, Tuning};
 use crate::process::{Fate, PAUSE, Plan};
@@ -48,9 +48,9 @@ pub struct Uring<F: Fetcher = KernelRing> {
     /// Slots with nothing in flight. The slot of a stuck process returns when its request
     /// completes.
     free: Vec<usize>,
-    /// The rollups that stay open, each in a place of the ring, and the places without one.
-    series: Option<SurveySeries<usize>>,
-    places: Vec<usize>,
+    /// The files that stay open, in places of the ring, and the places without any.
+    series: Option<SurveySeries<KeptPair>>,
+    kept: Vec<KeptPair>,
     tuning: Tuning,
     buffers: Buffers,
 }
@@ -84,30 +84,30 @@ impl<F: Fetcher> Uring<F> {
         let depth = tuning.depth.clamp(1, ring.slots_max());
         let (tuning, buffers) = (Tuning { depth, ..tuning }, Buffers::new(depth));
         let series = tuning.keeps_files.then(SurveySeries::default);
-        let places = (0..ring.places_max()).rev().collect();
-        Uring { ring, slots: Vec::new(), free: Vec::new(), series, places, tuning, buffers }
+        let kept = (0..ring.places_max() / 2).rev().map(KeptPair).collect();
+        Uring { ring, slots: Vec::new(), free: Vec::new(), series, kept, tuning, buffers }
     }
 
-    fn close(&mut self, place: usize) {
-        self.ring.close(place);
-        self.places.push(place);
+    fn close(&mut self, kept: KeptPair) {
+        kept.places().into_iter().for_each(|place| self.ring.close(place));
+        self.kept.push(kept);
     }
 
-    /// Frees a slot with nothing in flight, and closes the rollup that does not stay open.
+    /// Frees a slot with nothing in flight, and closes the files that do not stay open.
     fn release(&mut self, index: usize) {
         let slot = &mut self.slots[index];
         slot.state = SlotState::Free;
         slot.known = None;
-        let place = slot.place.take();
+        let kept = slot.kept.take();
         self.free.push(index);
-        place.into_iter().for_each(|place| self.close(place));
+        kept.into_iter().for_each(|kept| self.close(kept));
     }
 
-    /// The places that are free, have a rollup, or belong to a slot: all of the ring.
+    /// The places that are free, have files, or belong to a slot: all of the ring.
     fn places_known(&self) -> usize {
-        let kept = self.series.as_ref().map_or(0, SurveySeries::open_files);
-        let in_slots = self.slots.iter().filter(|slot| slot.place.is_some()).count();
-        self.places.len() + kept + in_slots
+        let in_series = self.series.as_ref().map_or(0, SurveySeries::open_pairs);
+        let in_slots = self.slots.iter().filter(|slot| slot.kept.is_some()).count();
+        2 * (self.kept.len() + in_series + in_slots)
     }
 
     /// The number of slots that this depth needs besides the free ones.
@@ -131,9 +131,9 @@ impl<F: Fetcher> Uring<F> {
 
 /// The files that stay open, if a survey by this plan is one of the series.
 fn series_of<'a>(
-    series: &'a mut Option<SurveySeries<usize>>,
+    series: &'a mut Option<SurveySeries<KeptPair>>,
     plan: &Plan,
-) -> Option<&'a mut SurveySeries<usize>> {
+) -> Option<&'a mut SurveySeries<KeptPair>> {
     series.as_mut().filter(|_| plan.surveys_per_name.is_some())
 }
 
@@ -154,7 +154,7 @@ impl<F: Fetcher> Engine for Uring<F> {
             self.buffers.reserve(added, plan);
         }
         let closed = series_of(&mut self.series, plan).map(|series| series.begin(pids));
-        closed.into_iter().flatten().for_each(|place| self.close(place));
+        closed.into_iter().flatten().for_each(|kept| self.close(kept));
         let before = self.ring.stats();
         let now = self.ring.now();
         // Before the first request there is nothing to look at.
@@ -191,13 +191,13 @@ impl<F: Fetcher> Engine for Uring<F> {
             EngineFailure { errno, unfinished }
         });
         tallies.push(survey.tally);
-        debug_assert_eq!(self.places_known(), self.ring.places_max(), "no place is lost");
+        debug_assert_eq!(self.places_known(), self.ring.places_max() & !1, "no place is lost");
         outcome
     }
 
     fn forget(&mut self, is_forgotten: &dyn Fn(Pid) -> bool) {
         let closed = self.series.as_mut().map(|series| series.forget(is_forgotten));
-        closed.into_iter().flatten().for_each(|place| self.close(place));
+        closed.into_iter().flatten().for_each(|kept| self.close(kept));
     }
 }
 
@@ -304,9 +304,9 @@ impl<F: Fetcher> Uring<F> {
             let slot = &mut self.slots[index];
             let known =
                 series_of(&mut self.series, survey.plan).and_then(|series| series.take(*pid));
-            let file = known.as_ref().map(|known| known.file);
-            let place = file.and_then(|open| open.or_else(|| self.places.pop()));
-            slot.start(*pid, survey.plan, now, known, place);
+            let files = known.as_ref().map(|known| known.files);
+            let kept = files.and_then(|open| open.or_else(|| self.kept.pop()));
+            slot.start(*pid, survey.plan, now, known, kept);
             survey.in_flight += 1;
             survey.last_active = now;
             slot.fetch_next(index, &self.buffers, &mut self.ring);
@@ -397,11 +397,11 @@ impl<F: Fetcher> Uring<F> {
         Ok(())
     }
 
-    /// Keeps the rollup of a finished process open in its place.
+    /// Keeps the files of a finished process open in their places.
     fn keep(&mut self, index: usize, plan: &Plan) {
-        let Slot { probe, known, place, .. } = &mut self.slots[index];
+        let Slot { probe, known, kept, .. } = &mut self.slots[index];
         if let Some(series) = series_of(&mut self.series, plan).filter(|_| probe.can_resume()) {
-            *place = series.put(probe, known.take(), place.take());
+            *kept = series.put(probe, known.take(), kept.take());
         }
     }
 

@@ -83,13 +83,24 @@ pub(super) enum SlotState {
     Abandoned,
 }
 
+/// Two places in the ring, for the files of a process that stay open.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeptPair(pub(super) usize);
+
+impl KeptPair {
+    /// The places of the memory and of the name.
+    pub(super) fn places(self) -> [usize; 2] {
+        [2 * self.0, 2 * self.0 + 1]
+    }
+}
+
 /// A place for one process.
 pub(super) struct Slot {
     pub(super) probe: Probe,
     pub(super) state: SlotState,
-    /// The process in the survey before, if that measured it, and the place for its rollup.
-    pub(super) known: Option<KnownProcess<usize>>,
-    pub(super) place: Option<usize>,
+    /// The process in the survey before, if that measured it, and the places for its files.
+    pub(super) known: Option<KnownProcess<KeptPair>>,
+    pub(super) kept: Option<KeptPair>,
     /// The time at which the process was started, or its last window was read.
     since: Duration,
     /// The next window, which is not read before the end of a pause.
@@ -110,7 +121,7 @@ impl Slot {
             probe: Probe::new(),
             state: SlotState::Free,
             known: None,
-            place: None,
+            kept: None,
             since: Duration::ZERO,
             paused: None,
             in_flight: [None; 2],
@@ -122,16 +133,16 @@ impl Slot {
         }
     }
 
-    /// Starts a process. Its rollup is open in its place, or stays open there.
+    /// Starts a process. Its files are open in their places, or stay open there.
     pub(super) fn start(
         &mut self,
         pid: Pid,
         plan: &Arc<Plan>,
         now: Duration,
-        known: Option<KnownProcess<usize>>,
-        place: Option<usize>,
+        known: Option<KnownProcess<KeptPair>>,
+        kept: Option<KeptPair>,
     ) {
-        (self.known, self.place) = (known, place);
+        (self.known, self.kept) = (known, kept);
         match &mut self.known {
             None => self.probe.restart(pid, plan),
             Some(known) => known.start(&mut self.probe, pid, plan),
@@ -183,11 +194,12 @@ impl Slot {
     }
 
     fn opening(&self, file: ProcFile) -> Opening {
-        match self.place.filter(|_| file == ProcFile::SmapsRollup) {
-            None => Opening::Slot,
-            Some(place) if self.probe.is_memory_open() => Opening::Open(place),
-            Some(place) => Opening::Place(place),
-        }
+        let Some(kept) = self.kept.filter(|_| self.probe.can_keep(file)) else {
+            return Opening::Slot;
+        };
+        let place = kept.places()[usize::from(file != ProcFile::SmapsRollup)];
+        let is_open = self.probe.is_pair_open();
+        if is_open { Opening::Open(place) } else { Opening::Place(place) }
     }
 
     fn buffer(&mut self, file: ProcFile) -> &mut Option<Buffer> {

@@ -28,7 +28,7 @@
 //! Only files that the plan asks for are read. Owner and control group are those of the moment
 //! before the pair: they can change at any time, and nothing proves them.
 //!
-//! - `resume` goes on with the open rollup of an earlier survey
+//! - `resume` goes on with the open files of an earlier survey
 //! - `walker` walks over page tables
 //! - `want`   the reads that it asks for
 #![forbid(unsafe_code)]
@@ -77,7 +77,7 @@ pub struct Probe {
     is_second_try: bool,
     /// The thread ended once, and another one was looked for.
     has_lost_thread: bool,
-    /// The rollup is open since an earlier survey.
+    /// The pair is open since an earlier survey.
     is_open: bool,
     /// The name is known from an earlier survey, and not read.
     is_name_known: bool,
@@ -256,8 +256,8 @@ impl Probe {
             ) => self.nothing_read(file),
             // Without the right to read them, or on their end: the rollup shows which.
             (ProcFile::Maps | ProcFile::Pagemap, _) => self.leave_walk(),
-            (ProcFile::SmapsRollup, Errno::NOENT | Errno::SRCH) if self.is_open => {
-                self.memory_lost();
+            (_, Errno::NOENT | Errno::SRCH) if self.is_open && self.can_keep(file) => {
+                self.open_file_lost(file);
             }
             // Only an estimate is lacking.
             (ProcFile::Statm, _) if self.plan.walk.is_none() => self.leave_walk(),
@@ -505,7 +505,7 @@ impl Probe {
     }
 
     /// With a filter the name is read first, alone: other processes are not measured. Of a process
-    /// with an open rollup the last name was selected; the pair reads the next.
+    /// with open files the last name was selected; the pair reads the next.
     fn begin_name(&mut self) {
         if self.plan.filter.is_some() && !self.is_open {
             self.one(self.plan.name_file());

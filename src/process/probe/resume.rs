@@ -1,22 +1,24 @@
-//! A probe that goes on with the open rollup of an earlier survey.
+//! A probe that goes on with the open files of an earlier survey.
 //!
-//! In a series of surveys the rollup of a process can stay open, and the pair begins with the name:
-//! [`Probe::resume`]. The file is still tied to the address space of its open. So a read of it
-//! proves the same: since that open the process has not exec'ed and its id has not changed hands,
-//! and a name that was read in between, in this survey or an earlier one, is of this address space.
-//! Some surveys read the memory alone. If the read fails, the process begins anew. One case is not
-//! proven: after an exec the file still has figures if another process runs in the same address
-//! space (vfork, `CLONE_VM`). So engines keep no file of such a process (`engine::series`).
+//! In a series of surveys the pair of a process can stay open, and begins with the read of the
+//! name: [`Probe::resume`]. The rollup is still tied to the address space of its open. So a read of
+//! it proves the same: since that open the process has not exec'ed and its id has not changed
+//! hands, and a name that was read in between, in this survey or an earlier one, is of this address
+//! space. The file of the name is tied to the process, through an exec, and fails or is empty when
+//! that ends. Some surveys read the memory alone. If its read fails, the process begins anew. One
+//! case is not proven: after an exec the rollup still has figures if another process runs in the
+//! same address space (vfork, `CLONE_VM`). So engines keep no file of such a process
+//! (`engine::series`).
 
 use std::sync::Arc;
 
 use super::{Plan, Probe, State};
-use crate::process::Fate;
 use crate::process::walk::{Size, WalkRule};
+use crate::process::{Fate, ProcFile};
 use crate::units::{Kib, Pid};
 
 impl Probe {
-    /// Starts with a process whose rollup is open since an earlier survey, which also read the
+    /// Starts with a process whose files are open since an earlier survey, which also read the
     /// name. Without a name, it is read again.
     pub fn resume(&mut self, pid: Pid, plan: &Arc<Plan>, name: Option<&[u8]>) {
         self.take_up(pid, plan);
@@ -36,17 +38,37 @@ impl Probe {
         (self.is_open, self.is_name_known) = (false, false);
     }
 
-    /// Whether the next read of the memory is one of the file that is open since an earlier survey.
-    pub fn is_memory_open(&self) -> bool {
+    /// Whether the next pair is open since an earlier survey.
+    pub fn is_pair_open(&self) -> bool {
         self.is_open
     }
 
-    /// Whether the rollup, if it stays open, has the memory of this process in the next survey. Not
-    /// that of a thread, which can end before its process, nor one that replaced a walk.
+    /// Whether this file can stay open for the next survey: the rollup, or the name beside it,
+    /// unless that is a link or one of the files for a second try.
+    pub fn can_keep(&self, file: ProcFile) -> bool {
+        let is_name = file == self.plan.name_file() && file != ProcFile::Exe;
+        let is_beside_rollup = self.state == State::Pair(ProcFile::SmapsRollup);
+        file == ProcFile::SmapsRollup || is_name && is_beside_rollup
+    }
+
+    /// The process of an open file has ended or exec'ed. If that is the name, the memory, which is
+    /// read as well, shows whether the id has changed hands.
+    pub(super) fn open_file_lost(&mut self, file: ProcFile) {
+        if file == ProcFile::SmapsRollup {
+            self.memory_lost();
+        } else {
+            self.nothing_read(file);
+        }
+    }
+
+    /// Whether the files, if they stay open, have name and memory of this process in the next
+    /// survey. Not those of a thread, which can end before its process, nor a rollup that replaced
+    /// a walk, nor of a process whose name is in another file.
     pub fn can_resume(&self) -> bool {
         let is_measured = self.fate() == Some(Fate::Measured) && self.is_from_rollup;
         let is_walked = self.plan.walk.is_some_and(|rule| rule.is_forced);
-        is_measured && self.task.is_none() && !is_walked && !self.is_growing()
+        let is_named = self.name_file() == self.plan.name_file();
+        is_measured && is_named && self.task.is_none() && !is_walked && !self.is_growing()
     }
 
     /// Whether a walk may suit the process in the next survey of a series.

@@ -57,8 +57,8 @@ impl Opening {
 pub enum Request {
     /// Open one file, unless it is open, and read it; it completes as [`Half::First`].
     One(Fetch),
-    /// Open the memory, unless it is open, open and read the name, read the memory;
-    /// `process::probe` says why.
+    /// Open the memory, open and read the name, read the memory; `process::probe` says why. What
+    /// is open is not opened: the memory, or both.
     Pair {
         /// The name; it completes as [`Half::First`].
         name: Fetch,

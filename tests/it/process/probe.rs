@@ -506,10 +506,10 @@ fn texts_without_an_end() {
     }
 }
 
-/// A process whose rollup stayed open: the memory alone, or after the name, and everything anew
-/// once the file has no figures any more.
+/// A process whose files stayed open: the memory alone, or after the name, and everything anew once
+/// the rollup has no figures any more.
 #[test]
-fn an_open_rollup_is_read_without_an_open() {
+fn open_files_are_read_without_an_open() {
     const ROOM: usize = 4096;
     let memory = ProcFile::SmapsRollup;
     let pair = Some(Want::Pair { name: ProcFile::Cmdline, memory });
@@ -518,13 +518,13 @@ fn an_open_rollup_is_read_without_an_open() {
         let first = if plan.filter.is_some() { Some(Want::One(ProcFile::Cmdline)) } else { pair };
         let (plan, mut probe) = (Arc::new(plan), Probe::new());
         probe.resume(PID, &plan, Some(b"title"));
-        assert_eq!((probe.want(), probe.is_memory_open()), (Some(Want::One(memory)), true));
+        assert_eq!((probe.want(), probe.is_pair_open()), (Some(Want::One(memory)), true));
         assert_eq!(probe.feed(memory, ROLLUP.as_bytes(), ROOM), ReadNext::Done);
         assert_eq!((probe.fate(), probe.name()), (Some(Fate::Measured), &b"title"[..]));
         assert!(probe.can_resume());
 
         probe.resume(PID, &plan, None);
-        assert_eq!((probe.want(), probe.is_memory_open()), (pair, true));
+        assert_eq!((probe.want(), probe.is_pair_open()), (pair, true));
         probe.feed(ProcFile::Cmdline, b"/bin/title2\0", ROOM);
         probe.feed(memory, ROLLUP.as_bytes(), ROOM);
         assert_eq!((probe.fate(), probe.name()), (Some(Fate::Measured), &b"title2"[..]));
@@ -535,13 +535,21 @@ fn an_open_rollup_is_read_without_an_open() {
                 Some(errno) => probe.fail(memory, errno),
                 None => drop(probe.feed(memory, b"", ROOM)),
             }
-            assert_eq!((probe.want(), probe.is_memory_open()), (first, false), "{errno:?}");
+            assert_eq!((probe.want(), probe.is_pair_open()), (first, false), "{errno:?}");
             assert_eq!((probe.name(), probe.can_resume()), (&b""[..], false));
+        }
+        // The process of the open name has ended. Its id may belong to another one by now.
+        for errno in [Errno::SRCH, Errno::NOENT] {
+            probe.resume(PID, &plan, None);
+            probe.fail(ProcFile::Cmdline, errno);
+            assert!(probe.awaits_memory(), "{errno:?}");
+            probe.fail(memory, Errno::SRCH);
+            assert_eq!((probe.want(), probe.is_pair_open()), (first, false), "{errno:?}");
         }
         // The leader may be dead, and a thread has the name.
         probe.resume(PID, &plan, None);
         probe.feed(ProcFile::Cmdline, b"", ROOM);
         probe.feed(memory, ROLLUP.as_bytes(), ROOM);
-        assert_eq!((probe.want(), probe.is_memory_open()), (first, false));
+        assert_eq!((probe.want(), probe.is_pair_open()), (first, false));
     }
 }

@@ -263,23 +263,21 @@ impl KernelRing {
         let is_link = self.is_link(slot, Half::First);
         let [is_open, is_memory_open] =
             [Half::First, Half::Second].map(|half| self.is_open(slot, half));
-        if is_open {
-            return self.push_read(slot, Half::First, Flags::ASYNC);
-        }
+        let mut head = Flags::ASYNC;
         if is_pair && !is_memory_open {
-            self.push_open(slot, Half::Second, open | Flags::ASYNC);
+            self.push_open(slot, Half::Second, open | head);
+            head = Flags::empty();
         }
-        let is_head = !is_pair || is_memory_open;
-        let head = if is_head { Flags::ASYNC } else { Flags::empty() };
-        match (is_link, is_pair) {
-            // A link is opened and not read. If that fails, the memory is still read.
-            (true, true) => self.push_open(slot, Half::First, Flags::IO_HARDLINK | head),
-            (true, false) => self.push_open(slot, Half::First, head),
-            (false, _) => {
+        // If the name cannot be read, the memory still is. A link is opened and not read.
+        let behind = if is_pair { Flags::IO_HARDLINK } else { Flags::empty() };
+        if is_link {
+            self.push_open(slot, Half::First, behind | head);
+        } else {
+            if !is_open {
                 self.push_open(slot, Half::First, open | head);
-                let behind = if is_pair { Flags::IO_HARDLINK } else { Flags::empty() };
-                self.push_read(slot, Half::First, behind);
+                head = Flags::empty();
             }
+            self.push_read(slot, Half::First, behind | head);
         }
         if is_pair {
             self.push_read(slot, Half::Second, Flags::empty());
