@@ -23,8 +23,9 @@ use std::process::{Command, ExitCode};
 
 use check::Expected;
 use clap::Parser;
+use crowd::monitors::QuietMonitors;
 use crowd::{Crowd, Kind, Session, Sizes, Spec};
-use harness::{Labels, QuietMonitors};
+use harness::Labels;
 use psm_uring::commands::bench::harness::{Candidate, check_same_work, interleave};
 use psm_uring::commands::bench::record::{
     self, Compared, Figure, Limit, Record, Run, Sample, TableColumn, exceeded,

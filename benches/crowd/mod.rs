@@ -21,6 +21,7 @@
 //! - `thrash` the members that touch their pages at random in too little memory
 //! - `cgroup` the control group that limits their memory
 //! - `busy`   the loops that use CPU time beside the members
+//! - `monitors` threads of the kernel that disturb
 //! - `verify` the check that members have the promised memory
 //! - `sys`    system calls; the only `unsafe`
 //! - `cli`    the command `crowd`
@@ -36,6 +37,7 @@ pub mod cli;
 mod huge;
 mod limits;
 mod member;
+pub mod monitors;
 mod root;
 mod spec;
 mod swap;

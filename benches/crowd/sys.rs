@@ -162,6 +162,22 @@ pub(super) fn die_with(parent: Pid) -> Result<()> {
     if now == Some(parent.0) { Ok(()) } else { Err(Error::from_raw_os_error(libc::ESRCH)) }
 }
 
+/// The scheduling policy of a thread (`sched(7)`).
+pub(super) fn policy(pid: rustix::process::Pid) -> Option<i32> {
+    // SAFETY: the call takes and returns only numbers.
+    let policy = unsafe { libc::sched_getscheduler(pid.as_raw_nonzero().get()) };
+    (policy >= 0).then_some(policy)
+}
+
+/// Sets a policy without priorities.
+pub(super) fn set_policy(pid: rustix::process::Pid, policy: i32) -> Result<()> {
+    let priority = libc::sched_param { sched_priority: 0 };
+    let pid = pid.as_raw_nonzero().get();
+    // SAFETY: the pointer is to `priority`.
+    let done = unsafe { libc::sched_setscheduler(pid, policy, &raw const priority) };
+    if done == 0 { Ok(()) } else { Err(Error::last_os_error()) }
+}
+
 pub(super) fn swap_on(path: &Path) -> Result<()> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     // SAFETY: `CString` ends the path with a zero.

@@ -3,11 +3,8 @@
 
 #![allow(dead_code, unreachable_pub)] // Each bench uses its part.
 
-use std::fs;
-
 use clap::Args;
 use psm_uring::commands::bench::record::about;
-use rustix::process::{Pid, getpriority_process, setpriority_process};
 use serde_json::Value;
 
 /// Whether this is `cargo test`, which runs each bench once, tiny, so that it stays in working
@@ -42,41 +39,5 @@ impl Labels {
         about["date"] = self.date.as_str().into();
         about["memory_mib"] = (rustix::system::sysinfo().totalram as u64 >> 20).into();
         about
-    }
-}
-
-/// The threads of the kernel, which are the children of kthreadd.
-pub fn kernel_threads() -> Vec<Pid> {
-    let threads = fs::read_to_string("/proc/2/task/2/children").unwrap_or_default();
-    let pids = threads.split_whitespace().filter_map(|pid| pid.parse().ok());
-    pids.filter_map(Pid::from_raw).collect()
-}
-
-/// Threads of the kernel that sample memory for DAMON, at the lowest priority until the end, and
-/// the priority that each had. Beside 10,000 processes one takes up to half of two CPUs, now from
-/// one command, now from another. Only a run that a signal ends leaves them there.
-pub struct QuietMonitors(Vec<(Pid, i32)>);
-
-impl QuietMonitors {
-    pub fn start() -> QuietMonitors {
-        const LOWEST: i32 = 19;
-        let is_monitor = |pid: &Pid| {
-            let comm = fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_nonzero()));
-            comm.is_ok_and(|comm| comm.starts_with("kdamond"))
-        };
-        let quiet = kernel_threads().into_iter().filter(is_monitor).filter_map(|pid| {
-            let had = getpriority_process(Some(pid)).ok()?;
-            setpriority_process(Some(pid), LOWEST).is_ok().then_some((pid, had))
-        });
-        QuietMonitors(quiet.collect())
-    }
-}
-
-impl Drop for QuietMonitors {
-    fn drop(&mut self) {
-        for (pid, had) in &self.0 {
-            // It may have ended.
-            let _ = setpriority_process(Some(*pid), *had);
-        }
     }
 }

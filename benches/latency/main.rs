@@ -22,6 +22,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use crowd::monitors::{QuietMonitors, kernel_threads};
 use crowd::{Crowd, Kind, Sizes, Spec};
 use harness::Labels;
 use psm_uring::commands::bench::record::{
@@ -126,6 +127,8 @@ fn main() -> ExitCode {
         raise_priority();
         Cpus::split().and_then(|cpus| {
             let _moved = MovedThreads::to(&cpus.others);
+            // There one would take the CPU of a reader that holds the lock.
+            let _quiet = QuietMonitors::start();
             measure(&options, &cpus)
         })
     };
@@ -250,7 +253,7 @@ struct MovedThreads(Vec<(rustix::process::Pid, CpuSet)>);
 impl MovedThreads {
     fn to(others: &CpuSet) -> MovedThreads {
         // Those that belong to one CPU refuse to move.
-        let moved = harness::kernel_threads().into_iter().filter_map(|pid| {
+        let moved = kernel_threads().into_iter().filter_map(|pid| {
             let had = sched_getaffinity(Some(pid)).ok()?;
             let is_wide = (0..CpuSet::MAX_CPU).all(|cpu| had.is_set(cpu) || !others.is_set(cpu));
             (is_wide && sched_setaffinity(Some(pid), others).is_ok()).then_some((pid, had))
