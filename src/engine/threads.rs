@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use super::series::{KnownProcess, SurveySeries};
 use super::{Engine, EngineFailure, IoStats, Progress, Tally, Timeouts};
-use crate::process::{Fate, PAUSE, Plan, Probe, ProcFile, ReadNext, WINDOW_BYTES, Want};
+use crate::process::{
+    Fate, PAUSE, Plan, Probe, ProcFile, ReadNext, Stride, WINDOW_BYTES, Want, Window,
+};
 use crate::sys::keeper_client;
 use crate::sys::pages::KernelPages;
 use crate::sys::proc_root::{OpenFile, ProcRoot};
@@ -445,6 +447,7 @@ struct BlockingReader<'a> {
     is_alive: &'a dyn Fn(),
     room: Vec<u8>,
     probe: Probe,
+    stride: Stride,
     /// The work for all processes so far.
     io: IoStats,
 }
@@ -452,7 +455,8 @@ struct BlockingReader<'a> {
 impl<'a> BlockingReader<'a> {
     fn new(queue: &'a Queue, is_alive: &'a dyn Fn()) -> BlockingReader<'a> {
         let io = IoStats::default();
-        BlockingReader { queue, is_alive, room: vec![0; READ_BYTES], probe: Probe::new(), io }
+        let (room, stride) = (vec![0; READ_BYTES], Stride::default());
+        BlockingReader { queue, is_alive, room, probe: Probe::new(), stride, io }
     }
 
     /// Reads what the probe wants until the fate of the process is known. Returns the open files of
@@ -516,8 +520,11 @@ impl<'a> BlockingReader<'a> {
                     (self.is_alive)();
                     urgent.get_or_insert_with(Urgent::this_thread);
                     std::thread::sleep(PAUSE);
-                    let room = &mut self.room[..window.len];
-                    open.read_at(room, window.offset)
+                    let Window { offset, len } = self.stride.cut(window);
+                    let began = Instant::now();
+                    let read = open.read_at(&mut self.room[..len], offset);
+                    self.stride.learn(*read.as_ref().unwrap_or(&0), began.elapsed());
+                    read
                 }
                 _ => open.read(&mut self.room),
             };

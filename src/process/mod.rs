@@ -48,7 +48,7 @@ pub use status::{
 };
 pub use walk::{
     Freed, FreedShare, GENTLE_WINDOW_BYTES, GroupSlots, PAUSE, PageCounts, SlotBorders, SlotRun,
-    WINDOW_BYTES, WalkRule, Window, hold,
+    Stride, WINDOW_BYTES, WalkRule, Window, hold,
 };
 
 use crate::smaps::Smaps;

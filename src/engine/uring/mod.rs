@@ -27,7 +27,7 @@ use self::scaling::WorkerScaling;
 use self::slot::{Buffers, KeptPair, Slot, SlotState};
 use super::series::SurveySeries;
 use super::{Engine, EngineFailure, Progress, Tally, Timeouts, Tuning};
-use crate::process::{Fate, PAUSE, Plan};
+use crate::process::{Fate, PAUSE, Plan, Stride};
 use crate::sys::memory;
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::ring::kernel::{KernelRing, RingSetup, SETUP_BYTES};
@@ -51,6 +51,7 @@ pub struct Uring<F: Fetcher = KernelRing> {
     /// The files that stay open, in places of the ring, and the places without any.
     series: Option<SurveySeries<KeptPair>>,
     kept: Vec<KeptPair>,
+    stride: Stride,
     tuning: Tuning,
     buffers: Buffers,
 }
@@ -85,7 +86,8 @@ impl<F: Fetcher> Uring<F> {
         let (tuning, buffers) = (Tuning { depth, ..tuning }, Buffers::new(depth));
         let series = tuning.keeps_files.then(SurveySeries::default);
         let kept = (0..ring.places_max() / 2).rev().map(KeptPair).collect();
-        Uring { ring, slots: Vec::new(), free: Vec::new(), series, kept, tuning, buffers }
+        let (slots, free, stride) = (Vec::new(), Vec::new(), Stride::default());
+        Uring { ring, slots, free, series, kept, stride, tuning, buffers }
     }
 
     fn close(&mut self, kept: KeptPair) {
@@ -309,7 +311,7 @@ impl<F: Fetcher> Uring<F> {
             slot.start(*pid, survey.plan, now, known, kept);
             survey.in_flight += 1;
             survey.last_active = now;
-            slot.fetch_next(index, &self.buffers, &mut self.ring);
+            slot.fetch_next(index, &self.buffers, self.stride, &mut self.ring);
             // A file that never blocks has completed; workers wait for the request behind it.
             now = self.reap(survey)?;
         }
@@ -323,7 +325,9 @@ impl<F: Fetcher> Uring<F> {
                 return;
             }
             survey.paused.pop_front();
-            self.slots[index].read_next_window(index, &mut self.ring);
+            let is_alone = survey.in_flight - survey.paused.len() == 1;
+            let slot = &mut self.slots[index];
+            slot.read_next_window(index, self.stride, is_alone, &mut self.ring);
         }
     }
 
@@ -381,13 +385,13 @@ impl<F: Fetcher> Uring<F> {
             }
             return Ok(());
         }
-        slot.complete(done, now, &mut survey.tally.io, &mut self.ring)?;
+        slot.complete(done, now, &mut survey.tally.io, &mut self.stride, &mut self.ring)?;
         if slot.is_paused() {
             self.ring.set_urgent(true);
             survey.paused.push_back((self.ring.now() + PAUSE, index));
             return Ok(());
         }
-        if slot.is_idle() && !slot.fetch_next(index, &self.buffers, &mut self.ring) {
+        if slot.is_idle() && !slot.fetch_next(index, &self.buffers, self.stride, &mut self.ring) {
             survey.tally.record(&slot.probe);
             survey.finished += 1;
             survey.in_flight -= 1;

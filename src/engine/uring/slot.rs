@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::engine::series::KnownProcess;
 use crate::engine::{IoStats, Tally};
 use crate::process::{
-    Plan, Probe, ProcFile, ReadNext, Source, TEXT_MAX, WINDOW_BYTES, Want, Window,
+    Plan, Probe, ProcFile, ReadNext, Source, Stride, TEXT_MAX, WINDOW_BYTES, Want, Window,
 };
 use crate::sys::buffer::{Buffer, BufferArena, SEGMENT_BYTES, SEGMENT_MEMORY};
 use crate::sys::ring::{Completion, Failure, Fetch, Fetcher, Half, Opening, ReadFrom, Request};
@@ -103,6 +103,8 @@ pub(super) struct Slot {
     pub(super) kept: Option<KeptPair>,
     /// The time at which the process was started, or its last window was read.
     since: Duration,
+    /// The time at which a window was requested alone.
+    alone_since: Option<Duration>,
     /// The next window, which is not read before the end of a pause.
     paused: Option<(Half, Window)>,
     /// The files in flight, by half.
@@ -123,6 +125,7 @@ impl Slot {
             known: None,
             kept: None,
             since: Duration::ZERO,
+            alone_since: None,
             paused: None,
             in_flight: [None; 2],
             text: None,
@@ -167,27 +170,29 @@ impl Slot {
         &mut self,
         index: usize,
         buffers: &Buffers,
+        stride: Stride,
         ring: &mut F,
     ) -> bool {
-        let request = match self.probe.want() {
-            None => return false,
-            Some(Want::One(file)) => Request::One(self.fetch(Half::First, file, buffers)),
-            Some(Want::Pair { name, memory }) => Request::Pair {
-                name: self.fetch(Half::First, name, buffers),
-                memory: self.fetch(Half::Second, memory, buffers),
+        let Some(want) = self.probe.want() else { return false };
+        let mut fetch = |half, file| self.fetch(half, file, buffers, stride);
+        let request = match want {
+            Want::One(file) => Request::One(fetch(Half::First, file)),
+            Want::Pair { name, memory } => Request::Pair {
+                name: fetch(Half::First, name),
+                memory: fetch(Half::Second, memory),
             },
         };
         ring.fetch(index, request);
         true
     }
 
-    fn fetch(&mut self, half: Half, file: ProcFile, buffers: &Buffers) -> Fetch {
+    fn fetch(&mut self, half: Half, file: ProcFile, buffers: &Buffers, stride: Stride) -> Fetch {
         let path = self.probe.path(file);
         self.in_flight[half as usize] = Some(file);
         let opening = self.opening(file);
         let buffer = self.buffer(file).take().unwrap_or_else(|| buffers.allocate(file));
         let from = match self.probe.first_read(file) {
-            ReadNext::Window(window) => ReadFrom::At(window),
+            ReadNext::Window(window) => ReadFrom::At(stride.cut(window)),
             _ => ReadFrom::Current,
         };
         Fetch { file, path, opening, from, buffer }
@@ -217,11 +222,18 @@ impl Slot {
         self.paused.is_some()
     }
 
-    /// Reads the next window.
-    pub(super) fn read_next_window<F: Fetcher>(&mut self, index: usize, ring: &mut F) {
+    /// Reads the next window, or a part of it. Its time counts if no other request is in flight.
+    pub(super) fn read_next_window<F: Fetcher>(
+        &mut self,
+        index: usize,
+        stride: Stride,
+        is_alone: bool,
+        ring: &mut F,
+    ) {
         let Some((half, window)) = self.paused.take() else { return };
         if let Some(buffer) = self.pagemap.take() {
-            ring.read_more(index, half, ReadFrom::At(window), buffer);
+            self.alone_since = is_alone.then(|| ring.now());
+            ring.read_more(index, half, ReadFrom::At(stride.cut(window)), buffer);
         }
     }
 
@@ -253,12 +265,17 @@ impl Slot {
         done: Completion,
         now: Duration,
         io: &mut IoStats,
+        stride: &mut Stride,
         ring: &mut F,
     ) -> Result<(), Errno> {
         let Completion { slot, half, result, buffer } = done;
         let Some(file) = self.in_flight[half as usize].take() else { return Ok(()) };
+        let alone_since = self.alone_since.take();
         let mut next = match result {
             Ok(()) => {
+                if let Some(since) = alone_since {
+                    stride.learn(buffer.bytes().len(), now.saturating_sub(since));
+                }
                 io.reads += 1;
                 io.bytes += buffer.bytes().len() as u64;
                 self.probe.feed(file, buffer.bytes(), buffer.room())

@@ -19,6 +19,7 @@
 //! - `entry`  an entry of `pagemap`
 //! - `freed`  the memory that returns when processes end
 //! - `slots`  the shares of processes in swapped pages
+//! - `stride` the length of windows on this host
 #![forbid(unsafe_code)]
 
 mod entry;
@@ -26,6 +27,7 @@ mod freed;
 mod ranges;
 mod size;
 mod slots;
+mod stride;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +39,7 @@ use self::ranges::{DEVICES_MAX, Ranges};
 pub use self::size::hold;
 pub(super) use self::size::{Choice, Size, choose};
 pub use self::slots::{GroupSlots, SlotBorders, SlotRun};
+pub use self::stride::Stride;
 use crate::smaps::{Field, Smaps};
 use crate::units::{Errno, Kib};
 
@@ -45,8 +48,8 @@ use crate::units::{Errno, Kib};
 /// has woken (measured: 10 us are too few).
 pub const PAUSE: Duration = Duration::from_micros(50);
 
-/// The size of a read, and of one that is gentler still. A read takes the lock once per table that
-/// it visits, six times and once.
+/// The maximum size of a read, of which `stride` takes a part, and that of one that is gentler
+/// still. A read takes the lock once per table that it visits, six times and once.
 pub const WINDOW_BYTES: usize = 24 * 1024;
 /// The same for `--gentle`.
 pub const GENTLE_WINDOW_BYTES: usize = 4 * 1024;
