@@ -10,6 +10,11 @@
 //!   OPENAT smaps_rollup ─link→ OPENAT cmdline ─link→ READ cmdline ─hard link→ READ smaps_rollup
 //!   ASYNC, SKIP                SKIP                  CQE                      CQE
 //!
+//!   the same of files that stayed open
+//!
+//!   READ cmdline ─hard link→ READ smaps_rollup
+//!   ASYNC, CQE               CQE
+//!
 //!   CPUs are contended: three steps, each queued when the one before has completed
 //!
 //!   OPENAT smaps_rollup ┐
@@ -144,8 +149,8 @@ struct Queued {
     /// The number of operations when it was queued.
     number: u64,
     op: Op,
-    /// Whether it is a read of a file that is open already, not behind its open in a chain.
-    is_read_alone: bool,
+    /// Whether it, or the chain that it is in, begins with the read of an open file.
+    is_read_first: bool,
 }
 
 impl KernelRing {
@@ -334,8 +339,9 @@ impl Fetcher for KernelRing {
     }
 
     /// Workers take requests in the order of their queue, one at a time: opens and chains from one,
-    /// reads of files that are open from another ([`KernelRing::push_nudges`]). So these are the
-    /// first ones of each, as many as there are workers.
+    /// reads of open files, and chains that begin with one, from another
+    /// ([`KernelRing::push_nudges`]). So these are the first ones of each, as many as there are
+    /// workers.
     fn executing(&self, workers: &WorkerStates) -> Vec<usize> {
         // A chain is one request, whatever its last step is.
         let most_of_slot = if self.features.chains { 1 } else { 2 };
@@ -344,8 +350,8 @@ impl Fetcher for KernelRing {
             let is_of_ring = |half: &Half| !self.is_opened_by_keeper(index, *half);
             let halves = [Half::First, Half::Second].into_iter().filter(is_of_ring);
             let queued = halves.filter_map(|half| slot.queued[half as usize]);
-            for Queued { number, is_read_alone, .. } in queued.take(most_of_slot) {
-                queues[usize::from(is_read_alone)].push((number, index));
+            for Queued { number, is_read_first, .. } in queued.take(most_of_slot) {
+                queues[usize::from(is_read_first)].push((number, index));
             }
         }
         queues.iter_mut().for_each(|queue| queue.sort_unstable());

@@ -112,7 +112,7 @@ impl KernelRing {
         opens.unsent.push_back(request);
         self.stats.operations += 1;
         let (number, op) = (self.stats.operations, Op::Open);
-        let queued = Queued { number, op, is_read_alone: false };
+        let queued = Queued { number, op, is_read_first: false };
         self.slots[tag.slot].queued[tag.half as usize] = Some(queued);
     }
 

@@ -147,9 +147,13 @@ impl KernelRing {
         // Also in release builds: the rest of a chain would read the files of another process.
         assert!(pushed.is_ok(), "make_room made room");
         self.stats.operations += 1;
-        // The head of a chain is an open.
-        let is_read_alone = tag.op == Op::Read && flags.contains(Flags::ASYNC);
-        let queued = Queued { number: self.stats.operations, op: tag.op, is_read_alone };
+        // The requests behind the head of a chain are in its queue.
+        let head = self.slots[tag.slot].queued[Half::First as usize];
+        let is_read_first = match flags.contains(Flags::ASYNC) {
+            true => tag.op == Op::Read,
+            false => head.is_some_and(|head| head.is_read_first),
+        };
+        let queued = Queued { number: self.stats.operations, op: tag.op, is_read_first };
         self.slots[tag.slot].queued[tag.half as usize] = Some(queued);
     }
 
@@ -321,10 +325,10 @@ impl KernelRing {
     }
 
     /// Queues requests that do nothing, for this many workers of each kind: a higher limit alone
-    /// does not start workers; the next queued request does. Bounded workers carry out chains and
-    /// opens. Reads of direct descriptors in steps are for unbounded ones, as their file is not
-    /// known when they are queued (`io_prep_async_work`, io_uring/io_uring.c). So are reads of
-    /// files that stayed open.
+    /// does not start workers; the next queued request does. Bounded workers carry out opens and
+    /// chains that begin with one. Reads of direct descriptors in steps are for unbounded ones, as
+    /// their file is not known when they are queued (`io_prep_async_work`, io_uring/io_uring.c). So
+    /// are reads of files that stayed open, and chains that begin with one.
     pub(super) fn push_nudges(&mut self, count: usize) {
         const NO_FILE: Fixed = Fixed(u32::MAX);
         let nop = opcode::Nop::new().build();
@@ -346,5 +350,59 @@ impl KernelRing {
     pub(super) fn push_without_slot(&mut self, entry: &Entry) -> bool {
         // SAFETY: the entry has no pointer, or null for no bytes.
         self.make_room(1) && unsafe { self.ring.submission().push(entry) }.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::setup::{Features, RingSetup};
+    use super::*;
+    use crate::process::ProcFile::{Comm, SmapsRollup};
+    use crate::sys::buffer::BufferArena;
+    use crate::sys::proc_root::ProcRoot;
+    use crate::sys::ring::{Fetcher, Request};
+    use crate::units::Pid;
+
+    /// The queues of a worker that the requests of a chain are in, of files to open and of open
+    /// ones.
+    #[test]
+    fn a_chain_is_in_one_queue() {
+        const ALL: Features = Features {
+            submit_all: true,
+            coop_taskrun: true,
+            single_issuer: true,
+            defer_taskrun: false,
+            direct_descriptors: true,
+            chains: true,
+            skip_success: true,
+            worker_limit: true,
+        };
+        let root = ProcRoot::open("/proc".as_ref()).expect("a /proc");
+        let setup = RingSetup { depth: 4, workers: 1, allowed: ALL, keeps_files: true };
+        let Ok(mut ring) = KernelRing::new(root, setup) else { return };
+        if !ring.features().chains || ring.places_max() < 2 {
+            return; // An old kernel, or few descriptors.
+        }
+        let arena = BufferArena::with_room(0);
+        let mut queues = |openings: [Opening; 2]| {
+            let fetch = |file: ProcFile, opening| {
+                let path = file.path(Pid(std::process::id()), None);
+                Fetch { file, path, opening, from: ReadFrom::Current, buffer: arena.buffer(4096) }
+            };
+            let [name, memory] = openings;
+            let (name, memory) = (fetch(Comm, name), fetch(SmapsRollup, memory));
+            ring.fetch(0, Request::Pair { name, memory });
+            let found = ring.slots[0].queued.map(|queued| queued.map(|it| it.is_read_first));
+            for _ in 0..2 {
+                while ring.reap().is_none() {
+                    ring.submit_and_wait(1, Duration::from_secs(10)).expect("a ring");
+                }
+            }
+            found
+        };
+        let (opened, open) = ([0, 1].map(Opening::Place), [0, 1].map(Opening::Open));
+        assert_eq!(queues(opened), [Some(false); 2]);
+        assert_eq!(queues(open), [Some(true); 2]);
+        assert_eq!(queues([Opening::Slot, Opening::Open(1)]), [Some(false); 2]);
     }
 }
