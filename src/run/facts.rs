@@ -47,7 +47,7 @@ pub(super) fn print_stats(plan: &Plan, surveyor: &Surveyor, survey: &Survey, clo
         coverage: survey.coverage(),
         io: [io.operations, io.enters, io.reads, io.bytes],
         phases: clock.phases.clone(),
-        cpu: this_process::cpu_times(),
+        cpu: clock.cpu(),
         peak_rss: this_process::peak_rss(),
     };
     stdio::write_stderr(report::stats(&stats).as_bytes());
@@ -58,6 +58,8 @@ pub(crate) struct Clock {
     /// Time of day at the start, since the Unix epoch.
     pub(super) started: Duration,
     run_began: Instant,
+    /// CPU time in user space and in the kernel before.
+    cpu_before: (Duration, Duration),
     began: Instant,
     pub(super) phases: Vec<(&'static str, Duration)>,
 }
@@ -67,11 +69,18 @@ impl Clock {
         // 0 on a clock that is not set.
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = Instant::now();
-        Clock { started, run_began: now, began: now, phases: Vec::new() }
+        let cpu_before = this_process::cpu_times();
+        Clock { started, run_began: now, cpu_before, began: now, phases: Vec::new() }
     }
 
     pub(super) fn elapsed(&self) -> Duration {
         self.run_began.elapsed()
+    }
+
+    /// CPU time in user space and in the kernel so far.
+    fn cpu(&self) -> (Duration, Duration) {
+        let ((user, system), before) = (this_process::cpu_times(), self.cpu_before);
+        (user.saturating_sub(before.0), system.saturating_sub(before.1))
     }
 
     /// Ends the phase that began when the last one ended.

@@ -106,6 +106,21 @@ fn documents_follow_each_other() {
     assert!(documents.iter().all(|one| one["coverage"]["measured"] == 12), "{ran}");
 }
 
+/// Two threads at the most use CPU time while a report is made.
+#[test]
+fn statistics_are_of_one_report() {
+    let watch = ["--watch", "100ms", "--count", "20", "--engine", "sync", "--stats"];
+    let told = run(["--proc-root", "ordinary"].iter().chain(&watch)).stderr();
+    let milliseconds = |key: &str| {
+        let last = told.lines().rfind(|line| line.starts_with(key)).expect("a line");
+        let words: Vec<&str> = last.split_whitespace().collect();
+        let times = words.windows(2).filter(|pair| pair[1].starts_with("ms"));
+        times.map(|pair| pair[0].parse::<f64>().expect("a time")).sum::<f64>()
+    };
+    let [cpu, wall] = ["CPU", "time"].map(milliseconds);
+    assert!(0.0 < cpu && cpu <= 2.0 * wall, "{cpu} ms of CPU in {wall} ms:\n{told}");
+}
+
 #[test]
 fn each_report_is_fresh_and_marks_changes() {
     let scene = Scene::new("watch-marks", &[101, 110]);
