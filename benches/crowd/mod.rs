@@ -21,7 +21,7 @@
 //! - `thrash` the members that touch their pages at random in too little memory
 //! - `cgroup` the control group that limits their memory
 //! - `busy`   the loops that use CPU time beside the members
-//! - `monitors` threads of the kernel that disturb
+//! - `monitors` threads of the kernel that disturb measurements
 //! - `verify` the check that members have the promised memory
 //! - `sys`    system calls; the only `unsafe`
 //! - `cli`    the command `crowd`

@@ -1,4 +1,4 @@
-//! Threads of the kernel, which take CPUs from what is measured.
+//! Threads of the kernel that take CPU time from measured processes.
 
 use std::fs;
 

@@ -127,7 +127,7 @@ fn main() -> ExitCode {
         raise_priority();
         Cpus::split().and_then(|cpus| {
             let _moved = MovedThreads::to(&cpus.others);
-            // There one would take the CPU of a reader that holds the lock.
+            // On those CPUs `kdamond` would interrupt a reader that holds the lock.
             let _quiet = QuietMonitors::start();
             measure(&options, &cpus)
         })

@@ -47,14 +47,16 @@ pub(super) struct KnownProcess<Files> {
     /// The open files.
     pub(super) files: Option<Files>,
     name: Vec<u8>,
+    /// Whether the file of the name is among them.
+    is_name_open: bool,
     /// The number of reads of the open rollup.
     reads: u32,
     /// The number of the survey that asks the process.
     survey: u32,
 }
 
-impl<File> Default for SurveySeries<File> {
-    fn default() -> SurveySeries<File> {
+impl<Files> Default for SurveySeries<Files> {
+    fn default() -> SurveySeries<Files> {
         SurveySeries { processes: HashMap::new(), open_pairs: 0, survey: 0 }
     }
 }
@@ -96,10 +98,11 @@ impl<Files> SurveySeries<Files> {
     ) -> Option<Files> {
         let (pid, is_known) = (probe.pid(), known.is_some());
         // Processes open their files again in different surveys.
-        let new =
-            || KnownProcess { files: None, name: Vec::new(), reads: pid.0 % READS_MAX, survey: 0 };
+        let (name, reads) = (Vec::new(), pid.0 % READS_MAX);
+        let new = || KnownProcess { files: None, name, is_name_open: false, reads, survey: 0 };
         let mut known = known.unwrap_or_else(new);
         known.files = files.take_if(|_| is_known);
+        known.is_name_open = probe.is_name_open();
         self.open_pairs += usize::from(known.files.is_some());
         if known.files.is_some() && known.name != probe.name() {
             known.name.clear();
@@ -129,7 +132,8 @@ impl<Files> KnownProcess<Files> {
         self.reads += 1;
         // Names of different processes are read in different surveys.
         let turn = plan.surveys_per_name.map(|count| self.survey.wrapping_add(pid.0) % count);
-        probe.resume(pid, plan, Some(&self.name[..]).filter(|_| turn != Some(0)));
+        let name = Some(&self.name[..]).filter(|_| turn != Some(0));
+        probe.resume(pid, plan, name, self.is_name_open);
     }
 }
 
@@ -199,17 +203,22 @@ mod tests {
         assert!(!can_reread(&other));
     }
 
-    /// Two processes with open rollups: each reads its name in a quarter of the surveys, in turn
-    /// with the other, and opens its rollup again in four.
+    /// Two processes with open files: each reads its name in a quarter of the surveys, in turn
+    /// with the other, and opens its files again in four.
     #[test]
-    fn names_take_turns_and_rollups_are_opened_again() {
+    fn names_take_turns_and_files_are_opened_again() {
         let plan = Arc::new(Plan { surveys_per_name: NonZeroU32::new(4), ..Plan::default() });
         let mut series = SurveySeries::default();
         let mut probe = Probe::new();
         let (mut names, mut opens) = ([0; 2], [0; 2]);
         let pids = [Pid(40), Pid(41)];
-        let known =
-            |pid| KnownProcess { files: Some(()), name: b"x".into(), reads: pid % 32, survey: 0 };
+        let known = |pid| KnownProcess {
+            files: Some(()),
+            name: b"x".into(),
+            is_name_open: true,
+            reads: pid % 32,
+            survey: 0,
+        };
         series.processes.extend(pids.map(|pid| (pid, known(pid.0))));
         series.open_pairs = 2;
         for _ in 0..132 {
@@ -218,11 +227,11 @@ mod tests {
                 let mut known = series.take(pids[place]).expect("it is known");
                 known.start(&mut probe, pids[place], &plan);
                 let is_pair = matches!(probe.want(), Some(crate::process::Want::Pair { .. }));
-                opens[place] += usize::from(!probe.is_pair_open());
-                names[place] += usize::from(is_pair && probe.is_pair_open());
+                opens[place] += usize::from(!probe.is_open(ProcFile::SmapsRollup));
+                names[place] += usize::from(is_pair && probe.is_open(ProcFile::SmapsRollup));
                 series.processes.insert(pids[place], known);
                 series.open_pairs += 1;
-                is_pair && probe.is_pair_open()
+                is_pair && probe.is_open(ProcFile::SmapsRollup)
             });
             assert!(!(both[0] && both[1]), "they take turns");
         }

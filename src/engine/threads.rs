@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use super::series::{KnownProcess, SurveySeries};
 use super::{Engine, EngineFailure, IoStats, Progress, Tally, Timeouts};
 use crate::process::{
-    Fate, PAUSE, Plan, Probe, ProcFile, ReadNext, Stride, WINDOW_BYTES, Want, Window,
+    Fate, PAUSE, Plan, Probe, ProcFile, ReadNext, WINDOW_BYTES, Want, Window, WindowLength,
 };
 use crate::sys::keeper_client;
 use crate::sys::pages::KernelPages;
@@ -78,7 +78,7 @@ impl KeptFiles {
     }
 
     /// Puts a process back. Files that threads have taken out are not counted: each thread may have
-    /// two.
+    /// two, and another one open.
     fn put(&self, probe: &Probe, known: Option<KnownProcess<OpenPair>>, files: Option<OpenPair>) {
         let mut series = self.series();
         let has_room = series.open_pairs() < self.pairs_max;
@@ -277,7 +277,7 @@ impl Supervisor {
 
     fn spawn(&mut self, workers: usize) {
         let limit = this_process::raise_file_limit();
-        let limit = if self.queue.kept.is_some() { limit / 2 } else { limit };
+        let limit = if self.queue.kept.is_some() { limit / 3 } else { limit };
         let allowed = match (limit, keeper_client::has_keeper()) {
             // The channel is a third descriptor beside two files.
             (limit, true) => WORKERS_MAX.min((2 * limit / 3).max(1)),
@@ -447,7 +447,7 @@ struct BlockingReader<'a> {
     is_alive: &'a dyn Fn(),
     room: Vec<u8>,
     probe: Probe,
-    stride: Stride,
+    window_length: WindowLength,
     /// The work for all processes so far.
     io: IoStats,
 }
@@ -455,8 +455,8 @@ struct BlockingReader<'a> {
 impl<'a> BlockingReader<'a> {
     fn new(queue: &'a Queue, is_alive: &'a dyn Fn()) -> BlockingReader<'a> {
         let io = IoStats::default();
-        let (room, stride) = (vec![0; READ_BYTES], Stride::default());
-        BlockingReader { queue, is_alive, room, probe: Probe::new(), stride, io }
+        let (room, window_length) = (vec![0; READ_BYTES], WindowLength::default());
+        BlockingReader { queue, is_alive, room, probe: Probe::new(), window_length, io }
     }
 
     /// Reads what the probe wants until the fate of the process is known. Returns the open files of
@@ -481,8 +481,12 @@ impl<'a> BlockingReader<'a> {
                 Want::Pair { name, memory } => (Some(name), memory),
             };
             match &mut files {
-                Some(open) if self.probe.is_pair_open() => open.rewind(),
-                _ => files = self.open(memory).map(|memory| OpenPair { memory, name: None }),
+                Some(open) if self.probe.is_open(memory) => open.rewind(),
+                _ => {
+                    // Those of an address space that is gone.
+                    drop(files.take());
+                    files = self.open(memory).map(|memory| OpenPair { memory, name: None });
+                }
             }
             let Some(open) = &mut files else { continue };
             if let Some(name) = name {
@@ -520,10 +524,12 @@ impl<'a> BlockingReader<'a> {
                     (self.is_alive)();
                     urgent.get_or_insert_with(Urgent::this_thread);
                     std::thread::sleep(PAUSE);
-                    let Window { offset, len } = self.stride.cut(window);
+                    let Window { offset, len } = self.window_length.cut(window);
                     let began = Instant::now();
                     let read = open.read_at(&mut self.room[..len], offset);
-                    self.stride.learn(*read.as_ref().unwrap_or(&0), began.elapsed());
+                    if let Ok(len) = read {
+                        self.window_length.learn(len, began.elapsed());
+                    }
                     read
                 }
                 _ => open.read(&mut self.room),

@@ -48,7 +48,7 @@ pub use status::{
 };
 pub use walk::{
     Freed, FreedShare, GENTLE_WINDOW_BYTES, GroupSlots, PAUSE, PageCounts, SlotBorders, SlotRun,
-    Stride, WINDOW_BYTES, WalkRule, Window, hold,
+    WINDOW_BYTES, WalkRule, Window, WindowLength, hold,
 };
 
 use crate::smaps::Smaps;

@@ -101,7 +101,7 @@ pub struct Plan {
     /// Leave out processes of which a read would hold the `mmap_lock` for longer. One more file.
     pub hold_max: Option<HoldLimit>,
     /// Read the name of a process in one of so many surveys of a series. The other surveys use the
-    /// last name, if the rollup of the process stayed open. `None`: the survey is not one of the
+    /// last name, if the files of the process stayed open. `None`: the survey is not one of the
     /// series, as that of a part of the processes; it neither uses nor keeps nor closes open files.
     pub surveys_per_name: Option<NonZeroU32>,
     /// Likely kernel threads, ascending: their `status` is read first. A hint that saves requests

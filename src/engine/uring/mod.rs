@@ -24,10 +24,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::scaling::WorkerScaling;
-use self::slot::{Buffers, KeptPair, Slot, SlotState};
+use self::slot::{Buffers, PlacePair, Slot, SlotState};
 use super::series::SurveySeries;
 use super::{Engine, EngineFailure, Progress, Tally, Timeouts, Tuning};
-use crate::process::{Fate, PAUSE, Plan, Stride};
+use crate::process::{Fate, PAUSE, Plan, WindowLength};
 use crate::sys::memory;
 use crate::sys::proc_root::ProcRoot;
 use crate::sys::ring::kernel::{KernelRing, RingSetup, SETUP_BYTES};
@@ -49,9 +49,9 @@ pub struct Uring<F: Fetcher = KernelRing> {
     /// completes.
     free: Vec<usize>,
     /// The files that stay open, in places of the ring, and the places without any.
-    series: Option<SurveySeries<KeptPair>>,
-    kept: Vec<KeptPair>,
-    stride: Stride,
+    series: Option<SurveySeries<PlacePair>>,
+    free_places: Vec<PlacePair>,
+    window_length: WindowLength,
     tuning: Tuning,
     buffers: Buffers,
 }
@@ -85,14 +85,14 @@ impl<F: Fetcher> Uring<F> {
         let depth = tuning.depth.clamp(1, ring.slots_max());
         let (tuning, buffers) = (Tuning { depth, ..tuning }, Buffers::new(depth));
         let series = tuning.keeps_files.then(SurveySeries::default);
-        let kept = (0..ring.places_max() / 2).rev().map(KeptPair).collect();
-        let (slots, free, stride) = (Vec::new(), Vec::new(), Stride::default());
-        Uring { ring, slots, free, series, kept, stride, tuning, buffers }
+        let free_places = (0..ring.places_max() / 2).rev().map(PlacePair).collect();
+        let (slots, free, window_length) = (Vec::new(), Vec::new(), WindowLength::default());
+        Uring { ring, slots, free, series, free_places, window_length, tuning, buffers }
     }
 
-    fn close(&mut self, kept: KeptPair) {
-        kept.places().into_iter().for_each(|place| self.ring.close(place));
-        self.kept.push(kept);
+    fn close(&mut self, pair: PlacePair) {
+        pair.places().into_iter().for_each(|place| self.ring.close(place));
+        self.free_places.push(pair);
     }
 
     /// Frees a slot with nothing in flight, and closes the files that do not stay open.
@@ -100,16 +100,16 @@ impl<F: Fetcher> Uring<F> {
         let slot = &mut self.slots[index];
         slot.state = SlotState::Free;
         slot.known = None;
-        let kept = slot.kept.take();
+        let places = slot.places.take();
         self.free.push(index);
-        kept.into_iter().for_each(|kept| self.close(kept));
+        places.into_iter().for_each(|pair| self.close(pair));
     }
 
-    /// The places that are free, have files, or belong to a slot: all of the ring.
-    fn places_known(&self) -> usize {
+    /// The pairs of places that are free, have files, or belong to a slot: all of the ring.
+    fn place_pairs(&self) -> usize {
         let in_series = self.series.as_ref().map_or(0, SurveySeries::open_pairs);
-        let in_slots = self.slots.iter().filter(|slot| slot.kept.is_some()).count();
-        2 * (self.kept.len() + in_series + in_slots)
+        let in_slots = self.slots.iter().filter(|slot| slot.places.is_some()).count();
+        self.free_places.len() + in_series + in_slots
     }
 
     /// The number of slots that this depth needs besides the free ones.
@@ -133,9 +133,9 @@ impl<F: Fetcher> Uring<F> {
 
 /// The files that stay open, if a survey by this plan is one of the series.
 fn series_of<'a>(
-    series: &'a mut Option<SurveySeries<KeptPair>>,
+    series: &'a mut Option<SurveySeries<PlacePair>>,
     plan: &Plan,
-) -> Option<&'a mut SurveySeries<KeptPair>> {
+) -> Option<&'a mut SurveySeries<PlacePair>> {
     series.as_mut().filter(|_| plan.surveys_per_name.is_some())
 }
 
@@ -156,7 +156,7 @@ impl<F: Fetcher> Engine for Uring<F> {
             self.buffers.reserve(added, plan);
         }
         let closed = series_of(&mut self.series, plan).map(|series| series.begin(pids));
-        closed.into_iter().flatten().for_each(|kept| self.close(kept));
+        closed.into_iter().flatten().for_each(|pair| self.close(pair));
         let before = self.ring.stats();
         let now = self.ring.now();
         // Before the first request there is nothing to look at.
@@ -181,6 +181,7 @@ impl<F: Fetcher> Engine for Uring<F> {
             finished: 0,
             completed: before.completed,
             paused: VecDeque::new(),
+            alone_since: None,
         };
         let outcome = self.run(&mut survey);
         self.ring.pages().forget();
@@ -193,13 +194,13 @@ impl<F: Fetcher> Engine for Uring<F> {
             EngineFailure { errno, unfinished }
         });
         tallies.push(survey.tally);
-        debug_assert_eq!(self.places_known(), self.ring.places_max() & !1, "no place is lost");
+        debug_assert_eq!(self.place_pairs(), self.ring.places_max() / 2, "no place is lost");
         outcome
     }
 
     fn forget(&mut self, is_forgotten: &dyn Fn(Pid) -> bool) {
         let closed = self.series.as_mut().map(|series| series.forget(is_forgotten));
-        closed.into_iter().flatten().for_each(|kept| self.close(kept));
+        closed.into_iter().flatten().for_each(|pair| self.close(pair));
     }
 }
 
@@ -228,6 +229,8 @@ struct SurveyState<'a> {
     completed: u64,
     /// Slots whose next window may be read at this time, in order.
     paused: VecDeque<(Duration, usize)>,
+    /// The time at which the request in flight, a window, was queued, if there is no other.
+    alone_since: Option<Duration>,
 }
 
 impl SurveyState<'_> {
@@ -307,11 +310,12 @@ impl<F: Fetcher> Uring<F> {
             let known =
                 series_of(&mut self.series, survey.plan).and_then(|series| series.take(*pid));
             let files = known.as_ref().map(|known| known.files);
-            let kept = files.and_then(|open| open.or_else(|| self.kept.pop()));
-            slot.start(*pid, survey.plan, now, known, kept);
+            let places = files.and_then(|open| open.or_else(|| self.free_places.pop()));
+            slot.start(*pid, survey.plan, now, known, places);
             survey.in_flight += 1;
             survey.last_active = now;
-            slot.fetch_next(index, &self.buffers, self.stride, &mut self.ring);
+            slot.fetch_next(index, &self.buffers, self.window_length, &mut self.ring);
+            survey.alone_since = None;
             // A file that never blocks has completed; workers wait for the request behind it.
             now = self.reap(survey)?;
         }
@@ -326,8 +330,8 @@ impl<F: Fetcher> Uring<F> {
             }
             survey.paused.pop_front();
             let is_alone = survey.in_flight - survey.paused.len() == 1;
-            let slot = &mut self.slots[index];
-            slot.read_next_window(index, self.stride, is_alone, &mut self.ring);
+            survey.alone_since = is_alone.then(|| self.ring.now());
+            self.slots[index].read_next_window(index, self.window_length, &mut self.ring);
         }
     }
 
@@ -385,13 +389,17 @@ impl<F: Fetcher> Uring<F> {
             }
             return Ok(());
         }
-        slot.complete(done, now, &mut survey.tally.io, &mut self.stride, &mut self.ring)?;
+        if let Some(since) = survey.alone_since.take().filter(|_| done.result.is_ok()) {
+            self.window_length.learn(done.buffer.bytes().len(), now.saturating_sub(since));
+        }
+        slot.complete(done, now, &mut survey.tally.io, &mut self.ring)?;
         if slot.is_paused() {
             self.ring.set_urgent(true);
             survey.paused.push_back((self.ring.now() + PAUSE, index));
             return Ok(());
         }
-        if slot.is_idle() && !slot.fetch_next(index, &self.buffers, self.stride, &mut self.ring) {
+        let length = self.window_length;
+        if slot.is_idle() && !slot.fetch_next(index, &self.buffers, length, &mut self.ring) {
             survey.tally.record(&slot.probe);
             survey.finished += 1;
             survey.in_flight -= 1;
@@ -403,9 +411,9 @@ impl<F: Fetcher> Uring<F> {
 
     /// Keeps the files of a finished process open in their places.
     fn keep(&mut self, index: usize, plan: &Plan) {
-        let Slot { probe, known, kept, .. } = &mut self.slots[index];
+        let Slot { probe, known, places, .. } = &mut self.slots[index];
         if let Some(series) = series_of(&mut self.series, plan).filter(|_| probe.can_resume()) {
-            *kept = series.put(probe, known.take(), kept.take());
+            *places = series.put(probe, known.take(), places.take());
         }
     }
 

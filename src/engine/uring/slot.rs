@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::engine::series::KnownProcess;
 use crate::engine::{IoStats, Tally};
 use crate::process::{
-    Plan, Probe, ProcFile, ReadNext, Source, Stride, TEXT_MAX, WINDOW_BYTES, Want, Window,
+    Plan, Probe, ProcFile, ReadNext, Source, TEXT_MAX, WINDOW_BYTES, Want, Window, WindowLength,
 };
 use crate::sys::buffer::{Buffer, BufferArena, SEGMENT_BYTES, SEGMENT_MEMORY};
 use crate::sys::ring::{Completion, Failure, Fetch, Fetcher, Half, Opening, ReadFrom, Request};
@@ -85,9 +85,9 @@ pub(super) enum SlotState {
 
 /// Two places in the ring, for the files of a process that stay open.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct KeptPair(pub(super) usize);
+pub(super) struct PlacePair(pub(super) usize);
 
-impl KeptPair {
+impl PlacePair {
     /// The places of the memory and of the name.
     pub(super) fn places(self) -> [usize; 2] {
         [2 * self.0, 2 * self.0 + 1]
@@ -99,12 +99,10 @@ pub(super) struct Slot {
     pub(super) probe: Probe,
     pub(super) state: SlotState,
     /// The process in the survey before, if that measured it, and the places for its files.
-    pub(super) known: Option<KnownProcess<KeptPair>>,
-    pub(super) kept: Option<KeptPair>,
+    pub(super) known: Option<KnownProcess<PlacePair>>,
+    pub(super) places: Option<PlacePair>,
     /// The time at which the process was started, or its last window was read.
     since: Duration,
-    /// The time at which a window was requested alone.
-    alone_since: Option<Duration>,
     /// The next window, which is not read before the end of a pause.
     paused: Option<(Half, Window)>,
     /// The files in flight, by half.
@@ -123,9 +121,8 @@ impl Slot {
             probe: Probe::new(),
             state: SlotState::Free,
             known: None,
-            kept: None,
+            places: None,
             since: Duration::ZERO,
-            alone_since: None,
             paused: None,
             in_flight: [None; 2],
             text: None,
@@ -142,10 +139,10 @@ impl Slot {
         pid: Pid,
         plan: &Arc<Plan>,
         now: Duration,
-        known: Option<KnownProcess<KeptPair>>,
-        kept: Option<KeptPair>,
+        known: Option<KnownProcess<PlacePair>>,
+        places: Option<PlacePair>,
     ) {
-        (self.known, self.kept) = (known, kept);
+        (self.known, self.places) = (known, places);
         match &mut self.known {
             None => self.probe.restart(pid, plan),
             Some(known) => known.start(&mut self.probe, pid, plan),
@@ -170,11 +167,11 @@ impl Slot {
         &mut self,
         index: usize,
         buffers: &Buffers,
-        stride: Stride,
+        length: WindowLength,
         ring: &mut F,
     ) -> bool {
         let Some(want) = self.probe.want() else { return false };
-        let mut fetch = |half, file| self.fetch(half, file, buffers, stride);
+        let mut fetch = |half, file| self.fetch(half, file, buffers, length);
         let request = match want {
             Want::One(file) => Request::One(fetch(Half::First, file)),
             Want::Pair { name, memory } => Request::Pair {
@@ -186,25 +183,30 @@ impl Slot {
         true
     }
 
-    fn fetch(&mut self, half: Half, file: ProcFile, buffers: &Buffers, stride: Stride) -> Fetch {
+    fn fetch(
+        &mut self,
+        half: Half,
+        file: ProcFile,
+        buffers: &Buffers,
+        length: WindowLength,
+    ) -> Fetch {
         let path = self.probe.path(file);
         self.in_flight[half as usize] = Some(file);
         let opening = self.opening(file);
         let buffer = self.buffer(file).take().unwrap_or_else(|| buffers.allocate(file));
         let from = match self.probe.first_read(file) {
-            ReadNext::Window(window) => ReadFrom::At(stride.cut(window)),
+            ReadNext::Window(window) => ReadFrom::At(length.cut(window)),
             _ => ReadFrom::Current,
         };
         Fetch { file, path, opening, from, buffer }
     }
 
     fn opening(&self, file: ProcFile) -> Opening {
-        let Some(kept) = self.kept.filter(|_| self.probe.can_keep(file)) else {
+        let Some(pair) = self.places.filter(|_| self.probe.can_keep(file)) else {
             return Opening::Slot;
         };
-        let place = kept.places()[usize::from(file != ProcFile::SmapsRollup)];
-        let is_open = self.probe.is_pair_open();
-        if is_open { Opening::Open(place) } else { Opening::Place(place) }
+        let place = pair.places()[usize::from(file != ProcFile::SmapsRollup)];
+        if self.probe.is_open(file) { Opening::Open(place) } else { Opening::Place(place) }
     }
 
     fn buffer(&mut self, file: ProcFile) -> &mut Option<Buffer> {
@@ -222,18 +224,16 @@ impl Slot {
         self.paused.is_some()
     }
 
-    /// Reads the next window, or a part of it. Its time counts if no other request is in flight.
+    /// Reads the next window, or a part of it.
     pub(super) fn read_next_window<F: Fetcher>(
         &mut self,
         index: usize,
-        stride: Stride,
-        is_alone: bool,
+        length: WindowLength,
         ring: &mut F,
     ) {
         let Some((half, window)) = self.paused.take() else { return };
         if let Some(buffer) = self.pagemap.take() {
-            self.alone_since = is_alone.then(|| ring.now());
-            ring.read_more(index, half, ReadFrom::At(stride.cut(window)), buffer);
+            ring.read_more(index, half, ReadFrom::At(length.cut(window)), buffer);
         }
     }
 
@@ -265,17 +265,12 @@ impl Slot {
         done: Completion,
         now: Duration,
         io: &mut IoStats,
-        stride: &mut Stride,
         ring: &mut F,
     ) -> Result<(), Errno> {
         let Completion { slot, half, result, buffer } = done;
         let Some(file) = self.in_flight[half as usize].take() else { return Ok(()) };
-        let alone_since = self.alone_since.take();
         let mut next = match result {
             Ok(()) => {
-                if let Some(since) = alone_since {
-                    stride.learn(buffer.bytes().len(), now.saturating_sub(since));
-                }
                 io.reads += 1;
                 io.bytes += buffer.bytes().len() as u64;
                 self.probe.feed(file, buffer.bytes(), buffer.room())

@@ -77,8 +77,10 @@ pub struct Probe {
     is_second_try: bool,
     /// The thread ended once, and another one was looked for.
     has_lost_thread: bool,
-    /// The pair is open since an earlier survey.
+    /// The memory is open since an earlier survey.
     is_open: bool,
+    /// So is the file of the name.
+    is_name_open: bool,
     /// The name is known from an earlier survey, and not read.
     is_name_known: bool,
     /// The memory is from the rollup of the leader.
@@ -256,9 +258,7 @@ impl Probe {
             ) => self.nothing_read(file),
             // Without the right to read them, or on their end: the rollup shows which.
             (ProcFile::Maps | ProcFile::Pagemap, _) => self.leave_walk(),
-            (_, Errno::NOENT | Errno::SRCH) if self.is_open && self.can_keep(file) => {
-                self.open_file_lost(file);
-            }
+            (_, Errno::NOENT | Errno::SRCH) if self.is_open(file) => self.open_file_lost(file),
             // Only an estimate is lacking.
             (ProcFile::Statm, _) if self.plan.walk.is_none() => self.leave_walk(),
             (ProcFile::SmapsRollup, Errno::NOENT) if self.plan.source.has_smaps() => {

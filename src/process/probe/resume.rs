@@ -4,10 +4,10 @@
 //! name: [`Probe::resume`]. The rollup is still tied to the address space of its open. So a read of
 //! it proves the same: since that open the process has not exec'ed and its id has not changed
 //! hands, and a name that was read in between, in this survey or an earlier one, is of this address
-//! space. The file of the name is tied to the process, through an exec, and fails or is empty when
-//! that ends. Some surveys read the memory alone. If its read fails, the process begins anew. One
-//! case is not proven: after an exec the rollup still has figures if another process runs in the
-//! same address space (vfork, `CLONE_VM`). So engines keep no file of such a process
+//! space. The file of the name is tied to the process, through an exec, and fails or is empty once
+//! that has ended. Some surveys read the memory alone. If its read fails, the process begins anew.
+//! One case is not proven: after an exec the rollup still has figures if another process runs in
+//! the same address space (vfork, `CLONE_VM`). So engines keep no file of such a process
 //! (`engine::series`).
 
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use crate::process::{Fate, ProcFile};
 use crate::units::{Kib, Pid};
 
 impl Probe {
-    /// Starts with a process whose files are open since an earlier survey, which also read the
-    /// name. Without a name, it is read again.
-    pub fn resume(&mut self, pid: Pid, plan: &Arc<Plan>, name: Option<&[u8]>) {
+    /// Starts with a process whose memory is open since an earlier survey, and the file of the name
+    /// as well if that is what [`Probe::is_name_open`] said then. Without a name, it is read again.
+    pub fn resume(&mut self, pid: Pid, plan: &Arc<Plan>, name: Option<&[u8]>, is_name_open: bool) {
         self.take_up(pid, plan);
-        self.is_open = true;
+        (self.is_open, self.is_name_open) = (true, is_name_open);
         self.begin();
         if let Some(name) = name {
             self.is_name_known = true;
@@ -35,24 +35,33 @@ impl Probe {
 
     /// What earlier surveys found does not count any more.
     pub(super) fn reopen(&mut self) {
-        (self.is_open, self.is_name_known) = (false, false);
+        (self.is_open, self.is_name_open, self.is_name_known) = (false, false, false);
     }
 
-    /// Whether the next pair is open since an earlier survey.
-    pub fn is_pair_open(&self) -> bool {
-        self.is_open
+    /// Whether this file, which is wanted, is open since an earlier survey.
+    pub fn is_open(&self, file: ProcFile) -> bool {
+        let is_memory = file == ProcFile::SmapsRollup;
+        self.is_open && self.can_keep(file) && (is_memory || self.is_name_open)
+    }
+
+    /// Whether the file of the name, if it stays open, is open in the next survey.
+    pub fn is_name_open(&self) -> bool {
+        match self.is_name_known {
+            true => self.is_name_open,
+            false => self.name_file() == self.plan.name_file(),
+        }
     }
 
     /// Whether this file can stay open for the next survey: the rollup, or the name beside it,
-    /// unless that is a link or one of the files for a second try.
+    /// unless that is a link, or another file has the name.
     pub fn can_keep(&self, file: ProcFile) -> bool {
         let is_name = file == self.plan.name_file() && file != ProcFile::Exe;
         let is_beside_rollup = self.state == State::Pair(ProcFile::SmapsRollup);
         file == ProcFile::SmapsRollup || is_name && is_beside_rollup
     }
 
-    /// The process of an open file has ended or exec'ed. If that is the name, the memory, which is
-    /// read as well, shows whether the id has changed hands.
+    /// A read of an open file shows that its process has ended, or for the memory exec'ed. After
+    /// the name, the memory is still read: it shows whether the id has changed hands.
     pub(super) fn open_file_lost(&mut self, file: ProcFile) {
         if file == ProcFile::SmapsRollup {
             self.memory_lost();
@@ -63,12 +72,11 @@ impl Probe {
 
     /// Whether the files, if they stay open, have name and memory of this process in the next
     /// survey. Not those of a thread, which can end before its process, nor a rollup that replaced
-    /// a walk, nor of a process whose name is in another file.
+    /// a walk.
     pub fn can_resume(&self) -> bool {
         let is_measured = self.fate() == Some(Fate::Measured) && self.is_from_rollup;
         let is_walked = self.plan.walk.is_some_and(|rule| rule.is_forced);
-        let is_named = self.name_file() == self.plan.name_file();
-        is_measured && is_named && self.task.is_none() && !is_walked && !self.is_growing()
+        is_measured && self.task.is_none() && !is_walked && !self.is_growing()
     }
 
     /// Whether a walk may suit the process in the next survey of a series.

@@ -19,7 +19,7 @@
 //! - `entry`  an entry of `pagemap`
 //! - `freed`  the memory that returns when processes end
 //! - `slots`  the shares of processes in swapped pages
-//! - `stride` the length of windows on this host
+//! - `window_length` the length of windows on this host
 #![forbid(unsafe_code)]
 
 mod entry;
@@ -27,7 +27,7 @@ mod freed;
 mod ranges;
 mod size;
 mod slots;
-mod stride;
+mod window_length;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +39,7 @@ use self::ranges::{DEVICES_MAX, Ranges};
 pub use self::size::hold;
 pub(super) use self::size::{Choice, Size, choose};
 pub use self::slots::{GroupSlots, SlotBorders, SlotRun};
-pub use self::stride::Stride;
+pub use self::window_length::WindowLength;
 use crate::smaps::{Field, Smaps};
 use crate::units::{Errno, Kib};
 
@@ -48,10 +48,10 @@ use crate::units::{Errno, Kib};
 /// has woken (measured: 10 us are too few).
 pub const PAUSE: Duration = Duration::from_micros(50);
 
-/// The maximum size of a read, of which `stride` takes a part, and that of one that is gentler
-/// still. A read takes the lock once per table that it visits, six times and once.
+/// The maximum size of a read; `window_length` shortens it on slow hosts. A read takes the lock
+/// once per table that it visits: at most six times.
 pub const WINDOW_BYTES: usize = 24 * 1024;
-/// The same for `--gentle`.
+/// The same for `--gentle`, which visits one table.
 pub const GENTLE_WINDOW_BYTES: usize = 4 * 1024;
 
 /// A window has at most one mapping per so many entries: 256, or 42 with `--gentle`. The kernel
@@ -83,7 +83,7 @@ const SHARE_BITS: u32 = 12;
 pub struct WalkRule {
     /// Walk every process, not only those with a long rollup.
     pub is_forced: bool,
-    /// The size of a read.
+    /// The maximum size of a read.
     pub window_bytes: usize,
     /// All processes of the host are measured, so that those with entries of the same pages in swap
     /// are known.

@@ -8,41 +8,39 @@ use std::time::Duration;
 
 use super::{WINDOW_BYTES, Window};
 
-/// The entries of a table of 2 MiB.
+/// The bytes of the entries of one page table, which maps 2 MiB.
 const STEP: usize = 4 * 1024;
 /// Shorter windows cost more pauses than they spare the target.
 const SHORTEST: usize = 2 * STEP;
 /// The time of a read, with its way to a worker and back.
 const LONGEST: Duration = Duration::from_micros(260);
-/// The reader did not have a CPU: the time says nothing about windows.
-const INTERRUPTED: Duration = Duration::from_millis(1);
 /// The number of reads in a row that change the length. Single ones are long for other reasons.
 const VOTES: i32 = 2;
 
 /// The length of windows on this host.
 #[derive(Clone, Copy, Debug)]
-pub struct Stride {
+pub struct WindowLength {
     bytes: usize,
     /// The number of reads in a row that were short, or if negative, too long.
     votes: i32,
 }
 
-impl Default for Stride {
-    fn default() -> Stride {
-        Stride { bytes: WINDOW_BYTES, votes: 0 }
+impl Default for WindowLength {
+    fn default() -> WindowLength {
+        WindowLength { bytes: WINDOW_BYTES, votes: 0 }
     }
 }
 
-impl Stride {
+impl WindowLength {
     /// The part of a window to read.
     pub fn cut(&self, window: Window) -> Window {
         Window { len: window.len.min(self.bytes), ..window }
     }
 
-    /// Learns from the read of so many bytes, with no other one in flight: it would have to wait,
-    /// or its end would be noticed late.
+    /// Learns from a read of so many bytes. In the ring no other request is in flight: it would
+    /// delay the read, or the notice of its end.
     pub fn learn(&mut self, bytes: usize, took: Duration) {
-        if bytes < self.bytes || took >= INTERRUPTED {
+        if bytes < self.bytes {
             return; // A short one says nothing about a whole one.
         }
         let longer = self.bytes + STEP;
@@ -56,7 +54,7 @@ impl Stride {
         };
         if self.votes.abs() == VOTES {
             let wanted = if self.votes > 0 { longer } else { self.bytes - STEP };
-            *self = Stride { bytes: wanted.clamp(SHORTEST, WINDOW_BYTES), votes: 0 };
+            *self = WindowLength { bytes: wanted.clamp(SHORTEST, WINDOW_BYTES), votes: 0 };
         }
     }
 }
@@ -66,42 +64,40 @@ mod tests {
     use super::*;
 
     /// Reads a window on a host that needs so many microseconds for a table. Returns its KiB.
-    fn read(stride: &mut Stride, table_us: u32) -> usize {
-        let len = stride.cut(Window { offset: 0, len: 1 << 20 }).len;
+    fn read(length: &mut WindowLength, table_us: u32) -> usize {
+        let len = length.cut(Window { offset: 0, len: 1 << 20 }).len;
         let tables = u32::try_from(len / STEP).expect("a few tables");
-        stride.learn(len, tables * Duration::from_micros(table_us.into()));
+        length.learn(len, tables * Duration::from_micros(table_us.into()));
         len / 1024
     }
 
     #[test]
     fn windows_are_as_long_as_the_host_is_fast() {
-        let mut stride = Stride::default();
+        let mut length = WindowLength::default();
         for (table_us, expected) in [
             (1, [24; 7]),
             (43, [24; 7]),
             (50, [24, 24, 20, 20, 20, 20, 20]),
             (65, [20, 20, 16, 16, 16, 16, 16]),
             (130, [16, 16, 12, 12, 8, 8, 8]),
-            // Nothing is shorter, and no host needs as long as in the next row.
-            (200, [8; 7]),
-            (500, [8; 7]),
+            (900, [8; 7]),
             (60, [8, 8, 12, 12, 16, 16, 16]),
             (43, [16, 16, 20, 20, 24, 24, 24]),
         ] {
-            let found = [(); 7].map(|()| read(&mut stride, table_us));
+            let found = [(); 7].map(|()| read(&mut length, table_us));
             assert_eq!(found, expected, "{table_us} us");
         }
     }
 
     #[test]
     fn single_reads_change_nothing() {
-        let mut stride = Stride::default();
-        let found = [50, 40, 80, 1, 50, 40, 500, 500, 50].map(|us| read(&mut stride, us));
+        let mut length = WindowLength::default();
+        let found = [50, 40, 80, 1, 50, 40, 500, 1, 50].map(|us| read(&mut length, us));
         assert_eq!(found, [24; 9]);
         let gentle = Window { offset: 4096, len: STEP };
-        assert_eq!(stride.cut(gentle), gentle);
+        assert_eq!(length.cut(gentle), gentle);
         // Parts of windows, at the end of a mapping.
-        (0..9).for_each(|_| stride.learn(WINDOW_BYTES - 8, Duration::from_micros(500)));
-        assert_eq!(read(&mut stride, 43), 24);
+        (0..9).for_each(|_| length.learn(WINDOW_BYTES - 8, Duration::from_micros(500)));
+        assert_eq!(read(&mut length, 43), 24);
     }
 }

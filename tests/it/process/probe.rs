@@ -517,39 +517,39 @@ fn open_files_are_read_without_an_open() {
     for plan in [Plan::default(), Plan { filter, ..Plan::default() }] {
         let first = if plan.filter.is_some() { Some(Want::One(ProcFile::Cmdline)) } else { pair };
         let (plan, mut probe) = (Arc::new(plan), Probe::new());
-        probe.resume(PID, &plan, Some(b"title"));
-        assert_eq!((probe.want(), probe.is_pair_open()), (Some(Want::One(memory)), true));
+        probe.resume(PID, &plan, Some(b"title"), true);
+        assert_eq!((probe.want(), probe.is_open(memory)), (Some(Want::One(memory)), true));
         assert_eq!(probe.feed(memory, ROLLUP.as_bytes(), ROOM), ReadNext::Done);
         assert_eq!((probe.fate(), probe.name()), (Some(Fate::Measured), &b"title"[..]));
         assert!(probe.can_resume());
 
-        probe.resume(PID, &plan, None);
-        assert_eq!((probe.want(), probe.is_pair_open()), (pair, true));
+        probe.resume(PID, &plan, None, true);
+        assert_eq!((probe.want(), probe.is_open(memory)), (pair, true));
         probe.feed(ProcFile::Cmdline, b"/bin/title2\0", ROOM);
         probe.feed(memory, ROLLUP.as_bytes(), ROOM);
         assert_eq!((probe.fate(), probe.name()), (Some(Fate::Measured), &b"title2"[..]));
 
         for errno in [Some(Errno::SRCH), Some(Errno::NOENT), None] {
-            probe.resume(PID, &plan, Some(b"title"));
+            probe.resume(PID, &plan, Some(b"title"), true);
             match errno {
                 Some(errno) => probe.fail(memory, errno),
                 None => drop(probe.feed(memory, b"", ROOM)),
             }
-            assert_eq!((probe.want(), probe.is_pair_open()), (first, false), "{errno:?}");
+            assert_eq!((probe.want(), probe.is_open(memory)), (first, false), "{errno:?}");
             assert_eq!((probe.name(), probe.can_resume()), (&b""[..], false));
         }
         // The process of the open name has ended. Its id may belong to another one by now.
         for errno in [Errno::SRCH, Errno::NOENT] {
-            probe.resume(PID, &plan, None);
+            probe.resume(PID, &plan, None, true);
             probe.fail(ProcFile::Cmdline, errno);
             assert!(probe.awaits_memory(), "{errno:?}");
             probe.fail(memory, Errno::SRCH);
-            assert_eq!((probe.want(), probe.is_pair_open()), (first, false), "{errno:?}");
+            assert_eq!((probe.want(), probe.is_open(memory)), (first, false), "{errno:?}");
         }
         // The leader may be dead, and a thread has the name.
-        probe.resume(PID, &plan, None);
+        probe.resume(PID, &plan, None, true);
         probe.feed(ProcFile::Cmdline, b"", ROOM);
         probe.feed(memory, ROLLUP.as_bytes(), ROOM);
-        assert_eq!((probe.want(), probe.is_pair_open()), (first, false));
+        assert_eq!((probe.want(), probe.is_open(memory)), (first, false));
     }
 }
