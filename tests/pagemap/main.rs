@@ -9,6 +9,7 @@
 //! - `change`  processes whose memory changes while it is read
 //! - `freed`   processes that are killed in a control group of their own
 //! - `kinds`   every kind of memory, the same for all parties
+//! - `length`  the length of windows on a slow host
 //! - `parties` the figures of a process, from the kernel, the twin and the program
 //! - `sparse`  processes with far more addresses than pages
 //! - `sys`     a system call without a safe form; the only `unsafe`
@@ -29,6 +30,7 @@ mod support;
 mod change;
 mod freed;
 mod kinds;
+mod length;
 mod parties;
 mod sparse;
 mod sys;
