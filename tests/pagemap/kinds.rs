@@ -5,7 +5,7 @@ use std::time::Duration;
 use psm_uring::units::Pid;
 
 use super::alone;
-use super::parties::{Figures, PARTIES, Party, rollup};
+use super::parties::{Figures, PARTIES, Party, reads_and_bytes, rollup};
 use super::support::{run, skip, until};
 use super::twin::Walk;
 use super::zoo::Zoo;
@@ -96,13 +96,7 @@ fn a_walk_reads_each_page_table_once() {
             let [few, many] = zoos.each_ref().map(|zoo| {
                 let pid = zoo.pids()[0].to_string();
                 let what = ["--source=pagemap", "--stats", "-p", &pid, "--engine", engine];
-                let told = run(what.into_iter().chain(gentle)).stderr();
-                // `operations  2 in 10 enters, 1 reads, 30 bytes`
-                let line = told.lines().find(|line| line.starts_with("operations"));
-                let words = line.map(|line| line.split_whitespace().rev().collect::<Vec<_>>());
-                let count = |place: usize| words.as_ref()?.get(place)?.parse::<u64>().ok();
-                let both = count(3).zip(count(1));
-                both.unwrap_or_else(|| panic!("{told}"))
+                reads_and_bytes(&run(what.into_iter().chain(gentle)).stderr())
             });
             let (reads, bytes) = (many.0 - few.0, many.1 - few.1);
             let [most, least] = mib_per_read.map(|mib| (MANY - FEW) / mib);

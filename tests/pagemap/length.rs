@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use super::alone;
+use super::parties::reads_and_bytes;
 use super::support::{output, skip};
 use super::zoo::Zoo;
 
@@ -11,20 +12,18 @@ const MIB: u64 = 208;
 /// MiB. With windows of 24 KiB alone there are about 25.
 const READS_MIN: u64 = 8 + (MIB - 72) / 4;
 
-/// Walks the process under `strace`. Returns the number of reads.
-fn reads(engine: &str, pid: &str, options: &[&str]) -> u64 {
+/// Walks the process with a delay of a millisecond within the time of a read, or of the wait for
+/// one. Returns the number of reads.
+fn reads(engine: &str, pid: &str) -> u64 {
+    const CALLS: &str = "pread64,io_uring_enter";
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=pread64,io_uring_enter"]);
-    strace.args(options).arg(env!("CARGO_BIN_EXE_psm-uring"));
+    strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={CALLS}")]);
+    strace.args(["-e", &format!("inject={CALLS}:delay_exit=1000")]);
+    strace.arg(env!("CARGO_BIN_EXE_psm-uring"));
     strace.args(["--source=pagemap", "--stats", "-p", pid, "--engine", engine]);
-    let told = output(strace).stderr();
-    // `operations  2 in 10 enters, 1 reads, 30 bytes`
-    let line = told.lines().find(|line| line.starts_with("operations"));
-    let count = line.and_then(|line| line.split_whitespace().rev().nth(3));
-    count.and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("{told}"))
+    reads_and_bytes(&output(strace).stderr()).0
 }
 
-/// The delay is within the time of a read, and of the wait for one.
 #[test]
 fn windows_are_short_on_a_slow_host() {
     const TEST: &str = "length::windows_are_short_on_a_slow_host";
@@ -39,8 +38,7 @@ fn windows_are_short_on_a_slow_host() {
     };
     let pid = zoo.pids()[0].to_string();
     for engine in ["sync", "threads", "auto"] {
-        let delay = ["-e", "inject=pread64,io_uring_enter:delay_exit=1000"];
-        let slow = reads(engine, &pid, &delay);
-        assert!(slow >= READS_MIN, "{engine}: {slow} reads, {READS_MIN} at the least");
+        let reads = reads(engine, &pid);
+        assert!(reads >= READS_MIN, "{engine}: {reads} reads, {READS_MIN} at the least");
     }
 }

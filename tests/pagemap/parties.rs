@@ -92,6 +92,15 @@ pub fn row(report: &Value, pid: Pid) -> Option<&Value> {
 
 /// The program divides hugetlb pages and shared memory in swap among the processes of the report:
 /// it has no figure of the kernel for them.
+/// The reads and their bytes in the statistics of a run.
+pub fn reads_and_bytes(told: &str) -> (u64, u64) {
+    // `operations  2 in 10 enters, 1 reads, 30 bytes`
+    let line = told.lines().find(|line| line.starts_with("operations"));
+    let words = line.map(|line| line.split_whitespace().rev().collect::<Vec<_>>());
+    let count = |place: usize| words.as_ref()?.get(place)?.parse::<u64>().ok();
+    count(3).zip(count(1)).unwrap_or_else(|| panic!("{told}"))
+}
+
 fn of_program(words: &[&str], pids: &[Pid]) -> Option<Vec<Figures>> {
     // Of a selection, swap is left to the rollup.
     let report = document([&["--by", "pid"], words].concat());
